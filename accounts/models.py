@@ -1,0 +1,100 @@
+"""The user: identity, profile, state of access, counts, and which side of the celebrity line it is on."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.validators import MinLengthValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
+
+USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
+
+
+class CelebrityState(models.IntegerChoices):
+    """Where an author's posts travel. Only `feeds.celebrities` moves it, always one step (ADR 3)."""
+
+    ORDINARY = 0, "ordinary"  # pushed
+    PROMOTING = 1, "promoting"  # pushed and pulled
+    CELEBRITY = 2, "celebrity"  # pulled
+    DEMOTING = 3, "demoting"  # pushed and pulled
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+        """A new, active user; the password is hashed, or unusable when None."""
+        user = self.model(username=username.lower(), email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+        return self.create_user(username, email, password, is_staff=True, is_superuser=True, **fields)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    id = models.BigAutoField(primary_key=True)
+    # The API asks for 3 characters or more; imports may bring shorter ones (`u7`).
+    username = models.CharField(
+        max_length=30, unique=True, validators=[MinLengthValidator(3), RegexValidator(USERNAME_PATTERN)]
+    )
+    email = models.EmailField(blank=True, max_length=254)
+    display_name = models.CharField(max_length=60, blank=True, default="")
+    bio = models.TextField(max_length=500, blank=True, default="")
+    website = models.URLField(max_length=200, blank=True, default="")
+    avatar_path = models.CharField(max_length=200, blank=True, default="")  # in the default storage
+    is_private = models.BooleanField(default=False)
+
+    # False for whoever is suspended, or deleted and waiting for erasure: no access, 404 to everyone else.
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    suspended_until = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    celebrity_state = models.PositiveSmallIntegerField(
+        choices=CelebrityState, default=CelebrityState.ORDINARY, db_default=CelebrityState.ORDINARY
+    )
+    # A moderator's word: True and False hold whatever the follower count says, None follows it.
+    celebrity_pin = models.BooleanField(null=True, blank=True, default=None)
+
+    post_count = models.PositiveIntegerField(default=0, db_default=0)
+    follower_count = models.PositiveIntegerField(default=0, db_default=0)
+    following_count = models.PositiveIntegerField(default=0, db_default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS = ["email"]
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"
+            ),
+            models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
+        ]
+        indexes = [
+            # Authors in the middle of a move: a handful of rows, looked for every few seconds.
+            models.Index(
+                fields=["id"],
+                name="user_celebrity_moving",
+                condition=Q(celebrity_state__in=[CelebrityState.PROMOTING, CelebrityState.DEMOTING]),
+            ),
+            # Whoever is pulled: the celebrity set is rebuilt from it.
+            models.Index(
+                fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @property
+    def is_celebrity(self) -> bool:
+        """What clients are told: true from the moment that followers pull."""
+        return self.celebrity_state == CelebrityState.CELEBRITY

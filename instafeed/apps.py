@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class InstafeedConfig(AppConfig):
+    """What every app shares: ids made by the database, keys, leases, the invalidation outbox."""
+
+    name = "instafeed"
+    verbose_name = "instafeed"

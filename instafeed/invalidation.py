@@ -1,0 +1,59 @@
+"""Dropping cache keys exactly when what they hold becomes stale, whatever dies in between.
+
+A writer calls `invalidate(keys)` inside its transaction: an outbox row commits with the change. Right
+after the commit the keys are deleted, then the row. When Redis is away, or the process dies between the
+two, the row stays and the sweeper does both a few seconds later: deleting twice is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+
+import redis
+from django.db import transaction
+from django.utils import timezone
+
+from instafeed.models import Invalidation
+from instafeed.redis import connection
+
+logger = logging.getLogger(__name__)
+
+GRACE = timedelta(seconds=3)  # a younger row belongs to a commit that is just being followed up
+SWEEP_BATCH = 500  # rows
+
+
+def invalidate(keys: Iterable[str]) -> None:
+    """Drop `keys` once the current transaction commits, for sure. Must be called inside a transaction."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("invalidate() belongs inside the change's transaction")
+    row = Invalidation.objects.create(keys=wanted)
+    transaction.on_commit(partial(_drop, row.pk, wanted))
+
+
+def _drop(row_id: int, wanted: list[str]) -> None:
+    try:
+        connection().unlink(*wanted)
+    except redis.RedisError as error:
+        logger.warning("keys of invalidation %s are left to the sweeper: %s", row_id, error)
+        return
+    Invalidation.objects.filter(pk=row_id).delete()
+
+
+def sweep() -> int:
+    """Finish what was left; returns the number of rows. Raises redis.RedisError while Redis is away."""
+    with transaction.atomic():
+        rows = list(
+            Invalidation.objects.select_for_update(skip_locked=True)
+            .filter(created_at__lt=timezone.now() - GRACE)
+            .order_by("pk")[:SWEEP_BATCH]
+        )
+        if rows:
+            connection().unlink(*{key for row in rows for key in row.keys})
+            Invalidation.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)

@@ -1,0 +1,68 @@
+"""The one registry of Redis keys: every key that instafeed writes is made here.
+
+`PREFIX` carries a version: a deployment that changes the form of a value raises it, and the old keys
+expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may vanish at any moment.
+
+| key | holds | owner |
+| --- | --- | --- |
+| feed:{user}      | list: the viewer's timeline of pushed posts, a marker at its tail | feeds.store |
+| author:{user}    | list: an author's newest posts, sorted, a marker at its tail | feeds.store |
+| sources:{user}   | set: authors whose posts the viewer sees, with 0 as "complete" | feeds.sources |
+| celebrities      | set: authors that are pulled, with 0 as "complete" | feeds.sources |
+| lease:{key}      | token of whoever may fill that key | feeds.sources, instafeed.leases |
+| card:{post}      | a post's JSON without any viewer's state | posts.cards |
+| person:{user}    | a user's JSON as author | accounts.cards |
+| access:{user}    | what authentication needs to know of a user | accounts.access |
+| wal:{user}       | the primary's WAL position after the user's last write | instafeed.replicas.sticking |
+| budget           | token bucket of deliveries | feeds.budget |
+"""
+
+from __future__ import annotations
+
+PREFIX = "if1:"
+
+CARD_TTL = 86_400
+PERSON_TTL = 86_400
+ACCESS_TTL = 3_600
+SOURCES_TTL = 86_400
+CELEBRITIES_TTL = 3_600
+WAL_TTL = 30
+LEASE_TTL_MS = 5_000  # longer than any fill; a filler that died blocks nobody for longer than this
+BUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
+
+CELEBRITIES = f"{PREFIX}celebrities"
+BUDGET = f"{PREFIX}budget"
+FEED_PREFIX = f"{PREFIX}feed:"
+AUTHOR_PREFIX = f"{PREFIX}author:"
+
+
+def feed(user_id: int) -> str:
+    return f"{FEED_PREFIX}{user_id}"
+
+
+def author(user_id: int) -> str:
+    return f"{AUTHOR_PREFIX}{user_id}"
+
+
+def sources(user_id: int) -> str:
+    return f"{PREFIX}sources:{user_id}"
+
+
+def lease(key: str) -> str:
+    return f"{PREFIX}lease:{key}"
+
+
+def card(post_id: int) -> str:
+    return f"{PREFIX}card:{post_id}"
+
+
+def person(user_id: int) -> str:
+    return f"{PREFIX}person:{user_id}"
+
+
+def access(user_id: int) -> str:
+    return f"{PREFIX}access:{user_id}"
+
+
+def wal(user_id: int) -> str:
+    return f"{PREFIX}wal:{user_id}"

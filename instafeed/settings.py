@@ -1,0 +1,306 @@
+"""The one settings file: production by default, everything from the environment, read through `env`.
+
+Where DATABASE_URL and REDIS_URL are unset, a running embedded stack (`manage.py stack`) lends its own;
+with neither, commands that need no service (`check`, `makemigrations`, `stack`) still work.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from instafeed import env
+from instafeed.stack import state
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where the services are --------------------------------------------------------------------------
+
+STACK_DIR = Path(env.text("INSTAFEED_STACK_DIR") or state.DEFAULT_DATA_DIR)
+ON_OWN_SERVICES = bool(env.text("DATABASE_URL") or env.text("REDIS_URL"))
+if not ON_OWN_SERVICES:
+    # setdefault: what an operator sets by hand beats what the stack says.
+    for _name, _value in (state.running_environment(STACK_DIR) or {}).items():
+        os.environ.setdefault(_name, _value)
+
+OFFLINE = not env.text("DATABASE_URL") and not env.text("REDIS_URL")
+# Port 1 answers nobody: an offline command that does need a service fails at once, with manage.py's line.
+DATABASE_URL = env.text("DATABASE_URL") or "postgresql://127.0.0.1:1/instafeed"
+REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:1/0")
+CELERY_BROKER_URL = env.redis("CELERY_BROKER_URL", REDIS_URL)
+
+DEBUG = env.boolean("DEBUG", False)
+SECRET_KEY = env.text("SECRET_KEY") or (secrets.token_urlsafe(50) if OFFLINE or DEBUG else "")
+if not SECRET_KEY:
+    raise env.SettingError("SECRET_KEY", "must be set: `openssl rand -base64 48` makes a good one")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+
+# --- The feed ----------------------------------------------------------------------------------------
+
+CELEBRITY_THRESHOLD = env.integer("CELEBRITY_THRESHOLD", 10_000, minimum=1)
+FAN_OUT_BATCH_SIZE = env.integer("FAN_OUT_BATCH_SIZE", 1_000, minimum=1, maximum=5_000)
+FAN_OUT_RATE_LIMIT = env.integer("FAN_OUT_RATE_LIMIT", 0)  # deliveries per second over all workers; 0: none
+FEED_LENGTH = env.integer("FEED_LENGTH", 500, minimum=1, maximum=5_000)  # entries
+FEED_TTL = env.integer("FEED_TTL", 7 * 86_400, minimum=1)  # seconds without a read
+
+# --- Django ------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "corsheaders",
+    "django_celery_results",
+    "instafeed",
+    "accounts",
+    "social",
+    "media",
+    "posts",
+    "feeds",
+]
+
+MIDDLEWARE = [
+    "instafeed.api.request_id.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "instafeed.replicas.middleware.ReplicaMiddleware",
+    "instafeed.api.errors.ApiErrorMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "instafeed.urls"
+WSGI_APPLICATION = "instafeed.wsgi.application"
+APPEND_SLASH = False
+AUTH_USER_MODEL = "accounts.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes of a JSON body; pictures go through the upload handlers
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{validator}"}
+    for validator in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Databases: one primary, any number of replicas --------------------------------------------------
+
+# A pool belongs to the threads of a web process; Celery and commands keep plain connections (Celery
+# closes them at task boundaries, which would close a pool with them).
+DATABASE_POOL = env.boolean("DATABASE_POOL", False)
+DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
+
+
+def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
+    database = env.postgres(name, url)
+    database["OPTIONS"].setdefault("connect_timeout", "3")
+    if replica:
+        database["ENGINE"] = "instafeed.replicas.backend"
+        database["TEST"] = {"MIRROR": "default"}
+    if DATABASE_POOL:
+        smallest = 0 if replica else 1
+        database["OPTIONS"]["pool"] = {"min_size": smallest, "max_size": DATABASE_POOL_SIZE, "timeout": 1}
+        database["CONN_HEALTH_CHECKS"] = True
+    return database
+
+
+REPLICA_URLS = env.words("DATABASE_REPLICA_URLS")
+REPLICA_ALIASES = [f"replica{number}" for number in range(1, len(REPLICA_URLS) + 1)]
+DATABASES = {
+    "default": _database("DATABASE_URL", DATABASE_URL, replica=False),
+    **{
+        alias: _database("DATABASE_REPLICA_URLS", url, replica=True)
+        for alias, url in zip(REPLICA_ALIASES, REPLICA_URLS, strict=True)
+    },
+}
+DATABASE_ROUTERS = ["instafeed.replicas.router.ReplicaRouter"]
+REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
+
+# --- Redis: the cache holds feeds and cards, the broker holds tasks ----------------------------------
+
+REDIS_TIMEOUT = 0.5  # seconds a command may take before the answer comes from SQL instead
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            # JSON: a pickle in a shared cache is code that anybody with access to Redis can run.
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT,
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT,
+            "CONNECTION_POOL_KWARGS": {"max_connections": 100, "health_check_interval": 30},
+            "IGNORE_EXCEPTIONS": True,
+        },
+        "KEY_PREFIX": "django",
+    }
+}
+
+# --- Celery: a hint channel; the FanOut ledger in PostgreSQL is the truth (docs/architecture.md) -----
+
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True  # operators' jobs ask for a result themselves
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_BACKEND = "django-db"
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 120  # seconds; must stay below the visibility timeout, else a slow task runs twice
+CELERY_TASK_SOFT_TIME_LIMIT = 100
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 180,
+    # Defaults of 10 × 10 would restore a lost task about 100 s after its visibility timeout.
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+    # A publisher waits this long for a frozen broker, no longer; celery.py lengthens it for workers.
+    "socket_timeout": 0.8,
+    "socket_connect_timeout": 0.8,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "max_retries": 0,
+}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_ROUTES = {"feeds.tasks.deliver_*": {"queue": "fan_out"}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-invalidations": {
+        "task": "instafeed.tasks.sweep_invalidations",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
+    "finish-celebrity-moves": {
+        "task": "feeds.tasks.finish_celebrity_moves",
+        "schedule": 15.0,
+        "options": {"expires": 30},
+    },
+    "flush-expired-tokens": {
+        "task": "accounts.tasks.flush_expired_tokens",
+        "schedule": 86_400.0,
+        "options": {"expires": 3_600},
+    },
+}
+
+# --- The API -----------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["instafeed.api.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": None,
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "NUM_PROXIES": env.integer("NUM_PROXIES", 0),
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 30, minimum=1)),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "UPDATE_LAST_LOGIN": False,
+    "SIGNING_KEY": SECRET_KEY,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "instafeed",
+    "DESCRIPTION": "A hybrid fan-out feed: accounts, follows, posts and one exact, endless timeline.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
+THROTTLES = {
+    "anon": env.rate("THROTTLE_ANON", "600/minute"),
+    "user": env.rate("THROTTLE_USER", "1200/minute"),
+    "register": env.rate("THROTTLE_REGISTER", "60/hour"),
+    "login": env.rate("THROTTLE_LOGIN", "30/minute"),
+    "upload": env.rate("THROTTLE_UPLOAD", "120/hour"),
+}
+
+# --- Files and security ------------------------------------------------------------------------------
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.text("INSTAFEED_STATIC_ROOT") or str(BASE_DIR / "staticfiles")
+# Uploads live under var/, never in the app `media/`.
+MEDIA_ROOT = env.text("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
+MEDIA_URL = "/files/"
+SERVE_FILES = env.boolean("SERVE_FILES", False)  # the app itself serves MEDIA_ROOT: embedded stack only
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+HTTPS_ONLY = env.boolean("HTTPS_ONLY", True)
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("BEHIND_PROXY", False) else None
+SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+}
+
+SENTRY_DSN = env.text("SENTRY_DSN")
+if SENTRY_DSN:
+    import sentry_sdk
+
+    sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False)

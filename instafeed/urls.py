@@ -1,0 +1,31 @@
+"""The URL map: the API under /api/v1, operations, schema and docs, the admin."""
+
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path, re_path
+from django.views.static import serve
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from instafeed.api.errors import api_not_found
+from instafeed.health import health, live, ready
+
+urlpatterns = [
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("social.api.urls")),
+    path("api/v1/", include("posts.api.urls")),
+    path("api/v1/", include("feeds.api.urls")),
+    re_path(r"^api/", api_not_found),
+    path("health", health),
+    path("health/live", live),
+    path("health/ready", ready),
+    path("schema", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(permission_classes=[], authentication_classes=[])),
+    path("admin/", admin.site.urls),
+]
+
+if settings.SERVE_FILES:
+    files = settings.MEDIA_URL.strip("/")
+    urlpatterns.append(re_path(rf"^{files}/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))
+
+handler404 = "instafeed.api.errors.not_found"
+handler500 = "instafeed.api.errors.server_error"

@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Run a management command; a service that does not answer is one plain line, not a traceback."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
+    from django.core.management import execute_from_command_line
+    from django.db import OperationalError
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        first_line = str(error).strip().splitlines()[0]
+        sys.exit(f"instafeed: the database does not answer ({first_line}). Is the stack running? `make up`")
+    except (RedisConnectionError, RedisTimeoutError) as error:
+        sys.exit(f"instafeed: Redis does not answer ({error}). Is the stack running? `make up`")
+
+
+if __name__ == "__main__":
+    main()

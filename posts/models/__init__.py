@@ -1,0 +1,3 @@
+from posts.models.post import Post, PostMedia
+
+__all__ = ["Post", "PostMedia"]

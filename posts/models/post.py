@@ -1,0 +1,51 @@
+"""A post and its pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models.functions import Now
+
+from instafeed.ids import NextId
+from media.models import Media
+
+
+class Post(models.Model):
+    # Made by the database: feed order is id order, and a cursor is one integer.
+    id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="post_set", db_index=False
+    )
+    caption = models.TextField(max_length=2200, blank=True, default="")
+    media = models.ManyToManyField(Media, through="posts.PostMedia", related_name="post_set")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    edited_at = models.DateTimeField(null=True, blank=True)
+    hidden_at = models.DateTimeField(null=True, blank=True)  # by a moderator
+    like_count = models.PositiveIntegerField(default=0, db_default=0)
+    comment_count = models.PositiveIntegerField(default=0, db_default=0)
+
+    class Meta:
+        # Every list of an author's posts, and the per-author shape of the pull.
+        indexes = [models.Index(fields=["author", "-id"], name="post_author_newest")]
+
+    def __str__(self) -> str:
+        return f"post {self.pk}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save in a transaction, so that what a `post_save` receiver writes commits with the post or not at all."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+
+
+class PostMedia(models.Model):
+    """A picture's place in a post; a picture belongs to one post only."""
+
+    pk = models.CompositePrimaryKey("post_id", "position")
+    post = models.ForeignKey(Post, models.CASCADE, related_name="post_media_set", db_index=False)
+    position = models.PositiveSmallIntegerField()
+    media = models.OneToOneField(Media, models.PROTECT, related_name="post_media")
+
+    def __str__(self) -> str:
+        return f"picture {self.position} of post {self.post_id}"
