@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -76,8 +77,10 @@ class Child:
         The dead child is reaped only after its group was killed: until then its number, which is the
         group's too, cannot belong to anybody else.
         """
-        if self._popen is None or self._popen.returncode is not None:
-            return self._popen and self._popen.returncode
+        if self._popen is None:
+            return None
+        if self._popen.returncode is not None:
+            return self._popen.returncode
         if os.waitid(os.P_PID, self._popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             return None
         with suppress(ProcessLookupError, PermissionError):
@@ -156,13 +159,26 @@ class Child:
 class Program(Child):
     """A child whose command never changes."""
 
-    def __init__(self, name: str, log: Path, command: Sequence[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, log: Path, command: Sequence[str], environment: dict[str, str] | None = None
+    ) -> None:
         super().__init__(name, log)
         self._command = list(command)
         self.environment = environment
 
     def command(self) -> list[str]:
         return self._command
+
+    def run(self, sleep: Sleep = time.sleep) -> None:
+        """Runs it to its end; StackError if it fails. Whatever `sleep` raises ends it."""
+        self.launch()
+        try:
+            while self.poll() is None:
+                sleep(0.02)
+        finally:
+            self.stop()
+        if self.poll():
+            raise StackError(f"{self.name} failed: {last_line(self.log)}")
 
 
 def stop_all(children: Iterable[Child], grace: float | None = None) -> None:
@@ -203,13 +219,15 @@ def process_tree(identity: Identity) -> list[psutil.Process]:
 
 
 def last_line(log: Path) -> str:
-    """What a log says last, for an error message; the log's path if it says nothing."""
+    """What a log says last, rather an error than what follows it; the log's path if it says nothing."""
     with suppress(OSError):
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
-            lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        if lines:
-            return f"{lines[-1].strip()[:300]} (see {log})"
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()[-20:]]
+        errors = [line for line in lines if re.search("FATAL|ERROR|[Ee]rror", line)]
+        for line in reversed(errors or lines):
+            if line:
+                return f"{line[:300]} (see {log})"
     return f"see {log}"
 
 

@@ -41,7 +41,7 @@ class Layout:
 
     @property
     def new_primary(self) -> Path:
-        """Where a cluster is made before it becomes `primary` by a rename, so that one is never half there."""
+        """Where a cluster is made before a rename turns it into `primary`, which is never half there."""
         return self.root / "primary.new"
 
     @property
@@ -51,6 +51,10 @@ class Layout:
     @property
     def passfile(self) -> Path:
         return self.root / "replication.pgpass"
+
+    @property
+    def initdb_password(self) -> Path:
+        return self.root / "initdb.pw"
 
     @property
     def cache(self) -> Path:
@@ -95,7 +99,7 @@ class Layout:
 
     def names(self) -> set[str]:
         properties = (name for name, value in vars(Layout).items() if isinstance(value, property))
-        return {getattr(self, name).name for name in properties}
+        return {getattr(self, name).name.removesuffix(".new") for name in properties}
 
 
 @dataclass(frozen=True)
@@ -174,11 +178,11 @@ def locked(layout: Layout) -> Iterator[None]:
 
     The lock ends with the process however it ends, and children do not inherit it.
     """
-    foreign = set(os.listdir(layout.root)) - layout.names() if layout.root.is_dir() else set()
-    if foreign:
-        raise StackError(f"{layout.root} is not a stack's directory: it holds {min(foreign)}")
     try:
         layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        foreign = {name.removesuffix(".new") for name in os.listdir(layout.root)} - layout.names()
+        if foreign:
+            raise StackError(f"{layout.root} is not a stack's directory: it holds {min(foreign)}")
         descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StackError(f"cannot use {layout.root}: {error.strerror}") from None

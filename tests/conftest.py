@@ -1,0 +1,41 @@
+"""Fixtures of the whole suite: an empty Redis before each test that uses data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from django.conf import settings
+
+_NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
+
+
+@pytest.fixture(scope="session")
+def _redis_servers() -> Iterator[tuple[redis.Redis, redis.Redis]]:
+    with (
+        redis.Redis.from_url(settings.REDIS_URL) as cache,
+        redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker,
+    ):
+        yield cache, broker
+
+
+@pytest.fixture
+def redis_cache(_redis_servers: tuple[redis.Redis, redis.Redis]) -> redis.Redis:
+    """This worker's own database of the cache server: empty at the start of the test."""
+    return _redis_servers[0]
+
+
+@pytest.fixture
+def redis_broker(_redis_servers: tuple[redis.Redis, redis.Redis]) -> redis.Redis:
+    """This worker's own database of the broker: one list per queue."""
+    return _redis_servers[1]
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis(request: pytest.FixtureRequest) -> None:
+    """FLUSHDB, never FLUSHALL: the other workers' databases are on the same servers."""
+    marked = request.node.get_closest_marker("django_db")
+    if marked or _NEEDS_REDIS.intersection(request.fixturenames):
+        for server in request.getfixturevalue("_redis_servers"):
+            server.flushdb()

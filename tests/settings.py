@@ -1,0 +1,23 @@
+"""Settings under test: the project's own, on the session's data services, a Redis number per worker."""
+
+import os
+import re
+from pathlib import Path
+
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+REDIS_NUMBER = 1 + int(_worker.removeprefix("gw")) if _worker else 0
+
+for _name in ("REDIS_URL", "CELERY_BROKER_URL"):
+    if _name in os.environ:
+        os.environ[_name] = re.sub(r"/\d+$", f"/{REDIS_NUMBER}", os.environ[_name])
+if "MEDIA_ROOT" in os.environ and _worker:
+    os.environ["MEDIA_ROOT"] = str(Path(os.environ["MEDIA_ROOT"]).with_name("media") / _worker)
+
+os.environ.update(HTTPS_ONLY="false", LOG_LEVEL="WARNING", DEBUG="false")
+for _name in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD"):
+    os.environ[f"THROTTLE_{_name}"] = "off"
+
+from instafeed.settings import *  # noqa: E402, F403
+
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by design

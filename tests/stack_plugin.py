@@ -1,0 +1,52 @@
+"""Starts the throw-away data services before Django's settings are read, and ends them with the session.
+
+Loaded by `-p tests.stack_plugin` (pyproject.toml), because a conftest comes after pytest-django has read
+the settings. Under xdist only the controller starts services: workers are its children and inherit the
+environment. When the whole session is killed, the servers end with the process that started them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from instafeed.stack.services import DataServices
+from instafeed.stack.state import StackError
+
+_MARK = "INSTAFEED_TEST_SERVICES"
+_session = ExitStack()
+
+
+def start() -> None:
+    """Puts the services' URLs into the environment; does nothing if a parent session did."""
+    if os.environ.get(_MARK):
+        return
+    directory = Path(tempfile.mkdtemp(prefix="instafeed-"))
+    _session.callback(shutil.rmtree, directory, ignore_errors=True)
+    atexit.register(_session.close)
+    try:
+        services = _session.enter_context(DataServices(directory, fsync=False))
+    except StackError as error:
+        raise pytest.UsageError(f"no data services for the tests: {error}") from None
+    os.environ.update(services.environment)
+    os.environ[_MARK] = str(directory)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """A wrapper runs before pytest-django's own hook, however early that asks to be called."""
+    known = early_config.known_args_namespace
+    if not (known.help or known.version):
+        start()
+    return (yield)
+
+
+def pytest_unconfigure() -> None:
+    _session.close()
