@@ -1,1 +1,52 @@
-"""x"""
+"""The only receivers of what posts and social announce: from here on somebody knows that feeds exist.
+
+All of them run inside the sender's transaction, so what they write commits with the change or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+
+from accounts.models import User
+from feeds import dispatch, fanout, ledger, policy, sources, tasks
+from instafeed.invalidation import invalidate
+from posts.models import Post
+from social.signals import audience_changed, relations_changed
+
+
+@receiver(post_save, sender=Post)
+def open_fan_out(instance: Post, created: bool, raw: bool, **_: Any) -> None:
+    """Write the outbox row with the post, and nudge a worker once both are committed."""
+    if not created or raw:
+        return
+    # The lock makes posts and celebrity moves serial: a post that commits after a demotion began must have
+    # seen it, or it would be neither pushed nor pulled (ADR 3).
+    author = User.objects.select_for_update(no_key=True).only("celebrity_state").get(pk=instance.author_id)
+    ledger.open_fan_out(instance.pk, author.pk, policy.mode_for(author.celebrity_state))
+    transaction.on_commit(partial(_start, instance.pk, author.pk))
+
+
+def _start(post_id: int, author_id: int) -> None:
+    fanout.publish(post_id, author_id)
+    dispatch.nudge(tasks.deliver_post, post_id)
+
+
+@receiver(relations_changed)
+def drop_views(viewer_ids: Iterable[int], **_: Any) -> None:
+    """Whose view of the world changed reads it anew."""
+    invalidate(sources.keys_of(viewer_ids))
+
+
+@receiver(audience_changed)
+def reconsider_authors(author_ids: Iterable[int], **_: Any) -> None:
+    """Notice an author who crossed the line; the next follow notices it again should the nudge be lost."""
+    fields = ("celebrity_state", "celebrity_pin", "follower_count")
+    for author in User.objects.filter(pk__in=list(author_ids)).only(*fields):
+        if policy.is_misplaced(author):
+            transaction.on_commit(partial(dispatch.nudge, tasks.settle_celebrity, author.pk))

@@ -1,9 +1,10 @@
 """Read-through caching of byte values that can never store what an invalidation has overtaken.
 
 The trap: a reader loads a row, a writer changes it and deletes the key, then the reader stores the old
-row, which stays until its TTL. So a reader that misses is given a *lease*: the key itself holds its token for a
-moment. Filling compares: only while the token is still there is the value stored. An invalidation
-deletes the key and with it the lease. (The idea is Facebook's, "Scaling Memcache", NSDI 2013.)
+row, which stays until its TTL. So a reader that misses takes a *lease* first: the key itself holds its
+token for a moment. Filling compares: only while the token is still there is the value stored. An
+invalidation deletes the key and with it the lease. (The idea is Facebook's, "Scaling Memcache at
+Facebook", NSDI 2013.)
 
 Values are loaded from the primary: a replica may lag behind the very invalidation. An absent thing is
 cached too, as an empty value: a feed that still lists a deleted post costs no SQL.
@@ -14,16 +15,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import redis
-
 from instafeed import keys
+from instafeed.lua import Script
 from instafeed.redis import CacheUnavailable, guarded
 
 _LEASE_MARK = b"\x00"  # no JSON value begins with it
 
-# One round trip: values for what is there, a lease for what is not. A key that holds someone else's lease
-# stays as it is; its reader loads the value for itself and stores nothing.
-_TAKE = """
+# Values that appeared meanwhile, and leases for those still absent. A key with someone else's lease stays
+# as it is: its reader loads the value for itself and stores nothing.
+_take = Script("""
 local values = redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do
     if not values[i] then
@@ -31,52 +31,75 @@ for i, key in ipairs(KEYS) do
     end
 end
 return values
-"""
-_FILL = """
+""")
+_fill = Script("""
 for i, key in ipairs(KEYS) do
     if redis.call('GET', key) == ARGV[1] then
         redis.call('SET', key, ARGV[i + 2], 'EX', ARGV[2])
     end
 end
-"""
-_take = redis.client.Script(redis.Redis(), _TAKE)
-_fill = redis.client.Script(redis.Redis(), _FILL)
+""")
 
-type_Loader = Callable[[Sequence[int]], Mapping[int, bytes]]
+Loader = Callable[[Sequence[int]], Mapping[int, bytes]]
 
 
-def read_through(
-    ids: Iterable[int], key_of: Callable[[int], str], load: type_Loader, ttl: int
-) -> dict[int, bytes]:
-    """Values for `ids`, from Redis where they are and from `load` where not.
+class ReadThrough:
+    """A family of cached values by integer id.
 
-    `load` gets the missing ids in one call, must read the primary, and leaves out what does not exist.
-    Absent things are absent from the answer too. When Redis is away everything is loaded.
-    Costs one round trip when warm, two and one `load` otherwise.
+    `load` gets the missing ids in one call, must read the primary, and leaves out what does not exist; its
+    values are not empty. Warm reads cost one MGET; a miss two more round trips and one `load`. While Redis
+    is away everything is loaded.
     """
-    wanted = list(dict.fromkeys(ids))
-    if not wanted:
-        return {}
-    token = _LEASE_MARK + secrets.token_bytes(9)
-    try:
-        with guarded() as client:
-            cached = _take([key_of(id_) for id_ in wanted], [token, keys.LEASE_TTL_MS], client=client)
-    except CacheUnavailable:
-        return dict(load(wanted))
-    found = dict(zip(wanted, cached, strict=True))
-    missing = [id_ for id_, value in found.items() if value is None or value.startswith(_LEASE_MARK)]
-    if missing:
-        loaded = load(missing)
-        _store({key_of(id_): loaded.get(id_, b"") for id_ in missing if found[id_] is None}, token, ttl)
-        found.update({id_: loaded.get(id_, b"") for id_ in missing})
-    return {id_: value for id_, value in found.items() if value}
+
+    def __init__(self, key_of: Callable[[int], str], load: Loader, ttl: int) -> None:
+        self.key_of = key_of
+        self.load = load
+        self.ttl = ttl  # seconds
+
+    def get(self, ids: Iterable[int]) -> dict[int, bytes]:
+        """Values of those of `ids` that exist."""
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return {}
+        try:
+            with guarded() as client:
+                raw = client.mget([self.key_of(id_) for id_ in wanted])
+        except CacheUnavailable:
+            return dict(self.load(wanted))
+        return self.complete(wanted, raw)
+
+    def complete(self, ids: Sequence[int], raw: Sequence[bytes | None]) -> dict[int, bytes]:
+        """The same, where the caller has fetched `raw` by MGET, as part of a pipeline perhaps."""
+        found = dict(zip(ids, raw, strict=True))
+        missing = [id_ for id_, value in found.items() if _is_missing(value)]
+        if missing:
+            found.update(self._load(missing))
+        return {id_: value for id_, value in found.items() if value}
+
+    def _load(self, missing: Sequence[int]) -> Mapping[int, bytes]:
+        token = _LEASE_MARK + secrets.token_bytes(9)
+        names = [self.key_of(id_) for id_ in missing]
+        try:
+            with guarded() as client:
+                raw = _take(client, names, [token, keys.LEASE_TTL_MS])
+        except CacheUnavailable:
+            return self.load(missing)
+        values: dict[int, bytes] = {
+            id_: value for id_, value in zip(missing, raw, strict=True) if not _is_missing(value)
+        }
+        loaded = self.load([id_ for id_ in missing if id_ not in values])
+        leased = [id_ for id_, value in zip(missing, raw, strict=True) if value is None]
+        if leased:
+            self._fill(token, {self.key_of(id_): loaded.get(id_, b"") for id_ in leased})
+        return {**values, **loaded, **{id_: b"" for id_ in missing if id_ not in values and id_ not in loaded}}
+
+    def _fill(self, token: bytes, values: Mapping[str, bytes]) -> None:
+        try:
+            with guarded() as client:
+                _fill(client, list(values), [token, self.ttl, *values.values()])
+        except CacheUnavailable:
+            pass  # the lease expires by itself
 
 
-def _store(values: Mapping[str, bytes], token: bytes, ttl: int) -> None:
-    if not values:
-        return
-    try:
-        with guarded() as client:
-            _fill(list(values), [token, ttl, *values.values()], client=client)
-    except CacheUnavailable:
-        pass  # the lease expires by itself
+def _is_missing(value: bytes | None) -> bool:
+    return value is None or value.startswith(_LEASE_MARK)

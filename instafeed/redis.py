@@ -42,10 +42,6 @@ def guarded() -> Iterator[redis.Redis]:
         raise CacheUnavailable("resting after a failure")
     try:
         yield connection()
-    except redis.ResponseError:
-        # Redis answered: a wrong command or script is a bug and must show. Except when it is out of memory
-        # or still loading, which are failures of the server.
-        raise
     except redis.RedisError as error:
         trip(error)
         raise CacheUnavailable(str(error)) from error
@@ -54,7 +50,9 @@ def guarded() -> Iterator[redis.Redis]:
 def trip(error: Exception) -> None:
     """Rest for `REST` seconds after a failure."""
     _Breaker.open_until = time.monotonic() + REST
-    logger.warning("cache unavailable, answering from SQL: %s", error)
+    # Redis answered, but with an error: out of memory, read-only, or a mistake of ours that must be seen.
+    answered = isinstance(error, redis.ResponseError)
+    logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=answered)
 
 
 def reset() -> None:

@@ -1,0 +1,146 @@
+"""Moving authors between push and pull without a post missing or doubled at any instant.
+
+The state in the database leads, one step at a time; the celebrity set in Redis is a cache of "not ordinary".
+
+    ordinary   posts pushed
+      ↓ promoting   posts pushed; followers pull the author's list as well
+    celebrity  posts pulled
+      ↓ demoting    posts pushed again; followers still pull
+    ordinary
+
+* A post locks its author's row before it decides between push and pull, and each step is an update of that
+  row: so all posts under the old state are committed before a step is.
+* Promotion: every reader must know of the author before the first post goes unpushed, so the cached set
+  is dropped between the two steps; should that fail, the second does not happen.
+* Demotion: warm feeds lack what was only pulled, so all followers' feeds are dropped between the steps.
+* `celebrity_since` is the token of a move: a mover that slept through somebody else's moves can't go on.
+
+Everything works on many authors at once. Raises redis.RedisError when Redis is away: the authors stay
+between two states, where nothing is wrong, until `finish_moves` runs again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import CelebrityState as State
+from accounts.models import User
+from feeds import policy, sources, store
+from instafeed import keys
+from instafeed.invalidation import invalidate
+from social import audience
+
+PAGE = 1_000  # followers' feeds dropped in one call
+BATCH = 500  # authors moved at once
+
+
+@dataclass(frozen=True, slots=True)
+class Reclassified:
+    """How many authors changed sides."""
+
+    promoted: int
+    demoted: int
+
+
+def promote(author_ids: Iterable[int]) -> int:
+    """From push to pull; returns how many moves were finished."""
+    since = timezone.now()
+    begun = _step(User.objects.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
+    return _finish_promotion(begun, since)
+
+
+def demote(author_ids: Iterable[int]) -> int:
+    """From pull to push; returns how many moves were finished."""
+    since = timezone.now()
+    begun = _step(User.objects.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
+    return _finish_demotion(begun, since)
+
+
+def _finish_promotion(author_ids: Sequence[int], since: datetime) -> int:
+    if not author_ids:
+        return 0
+    store.drop(sources.CELEBRITY_KEYS)  # must succeed first: see above
+    return len(_step(_of_move(author_ids, since), State.PROMOTING, State.CELEBRITY))
+
+
+def _finish_demotion(author_ids: Sequence[int], since: datetime) -> int:
+    for author_id in author_ids:
+        _drop_feeds_of_followers(author_id)
+    return len(_step(_of_move(author_ids, since), State.DEMOTING, State.ORDINARY))
+
+
+def _of_move(author_ids: Sequence[int], since: datetime) -> QuerySet[User]:
+    return User.objects.filter(pk__in=author_ids, celebrity_since=since)
+
+
+def _step(authors: QuerySet[User], before: State, after: State, *, since: datetime | None = None) -> list[int]:
+    """Those of `authors` that were in state `before` and are in `after` now; `since` begins a move."""
+    changes: dict[str, object] = {"celebrity_state": after}
+    if since is not None:
+        changes["celebrity_since"] = since
+    with transaction.atomic():
+        rows = authors.filter(celebrity_state=before).select_for_update(no_key=True).order_by("pk")
+        moved = list(rows.values_list("pk", flat=True))
+        User.objects.filter(pk__in=moved).update(**changes)
+        if moved:
+            # Clients are told on author cards; the set lags harmlessly when an author leaves it.
+            invalidate([*map(keys.person, moved), *sources.CELEBRITY_KEYS])
+    return moved
+
+
+def _drop_feeds_of_followers(author_id: int) -> None:
+    store.drop([keys.feed(author_id)])
+    last = 0
+    while page := audience.page(author_id, last, PAGE):
+        store.drop([keys.feed(follower_id) for follower_id in page])
+        last = page[-1]
+
+
+def settle(author_id: int) -> None:
+    """Finish a move of this author, then move it if it is on the wrong side of the line."""
+    finish_moves([author_id])
+    author = User.objects.filter(pk=author_id).first()
+    if author is not None and policy.is_misplaced(author):
+        if policy.should_be_celebrity(author):
+            promote([author_id])
+        else:
+            demote([author_id])
+
+
+def finish_moves(author_ids: Sequence[int] | None = None) -> int:
+    """Finish what a mover left between two states, for all authors unless some are named."""
+    moving = User.objects.filter(celebrity_state__in=[State.PROMOTING, State.DEMOTING])
+    if author_ids is not None:
+        moving = moving.filter(pk__in=author_ids)
+    finished = 0
+    for author_id, state, since in moving.values_list("pk", "celebrity_state", "celebrity_since"):
+        finish = _finish_promotion if state == State.PROMOTING else _finish_demotion
+        finished += finish([author_id], since)
+    return finished
+
+
+def reclassify(threshold: int | None = None, *, progress: Callable[[int], None] | None = None) -> Reclassified:
+    """Move everybody who is on the wrong side of the line; `progress` is told how many were moved just now."""
+    finish_moves()
+    promoted = _move_all(policy.to_promote(threshold), promote, progress)
+    demoted = _move_all(policy.to_demote(threshold), demote, progress)
+    return Reclassified(promoted, demoted)
+
+
+def _move_all(
+    misplaced: QuerySet[User], move: Callable[[Iterable[int]], int], progress: Callable[[int], None] | None
+) -> int:
+    author_ids = list(misplaced.order_by("pk").values_list("pk", flat=True))
+    moved = 0
+    for start in range(0, len(author_ids), BATCH):
+        count = move(author_ids[start : start + BATCH])
+        moved += count
+        if progress is not None:
+            progress(count)
+    return moved

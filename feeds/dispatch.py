@@ -1,0 +1,41 @@
+"""Nudging the workers: a hint that may be lost, never a promise.
+
+The ledger is the promise. So a nudge never fails its caller and never holds it up for long: after a
+failure nobody in this process tries again for `REST` seconds, and the sweeper finds what was missed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery import Task
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+REST = 5.0  # seconds without an attempt after a failure
+
+
+class _Breaker:
+    open_until = 0.0
+
+
+def nudge(task: Task, *arguments: Any) -> bool:
+    """Publish a task; False when the broker did not take it within its time-out (settings: under a second)."""
+    if time.monotonic() < _Breaker.open_until:
+        return False
+    try:
+        task.apply_async(arguments, retry=False, ignore_result=True)
+    except (OperationalError, RedisError, OSError) as error:
+        _Breaker.open_until = time.monotonic() + REST
+        logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
+        return False
+    return True
+
+
+def reset() -> None:
+    """Forget past failures (tests)."""
+    _Breaker.open_until = 0.0

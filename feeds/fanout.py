@@ -1,0 +1,90 @@
+"""Delivering a post: audience page → Lua push → checkpoint, one bounded slice at a time.
+
+Everything here may run twice, late, or after a crash in the middle: a push into a list that has the post
+already is a double that readers drop, and the checkpoint only ever lags behind the deliveries.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import redis
+from django.conf import settings
+
+from feeds import budget, ledger, store
+from feeds.ledger import Claim
+from feeds.models import Mode
+from social import audience
+
+logger = logging.getLogger(__name__)
+
+SLICE = 1.0  # seconds of work before a task makes room for others
+
+
+def publish(post_id: int, author_id: int) -> None:
+    """Show the post in its author's own feed and list at once, before any task ran.
+
+    A failure is only logged: readers without Redis use SQL, and the first slice does the same again.
+    """
+    try:
+        _deliver_to_author(post_id, author_id)
+    except redis.RedisError as error:
+        logger.warning("post %s is not in its author's feed yet: %s", post_id, error)
+
+
+def _deliver_to_author(post_id: int, author_id: int) -> None:
+    # Into the author's list whatever the author's state: while it moves, pushed posts are pulled as well.
+    store.push_to_author(author_id, post_id)
+    store.push([author_id], post_id)
+
+
+def deliver_slice(post_id: int) -> bool:
+    """Work on one post's fan-out for about a second; True when more is left to do.
+
+    Failures are noted in the ledger, from where the sweeper takes up the rest.
+    """
+    claim = ledger.claim(post_id)
+    if claim is None:
+        return False
+    try:
+        _deliver_to_author(post_id, claim.author_id)
+        if claim.mode == Mode.PUSH:
+            return _push_pages(claim)
+        ledger.close(claim, claim.last_follower_id, 0)
+    except redis.RedisError as error:
+        # Not the post's fault; without Redis there are no feeds to deliver to. It never becomes a dead letter.
+        ledger.postpone(claim, error, counts=False)
+    except Exception as error:
+        logger.exception("fan-out of post %s failed", post_id)
+        ledger.postpone(claim, error, counts=True)
+    return False
+
+
+def _push_pages(claim: Claim) -> bool:
+    """Push to the audience page by page until the slice is over; True when followers are left."""
+    ends = time.monotonic() + SLICE
+    last_follower_id, deliveries = claim.last_follower_id, 0
+    while True:
+        followers = audience.page(claim.author_id, last_follower_id, settings.FAN_OUT_BATCH_SIZE)
+        if followers and not _wait_for_budget(len(followers), ends):
+            break
+        deliveries += store.push(followers, claim.post_id)
+        if len(followers) < settings.FAN_OUT_BATCH_SIZE:
+            # Whoever follows from now on rebuilds its feed and finds the post there.
+            ledger.close(claim, followers[-1] if followers else last_follower_id, deliveries)
+            return False
+        last_follower_id = followers[-1]
+        if time.monotonic() > ends:
+            break
+    # A lost claim means that another worker has gone on; it needs no help.
+    return ledger.checkpoint(claim, last_follower_id, deliveries)
+
+
+def _wait_for_budget(deliveries: int, ends: float) -> bool:
+    """Wait until the deliveries are granted; False when that would outlast the slice."""
+    while (wait := budget.take(deliveries)) > 0:
+        if time.monotonic() + wait > ends + SLICE:
+            return False
+        time.sleep(wait)
+    return True

@@ -1,0 +1,112 @@
+"""Timelines from PostgreSQL: the pull in its two shapes, and the rebuild of a cold list without a hole.
+
+A rebuild claims the key first and queries afterwards: a post pushed before the claim was committed before
+it, so the query sees it; one pushed after it lands on the claimed list and is kept. Only one rebuild per
+key runs, and `REBUILDS` per process bounds what an empty Redis can ask of the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db import connections, router
+
+from accounts.models import CelebrityState
+from feeds import sources, store
+from feeds.store import Timeline
+from instafeed import keys
+from posts.models import Post
+
+logger = logging.getLogger(__name__)
+
+REBUILDS = threading.BoundedSemaphore(4)
+
+# Up to here one index probe per author wins; beyond, walking the newest posts of everybody does, if only it
+# finds enough soon (measured with 2 million posts: docs/architecture.md, "The pull").
+BY_AUTHOR_UP_TO = 300  # authors
+SCAN = 20_000  # newest posts that a walk looks at before it gives up
+
+_BY_AUTHOR = """
+SELECT newest.id
+FROM unnest(%(authors)s::bigint[]) AS author(id)
+CROSS JOIN LATERAL (
+    SELECT id FROM posts_post
+    WHERE author_id = author.id AND id < %(before)s
+    ORDER BY id DESC LIMIT %(limit)s
+) AS newest
+ORDER BY newest.id DESC LIMIT %(limit)s
+"""
+_BY_WALK = """
+SELECT recent.id
+FROM (
+    SELECT id, author_id FROM posts_post
+    WHERE id < %(before)s
+    ORDER BY id DESC LIMIT %(scan)s
+) AS recent
+WHERE recent.author_id = ANY(%(authors)s::bigint[])
+ORDER BY recent.id DESC LIMIT %(limit)s
+"""
+
+
+def pull(author_ids: Sequence[int], before: int, limit: int, *, using: str | None = None) -> list[int]:
+    """The newest `limit` post ids of these authors below `before`, descending.
+
+    Reads the database that the router chooses unless told otherwise. Fewer than `limit` ids mean that there
+    are no more. Raw SQL, because the ORM has no LATERAL.
+    """
+    if not author_ids:
+        return []
+    arguments = {"authors": list(author_ids), "before": before, "limit": limit, "scan": SCAN}
+    with connections[using or router.db_for_read(Post)].cursor() as cursor:
+        if len(author_ids) > BY_AUTHOR_UP_TO:
+            cursor.execute(_BY_WALK, arguments)
+            ids = [row[0] for row in cursor.fetchall()]
+            if len(ids) == limit:  # else the walk may have ended before the posts did
+                return ids
+        cursor.execute(_BY_AUTHOR, arguments)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def feed_timeline(viewer_id: int) -> Timeline:
+    """What the viewer's list should hold: posts of everybody it sees who is not pulled.
+
+    Authors that are being promoted or demoted are in: their posts are pushed until, and from, the moment that
+    the state says celebrity. (Leaving the promoted out too would lose their posts to a reader that still
+    has the old celebrity set.)
+    """
+    authors = sources.load(viewer_id)
+    return _timeline([author for author, state in authors.items() if state != CelebrityState.CELEBRITY])
+
+
+def author_timeline(author_id: int) -> Timeline:
+    return _timeline([author_id])
+
+
+def _timeline(author_ids: Sequence[int]) -> Timeline:
+    """At most FEED_LENGTH posts; one more is asked for, to know whether the list is all there is."""
+    ids = pull(author_ids, before=2**63 - 1, limit=settings.FEED_LENGTH + 1, using="default")
+    if len(ids) > settings.FEED_LENGTH:
+        return Timeline(ids[:-1], floor=ids[-1])
+    return Timeline(ids, floor=0)
+
+
+def warm_feed(viewer_id: int) -> bool:
+    """Rebuild a cold feed; False when somebody else is at it, or it was invalidated meanwhile."""
+    return _rebuild(keys.feed(viewer_id), viewer_id, feed=True)
+
+
+def warm_author(author_id: int) -> bool:
+    """Rebuild a cold author's list; False as above."""
+    return _rebuild(keys.author(author_id), author_id, feed=False)
+
+
+def _rebuild(key: str, user_id: int, *, feed: bool) -> bool:
+    with REBUILDS:
+        token = store.begin_rebuild(key)
+        if token is None:
+            return False
+        timeline = feed_timeline(user_id) if feed else author_timeline(user_id)
+        return store.finish_rebuild(key, token, timeline)

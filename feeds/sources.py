@@ -1,0 +1,85 @@
+"""Whose posts a viewer sees, and which authors are pulled: two kinds of cached sets that reads intersect.
+
+`sources:{viewer}` holds the followees less the muted and the blocked, and the viewer; `celebrities` every
+author that is not ordinary. Both carry 0 once they are complete. They decide what is shown, so they are
+loaded from the primary and stored under a lease, which an invalidation ends (see instafeed.leases).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from accounts.models import CelebrityState, User
+from instafeed import keys
+from instafeed.lua import Script
+from instafeed.redis import CacheUnavailable, connection, guarded
+from social import selectors
+
+_fill = Script("""
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+    return 0
+end
+redis.call('DEL', KEYS[1], KEYS[2])
+for i = 3, #ARGV, 1000 do
+    redis.call('SADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('SADD', KEYS[1], '0')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+
+
+def load(viewer_id: int) -> dict[int, int]:
+    """From the database: celebrity state by author, the viewer included."""
+    authors = dict(selectors.seen_authors(viewer_id))
+    state = User.objects.using("default").filter(pk=viewer_id).values_list("celebrity_state", flat=True).first()
+    authors[viewer_id] = CelebrityState.ORDINARY if state is None else state
+    return authors
+
+
+def members(viewer_id: int) -> list[int]:
+    """The authors of `load`, from Redis where they are; for pulls that go below the lists."""
+    try:
+        with guarded() as client:
+            ids = {int(member) for member in client.smembers(keys.sources(viewer_id))}
+    except CacheUnavailable:
+        ids = set()
+    return sorted(ids - {0}) if 0 in ids else sorted(load(viewer_id))
+
+
+def warm(viewer_id: int) -> bool:
+    """Load the viewer's sources into Redis; False when somebody else does, or they changed meanwhile."""
+    key = keys.sources(viewer_id)
+    token = _lease(key)
+    return token is not None and _store(key, token, keys.SOURCES_TTL, load(viewer_id))
+
+
+def warm_celebrities() -> bool:
+    """Load the set of authors that are pulled into Redis; False as above."""
+    token = _lease(keys.CELEBRITIES)
+    if token is None:
+        return False
+    moving = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY)
+    return _store(keys.CELEBRITIES, token, keys.CELEBRITIES_TTL, moving.values_list("pk", flat=True))
+
+
+def _store(key: str, token: str, ttl: int, ids: Iterable[int]) -> bool:
+    return bool(_fill(connection(), [key, keys.lease(key)], [token, ttl, *ids]))
+
+
+def _lease(key: str) -> str | None:
+    token = secrets.token_hex(8)
+    return token if connection().set(keys.lease(key), token, px=keys.LEASE_TTL_MS, nx=True) else None
+
+
+def keys_of(viewer_ids: Iterable[int]) -> list[str]:
+    """What to drop when these viewers follow, unfollow, block or mute: their sources and their feeds."""
+    names = []
+    for viewer_id in viewer_ids:
+        sources = keys.sources(viewer_id)
+        names += [keys.feed(viewer_id), sources, keys.lease(sources)]
+    return names
+
+
+CELEBRITY_KEYS = [keys.CELEBRITIES, keys.lease(keys.CELEBRITIES)]
