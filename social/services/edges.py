@@ -1,0 +1,51 @@
+"""Single steps on the graph, for callers that hold the pair; each announces and counts what it changed."""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS
+
+from accounts.models import User
+from social.errors import UnknownUser
+from social.models import Follow, FollowRequest
+from social.selectors import Relationship, annotated, relationship_on
+from social.services.counts import count_follows
+from social.signals import relations_changed
+
+
+def relation_to(actor_id: int, other_id: int) -> tuple[User, Relationship]:
+    """The other user and what the actor is to them, as it stays until the commit; one query.
+
+    Raises UnknownUser when either is inactive or gone, or the other has blocked the actor.
+    """
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=(actor_id, other_id), is_active=True)
+    found = {user.pk: user for user in annotated(users, actor_id)}
+    if actor_id not in found or other_id not in found:
+        raise UnknownUser
+    relation = relationship_on(found[other_id])
+    if relation.blocked_by:
+        raise UnknownUser
+    return found[other_id], relation
+
+
+def insert_follow(follower_id: int, followee_id: int) -> None:
+    """Add a follow that is not there yet."""
+    Follow.objects.using(DEFAULT_DB_ALIAS).create(follower_id=follower_id, followee_id=followee_id)
+    relations_changed.send(sender=Follow, viewer_ids=[follower_id])
+    count_follows([(follower_id, followee_id)], 1)
+
+
+def delete_follow(follower_id: int, followee_id: int) -> bool:
+    """End a follow; False if there is none."""
+    follows = Follow.objects.using(DEFAULT_DB_ALIAS)
+    gone, _ = follows.filter(follower_id=follower_id, followee_id=followee_id).delete()
+    if gone:
+        relations_changed.send(sender=Follow, viewer_ids=[follower_id])
+        count_follows([(follower_id, followee_id)], -1)
+    return bool(gone)
+
+
+def delete_request(follower_id: int, followee_id: int) -> bool:
+    """Drop a request; False if there is none."""
+    requests = FollowRequest.objects.using(DEFAULT_DB_ALIAS)
+    gone, _ = requests.filter(follower_id=follower_id, followee_id=followee_id).delete()
+    return bool(gone)

@@ -1,0 +1,87 @@
+"""The order in which writers of the social graph wait for each other.
+
+1. the *pair*: an exclusive lock on two users, so that follow, accept, unfollow and block on the same two
+   run one after the other, and what one reads under the lock stays true until it commits;
+2. the *account*: shared by every relation write on that user, exclusive for whoever changes what follows
+   mean there (public or private), so that nobody follows by a rule that has just ended;
+3. rows of `User`, in ascending order of ids, last, because a celebrity's row is wanted by many.
+
+Everybody takes them in this order, so nobody waits in a circle. The first two are advisory locks that end
+with the transaction: they cost no write, and readers never wait for them.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connections, transaction
+
+ATTEMPTS = 5
+_RETRYABLE = ("40P01", "40001")  # deadlock, serialization failure
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def on_pair(write: Callable[[int, int], T]) -> Callable[[int, int], T]:
+    """Run `write(actor_id, other_id)` as one transaction that holds the pair and shares both accounts."""
+
+    @functools.wraps(write)
+    def locked(actor_id: int, other_id: int) -> T:
+        with transaction.atomic(using=DEFAULT_DB_ALIAS):
+            _lock_pair(actor_id, other_id)
+            return write(actor_id, other_id)
+
+    return retried(locked)
+
+
+def retried(run: Callable[P, T]) -> Callable[P, T]:
+    """Run a transaction again that met a writer which does not follow the order above.
+
+    That is a deadlock with someone else's locks, a row inserted by an import, or a user erased at the same
+    moment; the next attempt sees what they did. Inside an outer transaction, which is lost as a whole, the
+    error is the caller's.
+    """
+
+    @functools.wraps(run)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> T:
+        for number in range(1, ATTEMPTS + 1):
+            inside = connections[DEFAULT_DB_ALIAS].in_atomic_block
+            try:
+                return run(*args, **kwargs)
+            except (OperationalError, IntegrityError) as error:
+                if inside or number == ATTEMPTS or not _may_pass(error):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * number))
+        raise AssertionError("unreachable")
+
+    return attempt
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, IntegrityError) or getattr(error.__cause__, "sqlstate", None) in _RETRYABLE
+
+
+def lock_account(user_id: int) -> None:
+    """Wait until no relation write on this user is under way, and keep others out until the commit.
+
+    Must come before the transaction locks any row of `User`: relation writes wait for those while they
+    share the account.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"account:{user_id}"])
+
+
+def _lock_pair(one: int, other: int) -> None:
+    low, high = sorted((one, other))
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        # One round trip; PostgreSQL evaluates a target list from left to right.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)),"
+            " pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
+            " pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
+            [f"pair:{low}:{high}", f"account:{low}", f"account:{high}"],
+        )

@@ -1,0 +1,36 @@
+"""Turning private and public while others follow: nobody is left waiting, nobody slips in."""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from social.models import Follow
+from social.services.counts import count_new_followers
+from social.signals import relations_changed
+
+# One statement, so that what is inserted is exactly what was taken from the requests, and only those rows
+# that are really new are counted; the ORM has no INSERT … SELECT.
+_ADMIT = """
+WITH request AS (
+    DELETE FROM social_followrequest WHERE followee_id = %s RETURNING followee_id, follower_id
+)
+INSERT INTO social_follow (followee_id, follower_id)
+SELECT followee_id, follower_id FROM request
+ON CONFLICT DO NOTHING
+RETURNING follower_id
+"""
+
+
+def admit_requesters(owner_id: int) -> int:
+    """Make every pending request to an account that turns public a follow; returns how many.
+
+    Belongs inside the transaction that turns it public, after `lock_account`: a request made before has
+    committed and is seen here, one made after finds the account public and is a follow at once.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_ADMIT, [owner_id])
+        follower_ids = [row[0] for row in cursor.fetchall()]
+    if follower_ids:
+        relations_changed.send(sender=Follow, viewer_ids=follower_ids)
+        count_new_followers(owner_id, follower_ids)
+    return len(follower_ids)
