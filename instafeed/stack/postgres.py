@@ -37,7 +37,7 @@ _PATIENCE = 20.0
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "120",
+    "max_connections": "200",
     "shared_buffers": "256MB",
     "random_page_cost": "1.1",  # solid-state disks
     "jit": "off",  # compiling costs more than any query of a feed
@@ -125,18 +125,19 @@ class Primary(PostgresServer):
     def command(self) -> list[str]:
         return self.postgres()
 
-    def initialize(self, sleep: Sleep = time.sleep) -> None:
-        """Makes the cluster if there is none. StackError if one of another version is there."""
+    def initialize(self, sleep: Sleep = time.sleep) -> bool:
+        """Makes the cluster if there is none: True. StackError if one of another version is there."""
         version = self.data / "PG_VERSION"
         if self.data.exists():
             if not version.exists() or version.read_text().strip() != str(VERSION):
                 raise StackError(f"{self.data} holds no database of PostgreSQL {VERSION}")
-            return
+            return False
         unfinished = self.layout.new_primary
         shutil.rmtree(unfinished, ignore_errors=True)
         make_directory(unfinished, self.account)
         self._initdb(unfinished, sleep)
         unfinished.rename(self.data)
+        return True
 
     def _initdb(self, data: Path, sleep: Sleep) -> None:
         """The built-in C.UTF-8 sorts by code point, knows upper and lower case in every script, and cannot
@@ -169,6 +170,10 @@ class Primary(PostgresServer):
                     connection.execute(statement.format(sql.Identifier(role), self.password))
             if not _exists(connection, "pg_database", "datname", DATABASE):
                 connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+
+    def drop_database(self) -> None:
+        with self.connect() as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
 
     def slot(self) -> Slot | None:
         """The replica's slot; None if there is none. OperationalError if the primary does not answer."""

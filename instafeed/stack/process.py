@@ -172,6 +172,10 @@ class Program(Child):
     def run(self, sleep: Sleep = time.sleep) -> None:
         """Runs it to its end; StackError if it fails. Whatever `sleep` raises ends it."""
         self.launch()
+        self.finish(sleep)
+
+    def finish(self, sleep: Sleep = time.sleep) -> None:
+        """The rest of `run()` for one that was launched."""
         try:
             while self.poll() is None:
                 sleep(0.02)

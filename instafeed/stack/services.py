@@ -27,16 +27,20 @@ class DataServices:
     * `primary`, `replica`, `cache`, `broker`: each has `pid`, `running`, `stop()`, `start()`, `kill()`,
       `pause()` and `resume()`, and keeps its port.
     * `environment`: the URLs as the settings take them, and the directory's secret key.
+    * `created`: whether the database was made just now.
     * `record`: what `stack.json` says; `track()` adds a child to it.
 
     Enter it in a thread that outlives it: the servers are told to stop when that thread ends. `sleep` is
     called while waiting, and may raise to give up. Without `fsync` the data do not survive a power cut.
     """
 
-    def __init__(self, data_dir: Path, *, fsync: bool = True, sleep: Sleep = time.sleep) -> None:
+    def __init__(
+        self, data_dir: Path, *, port: int | None = None, fsync: bool = True, sleep: Sleep = time.sleep
+    ) -> None:
         self.layout = Layout(data_dir.absolute())
         self.fsync = fsync
-        self.record = Record(supervisor=Identity.of(0))
+        self.record = Record(Identity.of(os.getpid()), port)
+        self.created = False
         self.primary: Primary
         self.replica: Replica
         self.cache: RedisServer
@@ -56,6 +60,11 @@ class DataServices:
             "MEDIA_ROOT": str(self.layout.media),
             "INSTAFEED_STATIC_ROOT": str(self.layout.static),
         }
+
+    @property
+    def children(self) -> list[Child]:
+        """In the order of their start."""
+        return [self.cache, self.broker, self.primary, self.replica]
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -84,6 +93,14 @@ class DataServices:
         stop_all([self.cache, self.broker, self.replica])
         stop_all([self.primary])
 
+    def reset(self) -> None:
+        """An empty database and empty Redis servers, as after the very first start."""
+        self.primary.drop_database()
+        self.primary.ensure_database()
+        for server in (self.cache, self.broker):
+            with server.client() as client:
+                client.flushall()
+
     def _end_leftovers(self) -> None:
         """The record of a stack that was killed; we hold the lock, so nobody else acts on it."""
         earlier = Record.read(self.layout.record)
@@ -99,15 +116,14 @@ class DataServices:
         self.replica = Replica(self.primary)
         self.cache = RedisServer("cache", self.layout, secrets["redis"], CACHE)
         self.broker = RedisServer("broker", self.layout, secrets["redis"], BROKER)
-        for child in (self.primary, self.replica, self.cache, self.broker):
+        for child in self.children:
             self.track(child)
-        self.record = Record(supervisor=Identity.of(os.getpid()))
         self._write_record()
 
     def _start(self) -> None:
         self.cache.launch()
         self.broker.launch()
-        self.primary.initialize(self._sleep)
+        self.created = self.primary.initialize(self._sleep)
         self._until_ready(self.primary)
         self.primary.ensure_database()
         self._until_ready(self.replica, self.replica.mend)

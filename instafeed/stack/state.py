@@ -94,8 +94,13 @@ class Layout:
 
     @property
     def seeded(self) -> Path:
-        """Present once the first seeding is complete."""
+        """Present once the demo network is complete."""
         return self.root / "seeded"
+
+    @property
+    def unfinished(self) -> Path:
+        """Present while the database holds nothing but what a first start is putting there."""
+        return self.root / "unfinished"
 
     def names(self) -> set[str]:
         properties = (name for name, value in vars(Layout).items() if isinstance(value, property))

@@ -1,0 +1,91 @@
+"""What runs on the data services: web, worker, beat, and one-off management commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+from instafeed.stack.process import Program
+from instafeed.stack.state import PROJECT_ROOT, Layout
+
+QUEUES = ("fan_out", "notifications", "media", "maintenance")
+
+# What an operator may set otherwise; the stack speaks plain HTTP on the loopback address.
+_DEFAULTS = {"ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]", "HTTPS_ONLY": "false", "SERVE_FILES": "true"}
+
+
+def environment(services: Mapping[str, str]) -> dict[str, str]:
+    """Our own environment for children, with the stack's services in place of any others."""
+    return {**_DEFAULTS, **os.environ, **services, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
+
+
+class Web(Program):
+    stop_signals = (signal.SIGTERM, signal.SIGQUIT)
+    grace = 15.0  # above gunicorn's own graceful_timeout
+
+    def __init__(self, layout: Layout, services: Mapping[str, str], port: int, workers: int) -> None:
+        command = [
+            *(sys.executable, "-m", "gunicorn"),
+            *("-c", str(PROJECT_ROOT / "deploy" / "gunicorn.conf.py"), "instafeed.wsgi:application"),
+        ]
+        web = {
+            "PORT": str(port),
+            "WEB_BIND": "127.0.0.1",
+            "WEB_WORKERS": str(workers),
+            "DATABASE_POOL": "true",
+        }
+        super().__init__("web", layout.log / "web.log", command, environment(services) | web)
+        self.directory = PROJECT_ROOT
+        self.port = port
+
+    def ready(self) -> bool:
+        url = f"http://127.0.0.1:{self.port}/health/live"
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with direct.open(url, timeout=2) as answer:
+                return self.running and answer.status == 200
+        except (OSError, urllib.error.URLError):
+            return False
+
+
+class Worker(Program):
+    """All queues in one worker; a deployment gives each its own."""
+
+    stop_signals = (signal.SIGTERM, signal.SIGQUIT)  # warm, then cold shutdown
+    death_signal = signal.SIGQUIT
+    grace = 15.0
+
+    def __init__(self, layout: Layout, services: Mapping[str, str], port: int, processes: int) -> None:
+        command = [
+            *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
+            *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
+            *("--without-gossip", "--without-mingle"),
+        ]
+        super().__init__("worker", layout.log / "worker.log", command, environment(services))
+        self.directory = PROJECT_ROOT
+
+
+class Beat(Program):
+    """No pid file: the stack's lock allows one beat already, and a stale file would keep it from starting."""
+
+    def __init__(self, layout: Layout, services: Mapping[str, str]) -> None:
+        layout.beat.mkdir(mode=0o700, exist_ok=True)
+        command = [
+            *(sys.executable, "-m", "celery", "-A", "instafeed", "beat", "--pidfile="),
+            *("--schedule", str(layout.beat / "schedule")),
+        ]
+        super().__init__("beat", layout.log / "beat.log", command, environment(services))
+        self.directory = PROJECT_ROOT
+
+
+class Manage(Program):
+    """`manage.py NAME …` on the stack's services."""
+
+    def __init__(self, layout: Layout, services: Mapping[str, str], name: str, *arguments: str) -> None:
+        command = [sys.executable, str(PROJECT_ROOT / "manage.py"), name, *arguments]
+        super().__init__(name, layout.log / f"{name}.log", command, environment(services))
+        self.directory = PROJECT_ROOT
