@@ -1,4 +1,7 @@
-"""The user: identity, profile, state of access, counts, and which side of the celebrity line it is on."""
+"""The user: identity, profile, state of access, counts, and which side of the celebrity line it is on.
+
+And the user's sessions: one row a sign-in, from which all its tokens descend.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ class UserManager(BaseUserManager["User"]):
         user.save(using=self._db)
         return user
 
-    def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
+    def create_superuser(
+        self, username: str, email: str = "", password: str | None = None, **fields: Any
+    ) -> User:
         return self.create_user(username, email, password, is_staff=True, is_superuser=True, **fields)
 
 
@@ -57,6 +62,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     celebrity_state = models.PositiveSmallIntegerField(
         choices=CelebrityState, default=CelebrityState.ORDINARY, db_default=CelebrityState.ORDINARY
     )
+    # When the last move began; the token of that move (feeds.celebrities).
+    celebrity_since = models.DateTimeField(null=True, blank=True)
     # A moderator's word: True and False hold whatever the follower count says, None follows it.
     celebrity_pin = models.BooleanField(null=True, blank=True, default=None)
 
@@ -89,6 +96,12 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(
                 fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)
             ),
+            # Suspensions that end by themselves: looked for every minute.
+            models.Index(
+                fields=["suspended_until"],
+                name="user_suspension_ends",
+                condition=Q(suspended_until__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -98,3 +111,18 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_celebrity(self) -> bool:
         """What clients are told: true from the moment that followers pull."""
         return self.celebrity_state == CelebrityState.CELEBRITY
+
+
+class Session(models.Model):
+    """A sign-in; its refresh tokens replace one another, and only the newest is alive."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="session_set")
+    refresh_jti = models.CharField(max_length=32)  # of the refresh token that is alive
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    # From when on no token of it can be valid by its own date, so that the row may go.
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"

@@ -65,6 +65,14 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return raw
 
 
+def web_origin(name: str) -> str:
+    """`https://example.org`, without a trailing slash; empty when unset."""
+    raw = text(name)
+    if raw and not re.fullmatch(r"https?://[^/?#\s]+/?", raw):
+        raise SettingError(name, f"must be like https://example.org, not {raw!r}")
+    return raw.rstrip("/")
+
+
 def rate(name: str, default: str) -> str | None:
     """A throttle as `N/second|minute|hour|day`; `off` gives None."""
     raw = text(name, default).lower()

@@ -14,7 +14,10 @@ expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may 
 | person:{user}    | a user's JSON as author | accounts.cards |
 | access:{user}    | what authentication needs to know of a user | accounts.access |
 | wal:{user}       | the primary's WAL position after the user's last write | instafeed.replicas.sticking |
+| wal-floor        | a WAL position not before any write whose wal:{user} a flush may have lost | instafeed.replicas.sticking |
+| worker:{queue}   | there while a Celery worker that consumes the queue is alive | instafeed.heartbeat |
 | budget           | token bucket of deliveries | feeds.budget |
+| limit:…          | a client's requests in the current window, made by `limits` | instafeed.api.throttling |
 """
 
 from __future__ import annotations
@@ -26,14 +29,18 @@ PERSON_TTL = 86_400
 ACCESS_TTL = 3_600
 SOURCES_TTL = 86_400
 CELEBRITIES_TTL = 3_600
-WAL_TTL = 30
+WAL_TTL = 30  # at least; longer where replicas may lag longer, see replicas.sticking
+WAL_FLOOR_TTL = 3_600
+WORKER_TTL = 8  # several heartbeats
 LEASE_TTL_MS = 5_000  # longer than any fill; a filler that died blocks nobody for longer than this
 BUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
 
 CELEBRITIES = f"{PREFIX}celebrities"
 BUDGET = f"{PREFIX}budget"
+WAL_FLOOR = f"{PREFIX}wal-floor"
 FEED_PREFIX = f"{PREFIX}feed:"
 AUTHOR_PREFIX = f"{PREFIX}author:"
+LIMIT_PREFIX = f"{PREFIX}limit"
 
 
 def feed(user_id: int) -> str:
@@ -66,3 +73,7 @@ def access(user_id: int) -> str:
 
 def wal(user_id: int) -> str:
     return f"{PREFIX}wal:{user_id}"
+
+
+def worker(queue: str) -> str:
+    return f"{PREFIX}worker:{queue}"

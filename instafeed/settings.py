@@ -56,7 +56,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
@@ -72,11 +71,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "instafeed.api.request_id.RequestIdMiddleware",
+    "instafeed.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "instafeed.replicas.middleware.ReplicaMiddleware",
-    "instafeed.api.errors.ApiErrorMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -151,6 +150,7 @@ DATABASES = {
 }
 DATABASE_ROUTERS = ["instafeed.replicas.router.ReplicaRouter"]
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
+REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
 
 # --- Redis: the cache holds feeds and cards, the broker holds tasks ----------------------------------
 
@@ -217,6 +217,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 86_400.0,
         "options": {"expires": 3_600},
     },
+    "lift-suspensions": {
+        "task": "accounts.tasks.lift_suspensions",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
 }
 
 # --- The API -----------------------------------------------------------------------------------------
@@ -233,13 +238,14 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": env.integer("NUM_PROXIES", 0),
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
-DRF_STANDARDIZED_ERRORS = {"ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "instafeed.api.errors.ErrorHandler",
+    "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
+}
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 30, minimum=1)),
-    "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
-    "UPDATE_LAST_LOGIN": False,
+    # Rotation and reuse are accounts.sessions' own: one row a sign-in, not one a token.
     "SIGNING_KEY": SECRET_KEY,
 }
 SPECTACULAR_SETTINGS = {
@@ -270,6 +276,8 @@ STATIC_ROOT = env.text("INSTAFEED_STATIC_ROOT") or str(BASE_DIR / "staticfiles")
 # Uploads live under var/, never in the app `media/`.
 MEDIA_ROOT = env.text("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
 MEDIA_URL = "/files/"
+# Where clients reach this site, as in https://example.org: completes URLs of files that are served from here.
+PUBLIC_URL = env.web_origin("PUBLIC_URL")
 SERVE_FILES = env.boolean("SERVE_FILES", False)  # the app itself serves MEDIA_ROOT: embedded stack only
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -27,5 +27,7 @@ if settings.SERVE_FILES:
     files = settings.MEDIA_URL.strip("/")
     urlpatterns.append(re_path(rf"^{files}/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))
 
+handler400 = "instafeed.api.errors.bad_request"
+handler403 = "instafeed.api.errors.permission_denied"
 handler404 = "instafeed.api.errors.not_found"
 handler500 = "instafeed.api.errors.server_error"

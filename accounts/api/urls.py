@@ -1,1 +1,14 @@
-urlpatterns: list = []
+"""Sign-in and the own account, under /api/v1."""
+
+from django.urls import path
+
+from accounts.api import views
+
+urlpatterns = [
+    path("auth/register", views.Register.as_view()),
+    path("auth/token", views.SignIn.as_view()),
+    path("auth/token/refresh", views.Refresh.as_view()),
+    path("auth/logout", views.SignOut.as_view()),
+    path("auth/password", views.Password.as_view()),
+    path("me", views.Me.as_view()),
+]

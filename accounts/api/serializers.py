@@ -1,0 +1,152 @@
+"""Accounts as JSON. Texts come back exactly as they were given; only names and addresses are normalised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.validators import URLValidator
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.fields import get_error_detail
+
+from accounts.models import User
+from instafeed.api.fields import FlagField, IdField, TextField
+from instafeed.api.links import file_url
+
+MAX_PASSWORD = 1_024  # characters
+RELATIONSHIP = {"type": ["object", "null"], "description": "null for anonymous or oneself"}
+
+
+class UsernameField(serializers.RegexField):
+    """3 to 30 of a-z 0-9 . _, in any case; stored in lower case."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # ASCII is asked for before lowering: the Kelvin sign's lower case is a plain k.
+        super().__init__(r"^[A-Za-z0-9._]+\Z", min_length=3, max_length=30, **kwargs)
+        self.error_messages["invalid"] = "Only letters a to z, digits, dots and underscores."
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        value = super().run_validation(data)
+        return value.lower() if isinstance(value, str) else value
+
+
+class AddressField(serializers.EmailField):
+    """An email address; its domain is stored in lower case."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=254, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return User.objects.normalize_email(super().to_internal_value(data))
+
+
+class WebsiteField(serializers.CharField):
+    """An http or https URL, or nothing."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=200, allow_blank=True, **kwargs)
+        self.validators.append(URLValidator(schemes=["http", "https"]))
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class PasswordField(TextField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_PASSWORD, write_only=True, style={"input_type": "password"}, **kwargs)
+
+
+class ProfileSerializer(serializers.ModelSerializer[User]):
+    """A user's public profile, without the viewer's relationship to it."""
+
+    id = IdField()
+    avatar_url = serializers.SerializerMethodField()
+    is_celebrity = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = User
+        fields = (
+            *("id", "username", "display_name", "bio", "website", "avatar_url", "is_private", "is_celebrity"),
+            *("post_count", "follower_count", "following_count", "created_at"),
+        )
+        read_only_fields = fields
+
+    def get_avatar_url(self, user: User) -> str | None:
+        return file_url(user.avatar_path)
+
+
+class OwnProfileSerializer(ProfileSerializer):
+    """The same for its owner."""
+
+    relationship = serializers.SerializerMethodField()
+
+    class Meta(ProfileSerializer.Meta):
+        fields = (*ProfileSerializer.Meta.fields, "relationship", "email")
+        read_only_fields = fields
+
+    @extend_schema_field({"type": "null"})
+    def get_relationship(self, user: User) -> None:
+        return None
+
+
+class ProfileChangeSerializer(serializers.Serializer[Any]):
+    """What PATCH /me takes; fields that it does not know are ignored."""
+
+    username = UsernameField(required=False)
+    email = AddressField(required=False)
+    display_name = TextField(required=False, allow_blank=True, max_length=60)
+    bio = TextField(required=False, allow_blank=True, max_length=500)
+    website = WebsiteField(required=False)
+    is_private = FlagField(required=False)
+
+
+class RegistrationSerializer(serializers.Serializer[Any]):
+    username = UsernameField()
+    email = AddressField()
+    password = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        check_strength(attrs["password"], User(username=attrs["username"], email=attrs["email"]), "password")
+        return attrs
+
+
+class SignInSerializer(serializers.Serializer[Any]):
+    username = TextField(max_length=254)
+    password = PasswordField()
+
+
+class RefreshSerializer(serializers.Serializer[Any]):
+    refresh = TextField()
+
+
+class PasswordChangeSerializer(serializers.Serializer[Any]):
+    current_password = PasswordField()
+    new_password = PasswordField()
+
+
+class TokensSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class RegisteredSerializer(TokensSerializer):
+    user = OwnProfileSerializer()
+
+
+def check_strength(password: str, user: User, field: str) -> None:
+    """Django's password validators; a ValidationError of `field` with their codes."""
+    try:
+        validate_password(password, user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: get_error_detail(error)}) from None

@@ -1,0 +1,151 @@
+"""Sign-in and the own profile over HTTP: translation only, the rules are in services and sessions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import services, sessions
+from accounts.api.serializers import (
+    OwnProfileSerializer,
+    PasswordChangeSerializer,
+    ProfileChangeSerializer,
+    RefreshSerializer,
+    RegisteredSerializer,
+    RegistrationSerializer,
+    SignInSerializer,
+    TokensSerializer,
+    check_strength,
+)
+from accounts.models import User
+from accounts.tokens import SESSION_CLAIM
+from instafeed.api.throttling import (
+    LoginAccountThrottle,
+    LoginAddressThrottle,
+    PasswordThrottle,
+    RegisterThrottle,
+)
+from instafeed.replicas.session import identify
+
+
+class SignInView(APIView):
+    """Base of the paths that need no access token, and that an expired one must not get in the way of."""
+
+    authentication_classes = []
+    permission_classes = []
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'  # without it DRF would turn 401 into 403
+
+
+class Register(SignInView):
+    throttle_classes = [RegisterThrottle]
+
+    @extend_schema(
+        tags=["sign-in"], request=RegistrationSerializer, responses={201: RegisteredSerializer}, auth=[]
+    )
+    def post(self, request: Request) -> Response:
+        """Open an account and sign in to it."""
+        serializer = RegistrationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            user = services.register(**serializer.validated_data)
+        except services.Taken as error:
+            raise _taken(error) from None
+        identify(user.pk)
+        tokens = sessions.start(user)
+        return Response({"user": OwnProfileSerializer(user).data, **asdict(tokens)}, status=201)
+
+
+class SignIn(SignInView):
+    throttle_classes = [LoginAddressThrottle, LoginAccountThrottle]
+
+    @extend_schema(tags=["sign-in"], request=SignInSerializer, responses=TokensSerializer, auth=[])
+    def post(self, request: Request) -> Response:
+        """Sign in: a new session, with an access and a refresh token."""
+        serializer = SignInSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        user = services.verify_password(**serializer.validated_data)
+        if user is None:
+            raise AuthenticationFailed("No account with this username and password.", "wrong_credentials")
+        identify(user.pk)
+        return Response(asdict(sessions.start(user)))
+
+
+class Refresh(SignInView):
+    @extend_schema(tags=["sign-in"], request=RefreshSerializer, responses=TokensSerializer, auth=[])
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for new ones. It works once; using it again ends the whole session."""
+        user_id, tokens = sessions.rotate(_refresh_token(request))
+        identify(user_id)
+        return Response(asdict(tokens))
+
+
+class SignOut(SignInView):
+    @extend_schema(tags=["sign-in"], request=RefreshSerializer, responses={204: None}, auth=[])
+    def post(self, request: Request) -> Response:
+        """End the session that the refresh token belongs to, its access tokens included."""
+        identify(sessions.end(_refresh_token(request)))
+        return Response(status=204)
+
+
+class Password(APIView):
+    throttle_classes = [PasswordThrottle]
+
+    @extend_schema(tags=["sign-in"], request=PasswordChangeSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Change the password; all other sessions end."""
+        serializer = PasswordChangeSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        new = serializer.validated_data["new_password"]
+        check_strength(new, _own(request), "new_password")
+        try:
+            services.change_password(
+                request.user.pk,
+                serializer.validated_data["current_password"],
+                new,
+                keep_session=request.auth.get(SESSION_CLAIM) if request.auth else None,
+            )
+        except services.WrongPassword:
+            error = ErrorDetail("This is not the current password.", "wrong_password")
+            raise ValidationError({"current_password": [error]}) from None
+        return Response(status=204)
+
+
+class Me(APIView):
+    @extend_schema(tags=["me"], responses=OwnProfileSerializer)
+    def get(self, request: Request) -> Response:
+        """The own profile."""
+        return Response(OwnProfileSerializer(_own(request)).data)
+
+    @extend_schema(tags=["me"], request=ProfileChangeSerializer, responses=OwnProfileSerializer)
+    def patch(self, request: Request) -> Response:
+        """Change the own profile: what is given, and nothing else."""
+        serializer = ProfileChangeSerializer(data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        try:
+            user = services.update_profile(request.user.pk, serializer.validated_data)
+        except services.Taken as error:
+            raise _taken(error) from None
+        return Response(OwnProfileSerializer(user).data)
+
+
+def _own(request: Request) -> User:
+    """The whole row of whoever asks; authentication loaded a few fields only."""
+    return get_object_or_404(User, pk=request.user.pk)
+
+
+def _refresh_token(request: Request) -> str:
+    serializer = RefreshSerializer(data=request.data)
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data["refresh"]
+
+
+def _taken(error: services.Taken) -> ValidationError:
+    return ValidationError({error.field: [ErrorDetail(f"This {error.field} is taken.", "unique")]})

@@ -1,0 +1,45 @@
+"""A user as the author of something, as JSON: cached apart from posts, so that a rename touches one key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+
+from accounts.models import User
+from instafeed import keys
+from instafeed.api.links import file_url
+from instafeed.leases import ReadThrough
+
+# What a card is made of: for `.only(…)` of whoever renders rows that hold a user.
+FIELDS = ("id", "username", "display_name", "avatar_path", "celebrity_state")
+
+
+def render_person(user: User) -> dict[str, Any]:
+    """A user as other objects show it: an author, a liker, a follower."""
+    return {
+        "id": str(user.pk),
+        "username": user.username,
+        "display_name": user.display_name,
+        "avatar_url": file_url(user.avatar_path),
+        "is_celebrity": user.is_celebrity,
+    }
+
+
+def people(user_ids: Iterable[int]) -> dict[int, bytes]:
+    """Cards as JSON bytes by user; those who do not exist or have no access are absent."""
+    return person_cards.get(user_ids)
+
+
+def _load(user_ids: Sequence[int]) -> dict[int, bytes]:
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=user_ids, is_active=True).only(*FIELDS)
+    return {user.pk: _encode(render_person(user)) for user in users}
+
+
+def _encode(card: dict[str, Any]) -> bytes:
+    return json.dumps(card, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+person_cards = ReadThrough(keys.person, _load, keys.PERSON_TTL)

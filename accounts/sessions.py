@@ -1,0 +1,116 @@
+"""Sessions: a sign-in and all tokens that descend from it, one row each.
+
+A refresh token works once: using it makes the next one, and the row knows which one that is. A token
+that is not the newest has been used before, by its owner or by a thief, and nobody can tell which, so
+the whole session ends (RFC 9700, section 4.14). Access tokens of an ended session are refused too:
+`accounts.access` lists those sessions until their last access token has expired.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import uuid4
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.utils import timezone
+from rest_framework_simplejwt.settings import api_settings
+
+from accounts import tokens
+from accounts.access import forget
+from accounts.models import Session, User
+from accounts.tokens import TokenRefused, Tokens
+
+FLUSH_BATCH = 5_000  # rows
+
+
+def start(user: User) -> Tokens:
+    """Sign in a user whose password was just verified.
+
+    Raises TokenRefused if the account lost its access, or the password changed, while it was verified.
+    """
+    jti = uuid4().hex
+    with transaction.atomic():
+        # The lock orders this before or after a change of password, which ends every session it finds.
+        unchanged = User.objects.select_for_update(no_key=True).filter(
+            pk=user.pk, password=user.password, is_active=True
+        )
+        if not list(unchanged.values_list("pk")):
+            raise TokenRefused
+        session = Session.objects.create(user_id=user.pk, refresh_jti=jti, expires_at=_refresh_expiry())
+    return tokens.issue(user.pk, session.pk, jti)
+
+
+def rotate(raw: str) -> tuple[int, Tokens]:
+    """Exchange a refresh token for new ones; returns the user's id and those.
+
+    Raises TokenRefused; for a token that was used before, after ending its session.
+    """
+    _, claims = tokens.read_refresh(raw)
+    jti = uuid4().hex
+    with transaction.atomic():
+        session = _locked(claims)
+        if session is None or session.ended_at is not None or not session.user.is_active:
+            raise TokenRefused
+        alive = session.refresh_jti == claims.jti
+        if alive:
+            session.refresh_jti = jti
+            session.expires_at = _refresh_expiry()
+            session.save(update_fields=["refresh_jti", "expires_at"])
+        else:
+            _end(session.user_id, [session.pk])
+    if not alive:  # outside of the transaction, which must commit
+        raise TokenRefused
+    return session.user_id, tokens.issue(session.user_id, session.pk, jti)
+
+
+def end(raw: str) -> int:
+    """Sign out by any refresh token of the session, used before or not; returns the user's id.
+
+    Ending twice is fine. Raises TokenRefused for what is no refresh token.
+    """
+    _, claims = tokens.read_refresh(raw)
+    with transaction.atomic():
+        session = _locked(claims)
+        if session is not None and session.ended_at is None:
+            _end(session.user_id, [session.pk])
+    return claims.user_id
+
+
+def end_all(user_id: int, *, but: int | None = None) -> None:
+    """End a user's sessions, one perhaps excepted. Must be called inside a transaction."""
+    live = Session.objects.select_for_update().filter(user=user_id, ended_at__isnull=True).exclude(pk=but)
+    # In the order of ids, so that two of these cannot wait for each other.
+    _end(user_id, list(live.order_by("pk").values_list("pk", flat=True)))
+
+
+def flush() -> int:
+    """Delete sessions of which no token can be valid any more; returns their number."""
+    deleted = 0
+    while True:
+        expired = Session.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
+        batch = list(expired.values_list("pk", flat=True)[:FLUSH_BATCH])
+        if not batch:
+            return deleted
+        deleted += Session.objects.filter(pk__in=batch).delete()[0]
+
+
+def _locked(claims: tokens.Claims) -> Session | None:
+    """The token's session, locked, so that of two uses of one token the second sees the first."""
+    return (
+        Session.objects.select_for_update(of=("self",))
+        .select_related("user")
+        .filter(pk=claims.session_id, user=claims.user_id)
+        .first()
+    )
+
+
+def _end(user_id: int, session_ids: list[int]) -> None:
+    now = timezone.now()
+    Session.objects.filter(pk__in=session_ids).update(
+        ended_at=now, expires_at=now + api_settings.ACCESS_TOKEN_LIFETIME
+    )
+    forget(user_id)
+
+
+def _refresh_expiry() -> datetime:
+    return timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME

@@ -1,0 +1,154 @@
+"""Rate limits shared by all processes, counted in Redis by the library `limits`.
+
+Fixed windows that begin with a client's first request: one atomic increment a request, a few bytes a
+client, and a Retry-After that is exact. A scope's rate is settings.THROTTLES[scope], None for off. When
+Redis is away requests pass: a limit protects the service, it must not be what takes it down.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import math
+import time
+from functools import cache
+
+import redis
+from django.conf import settings
+from limits import RateLimitItem, parse
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from instafeed import keys
+from instafeed.redis import CacheUnavailable, connection, guarded
+
+
+class Throttle(BaseThrottle):
+    """One limit: `scope` names its rate, `identify` whom it counts."""
+
+    scope: str
+    _wait: int | None = None
+
+    def identify(self, request: Request) -> str | None:
+        """Who is counted, as a short text without personal data; None lets the request pass."""
+        raise NotImplementedError
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        rate = settings.THROTTLES[self.scope]
+        client = self.identify(request) if rate else None
+        if rate is None or client is None:
+            return True
+        try:
+            return self._hit(_item(rate), client)
+        except (CacheUnavailable, redis.RedisError):
+            return True
+
+    def wait(self) -> float | None:
+        """Seconds until the window ends, at least 1: Retry-After."""
+        return self._wait
+
+    def _hit(self, item: RateLimitItem, client: str) -> bool:
+        with guarded():
+            limiter = _limiter()
+            if limiter.hit(item, self.scope, client):
+                return True
+            end = limiter.get_window_stats(item, self.scope, client).reset_time
+        self._wait = max(1, math.ceil(end - time.time()))
+        return False
+
+
+class AnonThrottle(Throttle):
+    scope = "anon"
+
+    def identify(self, request: Request) -> str | None:
+        return None if request.user.is_authenticated else address_of(request)
+
+
+class UserThrottle(Throttle):
+    scope = "user"
+
+    def identify(self, request: Request) -> str | None:
+        return str(request.user.pk) if request.user.is_authenticated else None
+
+
+class UploadThrottle(UserThrottle):
+    scope = "upload"
+
+
+class RegisterThrottle(Throttle):
+    scope = "register"
+
+    def identify(self, request: Request) -> str | None:
+        return address_of(request)
+
+
+class LoginAddressThrottle(Throttle):
+    scope = "login"
+
+    def identify(self, request: Request) -> str | None:
+        return f"address:{address_of(request)}"
+
+
+class LoginAccountThrottle(Throttle):
+    """Counts attempts on one account, whether it exists or not, from wherever they come."""
+
+    scope = "login"
+
+    def identify(self, request: Request) -> str | None:
+        username = request.data.get("username") if isinstance(request.data, dict) else None
+        return account(username) if isinstance(username, str) else None
+
+
+class PasswordThrottle(Throttle):
+    """The same count for whoever tries passwords from inside a session."""
+
+    scope = "login"
+
+    def identify(self, request: Request) -> str | None:
+        return account(request.user.get_username()) if request.user.is_authenticated else None
+
+
+def account(username: str) -> str:
+    """A short, fixed-size name for an account that is being signed in to; the username may be anything."""
+    digest = hashlib.sha256(username.strip().lower().encode()).hexdigest()
+    return f"account:{digest[:32]}"
+
+
+def address_of(request: Request) -> str:
+    """The client's address, an IPv6 one as its /64, since that is what one client is given.
+
+    With NUM_PROXIES = n the n-th entry of X-Forwarded-For from the right is the last one that a trusted
+    proxy wrote; whatever stands left of it, and the whole header without proxies, is the client's own
+    invention.
+    """
+    proxies = settings.REST_FRAMEWORK.get("NUM_PROXIES") or 0
+    address = request.META.get("REMOTE_ADDR", "")
+    if proxies:
+        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if len(forwarded) >= proxies:
+            address = forwarded[-proxies].strip()
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
+    return str(parsed)
+
+
+@cache
+def _item(rate: str) -> RateLimitItem:
+    return parse(rate)
+
+
+@cache
+def _limiter() -> FixedWindowRateLimiter:
+    pool = connection().connection_pool  # the cache's own: its time-outs are the right ones
+    return FixedWindowRateLimiter(
+        RedisStorage("redis://", connection_pool=pool, key_prefix=keys.LIMIT_PREFIX)
+    )
