@@ -1,0 +1,46 @@
+"""Where each query goes: a replica only where nothing can be missing from it, else the primary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from django.db.models import Model
+
+from instafeed.replicas import session as sessions
+from instafeed.replicas import sticking
+from instafeed.replicas.health import monitor
+
+PRIMARY = "default"
+
+
+class ReplicaRouter:
+    """Django's database router. One replica serves all reads of a request, chosen at the first one: a
+    request that makes no SQL asks neither Redis nor a replica for anything."""
+
+    def db_for_read(self, model: type[Model], **hints: Any) -> str:
+        session = sessions.current()
+        if session is None or session.on_primary or session.forced:
+            return PRIMARY
+        # Within a transaction a read must see what the transaction wrote and locked.
+        if connections[PRIMARY].in_atomic_block:
+            return PRIMARY
+        if session.choice is None:
+            session.choice = sticking.choose(session) or PRIMARY
+        if session.choice == PRIMARY:
+            return PRIMARY
+        if session.before is not None and not monitor.holds_all_before(session.choice, session.before):
+            return PRIMARY
+        return session.choice
+
+    def db_for_write(self, model: type[Model], **hints: Any) -> str:
+        """Also whatever `select_for_update` reads."""
+        sessions.mark_written()
+        return PRIMARY
+
+    def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
+        return True  # the aliases are one database
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return db not in settings.REPLICA_ALIASES

@@ -1,0 +1,142 @@
+"""Read-your-writes: how far a replica must be before a user may read from it.
+
+After a request that wrote, the primary's position is stored for its user. Until all replicas have passed
+it, that user reads only from those that have. Positions are decimal texts of fixed width: Lua's numbers
+hold 53 bits, its strings compare byte by byte.
+
+That Redis has no position for a user proves something only if it cannot have lost one. So there is a
+*floor* that every replica must have passed as well: whoever finds none (Redis was flushed or replaced) sets
+it to the primary's position of now, after all that was lost. A process that failed to store a position
+drops the floor as soon as Redis is back. What remains: another process may read for that user in
+between, and a Redis that evicts keys may evict positions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+import redis
+from django.conf import settings
+from django.db import Error, connections
+
+from instafeed import keys
+from instafeed.lua import Script
+from instafeed.redis import CacheUnavailable, connection, guarded
+from instafeed.replicas import wal
+from instafeed.replicas.health import monitor
+from instafeed.replicas.session import Session
+
+logger = logging.getLogger(__name__)
+
+# A replica is used while its proof is younger than REPLICA_MAX_LAG, and a proof of that age must be younger
+# than any write whose position is gone already.
+TTL_SLACK = 10  # seconds: clocks of Redis and of this process, a request's own duration
+
+_store_if_newer = Script("""
+for _, key in ipairs(KEYS) do
+    local stored = redis.call('GET', key)
+    if not stored or stored < ARGV[1] then
+        redis.call('SET', key, ARGV[1], 'EX', ARGV[2])
+    end
+end
+""")
+_delete_if_same = Script("""
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+end
+""")
+
+
+class _Floor:
+    doubtful = False  # a position may be missing from Redis without Redis having been emptied
+
+
+def remember(session: Session) -> None:
+    """Store the primary's position for the users of a request that wrote. Call it after the last commit and
+    before the answer leaves; it never raises for a server that is away."""
+    if not settings.REPLICA_ALIASES or not session.users or not _may_have_written(session):
+        return
+    try:
+        position = wal.primary_position()
+    except Error as error:
+        logger.warning("the position of a write is unknown: %s", error)
+        _Floor.doubtful = True
+        return
+    try:
+        # Not guarded(): a breaker that rests after a hiccup would lose the position of a Redis that is well.
+        store(connection(), session.users, position)
+    except redis.RedisError as error:
+        logger.warning("the position of a write could not be stored: %s", error)
+        _Floor.doubtful = True
+
+
+def store(client: redis.Redis, users: Collection[int], position: int) -> None:
+    """Keep the greater of the stored position and this one. Raises redis.RedisError."""
+    _store_if_newer(client, [keys.wal(user) for user in users], [_text(position), _ttl()])
+
+
+def choose(session: Session) -> str | None:
+    """A replica that holds all that this session's user wrote, any of them; None: the primary.
+
+    Costs nothing for a request without user, one round trip to Redis for one that wrote nothing lately,
+    and one question to each replica for one that did.
+    """
+    candidates = monitor.usable()
+    if not candidates or session.user_id is None:
+        return candidates[0] if candidates else None
+    try:
+        own, floor = _required(session.user_id)
+    except (CacheUnavailable, redis.RedisError, Error):
+        _Floor.doubtful = True  # others' positions may not have been stored either
+        return None
+    if own is None:
+        return next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None)
+    passed = [alias for alias in candidates if _has_passed(alias, max(own, floor))]
+    if set(passed) == set(settings.REPLICA_ALIASES):
+        unstick(session.user_id, own)
+    return passed[0] if passed else None
+
+
+def unstick(user_id: int, position: int) -> None:
+    """Forget the position that all replicas have passed, unless a newer one has taken its place."""
+    try:
+        with guarded() as client:
+            _delete_if_same(client, [keys.wal(user_id)], [_text(position)])
+    except (CacheUnavailable, redis.RedisError):
+        pass  # it expires by itself
+
+
+def _required(user_id: int) -> tuple[int | None, int]:
+    """The user's position, if any, and the floor. Raises CacheUnavailable, RedisError, django.db.Error."""
+    with guarded() as client:
+        if _Floor.doubtful:
+            client.delete(keys.WAL_FLOOR)
+            _Floor.doubtful = False
+        own, floor = client.mget(keys.wal(user_id), keys.WAL_FLOOR)
+        if floor is None:
+            floor = _text(wal.primary_position())
+            client.set(keys.WAL_FLOOR, floor, ex=keys.WAL_FLOOR_TTL, nx=True)
+    return None if own is None else int(own), int(floor)
+
+
+def _has_passed(alias: str, position: int) -> bool:
+    replayed = wal.replayed_position(alias)
+    return replayed is not None and replayed >= position
+
+
+def _may_have_written(session: Session) -> bool:
+    """Raw SQL passes no router, so an unsafe request that opened the primary counts as one that wrote. Inside
+    a transaction around the whole request (a test's) nothing is committed, and no position proves it."""
+    primary = connections["default"]
+    if primary.in_atomic_block:
+        return False
+    return session.written or (session.unsafe and primary.connection is not None)
+
+
+def _ttl() -> int:
+    return int(max(keys.WAL_TTL, settings.REPLICA_MAX_LAG + TTL_SLACK))
+
+
+def _text(position: int) -> str:
+    return f"{position:020d}"
