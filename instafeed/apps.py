@@ -6,3 +6,6 @@ class InstafeedConfig(AppConfig):
 
     name = "instafeed"
     verbose_name = "instafeed"
+
+    def ready(self) -> None:
+        from instafeed import checks  # noqa: F401  (registers the start-up checks)

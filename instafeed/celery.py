@@ -8,11 +8,14 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init
 
+from instafeed.heartbeat import Heartbeat
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
 app = Celery("instafeed")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(Heartbeat)
 
 
 @celeryd_init.connect
