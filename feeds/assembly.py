@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import nullcontext
+from functools import partial
 
 import redis
 
@@ -18,6 +19,7 @@ from feeds.store import Snapshot, Timeline
 from instafeed import keys
 from instafeed.ids import MAX_ID, moment_of
 from instafeed.redis import CacheUnavailable, trip
+from instafeed.refill import filled_page
 from instafeed.replicas import session
 
 logger = logging.getLogger(__name__)
@@ -33,17 +35,7 @@ def page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes], i
     At most `limit` posts, fewer only at the end of the feed; the cursor is None exactly there. A warm page
     costs no SQL and three round trips to Redis, however many accounts the viewer follows.
     """
-    shown: list[tuple[int, bytes]] = []
-    exhausted = False
-    # One post more than the page tells whether there is a next one. What the viewer may not see is refilled.
-    while len(shown) <= limit and not exhausted:
-        ids, exhausted = candidates(viewer_id, before, limit + 1 - len(shown))
-        if ids:
-            before = ids[-1]
-            shown += hydration.hydrate(viewer_id, ids)
-    has_more = len(shown) > limit
-    shown = shown[:limit]
-    return [json for _, json in shown], shown[-1][0] if has_more else None
+    return filled_page(partial(candidates, viewer_id), partial(hydration.hydrate, viewer_id), before, limit)
 
 
 def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:

@@ -39,9 +39,7 @@ class Claim:
 
 def open_fan_out(post_id: int, author_id: int, mode: Mode) -> None:
     """Write the row; belongs into the post's transaction."""
-    FanOut.objects.create(
-        post_id=post_id, author_id=author_id, mode=mode, due_at=timezone.now() + FIRST_SWEEP
-    )
+    FanOut.objects.create(post_id=post_id, author_id=author_id, mode=mode, due_at=timezone.now() + FIRST_SWEEP)
 
 
 def claim(post_id: int) -> Claim | None:
@@ -63,9 +61,7 @@ def claim(post_id: int) -> Claim | None:
         if fan_out.attempts > MAX_ATTEMPTS:
             _bury(fan_out, "its workers died")
             return None
-        FanOut.objects.filter(pk=post_id).update(
-            state=State.RUNNING, due_at=until, attempts=fan_out.attempts
-        )
+        FanOut.objects.filter(pk=post_id).update(state=State.RUNNING, due_at=until, attempts=fan_out.attempts)
     return Claim(post_id, fan_out.author_id, Mode(fan_out.mode), fan_out.last_follower_id, until)
 
 
@@ -145,11 +141,15 @@ def take_overdue(limit: int) -> list[int]:
     return [fan_out.pk for fan_out in rows]
 
 
+def unclaimed() -> QuerySet[FanOut]:
+    """Everything unfinished that no living worker holds, due or not."""
+    abandoned = Q(state=State.RUNNING, due_at__lt=timezone.now())
+    return FanOut.objects.filter(Q(state=State.PENDING) | abandoned)
+
+
 def revive(post_ids: Iterable[int] | None = None) -> int:
     """Give dead letters a new life, all or those named; returns how many."""
     dead = FanOut.objects.filter(state=State.DEAD)
     if post_ids is not None:
         dead = dead.filter(pk__in=post_ids)
-    return dead.update(
-        state=State.PENDING, attempts=0, dispatches=0, error="", due_at=timezone.now()
-    )
+    return dead.update(state=State.PENDING, attempts=0, dispatches=0, error="", due_at=timezone.now())

@@ -42,9 +42,7 @@ class FanOut(models.Model):
         verbose_name = "fan-out"
         indexes = [
             # What is not finished: a few rows out of millions, looked for every few seconds.
-            models.Index(
-                fields=["due_at"], name="fan_out_open", condition=Q(state__in=[State.PENDING, State.RUNNING])
-            ),
+            models.Index(fields=["due_at"], name="fan_out_open", condition=Q(state__in=[State.PENDING, State.RUNNING])),
             models.Index(fields=["post"], name="fan_out_dead", condition=Q(state=State.DEAD)),
         ]
 

@@ -9,14 +9,14 @@ from feeds import celebrities, dispatch, fanout, ledger
 SWEEP_BATCH = 500  # fan-outs
 
 
-@shared_task(queue="fan_out")
+@shared_task
 def deliver_post(post_id: int) -> None:
     """One slice of a post's fan-out; what is left goes behind the other posts in the queue."""
     if fanout.deliver_slice(post_id):
         dispatch.nudge(deliver_post, post_id)
 
 
-@shared_task(queue="maintenance")
+@shared_task
 def sweep_fan_outs() -> int:
     """Hand out again whatever is overdue: lost nudges, dead workers, failures."""
     overdue = ledger.take_overdue(SWEEP_BATCH)
@@ -25,13 +25,13 @@ def sweep_fan_outs() -> int:
     return len(overdue)
 
 
-@shared_task(queue="maintenance")
+@shared_task
 def settle_celebrity(author_id: int) -> None:
     """Move an author to the side of the celebrity line where it belongs."""
     celebrities.settle(author_id)
 
 
-@shared_task(queue="maintenance")
+@shared_task
 def finish_celebrity_moves() -> None:
     """Finish moves whose worker died half way."""
     celebrities.finish_moves()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from accounts import cards as people_cards
+from accounts.cards import person_cards
 from feeds import sources
 from instafeed import keys
 from instafeed.redis import CacheUnavailable, guarded
@@ -20,7 +20,7 @@ def seen_authors(viewer_id: int, author_ids: Collection[int]) -> dict[int, bytes
     wanted = sorted(set(author_ids))
     if not wanted:
         return {}
-    names = [people_cards.people.key_of(author_id) for author_id in wanted]
+    names = [person_cards.key_of(author_id) for author_id in wanted]
     try:
         with guarded() as client:
             pipe = client.pipeline(transaction=False)
@@ -29,7 +29,7 @@ def seen_authors(viewer_id: int, author_ids: Collection[int]) -> dict[int, bytes
             raw, (is_complete, *is_member) = pipe.execute()
     except CacheUnavailable:
         return _seen_in_database(viewer_id, wanted)
-    people = people_cards.people.complete(wanted, raw)
+    people = person_cards.complete(wanted, raw)
     if is_complete:
         seen = {author_id for author_id, member in zip(wanted, is_member, strict=True) if member}
     else:
@@ -39,4 +39,4 @@ def seen_authors(viewer_id: int, author_ids: Collection[int]) -> dict[int, bytes
 
 def _seen_in_database(viewer_id: int, author_ids: Sequence[int]) -> dict[int, bytes]:
     seen = sources.load(viewer_id)
-    return people_cards.people.get([author_id for author_id in author_ids if author_id in seen])
+    return person_cards.get([author_id for author_id in author_ids if author_id in seen])

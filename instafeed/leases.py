@@ -91,7 +91,11 @@ class ReadThrough:
         leased = [id_ for id_, value in zip(missing, raw, strict=True) if value is None]
         if leased:
             self._fill(token, {self.key_of(id_): loaded.get(id_, b"") for id_ in leased})
-        return {**values, **loaded, **{id_: b"" for id_ in missing if id_ not in values and id_ not in loaded}}
+        return {
+            **values,
+            **loaded,
+            **{id_: b"" for id_ in missing if id_ not in values and id_ not in loaded},
+        }
 
     def _fill(self, token: bytes, values: Mapping[str, bytes]) -> None:
         try:

@@ -15,9 +15,7 @@ from media.models import Media
 class Post(models.Model):
     # Made by the database: feed order is id order, and a cursor is one integer.
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="post_set", db_index=False
-    )
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="post_set", db_index=False)
     caption = models.TextField(max_length=2200, blank=True, default="")
     media = models.ManyToManyField(Media, through="posts.PostMedia", related_name="post_set")
     created_at = models.DateTimeField(db_default=Now(), editable=False)

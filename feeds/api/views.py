@@ -1,0 +1,59 @@
+"""GET /feed and /feed/unread-count: the read path's entry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from feeds import assembly
+from instafeed.api.pagination import (
+    decode_cursor,
+    encode_cursor,
+    parse_limit,
+    raw_cursor,
+    raw_page_response,
+)
+from instafeed.api.schema import LIST_PARAMETERS, page_of
+from posts.api.serializers import PostSerializer
+
+CURSOR = "feed"
+UNREAD_CAP = 100
+MAX_SINCE = 2**63 - 1
+
+
+class UnreadCountSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField(min_value=0, max_value=UNREAD_CAP)
+    capped = serializers.BooleanField(help_text="There are more than that.")
+
+
+class FeedViewSet(ViewSet):
+    """The hybrid timeline of whoever is signed in."""
+
+    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["feed"])
+    def list(self, request: Request) -> HttpResponse:
+        """Own posts and those of everyone followed, newest first, without end."""
+        limit, raw = parse_limit(request), raw_cursor(request)
+        before = decode_cursor(CURSOR, raw)[0] if raw is not None else None
+        posts, after = assembly.page(request.user.pk, before, limit)
+        return raw_page_response(request, posts, None if after is None else encode_cursor(CURSOR, after))
+
+    @extend_schema(
+        parameters=[OpenApiParameter("since", OpenApiTypes.STR, required=True, description="A post id.")],
+        responses=UnreadCountSerializer,
+        tags=["feed"],
+    )
+    def unread_count(self, request: Request) -> Response:
+        """How many posts of the feed are newer than `since`, whether or not that post still exists."""
+        raw = request.query_params.get("since", "")
+        if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_SINCE):
+            raise ValidationError({"since": "A post id is required."}, code="invalid")
+        count, capped = assembly.count_newer(request.user.pk, int(raw), UNREAD_CAP)
+        return Response({"count": count, "capped": capped})

@@ -1,0 +1,80 @@
+"""Rebuild feeds in Redis ahead of their readers."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db.models import QuerySet
+from django.utils.dateparse import parse_date, parse_datetime
+
+from accounts.models import User
+from feeds import rebuild, sources, store
+from instafeed.commands import INTERRUPTED, OperatorCommand, whole_number
+
+PAGE = 500  # users read at once
+
+
+class Command(OperatorCommand):
+    help = (
+        "Rebuilds feeds from the database: one user's, everybody's, or those of whoever signed in since a time. "
+        "Walks along user ids; when interrupted it says where to go on with --after."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        whose = parser.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", metavar="USERNAME")
+        whose.add_argument("--all", action="store_true", help="every active user")
+        whose.add_argument(
+            "--active-since",
+            type=_moment,
+            metavar="T",
+            help="a date or time: 2026-11-01 or 2026-11-01T12:00Z",
+        )
+        parser.add_argument("--after", type=whole_number(0), default=0, metavar="ID", help="begin above this user id")
+
+    def handle(self, **options: Any) -> str:
+        users = self._chosen(**options)
+        total = users.filter(pk__gt=options["after"]).count()
+        self.stdout.write(f"Rebuilding the feeds of {total:,} users.")
+        if self.dry_run:
+            return f"Dry run: would rebuild {total:,} feeds; nothing was changed."
+        last = options["after"]
+        try:
+            with self.progress("feeds", total) as progress:
+                while page := list(users.filter(pk__gt=last).values_list("pk", flat=True)[: self.step(PAGE)]):
+                    for user_id in page:
+                        _rebuild(user_id)
+                        last = user_id
+                        progress.add()
+        except KeyboardInterrupt:
+            raise CommandError(f"interrupted; go on with --after {last}", returncode=INTERRUPTED) from None
+        return f"Rebuilt {progress.done:,} feeds."
+
+    def _chosen(self, *, user: str | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
+        users = User.objects.filter(is_active=True).order_by("pk")
+        if user is not None:
+            users = users.filter(username=user.lower())
+            if not users.exists():
+                raise CommandError(f"there is no active user {user!r}")
+        return users if active_since is None else users.filter(last_login__gte=active_since)
+
+
+def _rebuild(user_id: int) -> None:
+    store.drop(sources.keys_of([user_id]))
+    sources.warm(user_id)
+    rebuild.warm_feed(user_id)
+
+
+def _moment(raw: str) -> datetime:
+    try:
+        day = parse_date(raw)
+        moment = datetime(day.year, day.month, day.day) if day else parse_datetime(raw)  # noqa: DTZ001
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise argparse.ArgumentTypeError(f"{raw!r} is no date or time")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,106 @@
+"""Import follow edges from a file: users, follows, counts, caches and celebrity status, all or nothing."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+from django.core.management.base import CommandError, CommandParser
+from django.db import transaction
+
+from feeds import celebrities
+from instafeed.commands import OperatorCommand
+from social import imports
+from social.edge_file import EdgeFile, UnusableFile
+
+
+class Command(OperatorCommand):
+    """Nothing is written while the file is read; the writing is one transaction, so an interrupted import left
+    nothing behind and is simply run again. `--rate` paces the reading. During the writing (about 10 s for
+    600,000 follows) reads and posts go on; whoever follows, unfollows or blocks waits.
+    """
+
+    help = (
+        "Imports follows: lines `follower<TAB>followee` of whole numbers, plain or gzip; `#` begins a comment. "
+        "The number 7 is the user u7, who is created (without a usable password) if missing. Known follows, "
+        "duplicates, self-follows and blocked pairs are skipped; private accounts are followed directly. "
+        "With any bad line nothing is written, unless --skip-bad."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("file", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--delimiter", type=_delimiter, default="\t", help="between the two numbers (default: a tab)"
+        )
+        parser.add_argument("--skip-bad", action="store_true", help="import the good lines of a file with bad ones")
+
+    def handle(self, *, file: Path, delimiter: str, skip_bad: bool, **options: Any) -> str:
+        edges = EdgeFile(Path(file), delimiter)
+        self.stdout.write(f"Reading follows from {file}.")
+        with transaction.atomic():
+            plan = self._stage(edges)
+            self._refuse_bad(edges, skip_bad)
+            self.stdout.write(f"Found {_found(edges, plan)}.")
+            would = f"{plan.new_users:,} users and {plan.new_follows:,} follows"
+            if self.dry_run:
+                transaction.set_rollback(True)
+                return f"Dry run: would create {would}; nothing was written."
+            self.stdout.write(f"Creating {would} …")
+            done = imports.apply()
+        imports.analyze()
+        moved = self._reclassify()
+        return (
+            f"Imported {done.follows:,} follows and {done.users:,} users; counts changed for {done.recounted:,} users; "
+            f"{moved.promoted:,} became celebrities, {moved.demoted:,} ceased to be."
+        )
+
+    def _stage(self, edges: EdgeFile) -> imports.Plan:
+        with self.progress("lines read") as progress:
+
+            def rows() -> Iterator[bytes]:
+                for lines, chunk in edges.chunks(self.step(5_000)):
+                    yield chunk
+                    progress.add(lines)
+
+            try:
+                return imports.stage(rows())
+            except UnusableFile as error:
+                raise CommandError(str(error)) from None
+
+    def _refuse_bad(self, edges: EdgeFile, skip_bad: bool) -> None:
+        for number, problem in edges.first_bad:
+            self.stderr.write(f"line {number:,}: {problem}")
+        if edges.bad > len(edges.first_bad):
+            self.stderr.write(f"… and {edges.bad - len(edges.first_bad):,} more bad lines")
+        if edges.bad and not skip_bad:
+            raise CommandError(f"{edges.bad:,} bad lines; nothing was written (--skip-bad imports the others)")
+        if not edges.edges and not edges.self_follows:
+            raise CommandError(f"{edges.path} holds no follows")
+
+    def _reclassify(self) -> celebrities.Reclassified:
+        try:
+            return celebrities.reclassify()
+        except redis.RedisError as error:
+            raise CommandError(
+                f"the follows are imported, but Redis does not answer ({error}): "
+                "run reclassify_celebrities once it does"
+            ) from None
+
+
+def _found(edges: EdgeFile, plan: imports.Plan) -> str:
+    return (
+        f"{edges.edges + edges.self_follows:,} edges: {plan.new_follows:,} new, {plan.existing:,} known, "
+        f"{edges.edges - plan.pairs:,} duplicates, {edges.self_follows:,} self-follows, {plan.blocked:,} blocked; "
+        f"{edges.bad:,} bad lines skipped"
+    )
+
+
+def _delimiter(raw: str) -> str:
+    delimiter = raw.replace("\\t", "\t")
+    if not delimiter or any(char.isdigit() or char in "-\r\n" for char in delimiter):
+        raise argparse.ArgumentTypeError("must be some text without digits, signs and line ends")
+    return delimiter

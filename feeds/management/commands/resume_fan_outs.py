@@ -1,0 +1,38 @@
+"""Hand out unfinished fan-outs now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from feeds import dispatch, ledger, tasks
+from feeds.models import FanOut, State
+from instafeed.commands import OperatorCommand
+
+
+class Command(OperatorCommand):
+    help = (
+        "Dispatches pending and stalled fan-outs and dead letters to the workers at once. Safe beside living "
+        "workers: what is being worked on is left alone."
+    )
+
+    def handle(self, **options: Any) -> str:
+        dead = FanOut.objects.filter(state=State.DEAD).count()
+        waiting = sorted(ledger.unclaimed().values_list("pk", flat=True))
+        self.stdout.write(f"{len(waiting):,} fan-outs are waiting, {dead:,} are dead letters.")
+        if self.dry_run:
+            return f"Dry run: would dispatch {len(waiting) + dead:,}; nothing was changed."
+        if dead:
+            ledger.revive()
+            waiting = sorted(ledger.unclaimed().values_list("pk", flat=True))
+        with self.progress("dispatched", len(waiting)) as progress:
+            for post_id in waiting:
+                if not dispatch.nudge(tasks.deliver_post, post_id):
+                    raise CommandError(
+                        f"the broker does not answer: {progress.done:,} of {len(waiting):,} dispatched; "
+                        "the sweeper goes on once it does"
+                    )
+                progress.add()
+        return f"Dispatched {progress.done:,} fan-outs at {timezone.now():%H:%M:%S}."

@@ -1,0 +1,109 @@
+"""/posts and /users/{username}/posts: translate and call."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.permissions import IsAuthenticatedOrReadOnly
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from instafeed.api.pagination import (
+    decode_cursor,
+    encode_cursor,
+    parse_limit,
+    raw_cursor,
+    raw_page_response,
+)
+from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.ids import parse_id
+from instafeed.refill import filled_page
+from posts import cards, selectors, services
+from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
+from social.visibility import can_see_posts, visible_user_and_relationship
+
+
+def json_response(body: bytes, status: int = 200) -> HttpResponse:
+    return HttpResponse(body, content_type="application/json", status=status)
+
+
+def viewer_of(request: Request) -> int | None:
+    return request.user.pk
+
+
+class PostListView(APIView):
+    @extend_schema(request=PostInputSerializer, responses={201: PostSerializer}, tags=["posts"])
+    def post(self, request: Request) -> HttpResponse:
+        """Create a post; it enters followers' feeds as soon as its fan-out ran."""
+        data = PostInputSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        author_id: int = request.user.pk
+        try:
+            post = services.create_post(author_id, data.validated_data["caption"], data.validated_data["media"])
+        except services.UnusableMedia as error:
+            raise ValidationError({"media": str(error)}) from None
+        return json_response(selectors.visible_post(author_id, post.pk)[1], status=201)
+
+
+class PostView(APIView):
+    permission_classes = [IsAuthenticatedOrReadOnly]
+
+    @extend_schema(responses=PostSerializer, tags=["posts"])
+    def get(self, request: Request, post_id: str) -> HttpResponse:
+        """One post; those of public accounts can be read without signing in."""
+        return json_response(selectors.visible_post(viewer_of(request), _parse(post_id))[1])
+
+    @extend_schema(request=CaptionSerializer, responses=PostSerializer, tags=["posts"])
+    def patch(self, request: Request, post_id: str) -> HttpResponse:
+        """Change the caption of an own post."""
+        id_ = self._own(request, post_id)
+        data = CaptionSerializer(data=request.data, partial=True)
+        data.is_valid(raise_exception=True)
+        if "caption" in data.validated_data:
+            try:
+                services.edit_post(id_, data.validated_data["caption"])
+            except services.EmptyPost as error:
+                raise ValidationError({"caption": str(error)}, code="required") from None
+        return json_response(selectors.visible_post(request.user.pk, id_)[1])
+
+    @extend_schema(responses={204: None}, tags=["posts"])
+    def delete(self, request: Request, post_id: str) -> Response:
+        """Delete an own post."""
+        services.delete_post(self._own(request, post_id), request.user.pk)
+        return Response(status=204)
+
+    def _own(self, request: Request, post_id: str) -> int:
+        """404 for whoever does not see the post, 403 for whoever sees it but did not write it."""
+        id_ = _parse(post_id)
+        author_id, _ = selectors.visible_post(viewer_of(request), id_)
+        if author_id != request.user.pk:
+            raise PermissionDenied("Only its author may change a post.")
+        return id_
+
+
+class UserPostsView(APIView):
+    permission_classes = [IsAuthenticatedOrReadOnly]
+
+    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["posts"])
+    def get(self, request: Request, username: str) -> HttpResponse:
+        """A user's posts, newest first; those of a private account for approved followers only."""
+        user, relation = visible_user_and_relationship(viewer_of(request), username)
+        if not can_see_posts(viewer_of(request), user, relation):
+            if relation is not None and relation.blocking:
+                return raw_page_response(request, [], None)  # the profile is visible, without posts
+            raise PermissionDenied("This account is private.")
+        limit, raw = parse_limit(request), raw_cursor(request)
+        before = decode_cursor("user_posts", raw)[0] if raw is not None else None
+        page, after = filled_page(partial(selectors.ids_by_author, user.pk), cards.composed, before, limit)
+        return raw_page_response(request, page, None if after is None else encode_cursor("user_posts", after))
+
+
+def _parse(post_id: str) -> int:
+    id_ = parse_id(post_id)
+    if id_ is None:
+        raise Http404
+    return id_

@@ -1,0 +1,88 @@
+"""Writing posts. Each function is one transaction; feeds hear of it through signals and the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import User
+from instafeed import keys
+from instafeed.invalidation import invalidate
+from media.models import Media
+from posts.models import Post, PostMedia
+
+
+class UnusableMedia(ValueError):
+    """Media that are unknown, somebody else's, named twice, or part of another post."""
+
+
+class EmptyPost(ValueError):
+    """A post without text and without media."""
+
+
+@transaction.atomic
+def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
+    """A new post; its fan-out row commits with it. Raises UnusableMedia."""
+    # First, because it locks the author's row: the same order as every other writer of posts.
+    User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1)
+    usable = _lock_unattached(author_id, media_ids)
+    post = Post.objects.create(author_id=author_id, caption=caption)
+    PostMedia.objects.bulk_create(
+        PostMedia(post=post, position=position, media=media) for position, media in enumerate(usable)
+    )
+    return post
+
+
+def _lock_unattached(author_id: int, media_ids: Sequence[int]) -> list[Media]:
+    if not media_ids:
+        return []
+    own = Media.objects.filter(owner_id=author_id, post_media=None, pk__in=media_ids)
+    # of="self": the join with the places is outer, whose nullable side PostgreSQL refuses to lock.
+    found = {media.pk: media for media in own.select_for_update(of=("self",)).order_by("pk")}
+    if len(found) != len(media_ids):
+        raise UnusableMedia("Some media are unknown, not yours, named twice or already used.")
+    return [found[media_id] for media_id in media_ids]
+
+
+@transaction.atomic
+def edit_post(post_id: int, caption: str) -> None:
+    """Change the caption. Raises EmptyPost when nothing would be left."""
+    if not caption.strip() and not PostMedia.objects.filter(post_id=post_id).exists():
+        raise EmptyPost("A post needs a caption or media.")
+    Post.objects.filter(pk=post_id).update(caption=caption, edited_at=timezone.now())
+    invalidate([keys.card(post_id)])
+
+
+@transaction.atomic
+def delete_post(post_id: int, author_id: int) -> bool:
+    """Delete the post and all that hangs on it; False if it is gone already. Lists keep its id; readers skip it."""
+    # The author's row first, as in create_post: two transactions that lock in different orders deadlock.
+    User.objects.select_for_update(no_key=True).only("pk").get(pk=author_id)
+    _, deleted = Post.objects.filter(pk=post_id, author_id=author_id).delete()
+    if not deleted.get("posts.Post"):
+        return False
+    User.objects.filter(pk=author_id, post_count__gt=0).update(post_count=F("post_count") - 1)
+    invalidate([keys.card(post_id)])
+    return True
+
+
+def hide_post(post_id: int) -> bool:
+    """Take a post out of everybody's sight; False if it is hidden or gone already."""
+    return _set_hidden(post_id, hidden=True)
+
+
+def restore_post(post_id: int) -> bool:
+    """Bring a hidden post back, in its old place; False if it was not hidden."""
+    return _set_hidden(post_id, hidden=False)
+
+
+@transaction.atomic
+def _set_hidden(post_id: int, *, hidden: bool) -> bool:
+    posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden)
+    if not posts.update(hidden_at=timezone.now() if hidden else None):
+        return False
+    invalidate([keys.card(post_id)])
+    return True
