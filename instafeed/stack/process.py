@@ -159,9 +159,7 @@ class Child:
 class Program(Child):
     """A child whose command never changes."""
 
-    def __init__(
-        self, name: str, log: Path, command: Sequence[str], environment: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, name: str, log: Path, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         super().__init__(name, log)
         self._command = list(command)
         self.environment = environment
@@ -228,7 +226,7 @@ def last_line(log: Path) -> str:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()[-20:]]
-        errors = [line for line in lines if re.search("FATAL|ERROR|[Ee]rror", line)]
+        errors = [line for line in lines if re.search(r"\bFATAL\b|\b\w*[Ee]rror: ", line)]
         for line in reversed(errors or lines):
             if line:
                 return f"{line[:300]} (see {log})"

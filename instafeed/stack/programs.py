@@ -63,7 +63,7 @@ class Worker(Program):
         command = [
             *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
             *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
-            *("--without-gossip", "--without-mingle"),
+            *("--without-gossip", "--without-mingle", "--loglevel", os.environ.get("LOG_LEVEL") or "INFO"),
         ]
         super().__init__("worker", layout.log / "worker.log", command, environment(services))
         self.directory = PROJECT_ROOT

@@ -35,9 +35,7 @@ def server_account() -> pwd.struct_passwd | None:
         return ensure_user_exists(_NAME)
     except (OSError, subprocess.CalledProcessError) as error:
         detail = str(getattr(error, "stderr", None) or error).strip()
-        raise StackError(
-            f"PostgreSQL refuses root, and the account {_NAME} cannot be created: {detail}"
-        ) from None
+        raise StackError(f"PostgreSQL refuses root, and the account {_NAME} cannot be created: {detail}") from None
 
 
 def make_directory(path: Path, account: pwd.struct_passwd | None) -> None:

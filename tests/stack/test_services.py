@@ -169,9 +169,7 @@ time.sleep(60)
 
 def crashed(directory: Path) -> Record:
     """A stack whose supervisor and servers were all killed at once; what it left on record."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(directory)], stdout=subprocess.PIPE, text=True
-    )
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(directory)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
     assert holder.stdout.readline() == "up\n"
     record = Record.read(Layout(directory).record)

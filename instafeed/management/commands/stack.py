@@ -32,9 +32,7 @@ curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
 
 
 class Command(BaseCommand):
-    help = (
-        "Run the whole system here: PostgreSQL with a replica, two Redis servers, web, Celery worker, beat."
-    )
+    help = "Run the whole system here: PostgreSQL with a replica, two Redis servers, web, Celery worker, beat."
     requires_system_checks = ()  # they may ask for services, and nothing runs yet
     requires_migrations_checks = False
 
@@ -93,9 +91,7 @@ class Command(BaseCommand):
             except Stopped:
                 self._say("Stopped.")
 
-    def _run_until_stopped(
-        self, data_dir: Path, signals: StopSignals, port: int, options: dict[str, Any]
-    ) -> None:
+    def _run_until_stopped(self, data_dir: Path, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
         services = DataServices(data_dir, port=port, fsync=not options["no_sync"], sleep=signals.sleep)
         with ExitStack() as running:
             with self._step("PostgreSQL with a streaming replica, Redis for cache and broker"):
@@ -136,9 +132,7 @@ class Command(BaseCommand):
         services.track(program)
         program.run(signals.sleep)
 
-    def _serve(
-        self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]
-    ) -> None:
+    def _serve(self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
         layout, environment = services.layout, services.environment
         web = Web(layout, environment, port, options["web_workers"])
         programs = [
@@ -197,9 +191,7 @@ def _require_free(port: int) -> None:
     try:
         free = is_free(port)
     except PermissionError:
-        raise StackError(
-            f"port {port} needs more rights than this account has: choose another --port"
-        ) from None
+        raise StackError(f"port {port} needs more rights than this account has: choose another --port") from None
     if not free:
         raise StackError(f"port {port} is taken: choose another --port")
 

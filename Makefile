@@ -1,0 +1,57 @@
+# Everything runs from a virtual environment in .venv; `make` alone lists the targets.
+# An installation is repeated only after pyproject.toml or constraints.txt have changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install up down test check format clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+install: $(VENV)/.installed-run  ## Create .venv with what is needed to run
+
+up: install  ## Run the whole system on http://127.0.0.1:8000 (PORT=…, ARGS="--empty …")
+	@exec $(BIN)/python manage.py stack --port $(PORT) $(ARGS)
+
+down:  ## End the running system
+	@$(BIN)/python manage.py stack --stop
+
+test: $(VENV)/.installed-test  ## Run the test suite on its own throw-away stack (ARGS="tests/feeds -k …")
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations and Django's own checks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check
+
+format: $(VENV)/.installed-dev  ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## Remove .venv and caches; the data in var/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+
+# --- Installation ------------------------------------------------------------------------------------
+
+$(VENV)/.installed-run: extras := stack
+$(VENV)/.installed-test: extras := stack test
+$(VENV)/.installed-dev: extras := stack test dev bench
+
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing dependencies ($(extras)) ..."
+	@$(BIN)/python deploy/requirements.py $(extras) > $(VENV)/requirements-$*.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -r $(VENV)/requirements-$*.txt
+	@touch $@
+
+# pip comes last, so an environment that was interrupted half way is made again.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "instafeed needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,12 @@
+"""Prints what the project and the extras named require: `python deploy/requirements.py stack test`.
+
+For `pip install -r`: the project runs from its checkout, so nothing has to be built or installed for it.
+"""
+
+import sys
+import tomllib
+from pathlib import Path
+
+project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+groups = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in sys.argv[1:])]
+sys.stdout.write("".join(f"{requirement}\n" for group in groups for requirement in group))

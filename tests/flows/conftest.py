@@ -1,0 +1,34 @@
+"""Whole paths through a running stack: HTTP, PostgreSQL and its replica, both Redis servers, Celery.
+
+All tests here share one stack, and so one xdist worker; `-p no:randomly` is not needed, but each test
+makes users of its own and expects other data to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.live import LiveStack
+
+_HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs them all, before xdist reads the marks."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+@pytest.fixture(scope="session")
+def live_stack() -> Iterator[LiveStack]:
+    """An empty stack with a low celebrity threshold, for the whole session."""
+    stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "2", CELEBRITY_THRESHOLD="5")
+    try:
+        yield stack.start()
+    finally:
+        stack.close()

@@ -1,0 +1,166 @@
+"""`manage.py stack`: it starts, says what to do, refuses plainly, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from instafeed.stack.ports import free_port
+from instafeed.stack.state import PROJECT_ROOT, Layout, running_environment
+from tests.live import LiveStack, clean_environment, manage
+from tests.stack.waiting import eventually
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+@pytest.fixture
+def stack(directory: Path) -> Iterator[LiveStack]:
+    stack = LiveStack(directory, "--web-workers", "1", "--celery-workers", "1")
+    yield stack
+    stack.close()
+
+
+def gone(processes: list[psutil.Process], seconds: float = 20) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not left
+
+
+def refused(answer: subprocess.CompletedProcess[str], reason: str) -> None:
+    assert answer.returncode == 1
+    assert reason in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_a_life(stack: LiveStack) -> None:
+    """One start for many claims, as each start takes seconds."""
+    stack.start()
+    assert stack.get("/health/live").status_code == 200
+    assert f"{stack.base_url}/docs" in stack.output
+    assert "Sign in as" not in stack.output  # --empty has no demo user
+
+    told = manage("stack", "--env", "--data-dir", str(stack.data_dir)).stdout
+    assignments = dict(line.split("=", 1) for line in told.splitlines())
+    assert assignments == running_environment(stack.data_dir)
+
+    refused(stack_command(stack.data_dir, free_port()), "a stack already runs in")
+
+    worker, web = stack.process("worker"), stack.process("web")
+    left_behind = [*worker.children(), *web.children()]
+    worker.kill()
+    web.kill()
+    gone([worker, web, *left_behind])
+    eventually(lambda: stack.process("worker").pid != worker.pid and stack.process("web").pid != web.pid)
+    eventually(lambda: alive(stack))
+
+    everything = stack.processes()
+    answer = manage("stack", "--stop", "--data-dir", str(stack.data_dir))
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert stack.supervisor.wait(5) == 0
+    gone(everything, seconds=1)
+    assert stack.output.rstrip().endswith("Stopped.")
+    refused(manage("stack", "--env", "--data-dir", str(stack.data_dir)), "no stack runs in")
+    refused(manage("stack", "--stop", "--data-dir", str(stack.data_dir)), "no stack runs in")
+
+
+def alive(stack: LiveStack) -> bool:
+    try:
+        return stack.get("/health/live").status_code == 200
+    except Exception:
+        return False
+
+
+def stack_command(data_dir: Path, port: int, **environment: str) -> subprocess.CompletedProcess[str]:
+    return manage("stack", "--empty", "--port", str(port), "--data-dir", str(data_dir), **environment)
+
+
+def test_when_the_supervisor_is_killed_everything_ends_and_the_next_start_works(stack: LiveStack) -> None:
+    stack.start()
+    secret = stack.environment["SECRET_KEY"]
+    everything = stack.processes()
+    stack.stop(signal.SIGKILL)
+    gone(everything)
+    stack.start()
+    assert stack.environment["SECRET_KEY"] == secret
+    everything = stack.processes()
+    assert stack.stop(signal.SIGINT) == 0
+    gone(everything, seconds=1)
+
+
+def test_a_signal_during_the_start_ends_it_in_order(stack: LiveStack) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "stack", "--empty", "--port", str(stack.port), "--data-dir", stack.data_dir],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    eventually(lambda: Layout(stack.data_dir).unfinished.exists())
+    time.sleep(0.3)
+    everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[1] == b""
+    assert process.returncode == 0
+    gone(everything, seconds=1)
+
+
+def test_a_taken_port_is_refused_before_anything_is_written(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused(stack_command(directory / "new", taken.getsockname()[1]), "is taken")
+    assert not (directory / "new").exists()
+
+
+def test_a_directory_that_cannot_be_used_is_one_line(directory: Path) -> None:
+    (directory / "file").touch()
+    refused(stack_command(directory / "file" / "stack", free_port()), "cannot use")
+    refused(stack_command(directory, free_port()), "not a stack's directory")
+    assert os.listdir(directory) == ["file"]
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http", "-1"])
+def test_a_port_that_is_none_is_refused(directory: Path, port: str) -> None:
+    answer = manage("stack", f"--port={port}", "--data-dir", str(directory / "new"))
+    assert answer.returncode == 2
+    assert "must be a whole number from 1 to 65535" in answer.stderr
+    assert not (directory / "new").exists()
+
+
+def as_nobody(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            *(str(shutil.which("setpriv")), "--reuid=65534", "--regid=65534", "--clear-groups"),
+            *(sys.executable, "-c", code, str(directory)),
+        ],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(HOME=str(directory)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_an_ordinary_account_can_run_it(directory: Path) -> None:
+    """Under root the other tests let PostgreSQL step down; here nothing needs to."""
+    if os.geteuid() != 0:
+        pytest.skip("the other tests already run under an ordinary account")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed, so the test cannot step down from root")
+    if sys.base_prefix not in as_nobody(directory, "import sys; print(sys.base_prefix)").stdout:
+        pytest.skip("this Python is closed to ordinary accounts")
+    os.chown(directory, 65534, 65534)
+    code = (
+        "import sys; from pathlib import Path; from instafeed.stack.services import DataServices\n"
+        "with DataServices(Path(sys.argv[1]), fsync=False) as s: print(s.replica.ready())"
+    )
+    answer = as_nobody(directory, code)
+    assert answer.stdout == "True\n", answer.stderr
