@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -29,13 +29,13 @@ class EstimatingPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        query = self.object_list.query  # type: ignore[union-attr]
+        query = cast("QuerySet[User]", self.object_list).query
         if query.where:
             return super().count
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
-                [query.model._meta.db_table],
+                [User._meta.db_table],
             )
             estimate = cursor.fetchone()[0]
         return estimate if estimate > 10_000 else super().count

@@ -20,7 +20,7 @@ class TokenAuthentication(JWTAuthentication):
     an accounts.User with accounts.access.FIELDS loaded, `request.auth` the token.
     """
 
-    def authenticate(self, request: Request) -> tuple[User, AccessToken] | None:
+    def authenticate(self, request: Request) -> tuple[User, AccessToken] | None:  # type: ignore[override]
         scheme, _, raw = request.META.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
         if scheme.lower() != "bearer":
             return None

@@ -78,9 +78,10 @@ def end(raw: str) -> int:
 
 def end_all(user_id: int, *, but: int | None = None) -> None:
     """End a user's sessions, one perhaps excepted. Must be called inside a transaction."""
-    live = Session.objects.select_for_update().filter(user=user_id, ended_at__isnull=True).exclude(pk=but)
+    live = Session.objects.select_for_update().filter(user=user_id, ended_at__isnull=True)
     # In the order of ids, so that two of these cannot wait for each other.
-    _end(user_id, list(live.order_by("pk").values_list("pk", flat=True)))
+    session_ids = live.order_by("pk").values_list("pk", flat=True)
+    _end(user_id, [session_id for session_id in session_ids if session_id != but])
 
 
 def flush() -> int:
@@ -96,12 +97,10 @@ def flush() -> int:
 
 def _locked(claims: tokens.Claims) -> Session | None:
     """The token's session, locked, so that of two uses of one token the second sees the first."""
-    return (
-        Session.objects.select_for_update(of=("self",))
-        .select_related("user")
-        .filter(pk=claims.session_id, user=claims.user_id)
-        .first()
-    )
+    if claims.session_id is None:
+        return None
+    sessions = Session.objects.select_for_update(of=("self",)).select_related("user")
+    return sessions.filter(pk=claims.session_id, user=claims.user_id).first()
 
 
 def _end(user_id: int, session_ids: list[int]) -> None:

@@ -16,7 +16,6 @@ from instafeed.api.fields import FlagField, IdField, TextField
 from instafeed.api.links import file_url
 
 MAX_PASSWORD = 1_024  # characters
-RELATIONSHIP = {"type": ["object", "null"], "description": "null for anonymous or oneself"}
 
 
 class UsernameField(serializers.RegexField):
@@ -91,7 +90,8 @@ class OwnProfileSerializer(ProfileSerializer):
 
     relationship = serializers.SerializerMethodField()
 
-    class Meta(ProfileSerializer.Meta):
+    class Meta:
+        model = User
         fields = (*ProfileSerializer.Meta.fields, "relationship", "email")
         read_only_fields = fields
 

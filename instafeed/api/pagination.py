@@ -13,6 +13,7 @@ the kind of their list, so that one list refuses another's.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from typing import Any, TypeVar
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpResponse
 from rest_framework.exceptions import ErrorDetail, ValidationError
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -34,7 +34,7 @@ _RowT = TypeVar("_RowT", bound=Model)
 
 
 def parse_limit(request: Request) -> int:
-    """`?limit=`, at most MAX_LIMIT however much is asked; a ValidationError for what is no positive number."""
+    """`?limit=`, at most MAX_LIMIT however much is asked. ValidationError if it is no positive number."""
     raw = request.query_params.get("limit")
     if raw is None:
         return DEFAULT_LIMIT
@@ -126,6 +126,6 @@ def page_response(request: Request, results: Sequence[Any], next_cursor: str | N
 
 def raw_page_response(request: Request, results: Iterable[bytes], next_cursor: str | None) -> HttpResponse:
     """The same for rows that already are JSON bytes: they are pasted, not decoded and encoded again."""
-    url = JSONRenderer().render(next_url(request, next_cursor))
+    url = json.dumps(next_url(request, next_cursor)).encode()
     body = b'{"results":[%b],"next":%b,"previous":null}' % (b",".join(results), url)
     return HttpResponse(body, content_type="application/json")

@@ -34,20 +34,22 @@ class StrictJSONParser(JSONParser):
             raise ParseError("The body is not UTF-8.") from None
         except RecursionError:
             raise ParseError("The JSON is nested too deeply.") from None
-        except ValueError as error:
+        except json.JSONDecodeError as error:
             raise ParseError(f"The body is not JSON: {error}") from None
+        except ValueError:
+            raise ParseError("The body holds a number that cannot be used.") from None
         _check(data)
         return data
 
 
 def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON value")
+    raise ValueError(constant)  # NaN and infinities, which Python's parser would take
 
 
 def _finite(literal: str) -> float:
     value = float(literal)
     if math.isinf(value):
-        raise ValueError("a number is out of range")
+        raise ValueError(literal)
     return value
 
 

@@ -19,6 +19,7 @@ from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
@@ -124,12 +125,13 @@ def address_of(request: Request) -> str:
     proxy wrote; whatever stands left of it, and the whole header without proxies, is the client's own
     invention.
     """
-    proxies = settings.REST_FRAMEWORK.get("NUM_PROXIES") or 0
+    proxies: int = api_settings.NUM_PROXIES or 0
     address = request.META.get("REMOTE_ADDR", "")
     if proxies:
-        forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        header = request.META.get("HTTP_X_FORWARDED_FOR", "")
+        forwarded = [entry.strip() for entry in header.split(",") if entry.strip()]
         if len(forwarded) >= proxies:
-            address = forwarded[-proxies].strip()
+            address = forwarded[-proxies]
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,0 +1,102 @@
+"""One error shape under /api/, whoever raises and whatever."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from tests.api.shape import check_shape
+
+pytestmark = pytest.mark.urls("tests.api.urls")
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(raise_request_exception=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("crash", 500, "error"),
+        ("bare-failure", 500, "error"),
+        ("no-database", 503, "service_unavailable"),
+        ("404-django", 404, "not_found"),
+        ("404-drf", 404, "not_found"),
+        ("bare-404", 404, "not_found"),
+        ("unknown", 404, "not_found"),
+        ("403", 403, "permission_denied"),
+        ("conflict", 409, "conflict"),
+        ("integrity", 409, "conflict"),
+        ("data", 400, "invalid"),
+        ("too-big", 413, "request_too_large"),
+        ("suspicious", 400, "parse_error"),
+        ("echo", 405, "method_not_allowed"),
+        ("with-token", 401, "not_authenticated"),
+    ],
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_every_failure_has_the_one_shape(
+    client: Client, settings: Settings, path: str, status: int, code: str, debug: bool
+) -> None:
+    settings.DEBUG = debug
+    check_shape(client.get(f"/api/v1/{path}"), status, code)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unknown_host_is_a_400_in_shape(client: Client, settings: Settings, debug: bool) -> None:
+    settings.DEBUG = debug
+    check_shape(client.get("/api/v1/echo", headers={"host": "evil.example"}), 400, "bad_request")
+
+
+def test_all_404s_are_the_same_bytes(client: Client) -> None:
+    paths = ("404-django", "404-drf", "bare-404", "unknown", "un/known/", "%00", "%ff%fe", "%ed%a0%80")
+    assert len({client.get(f"/api/v1/{path}").content for path in paths}) == 1
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options", "trace"])
+def test_unknown_paths_are_404_by_any_method(method: str) -> None:
+    client = Client(enforce_csrf_checks=True)
+    check_shape(getattr(client, method)("/api/v1/unknown"), 404, "not_found")
+
+
+def test_head_has_the_status_and_no_body(client: Client) -> None:
+    answer = client.head("/api/v1/unknown")
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+def test_options_are_answered(client: Client) -> None:
+    assert client.options("/api/v1/echo").status_code == 200
+
+
+def test_405_names_the_methods_that_there_are(client: Client) -> None:
+    assert "POST" in client.get("/api/v1/echo")["Allow"]
+
+
+def test_an_outage_says_when_to_come_back(client: Client) -> None:
+    assert client.get("/api/v1/no-database")["Retry-After"] == "2"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["nul", "big"])
+def test_what_postgresql_cannot_hold_is_a_400(client: Client, path: str) -> None:
+    check_shape(client.get(f"/api/v1/{path}"), 400, "invalid")
+
+
+def test_an_accept_header_without_json_is_a_406_in_shape(client: Client) -> None:
+    check_shape(client.post("/api/v1/echo", headers={"accept": "text/html"}), 406)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/bare-failure", 500), ("/elsewhere", 404)])
+def test_elsewhere_errors_are_short_plain_text(client: Client, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer["Content-Type"].startswith("text/plain")
+    assert len(answer.content) < 50
+    assert b"secret" not in answer.content
+
+
+def test_the_length_is_that_of_the_body(client: Client) -> None:
+    answer = client.get("/api/v1/bare-failure")
+    assert answer["Content-Length"] == str(len(answer.content))

@@ -1,0 +1,161 @@
+"""Rate limits: exact, shared by all processes, not to be spoofed, and open while Redis is away."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+import redis
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client, RequestFactory
+from pytest_django import Settings
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import User
+from instafeed import redis as cache
+from instafeed.api import throttling
+from instafeed.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, account, address_of
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.usefixtures("redis_cache")]
+
+
+@pytest.fixture
+def limit(settings: Settings) -> Settings:
+    """Every scope at 3 a minute."""
+    settings.THROTTLES = dict.fromkeys(settings.THROTTLES, "3/minute")
+    return settings
+
+
+def request_of(user: User | AnonymousUser | None = None, **meta: str) -> Request:
+    request = Request(RequestFactory().get("/", **meta))
+    request.user = user or AnonymousUser()
+    return request
+
+
+def sign_in(client: Client, username: str, **meta: str) -> int:
+    data = {"username": username, "password": "wrong"}
+    return client.post("/api/v1/auth/token", data, content_type="application/json", **meta).status_code
+
+
+@pytest.mark.django_db
+def test_beyond_the_limit_answers_are_429_and_say_when_to_come_back(client: Client, limit: Settings) -> None:
+    assert [sign_in(client, "alice") for _ in range(3)] == [401] * 3
+    answer = client.post(
+        "/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json"
+    )
+    check_shape(answer, 429, "throttled")
+    assert 55 <= int(answer["Retry-After"]) <= 60
+
+
+@pytest.mark.django_db
+def test_sign_in_is_limited_per_account_whatever_the_address(client: Client, limit: Settings) -> None:
+    spellings = ["alice", "ALICE", " Alice ", "alice"]
+    addresses = [f"192.0.2.{number}" for number in range(4)]
+    statuses = [
+        sign_in(client, name, REMOTE_ADDR=address) for name, address in zip(spellings, addresses, strict=True)
+    ]
+    assert statuses == [401, 401, 401, 429]
+    assert sign_in(client, "bob", REMOTE_ADDR="192.0.2.99") == 401
+
+
+@pytest.mark.django_db
+def test_sign_in_is_limited_per_address_whatever_the_account(client: Client, limit: Settings) -> None:
+    assert [sign_in(client, f"user{number}") for number in range(4)] == [401, 401, 401, 429]
+    assert sign_in(client, "user9", REMOTE_ADDR="192.0.2.9") == 401
+
+
+@pytest.mark.django_db
+def test_registration_is_limited_per_address(client: Client, limit: Settings) -> None:
+    statuses = [
+        client.post("/api/v1/auth/register", {}, content_type="application/json").status_code for _ in range(4)
+    ]
+    assert statuses == [400, 400, 400, 429]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", [b"[]", b'{"username": 5}', b'{"username": ["a"]}', b"{", b""])
+def test_a_broken_body_is_a_400_before_it_is_too_many(client: Client, limit: Settings, body: bytes) -> None:
+    check_shape(client.post("/api/v1/auth/token", body, content_type="application/json"), 400)
+
+
+@pytest.mark.django_db
+def test_scopes_and_clients_are_counted_apart(limit: Settings) -> None:
+    alice, bob = UserFactory.create_batch(2)
+
+    def allowed(throttle: type[throttling.Throttle], user: User | None = None) -> bool:
+        return throttle().allow_request(request_of(user), APIView())
+
+    assert [allowed(UserThrottle, alice) for _ in range(4)] == [True, True, True, False]
+    assert allowed(UserThrottle, bob)
+    assert allowed(UploadThrottle, alice)
+    assert allowed(AnonThrottle)
+    assert all(allowed(AnonThrottle, alice) for _ in range(4))  # signed in: not anonymous
+    assert all(allowed(UserThrottle) for _ in range(4))
+
+
+def test_of_many_at_once_exactly_as_many_pass_as_may(settings: Settings) -> None:
+    settings.THROTTLES = {"anon": "10/minute"}
+    with ThreadPoolExecutor(8) as pool:
+        passed = pool.map(lambda _: AnonThrottle().allow_request(request_of(), APIView()), range(40))
+    assert sum(passed) == 10
+
+
+def test_a_window_ends_by_itself(settings: Settings, redis_cache: redis.Redis) -> None:
+    settings.THROTTLES = {"anon": "1/day"}
+    assert AnonThrottle().allow_request(request_of(), APIView())
+    assert not AnonThrottle().allow_request(request_of(), APIView())
+    (key,) = redis_cache.keys("*")
+    assert key.startswith(b"if1:limit")
+    assert 86_390 < redis_cache.ttl(key) <= 86_400
+
+
+def test_off_means_off_and_costs_nothing(settings: Settings, redis_cache: redis.Redis) -> None:
+    settings.THROTTLES = {"anon": None}
+    assert AnonThrottle().allow_request(request_of(), APIView())
+    assert not redis_cache.keys("*")
+
+
+def test_requests_pass_while_redis_is_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.THROTTLES = {"anon": "1/minute"}
+
+    def fail(*args: object) -> None:
+        raise redis.ConnectionError("refused")
+
+    monkeypatch.setattr(throttling, "_limiter", lambda: SimpleNamespace(hit=fail))
+    try:
+        assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
+    finally:
+        cache.reset()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "", "192.0.2.1"),
+        (0, "198.51.100.7", "192.0.2.1"),
+        (1, "", "192.0.2.1"),
+        (1, "198.51.100.7", "198.51.100.7"),
+        (1, "203.0.113.5, 198.51.100.7", "198.51.100.7"),
+        (2, "203.0.113.5, 198.51.100.7", "203.0.113.5"),
+        (2, "6.6.6.6, 203.0.113.5, 198.51.100.7", "203.0.113.5"),
+        (2, "198.51.100.7", "192.0.2.1"),
+        (1, "nonsense", "unknown"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "::ffff:198.51.100.7", "198.51.100.7"),
+    ],
+)
+def test_the_address_is_what_the_last_trusted_proxy_saw(
+    settings: Settings, proxies: int, forwarded: str, address: str
+) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    meta = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
+    assert address_of(request_of(REMOTE_ADDR="192.0.2.1", **meta)) == address
+
+
+def test_an_accounts_name_in_redis_is_short_and_plain() -> None:
+    assert account("x" * 100_000).isascii()
+    assert len(account("é" * 100_000)) < 50

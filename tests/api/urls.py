@@ -1,0 +1,120 @@
+"""A URL map with views that fail in every way, beside the real sign-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DataError, IntegrityError, OperationalError, connection
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from django.urls.resolvers import URLPattern
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from instafeed.api.errors import Conflict, api_not_found
+from instafeed.api.pagination import Keyset, page_response, raw_page_response
+
+handler400 = "instafeed.api.errors.bad_request"
+handler403 = "instafeed.api.errors.permission_denied"
+handler404 = "instafeed.api.errors.not_found"
+handler500 = "instafeed.api.errors.server_error"
+
+BY_ID = Keyset("by_id")
+OLDEST_FIRST = Keyset("oldest_first", descending=False)
+BY_FOLLOWERS = Keyset("by_followers", ("follower_count", "id"))
+
+
+class Open(APIView):
+    authentication_classes = []
+    permission_classes = []
+
+
+class Echo(Open):
+    def post(self, request: Request) -> Response:
+        return Response({"got": request.data})
+
+
+class UserList(Open):
+    keyset: Keyset = BY_ID
+
+    def get(self, request: Request) -> Response:
+        rows, cursor = self.keyset.page(request, User.objects.only("id", *self.keyset.fields))
+        return page_response(request, [str(row.pk) for row in rows], cursor)
+
+
+class RawList(Open):
+    def get(self, request: Request) -> HttpResponse:
+        rows, cursor = BY_ID.page(request, User.objects.only("id"))
+        return raw_page_response(request, [b'"%d"' % row.pk for row in rows], cursor)
+
+
+class WithToken(APIView):
+    def get(self, request: Request) -> Response:
+        return Response({"user": request.user.get_username()})
+
+
+class TokenOptional(APIView):
+    permission_classes = []
+
+    def get(self, request: Request) -> Response:
+        return Response({"user": request.user.get_username()})
+
+
+def raising(name: str, error: Callable[[], Exception], base: type[APIView] = Open) -> URLPattern:
+    def fail(self: Any, request: Request) -> NoReturn:
+        raise error()
+
+    return path(f"api/v1/{name}", type("Fails", (base,), {"get": fail}).as_view())
+
+
+def bare_failure(request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("not a DRF view, and a secret in its message")
+
+
+def missing_post(request: HttpRequest) -> HttpResponse:
+    raise Http404("No Post matches the given query.")
+
+
+class StoresBadText(Open):
+    def get(self, request: Request) -> Response:
+        return Response({"found": User.objects.filter(bio="a\0b").exists()})
+
+
+class StoresBigNumber(Open):
+    def get(self, request: Request) -> Response:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT %s::bigint", [2**70])
+        return Response({})
+
+
+urlpatterns = [
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/echo", Echo.as_view()),
+    path("api/v1/users", UserList.as_view()),
+    path("api/v1/oldest", UserList.as_view(keyset=OLDEST_FIRST)),
+    path("api/v1/popular", UserList.as_view(keyset=BY_FOLLOWERS)),
+    path("api/v1/raw", RawList.as_view()),
+    path("api/v1/with-token", WithToken.as_view()),
+    path("api/v1/token-optional", TokenOptional.as_view()),
+    path("api/v1/bare-failure", bare_failure),
+    path("api/v1/bare-404", missing_post),
+    path("bare-failure", bare_failure),
+    path("api/v1/nul", StoresBadText.as_view()),
+    path("api/v1/big", StoresBigNumber.as_view()),
+    raising("crash", lambda: RuntimeError("a secret")),
+    raising("404-django", lambda: Http404("No Post matches the given query.")),
+    raising("404-drf", lambda: exceptions.NotFound("There was one, but you are blocked.")),
+    raising("403", PermissionDenied),
+    raising("conflict", Conflict),
+    raising("integrity", lambda: IntegrityError("duplicate key")),
+    raising("data", lambda: DataError("value out of range")),
+    raising("no-database", lambda: OperationalError("connection refused")),
+    raising("too-big", RequestDataTooBig),
+    raising("suspicious", lambda: SuspiciousOperation("a secret")),
+    re_path(r"^api/", api_not_found),
+]
