@@ -25,11 +25,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | more
 
 
-def manage(*arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+def manage(
+    *arguments: str, environment: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT_ROOT,
-        env=clean_environment(**environment),
+        env=clean_environment(**environment or {}),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -112,7 +114,7 @@ class LiveStack:
             shutil.rmtree(self.data_dir, ignore_errors=True)
 
     def manage(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        return manage(*arguments, timeout=timeout, **self._environment, **self.environment)
+        return manage(*arguments, environment=self._environment | self.environment, timeout=timeout)
 
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self.record.children[name].pid)

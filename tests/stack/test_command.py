@@ -80,8 +80,8 @@ def alive(stack: LiveStack) -> bool:
         return False
 
 
-def stack_command(data_dir: Path, port: int, **environment: str) -> subprocess.CompletedProcess[str]:
-    return manage("stack", "--empty", "--port", str(port), "--data-dir", str(data_dir), **environment)
+def stack_command(data_dir: Path, port: int) -> subprocess.CompletedProcess[str]:
+    return manage("stack", "--empty", "--port", str(port), "--data-dir", str(data_dir))
 
 
 def test_when_the_supervisor_is_killed_everything_ends_and_the_next_start_works(stack: LiveStack) -> None:

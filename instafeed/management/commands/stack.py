@@ -118,14 +118,24 @@ class Command(BaseCommand):
             with self._step("Migrations"):
                 self._manage(services, signals, "migrate", "--noinput")
             if not empty and not layout.seeded.exists():
-                with self._step("Demo network (first start only)"):
-                    self._manage(services, signals, "seed_demo")
-                layout.seeded.touch()
+                self._seed(services, signals)
             with self._step("Static files"):
                 static.finish(signals.sleep)
         finally:
             static.stop()
         layout.unfinished.unlink(missing_ok=True)
+
+    def _seed(self, services: DataServices, signals: StopSignals) -> None:
+        """A directory that began with --empty may hold users already; then it stays without demo network."""
+        try:
+            with self._step("Demo network (first start only)"):
+                self._manage(services, signals, "seed_demo")
+        except StackError as error:
+            if services.layout.unfinished.exists():
+                raise
+            self._say(f"Not seeded: {error}")
+        else:
+            services.layout.seeded.touch()
 
     def _manage(self, services: DataServices, signals: StopSignals, *command: str) -> None:
         program = Manage(services.layout, services.environment, *command)
@@ -146,7 +156,7 @@ class Command(BaseCommand):
                     services.track(program)
                     program.launch()
                 web.wait_ready(sleep=signals.sleep)
-            self._greet(port, demo_network=not options["empty"])
+            self._greet(port, demo_network=layout.seeded.exists() and not options["empty"])
             Supervisor(
                 [*services.children, *programs],
                 sleep=signals.sleep,
