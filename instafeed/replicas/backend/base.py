@@ -113,7 +113,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _give_up(self, error: BaseException) -> None:
         monitor.report_failure(self.alias, _cause(error))
-        # Else this thread would keep the broken connection after the replica is back.
+        self._drop_connection()
+
+    def _drop_connection(self) -> None:
+        """Else this thread would still have the broken connection when the replica is back."""
         with suppress(DatabaseError, InterfaceError):
             self.close()
 
@@ -132,6 +135,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return super()._cursor(name)  # type: ignore[misc]
         if monitor.is_down(self.alias):
             # A queryset that was bound to this replica earlier in the request: do not wait for it again.
+            self._drop_connection()
             return connections["default"].cursor()
         try:
             return super()._cursor(name)  # type: ignore[misc]

@@ -1,0 +1,200 @@
+"""A site on data services of its own: tests pause, freeze and stop its replica, and nobody else's.
+
+The site has one table (`Invalidation`) and the views of `tests.replicas.site`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.db import connections
+from django.test import Client
+from pytest_django import DjangoDbBlocker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from instafeed import env
+from instafeed import redis as site_redis
+from instafeed.models import Invalidation
+from instafeed.replicas import session, sticking, wal
+from instafeed.replicas.health import Monitor, monitor
+from instafeed.stack.services import DataServices
+
+_WHERE = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
+
+
+@pytest.fixture(scope="session")
+def private_services() -> Iterator[DataServices]:
+    with tempfile.TemporaryDirectory(prefix="instafeed-") as directory:
+        Path(directory).chmod(0o755)
+        with DataServices(Path(directory) / "stack", fsync=False) as services:
+            yield services
+
+
+@pytest.fixture(scope="session")
+def _private_table(private_services: DataServices, django_db_blocker: DjangoDbBlocker) -> None:
+    with (
+        django_db_blocker.unblock(),
+        _settings_of(private_services),
+        connections["default"].schema_editor() as editor,
+    ):
+        editor.create_model(Invalidation)
+
+
+@contextmanager
+def _settings_of(services: DataServices) -> Iterator[None]:
+    """Django's two aliases lead to these services."""
+    urls = {"default": services.primary.url(), "replica1": services.replica.url()}
+    before = {alias: dict(connections[alias].settings_dict) for alias in urls}
+    try:
+        for alias, url in urls.items():
+            connections[alias].close()
+            parts = env.postgres("URL", url)
+            connections[alias].settings_dict.update({name: parts[name] for name in _WHERE})
+        yield
+    finally:
+        for alias in urls:
+            connections[alias].close()
+            connections[alias].settings_dict.update(before[alias])
+
+
+class Site:
+    """What a test does with the site and to its servers."""
+
+    def __init__(self, services: DataServices) -> None:
+        self.services = services
+        self.replica = services.replica
+        self.client = Client()
+
+    def write(self, value: str, user: int | None = None, **extra: str) -> None:
+        answer = self.client.post("/notes", {"value": value, **extra}, headers=_as(user))
+        assert answer.status_code == 201, answer.content
+
+    def read(self, user: int | None = None, path: str = "/notes") -> dict[str, Any]:
+        """`values`, and whether a `standby` answered."""
+        answer = self.client.get(path, headers=_as(user))
+        assert answer.status_code == 200, answer.content
+        if "pool" in connections["replica1"].settings_dict["OPTIONS"]:
+            connections["replica1"].close()  # back to the pool, as at the end of a request
+        return answer.json()
+
+    def ask_replica(self, query: str) -> Any:
+        """As superuser, apart from Django."""
+        with self.replica.connect() as connection:
+            row = connection.execute(query.encode()).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def replay_paused(self) -> Iterator[None]:
+        self.ask_replica("SELECT pg_wal_replay_pause()")
+        wait_until(lambda: self.ask_replica("SELECT pg_get_wal_replay_pause_state()") == "paused")
+        try:
+            yield
+        finally:
+            self.ask_replica("SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        self.replica.pause()
+        try:
+            yield
+        finally:
+            self.replica.resume()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        self.replica.stop()
+        try:
+            yield
+        finally:
+            self.replica.start()
+            connections["replica1"].close()  # as at the end of a request; the test client leaves it open
+
+    def catch_up(self) -> None:
+        """The replica has all that the primary has, and this process knows it."""
+        target = wal.sample_primary().position
+        query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
+        wait_until(lambda: self.ask_replica(query) >= target)
+        monitor.check_now()
+
+
+def _as(user: int | None) -> dict[str, str]:
+    return {} if user is None else {"X-User": str(user)}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def site(
+    private_services: DataServices,
+    _private_table: None,
+    django_db_blocker: DjangoDbBlocker,
+    redis_cache: redis.Redis,
+    settings: Any,
+) -> Iterator[Site]:
+    settings.ROOT_URLCONF = "tests.replicas.site"
+    assert django_settings.REPLICA_ALIASES == ["replica1"]
+    monitor.__init__()  # type: ignore[misc]
+    site_redis.reset()
+    sticking._Floor.doubtful = False
+    with django_db_blocker.unblock(), _settings_of(private_services):
+        Invalidation.objects.all().delete()
+        the_site = Site(private_services)
+        the_site.catch_up()
+        yield the_site
+        session.end()
+        wait_until(lambda: not monitor._checking.locked())
+
+
+@pytest.fixture(params=["plain", "pool"])
+def pooled(request: pytest.FixtureRequest, site: Site) -> Iterator[None]:
+    """The test runs with a connection per request, then with psycopg's pool for the replica."""
+    if request.param == "plain":
+        yield
+        return
+    options = connections["replica1"].settings_dict["OPTIONS"]
+    options["pool"] = {"min_size": 0, "max_size": 4, "timeout": 1, "reconnect_timeout": 2}
+    connections["replica1"].settings_dict["CONN_HEALTH_CHECKS"] = True
+    connections["replica1"].close()
+    del connections["replica1"]
+    try:
+        yield
+    finally:
+        connections["replica1"].close()
+        connections["replica1"].close_pool()  # type: ignore[attr-defined]
+        del options["pool"]
+        connections["replica1"].settings_dict["CONN_HEALTH_CHECKS"] = False
+        del connections["replica1"]
+
+
+@pytest.fixture
+def no_redis(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """A context manager within which Redis refuses connections."""
+
+    @contextmanager
+    def away() -> Iterator[None]:
+        dead = redis.Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(site_redis, "get_redis_connection", lambda alias: dead)
+            yield
+        site_redis.reset()
+
+    return away
+
+
+@pytest.fixture
+def fresh_monitor() -> Monitor:
+    return Monitor()

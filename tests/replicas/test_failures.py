@@ -1,0 +1,151 @@
+"""A replica that fails is no failure of the request, and is soon left out."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.db import DataError, ProgrammingError, connections
+from django.db.transaction import atomic
+from psycopg import errors
+
+from instafeed.models import Invalidation
+from instafeed.replicas import session
+from instafeed.replicas.health import monitor
+from tests.replicas.conftest import Site, wait_until
+
+
+def _timed_read(site: Site) -> tuple[bool, float]:
+    began = time.monotonic()
+    standby = site.read(user=1)["standby"]
+    return standby, time.monotonic() - began
+
+
+def _cut(site: Site) -> None:
+    """The server ends all connections of the site."""
+    site.ask_replica("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'instafeed'")
+
+
+def test_reads_go_on_when_the_replica_is_stopped_and_return_to_it(site: Site, pooled: None) -> None:
+    assert site.read()["standby"] is True
+    with site.stopped():
+        standby, took = _timed_read(site)
+        assert standby is False
+        assert took < 1.5  # a pool waits a second
+        for _ in range(100):
+            standby, took = _timed_read(site)
+            assert standby is False
+            assert took < 0.5
+            time.sleep(0.03)
+    wait_until(lambda: site.read()["standby"] is True)
+
+
+def test_reads_go_on_when_a_connection_is_cut(site: Site, pooled: None) -> None:
+    assert site.read()["standby"] is True
+    _cut(site)
+    assert site.read()["values"] == []  # from the primary, or from the replica that the pool asked again
+    monitor.check_now()
+    assert site.read()["standby"] is True
+
+
+def test_a_frozen_replica_costs_one_wait_and_is_then_left_out(site: Site, pooled: None) -> None:
+    assert site.read(user=1)["standby"] is True
+    with site.frozen():
+        standby, took = _timed_read(site)
+        assert standby is False
+        assert took < 3.5
+        # Long enough for re-checks of the frozen server, which must not be any request's burden.
+        deadline = time.monotonic() + 5
+        slowest = 0.0
+        while time.monotonic() < deadline:
+            standby, took = _timed_read(site)
+            assert standby is False
+            slowest = max(slowest, took)
+            time.sleep(0.02)
+        assert slowest < 0.5
+    wait_until(lambda: site.read()["standby"] is True)
+
+
+def test_a_new_connection_to_a_frozen_replica_is_bounded(site: Site) -> None:
+    connections["replica1"].close()
+    with site.frozen():
+        standby, took = _timed_read(site)
+        assert standby is False
+        assert took < 3.5
+
+
+def test_a_slow_query_is_asked_of_the_primary_and_the_replica_stays(site: Site, settings: object) -> None:
+    settings.REPLICA_STATEMENT_TIMEOUT = 1  # type: ignore[attr-defined]
+    connections["replica1"].close()
+    with connections["replica1"].cursor() as cursor:
+        cursor.execute("SELECT CASE WHEN pg_is_in_recovery() THEN pg_sleep(3)::text ELSE 'primary' END")
+        assert cursor.fetchone() == ("primary",)
+    assert not monitor.is_down("replica1")
+    assert connections["replica1"].connection is not None
+
+
+def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site) -> None:
+    """SQLSTATE 40001, raised by hand: hot_standby_feedback makes real ones rare."""
+    with connections["replica1"].cursor() as cursor:
+        cursor.execute("SET work_mem = '4MB'")
+    state = session.begin(is_write=False)
+    wrapped = ProgrammingError("x")
+    wrapped.__cause__ = errors.SerializationFailure("canceling statement due to conflict with recovery")
+    assert connections["replica1"].fall_back(wrapped) is True  # type: ignore[attr-defined]
+    assert state.on_primary
+    assert not monitor.is_down("replica1")
+
+
+def test_real_errors_pass(site: Site) -> None:
+    with connections["replica1"].cursor() as cursor, pytest.raises(DataError):
+        cursor.execute("SELECT 1/0")
+    with connections["replica1"].cursor() as cursor, pytest.raises(ProgrammingError):
+        cursor.execute("SELECT nowhere FROM nothing")
+    assert not monitor.is_down("replica1")
+
+
+def test_a_replica_connection_cannot_write(site: Site) -> None:
+    with connections["replica1"].cursor() as cursor:
+        cursor.execute("SHOW default_transaction_read_only")
+        assert cursor.fetchone() == ("on",)
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("2s",)
+
+
+def test_a_table_that_the_replica_does_not_know_yet_is_read_on_the_primary(site: Site) -> None:
+    """A migration that the replica has not replayed."""
+    with site.replay_paused():
+        with connections["default"].cursor() as cursor:
+            cursor.execute("CREATE TABLE brand_new AS SELECT 1 AS n")
+        with connections["replica1"].cursor() as cursor:
+            cursor.execute("SELECT n FROM brand_new")
+            assert cursor.fetchall() == [(1,)]
+    with connections["default"].cursor() as cursor:
+        cursor.execute("DROP TABLE brand_new")
+
+
+def test_within_a_transaction_on_the_replica_errors_pass(site: Site) -> None:
+    with pytest.raises(Exception, match=r"terminating|closed|lost"), atomic(using="replica1"):  # noqa: PT012
+        list(Invalidation.objects.using("replica1"))
+        _cut(site)
+        list(Invalidation.objects.using("replica1"))
+
+
+def test_an_iterator_on_a_replica_survives_its_end(site: Site) -> None:
+    Invalidation.objects.bulk_create(Invalidation(keys=[str(n)]) for n in range(300))
+    site.catch_up()
+    rows = Invalidation.objects.using("replica1").order_by("pk").iterator(chunk_size=50)
+    next(rows)
+    _cut(site)
+    assert len(list(rows)) == 299
+
+
+def test_a_request_that_fell_back_stays_on_the_primary(site: Site) -> None:
+    state = session.begin(is_write=False)
+    query = Invalidation.objects.all()
+    list(query)
+    assert state.choice == "replica1"
+    _cut(site)
+    list(query.all())
+    assert state.on_primary
+    assert Invalidation.objects.all().db == "default"

@@ -1,0 +1,126 @@
+"""Which server a query goes to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import redis
+from django.db import connections
+from django.test import Client
+
+from instafeed import redis as site_redis
+from instafeed.models import Invalidation
+from instafeed.replicas import session
+from instafeed.replicas.health import monitor
+from instafeed.replicas.router import ReplicaRouter
+from tests.replicas.conftest import Site
+from tests.replicas.site import ran_on_standby
+
+
+def test_outside_a_request_everything_reads_the_primary(site: Site) -> None:
+    assert session.current() is None
+    assert ran_on_standby() is False
+
+
+def test_a_safe_request_reads_a_replica(site: Site) -> None:
+    assert site.read()["standby"] is True
+    assert site.read(user=1)["standby"] is True
+
+
+def test_the_admin_reads_the_primary(site: Site) -> None:
+    assert site.read(path="/admin/notes")["standby"] is False
+
+
+def test_use_primary_reads_the_primary(site: Site) -> None:
+    assert site.read(path="/guarded")["standby"] is False
+
+
+def test_a_transaction_reads_the_primary_and_only_it(site: Site) -> None:
+    assert site.read(path="/in-transaction") == {"inside": False, "outside": True}
+
+
+def test_an_instance_from_a_replica_is_saved_on_the_primary(site: Site) -> None:
+    site.write("first")
+    site.catch_up()
+    assert site.read(path="/reads-then-writes") == {"before": True, "after": False}
+    assert list(Invalidation.objects.values_list("keys", flat=True)) == [["changed"]]
+
+
+def test_a_streamed_body_reads_the_primary(site: Site) -> None:
+    answer = site.client.get("/streamed")
+    assert b"".join(answer.streaming_content) == b"False"  # type: ignore[attr-defined]
+
+
+def test_select_for_update_goes_to_the_primary_and_keeps_the_request_there(site: Site) -> None:
+    session.begin(is_write=False)
+    assert Invalidation.objects.all().db == "replica1"
+    assert Invalidation.objects.select_for_update().db == "default"
+    assert Invalidation.objects.all().db == "default"
+
+
+def test_an_unsafe_request_reads_the_primary_from_its_beginning(site: Site) -> None:
+    session.begin(is_write=True)
+    assert Invalidation.objects.all().db == "default"
+
+
+def test_a_choice_for_nobody_is_made_anew_for_a_user(site: Site) -> None:
+    state = session.begin(is_write=False)
+    assert Invalidation.objects.all().db == "replica1"
+    session.identify(1)
+    assert state.choice is None
+
+
+@pytest.mark.parametrize("path", ["/notes", "/admin/notes", "/nowhere"])
+def test_no_session_outlives_its_request(site: Site, path: str) -> None:
+    session.begin(is_write=True)
+    assert site.client.get(path).status_code in (200, 404)
+    assert session.current() is None
+
+
+def test_no_session_outlives_a_request_that_fails(site: Site) -> None:
+    client = Client(raise_request_exception=False)
+    assert client.post("/notes", {"value": "x", "fail": "yes"}).status_code == 500
+    assert session.current() is None
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_request_without_sql_asks_nobody_anything(site: Site, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    def forbidden(*_: Any) -> None:
+        raise AssertionError("asked")
+
+    connections["default"].close()
+    monkeypatch.setattr(site_redis, "get_redis_connection", forbidden)
+    monkeypatch.setattr(monitor, "usable", forbidden)
+    assert getattr(Client(enforce_csrf_checks=False), method)("/no-sql", headers={"X-User": "1"}).status_code < 500
+
+
+def test_a_user_who_wrote_nothing_costs_one_redis_call_a_request(site: Site, redis_cache: redis.Redis) -> None:
+    site.read(user=1)
+    before = redis_cache.info("commandstats")
+    site.read(user=1)
+    after = redis_cache.info("commandstats")
+    assert after["cmdstat_mget"]["calls"] - before["cmdstat_mget"]["calls"] == 1
+    assert after.get("cmdstat_set", {}) == before.get("cmdstat_set", {})
+
+
+def test_old_pages_are_read_from_a_replica_only_when_it_is_proved_to_have_them(site: Site) -> None:
+    assert site.read(path="/old-page?ago=120") == {"inside": True, "outside": True}
+    assert site.read(path="/old-page?ago=30") == {"inside": False, "outside": True}
+
+
+def test_reading_before_ends_with_its_block(site: Site) -> None:
+    state = session.begin(is_write=False)
+    outer, inner = datetime(2030, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
+    with session.reading_before(outer):
+        with session.reading_before(inner):
+            assert state.before == inner
+        assert state.before == outer
+    assert state.before is None
+
+
+def test_only_the_primary_is_migrated() -> None:
+    router = ReplicaRouter()
+    assert router.allow_migrate("default", "posts") is True
+    assert router.allow_migrate("replica1", "posts") is False
