@@ -62,20 +62,20 @@ def demote(author_ids: Iterable[int]) -> int:
     return _finish_demotion(begun, since)
 
 
-def _finish_promotion(author_ids: Sequence[int], since: datetime) -> int:
+def _finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
     if not author_ids:
         return 0
     store.drop(sources.CELEBRITY_KEYS)  # must succeed first: see above
     return len(_step(_of_move(author_ids, since), State.PROMOTING, State.CELEBRITY))
 
 
-def _finish_demotion(author_ids: Sequence[int], since: datetime) -> int:
+def _finish_demotion(author_ids: Sequence[int], since: datetime | None) -> int:
     for author_id in author_ids:
         _drop_feeds_of_followers(author_id)
     return len(_step(_of_move(author_ids, since), State.DEMOTING, State.ORDINARY))
 
 
-def _of_move(author_ids: Sequence[int], since: datetime) -> QuerySet[User]:
+def _of_move(author_ids: Sequence[int], since: datetime | None) -> QuerySet[User]:
     return User.objects.filter(pk__in=author_ids, celebrity_since=since)
 
 

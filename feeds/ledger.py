@@ -95,7 +95,7 @@ def close(claim: Claim, last_follower_id: int, deliveries: int) -> bool:
 
 
 def postpone(claim: Claim, error: Exception, *, counts: bool) -> None:
-    """Give a failed slice back for later; `counts` is False for failures that are not the post's, as an absent Redis."""
+    """Give a failed slice back for later; `counts` is False for what is not the post's fault, as an absent Redis."""
     with transaction.atomic():
         fan_out = _mine(claim).select_for_update().first()
         if fan_out is None:

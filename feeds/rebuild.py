@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import connections, router
@@ -59,7 +60,7 @@ def pull(author_ids: Sequence[int], before: int, limit: int, *, using: str | Non
     """
     if not author_ids:
         return []
-    arguments = {"authors": list(author_ids), "before": before, "limit": limit, "scan": SCAN}
+    arguments: dict[str, Any] = {"authors": list(author_ids), "before": before, "limit": limit, "scan": SCAN}
     with connections[using or router.db_for_read(Post)].cursor() as cursor:
         if len(author_ids) > BY_AUTHOR_UP_TO:
             cursor.execute(_BY_WALK, arguments)

@@ -22,7 +22,7 @@ from pathlib import Path
 from django.conf import settings
 
 from instafeed import keys
-from instafeed.lua import Script
+from instafeed.lua import Argument, Script
 from instafeed.redis import connection, guarded
 
 _LUA = Path(__file__).parent / "lua"
@@ -85,7 +85,7 @@ def begin_rebuild(key: str) -> str | None:
 
 def finish_rebuild(key: str, token: str, timeline: Timeline) -> bool:
     """Store what the database says and keep what was pushed since the claim; False if the claim was lost."""
-    arguments = [token, settings.FEED_TTL, settings.FEED_LENGTH, timeline.floor, *timeline.ids]
+    arguments: list[Argument] = [token, settings.FEED_TTL, settings.FEED_LENGTH, timeline.floor, *timeline.ids]
     return bool(_finish(connection(), [key], arguments))
 
 

@@ -29,7 +29,7 @@ $$;
 CREATE FUNCTION instafeed_next_id() RETURNS bigint LANGUAGE sql VOLATILE AS $$
     SELECT instafeed_id_at(clock_timestamp())
 $$;
-"""
+"""  # noqa: S608
 DROP_FUNCTIONS = """
 DROP FUNCTION instafeed_next_id();
 DROP FUNCTION instafeed_id_at(timestamptz);

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from instafeed import keys
 from instafeed.lua import Script
@@ -63,7 +64,7 @@ class ReadThrough:
             return {}
         try:
             with guarded() as client:
-                raw = client.mget([self.key_of(id_) for id_ in wanted])
+                raw: Any = client.mget([self.key_of(id_) for id_ in wanted])
         except CacheUnavailable:
             return dict(self.load(wanted))
         return self.complete(wanted, raw)

@@ -22,6 +22,7 @@ from instafeed.api.pagination import (
     raw_page_response,
 )
 from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.viewer import own_id
 from posts.api.serializers import PostSerializer
 
 CURSOR = "feed"
@@ -42,7 +43,7 @@ class FeedViewSet(ViewSet):
         """Own posts and those of everyone followed, newest first, without end."""
         limit, raw = parse_limit(request), raw_cursor(request)
         before = decode_cursor(CURSOR, raw)[0] if raw is not None else None
-        posts, after = assembly.page(request.user.pk, before, limit)
+        posts, after = assembly.page(own_id(request), before, limit)
         return raw_page_response(request, posts, None if after is None else encode_cursor(CURSOR, after))
 
     @extend_schema(
@@ -55,5 +56,5 @@ class FeedViewSet(ViewSet):
         raw = request.query_params.get("since", "")
         if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_SINCE):
             raise ValidationError({"since": "A post id is required."}, code="invalid")
-        count, capped = assembly.count_newer(request.user.pk, int(raw), UNREAD_CAP)
+        count, capped = assembly.count_newer(own_id(request), int(raw), UNREAD_CAP)
         return Response({"count": count, "capped": capped})

@@ -20,6 +20,7 @@ from instafeed.api.pagination import (
     raw_page_response,
 )
 from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.viewer import own_id, viewer_id
 from instafeed.ids import parse_id
 from instafeed.refill import filled_page
 from posts import cards, selectors, services
@@ -31,17 +32,13 @@ def json_response(body: bytes, status: int = 200) -> HttpResponse:
     return HttpResponse(body, content_type="application/json", status=status)
 
 
-def viewer_of(request: Request) -> int | None:
-    return request.user.pk
-
-
 class PostListView(APIView):
     @extend_schema(request=PostInputSerializer, responses={201: PostSerializer}, tags=["posts"])
     def post(self, request: Request) -> HttpResponse:
         """Create a post; it enters followers' feeds as soon as its fan-out ran."""
         data = PostInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
-        author_id: int = request.user.pk
+        author_id = own_id(request)
         try:
             post = services.create_post(author_id, data.validated_data["caption"], data.validated_data["media"])
         except services.UnusableMedia as error:
@@ -55,7 +52,7 @@ class PostView(APIView):
     @extend_schema(responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """One post; those of public accounts can be read without signing in."""
-        return json_response(selectors.visible_post(viewer_of(request), _parse(post_id))[1])
+        return json_response(selectors.visible_post(viewer_id(request), _parse(post_id))[1])
 
     @extend_schema(request=CaptionSerializer, responses=PostSerializer, tags=["posts"])
     def patch(self, request: Request, post_id: str) -> HttpResponse:
@@ -68,18 +65,18 @@ class PostView(APIView):
                 services.edit_post(id_, data.validated_data["caption"])
             except services.EmptyPost as error:
                 raise ValidationError({"caption": str(error)}, code="required") from None
-        return json_response(selectors.visible_post(request.user.pk, id_)[1])
+        return json_response(selectors.visible_post(own_id(request), id_)[1])
 
     @extend_schema(responses={204: None}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Delete an own post."""
-        services.delete_post(self._own(request, post_id), request.user.pk)
+        services.delete_post(self._own(request, post_id), own_id(request))
         return Response(status=204)
 
     def _own(self, request: Request, post_id: str) -> int:
         """404 for whoever does not see the post, 403 for whoever sees it but did not write it."""
         id_ = _parse(post_id)
-        author_id, _ = selectors.visible_post(viewer_of(request), id_)
+        author_id, _ = selectors.visible_post(viewer_id(request), id_)
         if author_id != request.user.pk:
             raise PermissionDenied("Only its author may change a post.")
         return id_
@@ -91,8 +88,8 @@ class UserPostsView(APIView):
     @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["posts"])
     def get(self, request: Request, username: str) -> HttpResponse:
         """A user's posts, newest first; those of a private account for approved followers only."""
-        user, relation = visible_user_and_relationship(viewer_of(request), username)
-        if not can_see_posts(viewer_of(request), user, relation):
+        user, relation = visible_user_and_relationship(viewer_id(request), username)
+        if not can_see_posts(viewer_id(request), user, relation):
             if relation is not None and relation.blocking:
                 return raw_page_response(request, [], None)  # the profile is visible, without posts
             raise PermissionDenied("This account is private.")

@@ -1,0 +1,78 @@
+"""The demo's accounts as rows for COPY: the demo user, a million others, and the administrator.
+
+The demo user and the `SIGN_IN` - 1 people that they follow first (the celebrities among them) share the demo
+password, so that a client can look at the feed with several eyes. It is hashed once; everybody else has no
+usable password, because a million hashes would take days.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+
+from django.contrib.auth.hashers import make_password
+
+from accounts.models import CelebrityState
+from feeds.demo.network import DEMO, Network
+from feeds.demo.people import Profile, profiles
+from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
+
+SIGN_IN = 20
+Row = dict[str, object]  # column -> value
+
+
+def rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str]) -> Iterator[Row]:
+    """Everybody by their number, which is added to `first_id`; the administrator is the last.
+
+    The network's follows and posts must have been made: the counts come from there.
+    """
+    signing_in = {DEMO, *network.demo_followees[: SIGN_IN - 1]}
+    password = make_password(DEMO_PASSWORD)
+    for person, profile in enumerate(profiles(network.recipe.people, network.recipe.seed)):
+        if person == DEMO:
+            profile = Profile(DEMO_USERNAME, "Demo", "Have a look around.", False, profile.joined_days_ago)
+        row = _basics(profile, today) | _standing(network, person)
+        row["id"] = first_id + person
+        row["is_private"] = profile.is_private and row["celebrity_state"] == CelebrityState.ORDINARY
+        row["password"] = password if person in signing_in else f"!{secrets.token_hex(20)}"
+        row["avatar_path"] = avatars.get(person, "")
+        row["email"] = "demo@example.com" if person == DEMO else ""
+        yield row
+    administrator = Profile(ADMIN_USERNAME, "Administrator", "", False, 900)
+    yield _basics(administrator, today) | {
+        "id": first_id + network.recipe.people,
+        "password": make_password(ADMIN_PASSWORD),
+        "email": "admin@example.com",
+        "is_staff": True,
+        "is_superuser": True,
+    }
+
+
+def _basics(profile: Profile, today: date) -> Row:
+    return {
+        "username": profile.username,
+        "display_name": profile.display_name,
+        "bio": profile.bio,
+        "avatar_path": "",
+        "is_private": profile.is_private,
+        "is_staff": False,
+        "is_superuser": False,
+        "created_at": today - timedelta(days=profile.joined_days_ago),
+        "celebrity_state": int(CelebrityState.ORDINARY),
+        "celebrity_pin": None,
+        "post_count": 0,
+        "follower_count": 0,
+        "following_count": 0,
+    }
+
+
+def _standing(network: Network, person: int) -> Row:
+    famous = network.is_celebrity(person)
+    return {
+        "celebrity_state": int(CelebrityState.CELEBRITY if famous else CelebrityState.ORDINARY),
+        "celebrity_pin": True if person in network.pinned else None,
+        "post_count": network.posts_by[person],
+        "follower_count": network.followers[person],
+        "following_count": network.following[person],
+    }

@@ -1,0 +1,84 @@
+"""Short ways to say what feed tests need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import redis
+
+from accounts.models import User
+from feeds import assembly, fanout
+from feeds.models import FanOut, State
+from posts import services
+from posts.models import Post
+from social import services as social
+from tests.factories import UserFactory
+
+
+def people(count: int) -> list[User]:
+    return [UserFactory() for _ in range(count)]
+
+
+def follow(followee: User, *followers: User) -> None:
+    for follower in followers:
+        social.follow(follower.pk, followee.pk)
+
+
+def write(author: User, count: int = 1) -> list[int]:
+    """Posts whose fan-out waits; ids, oldest first."""
+    return [services.create_post(author.pk, f"post {number}").pk for number in range(count)]
+
+
+def deliver() -> None:
+    """Run every waiting fan-out to its end, in the order of the posts."""
+    for post_id in FanOut.objects.filter(state=State.PENDING).order_by("pk").values_list("pk", flat=True):
+        while fanout.deliver_slice(post_id):
+            pass
+
+
+def feed(viewer: User, size: int = 100) -> list[int]:
+    """The ids of a viewer's whole feed, page after page."""
+    shown: list[int] = []
+    before = None
+    while True:
+        page, before = assembly.page(viewer.pk, before, size)
+        shown += ids_of(page)
+        if before is None:
+            return shown
+
+
+def ids_of(page: Iterable[bytes]) -> list[int]:
+    return [int(json.loads(post)["id"]) for post in page]
+
+
+def old_posts(author: User, count: int) -> list[int]:
+    """Posts from before anybody read: no fan-out, newest first."""
+    with patch("feeds.signals.fanout.publish"), patch("feeds.signals.dispatch.nudge"):
+        ids = [Post.objects.create(author=author, caption="old").pk for _ in range(count)]
+    FanOut.objects.filter(pk__in=ids).update(state=State.DONE)
+    return ids[::-1]
+
+
+@contextmanager
+def counted_round_trips() -> Iterator[list[str]]:
+    """Every message to Redis within, one entry a round trip: a pipeline is one."""
+    trips: list[str] = []
+    plain, piped = redis.Redis.execute_command, redis.client.Pipeline.execute
+
+    def execute_command(self: redis.Redis, *args: object, **options: object) -> object:
+        if not isinstance(self, redis.client.Pipeline):
+            trips.append(str(args[0]))
+        return plain(self, *args, **options)
+
+    def execute(self: redis.client.Pipeline, *args: object, **options: object) -> object:
+        trips.append("pipeline")
+        return piped(self, *args, **options)
+
+    with (
+        patch.object(redis.Redis, "execute_command", execute_command),
+        patch.object(redis.client.Pipeline, "execute", execute),
+    ):
+        yield trips

@@ -1,0 +1,105 @@
+"""What a page costs: no SQL and a fixed number of round trips when warm, a fixed number of queries when cold."""
+
+from __future__ import annotations
+
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import sessions
+from accounts.models import User
+from feeds import assembly, celebrities
+from tests.factories import UserFactory
+from tests.feeds.helpers import counted_round_trips, deliver, feed, follow, people, write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def viewer() -> User:
+    """Follows 12 ordinary authors and 8 celebrities, who wrote 3 posts each."""
+    viewer = UserFactory()
+    authors = people(20)
+    for author in authors:
+        follow(author, viewer)
+    User.objects.filter(pk__in=[author.pk for author in authors[:8]]).update(celebrity_pin=True)
+    celebrities.promote([author.pk for author in authors[:8]])
+    for _ in range(3):
+        for author in authors:
+            write(author)
+    deliver()
+    return viewer
+
+
+def token_of(user: User) -> str:
+    return sessions.start(user).access
+
+
+@pytest.mark.parametrize("limit", [5, 20, 60])
+def test_a_warm_page_over_http_makes_no_query_and_at_most_four_round_trips(
+    viewer: User, limit: int, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    headers = {"Authorization": f"Bearer {token_of(viewer)}"}
+    warm = client.get("/api/v1/feed", {"limit": limit}, headers=headers).json()
+    assert len(warm["results"]) == limit
+    with django_assert_num_queries(0), counted_round_trips() as trips:
+        again = client.get("/api/v1/feed", {"limit": limit}, headers=headers)
+    assert again.status_code == 200
+    assert again.json() == warm
+    assert len(trips) <= 4, trips
+
+
+def test_a_warm_later_page_costs_no_more(
+    viewer: User, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    headers = {"Authorization": f"Bearer {token_of(viewer)}"}
+    first = client.get("/api/v1/feed?limit=20", headers=headers).json()
+    client.get(first["next"], headers=headers)
+    with django_assert_num_queries(0), counted_round_trips() as trips:
+        second = client.get(first["next"], headers=headers).json()
+    assert len(second["results"]) == 20
+    assert len(trips) <= 4, trips
+
+
+def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> None:
+    feed(viewer)
+    with counted_round_trips() as few:
+        assembly.page(viewer.pk, None, 20)
+    others = people(30)
+    for other in others:
+        follow(other, viewer)
+    celebrities.promote([other.pk for other in others[:15]])
+    for other in others:
+        write(other)
+    deliver()
+    feed(viewer)
+    with counted_round_trips() as many:
+        assembly.page(viewer.pk, None, 20)
+    assert len(many) == len(few) == 3
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_a_page_without_a_cache_costs_a_fixed_number_of_queries(
+    viewer: User,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    without_redis(monkeypatch)
+    # sources (2), the pull, cards and their pictures, sources again (2), author cards
+    with django_assert_num_queries(8):
+        assert len(assembly.page(viewer.pk, None, size)[0]) == size
+
+
+def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    import redis
+
+    def fail(*_: object, **__: object) -> object:
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(redis.connection.Connection, "connect", fail)
+    monkeypatch.setattr(redis.connection.Connection, "send_command", fail)
+    monkeypatch.setattr(redis.connection.Connection, "send_packed_command", fail)
+
+
