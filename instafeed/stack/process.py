@@ -235,7 +235,7 @@ def last_line(log: Path) -> str:
 
 def trim_log(log: Path) -> None:
     """Moves a log that has grown too long aside. It is truncated in place: its writers append to it."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         if log.stat().st_size > _LOG_LIMIT:
             shutil.copyfile(log, log.with_name(log.name + ".1"))
             os.truncate(log, 0)

@@ -100,10 +100,13 @@ class Supervisor:
             self._look_after(child, self._fates[child.name])
         if time.monotonic() >= self._chores_due:
             self._chores_due = time.monotonic() + self._chores_every
-            for chore in self._chores:
-                chore()
             for child in self.children:
                 trim_log(child.log)
+            for chore in self._chores:
+                try:
+                    chore()
+                except (StackError, OSError) as error:
+                    self._say(f"will be tried again: {error}")
 
     def _look_after(self, child: Child, fate: _Fate) -> None:
         now = time.monotonic()
@@ -116,7 +119,7 @@ class Supervisor:
             fate.due = None
             try:
                 child.launch()
-            except StackError as error:
+            except (StackError, OSError) as error:  # a full disk, say
                 self._put_off(child, fate, str(error))
 
     def _put_off(self, child: Child, fate: _Fate, reason: str) -> None:
