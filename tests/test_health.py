@@ -1,0 +1,225 @@
+"""/health, /health/live, /health/ready, the workers' sign of life, and the start-up checks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.db import connections
+from django.test import Client
+
+from instafeed import health, heartbeat, keys
+from instafeed.celery import app
+from instafeed.checks import check_bounds
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _new_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No result of an earlier test, and threads that wait for what an earlier test broke in nobody's way."""
+    monkeypatch.setattr(health, "PROBES", {name: health.Probe(probe._check) for name, probe in health.PROBES.items()})
+    health._executor.cache_clear()
+    yield
+    health._executor.cache_clear()
+
+
+@pytest.fixture
+def all_workers(redis_cache: redis.Redis) -> None:
+    for queue in heartbeat.QUEUES:
+        redis_cache.set(keys.worker(queue), 1)
+
+
+@pytest.fixture
+def no_primary(settings: Any) -> Iterator[None]:
+    """Nobody listens where the primary should be."""
+    where = connections["default"].settings_dict
+    port, where["PORT"] = where["PORT"], "1"
+    yield
+    where["PORT"] = port
+
+
+def _get(client: Client, path: str = "/health") -> tuple[int, dict[str, Any]]:
+    answer = client.get(path)
+    return answer.status_code, answer.json()
+
+
+def test_all_well(client: Client, all_workers: None) -> None:
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "ok"), body
+    assert list(body["checks"]) == ["database", "replica", "cache", "broker", "workers"]
+    for report in body["checks"].values():
+        assert report["status"] == "ok"
+        assert report["latency_ms"] < 2000
+    assert body["checks"]["replica"]["lag_seconds"] < 10
+    assert body["checks"]["replica"]["lag_bytes"] >= 0
+    assert body["checks"]["cache"]["used_memory"] > 0
+
+
+def test_it_needs_no_token_and_is_not_cached(client: Client) -> None:
+    answer = client.get("/health", headers={"Authorization": "Bearer nonsense"})
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_queue_depths_are_told(client: Client, redis_broker: redis.Redis) -> None:
+    redis_broker.rpush("fan_out", "one", "two")
+    redis_broker.rpush("media", "three")
+    report = _get(client)[1]["checks"]["broker"]
+    assert report["queues"] == {"fan_out": 2, "notifications": 0, "media": 1, "maintenance": 0}
+
+
+def test_a_queue_without_worker_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+    redis_cache.delete(keys.worker("media"))
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"]["workers"]["queues"]["media"] is False
+    assert body["checks"]["workers"]["queues"]["fan_out"] is True
+
+
+def test_without_the_primary_the_site_is_down(client: Client, no_primary: None) -> None:
+    status, body = _get(client)
+    assert (status, body["status"]) == (503, "down")
+    assert body["checks"]["database"]["status"] == "down"
+    assert _get(client, "/health/ready")[0] == 503
+    assert _get(client, "/health/live") == (200, {"status": "ok"})
+
+
+def test_without_replica_cache_or_broker_the_site_is_degraded(client: Client, all_workers: None, settings: Any) -> None:
+    settings.REDIS_URL = settings.CELERY_BROKER_URL = "redis://:secret@127.0.0.1:1/0"
+    where = connections["replica1"].settings_dict
+    port, where["PORT"] = where["PORT"], "1"
+    try:
+        answer = client.get("/health")
+    finally:
+        where["PORT"] = port
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (200, "degraded")
+    states = {name: report["status"] for name, report in body["checks"].items()}
+    assert states == {"database": "ok", "replica": "down", "cache": "down", "broker": "down", "workers": "down"}
+    for secret in ("secret", "127.0.0.1", where["PASSWORD"], where["USER"]):
+        assert secret not in answer.content.decode().replace("instafeed_", "")
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_a_lagging_replica_degrades(
+    client: Client, all_workers: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ask", lambda alias, query: (5, 61.0) if alias == "replica1" else (1,))
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"]["replica"]["status"] == "lagging"
+    assert body["checks"]["replica"]["lag_seconds"] == 61
+    assert body["checks"]["replica"]["lag_bytes"] > 0
+
+
+def test_no_replica_is_no_fault(client: Client, all_workers: None, settings: Any) -> None:
+    settings.REPLICA_ALIASES = []
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "ok")
+    assert body["checks"]["replica"]["status"] == "off"
+
+
+def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def hang() -> health.Report:
+        calls.append(1)
+        time.sleep(1.5)
+        return {"status": "ok"}
+
+    monkeypatch.setattr(health, "LIMIT", 0.3)
+    monkeypatch.setitem(health.PROBES, "cache", health.Probe(hang))
+    for _ in range(3):
+        began = time.monotonic()
+        status, body = _get(client)
+        assert time.monotonic() - began < 1
+        assert status == 200
+        assert body["checks"]["cache"] == {"status": "down", "error": "Timeout"}
+    assert len(calls) == 1  # the others waited for the same probe
+
+
+def test_a_result_is_used_for_a_second(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setitem(
+        health.PROBES,
+        "database",
+        health.Probe(lambda: calls.append(1) or {"status": "ok"}),  # type: ignore[func-returns-value]
+    )
+    for _ in range(5):
+        _get(client, "/health/ready")
+    assert len(calls) == 1
+    monkeypatch.setattr(health, "FRESH", 0)
+    _get(client, "/health/ready")
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
+def test_only_reading_is_allowed(client: Client, path: str) -> None:
+    assert client.post(path).status_code == 405
+    assert client.head(path).status_code in (200, 503)
+
+
+def test_a_heartbeat_names_the_queues_that_are_consumed(
+    redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Worker:
+        class amqp:
+            class queues:
+                consume_from = {"media": None}
+
+    heartbeat.beat(Worker)
+    assert heartbeat.alive(redis_cache) == {
+        "fan_out": False,
+        "notifications": False,
+        "media": True,
+        "maintenance": False,
+    }
+    assert 0 < redis_cache.ttl(keys.worker("media")) <= keys.WORKER_TTL
+
+
+def test_a_dead_worker_is_noticed_within_fifteen_seconds(redis_cache: redis.Redis) -> None:
+    assert app.steps["worker"]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
+    command = [
+        *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--pool", "solo", "-Q", "fan_out,media"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    ]
+    worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert _eventually(redis_cache, True, 30)
+        assert not heartbeat.alive(redis_cache)["notifications"]
+        time.sleep(keys.WORKER_TTL + 1)
+        assert heartbeat.alive(redis_cache)["media"], "the keys are renewed"
+        worker.send_signal(signal.SIGKILL)
+        assert _eventually(redis_cache, False, 15)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def _eventually(client: redis.Redis, alive: bool, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if heartbeat.alive(client)["fan_out"] is alive:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_the_settings_pass_their_checks() -> None:
+    assert check_bounds(None) == []
+
+
+def test_a_task_longer_than_the_visibility_timeout_stops_the_start(settings: Any) -> None:
+    settings.CELERY_TASK_TIME_LIMIT = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    assert [problem.id for problem in check_bounds(None)] == ["instafeed.E001"]
