@@ -1,0 +1,67 @@
+"""What the views of the graph share: its refusals as answers, people by name, pages of people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.http import HttpResponse
+from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.views import current_user
+from accounts.cards import people
+from instafeed.api.errors import Conflict
+from instafeed.api.pagination import (
+    decode_cursor,
+    encode_cursor,
+    parse_limit,
+    raw_cursor,
+    raw_page_response,
+)
+from instafeed.refill import filled_page
+from social.errors import Blocking, OwnAccount, RelationError
+from social.lists import PeopleList
+from social.visibility import visible_user
+
+NO_CONTENT = 204
+
+
+class RelationView(APIView):
+    """Acts on the user named in the path, who must exist for whoever asks."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        return super().handle_exception(_answer_to(exc) if isinstance(exc, RelationError) else exc)
+
+    def pair(self, request: Request, username: str) -> tuple[int, int]:
+        """Whoever asks and the other, for a service; Http404 if the other does not exist for them."""
+        viewer_id = current_user(request).pk
+        return viewer_id, visible_user(viewer_id, username).pk
+
+
+def _answer_to(error: RelationError) -> Exception:
+    if isinstance(error, OwnAccount):
+        return ValidationError({"username": [ErrorDetail(str(error), "own_account")]})
+    if isinstance(error, Blocking):
+        return Conflict(str(error), "blocking")
+    return NotFound()  # UnknownUser, NoRequest
+
+
+def people_page(request: Request, people_list: PeopleList, owner_id: int) -> HttpResponse:
+    """The page of a list that the request asks for, of people who exist for the viewer."""
+    kind, viewer_id = people_list.kind, current_user(request).pk
+    limit, raw = parse_limit(request), raw_cursor(request)
+    before = decode_cursor(kind, raw)[0] if raw is not None else None
+
+    def fetch(before: int | None, wanted: int) -> tuple[list[int], bool]:
+        return people_list.ids(owner_id, viewer_id, before, wanted)
+
+    page, after = filled_page(fetch, _cards, before, limit)
+    return raw_page_response(request, page, None if after is None else encode_cursor(kind, after))
+
+
+def _cards(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """A card may be gone although the row was there: suspended in between, or the row's replica lags."""
+    cards = people(user_ids)
+    return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards]

@@ -1,0 +1,111 @@
+"""Blocks and mutes: what they end, what they leave, whom they concern."""
+
+from __future__ import annotations
+
+import pytest
+
+from social import services
+from social.errors import OwnAccount, UnknownUser
+from social.models import Block, Follow, FollowRequest, Mute
+from social.signals import audience_changed, relations_changed
+from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.social.helpers import Write, assert_counts_match_rows, heard
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_block_ends_follows_both_ways() -> None:
+    follow = FollowFactory()
+    ann, bob = follow.follower, follow.followee
+    FollowFactory(follower=bob, followee=ann)
+    bystander = FollowFactory(followee=ann)
+    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+        services.block(ann.pk, bob.pk)
+    assert list(Follow.objects.all()) == [bystander]
+    assert relations == [{"viewer_ids": [ann.pk, bob.pk]}]
+    assert audiences == [{"author_ids": [ann.pk, bob.pk]}]
+    assert_counts_match_rows()
+
+
+def test_a_block_ends_requests_both_ways() -> None:
+    request = FollowRequestFactory(follower__is_private=True)
+    FollowRequestFactory(follower=request.followee, followee=request.follower)
+    services.block(request.follower_id, request.followee_id)
+    assert not FollowRequest.objects.exists()
+    assert_counts_match_rows()
+
+
+@pytest.mark.parametrize("blocker_follows", [True, False])
+def test_a_block_counts_the_one_follow_that_there_was(blocker_follows: bool) -> None:
+    follow = FollowFactory()
+    pair = (follow.follower_id, follow.followee_id)
+    services.block(*(pair if blocker_follows else reversed(pair)))
+    assert not Follow.objects.exists()
+    assert_counts_match_rows()
+
+
+def test_a_block_between_strangers_still_changes_both_views_but_no_audience() -> None:
+    ann, bob = UserFactory(), UserFactory()
+    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+        services.block(ann.pk, bob.pk)
+        services.block(ann.pk, bob.pk)
+    assert relations == [{"viewer_ids": [ann.pk, bob.pk]}]
+    assert audiences == []
+
+
+def test_lifting_a_block_brings_no_follow_back() -> None:
+    follow = FollowFactory()
+    services.block(follow.followee_id, follow.follower_id)
+    with heard(relations_changed) as relations:
+        services.unblock(follow.followee_id, follow.follower_id)
+        services.unblock(follow.followee_id, follow.follower_id)
+    assert not Block.objects.exists()
+    assert not Follow.objects.exists()
+    assert relations == [{"viewer_ids": [follow.follower_id, follow.followee_id]}]
+
+
+def test_only_the_blocker_lifts_a_block() -> None:
+    block = BlockFactory()
+    services.unblock(block.blocked_id, block.blocker_id)
+    assert Block.objects.exists()
+
+
+def test_a_mute_concerns_the_muter_alone_and_keeps_the_follow() -> None:
+    follow = FollowFactory()
+    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+        services.mute(follow.follower_id, follow.followee_id)
+        services.mute(follow.follower_id, follow.followee_id)
+    assert Mute.objects.count() == Follow.objects.count() == 1
+    assert relations == [{"viewer_ids": [follow.follower_id]}]
+    assert audiences == []
+
+
+def test_unmuting_is_announced_once() -> None:
+    mute = MuteFactory()
+    with heard(relations_changed) as relations:
+        services.unmute(mute.muter_id, mute.muted_id)
+        services.unmute(mute.muter_id, mute.muted_id)
+    assert not Mute.objects.exists()
+    assert relations == [{"viewer_ids": [mute.muter_id]}]
+
+
+@pytest.mark.parametrize("write", [services.block, services.mute])
+class TestRefusals:
+    def test_of_oneself(self, write: Write) -> None:
+        ann = UserFactory()
+        with pytest.raises(OwnAccount):
+            write(ann.pk, ann.pk)
+
+    def test_of_who_blocked_me(self, write: Write) -> None:
+        block = BlockFactory()
+        with pytest.raises(UnknownUser):
+            write(block.blocked_id, block.blocker_id)
+
+    def test_of_an_inactive_account(self, write: Write) -> None:
+        ann, bob = UserFactory(), UserFactory(is_active=False)
+        with pytest.raises(UnknownUser):
+            write(ann.pk, bob.pk)
+
+    def test_but_not_of_whom_i_block(self, write: Write) -> None:
+        block = BlockFactory()
+        assert write(block.blocker_id, block.blocked_id) is None
