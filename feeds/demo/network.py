@@ -15,6 +15,7 @@ import math
 from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 DEMO = 0
@@ -166,14 +167,15 @@ class Network:
         """The celebrities, the most-followed first, then ordinary people from everywhere."""
         count, others = self.followers, range(1, self.recipe.people)
         top = heapq.nlargest(self.recipe.celebrities, others, key=count.__getitem__)
-        self.pinned = {person for person in top if count[person] + 1 < self.threshold}
+        self.pinned = {person for person in top if count[person] < self.threshold}
         famous = set(top) | {person for person in others if count[person] >= self.threshold}
         # Where a low threshold makes hundreds of celebrities, room is left for ordinary people.
         room = min(self._demo_degree, self.recipe.celebrities + DEMO_FOLLOWS // 2)
         chosen = dict.fromkeys(heapq.nlargest(room, famous, key=lambda person: (count[person], -person)))
         ordinary = [person for person in self._followees(DEMO, self._demo_degree, rng) if person not in famous]
         rng.shuffle(ordinary)
-        for person in [*ordinary, *others]:
+        unknown = (person for person in others if person not in famous)
+        for person in chain(ordinary, unknown, others):
             if len(chosen) >= self._demo_degree:
                 break
             chosen[person] = None

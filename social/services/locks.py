@@ -1,12 +1,13 @@
 """The order in which writers of the social graph wait for each other.
 
+0. the *graph*: shared by every relation write, exclusive for an import, which cannot lock millions of pairs;
 1. the *pair*: an exclusive lock on two users, so that follow, accept, unfollow and block on the same two
    run one after the other, and what one reads under the lock stays true until it commits;
 2. the *account*: shared by every relation write on that user, exclusive for whoever changes what follows
    mean there (public or private), so that nobody follows by a rule that has just ended;
 3. rows of `User`, in ascending order of ids, last, because a celebrity's row is wanted by many.
 
-Everybody takes them in this order, so nobody waits in a circle. The first two are advisory locks that end
+Everybody takes them in this order, so nobody waits in a circle. All but the rows are advisory locks that end
 with the transaction: they cost no write, and readers never wait for them.
 """
 
@@ -21,6 +22,7 @@ from typing import ParamSpec, TypeVar
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connections, transaction
 
 ATTEMPTS = 5
+_GRAPH = "graph"
 _RETRYABLE = ("40P01", "40001")  # deadlock, serialization failure
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,7 +74,17 @@ def lock_account(user_id: int) -> None:
     share the account.
     """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"account:{user_id}"])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
+            " pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [_GRAPH, f"account:{user_id}"],
+        )
+
+
+def lock_graph() -> None:
+    """Wait until no relation write at all is under way, and keep others out until the commit (imports)."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_GRAPH])
 
 
 def _lock_pair(one: int, other: int) -> None:
@@ -80,8 +92,9 @@ def _lock_pair(one: int, other: int) -> None:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         # One round trip; PostgreSQL evaluates a target list from left to right.
         cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)),"
+            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
+            " pg_advisory_xact_lock(hashtextextended(%s, 0)),"
             " pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
             " pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
-            [f"pair:{low}:{high}", f"account:{low}", f"account:{high}"],
+            [_GRAPH, f"pair:{low}:{high}", f"account:{low}", f"account:{high}"],
         )

@@ -1,0 +1,301 @@
+"""`seed_demo`: a whole, exact and repeatable network, or none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.storage import default_storage
+from django.core.management import CommandError, call_command
+from django.db.models import Count
+from PIL import Image
+
+from accounts.models import CelebrityState, User
+from feeds import celebrities
+from feeds.demo import pictures
+from feeds.demo.loader import Loader
+from feeds.demo.network import Network, Recipe
+from feeds.models import FanOut, Mode, State
+from instafeed import ids
+from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
+from media.models import Media
+from posts.models import Post, PostMedia
+from social.models import Follow
+from tests.factories import UserFactory
+
+SMALL = {"users": 60, "follows": 500, "posts": 120, "celebrities": 3, "seed": 7}
+
+
+@pytest.fixture(autouse=True)
+def _own_files(settings: Any, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+
+
+@pytest.fixture(autouse=True)
+def _few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "DRAWN", 2)
+    monkeypatch.setattr(pictures, "AVATARS", 1)
+
+
+def seed(**options: Any) -> str:
+    out = StringIO()
+    call_command("seed_demo", stdout=out, stderr=out, **(SMALL | options))
+    return out.getvalue()
+
+
+def shape() -> tuple[Any, ...]:
+    """The network by names: what must be the same for the same seed."""
+    return (
+        set(Follow.objects.values_list("follower__username", "followee__username")),
+        list(Post.objects.order_by("pk").values_list("author__username", "caption")),
+        set(User.objects.values_list("username", "display_name", "bio", "is_private", "celebrity_pin")),
+        list(PostMedia.objects.order_by("post_id", "position").values_list("position", "media__path")),
+    )
+
+
+# --- The network, without a database -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(users=3, follows=0, posts=0, celebrities=0),
+        Recipe(users=3, follows=0, posts=5, celebrities=1),
+        Recipe(users=12, follows=27, posts=40, celebrities=10),
+        Recipe(users=40, follows=370, posts=1, celebrities=0),
+    ],
+)
+def test_a_network_has_exactly_the_follows_and_posts_asked_for(recipe: Recipe) -> None:
+    assert recipe.problem() is None
+    network = Network(recipe, 10_000)
+    follows = [(follower, followee) for follower, followees in network.follows() for followee in followees]
+    assert len(set(follows)) == len(follows) == recipe.follows
+    assert all(follower != followee for follower, followee in follows)
+    assert Counter(followee for _, followee in follows) == +Counter(dict(enumerate(network.followers)))
+    assert Counter(follower for follower, _ in follows) == +Counter(dict(enumerate(network.following)))
+    moments = [moment for _, moment in network.posts()]
+    assert len(moments) == recipe.posts == sum(network.posts_by)
+    assert moments == sorted(moments)
+    assert all(0 <= moment < 1 for moment in moments)
+
+
+def test_popularity_has_a_heavy_tail() -> None:
+    network = Network(Recipe(users=2_000, follows=40_000), 10_000)
+    list(network.follows())
+    ranked = sorted(network.followers, reverse=True)
+    assert ranked[0] > 20 * ranked[len(ranked) // 2]
+    assert sum(ranked[:200]) > sum(ranked) / 4
+
+
+def test_the_demo_user_follows_the_celebrities_and_ordinary_people() -> None:
+    network = Network(Recipe(), 10_000)
+    list(network.follows())
+    assert len(network.pinned) == 5
+    assert network.pinned < set(network.demo_followees)
+    assert len(network.demo_followees) == 45
+    assert min(network.followers[person] for person in network.pinned) == sorted(network.followers)[-5]
+
+
+def test_a_low_threshold_leaves_room_for_ordinary_people() -> None:
+    network = Network(Recipe(), 10)
+    list(network.follows())
+    assert sum(not network.is_celebrity(person) for person in network.demo_followees) >= 10
+
+
+# --- In the database -----------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_all_counts_are_exact() -> None:
+    seed()
+    assert (User.objects.count(), Follow.objects.count(), Post.objects.count()) == (60, 500, 120)
+    followers = dict(Follow.objects.values_list("followee_id").annotate(Count("follower_id")))
+    following = dict(Follow.objects.values_list("follower_id").annotate(Count("followee_id")))
+    posts = dict(Post.objects.values_list("author_id").annotate(Count("pk")))
+    for user in User.objects.all():
+        said = (user.follower_count, user.following_count, user.post_count)
+        assert said == (followers.get(user.pk, 0), following.get(user.pk, 0), posts.get(user.pk, 0))
+
+
+@pytest.mark.django_db
+def test_posts_are_ordered_by_time_and_delivered() -> None:
+    seed()
+    posts = list(Post.objects.order_by("pk"))
+    assert all(ids.moment_of(post.pk) == post.created_at for post in posts)
+    assert all(post.caption for post in posts)
+    assert len({post.created_at.date() for post in posts}) > 20
+    famous = set(User.objects.filter(celebrity_state=CelebrityState.CELEBRITY).values_list("pk", flat=True))
+    ledger = FanOut.objects.all()
+    assert {row.post_id for row in ledger} == {post.pk for post in posts}
+    assert {row.state for row in ledger} == {State.DONE}
+    assert all((row.mode == Mode.PULL) == (row.author_id in famous) for row in ledger)
+
+
+@pytest.mark.django_db
+def test_the_celebrities_stay_where_they_are() -> None:
+    seed()
+    famous = User.objects.filter(celebrity_state=CelebrityState.CELEBRITY)
+    assert {user.celebrity_pin for user in famous} == {True}
+    assert not any(user.is_private for user in famous)
+    assert celebrities.reclassify() == celebrities.Reclassified(promoted=0, demoted=0)
+
+
+@pytest.mark.django_db
+def test_those_over_the_threshold_are_celebrities_by_themselves(settings: Any) -> None:
+    settings.CELEBRITY_THRESHOLD = 12
+    seed()
+    over = User.objects.filter(follower_count__gte=12)
+    assert over.count() > 3
+    assert {(user.celebrity_state, user.celebrity_pin) for user in over} == {(CelebrityState.CELEBRITY, None)}
+    assert celebrities.reclassify() == celebrities.Reclassified(promoted=0, demoted=0)
+
+
+@pytest.mark.django_db
+def test_the_demo_user_the_administrator_and_a_few_can_sign_in() -> None:
+    seed()
+    demo, admin = User.objects.get(username=DEMO_USERNAME), User.objects.get(username=ADMIN_USERNAME)
+    assert demo.check_password(DEMO_PASSWORD)
+    assert not demo.is_staff
+    assert admin.check_password(ADMIN_PASSWORD)
+    assert admin.is_superuser
+    others = [user for user in User.objects.exclude(pk__in=[demo.pk, admin.pk]) if user.has_usable_password()]
+    assert len(others) == 19
+    assert all(user.check_password(DEMO_PASSWORD) for user in others)
+
+
+@pytest.mark.django_db
+def test_the_newest_posts_have_pictures_of_their_own() -> None:
+    seed(posts=260)
+    newest = set(Post.objects.order_by("-pk").values_list("pk", flat=True)[:200])
+    assert set(PostMedia.objects.values_list("post_id", flat=True)) == newest
+    for row in PostMedia.objects.select_related("media", "post")[:10]:
+        assert row.media.owner_id == row.post.author_id
+        with default_storage.open(row.media.path) as file, Image.open(file) as image:
+            assert image.size == (row.media.width, row.media.height)
+    demo = User.objects.get(username=DEMO_USERNAME)
+    assert default_storage.exists(demo.avatar_path)
+
+
+@pytest.mark.django_db
+def test_new_accounts_and_constraints_work_afterwards() -> None:
+    seed()
+    one, two = UserFactory(), UserFactory()
+    Follow.objects.create(follower=one, followee=two)
+    Post.objects.create(author=one, caption="after")
+    assert Post.objects.order_by("-pk").first().caption == "after"  # type: ignore[union-attr]
+    with pytest.raises(Exception, match="follow_not_oneself"):
+        Follow.objects.create(follower=one, followee=one)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_seed_gives_the_same_network_and_another_one_another() -> None:
+    seed()
+    first = shape()
+    _empty()
+    seed()
+    assert shape() == first
+    _empty()
+    seed(seed=8)
+    assert shape()[0] != first[0]
+
+
+def _empty() -> None:
+    for model in (FanOut, PostMedia, Media, Post, Follow, User):
+        model.objects.all().delete()
+
+
+@pytest.mark.django_db
+def test_seeding_again_changes_nothing() -> None:
+    seed()
+    before = list(User.objects.order_by("pk").values())
+    assert "Already seeded" in seed()
+    assert list(User.objects.order_by("pk").values()) == before
+
+
+@pytest.mark.django_db
+def test_another_network_or_other_users_are_refused() -> None:
+    UserFactory()
+    with pytest.raises(CommandError, match="only fills an empty one"):
+        seed()
+    User.objects.all().delete()
+    seed()
+    with pytest.raises(CommandError, match=r"already holds the demo of users=60 .* seed=7"):
+        seed(seed=8)
+
+
+@pytest.mark.django_db
+def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Loader, "load_pictures", interrupted)
+        with pytest.raises(CommandError, match="interrupted") as error:
+            seed()
+    assert error.value.returncode == 130
+    assert not User.objects.exists()
+    assert not Follow.objects.exists()
+    assert "Seeded 60 users" in seed()
+
+
+@pytest.mark.django_db
+def test_a_dry_run_writes_nothing() -> None:
+    assert "nothing was written" in seed(dry_run=True)
+    assert not User.objects.exists()
+    assert not Path(default_storage.location).exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"follows": 10_000}, "--follows must be at most"),
+        ({"celebrities": 60}, "--celebrities must be at most"),
+        ({"users": 2}, "--users must be at least 3"),
+    ],
+)
+def test_impossible_networks_are_one_line(options: dict[str, int], problem: str) -> None:
+    with pytest.raises(CommandError, match=problem):
+        seed(**options)
+
+
+@pytest.mark.parametrize("argument", ["--users=2", "--users=x", "--posts=-1", "--follows=1.5", "--rate=0"])
+def test_impossible_numbers_are_refused(argument: str) -> None:
+    with pytest.raises(CommandError, match="is not a whole number from"):
+        call_command("seed_demo", argument)
+
+
+# --- Photographs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_photographs_are_upright_small_and_bare(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    exif[0x010F] = "Somebody's camera"
+    Image.new("RGB", (2400, 1200), "teal").save(photos / "a.jpg", exif=exif, comment=b"secret")
+    (photos / "b.jpg").write_bytes(b"\xff\xd8\xff not a picture")
+    printed = seed(posts=3, photos=photos)
+    assert "skipped b.jpg: no picture" in printed
+    media = Media.objects.all()
+    assert {(row.width, row.height) for row in media} == {(540, 1080)}
+    content = default_storage.open(media[0].path).read()
+    with Image.open(BytesIO(content)) as image:
+        assert not image.getexif()
+    assert b"secret" not in content
+    assert b"camera" not in content
+
+
+@pytest.mark.django_db
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot read"):
+        seed(photos=tmp_path / "none")
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(CommandError, match="holds no usable picture"):
+        seed(photos=tmp_path / "photos")
