@@ -20,8 +20,10 @@ from instafeed import keys
 from instafeed.invalidation import invalidate
 from instafeed.leases import ReadThrough
 
-# Of the user; everything else stays deferred and is read only by views that ask for it.
-FIELDS = ("id", "username", "is_private", "is_active", "is_staff", "is_superuser")
+# Everything else of the user stays deferred and is read only by views that ask for it.
+_NEEDED = {"id", "username", "is_private", "is_active", "is_staff", "is_superuser"}
+# In the model's order, which is the only one that `Model.from_db` can take.
+FIELDS = tuple(field.attname for field in User._meta.concrete_fields if field.attname in _NEEDED)
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ def forget(user_id: int) -> None:
 
 
 def _load(user_ids: Sequence[int]) -> dict[int, bytes]:
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=user_ids).values_list(*FIELDS)
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=user_ids).values_list("pk", *FIELDS)
     ended = defaultdict(list)
     sessions = Session.objects.using(DEFAULT_DB_ALIAS).filter(
         user__in=user_ids, ended_at__isnull=False, expires_at__gt=timezone.now()
     )
     for user_id, session_id in sessions.values_list("user_id", "pk"):
         ended[user_id].append(session_id)
-    return {row[0]: json.dumps([row, ended[row[0]]], separators=(",", ":")).encode() for row in users}
+    return {pk: json.dumps([values, ended[pk]], separators=(",", ":")).encode() for pk, *values in users}
 
 
 _states = ReadThrough(keys.access, _load, keys.ACCESS_TTL)

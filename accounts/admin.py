@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.contrib import admin
 from django.core.paginator import Paginator
-from django.db import connection
+from django.db import connection, models
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 from django.forms import ModelForm
@@ -53,6 +53,7 @@ class UserAdmin(admin.ModelAdmin):
     fields = (*EDITABLE, "groups", *OWNED)
     readonly_fields = OWNED
     filter_horizontal = ("groups",)
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     actions = ("suspend", "reinstate")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -44,9 +44,7 @@ def sign_in(client: Client, username: str, **meta: str) -> int:
 @pytest.mark.django_db
 def test_beyond_the_limit_answers_are_429_and_say_when_to_come_back(client: Client, limit: Settings) -> None:
     assert [sign_in(client, "alice") for _ in range(3)] == [401] * 3
-    answer = client.post(
-        "/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json"
-    )
+    answer = client.post("/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json")
     check_shape(answer, 429, "throttled")
     assert 55 <= int(answer["Retry-After"]) <= 60
 
@@ -55,9 +53,7 @@ def test_beyond_the_limit_answers_are_429_and_say_when_to_come_back(client: Clie
 def test_sign_in_is_limited_per_account_whatever_the_address(client: Client, limit: Settings) -> None:
     spellings = ["alice", "ALICE", " Alice ", "alice"]
     addresses = [f"192.0.2.{number}" for number in range(4)]
-    statuses = [
-        sign_in(client, name, REMOTE_ADDR=address) for name, address in zip(spellings, addresses, strict=True)
-    ]
+    statuses = [sign_in(client, name, REMOTE_ADDR=address) for name, address in zip(spellings, addresses, strict=True)]
     assert statuses == [401, 401, 401, 429]
     assert sign_in(client, "bob", REMOTE_ADDR="192.0.2.99") == 401
 
@@ -70,9 +66,7 @@ def test_sign_in_is_limited_per_address_whatever_the_account(client: Client, lim
 
 @pytest.mark.django_db
 def test_registration_is_limited_per_address(client: Client, limit: Settings) -> None:
-    statuses = [
-        client.post("/api/v1/auth/register", {}, content_type="application/json").status_code for _ in range(4)
-    ]
+    statuses = [client.post("/api/v1/auth/register", {}, content_type="application/json").status_code for _ in range(4)]
     assert statuses == [400, 400, 400, 429]
 
 

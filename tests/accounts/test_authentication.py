@@ -1,0 +1,152 @@
+"""Bearer tokens: no SQL when warm, refused at once when revoked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.request import Request
+from rest_framework.views import APIView
+from rest_framework_simplejwt.tokens import AccessToken
+
+from accounts import services
+from accounts.authentication import TokenAuthentication
+from accounts.models import User
+from instafeed import keys
+from instafeed import redis as cache
+from instafeed.replicas import session as replica_session
+from tests.accounts.calls import get, signed_in
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
+
+
+def authenticate(header: str) -> Any:
+    request = RequestFactory().get("/", headers={"authorization": header} if header else {})
+    return TokenAuthentication().authenticate(APIView().initialize_request(request))
+
+
+def test_a_warm_token_costs_no_sql(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    user = UserFactory(is_private=True)
+    header = f"Bearer {signed_in(user).access}"
+    with django_assert_num_queries(2):
+        authenticate(header)
+    with django_assert_num_queries(0):
+        found, token = authenticate(header)
+        assert isinstance(found, User)
+        assert (found.pk, found.username, found.is_private) == (user.pk, user.username, True)
+        assert found.is_authenticated
+        assert found.is_active
+        assert not found.is_staff
+        assert found == user
+    assert token["user_id"] == str(user.pk)
+
+
+def test_fields_that_are_not_cached_are_read_when_asked_for() -> None:
+    user = UserFactory(bio="hello")
+    assert authenticate(f"Bearer {signed_in(user).access}")[0].bio == "hello"
+
+
+def test_the_scheme_is_taken_in_any_case() -> None:
+    access = signed_in(UserFactory()).access
+    assert authenticate(f"bearer {access}")
+    assert authenticate(f"BEARER   {access}")
+
+
+@pytest.mark.parametrize("header", ["", "Basic dXNlcjpwYXNz", "Token abc", "abc"])
+def test_without_a_bearer_token_one_is_anonymous(header: str) -> None:
+    assert authenticate(header) is None
+
+
+@pytest.mark.parametrize("path", ["with-token", "token-optional"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "a.b.c",
+        "a b",
+        "é",
+        "W1tbW1tbW1tbW1tbW1tb.e30.e30",
+        "x" * 5_000,
+        "W1tb" * 500 + ".e30.e30",
+    ],
+)
+def test_a_bad_token_is_a_401_on_public_paths_too(path: str, token: str) -> None:
+    answer = get(path, token)
+    check_shape(answer, 401, "token_not_valid")
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_empty_token_is_a_401() -> None:
+    with pytest.raises(Exception, match="invalid or expired"):
+        authenticate("Bearer")
+
+
+def test_an_expired_token_is_refused() -> None:
+    token = AccessToken.for_user(UserFactory())
+    assert get("with-token", str(token)).status_code == 200
+    token.set_exp(lifetime=timedelta(seconds=-1))
+    check_shape(get("with-token", str(token)), 401, "token_not_valid")
+
+
+def test_a_refresh_token_is_no_access_token() -> None:
+    check_shape(get("with-token", signed_in(UserFactory()).refresh), 401, "token_not_valid")
+
+
+def test_a_token_of_nobody_is_refused() -> None:
+    user = UserFactory()
+    access = signed_in(user).access
+    user.delete()
+    check_shape(get("with-token", access), 401, "token_not_valid")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_suspension_ends_access_at_once_and_its_end_gives_it_back() -> None:
+    user = UserFactory()
+    access = signed_in(user).access
+    assert get("with-token", access).status_code == 200
+    services.suspend(user.pk)
+    check_shape(get("with-token", access), 401, "user_inactive")
+    check_shape(get("token-optional", access), 401, "user_inactive")
+    services.reinstate(user.pk)
+    assert get("with-token", access).status_code == 200
+
+
+def test_without_redis_the_database_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = UserFactory()
+    access = signed_in(user).access
+    try:
+        cache.trip(RuntimeError("away"))
+        assert get("with-token", access).status_code == 200
+        services.suspend(user.pk)
+        assert get("with-token", access).status_code == 401
+    finally:
+        cache.reset()
+
+
+def test_the_state_lies_under_its_key(redis_cache: Any) -> None:
+    user = UserFactory()
+    get("with-token", signed_in(user).access)
+    assert 0 < redis_cache.ttl(keys.access(user.pk)) <= keys.ACCESS_TTL
+
+
+def test_the_request_is_identified_for_the_choice_of_a_replica() -> None:
+    user = UserFactory()
+    access = signed_in(user).access
+    state = replica_session.begin(is_write=False)
+    try:
+        authenticate(f"Bearer {access}")
+        assert state.user_id == user.pk
+    finally:
+        replica_session.end()
+
+
+def test_user_and_token_reach_the_view() -> None:
+    user = UserFactory(username="alice")
+    assert get("with-token", signed_in(user).access).json() == {"user": "alice"}
+    assert get("token-optional").json() == {"user": ""}
+    assert isinstance(APIView().initialize_request(RequestFactory().get("/")), Request)

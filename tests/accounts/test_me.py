@@ -1,0 +1,166 @@
+"""GET and PATCH /me"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from accounts.models import User
+from accounts.signals import privacy_changed
+from tests.accounts.calls import get, patch, signed_in
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+NAUGHTY = [
+    "  blanks around  ",
+    "line\r\nbreaks\n\n\tand tabs",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 🇺🇳 ❤️",
+    "\u202eright to left\u202c שלום مرحبا بالعالم",
+    "Z̮̞̠͙͔ͅḀ̗̞͈̻̗Ḷ͙͎̯̹̞͓G̻O̭̗̮",
+    "<script>alert('xss')</script>&amp;",
+    "'; DROP TABLE users; --",
+    "\\u0000 %00 %s {0} {{x}} ${y}",
+    "\ufeff\u200b\u2028\u2029\u00a0",
+    "\x01\x02\x7f\x80",
+    "ﷺ 田中さんにあげて下さい 𝓽𝓮𝔁𝓽",
+    "",
+]
+
+
+@pytest.fixture
+def alice() -> User:
+    return UserFactory(username="alice", email="alice@example.org", avatar_path="avatars/a b.jpg")
+
+
+@pytest.fixture
+def access(alice: User) -> str:
+    return signed_in(alice).access
+
+
+def test_it_shows_the_own_profile(alice: User, access: str) -> None:
+    body = get("me", access).json()
+    assert set(body) == {
+        *("id", "username", "display_name", "bio", "website", "avatar_url", "is_private", "is_celebrity"),
+        *("post_count", "follower_count", "following_count", "created_at", "relationship", "email"),
+    }
+    assert body["id"] == str(alice.pk)
+    assert body["email"] == "alice@example.org"
+    assert body["relationship"] is None
+    assert body["created_at"].endswith("Z")
+
+
+def test_pictures_have_absolute_urls_where_the_site_knows_its_own(access: str, settings: Settings) -> None:
+    assert get("me", access).json()["avatar_url"] == "/files/avatars/a%20b.jpg"
+    settings.PUBLIC_URL = "https://example.org"
+    assert get("me", access).json()["avatar_url"] == "https://example.org/files/avatars/a%20b.jpg"
+
+
+@pytest.mark.parametrize("method", [get, lambda path, access: patch(path, {}, access)])
+@pytest.mark.parametrize(("access", "code"), [(None, "not_authenticated"), ("nonsense", "token_not_valid")])
+def test_it_needs_a_token(method: Any, access: str | None, code: str) -> None:
+    answer = method("me", access)
+    check_shape(answer, 401, code)
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_it_changes_what_is_given_and_nothing_else(alice: User, access: str) -> None:
+    before = get("me", access).json()
+    changes = {
+        "username": "Alicia",
+        "email": "alicia@Example.ORG",
+        "display_name": "Alicia",
+        "bio": "hello",
+        "website": "https://example.org/~alicia?a=b#c",
+        "is_private": True,
+    }
+    answer = patch("me", changes, access)
+    assert answer.status_code == 200
+    expected = {**before, **changes, "username": "alicia", "email": "alicia@example.org"}
+    assert answer.json() == expected
+    assert get("me", access).json() == expected
+
+
+def test_an_empty_change_changes_nothing(access: str) -> None:
+    before = get("me", access).json()
+    assert patch("me", {}, access).json() == before
+
+
+def test_unknown_and_read_only_fields_are_ignored(access: str) -> None:
+    before = get("me", access).json()
+    changes = {"id": "1", "follower_count": 9, "is_celebrity": True, "is_staff": True, "created_at": None, "x": {}}
+    assert patch("me", changes, access).json() == before
+    assert not User.objects.get().is_staff
+
+
+@pytest.mark.parametrize("field", ["bio", "display_name"])
+@pytest.mark.parametrize("text", NAUGHTY, ids=range(len(NAUGHTY)))
+def test_text_comes_back_unchanged(access: str, field: str, text: str) -> None:
+    assert patch("me", {field: text[:60]}, access).json()[field] == text[:60]
+    assert get("me", access).json()[field] == text[:60]
+
+
+@pytest.mark.parametrize(("field", "length"), [("bio", 500), ("display_name", 60)])
+def test_lengths_are_counted_in_characters(access: str, field: str, length: int) -> None:
+    assert patch("me", {field: "😀" * length}, access).status_code == 200
+    check_shape(patch("me", {field: "😀" * (length + 1)}, access), 400, "max_length")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(field, value) for field in ("display_name", "bio", "website") for value in (None, 5, True, [], {})],
+        *[("is_private", value) for value in (None, "true", "yes", 0, 1, "", [], {})],
+        *[("username", value) for value in (None, "", "ab", "a" * 31, "a b", "été", 5, [])],
+        *[("email", value) for value in (None, "", "nonsense", 5, [], {})],
+        *[("website", value) for value in ("nonsense", "javascript:alert(1)", "ftp://e.org", "http://", "data:,x")],
+        ("website", "https://example.org/" + "x" * 200),
+        ("website", "https://exa mple.org"),
+    ],
+)
+def test_what_does_not_fit_is_a_400_and_changes_nothing(access: str, field: str, value: Any) -> None:
+    before = get("me", access).json()
+    error = check_shape(patch("me", {"bio": "new", field: value}, access), 400)
+    assert error["attr"] == field
+    assert get("me", access).json() == before
+
+
+@pytest.mark.parametrize(("field", "value"), [("username", "BOB"), ("email", "Bob@Example.org")])
+def test_what_somebody_else_has_is_a_400(access: str, field: str, value: str) -> None:
+    UserFactory(username="bob", email="bob@example.org")
+    error = check_shape(patch("me", {field: value}, access), 400, "unique")
+    assert error["attr"] == field
+
+
+def test_the_own_names_may_be_given_again(access: str) -> None:
+    assert patch("me", {"username": "ALICE", "email": "ALICE@example.org"}, access).status_code == 200
+
+
+@pytest.mark.parametrize("body", [[], "text", 5, None])
+def test_a_body_that_is_no_object_is_a_400(access: str, body: Any) -> None:
+    check_shape(patch("me", body, access), 400)
+
+
+def test_a_change_of_privacy_is_announced_and_nothing_else_is(alice: User, access: str) -> None:
+    heard: list[tuple[int, bool]] = []
+
+    def hear(sender: Any, user_id: int, is_private: bool, **_: Any) -> None:
+        heard.append((user_id, is_private))
+
+    privacy_changed.connect(hear)
+    try:
+        patch("me", {"is_private": True}, access)
+        patch("me", {"is_private": True, "bio": "x"}, access)
+        patch("me", {"is_private": False}, access)
+    finally:
+        privacy_changed.disconnect(hear)
+    assert heard == [(alice.pk, True), (alice.pk, False)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_username_is_known_to_the_next_request(alice: User, access: str) -> None:
+    patch("me", {"username": "alicia"}, access)
+    assert get("me", access).json()["username"] == "alicia"

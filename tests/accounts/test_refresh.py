@@ -1,0 +1,180 @@
+"""POST /auth/token/refresh: tokens rotate, and one that is used twice ends its session."""
+
+from __future__ import annotations
+
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from accounts import services
+from accounts.models import Session
+from tests.accounts.calls import refresh, signed_in, works
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def forged(payload: dict[str, Any], key: str | None = None, algorithm: str = "HS256") -> str:
+    return jwt.encode(payload, key or django_settings.SECRET_KEY, algorithm=algorithm)
+
+
+def test_tokens_rotate_for_ever() -> None:
+    tokens = signed_in(UserFactory())
+    seen = {tokens.refresh}
+    token = tokens.refresh
+    for _ in range(3):
+        answer = refresh(token)
+        assert answer.status_code == 200
+        assert set(answer.json()) == {"access", "refresh"}
+        assert works(answer.json()["access"])
+        token = answer.json()["refresh"]
+        seen.add(token)
+    assert len(seen) == 4
+    assert Session.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)  # caches are dropped on commit
+def test_reuse_ends_the_whole_session_and_its_access_tokens() -> None:
+    user = UserFactory()
+    other = signed_in(user)
+    first = signed_in(user)
+    second = refresh(first.refresh).json()
+    third = refresh(second["refresh"]).json()
+    assert all(map(works, (first.access, second["access"], third["access"])))
+    check_shape(refresh(first.refresh), 401, "token_not_valid")
+    check_shape(refresh(third["refresh"]), 401, "token_not_valid")
+    assert not any(map(works, (first.access, second["access"], third["access"])))
+    assert works(other.access)
+    assert refresh(other.refresh).status_code == 200
+
+
+def test_a_new_session_after_reuse_is_not_touched_by_the_old_one() -> None:
+    user = UserFactory()
+    old = signed_in(user)
+    refresh(old.refresh)
+    refresh(old.refresh)
+    new = signed_in(user)
+    refresh(old.refresh)
+    assert works(new.access)
+    assert refresh(new.refresh).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_uses_at_once_exactly_one_wins() -> None:
+    tokens = signed_in(UserFactory())
+
+    def attempt(_: int) -> int:
+        try:
+            return refresh(tokens.refresh).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = sorted(pool.map(attempt, range(6)))
+    assert statuses == [200, 401, 401, 401, 401, 401]
+
+
+@pytest.mark.django_db(transaction=True)  # caches are dropped on commit
+def test_a_suspended_user_gets_none_and_may_go_on_when_reinstated() -> None:
+    user = UserFactory()
+    tokens = signed_in(user)
+    services.suspend(user.pk)
+    check_shape(refresh(tokens.refresh), 401)
+    services.reinstate(user.pk)
+    assert refresh(tokens.refresh).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)  # caches are dropped on commit
+def test_a_user_who_is_gone_gets_none() -> None:
+    user = UserFactory()
+    tokens = signed_in(user)
+    user.delete()
+    check_shape(refresh(tokens.refresh), 401)
+
+
+def test_tokens_of_another_kind_are_refused() -> None:
+    user = UserFactory()
+    tokens = signed_in(user)
+    check_shape(refresh(tokens.access), 401)
+    check_shape(refresh(str(RefreshToken.for_user(user))), 401)  # ours, but of no session
+    check_shape(refresh(str(AccessToken.for_user(user))), 401)
+    assert refresh(tokens.refresh).status_code == 200
+
+
+def test_an_expired_token_is_refused() -> None:
+    user = UserFactory()
+    tokens = signed_in(user)
+    token = RefreshToken(tokens.refresh)
+    token.set_exp(lifetime=timedelta(seconds=-1))
+    check_shape(refresh(str(token)), 401)
+    assert works(tokens.access)
+
+
+def test_the_claims_of_another_session_do_not_help() -> None:
+    alice, bob = UserFactory.create_batch(2)
+    hers, his = RefreshToken(signed_in(alice).refresh), RefreshToken(signed_in(bob).refresh)
+    hers["sid"] = his["sid"]
+    check_shape(refresh(str(hers)), 401)
+    assert refresh(str(his)).status_code == 200
+
+
+EXPIRES = int((timezone.now() + timedelta(days=1)).timestamp())
+CLAIMS = {"token_type": "refresh", "exp": EXPIRES, "jti": "x", "user_id": "1", "sid": 1}
+DEEP = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "nonsense",
+        "a.b.c",
+        "...",
+        "é.é.é",
+        "x" * 100_000,
+        encode(b'{"alg":' + b"[" * 1_200) + ".e30.e30",
+        encode(b'{"alg":"none"}') + "." + encode(b"{}") + ".",
+        encode(b'{"alg":"HS256","kid":5}') + "." + encode(b"\xff") + ".e30",
+        forged(CLAIMS, "another key, which is long enough for HS256"),
+        forged(CLAIMS, algorithm="HS512"),
+        forged({**CLAIMS, "user_id": None}),
+        forged({**CLAIMS, "user_id": "x"}),
+        forged({**CLAIMS, "user_id": [1]}),
+        forged({**CLAIMS, "user_id": "9" * 30}),
+        forged({**CLAIMS, "user_id": "-1"}),
+        forged({**CLAIMS, "sid": "1"}),
+        forged({**CLAIMS, "sid": None}),
+        forged({**CLAIMS, "sid": 2**70}),
+        forged({**CLAIMS, "jti": None}),
+        forged({**CLAIMS, "jti": "a\0b"}),
+        forged({**CLAIMS, "exp": "soon"}),
+        forged({**CLAIMS, "exp": 10**30}),
+        forged({key: value for key, value in CLAIMS.items() if key != "exp"}),
+        forged({key: value for key, value in CLAIMS.items() if key != "jti"}),
+        forged({key: value for key, value in CLAIMS.items() if key != "user_id"}),
+        forged({key: value for key, value in CLAIMS.items() if key != "token_type"}),
+        forged({}),
+    ],
+    ids=range(27),
+)
+def test_garbage_and_forgeries_are_401(token: str) -> None:
+    answer = refresh(token)
+    check_shape(answer, 401, "token_not_valid")
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("token", [None, "", 5, True, [], {}, ["x"]])
+def test_what_is_no_text_is_a_400(token: Any) -> None:
+    assert check_shape(refresh(token), 400)["attr"] == "refresh"

@@ -1,0 +1,146 @@
+"""POST /auth/register"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import User
+from tests.accounts.calls import PASSWORD, post, works
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+SOUND = {"username": "alice", "email": "alice@example.org", "password": PASSWORD}
+
+
+def register(**changes: Any) -> Any:
+    data = {key: value for key, value in {**SOUND, **changes}.items() if value is not ...}
+    return post("auth/register", data)
+
+
+def test_it_makes_an_account_and_signs_in() -> None:
+    answer = register()
+    assert answer.status_code == 201
+    body = answer.json()
+    assert set(body) == {"user", "access", "refresh"}
+    user = User.objects.get()
+    assert body["user"] == {
+        "id": str(user.pk),
+        "username": "alice",
+        "display_name": "",
+        "bio": "",
+        "website": "",
+        "avatar_url": None,
+        "is_private": False,
+        "is_celebrity": False,
+        "post_count": 0,
+        "follower_count": 0,
+        "following_count": 0,
+        "created_at": user.created_at.isoformat().replace("+00:00", "Z"),
+        "relationship": None,
+        "email": "alice@example.org",
+    }
+    assert user.check_password(PASSWORD)
+    assert works(body["access"])
+
+
+def test_a_bad_token_does_not_stand_in_the_way() -> None:
+    assert post("auth/register", SOUND, access="nonsense").status_code == 201
+
+
+def test_the_username_is_stored_in_lower_case_without_blanks_around_it() -> None:
+    assert register(username=" Alice_B.9\n").json()["user"]["username"] == "alice_b.9"
+
+
+def test_unknown_fields_are_ignored() -> None:
+    register(is_staff=True, is_superuser=True, follower_count=9)
+    user = User.objects.get()
+    assert (user.is_staff, user.is_superuser, user.follower_count) == (False, False, 0)
+
+
+@pytest.mark.parametrize("username", ["abc", "a" * 30, "...", "a.b_c", "007"])
+def test_sound_usernames(username: str) -> None:
+    assert register(username=username).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        *(..., None, "", "  ", "ab", "a" * 31, "with blank", "a-b", "été", "\u212aelvin", "alice@x", "а1іce"),
+        *("👩‍👩‍👧‍👦abc", "<script>", "a/b", "\u202ealice", 12345, True, 1.5, ["alice"], {"a": "b"}),
+    ],
+)
+def test_other_usernames_are_400(username: Any) -> None:
+    error = check_shape(register(username=username), 400)
+    assert error["attr"] == "username"
+    assert not User.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "email", [..., None, "", "alice", "@", "a@b", "a b@example.org", "x" * 250 + "@e.org", 5, True, [], {}]
+)
+def test_bad_addresses_are_400(email: Any) -> None:
+    assert check_shape(register(email=email), 400)["attr"] == "email"
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        (..., "required"),
+        (None, "null"),
+        ("", "blank"),
+        ("short", "password_too_short"),
+        ("83920174652", "password_entirely_numeric"),
+        ("password1", "password_too_common"),
+        ("alice@example", "password_too_similar"),
+        ("x" * 1_025, "max_length"),
+        (1234567890, "invalid"),
+        ([PASSWORD], "invalid"),
+    ],
+)
+def test_bad_passwords_are_400(password: Any, code: str) -> None:
+    assert check_shape(register(password=password), 400, code)["attr"] == "password"
+
+
+def test_passwords_are_taken_as_they_are() -> None:
+    password = "  blanks\tand Ünïcode 👩‍👩‍👧‍👦  "
+    register(password=password)
+    assert User.objects.get().check_password(password)
+
+
+@pytest.mark.parametrize("username", ["alice", "ALICE", "aLiCe"])
+def test_a_username_is_taken_in_any_case(username: str) -> None:
+    UserFactory(username="alice")
+    assert check_shape(register(username=username), 400, "unique")["attr"] == "username"
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize("email", ["alice@example.org", "ALICE@EXAMPLE.ORG", "Alice@Example.org"])
+def test_an_address_is_taken_in_any_case(email: str) -> None:
+    UserFactory(email="Alice@example.org")
+    assert check_shape(register(email=email), 400, "unique")["attr"] == "email"
+
+
+def test_accounts_without_an_address_do_not_conflict() -> None:
+    UserFactory.create_batch(2)
+    assert register().status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("field", ["username", "email"])
+def test_of_several_at_once_one_gets_the_name_and_the_others_a_400(field: str) -> None:
+    def attempt(number: int) -> int:
+        other = {"username": {"email": f"a{number}@example.org"}, "email": {"username": f"alice{number}"}}
+        try:
+            return register(**other[field]).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(attempt, range(4)))
+    assert statuses == [201, 400, 400, 400]
+    assert User.objects.count() == 1

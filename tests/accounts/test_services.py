@@ -1,0 +1,172 @@
+"""What changes an account, and what it drops and announces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import services, sessions, tasks
+from accounts.cards import people, person_cards, render_person
+from accounts.models import CelebrityState, Session, User
+from accounts.signals import access_changed
+from instafeed import keys
+from instafeed.models import Invalidation
+from tests.accounts.calls import signed_in, works
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def heard() -> Iterator[list[tuple[int, bool]]]:
+    announcements: list[tuple[int, bool]] = []
+
+    def hear(sender: Any, user_id: int, is_active: bool, **_: Any) -> None:
+        announcements.append((user_id, is_active))
+
+    access_changed.connect(hear)
+    yield announcements
+    access_changed.disconnect(hear)
+
+
+def test_suspension_and_its_end_are_announced_once(heard: list[tuple[int, bool]]) -> None:
+    user = UserFactory()
+    assert services.suspend(user.pk)
+    assert not services.suspend(user.pk)
+    assert services.reinstate(user.pk)
+    assert not services.reinstate(user.pk)
+    assert heard == [(user.pk, False), (user.pk, True)]
+
+
+def test_a_second_suspension_changes_only_its_end() -> None:
+    user = UserFactory()
+    services.suspend(user.pk)
+    user.refresh_from_db()
+    since = user.suspended_at
+    until = timezone.now() + timedelta(days=1)
+    services.suspend(user.pk, until)
+    user.refresh_from_db()
+    assert (user.is_active, user.suspended_at, user.suspended_until) == (False, since, until)
+
+
+def test_an_account_being_deleted_does_not_come_back(heard: list[tuple[int, bool]]) -> None:
+    user = UserFactory(is_active=False, deleted_at=timezone.now(), suspended_at=timezone.now())
+    assert not services.reinstate(user.pk)
+    user.refresh_from_db()
+    assert (user.is_active, user.suspended_at) == (False, None)
+    assert heard == []
+
+
+def test_suspensions_end_by_themselves_when_they_are_due(heard: list[tuple[int, bool]]) -> None:
+    due, later, for_good = UserFactory.create_batch(3)
+    services.suspend(due.pk, timezone.now())
+    services.suspend(later.pk, timezone.now() + timedelta(minutes=1))
+    services.suspend(for_good.pk)
+    heard.clear()
+    tasks.lift_suspensions()
+    tasks.lift_suspensions()
+    assert heard == [(due.pk, True)]
+    assert set(User.objects.filter(is_active=True)) == {due}
+
+
+@pytest.mark.parametrize("call", [services.suspend, services.reinstate])
+def test_unknown_users_are_told(call: Any) -> None:
+    with pytest.raises(User.DoesNotExist):
+        call(1)
+
+
+def test_every_change_drops_what_it_makes_stale() -> None:
+    user = UserFactory()
+    for change in (
+        lambda: services.update_profile(user.pk, {"display_name": "x"}),
+        lambda: services.suspend(user.pk),
+        lambda: services.reinstate(user.pk),
+    ):
+        Invalidation.objects.all().delete()
+        change()
+        assert set(Invalidation.objects.get().keys) == {keys.person(user.pk), keys.access(user.pk)}
+
+
+def test_a_change_to_the_same_values_writes_nothing(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    user = UserFactory(bio="x")
+    with django_assert_num_queries(3):  # savepoint, select, release
+        services.update_profile(user.pk, {"bio": "x"})
+    assert not Invalidation.objects.exists()
+
+
+def test_another_integrity_error_is_not_taken_for_a_taken_name() -> None:
+    with pytest.raises(IntegrityError):
+        services.register("not plain", "", "x")
+
+
+def test_a_card_is_what_posts_show_of_their_author() -> None:
+    user = UserFactory(display_name="Ünïcode 😀", celebrity_state=CelebrityState.CELEBRITY)
+    card = {
+        "id": str(user.pk),
+        "username": user.username,
+        "display_name": "Ünïcode 😀",
+        "avatar_url": None,
+        "is_celebrity": True,
+    }
+    assert render_person(user) == card
+    (raw,) = people([user.pk]).values()
+    assert "Ünïcode 😀".encode() in raw
+
+
+@pytest.mark.parametrize("state", [s for s in CelebrityState if s != CelebrityState.CELEBRITY])
+def test_nobody_is_a_celebrity_before_followers_pull(state: CelebrityState) -> None:
+    assert render_person(UserFactory(celebrity_state=state))["is_celebrity"] is False
+
+
+def test_cards_of_a_page_are_one_query_and_then_none(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    users = UserFactory.create_batch(3)
+    gone = UserFactory(is_active=False)
+    ids = [user.pk for user in users]
+    wanted = [*ids, gone.pk, 10**9, ids[0]]
+    with django_assert_num_queries(1):
+        assert set(people(wanted)) == set(ids)
+    with django_assert_num_queries(0):
+        assert set(people(wanted)) == set(ids)
+    assert person_cards.ttl == keys.PERSON_TTL
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cards_follow_changes_at_once() -> None:
+    user = UserFactory(username="alice")
+    assert b"alice" in people([user.pk])[user.pk]
+    services.update_profile(user.pk, {"username": "alicia"})
+    assert b"alicia" in people([user.pk])[user.pk]
+    services.suspend(user.pk)
+    assert people([user.pk]) == {}
+    services.reinstate(user.pk)
+    assert user.pk in people([user.pk])
+
+
+def test_expired_sessions_are_deleted_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "FLUSH_BATCH", 2)
+    user = UserFactory()
+    for _ in range(6):
+        signed_in(user)
+    expired = Session.objects.order_by("pk").values("pk")[:5]
+    Session.objects.filter(pk__in=expired).update(expires_at=timezone.now() - timedelta(seconds=1))
+    tasks.flush_expired_tokens()
+    tasks.flush_expired_tokens()
+    assert Session.objects.count() == 1
+
+
+def test_an_ended_session_is_remembered_while_its_access_tokens_could_live() -> None:
+    user = UserFactory()
+    tokens = signed_in(user)
+    sessions.end(tokens.refresh)
+    tasks.flush_expired_tokens()
+    assert not works(tokens.access)
+    ended = Session.objects.get()
+    assert ended.expires_at - timezone.now() > timedelta(minutes=59)

@@ -1,0 +1,96 @@
+"""POST /auth/token"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from accounts import services, sessions
+from accounts.tokens import TokenRefused
+from tests.accounts.calls import PASSWORD, get, post, works
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def sign_in(username: Any, password: Any = PASSWORD) -> Any:
+    return post("auth/token", {"username": username, "password": password})
+
+
+@pytest.mark.parametrize("username", ["alice", "ALICE", " alice "])
+def test_it_gives_tokens(username: str) -> None:
+    UserFactory(username="alice", password=PASSWORD)
+    answer = sign_in(username)
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"access", "refresh"}
+    assert get("me", answer.json()["access"]).json()["username"] == "alice"
+
+
+def test_wrong_password_and_unknown_user_are_told_the_same() -> None:
+    UserFactory(username="alice", password=PASSWORD)
+    UserFactory(username="imported")
+    answers = [sign_in("alice", "wrong"), sign_in("nobody", "wrong"), sign_in("imported", ""), sign_in("\u212a", "x")]
+    answers[2] = sign_in("imported", "wrong")
+    check_shape(answers[0], 401, "wrong_credentials")
+    assert len({answer.content for answer in answers}) == 1
+    assert all(answer["WWW-Authenticate"].startswith("Bearer") for answer in answers)
+
+
+def test_an_unknown_user_takes_as_long_as_a_wrong_password(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    UserFactory(username="alice", password=PASSWORD)
+    UserFactory(username="imported")
+
+    def seconds(username: str) -> float:
+        begin = time.perf_counter()
+        assert sign_in(username, "wrong").status_code == 401
+        return time.perf_counter() - begin
+
+    took = {name: median(seconds(name) for _ in range(3)) for name in ("alice", "nobody", "imported")}
+    assert max(took.values()) < 2 * min(took.values())
+
+
+def test_a_suspended_user_is_told_no_more_than_others() -> None:
+    user = UserFactory(username="alice", password=PASSWORD)
+    services.suspend(user.pk)
+    assert sign_in("alice").content == sign_in("nobody").content
+
+
+@pytest.mark.parametrize("username", [None, "", 5, True, [], {}, "x" * 255])
+def test_a_username_of_another_type_is_a_400(username: Any) -> None:
+    assert check_shape(sign_in(username), 400)["attr"] == "username"
+
+
+@pytest.mark.parametrize("password", [None, "", 5, True, [], {}, "x" * 1_025])
+def test_a_password_of_another_type_is_a_400(password: Any) -> None:
+    assert check_shape(sign_in("alice", password), 400)["attr"] == "password"
+
+
+def test_sessions_stand_side_by_side() -> None:
+    UserFactory(username="alice", password=PASSWORD)
+    first, second = sign_in("alice").json(), sign_in("alice").json()
+    assert works(first["access"])
+    assert works(second["access"])
+
+
+def test_no_session_begins_with_a_password_that_was_changed_while_it_was_verified() -> None:
+    UserFactory(username="alice", password=PASSWORD)
+    user = services.verify_password("alice", PASSWORD)
+    assert user
+    services.change_password(user.pk, PASSWORD, "another password", keep_session=None)
+    with pytest.raises(TokenRefused):
+        sessions.start(user)
+
+
+def test_no_session_begins_for_who_was_suspended_meanwhile() -> None:
+    UserFactory(username="alice", password=PASSWORD)
+    user = services.verify_password("alice", PASSWORD)
+    assert user
+    services.suspend(user.pk)
+    with pytest.raises(TokenRefused):
+        sessions.start(user)
