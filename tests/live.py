@@ -83,7 +83,7 @@ class LiveStack:
         assert self._process is not None
         return self._process
 
-    def start(self, timeout: float = 60) -> LiveStack:
+    def start(self, timeout: float = 240) -> LiveStack:
         """Returns once it has greeted; AssertionError with what it said if it ends before."""
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -100,7 +100,7 @@ class LiveStack:
             time.sleep(0.05)
         return self
 
-    def stop(self, signum: signal.Signals = signal.SIGTERM, timeout: float = 60) -> int:
+    def stop(self, signum: signal.Signals = signal.SIGTERM, timeout: float = 120) -> int:
         """The supervisor's exit status."""
         self.supervisor.send_signal(signum)
         return self.supervisor.wait(timeout)

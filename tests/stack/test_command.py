@@ -11,16 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from django.core.management import CommandError, call_command
 
 from instafeed.stack.ports import free_port
 from instafeed.stack.state import PROJECT_ROOT, Layout, running_environment
 from tests.live import LiveStack, clean_environment, manage
 from tests.stack.waiting import eventually
 
-pytestmark = pytest.mark.xdist_group("stack")
+# Each start is a dozen processes: seconds on an idle machine, far more beside other work.
+pytestmark = [pytest.mark.xdist_group("stack-command"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -30,16 +33,15 @@ def stack(directory: Path) -> Iterator[LiveStack]:
     stack.close()
 
 
-def gone(processes: list[psutil.Process], seconds: float = 20) -> None:
+def gone(processes: list[psutil.Process], seconds: float = 60) -> None:
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left
 
 
-def refused(answer: subprocess.CompletedProcess[str], reason: str) -> None:
-    assert answer.returncode == 1
-    assert reason in answer.stderr
-    assert len(answer.stderr.strip().splitlines()) == 1
+def refused(reason: str, data_dir: Path, **options: Any) -> None:
+    with pytest.raises(CommandError, match=reason):
+        call_command("stack", data_dir=data_dir, empty=True, **options)
 
 
 def test_a_life(stack: LiveStack) -> None:
@@ -53,7 +55,7 @@ def test_a_life(stack: LiveStack) -> None:
     assignments = dict(line.split("=", 1) for line in told.splitlines())
     assert assignments == running_environment(stack.data_dir)
 
-    refused(stack_command(stack.data_dir, free_port()), "a stack already runs in")
+    refused("a stack already runs in", stack.data_dir, port=free_port())
 
     worker, web = stack.process("worker"), stack.process("web")
     left_behind = [*worker.children(), *web.children()]
@@ -69,8 +71,7 @@ def test_a_life(stack: LiveStack) -> None:
     assert stack.supervisor.wait(5) == 0
     gone(everything, seconds=1)
     assert stack.output.rstrip().endswith("Stopped.")
-    refused(manage("stack", "--env", "--data-dir", str(stack.data_dir)), "no stack runs in")
-    refused(manage("stack", "--stop", "--data-dir", str(stack.data_dir)), "no stack runs in")
+    refused("no stack runs in", stack.data_dir, stop=True)
 
 
 def alive(stack: LiveStack) -> bool:
@@ -78,10 +79,6 @@ def alive(stack: LiveStack) -> bool:
         return stack.get("/health/live").status_code == 200
     except Exception:
         return False
-
-
-def stack_command(data_dir: Path, port: int) -> subprocess.CompletedProcess[str]:
-    return manage("stack", "--empty", "--port", str(port), "--data-dir", str(data_dir))
 
 
 def test_when_the_supervisor_is_killed_everything_ends_and_the_next_start_works(stack: LiveStack) -> None:
@@ -114,24 +111,33 @@ def test_a_signal_during_the_start_ends_it_in_order(stack: LiveStack) -> None:
     gone(everything, seconds=1)
 
 
+def test_a_refusal_is_one_line_and_status_1(directory: Path) -> None:
+    answer = manage("stack", "--stop", "--data-dir", str(directory))
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines() == [f"CommandError: stack: no stack runs in {directory}"]
+
+
 def test_a_taken_port_is_refused_before_anything_is_written(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused(stack_command(directory / "new", taken.getsockname()[1]), "is taken")
+        refused(f"port {taken.getsockname()[1]} is taken", directory / "new", port=taken.getsockname()[1])
     assert not (directory / "new").exists()
 
 
-def test_a_directory_that_cannot_be_used_is_one_line(directory: Path) -> None:
+def test_a_directory_that_cannot_be_used_is_refused(directory: Path) -> None:
     (directory / "file").touch()
-    refused(stack_command(directory / "file" / "stack", free_port()), "cannot use")
-    refused(stack_command(directory, free_port()), "not a stack's directory")
+    refused("cannot use .*: Not a directory", directory / "file" / "stack", port=free_port())
+    refused("not a stack's directory", directory, port=free_port())
     assert os.listdir(directory) == ["file"]
 
 
-@pytest.mark.parametrize("port", ["0", "70000", "http", "-1"])
+def test_a_stack_that_does_not_run_has_no_environment(directory: Path) -> None:
+    refused("no stack runs in", directory, env=True)
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http", "-1", "8000.5", "\N{ARABIC-INDIC DIGIT EIGHT}000"])
 def test_a_port_that_is_none_is_refused(directory: Path, port: str) -> None:
-    answer = manage("stack", f"--port={port}", "--data-dir", str(directory / "new"))
-    assert answer.returncode == 2
-    assert "must be a whole number from 1 to 65535" in answer.stderr
+    with pytest.raises(CommandError, match="must be a whole number from 1 to 65535"):
+        call_command("stack", f"--port={port}", f"--data-dir={directory / 'new'}")
     assert not (directory / "new").exists()
 
 

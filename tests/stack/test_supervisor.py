@@ -33,7 +33,7 @@ def program(tmp_path: Path) -> Iterator[NewProgram]:
         each.kill()
 
 
-def ticking(supervisor: Supervisor, condition: Callable[[], object], seconds: float = 15) -> None:
+def ticking(supervisor: Supervisor, condition: Callable[[], object], seconds: float = 60) -> None:
     """Lets the supervisor do its round until the condition holds."""
 
     def after_a_round() -> object:
@@ -72,7 +72,7 @@ def test_one_failing_child_delays_no_other(program: NewProgram) -> None:
     other.start()
     supervisor, first = Supervisor([failing, other]), other.pid
     other.kill()
-    ticking(supervisor, lambda: other.running and other.pid != first, seconds=2)
+    ticking(supervisor, lambda: other.running and other.pid != first, seconds=5)
 
 
 def test_what_a_killed_child_leaves_in_its_group_dies_with_it(program: NewProgram) -> None:

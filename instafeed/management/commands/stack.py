@@ -155,7 +155,7 @@ class Command(BaseCommand):
                 for program in programs:
                     services.track(program)
                     program.launch()
-                web.wait_ready(sleep=signals.sleep)
+                web.wait_ready(timeout=180, sleep=signals.sleep)
             self._greet(port, demo_network=layout.seeded.exists() and not options["empty"])
             Supervisor(
                 [*services.children, *programs],
@@ -215,6 +215,6 @@ def _count(text: str) -> int:
 
 
 def _whole(text: str, lowest: int, highest: int) -> int:
-    if not text.isdecimal() or not lowest <= int(text) <= highest:
+    if not (text.isascii() and text.isdecimal()) or not lowest <= int(text) <= highest:
         raise ArgumentTypeError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
     return int(text)
