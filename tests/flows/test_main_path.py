@@ -1,0 +1,61 @@
+"""A post reaches its followers through everything that is real."""
+
+from __future__ import annotations
+
+import psycopg
+
+from tests.flows.actors import Actor, eventually
+from tests.live import LiveStack
+
+
+def test_a_post_reaches_followers_pushed_and_pulled(live_stack: LiveStack) -> None:
+    reader, ordinary, star = Actor(live_stack), Actor(live_stack), Actor(live_stack)
+    crowd = [Actor(live_stack) for _ in range(4)]
+    for follower in (reader, *crowd):
+        follower.follow(star)  # the fifth makes a celebrity of it: the stack's threshold is 5
+    reader.follow(ordinary)
+    assert reader.feed() == []
+    eventually(lambda: reader.get(f"/users/{star.username}")["is_celebrity"])
+    expected: list[str] = []
+    for author in (ordinary, star, ordinary, star):
+        expected.insert(0, author.write())
+        assert author.feed(), "an own post is there at once"
+    eventually(lambda: reader.feed() == expected, 5)
+    assert reader.feed(limit=1) == reader.feed(limit=3) == expected
+    assert reader.get(f"/feed/unread-count?since={expected[2]}") == {"count": 2, "capped": False}
+
+    assert ordinary.call("DELETE", f"/posts/{expected[1]}").status_code == 204
+    del expected[1]
+    assert reader.feed() == expected
+    assert reader.call("DELETE", f"/users/{star.username}/follow").status_code == 204
+    assert reader.feed() == [expected[1]], "the ordinary author's first"
+    reader.follow(star)
+    assert reader.feed() == expected
+
+
+def test_a_writer_reads_its_own_write_while_others_still_read_the_lagging_replica(live_stack: LiveStack) -> None:
+    writer, reader = Actor(live_stack), Actor(live_stack)
+    first = writer.write()
+    eventually(lambda: reader.posts_of(writer) == [first] and writer.posts_of(writer) == [first])
+    with psycopg.connect(live_stack.environment["DATABASE_REPLICA_URLS"], autocommit=True) as replica:
+        replica.execute("SELECT pg_wal_replay_pause()")
+        try:
+            second = writer.write()
+            assert writer.posts_of(writer) == [second, first]
+            assert reader.posts_of(writer) == [first], "this read went to the replica"
+        finally:
+            replica.execute("SELECT pg_wal_replay_resume()")
+    eventually(lambda: reader.posts_of(writer) == [second, first])
+
+
+def test_with_the_replica_dead_reads_go_on(live_stack: LiveStack) -> None:
+    writer, reader = Actor(live_stack), Actor(live_stack)
+    first = writer.write()
+    eventually(lambda: reader.posts_of(writer) == [first])
+    live_stack.process("replica").kill()
+    second = writer.write()
+    for _ in range(10):
+        assert writer.posts_of(writer) == [second, first]
+        assert reader.posts_of(writer)[-1] == first
+    eventually(lambda: live_stack.process("replica").is_running(), 30)
+    eventually(lambda: reader.posts_of(writer) == [second, first], 30)
