@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from typing import Any
 
 import pytest
 from django.db import DataError, ProgrammingError, connections
 from django.db.transaction import atomic
-from psycopg import errors
 
+from instafeed import health
 from instafeed.models import Invalidation
 from instafeed.replicas import session
 from instafeed.replicas.health import monitor
@@ -74,8 +76,8 @@ def test_a_new_connection_to_a_frozen_replica_is_bounded(site: Site) -> None:
         assert took < 3.5
 
 
-def test_a_slow_query_is_asked_of_the_primary_and_the_replica_stays(site: Site, settings: object) -> None:
-    settings.REPLICA_STATEMENT_TIMEOUT = 1  # type: ignore[attr-defined]
+def test_a_slow_query_is_asked_of_the_primary_and_the_replica_stays(site: Site, settings: Any) -> None:
+    settings.REPLICA_STATEMENT_TIMEOUT = 1
     connections["replica1"].close()
     with connections["replica1"].cursor() as cursor:
         cursor.execute("SELECT CASE WHEN pg_is_in_recovery() THEN pg_sleep(3)::text ELSE 'primary' END")
@@ -84,14 +86,28 @@ def test_a_slow_query_is_asked_of_the_primary_and_the_replica_stays(site: Site, 
     assert connections["replica1"].connection is not None
 
 
-def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site) -> None:
-    """SQLSTATE 40001, raised by hand: hot_standby_feedback makes real ones rare."""
-    with connections["replica1"].cursor() as cursor:
-        cursor.execute("SET work_mem = '4MB'")
+def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site, settings: Any) -> None:
+    """The replica cancels a query that keeps it from replaying an exclusive lock for 5 s."""
+    settings.REPLICA_STATEMENT_TIMEOUT = 20
+    connections["replica1"].close()
+    site.write("one row")
+    site.catch_up()
     state = session.begin(is_write=False)
-    wrapped = ProgrammingError("x")
-    wrapped.__cause__ = errors.SerializationFailure("canceling statement due to conflict with recovery")
-    assert connections["replica1"].fall_back(wrapped) is True  # type: ignore[attr-defined]
+
+    def lock_exclusively() -> None:
+        with site.services.primary.connect(site.services.primary.url()) as connection:
+            connection.execute("ALTER TABLE instafeed_invalidation ADD note int")
+            connection.execute("ALTER TABLE instafeed_invalidation DROP note")
+
+    threading.Timer(0.3, lock_exclusively).start()
+    began = time.monotonic()
+    with connections["replica1"].cursor() as cursor:
+        cursor.execute(
+            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_sleep(15)::text ELSE 'primary' END"
+            " FROM instafeed_invalidation"
+        )
+        assert cursor.fetchone() == ("primary",)
+    assert time.monotonic() - began < 12
     assert state.on_primary
     assert not monitor.is_down("replica1")
 
@@ -149,3 +165,44 @@ def test_a_request_that_fell_back_stays_on_the_primary(site: Site) -> None:
     list(query.all())
     assert state.on_primary
     assert Invalidation.objects.all().db == "default"
+
+
+def test_health_answers_in_time_while_the_primary_is_frozen(site: Site, health_probes: None) -> None:
+    site.services.primary.pause()
+    try:
+        began = time.monotonic()
+        answer = site.client.get("/health")
+        took = time.monotonic() - began
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["database"]["status"] == "down"
+        assert answer.json()["checks"]["cache"]["status"] == "ok"
+        assert took < 3
+        assert site.client.get("/health/ready").status_code == 503
+        assert site.client.get("/health/live").status_code == 200
+    finally:
+        site.services.primary.resume()
+
+
+def test_health_answers_in_time_while_redis_is_frozen(site: Site, health_probes: None, settings: Any) -> None:
+    settings.REDIS_URL = site.services.cache.url
+    settings.CELERY_BROKER_URL = site.services.broker.url
+    site.services.cache.pause()
+    site.services.broker.pause()
+    try:
+        began = time.monotonic()
+        answer = site.client.get("/health")
+        assert time.monotonic() - began < 3
+    finally:
+        site.services.cache.resume()
+        site.services.broker.resume()
+    assert answer.status_code == 200
+    states = {name: report["status"] for name, report in answer.json()["checks"].items()}
+    assert states == {"database": "ok", "replica": "ok", "cache": "down", "broker": "down", "workers": "down"}
+
+
+@pytest.fixture
+def health_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No results of earlier tests."""
+    probes = {name: health.Probe(probe._check) for name, probe in health.PROBES.items()}
+    monkeypatch.setattr(health, "PROBES", probes)
+    health._executor.cache_clear()
