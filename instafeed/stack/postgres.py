@@ -170,6 +170,11 @@ class Primary(PostgresServer):
                     connection.execute(statement.format(sql.Identifier(role), self.password))
             if not _exists(connection, "pg_database", "datname", DATABASE):
                 connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+            # What an operator may look at, and how to rehearse a replica that lags.
+            connection.execute(f"GRANT pg_monitor TO {OWNER}")
+        with self.connect(self.url(_ADMIN)) as connection:
+            for function in ("pg_wal_replay_pause()", "pg_wal_replay_resume()"):
+                connection.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {OWNER}")
 
     def drop_database(self) -> None:
         with self.connect() as connection:
