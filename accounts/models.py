@@ -33,9 +33,7 @@ class UserManager(BaseUserManager["User"]):
         user.save(using=self._db)
         return user
 
-    def create_superuser(
-        self, username: str, email: str = "", password: str | None = None, **fields: Any
-    ) -> User:
+    def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
         return self.create_user(username, email, password, is_staff=True, is_superuser=True, **fields)
 
 
@@ -80,9 +78,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"
-            ),
+            models.CheckConstraint(condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"),
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
         ]
         indexes = [
@@ -93,9 +89,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 condition=Q(celebrity_state__in=[CelebrityState.PROMOTING, CelebrityState.DEMOTING]),
             ),
             # Whoever is pulled: the celebrity set is rebuilt from it.
-            models.Index(
-                fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)
-            ),
+            models.Index(fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)),
             # Suspensions that end by themselves: looked for every minute.
             models.Index(
                 fields=["suspended_until"],

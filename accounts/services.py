@@ -36,7 +36,9 @@ class WrongPassword(Exception):
 def register(username: str, email: str, password: str) -> User:
     """A new account. Raises Taken; the database decides, so that of two at once one gets it."""
     with _reporting_taken():
-        return User.objects.create_user(username, email, password)
+        user = User.objects.create_user(username, email, password)
+        _forget(user.pk)  # somebody may have asked for this id before, and "absent" is cached too
+    return user
 
 
 def verify_password(username: str, password: str) -> User | None:
@@ -111,9 +113,7 @@ def reinstate(user_id: int) -> bool:
 def lift_due_suspensions() -> int:
     """Reinstate those whose suspension ends by now; returns their number."""
     with transaction.atomic():
-        due = User.objects.select_for_update(no_key=True, skip_locked=True).filter(
-            suspended_until__lte=timezone.now()
-        )
+        due = User.objects.select_for_update(no_key=True, skip_locked=True).filter(suspended_until__lte=timezone.now())
         users = list(due.order_by("pk")[:LIFT_BATCH])
         for user in users:
             _reinstate(user)

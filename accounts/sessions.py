@@ -105,9 +105,7 @@ def _locked(claims: tokens.Claims) -> Session | None:
 
 def _end(user_id: int, session_ids: list[int]) -> None:
     now = timezone.now()
-    Session.objects.filter(pk__in=session_ids).update(
-        ended_at=now, expires_at=now + api_settings.ACCESS_TOKEN_LIFETIME
-    )
+    Session.objects.filter(pk__in=session_ids).update(ended_at=now, expires_at=now + api_settings.ACCESS_TOKEN_LIFETIME)
     forget(user_id)
 
 

@@ -134,7 +134,14 @@ def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
         database["TEST"] = {"MIRROR": "default"}
     if DATABASE_POOL:
         smallest = 0 if replica else 1
-        database["OPTIONS"]["pool"] = {"min_size": smallest, "max_size": DATABASE_POOL_SIZE, "timeout": 1}
+        database["OPTIONS"]["pool"] = {
+            "min_size": smallest,
+            "max_size": DATABASE_POOL_SIZE,
+            "timeout": 1,
+            # The pool's default tries again for 300 s at doubling intervals: a server that is back after
+            # minutes would be found up to 128 s later. Given up, the next request simply tries anew.
+            "reconnect_timeout": 2,
+        }
         database["CONN_HEALTH_CHECKS"] = True
     return database
 
@@ -187,7 +194,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 180,
-    # Defaults of 10 × 10 would restore a lost task about 100 s after its visibility timeout.
+    # Defaults of 10 x 10 would restore a lost task about 100 s after its visibility timeout.
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
     # A publisher waits this long for a frozen broker, no longer; celery.py lengthens it for workers.
@@ -199,7 +206,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-CELERY_TASK_ROUTES = {"feeds.tasks.deliver_*": {"queue": "fan_out"}}
+CELERY_TASK_ROUTES = {"feeds.tasks.deliver_post": {"queue": "fan_out"}}
 CELERY_BEAT_SCHEDULE = {
     "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-invalidations": {
@@ -241,6 +248,11 @@ REST_FRAMEWORK = {
 DRF_STANDARDIZED_ERRORS = {
     "EXCEPTION_HANDLER_CLASS": "instafeed.api.errors.ErrorHandler",
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
+    # One component for all: the library's own list codes per status, which ours go beyond.
+    "ERROR_SCHEMAS": {
+        status: "instafeed.api.schema.ErrorResponseSerializer"
+        for status in ("400", "401", "403", "404", "405", "406", "415", "429", "500")
+    },
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
@@ -258,6 +270,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"ErrorTypeEnum": "instafeed.api.schema.ERROR_TYPES"},
 }
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]

@@ -12,53 +12,43 @@ from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
 from accounts.models import User
-from instafeed.api.fields import FlagField, IdField, TextField
+from instafeed.api.fields import FlagField, IdField, StrictText, TextField
 from instafeed.api.links import file_url
 
 MAX_PASSWORD = 1_024  # characters
 
 
-class UsernameField(serializers.RegexField):
-    """3 to 30 of a-z 0-9 . _, in any case; stored in lower case."""
+class UsernameField(StrictText, serializers.RegexField):
+    """3 to 30 of a-z 0-9 . _, in any case and with blanks around it; stored in lower case, without them."""
 
     def __init__(self, **kwargs: Any) -> None:
         # ASCII is asked for before lowering: the Kelvin sign's lower case is a plain k.
-        super().__init__(r"^[A-Za-z0-9._]+\Z", min_length=3, max_length=30, **kwargs)
-        self.error_messages["invalid"] = "Only letters a to z, digits, dots and underscores."
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
+        message = "Only letters a to z, digits, dots and underscores."
+        super().__init__(
+            r"^[A-Za-z0-9._]+\Z", min_length=3, max_length=30, error_messages={"invalid": message}, **kwargs
+        )
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         value = super().run_validation(data)
         return value.lower() if isinstance(value, str) else value
 
 
-class AddressField(serializers.EmailField):
+class AddressField(StrictText, serializers.EmailField):
     """An email address; its domain is stored in lower case."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=254, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
         return User.objects.normalize_email(super().to_internal_value(data))
 
 
-class WebsiteField(serializers.CharField):
+class WebsiteField(StrictText):
     """An http or https URL, or nothing."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=200, allow_blank=True, **kwargs)
         self.validators.append(URLValidator(schemes=["http", "https"]))
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class PasswordField(TextField):

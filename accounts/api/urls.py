@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from accounts.api import views
+from accounts.api import (
+    schema,  # noqa: F401  (registers the description of tokens)
+    views,
+)
 
 urlpatterns = [
     path("auth/register", views.Register.as_view()),

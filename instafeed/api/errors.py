@@ -24,7 +24,7 @@ from rest_framework import exceptions
 logger = logging.getLogger(__name__)
 
 _CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed"}
-_DETAILS = {404: "Not found."}
+_DETAILS = {404: "Not found.", 500: "Server Error (500)"}  # as DRF and its companion say it
 
 
 class Conflict(exceptions.APIException):
@@ -65,7 +65,9 @@ class ErrorHandler(ExceptionHandler):
             return exceptions.ValidationError("A value cannot be stored.", code="invalid")
         if isinstance(exc, IntegrityError):
             # A check that a concurrent request, or a lagging replica, overtook. Logged: it may be a bug.
-            logger.warning("integrity error answered as a conflict: %s", exc)
+            diagnosis = getattr(exc.__cause__, "diag", None)  # without the row, which is personal data
+            constraint = getattr(diagnosis, "constraint_name", None)
+            logger.warning("%s of %s answered as a conflict", type(exc.__cause__).__name__, constraint)
             return Conflict()
         if isinstance(exc, OperationalError | InterfaceError):
             return ServiceUnavailable()
@@ -80,7 +82,7 @@ class ApiErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if response.status_code < 400 or not is_api(request) or _is_json(response):
+        if response.status_code < 400 or not is_api(request) or response.streaming or _is_json(response):
             return response
         # In place, so that headers set on the way (CORS, Allow, Vary) stay.
         response.content = error_body(response.status_code)

@@ -8,17 +8,21 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 
-class TextField(serializers.CharField):
-    """A JSON string, kept exactly as it came unless `trim_whitespace=True`; other types are `invalid`."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("trim_whitespace", False)
-        super().__init__(**kwargs)
+class StrictText(serializers.CharField):
+    """Takes JSON strings only; to be mixed into CharField's other descendants."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class TextField(StrictText):
+    """A text that comes back exactly as it was given."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("trim_whitespace", False)
+        super().__init__(**kwargs)
 
 
 class FlagField(serializers.BooleanField):

@@ -151,6 +151,4 @@ def _item(rate: str) -> RateLimitItem:
 @cache
 def _limiter() -> FixedWindowRateLimiter:
     pool = connection().connection_pool  # the cache's own: its time-outs are the right ones
-    return FixedWindowRateLimiter(
-        RedisStorage("redis://", connection_pool=pool, key_prefix=keys.LIMIT_PREFIX)
-    )
+    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=keys.LIMIT_PREFIX))
