@@ -21,6 +21,7 @@ OWNED = (
     *("is_active", "suspended_at", "suspended_until", "deleted_at", "celebrity_state", "celebrity_pin"),
     *("post_count", "follower_count", "following_count", "created_at", "last_login"),
 )
+POWERS = ("is_staff", "is_superuser", "groups")  # a moderator could make itself a superuser with these
 EDITABLE = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
 
 
@@ -51,10 +52,12 @@ class UserAdmin(admin.ModelAdmin):
     show_full_result_count = False
     ordering = ("-id",)
     fields = (*EDITABLE, "groups", *OWNED)
-    readonly_fields = OWNED
     filter_horizontal = ("groups",)
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     actions = ("suspend", "reinstate")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        return OWNED if cast(User, request.user).is_superuser else (*OWNED, *POWERS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # people register themselves, staff is made by `createsuperuser`

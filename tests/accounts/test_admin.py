@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.admin.sites import site
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -62,6 +63,18 @@ def test_suspending_and_reinstating_are_actions(staff: Client) -> None:
         data = {"action": action, "_selected_action": [user.pk]}
         assert staff.post(reverse("admin:accounts_user_changelist"), data).status_code == 302
         assert User.objects.get(pk=user.pk).is_active is active
+
+
+def test_a_moderator_cannot_hand_out_powers() -> None:
+    moderator = UserFactory(username="moderator", is_staff=True)
+    moderator.user_permissions.add(*Permission.objects.filter(content_type__app_label="accounts"))
+    client = Client()
+    client.force_login(moderator)
+    data = {"username": "moderator", "bio": "new", "is_staff": "on", "is_superuser": "on"}
+    url = reverse("admin:accounts_user_change", args=[moderator.pk])
+    assert client.post(url, data).status_code == 302
+    moderator.refresh_from_db()
+    assert (moderator.bio, moderator.is_superuser) == ("new", False)
 
 
 def test_nobody_is_added_or_deleted_by_hand(staff: Client) -> None:
