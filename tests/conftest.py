@@ -8,6 +8,8 @@ import pytest
 import redis
 from django.conf import settings
 
+from instafeed.replicas.health import monitor
+
 _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
 
 
@@ -39,3 +41,15 @@ def _empty_redis(request: pytest.FixtureRequest) -> None:
     if marked or _NEEDS_REDIS.intersection(request.fixturenames):
         for server in request.getfixturevalue("_redis_servers"):
             server.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _replicas_only_where_named(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads use a replica only in a test whose `databases` name one. Elsewhere Django forbids it, and it would
+    be behind what the test has just committed."""
+    marked = request.node.get_closest_marker("django_db")
+    if not marked and not {"db", "transactional_db"}.intersection(request.fixturenames):
+        return
+    named = (marked.kwargs.get("databases") if marked else None) or ()
+    if named != "__all__" and not set(settings.REPLICA_ALIASES).intersection(named):
+        monkeypatch.setattr(monitor, "usable", list)
