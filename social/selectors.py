@@ -6,11 +6,12 @@ would honour a follow that has ended or miss a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import CharField, Exists, OuterRef, QuerySet, Value
 
 from accounts.models import User
 from social.models import Block, Follow, FollowRequest, Mute
@@ -33,13 +34,16 @@ class Relationship:
         return self.blocking or self.blocked_by
 
 
-STRANGER = Relationship()
 _FIELDS = tuple(field.name for field in fields(Relationship))
 _PREFIX = "relationship_"  # of the annotations: a User has attributes of its own
 
 
 def annotated(users: QuerySet[User], viewer_id: int) -> QuerySet[User]:
-    """The same users, each with what `relationship_on` reads; every field is one probe of an index."""
+    """The same users, each with what `relationship_on` reads. For a queryset of one user.
+
+    Of several, PostgreSQL may prefer to read every follow of the viewer and hash them, which is a million
+    rows for some viewers: `relationship` is for those.
+    """
     other = OuterRef("pk")
     columns = {
         "following": Exists(Follow.objects.filter(follower_id=viewer_id, followee_id=other)),
@@ -57,14 +61,36 @@ def relationship_on(user: User) -> Relationship:
     return Relationship(**{field: getattr(user, f"{_PREFIX}{field}") for field in _FIELDS})
 
 
-def relationship(viewer_id: int, other_ids: Iterable[int]) -> dict[int, Relationship]:
-    """The viewer's relationship to each of `other_ids`, strangers and unknown ids included; one query."""
-    wanted = set(other_ids)
-    if not wanted:
+def relationship(viewer_id: int, other_ids: Collection[int]) -> dict[int, Relationship]:
+    """The viewer's relationship to each of `other_ids`, strangers and unknown ids included; one query.
+
+    A union of probes: it reads at most six rows a user, however many the viewer or they follow.
+    """
+    if not other_ids:
         return {}
-    users = annotated(User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted).only("pk"), viewer_id)
-    known = {user.pk: relationship_on(user) for user in users}
-    return {id_: known.get(id_, STRANGER) for id_ in wanted}
+    ids = set(other_ids)
+    probes = [
+        _probe("following", Follow.objects.filter(follower_id=viewer_id, followee_id__in=ids), "followee_id"),
+        _probe("requested", FollowRequest.objects.filter(follower_id=viewer_id, followee_id__in=ids), "followee_id"),
+        _probe("followed_by", Follow.objects.filter(followee_id=viewer_id, follower_id__in=ids), "follower_id"),
+        _probe("blocking", Block.objects.filter(blocker_id=viewer_id, blocked_id__in=ids), "blocked_id"),
+        _probe("blocked_by", Block.objects.filter(blocked_id=viewer_id, blocker_id__in=ids), "blocker_id"),
+        _probe("muting", Mute.objects.filter(muter_id=viewer_id, muted_id__in=ids), "muted_id"),
+    ]
+    found: dict[int, set[str]] = {id_: set() for id_ in ids}
+    for field, id_ in probes[0].using(DEFAULT_DB_ALIAS).union(*probes[1:], all=True):
+        found[id_].add(field)
+    return {id_: Relationship(**dict.fromkeys(true, True)) for id_, true in found.items()}
+
+
+def _probe(field: str, rows: QuerySet[Any], other: str) -> QuerySet[Any, tuple[str, int]]:
+    return rows.values_list(Value(field, output_field=CharField()), other)
+
+
+def blockers_among(viewer_id: int, user_ids: Iterable[int]) -> set[int]:
+    """Those of `user_ids` who block the viewer, and so do not exist for them."""
+    blocks = Block.objects.using(DEFAULT_DB_ALIAS).filter(blocked_id=viewer_id, blocker_id__in=list(user_ids))
+    return set(blocks.values_list("blocker_id", flat=True))
 
 
 def seen_authors(viewer_id: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ import re
 
 from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from accounts.models import USERNAME_PATTERN, User
 from social.selectors import Relationship, annotated, relationship, relationship_on
@@ -25,9 +26,7 @@ def visible_user_and_relationship(viewer_id: int | None, username: str) -> tuple
     if not re.match(USERNAME_PATTERN, name):  # NUL and the like never reach PostgreSQL
         raise Http404
     users = User.objects.using(DEFAULT_DB_ALIAS).filter(username=name, is_active=True)
-    user = (users if viewer_id is None else annotated(users, viewer_id)).first()
-    if user is None:
-        raise Http404
+    user = get_object_or_404(users if viewer_id is None else annotated(users, viewer_id))
     if viewer_id is None or user.pk == viewer_id:
         return user, None
     relation = relationship_on(user)

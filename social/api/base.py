@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from django.http import HttpResponse
 from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
@@ -23,6 +24,7 @@ from instafeed.api.pagination import (
 from instafeed.refill import filled_page
 from social.errors import Blocking, OwnAccount, RelationError
 from social.lists import PeopleList
+from social.selectors import blockers_among
 from social.visibility import visible_user
 
 NO_CONTENT = 204
@@ -49,19 +51,15 @@ def _answer_to(error: RelationError) -> Exception:
 
 
 def people_page(request: Request, people_list: PeopleList, owner_id: int) -> HttpResponse:
-    """The page of a list that the request asks for, of people who exist for the viewer."""
+    """The page of a list that the request asks for, less the inactive and those who block the viewer."""
     kind, viewer_id = people_list.kind, current_user(request).pk
     limit, raw = parse_limit(request), raw_cursor(request)
     before = decode_cursor(kind, raw)[0] if raw is not None else None
 
-    def fetch(before: int | None, wanted: int) -> tuple[list[int], bool]:
-        return people_list.ids(owner_id, viewer_id, before, wanted)
+    def show(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        cards = people(user_ids)
+        hidden = blockers_among(viewer_id, user_ids)
+        return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards.keys() - hidden]
 
-    page, after = filled_page(fetch, _cards, before, limit)
+    page, after = filled_page(partial(people_list.ids, owner_id), show, before, limit)
     return raw_page_response(request, page, None if after is None else encode_cursor(kind, after))
-
-
-def _cards(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-    """A card may be gone although the row was there: suspended in between, or the row's replica lags."""
-    cards = people(user_ids)
-    return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards]

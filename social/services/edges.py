@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Exists
 
 from accounts.models import User
 from social.errors import UnknownUser
@@ -17,14 +18,15 @@ def relation_to(actor_id: int, other_id: int) -> tuple[User, Relationship]:
 
     Raises UnknownUser when either is inactive or gone, or the other has blocked the actor.
     """
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=(actor_id, other_id), is_active=True)
-    found = {user.pk: user for user in annotated(users, actor_id)}
-    if actor_id not in found or other_id not in found:
+    actor_is_active = Exists(User.objects.filter(pk=actor_id, is_active=True))
+    others = User.objects.using(DEFAULT_DB_ALIAS).filter(actor_is_active, pk=other_id, is_active=True)
+    other = annotated(others, actor_id).first()
+    if other is None:
         raise UnknownUser
-    relation = relationship_on(found[other_id])
+    relation = relationship_on(other)
     if relation.blocked_by:
         raise UnknownUser
-    return found[other_id], relation
+    return other, relation
 
 
 def insert_follow(follower_id: int, followee_id: int) -> None:

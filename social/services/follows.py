@@ -30,9 +30,7 @@ def follow(follower_id: int, followee_id: int) -> FollowState:
         return "following"
     if followee.is_private:
         if not relation.requested:
-            FollowRequest.objects.using(DEFAULT_DB_ALIAS).create(
-                follower_id=follower_id, followee_id=followee_id
-            )
+            FollowRequest.objects.using(DEFAULT_DB_ALIAS).create(follower_id=follower_id, followee_id=followee_id)
         return "requested"
     if relation.requested:
         delete_request(follower_id, followee_id)

@@ -38,11 +38,6 @@ def recount_followers(*, dry_run: bool = False) -> int:
     for start in range(0, len(wrong), BATCH):
         batch = wrong[start : start + BATCH]
         with transaction.atomic(), connection.cursor() as cursor:
-            list(
-                User.objects.select_for_update(no_key=True)
-                .filter(pk__in=batch)
-                .order_by("pk")
-                .values_list("pk")
-            )
+            list(User.objects.select_for_update(no_key=True).filter(pk__in=batch).order_by("pk").values_list("pk"))
             cursor.execute(_CORRECT, [batch])
     return len(wrong)

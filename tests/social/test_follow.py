@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from social import services
 from social.errors import Blocking, OwnAccount, UnknownUser
 from social.models import Follow, FollowRequest
 from social.signals import audience_changed, relations_changed
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, UserFactory
-from tests.social.helpers import assert_counts_match_rows, counts, heard
+from tests.social.helpers import Write, assert_counts_match_rows, counts, heard
 
 pytestmark = pytest.mark.django_db
 
@@ -170,3 +174,21 @@ def test_removing_a_follower_ends_their_follow_and_not_mine() -> None:
     assert list(Follow.objects.all()) == [mine]
     assert relations == [{"viewer_ids": [theirs.follower_id]}]
     assert_counts_match_rows()
+
+
+@pytest.mark.parametrize("write", [services.follow, services.unfollow, services.block])
+@pytest.mark.parametrize("upwards", [True, False])
+def test_users_are_counted_last_and_in_ascending_order(write: Write, upwards: bool) -> None:
+    """The order in which rows are locked: any other one lets three who follow in a ring wait for ever."""
+    low, high = UserFactory.create_batch(2)
+    actor, other = (low, high) if upwards else (high, low)
+    if write is not services.follow:
+        FollowFactory(follower=actor, followee=other)
+    with CaptureQueriesContext(connection) as captured:
+        write(actor.pk, other.pk)
+    writes = [sql for sql in (query["sql"] for query in captured) if sql.startswith(("UPDATE", "INSERT", "DELETE"))]
+    assert [re.findall(r"UPDATE .accounts_user. .*IN \((\d+)\)", sql) for sql in writes[-2:]] == [
+        [str(low.pk)],
+        [str(high.pk)],
+    ]
+    assert not any("accounts_user" in sql for sql in writes[:-2])

@@ -8,7 +8,7 @@ from django.http import Http404
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import CelebrityState, User
-from social.selectors import STRANGER, Relationship, relationship, seen_authors
+from social.selectors import Relationship, relationship, seen_authors
 from social.visibility import can_see_posts, visible_user, visible_user_and_relationship
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 
@@ -36,8 +36,18 @@ def test_each_relation_shows_in_its_own_field_and_no_other() -> None:
 
 def test_strangers_and_unknown_ids_are_strangers() -> None:
     viewer, other = UserFactory(), UserFactory()
-    assert relationship(viewer.pk, [other.pk, 2**60]) == {other.pk: STRANGER, 2**60: STRANGER}
+    assert relationship(viewer.pk, [other.pk, 2**60]) == dict.fromkeys([other.pk, 2**60], Relationship())
     assert relationship(viewer.pk, []) == {}
+
+
+def test_one_may_be_several_things_to_somebody() -> None:
+    viewer, other = UserFactory(), UserFactory()
+    FollowFactory(follower=viewer, followee=other)
+    FollowFactory(follower=other, followee=viewer)
+    MuteFactory(muter=viewer, muted=other)
+    assert relationship(viewer.pk, [other.pk]) == {
+        other.pk: Relationship(following=True, followed_by=True, muting=True)
+    }
 
 
 @pytest.mark.parametrize("count", [2, 50])
