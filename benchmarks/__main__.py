@@ -1,0 +1,64 @@
+"""`python -m benchmarks NAME [--quick] [--json FILE]`: measure one thing on a throw-away stack of its own.
+
+Exit status 1 if one of the benchmark's checks failed, 2 if it is called wrongly. Targets are printed, not
+asserted: a machine may be slow, an answer may not be wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from benchmarks.harness import BenchmarkError, throwaway_stack
+from benchmarks.results import Result
+from instafeed.stack.state import StackError
+
+# Each names a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
+NAMES = ("fan_out", "feed_read")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.name not in NAMES:
+        print(f"benchmarks: no benchmark {options.name!r}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _terminate)  # unwinds like Ctrl-C, so that all children end
+    try:
+        result = _run(options.name, quick=options.quick)
+    except KeyboardInterrupt:
+        return 130
+    except (BenchmarkError, StackError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(result.table())
+    if options.json:
+        options.json.write_text(result.json())
+    return 0 if result.passed else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure one thing.")
+    parser.add_argument("name", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
+    return parser
+
+
+def _run(name: str, *, quick: bool) -> Result:
+    with throwaway_stack() as stack:
+        # Only now: the modules import models, and the settings read the stack's environment.
+        result: Result = import_module(f"benchmarks.{name}").run(stack, quick=quick)
+    return result
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Deliveries a second, from the committed post to the last warm feed: 9,999 followers, one Celery worker.
+
+A round is one post by `posts.services.create_post`, timed from its commit until the last follower's feed holds
+it. The yardstick, in turn with it, is the same Lua in batches of the same size from a bare redis-py loop over
+key names made beforehand. Another process PINGs Redis meanwhile: fan-out must not stall its readers.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import User
+from benchmarks import pinger, seeding
+from benchmarks.harness import Stack, load_average, say, wait_for
+from benchmarks.pinger import Pinger
+from benchmarks.remote import Remote
+from benchmarks.results import Result, percentile
+from feeds import store
+from feeds.models import FanOut, State
+from instafeed import ids, keys
+from instafeed.redis import connection
+from posts.services import create_post
+
+WARM_UP = 2  # rounds that do not count
+POLL = 0.001  # seconds between two looks at the last feed
+IDLE = 0.1  # seconds of PINGs with nothing else going on, before each round
+TARGETS = {
+    "deliveries_per_s": ">= 50,000",
+    "to_yardstick": ">= 0.5",
+    "stall_max_ms": "<= 10",
+}
+
+
+@dataclass
+class Round:
+    """What one post and the yardstick beside it took, in seconds."""
+
+    post_id: int
+    delivery: float
+    yardstick: float
+    wrong_ledger: bool
+
+
+@dataclass
+class FanOutBench:
+    """An author, the followers' feed keys in the order of fan-out, and connections of our own."""
+
+    author: User
+    names: list[str]
+    client: redis.Redis
+    pinger: Pinger
+    pushed: list[int] = field(default_factory=list)  # post ids that every feed must hold
+
+    def __post_init__(self) -> None:
+        source = "\n".join((store._LUA / name).read_text() for name in ("common.lua", "push.lua"))
+        self._digest: Any = self.client.script_load(source)
+        self._batches = _batched(self.names, settings.FAN_OUT_BATCH_SIZE)
+        self._arguments = [settings.FEED_LENGTH, store._slack()]
+
+    def round(self) -> Round:
+        with self.pinger.during("idle"):
+            time.sleep(IDLE)
+        with self.pinger.during("yardstick"):
+            yardstick = self._push_bare(ids.next_ids(1)[0])
+        with self.pinger.during("fan_out"):
+            post_id, delivery = self._deliver()
+            row = wait_for(lambda: _finished(post_id), timeout=10, every=POLL, what="closing a fan-out")
+        wrong = row.state != State.DONE or row.deliveries != len(self.names)
+        return Round(post_id, delivery, yardstick, wrong)
+
+    def _deliver(self) -> tuple[int, float]:
+        """Write a post; its id, and the seconds from its commit to the last follower's feed."""
+        committed: list[float] = []
+        with transaction.atomic():
+            # Before those of create_post: hooks run in the order in which they were made.
+            transaction.on_commit(lambda: committed.append(time.perf_counter()))
+            post_id = create_post(self.author.pk, seeding.CAPTION).pk
+        newest = str(post_id).encode()
+        wait_for(
+            lambda: self.client.lindex(self.names[-1], 0) == newest, timeout=60, every=POLL, what="a delivery"
+        )
+        self.pushed.append(post_id)
+        return post_id, time.perf_counter() - committed[0]
+
+    def _push_bare(self, post_id: int) -> float:
+        began = time.perf_counter()
+        for batch in self._batches:
+            self.client.evalsha(self._digest, len(batch), *batch, post_id, *self._arguments)
+        elapsed = time.perf_counter() - began
+        self.pushed.append(post_id)
+        return elapsed
+
+    def count_wrong(self) -> tuple[int, int]:
+        """Over all feeds: posts that are missing, posts that are there more than once."""
+        missing = doubled = 0
+        window = len(self.pushed) + 10
+        for names in _batched(self.names, 500):
+            pipe = self.client.pipeline(transaction=False)
+            for name in names:
+                pipe.lrange(name, 0, window)
+            for head in pipe.execute():
+                held = [int(element) for element in head]
+                counts = [held.count(post_id) for post_id in self.pushed]
+                missing += counts.count(0)
+                doubled += sum(count > 1 for count in counts)
+        return missing, doubled
+
+    def count_unread(self, sample: int) -> int:
+        """Posts that the reader's own parser does not find exactly once, in every `sample`-th feed."""
+        wrong = 0
+        for name in self.names[::sample]:
+            timeline = store.peek(name)
+            seen = timeline.ids if timeline else []
+            wrong += sum(seen.count(post_id) != 1 for post_id in self.pushed)
+            wrong += any(newer <= older for newer, older in pairwise(seen))
+        return wrong
+
+
+def run(stack: Stack, *, quick: bool) -> Result:
+    followers, rounds = (300, 2) if quick else (9_999, 15)
+    say(f"an author with {followers:,} followers")
+    author, names = _seed(followers)
+    say("filling their feeds")
+    _fill(connection(), names)
+    stack.fan_out_worker()
+    cache_url = stack.services.environment["REDIS_URL"]
+    with redis.Redis.from_url(cache_url) as client, Remote(pinger.serve, cache_url) as remote:
+        bench = FanOutBench(author, names, client, Pinger(remote))
+        for _ in range(WARM_UP):
+            bench.round()
+        bench.pinger.round_trips.clear()
+        _forget_slow_commands(client)
+        say(f"{rounds} rounds")
+        done = [bench.round() for _ in range(rounds)]
+        return _result(bench, done)
+
+
+def _seed(count: int) -> tuple[User, list[str]]:
+    """The author, and the feed keys of the followers in the order in which fan-out pages through them."""
+    (author,) = seeding.people("author", 1)
+    followers = seeding.people("follower", count)
+    seeding.follow((follower, author) for follower in followers)
+    return author, [keys.feed(pk) for pk in sorted(follower.pk for follower in followers)]
+
+
+def _fill(client: redis.Redis, names: list[str]) -> None:
+    """Warm, full feeds in the steady state: each a little longer than the others before it is cut again.
+
+    Were all of one length, none would be cut for fifty posts, and then all by one.
+    """
+    slack = store._slack() + 1
+    old = ids.next_ids(settings.FEED_LENGTH + slack)
+    patterns = [f"{keys.FEED_PREFIX}pattern:{number}" for number in range(min(slack, len(names)))]
+    for number, pattern in enumerate(patterns):
+        token = store.begin_rebuild(pattern)
+        assert token is not None
+        store.finish_rebuild(pattern, token, store.Timeline(old[settings.FEED_LENGTH - 1 :: -1], floor=1))
+        if number:
+            client.lpush(pattern, *old[settings.FEED_LENGTH : settings.FEED_LENGTH + number])
+    for part in _batched(list(enumerate(names)), 500):
+        pipe = client.pipeline(transaction=False)
+        for number, name in part:
+            pipe.copy(patterns[number % len(patterns)], name)
+        pipe.execute()
+    client.delete(*patterns)
+
+
+def _finished(post_id: int) -> FanOut | None:
+    return FanOut.objects.filter(pk=post_id, state__in=[State.DONE, State.DEAD]).first()
+
+
+def _forget_slow_commands(client: redis.Redis) -> None:
+    client.config_set("slowlog-log-slower-than", 1_000)  # microseconds
+    client.config_set("slowlog-max-len", 10_000)
+    client.slowlog_reset()
+
+
+def _result(bench: FanOutBench, done: list[Round]) -> Result:
+    followers = len(bench.names)
+    trips = bench.pinger.round_trips
+    commands: list[dict[str, Any]] = bench.client.slowlog_get(10_000)  # type: ignore[assignment]
+    missing, doubled = bench.count_wrong()
+    figures = {
+        "followers": followers,
+        "rounds": len(done),
+        "deliveries_per_s": median(followers / round_.delivery for round_ in done),
+        "yardstick_deliveries_per_s": median(followers / round_.yardstick for round_ in done),
+        "commit_to_last_feed_ms": 1000 * median(round_.delivery for round_ in done),
+        "commit_to_last_feed_worst_ms": 1000 * max(round_.delivery for round_ in done),
+        "stall_max_ms": max(trips["fan_out"]),
+        "stall_p99_ms": percentile(trips["fan_out"], 99),
+        "yardstick_stall_max_ms": max(trips["yardstick"]),
+        "yardstick_stall_p99_ms": percentile(trips["yardstick"], 99),
+        "idle_stall_max_ms": max(trips["idle"]),
+        "idle_stall_p99_ms": percentile(trips["idle"], 99),
+        "slowest_command_ms": max((command["duration"] / 1000 for command in commands), default=0.0),
+        "load_average": load_average(),
+    }
+    return Result(
+        "fan_out",
+        figures,
+        ratios={"to_yardstick": median(round_.yardstick / round_.delivery for round_ in done)},
+        checks={
+            "ledger_rows_wrong": sum(round_.wrong_ledger for round_ in done),
+            "posts_missing": missing,
+            "posts_doubled": doubled,
+            "posts_not_read_once": bench.count_unread(sample=50),
+        },
+        targets=TARGETS,
+    )
+
+
+def _batched(values: list[Any], size: int) -> list[list[Any]]:
+    return [values[start : start + size] for start in range(0, len(values), size)]

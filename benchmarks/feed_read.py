@@ -1,0 +1,229 @@
+"""`GET /api/v1/feed` over HTTP, against gunicorn as the stack runs it: warm, hybrid, cold and deep pages.
+
+The yardstick is a bare Django view in the same gunicorn that does one LRANGE and one MGET (benchmarks/urls.py).
+Slices of all scenarios alternate, so that noise hits all alike, and ratios are medians over the rounds. Every
+answer is checked for its status and number of posts; those of some viewers are compared with SQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from random import Random
+from statistics import median
+
+from django.db import connection as database
+
+from accounts import sessions
+from accounts.models import User
+from benchmarks import http_load, seeding
+from benchmarks.harness import BenchmarkError, Stack, load_average, say
+from benchmarks.http_load import HttpConnection, Job, Outcome
+from benchmarks.remote import Remote
+from benchmarks.results import Result, percentile
+from feeds import sources, store
+from feeds.api.views import CURSOR
+from instafeed.api.pagination import DEFAULT_LIMIT, encode_cursor
+from instafeed.ids import MAX_ID
+
+WORKERS = 2  # as the embedded stack
+CLIENTS = 2  # load processes, each with one connection to each worker
+TARGETS = {"push_only": ">= 0.5", "hybrid": ">= 0.35"}
+
+_EXPECTED = """
+SELECT post.id FROM posts_post AS post
+WHERE post.id < %s AND post.author_id IN (SELECT followee_id FROM social_follow WHERE follower_id = %s)
+ORDER BY post.id DESC LIMIT %s
+"""
+
+
+@dataclass(frozen=True)
+class Size:
+    viewers: int  # of each kind
+    authors: int
+    followees: int  # of each viewer among these authors
+    celebrities: int
+    posts: int  # by authors; a viewer's share must go far below its list
+    celebrity_posts: int
+    depth: int  # how many posts a deep page lies below the top
+    sample: int  # viewers whose pages are compared with SQL
+    rounds: int
+    seconds: float  # of a slice
+
+
+FULL = Size(100, 500, 200, 20, 4_000, 800, 700, 10, 6, 3.0)
+QUICK = Size(8, 250, 200, 20, 1_200, 200, 600, 3, 2, 0.4)
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Somebody who reads, with a valid token and a cursor far below what Redis holds."""
+
+    pk: int
+    token: str
+    deep: int
+
+    def page(self, before: int | None = None) -> bytes:
+        """The request for a page."""
+        cursor = f"?cursor={encode_cursor(CURSOR, before)}" if before else ""
+        return http_load.get(f"/api/v1/feed{cursor}", self.token)
+
+
+@dataclass
+class Scenario:
+    """Requests that are sent over and over, or after `prepare` each once a round."""
+
+    requests: list[bytes]
+    prepare: Callable[[], None] | None = None
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return median(outcome.rate for outcome in self.outcomes)
+
+    def latency(self, percent: float) -> float:
+        return percentile([latency for outcome in self.outcomes for latency in outcome.latencies], percent)
+
+    def run(self, clients: Sequence[Remote], seconds: float) -> None:
+        if self.prepare is not None:
+            self.prepare()
+        job = Job(self.requests, 0 if self.prepare else seconds, DEFAULT_LIMIT)
+        self.outcomes.append(http_load.run(clients, job))
+
+
+def run(stack: Stack, *, quick: bool) -> Result:
+    size = QUICK if quick else FULL
+    say(f"{2 * size.viewers} viewers of {size.followees} authors each, half of them of {size.celebrities} celebrities")
+    push_only, hybrid = _seed(size)
+    site = stack.web(WORKERS)
+    scenarios = _scenarios(push_only, hybrid)
+    say("warming")
+    wrong = _count_wrong(site.port, [*push_only, *hybrid])
+    say(f"{size.rounds} rounds of {len(scenarios)} slices")
+    with _load(site.port) as clients:
+        for _ in range(size.rounds):
+            for scenario in scenarios.values():
+                scenario.run(clients, size.seconds)
+    wrong += _count_wrong(site.port, [*push_only[: size.sample], *hybrid[: size.sample]])
+    _make_cold(push_only[: size.sample])
+    wrong += _count_wrong(site.port, push_only[: size.sample])
+    return _result(size, scenarios, wrong)
+
+
+def _seed(size: Size) -> tuple[list[Viewer], list[Viewer]]:
+    """Viewers of ordinary authors only, and as many who follow the same ones and all celebrities as well."""
+    rng = Random(20)
+    authors = seeding.people("author", size.authors)
+    celebrities = seeding.people("celebrity", size.celebrities, celebrity=True)
+    push_only, hybrid = seeding.people("reader", size.viewers), seeding.people("fan", size.viewers)
+    seeding.follow(_edges(size, rng, authors, celebrities, push_only, hybrid))
+    seeding.posts(authors, size.posts, rng)
+    # As many days, fewer posts: every page of a hybrid feed is a mixture.
+    seeding.posts(celebrities, size.celebrity_posts, rng, every=seeding.EVERY * size.posts / size.celebrity_posts)
+    with database.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    return [_viewer(user, size) for user in push_only], [_viewer(user, size) for user in hybrid]
+
+
+def _edges(
+    size: Size,
+    rng: Random,
+    authors: list[User],
+    celebrities: list[User],
+    push_only: list[User],
+    hybrid: list[User],
+) -> Iterator[tuple[User, User]]:
+    for reader, fan in zip(push_only, hybrid, strict=True):
+        for author in rng.sample(authors, size.followees):
+            yield reader, author
+            yield fan, author
+        for celebrity in celebrities:
+            yield fan, celebrity
+
+
+def _viewer(user: User, size: Size) -> Viewer:
+    return Viewer(user.pk, sessions.start(user).access, _expected(user.pk, MAX_ID, size.depth)[-1])
+
+
+def _expected(viewer_id: int, before: int, count: int) -> list[int]:
+    """What the feed holds, straight from the tables."""
+    with database.cursor() as cursor:
+        cursor.execute(_EXPECTED, [before, viewer_id, count])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _scenarios(push_only: list[Viewer], hybrid: list[Viewer]) -> dict[str, Scenario]:
+    """By name, in the order of a round."""
+    return {
+        "yardstick": Scenario([http_load.get(f"/yardstick/{viewer.pk}") for viewer in push_only]),
+        "push_only": Scenario([viewer.page() for viewer in push_only]),
+        "hybrid": Scenario([viewer.page() for viewer in hybrid]),
+        "bare": Scenario([http_load.get(f"/bare/yardstick/{viewer.pk}") for viewer in push_only]),
+        "deep": Scenario([viewer.page(viewer.deep) for viewer in push_only]),
+        "cold": Scenario([viewer.page() for viewer in push_only], prepare=lambda: _make_cold(push_only)),
+    }
+
+
+def _make_cold(viewers: Sequence[Viewer]) -> None:
+    """Make feeds cold as a follow or an unfollow does: the list and the sources."""
+    store.drop(sources.keys_of(viewer.pk for viewer in viewers))
+
+
+def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
+    """First and deep pages that are not what SQL says, in order."""
+    wrong = 0
+    client = HttpConnection(port)
+    for viewer in viewers:
+        for before in (None, viewer.deep):
+            status, body = client.exchange(viewer.page(before))
+            shown = [int(post["id"]) for post in json.loads(body)["results"]] if status == 200 else []
+            in_order = all(newer > older for newer, older in pairwise(shown))
+            wrong += not (in_order and shown == _expected(viewer.pk, before or MAX_ID, DEFAULT_LIMIT))
+    client.close()
+    return wrong
+
+
+@contextmanager
+def _load(port: int) -> Iterator[list[Remote]]:
+    """The client processes, each connected to every worker of the server."""
+    who = http_load.get("/yardstick/worker")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Remote(http_load.serve, port, WORKERS, who)) for _ in range(CLIENTS)]
+        for client in clients:
+            if client.receive() != WORKERS:
+                raise BenchmarkError("not every worker of the server takes connections")
+        yield clients
+
+
+def _result(size: Size, scenarios: dict[str, Scenario], wrong: int) -> Result:
+    figures: dict[str, float] = {"viewers": 2 * size.viewers, "rounds": size.rounds}
+    for name, scenario in scenarios.items():
+        figures[f"{name}_requests_per_s"] = scenario.rate
+        figures[f"{name}_p50_ms"] = scenario.latency(50)
+        figures[f"{name}_p99_ms"] = scenario.latency(99)
+    figures["load_average"] = load_average()
+    outcomes = [outcome for scenario in scenarios.values() for outcome in scenario.outcomes]
+    return Result(
+        "feed_read",
+        figures,
+        ratios={
+            "push_only": _ratio(scenarios["push_only"], scenarios["yardstick"]),
+            "hybrid": _ratio(scenarios["hybrid"], scenarios["yardstick"]),
+            "push_only_to_bare": _ratio(scenarios["push_only"], scenarios["bare"]),
+            "hybrid_to_bare": _ratio(scenarios["hybrid"], scenarios["bare"]),
+        },
+        checks={
+            "errors": sum(outcome.errors for outcome in outcomes),
+            "short_pages": sum(outcome.short for outcome in outcomes),
+            "pages_not_as_in_sql": wrong,
+        },
+        targets=TARGETS,
+    )
+
+
+def _ratio(measured: Scenario, yardstick: Scenario) -> float:
+    pairs = zip(measured.outcomes, yardstick.outcomes, strict=True)
+    return median(ours.rate / theirs.rate for ours, theirs in pairs)

@@ -1,0 +1,125 @@
+"""A throw-away stack to measure on: the data services with fsync on, migrated, and what runs beside them.
+
+Importing this module reads no settings: those are read by `throwaway_stack`, once the services' URLs are in
+the environment. Whatever was started ends with the block, in the reverse order, also on Ctrl-C; the
+servers end with this process even if it is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from instafeed.stack.ports import free_port
+from instafeed.stack.process import Child, Program
+from instafeed.stack.programs import Web, environment
+from instafeed.stack.services import DataServices
+from instafeed.stack.state import PROJECT_ROOT
+
+_T = TypeVar("_T")
+
+
+class BenchmarkError(Exception):
+    """Why nothing could be measured; str() is the one line to print."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The services, and `start()` for what else should run until the benchmark ends."""
+
+    services: DataServices
+    children: ExitStack
+
+    def start(self, child: Child) -> None:
+        """Starts a program and waits until it is ready."""
+        self.services.track(child)
+        self.children.callback(child.stop)
+        child.start()
+
+    def web(self, workers: int) -> Site:
+        """gunicorn as the stack runs it, with the benchmarks' own views beside the project's."""
+        site = Site(self.services.layout, self.services.environment, free_port(), workers)
+        self.start(site)
+        return site
+
+    def fan_out_worker(self) -> None:
+        """One Celery worker of one process that takes fan-outs and nothing else."""
+        self.start(FanOutWorker(self.services))
+
+
+class Site(Web):
+    def command(self) -> list[str]:
+        return [*super().command()[:-1], "benchmarks.wsgi:application"]
+
+    def launch(self) -> None:
+        self.environment = {**(self.environment or {}), "DJANGO_SETTINGS_MODULE": "benchmarks.settings"}
+        super().launch()
+
+
+class FanOutWorker(Program):
+    stop_signals = (signal.SIGTERM, signal.SIGQUIT)
+    death_signal = signal.SIGQUIT
+
+    def __init__(self, services: DataServices) -> None:
+        command = [
+            *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", "fan_out"),
+            *("--concurrency", "1", "--hostname", f"bench-{os.getpid()}@%h"),
+            *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+        ]
+        super().__init__("worker", services.layout.log / "worker.log", command, environment(services.environment))
+        self.directory = PROJECT_ROOT
+
+    def ready(self) -> bool:
+        """Its heartbeat begins once it has started."""
+        from instafeed import keys
+        from instafeed.redis import connection
+
+        return self.running and bool(connection().exists(keys.worker("fan_out")))
+
+
+@contextmanager
+def throwaway_stack() -> Iterator[Stack]:
+    """An empty, migrated stack in a temporary directory; Django is set up for it when this returns."""
+    with tempfile.TemporaryDirectory(prefix="instafeed-bench-", ignore_cleanup_errors=True) as directory:
+        with DataServices(Path(directory)) as services, ExitStack() as children:
+            os.environ.update(environment(services.environment), LOG_LEVEL="WARNING")
+            _migrate()
+            yield Stack(services, children)
+
+
+def _migrate() -> None:
+    import django
+    from django.core.management import call_command
+    from django.db import connections
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+
+
+def wait_for(condition: Callable[[], _T], *, timeout: float, every: float, what: str) -> _T:
+    """The first true value of `condition()`, asked `every` so many seconds. BenchmarkError after `timeout`."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{what} took longer than {timeout:.0f} s")
+        time.sleep(every)
+    return value
+
+
+def load_average() -> float:
+    """The machine's load of the last minute: how far to trust absolute numbers."""
+    return os.getloadavg()[0]
+
+
+def say(what: str) -> None:
+    """One line about what is going on; standard output holds the result alone."""
+    print(f"  {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,161 @@
+"""HTTP load from processes of its own: keep-alive connections over raw sockets, cheap per request.
+
+The client shares the machine's cores with what it measures, so it parses no more than it must: status,
+length, and how many posts came.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from multiprocessing.connection import Connection as Pipe
+from threading import Thread
+
+from benchmarks.remote import Remote
+
+HOST = "127.0.0.1"
+MARK = b'"like_count":'  # once in every post
+_TRIES = 500
+
+
+@dataclass(frozen=True)
+class Job:
+    """Send `requests` over and over for so many seconds, or each once if that is 0."""
+
+    requests: Sequence[bytes]
+    seconds: float
+    posts: int  # expected in every answer
+
+
+@dataclass
+class Outcome:
+    """What came of it: latencies in milliseconds, requests/s, answers that were no 200 or no full page."""
+
+    latencies: list[float] = field(default_factory=list)
+    rate: float = 0.0
+    errors: int = 0
+    short: int = 0
+
+    def add(self, other: Outcome) -> None:
+        """Count what ran side by side."""
+        self.latencies += other.latencies
+        self.rate += other.rate
+        self.errors += other.errors
+        self.short += other.short
+
+
+class HttpConnection:
+    """One connection that stays open."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=30)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer, which must say its length."""
+        self._socket.sendall(request)
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._receive()
+        head = data[:end].lower()
+        _, found, rest = head.partition(b"content-length: ")
+        if not found:
+            raise ConnectionError("an answer without Content-Length")
+        missing = end + 4 + int(rest.partition(b"\r\n")[0]) - len(data)
+        parts = [data[end + 4 :]]
+        while missing > 0:
+            parts.append(self._receive())
+            missing -= len(parts[-1])
+        return int(head[9:12]), b"".join(parts)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _receive(self) -> bytes:
+        data = self._socket.recv(262_144)
+        if not data:
+            raise ConnectionError("the server closed the connection")
+        return data
+
+
+def get(path: str, token: str = "") -> bytes:
+    """The bytes of a GET request."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{authorization}\r\n".encode()
+
+
+def run(clients: Sequence[Remote], job: Job) -> Outcome:
+    """The job, shared by all clients at once: each sends its part of the requests."""
+    for number, client in enumerate(clients):
+        client.send(Job(job.requests[number :: len(clients)], job.seconds, job.posts))
+    outcome = Outcome()
+    for client in clients:
+        outcome.add(client.receive())
+    return outcome
+
+
+def serve(pipe: Pipe, port: int, workers: int, worker_request: bytes) -> None:
+    """For `Remote`: one connection to each of the server's worker processes, one thread a connection.
+
+    Connections stay with the worker that accepted them, and chance would give one worker more than the
+    other; so we go on connecting until we have met all, who name themselves in answer to `worker_request`.
+    """
+    connections = _one_to_each(port, workers, worker_request)
+    pipe.send(len(connections))
+    while True:
+        job: Job = pipe.recv()
+        outcomes = [Outcome() for _ in connections]
+        threads = [
+            Thread(target=_work, args=(connection, job, job.requests[number :: len(connections)], outcome))
+            for number, (connection, outcome) in enumerate(zip(connections, outcomes, strict=True))
+        ]
+        for thread in threads:
+            thread.start()
+        total = Outcome()
+        for thread, outcome in zip(threads, outcomes, strict=True):
+            thread.join()
+            total.add(outcome)
+        pipe.send(total)
+
+
+def _one_to_each(port: int, workers: int, worker_request: bytes) -> list[HttpConnection]:
+    found: dict[bytes, HttpConnection] = {}
+    for _ in range(_TRIES):
+        connection = HttpConnection(port)
+        _, name = connection.exchange(worker_request)
+        if name in found:
+            connection.close()
+        found.setdefault(name, connection)
+        if len(found) == workers:
+            break
+    return list(found.values())
+
+
+def _work(connection: HttpConnection, job: Job, requests: Sequence[bytes], outcome: Outcome) -> None:
+    """A connection that fails counts as one error and ends; what it did until then counts too."""
+    began = time.perf_counter()
+    try:
+        for request in _stream(requests, began + job.seconds if job.seconds else None):
+            sent = time.perf_counter()
+            status, body = connection.exchange(request)
+            outcome.latencies.append((time.perf_counter() - sent) * 1000)
+            outcome.errors += status != 200
+            outcome.short += body.count(MARK) != job.posts
+    except OSError:
+        outcome.errors += 1
+    outcome.rate = len(outcome.latencies) / (time.perf_counter() - began)
+
+
+def _stream(
+    requests: Sequence[bytes], until: float | None, clock: Callable[[], float] = time.perf_counter
+) -> Iterable[bytes]:
+    if until is None:
+        yield from requests
+        return
+    for request in islice(cycle(requests), 10**9):
+        if clock() >= until:
+            return
+        yield request

@@ -1,0 +1,80 @@
+"""Rows by the thousand, as if they had always been there: announced to nobody, no fan-out, nothing in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from random import Random
+
+from django.utils import timezone
+
+from accounts.models import CelebrityState, User
+from instafeed import ids
+from media.models import Media
+from posts.models import Post, PostMedia
+from social.models import Follow
+
+BATCH = 5_000  # rows of one INSERT
+CAPTION = "Sunday light over the old harbour, coffee in hand and nowhere to be. Thanks for walking along, all of you!"
+NEWEST = timedelta(minutes=1)
+EVERY = timedelta(minutes=3)  # between two posts
+
+
+def people(name: str, count: int, *, celebrity: bool = False) -> list[User]:
+    """`count` users called `name0`, `name1`, …"""
+    state = CelebrityState.CELEBRITY if celebrity else CelebrityState.ORDINARY
+    return User.objects.bulk_create(
+        [
+            User(
+                username=f"{name}{number}",
+                display_name=f"{name.title()} number {number}",
+                password="!",
+                celebrity_state=state,
+                celebrity_pin=celebrity or None,
+            )
+            for number in range(count)
+        ],
+        batch_size=BATCH,
+    )
+
+
+def follow(edges: Iterable[tuple[User, User]]) -> None:
+    """Follower, followee; with the followees' counts."""
+    rows = [Follow(follower=follower, followee=followee) for follower, followee in edges]
+    Follow.objects.bulk_create(rows, batch_size=BATCH)
+    followees: dict[int, User] = {row.followee_id: row.followee for row in rows}
+    for row in rows:
+        followees[row.followee_id].follower_count += 1
+    User.objects.bulk_update(followees.values(), ["follower_count"], batch_size=BATCH)
+
+
+def posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta = EVERY) -> list[int]:
+    """`count` posts with a caption and a picture each, by random ones of `authors`; ids, oldest first.
+
+    One `every` so often, the newest `NEWEST` ago.
+    """
+    newest = timezone.now() - NEWEST
+    written = [
+        Post(
+            id=ids.first_id_at(newest - every * (count - number)) | number % 2**14,
+            author=rng.choice(authors),
+            caption=f"{CAPTION} ({number})",
+        )
+        for number in range(count)
+    ]
+    pictures = [
+        Media(
+            id=post.pk - 2**ids.TIME_SHIFT,  # a millisecond before its post
+            owner_id=post.author_id,
+            path=f"posts/{post.pk}.jpg",
+            width=1080,
+            height=1350,
+            alt_text="Boats at a quay in the evening sun",
+        )
+        for post in written
+    ]
+    places = [PostMedia(post=post, position=0, media=media) for post, media in zip(written, pictures, strict=True)]
+    Post.objects.bulk_create(written, batch_size=BATCH)
+    Media.objects.bulk_create(pictures, batch_size=BATCH)
+    PostMedia.objects.bulk_create(places, batch_size=BATCH)
+    return [post.pk for post in written]
