@@ -14,8 +14,15 @@ from instafeed.stack.state import PROJECT_ROOT, Layout
 
 QUEUES = ("fan_out", "notifications", "media", "maintenance")
 
-# What an operator may set otherwise; the stack speaks plain HTTP on the loopback address.
-_DEFAULTS = {"ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]", "HTTPS_ONLY": "false", "SERVE_FILES": "true"}
+# What an operator may set otherwise. The stack speaks plain HTTP on the loopback address, where all clients
+# share one address, so limits per address are wide.
+_DEFAULTS = {
+    "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
+    "HTTPS_ONLY": "false",
+    "SERVE_FILES": "true",
+    "THROTTLE_REGISTER": "10000/hour",
+    "THROTTLE_LOGIN": "1000/minute",
+}
 
 
 def environment(services: Mapping[str, str]) -> dict[str, str]:
@@ -37,6 +44,7 @@ class Web(Program):
             "WEB_BIND": "127.0.0.1",
             "WEB_WORKERS": str(workers),
             "DATABASE_POOL": "true",
+            "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}",
         }
         super().__init__("web", layout.log / "web.log", command, environment(services) | web)
         self.directory = PROJECT_ROOT

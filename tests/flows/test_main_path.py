@@ -28,7 +28,7 @@ def test_a_post_reaches_followers_pushed_and_pulled(live_stack: LiveStack) -> No
     del expected[1]
     assert reader.feed() == expected
     assert reader.call("DELETE", f"/users/{star.username}/follow").status_code == 204
-    assert reader.feed() == [expected[1]], "the ordinary author's first"
+    assert reader.feed() == expected[-1:], "the ordinary author's first"
     reader.follow(star)
     assert reader.feed() == expected
 
@@ -59,3 +59,18 @@ def test_with_the_replica_dead_reads_go_on(live_stack: LiveStack) -> None:
         assert reader.posts_of(writer)[-1] == first
     eventually(lambda: live_stack.process("replica").is_running(), 30)
     eventually(lambda: reader.posts_of(writer) == [second, first], 30)
+
+
+def test_a_cache_that_dies_changes_no_answer(live_stack: LiveStack) -> None:
+    author, reader = Actor(live_stack), Actor(live_stack)
+    reader.follow(author)
+    expected = [author.write() for _ in range(3)][::-1]
+    eventually(lambda: reader.feed() == expected)
+    live_stack.process("cache").kill()
+    assert reader.feed() == expected
+    expected.insert(0, author.write("while it is away"))
+    assert author.feed() == expected
+    eventually(lambda: live_stack.process("cache").is_running(), 30)
+    assert reader.feed(limit=2) == expected
+    expected.insert(0, author.write("after the crash"))
+    eventually(lambda: reader.feed() == expected, 30)
