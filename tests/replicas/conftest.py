@@ -122,7 +122,8 @@ class Site:
         """The replica has all that the primary has, and this process knows it."""
         target = wal.sample_primary().position
         query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
-        wait_until(lambda: self.ask_replica(query) >= target)
+        # A busy machine, and a replica that waits up to 5 s before it cancels a query in its way.
+        wait_until(lambda: self.ask_replica(query) >= target, 30)
         monitor.check_now()
 
 
