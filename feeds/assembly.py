@@ -78,6 +78,7 @@ def _merge(timelines: list[Timeline], floor: int, before: int) -> list[int]:
 
 
 def _pull(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
+    author_ids = sources.only_active(author_ids)
     # A replica may answer for old posts if it is proved to hold all of them: one that lags would make a hole.
     with session.reading_before(moment_of(before)) if before < MAX_ID else nullcontext():
         ids = rebuild.pull(author_ids, before, wanted)

@@ -48,6 +48,16 @@ def members(viewer_id: int) -> list[int]:
     return sorted(ids - {0}) if 0 in ids else sorted(load(viewer_id))
 
 
+def only_active(author_ids: list[int]) -> list[int]:
+    """Without those who have no access now: a page must not wade through thousands of posts that nobody may see.
+
+    For pulls whose result is not kept; a rebuilt list holds them, for the day they are back.
+    """
+    inactive = User.objects.using("default").filter(pk__in=author_ids, is_active=False)
+    gone = set(inactive.values_list("pk", flat=True))
+    return [author_id for author_id in author_ids if author_id not in gone]
+
+
 def warm(viewer_id: int) -> bool:
     """Load the viewer's sources into Redis; False when somebody else does, or they changed meanwhile."""
     key = keys.sources(viewer_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+LONGEST_STRIDE = 500  # candidates looked at in one round
+
 Fetch = Callable[[int | None, int], tuple[list[int], bool]]
 Show = Callable[[Sequence[int]], list[tuple[int, bytes]]]
 
@@ -16,11 +18,13 @@ def filled_page(fetch: Fetch, show: Show, before: int | None, limit: int) -> tup
     for: it alone tells whether there is a next page.
     """
     shown: list[tuple[int, bytes]] = []
-    exhausted = False
+    exhausted, wanted = False, limit + 1
     while len(shown) <= limit and not exhausted:
-        ids, exhausted = fetch(before, limit + 1 - len(shown))
+        ids, exhausted = fetch(before, wanted)
         if ids:
             before = ids[-1]
             shown += show(ids)
+        # Long runs of what may not be shown, a suspended author's say, are passed in growing strides.
+        wanted = min(max(limit + 1 - len(shown), 2 * wanted), LONGEST_STRIDE)
     has_more = len(shown) > limit
     return [json for _, json in shown[:limit]], shown[limit - 1][0] if has_more else None

@@ -19,6 +19,7 @@ from feeds.demo.people import Profile, profiles
 from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
 
 SIGN_IN = 20
+_ORDINARY, _CELEBRITY = int(CelebrityState.ORDINARY), int(CelebrityState.CELEBRITY)
 Row = dict[str, object]  # column -> value
 
 
@@ -32,15 +33,20 @@ def rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str
     for person, profile in enumerate(profiles(network.recipe.people, network.recipe.seed)):
         if person == DEMO:
             profile = Profile(DEMO_USERNAME, "Demo", "Have a look around.", False, profile.joined_days_ago)
-        row = _basics(profile, today) | _standing(network, person)
-        row["id"] = first_id + person
-        row["is_private"] = profile.is_private and row["celebrity_state"] == CelebrityState.ORDINARY
-        row["password"] = password if person in signing_in else f"!{secrets.token_hex(20)}"
-        row["avatar_path"] = avatars.get(person, "")
-        row["email"] = "demo@example.com" if person == DEMO else ""
-        yield row
-    administrator = Profile(ADMIN_USERNAME, "Administrator", "", False, 900)
-    yield _basics(administrator, today) | {
+        famous = network.is_celebrity(person)
+        yield _account(profile, today) | {
+            "id": first_id + person,
+            "password": password if person in signing_in else f"!{secrets.token_hex(20)}",
+            "email": "demo@example.com" if person == DEMO else "",
+            "avatar_path": avatars.get(person, ""),
+            "is_private": profile.is_private and not famous,
+            "celebrity_state": _CELEBRITY if famous else _ORDINARY,
+            "celebrity_pin": True if person in network.pinned else None,
+            "post_count": network.posts_by[person],
+            "follower_count": network.followers[person],
+            "following_count": network.following[person],
+        }
+    yield _account(Profile(ADMIN_USERNAME, "Administrator", "", False, 900), today) | {
         "id": first_id + network.recipe.people,
         "password": make_password(ADMIN_PASSWORD),
         "email": "admin@example.com",
@@ -49,7 +55,7 @@ def rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str
     }
 
 
-def _basics(profile: Profile, today: date) -> Row:
+def _account(profile: Profile, today: date) -> Row:
     return {
         "username": profile.username,
         "display_name": profile.display_name,
@@ -59,20 +65,9 @@ def _basics(profile: Profile, today: date) -> Row:
         "is_staff": False,
         "is_superuser": False,
         "created_at": today - timedelta(days=profile.joined_days_ago),
-        "celebrity_state": int(CelebrityState.ORDINARY),
+        "celebrity_state": _ORDINARY,
         "celebrity_pin": None,
         "post_count": 0,
         "follower_count": 0,
         "following_count": 0,
-    }
-
-
-def _standing(network: Network, person: int) -> Row:
-    famous = network.is_celebrity(person)
-    return {
-        "celebrity_state": int(CelebrityState.CELEBRITY if famous else CelebrityState.ORDINARY),
-        "celebrity_pin": True if person in network.pinned else None,
-        "post_count": network.posts_by[person],
-        "follower_count": network.followers[person],
-        "following_count": network.following[person],
     }

@@ -6,7 +6,7 @@ their exact counts, then what hangs on those. Nothing is held in memory but a fe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from random import Random
 
@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import CelebrityState, User
 from feeds.demo import accounts, pictures
 from feeds.demo.network import DEMO, Network, Recipe
-from feeds.demo.voices import caption, voice_of
+from feeds.demo.voices import captions
 from feeds.models import FanOut, Mode, State
 from instafeed import bulk, ids
 from instafeed.commands import Progress
@@ -59,7 +59,7 @@ class Loader:
         _copy(Post, self._posts(progress))
 
     def _posts(self, progress: Progress) -> Iterator[dict[str, object]]:
-        rng = Random(f"{self.recipe.seed}/captions")
+        ready, rng = captions(self.recipe.seed), Random(f"{self.recipe.seed}/words")
         start, span = self.now - SPAN, SPAN - NEWEST
         for number, (author, moment) in enumerate(self.network.posts()):
             post_id = _id_at(start + moment * span, number)
@@ -68,7 +68,7 @@ class Loader:
             yield {
                 "id": post_id,
                 "author_id": self.first_id + author,
-                "caption": caption(voice_of(author)[0], rng),
+                "caption": rng.choice(ready[author % len(ready)]),
                 "created_at": ids.moment_of(post_id),
             }
             progress.add()
@@ -133,9 +133,9 @@ def _copy(model: type[models.Model], rows: Iterator[dict[str, object]]) -> None:
     bulk.copy_into(_table(model), [*first, *fixed], lines())
 
 
-def _counted(rows: Iterable[Mapping[str, object]], progress: Progress) -> Iterator[dict[str, object]]:
+def _counted(rows: Iterable[accounts.Row], progress: Progress) -> Iterator[accounts.Row]:
     for row in rows:
-        yield dict(row)
+        yield row
         progress.add()
 
 

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
 LONGEST_SIDE = 1080  # pixels
 MOST_PIXELS = 60_000_000  # a photograph that claims more is not opened
 MOST_PHOTOS = 200
-DRAWN, AVATARS = 24, 12  # distinct ones
+DRAWN, AVATARS = 16, 8  # distinct ones
 AVATAR = 320  # pixels
 _SHAPES = ((800, 800), (720, 900), (900, 675))  # drawn smaller: 40 ms each instead of 100
 _SUFFIX = ".webp"

@@ -17,6 +17,7 @@ class Voice:
     comma: str = ", "
 
 
+VARIETY = 300  # different captions in a language
 EMOJI = (
     "🌅",
     "☕",
@@ -183,7 +184,14 @@ def voice_of(person: int) -> tuple[Voice, int]:
     return voice, rounds * share + rank
 
 
-def caption(voice: Voice, rng: Random) -> str:
+def captions(seed: int) -> list[list[str]]:
+    """By person modulo the length: what there is to write in their language; composed once for millions."""
+    rng = Random(f"{seed}/captions")
+    ready = {voice: [_caption(voice, rng) for _ in range(VARIETY)] for voice in VOICES}
+    return [ready[voice] for voice, _, _ in _SLOTS]
+
+
+def _caption(voice: Voice, rng: Random) -> str:
     """One or two clauses, mostly with emoji and up to three hashtags; never empty, never over 2,200 characters."""
     words = rng.choice(voice.openings)
     if rng.random() < 0.7:

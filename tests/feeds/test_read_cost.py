@@ -6,12 +6,16 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
 
+from accounts import services as accounts
 from accounts import sessions
 from accounts.models import User
 from feeds import assembly, celebrities
+from instafeed.ids import next_ids
+from posts.models import Post
 from tests.factories import UserFactory
-from tests.feeds.helpers import counted_round_trips, deliver, feed, follow, people, write
+from tests.feeds.helpers import counted_round_trips, deliver, feed, follow, ids_of, old_posts, people, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,8 +91,8 @@ def test_a_page_without_a_cache_costs_a_fixed_number_of_queries(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     without_redis(monkeypatch)
-    # sources (2), the pull, cards and their pictures, sources again (2), author cards
-    with django_assert_num_queries(8):
+    # sources (2), who is active, the pull, cards and their pictures, sources again (2), author cards
+    with django_assert_num_queries(9):
         assert len(assembly.page(viewer.pk, None, size)[0]) == size
 
 
@@ -103,3 +107,19 @@ def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis.connection.Connection, "send_packed_command", fail)
 
 
+def test_thousands_of_posts_of_a_suspended_author_do_not_hold_up_a_page(
+    settings: Settings, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.FEED_LENGTH = 20
+    author, suspended, viewer = people(3)
+    expected = old_posts(author, 3)
+    Post.objects.bulk_create(Post(pk=id_, author=suspended) for id_ in next_ids(3_000))
+    follow(author, viewer)
+    follow(suspended, viewer)
+    accounts.suspend(suspended.pk)
+    feed(viewer)
+    with django_assert_max_num_queries(12):
+        page, after = assembly.page(viewer.pk, None, 20)
+    assert (ids_of(page), after) == (expected, None)
+    accounts.reinstate(suspended.pk)
+    assert len(feed(viewer)) == 3_003

@@ -10,7 +10,8 @@ from social.services import follows
 
 @pytest.mark.django_db(transaction=True)
 def test_smoke():
-    a = User.objects.create_user("alice"); b = User.objects.create_user("bobby")
+    a = User.objects.create_user("alice")
+    b = User.objects.create_user("bobby")
     follows.follow(b.pk, a.pk)
     assert assembly.page(b.pk, None, 20) == ([], None)
     p = posts.create_post(a.pk, "hello")

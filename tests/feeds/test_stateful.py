@@ -65,9 +65,7 @@ class Model:
         if viewer == author:
             return True
         return (
-            (viewer, author) in self.follows
-            and (viewer, author) not in self.mutes
-            and not self.apart(viewer, author)
+            (viewer, author) in self.follows and (viewer, author) not in self.mutes and not self.apart(viewer, author)
         )
 
     def feed(self, viewer: int) -> list[int]:
@@ -368,5 +366,3 @@ def _profile() -> settings:
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
-
-
