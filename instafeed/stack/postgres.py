@@ -234,7 +234,10 @@ class Replica(PostgresServer):
             slot = self.primary.slot()
         except psycopg.OperationalError:
             return False
-        return slot is not None and slot.active and super().ready()
+        if slot is None or not slot.active or not super().ready():
+            return False
+        self._fruitless_starts = 0
+        return True
 
     def mend(self) -> None:
         """Ends a replica that can never follow again, after which its next start takes a base backup.

@@ -117,6 +117,15 @@ def test_a_killed_server_comes_back_to_its_port(services: DataServices) -> None:
     eventually(lambda: sees(services, mark))
 
 
+def test_a_replica_that_was_killed_often_keeps_its_data(services: DataServices) -> None:
+    backup = services.replica.data / "backup_manifest"
+    made = backup.stat().st_mtime_ns
+    for _ in range(3):
+        services.replica.kill()
+        services.replica.start()
+    assert backup.stat().st_mtime_ns == made
+
+
 def test_a_replica_whose_log_is_gone_starts_over(services: DataServices) -> None:
     services.replica.stop()
     services.primary.drop_slot()
