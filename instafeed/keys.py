@@ -14,7 +14,7 @@ expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may 
 | person:{user}    | a user's JSON as author | accounts.cards |
 | access:{user}    | what authentication needs to know of a user | accounts.access |
 | wal:{user}       | the primary's WAL position after the user's last write | instafeed.replicas.sticking |
-| wal-floor        | a WAL position not before any write whose wal:{user} a flush may have lost | instafeed.replicas.sticking |
+| wal-floor        | a WAL position not before any write that a flush forgot | instafeed.replicas.sticking |
 | worker:{queue}   | there while a Celery worker that consumes the queue is alive | instafeed.heartbeat |
 | budget           | token bucket of deliveries | feeds.budget |
 | limit:…          | a client's requests in the current window, made by `limits` | instafeed.api.throttling |

@@ -119,6 +119,13 @@ class LiveStack:
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self.record.children[name].pid)
 
+    def alive(self, name: str) -> bool:
+        """Whether the program runs now; false between its death and its next start."""
+        try:
+            return self.process(name).is_running()
+        except psutil.NoSuchProcess:
+            return False
+
     def tree(self, name: str) -> list[psutil.Process]:
         process = self.process(name)
         return [process, *process.children(recursive=True)]

@@ -20,7 +20,9 @@ WITHIN = 60  # seconds
 @pytest.fixture(scope="module")
 def slow_stack() -> Iterator[LiveStack]:
     """Deliveries are so slow that there is a middle of a fan-out to kill a worker in."""
-    stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "2", FAN_OUT_RATE_LIMIT="300", FAN_OUT_BATCH_SIZE="50")
+    stack = LiveStack(
+        None, "--web-workers", "1", "--celery-workers", "2", FAN_OUT_RATE_LIMIT="300", FAN_OUT_BATCH_SIZE="50"
+    )
     try:
         yield stack.start()
     finally:
@@ -77,7 +79,7 @@ def test_a_worker_killed_in_mid_fan_out_loses_nobody(
     slow_stack: LiveStack, author: Actor, reader: Actor, cache: redis.Redis
 ) -> None:
     post_id = author.write("kill the worker")
-    eventually(lambda: 0 < holding(cache, post_id), WITHIN)
+    eventually(lambda: holding(cache, post_id) > 0, WITHIN)
     for process in slow_stack.tree("worker"):
         process.kill()
     served = holding(cache, post_id)

@@ -57,7 +57,7 @@ def test_with_the_replica_dead_reads_go_on(live_stack: LiveStack) -> None:
     for _ in range(10):
         assert writer.posts_of(writer) == [second, first]
         assert reader.posts_of(writer)[-1] == first
-    eventually(lambda: live_stack.process("replica").is_running(), 30)
+    eventually(lambda: live_stack.alive("replica"), 30)
     eventually(lambda: reader.posts_of(writer) == [second, first], 30)
 
 
@@ -70,7 +70,7 @@ def test_a_cache_that_dies_changes_no_answer(live_stack: LiveStack) -> None:
     assert reader.feed() == expected
     expected.insert(0, author.write("while it is away"))
     assert author.feed() == expected
-    eventually(lambda: live_stack.process("cache").is_running(), 30)
+    eventually(lambda: live_stack.alive("cache"), 30)
     assert reader.feed(limit=2) == expected
     expected.insert(0, author.write("after the crash"))
     eventually(lambda: reader.feed() == expected, 30)
