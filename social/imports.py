@@ -63,7 +63,7 @@ SELECT username, '!' || replace(gen_random_uuid()::text, '-', ''), {values}
 FROM import_user WHERE id IS NULL ORDER BY number
 ON CONFLICT (username) DO NOTHING
 """
-# Everybody's id; KEY SHARE holds off only who wants to erase one of them.
+# Everybody's id. KEY SHARE holds off who would erase one of them: no follow can come to point at nobody.
 _LOCK_USERS = """
 CREATE TEMP TABLE import_person ON COMMIT DROP AS
     SELECT i.number, u.id, i.id IS NULL AS created
