@@ -88,11 +88,14 @@ class FanOutWorker(Program):
 @contextmanager
 def throwaway_stack() -> Iterator[Stack]:
     """An empty, migrated stack in a temporary directory; Django is set up for it when this returns."""
-    with tempfile.TemporaryDirectory(prefix="instafeed-bench-", ignore_cleanup_errors=True) as directory:
-        with DataServices(Path(directory)) as services, ExitStack() as children:
-            os.environ.update(environment(services.environment), LOG_LEVEL="WARNING")
-            _migrate()
-            yield Stack(services, children)
+    with (
+        tempfile.TemporaryDirectory(prefix="instafeed-bench-", ignore_cleanup_errors=True) as directory,
+        DataServices(Path(directory)) as services,
+        ExitStack() as children,
+    ):
+        os.environ.update(environment(services.environment), LOG_LEVEL="WARNING")
+        _migrate()
+        yield Stack(services, children)
 
 
 def _migrate() -> None:
@@ -105,7 +108,7 @@ def _migrate() -> None:
     connections.close_all()
 
 
-def wait_for(condition: Callable[[], _T], *, timeout: float, every: float, what: str) -> _T:
+def wait_for(condition: Callable[[], _T | None], *, timeout: float, every: float, what: str) -> _T:
     """The first true value of `condition()`, asked `every` so many seconds. BenchmarkError after `timeout`."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):

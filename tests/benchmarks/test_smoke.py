@@ -1,0 +1,63 @@
+"""Each benchmark at a tiny size: it finishes, finds nothing wrong, and writes numbers only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import NAMES
+from benchmarks.results import Result, percentile
+from instafeed.stack.state import PROJECT_ROOT
+from tests.live import clean_environment
+
+RATIOS = {"fan_out": {"to_yardstick"}, "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"}}
+
+
+def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(
+        command, cwd=PROJECT_ROOT, env=clean_environment(), capture_output=True, text=True, timeout=150
+    )
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quick_run_finds_nothing_wrong_and_writes_numbers(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    finished = benchmark(name, "--quick", "--json", str(file))
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    result = json.loads(file.read_text())
+    assert result.keys() == {"name", "figures", "ratios", "checks"}
+    assert result["name"] == name
+    assert result["ratios"].keys() == RATIOS[name]
+    assert set(result["checks"].values()) == {0}
+    for group in ("figures", "ratios"):
+        assert all(isinstance(value, int | float) and value >= 0 for value in result[group].values())
+    assert all(ratio > 0 for ratio in result["ratios"].values())
+    for figure in result["figures"]:
+        assert figure in finished.stdout
+
+
+def test_an_unknown_name_is_one_line_with_the_known_ones() -> None:
+    finished = benchmark("nonsense")
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert len(finished.stderr.splitlines()) == 1
+    assert all(name in finished.stderr for name in NAMES)
+
+
+def test_a_failed_check_is_seen() -> None:
+    assert Result("x", checks={"missing": 0}).passed
+    failed = Result("x", checks={"missing": 3})
+    assert not failed.passed
+    assert "3 WRONG" in failed.table()
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(50, 2), (75, 3), (99, 4), (100, 4)])
+def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> None:
+    assert percentile([4, 1, 3, 2], percent) == expected
+    assert percentile([], percent) == 0
