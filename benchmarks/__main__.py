@@ -14,8 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.harness import BenchmarkError, throwaway_stack
-from benchmarks.results import Result
+from benchmarks.harness import throwaway_stack
+from benchmarks.results import BenchmarkError, Result
 from instafeed.stack.state import StackError
 
 # Each names a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.

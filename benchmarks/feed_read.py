@@ -20,10 +20,10 @@ from django.db import connection as database
 from accounts import sessions
 from accounts.models import User
 from benchmarks import http_load, seeding
-from benchmarks.harness import BenchmarkError, Stack, load_average, say
+from benchmarks.harness import Stack, load_average, say
 from benchmarks.http_load import HttpConnection, Job, Outcome
 from benchmarks.remote import Remote
-from benchmarks.results import Result, percentile
+from benchmarks.results import BenchmarkError, Result, percentile
 from feeds import sources, store
 from feeds.api.views import CURSOR
 from instafeed.api.pagination import DEFAULT_LIMIT, encode_cursor

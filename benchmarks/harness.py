@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.results import BenchmarkError
 from instafeed.stack.ports import free_port
 from instafeed.stack.process import Child, Program
 from instafeed.stack.programs import Web, environment
@@ -25,10 +26,6 @@ from instafeed.stack.services import DataServices
 from instafeed.stack.state import PROJECT_ROOT
 
 _T = TypeVar("_T")
-
-
-class BenchmarkError(Exception):
-    """Why nothing could be measured; str() is the one line to print."""
 
 
 @dataclass(frozen=True)

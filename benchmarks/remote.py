@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.results import BenchmarkError
+
 _spawn = multiprocessing.get_context("spawn")
 
 
@@ -30,10 +32,13 @@ class Remote:
         self._pipe.send(message)
 
     def receive(self, timeout: float = 120.0) -> Any:
-        """The helper's next message; raises EOFError if it is dead, TimeoutError if it says nothing."""
-        if not self._pipe.poll(timeout):
-            raise TimeoutError("a helper process does not answer")
-        return self._pipe.recv()
+        """The helper's next message; BenchmarkError if it is dead or says nothing."""
+        try:
+            if self._pipe.poll(timeout):
+                return self._pipe.recv()
+        except (EOFError, ConnectionError):
+            raise BenchmarkError("a helper process died") from None
+        raise BenchmarkError(f"a helper process said nothing for {timeout:.0f} s")
 
     def __enter__(self) -> Self:
         return self
@@ -50,5 +55,5 @@ class Remote:
 
 def _run(target: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         target(pipe, *arguments)

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
+class BenchmarkError(Exception):
+    """Why nothing could be measured; str() is the one line to print."""
+
+
 @dataclass
 class Result:
     """Numbers by name; a check counts what went wrong, so 0 is right.
