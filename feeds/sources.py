@@ -32,10 +32,7 @@ return 1
 
 def load(viewer_id: int) -> dict[int, int]:
     """From the database: celebrity state by author, the viewer included."""
-    authors = dict(selectors.seen_authors(viewer_id))
-    state = User.objects.using("default").filter(pk=viewer_id).values_list("celebrity_state", flat=True).first()
-    authors[viewer_id] = CelebrityState.ORDINARY if state is None else state
-    return authors
+    return dict(selectors.seen_authors(viewer_id))
 
 
 def members(viewer_id: int) -> list[int]:
