@@ -46,9 +46,9 @@ $(VENV)/.installed-test: extras := stack test
 $(VENV)/.installed-dev: extras := stack test dev bench
 
 $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/pip
-	@echo "Installing dependencies ($(extras)) ..."
+	@echo "Installing dependencies ($(extras)), about a minute ..."
 	@$(BIN)/python deploy/requirements.py $(extras) > $(VENV)/requirements-$*.txt
-	@$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -r $(VENV)/requirements-$*.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $(VENV)/requirements-$*.txt
 	@touch $@
 
 # pip comes last, so an environment that was interrupted half way is made again.

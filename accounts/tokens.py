@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from time import time
 from typing import TypeVar
 
 from rest_framework.exceptions import AuthenticationFailed
@@ -39,6 +41,18 @@ class Tokens:
 
 def read_access(raw: str | bytes) -> tuple[AccessToken, Claims]:
     """A valid access token; raises TokenRefused."""
+    token, claims = _read_signed(raw)
+    if token["exp"] <= time():
+        raise TokenRefused
+    return token, claims
+
+
+@lru_cache(maxsize=4096)
+def _read_signed(raw: str | bytes) -> tuple[AccessToken, Claims]:
+    """A signature that was good stays good, and checking it is most of a warm request's authentication.
+
+    Only the date must be looked at again. A refusal is an exception, and these are not kept.
+    """
     return _read(AccessToken, raw)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 
 import redis
 from django.conf import settings
@@ -19,6 +20,7 @@ from social import audience
 
 logger = logging.getLogger(__name__)
 
+READ_AHEAD = 5  # batches in one query
 SLICE = 1.0  # seconds of work before a task makes room for others
 
 
@@ -62,23 +64,34 @@ def deliver_slice(post_id: int) -> bool:
 
 
 def _push_pages(claim: Claim) -> bool:
-    """Push to the audience page by page until the slice is over; True when followers are left."""
+    """Push to the audience batch by batch until the slice is over; True when followers are left."""
     ends = time.monotonic() + SLICE
     last_follower_id, deliveries = claim.last_follower_id, 0
-    while True:
-        followers = audience.page(claim.author_id, last_follower_id, settings.FAN_OUT_BATCH_SIZE)
-        if followers and not _wait_for_budget(len(followers), ends):
+    for batch in _batches(claim.author_id, last_follower_id):
+        if not _wait_for_budget(len(batch), ends):
             break
-        deliveries += store.push(followers, claim.post_id)
-        if len(followers) < settings.FAN_OUT_BATCH_SIZE:
-            # Whoever follows from now on rebuilds its feed and finds the post there.
-            ledger.close(claim, followers[-1] if followers else last_follower_id, deliveries)
-            return False
-        last_follower_id = followers[-1]
+        deliveries += store.push(batch, claim.post_id)
+        last_follower_id = batch[-1]
         if time.monotonic() > ends:
             break
+    else:
+        # Whoever follows from now on rebuilds its feed and finds the post there.
+        ledger.close(claim, last_follower_id, deliveries)
+        return False
     # A lost claim means that another worker has gone on; it needs no help.
     return ledger.checkpoint(claim, last_follower_id, deliveries)
+
+
+def _batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:
+    """The audience in batches for Redis, several to a query: five queries for as many rows take twice as long."""
+    size = settings.FAN_OUT_BATCH_SIZE
+    while True:
+        followers = audience.page(author_id, last_follower_id, READ_AHEAD * size)
+        for start in range(0, len(followers), size):
+            yield followers[start : start + size]
+        if len(followers) < READ_AHEAD * size:
+            return
+        last_follower_id = followers[-1]
 
 
 def _wait_for_budget(deliveries: int, ends: float) -> bool:

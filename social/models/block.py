@@ -8,12 +8,8 @@ from django.db.models.functions import Now
 
 class Block(models.Model):
     pk = models.CompositePrimaryKey("blocker_id", "blocked_id")
-    blocker = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="block_set", db_index=False
-    )
-    blocked = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocked_by_set", db_index=False
-    )
+    blocker = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="block_set", db_index=False)
+    blocked = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="blocked_by_set", db_index=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

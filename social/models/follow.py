@@ -14,12 +14,8 @@ from django.db.models.functions import Now
 class Follow(models.Model):
     pk = models.CompositePrimaryKey("followee_id", "follower_id")
     # db_index=False: the primary key and the reverse index cover both columns.
-    followee = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="follower_set", db_index=False
-    )
-    follower = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="following_set", db_index=False
-    )
+    followee = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="follower_set", db_index=False)
+    follower = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="following_set", db_index=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

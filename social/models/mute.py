@@ -8,12 +8,8 @@ from django.db.models.functions import Now
 
 class Mute(models.Model):
     pk = models.CompositePrimaryKey("muter_id", "muted_id")
-    muter = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="mute_set", db_index=False
-    )
-    muted = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="muted_by_set", db_index=False
-    )
+    muter = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="mute_set", db_index=False)
+    muted = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="muted_by_set", db_index=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
