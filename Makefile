@@ -29,7 +29,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations and Dj
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
 
 format: $(VENV)/.installed-dev  ## Format the code and fix what can be fixed

@@ -249,7 +249,9 @@ DRF_STANDARDIZED_ERRORS = {
     "EXCEPTION_HANDLER_CLASS": "instafeed.api.errors.ErrorHandler",
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
     # One component for all: the library's own list codes per status, which ours go beyond.
-    "ERROR_SCHEMAS": dict.fromkeys(("400", "401", "403", "404", "405", "406", "415", "429", "500"), "instafeed.api.schema.ErrorResponseSerializer"),
+    "ERROR_SCHEMAS": dict.fromkeys(
+        ("400", "401", "403", "404", "405", "406", "415", "429", "500"), "instafeed.api.schema.ErrorResponseSerializer"
+    ),
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
