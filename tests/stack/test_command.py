@@ -94,6 +94,15 @@ def test_when_the_supervisor_is_killed_everything_ends_and_the_next_start_works(
     gone(everything, seconds=1)
 
 
+def test_a_stack_whose_directory_is_deleted_ends(stack: LiveStack) -> None:
+    stack.start()
+    everything = stack.processes()
+    shutil.rmtree(stack.data_dir, ignore_errors=True)
+    assert stack.supervisor.wait(30) == 0
+    gone(everything, seconds=5)
+    assert "is gone, so the stack ends" in stack.output
+
+
 def test_a_signal_during_the_start_ends_it_in_order(stack: LiveStack) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "stack", "--empty", "--port", str(stack.port), "--data-dir", stack.data_dir],

@@ -161,10 +161,16 @@ class Command(BaseCommand):
                 [*services.children, *programs],
                 sleep=signals.sleep,
                 say=self._say,
-                chores=[services.replica.mend],
+                chores=[services.replica.mend, lambda: self._end_without(layout.record)],
             ).watch()
         finally:
             stop_all(programs)
+
+    def _end_without(self, record: Path) -> None:
+        """Whoever deletes the directory means the stack too: it could start nothing in it any more."""
+        if not record.exists():
+            self._say(f"{record} is gone, so the stack ends.")
+            raise Stopped
 
     def _greet(self, port: int, *, demo_network: bool) -> None:
         base = f"http://127.0.0.1:{port}"
