@@ -8,8 +8,9 @@ import sys
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import DatabaseError, OperationalError
     from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import RedisError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
     try:
@@ -17,8 +18,12 @@ def main() -> None:
     except OperationalError as error:
         first_line = str(error).strip().splitlines()[0]
         sys.exit(f"instafeed: the database does not answer ({first_line}). Is the stack running? `make up`")
+    except DatabaseError as error:
+        sys.exit(f"instafeed: the database refuses: {str(error).strip().splitlines()[0]}")
     except (RedisConnectionError, RedisTimeoutError) as error:
         sys.exit(f"instafeed: Redis does not answer ({error}). Is the stack running? `make up`")
+    except RedisError as error:
+        sys.exit(f"instafeed: Redis refuses: {error}")
 
 
 if __name__ == "__main__":

@@ -31,10 +31,8 @@ def start(user: User) -> Tokens:
     jti = uuid4().hex
     with transaction.atomic():
         # The lock orders this before or after a change of password, which ends every session it finds.
-        unchanged = User.objects.select_for_update(no_key=True).filter(
-            pk=user.pk, password=user.password, is_active=True
-        )
-        if not list(unchanged.values_list("pk")):
+        unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
+        if not unchanged.update(last_login=timezone.now()):
             raise TokenRefused
         session = Session.objects.create(user_id=user.pk, refresh_jti=jti, expires_at=_refresh_expiry())
     return tokens.issue(user.pk, session.pk, jti)
@@ -56,6 +54,7 @@ def rotate(raw: str) -> tuple[int, Tokens]:
             session.refresh_jti = jti
             session.expires_at = _refresh_expiry()
             session.save(update_fields=["refresh_jti", "expires_at"])
+            User.objects.filter(pk=session.user_id).update(last_login=timezone.now())
         else:
             _end(session.user_id, [session.pk])
     if not alive:  # outside of the transaction, which must commit

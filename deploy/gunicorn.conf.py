@@ -4,6 +4,9 @@ Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 """
 
 import os
+import subprocess
+import sys
+from typing import Any
 
 from instafeed import env
 
@@ -38,3 +41,14 @@ accesslog = None
 errorlog = "-"
 loglevel = env.text("LOG_LEVEL", "info").lower()
 proc_name = "instafeed-web"
+
+
+def on_starting(server: Any) -> None:
+    """Ends the start at a wrong setting, in one line. Left to the workers, each would die of it and be replaced.
+
+    In a process of its own: the master must not load the code that a reload is to replace.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
+    loaded = subprocess.run([sys.executable, "-c", "from django.conf import settings; settings.DEBUG"], check=False)
+    if loaded.returncode:
+        sys.exit(loaded.returncode)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import nullcontext
 from functools import partial
 
 import redis
@@ -19,7 +18,7 @@ from feeds.store import Snapshot, Timeline
 from instafeed import keys
 from instafeed.ids import MAX_ID, moment_of
 from instafeed.redis import CacheUnavailable, trip
-from instafeed.refill import filled_page
+from instafeed.refill import LONGEST_STRIDE, filled_page
 from instafeed.replicas import session
 
 logger = logging.getLogger(__name__)
@@ -40,13 +39,14 @@ def page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes], i
 
 def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:
     """How many visible posts are newer than `since`, at most `cap`, and whether there are more."""
-    count, before, exhausted = 0, None, False
+    count, before, exhausted, wanted = 0, None, False, cap + 1
     while count <= cap and not exhausted:
-        ids, exhausted = candidates(viewer_id, before, cap + 1 - count)
+        ids, exhausted = candidates(viewer_id, before, wanted)
         newer = [post_id for post_id in ids if post_id > since]
         exhausted = exhausted or len(newer) < len(ids)
         before = ids[-1] if ids else None
         count += len(hydration.hydrate(viewer_id, newer))
+        wanted = min(2 * wanted, LONGEST_STRIDE)
     return min(count, cap), count > cap
 
 
@@ -80,7 +80,7 @@ def _merge(timelines: list[Timeline], floor: int, before: int) -> list[int]:
 def _pull(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
     author_ids = sources.only_active(author_ids)
     # A replica may answer for old posts if it is proved to hold all of them: one that lags would make a hole.
-    with session.reading_before(moment_of(before)) if before < MAX_ID else nullcontext():
+    with session.reading_before(moment_of(before)) if before < MAX_ID else session.use_primary():
         ids = rebuild.pull(author_ids, before, wanted)
     return ids, len(ids) < wanted
 

@@ -85,6 +85,8 @@ def _push_pages(claim: Claim) -> bool:
 def _batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:
     """The audience in batches for Redis, several to a query: five queries for as many rows take twice as long."""
     size = settings.FAN_OUT_BATCH_SIZE
+    if settings.FAN_OUT_RATE_LIMIT:
+        size = min(size, settings.FAN_OUT_RATE_LIMIT)  # or a batch could outwait every slice
     while True:
         followers = audience.page(author_id, last_follower_id, READ_AHEAD * size)
         for start in range(0, len(followers), size):

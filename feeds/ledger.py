@@ -77,6 +77,8 @@ def checkpoint(claim: Claim, last_follower_id: int, deliveries: int) -> bool:
             last_follower_id=last_follower_id,
             deliveries=F("deliveries") + deliveries,
             due_at=timezone.now() + FIRST_SWEEP,
+            attempts=0,  # it counts what fails in a row
+            dispatches=0,
         )
     )
 

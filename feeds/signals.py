@@ -29,7 +29,8 @@ def open_fan_out(instance: Post, created: bool, raw: bool, **_: Any) -> None:
     # seen it, or it would be neither pushed nor pulled (ADR 3).
     author = User.objects.select_for_update(no_key=True).only("celebrity_state").get(pk=instance.author_id)
     ledger.open_fan_out(instance.pk, author.pk, policy.mode_for(author.celebrity_state))
-    transaction.on_commit(partial(_start, instance.pk, author.pk))
+    # robust: the post is committed, whatever happens to the follow-up; the sweeper makes up for it.
+    transaction.on_commit(partial(_start, instance.pk, author.pk), robust=True)
 
 
 def _start(post_id: int, author_id: int) -> None:
@@ -49,4 +50,4 @@ def reconsider_authors(author_ids: Iterable[int], **_: Any) -> None:
     fields = ("celebrity_state", "celebrity_pin", "follower_count")
     for author in User.objects.filter(pk__in=list(author_ids)).only(*fields):
         if policy.is_misplaced(author):
-            transaction.on_commit(partial(dispatch.nudge, tasks.settle_celebrity, author.pk))
+            transaction.on_commit(partial(dispatch.nudge, tasks.settle_celebrity, author.pk), robust=True)

@@ -55,27 +55,40 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 -
 
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty items are dropped."""
-    return [item.strip() for item in text(name, default).split(",") if item.strip()]
+    return [item.strip() for item in (text(name) or default).split(",") if item.strip()]
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
-    raw = text(name, default)
+    raw = text(name) or default
     if raw not in allowed:
         raise SettingError(name, f"must be one of {', '.join(allowed)}, not {raw!r}")
     return raw
 
 
+def require(*names: str) -> None:
+    """All of these must be set, where one of them is."""
+    for name in names:
+        if not text(name):
+            raise SettingError(name, "must be set too")
+
+
 def web_origin(name: str) -> str:
     """`https://example.org`, without a trailing slash; empty when unset."""
-    raw = text(name)
-    if raw and not re.fullmatch(r"https?://[^/?#\s]+/?", raw):
-        raise SettingError(name, f"must be like https://example.org, not {raw!r}")
-    return raw.rstrip("/")
+    return next(iter(web_origins(name)), "")
+
+
+def web_origins(name: str) -> list[str]:
+    """A comma-separated list of these."""
+    origins = words(name)
+    for raw in origins:
+        if not re.fullmatch(r"https?://[^/?#\s]+/?", raw):
+            raise SettingError(name, f"must be like https://example.org, not {raw!r}")
+    return [raw.rstrip("/") for raw in origins]
 
 
 def rate(name: str, default: str) -> str | None:
     """A throttle as `N/second|minute|hour|day`; `off` gives None."""
-    raw = text(name, default).lower()
+    raw = (text(name) or default).lower()
     if raw == "off":
         return None
     if not re.fullmatch(rf"[1-9][0-9]{{0,8}}/({'|'.join(_PERIODS)})", raw):
@@ -98,6 +111,9 @@ def postgres(name: str, url: str) -> dict[str, Any]:
             database[target] = str(value)
         else:
             database["OPTIONS"][key] = value
+    port = database.get("PORT") or "5432"
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise SettingError(name, f"has no valid port: {port}")
     if not database.get("NAME"):
         raise SettingError(name, "names no database, as in postgresql://host:5432/instafeed")
     return database

@@ -33,7 +33,7 @@ def invalidate(keys: Iterable[str]) -> None:
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("invalidate() belongs inside the change's transaction")
     row = Invalidation.objects.create(keys=wanted)
-    transaction.on_commit(partial(_drop, row.pk, wanted))
+    transaction.on_commit(partial(_drop, row.pk, wanted), robust=True)
 
 
 def _drop(row_id: int, wanted: list[str]) -> None:

@@ -48,14 +48,22 @@ class ReadThrough:
     """A family of cached values by integer id.
 
     `load` gets the missing ids in one call, must read the primary, and leaves out what does not exist; its
-    values are not empty. Warm reads cost one MGET; a miss two more round trips and one `load`. While Redis
+    values are not empty. `stays_absent(id)` is False for what may come to exist without an invalidation: that
+    it is absent is not remembered. Warm reads cost one MGET; a miss two more round trips and one `load`. While Redis
     is away everything is loaded.
     """
 
-    def __init__(self, key_of: Callable[[int], str], load: Loader, ttl: int) -> None:
+    def __init__(
+        self,
+        key_of: Callable[[int], str],
+        load: Loader,
+        ttl: int,
+        stays_absent: Callable[[int], bool] = lambda id_: True,
+    ) -> None:
         self.key_of = key_of
         self.load = load
         self.ttl = ttl  # seconds
+        self.stays_absent = stays_absent
 
     def get(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Values of those of `ids` that exist."""
@@ -91,7 +99,8 @@ class ReadThrough:
         loaded = self.load([id_ for id_ in missing if id_ not in values])
         leased = [id_ for id_, value in zip(missing, raw, strict=True) if value is None]
         if leased:
-            self._fill(token, {self.key_of(id_): loaded.get(id_, b"") for id_ in leased})
+            known = {id_: loaded.get(id_, b"") for id_ in leased if id_ in loaded or self.stays_absent(id_)}
+            self._fill(token, {self.key_of(id_): value for id_, value in known.items()})
         return {
             **values,
             **loaded,
@@ -99,6 +108,8 @@ class ReadThrough:
         }
 
     def _fill(self, token: bytes, values: Mapping[str, bytes]) -> None:
+        if not values:
+            return
         try:
             with guarded() as client:
                 _fill(client, list(values), [token, self.ttl, *values.values()])

@@ -33,9 +33,8 @@ REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:1/0")
 CELERY_BROKER_URL = env.redis("CELERY_BROKER_URL", REDIS_URL)
 
 DEBUG = env.boolean("DEBUG", False)
-SECRET_KEY = env.text("SECRET_KEY") or (secrets.token_urlsafe(50) if OFFLINE or DEBUG else "")
-if not SECRET_KEY:
-    raise env.SettingError("SECRET_KEY", "must be set: `openssl rand -base64 48` makes a good one")
+# Drawn afresh only where nothing is signed; several processes must agree on it.
+SECRET_KEY = env.text("SECRET_KEY") or (secrets.token_urlsafe(50) if OFFLINE else "")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 # --- The feed ----------------------------------------------------------------------------------------
@@ -155,6 +154,10 @@ DATABASES = {
         for alias, url in zip(REPLICA_ALIASES, REPLICA_URLS, strict=True)
     },
 }
+if not SECRET_KEY:
+    raise env.SettingError("SECRET_KEY", "must be set: `openssl rand -base64 48` makes a good one")
+if not OFFLINE:
+    env.require("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
 DATABASE_ROUTERS = ["instafeed.replicas.router.ReplicaRouter"]
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
@@ -271,7 +274,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {"ErrorTypeEnum": "instafeed.api.schema.ERROR_TYPES"},
 }
-CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
 THROTTLES = {
     "anon": env.rate("THROTTLE_ANON", "600/minute"),
@@ -322,5 +325,9 @@ LOGGING = {
 SENTRY_DSN = env.text("SENTRY_DSN")
 if SENTRY_DSN:
     import sentry_sdk
+    from sentry_sdk.utils import BadDsn
 
-    sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False)
+    try:
+        sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False)
+    except BadDsn as error:
+        raise env.SettingError("SENTRY_DSN", f"is not a Sentry DSN: {error}") from None

@@ -3,11 +3,14 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import RedirectView
 from django.views.static import serve
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from instafeed.api.errors import api_not_found
 from instafeed.health import health, live, ready
+
+admin.site.site_header = admin.site.site_title = "instafeed"
 
 urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
@@ -21,6 +24,7 @@ urlpatterns = [
     path("schema", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path("docs", SpectacularSwaggerView.as_view(permission_classes=[], authentication_classes=[])),
     path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(url="/docs")),
 ]
 
 if settings.SERVE_FILES:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Prefetch
+from django.utils import timezone
 
 from accounts.cards import person_cards
 from instafeed import keys
 from instafeed.api.links import file_url
+from instafeed.ids import moment_of
 from instafeed.leases import ReadThrough
 from posts.models import Post, PostMedia
+
+LONGEST_TRANSACTION = timedelta(minutes=1)  # between drawing a post's id and its commit
 
 
 def author_of(card: bytes) -> int:
@@ -86,4 +90,9 @@ def _moment(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
 
 
-posts = ReadThrough(keys.card, _load, keys.CARD_TTL)
+def _can_appear_no_more(post_id: int) -> bool:
+    """Whether every transaction that drew this id is over: ids can be guessed, and asked for before they exist."""
+    return moment_of(post_id) < timezone.now() - LONGEST_TRANSACTION
+
+
+posts = ReadThrough(keys.card, _load, keys.CARD_TTL, stays_absent=_can_appear_no_more)

@@ -6,6 +6,8 @@ from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
 
 from accounts.models import User
+from instafeed.ids import MAX_ID, moment_of
+from instafeed.replicas import session
 from posts import cards
 from posts.models import Post
 from social.selectors import annotated, relationship_on
@@ -32,7 +34,10 @@ def visible_post(viewer_id: int | None, post_id: int) -> tuple[int, bytes]:
 def ids_by_author(author_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
     """The author's next `wanted` post ids below the cursor, newest first, and whether these are the last."""
     posts = Post.objects.filter(author_id=author_id, hidden_at=None)
-    if before is not None:
-        posts = posts.filter(pk__lt=before)
-    ids = list(posts.order_by("-pk").values_list("pk", flat=True)[:wanted])
+    if before is None:
+        ids = list(posts.order_by("-pk").values_list("pk", flat=True)[:wanted])
+    else:
+        # The page before may have come from a server that was ahead of this one: no hole between them.
+        with session.reading_before(moment_of(min(before, MAX_ID))):
+            ids = list(posts.filter(pk__lt=before).order_by("-pk").values_list("pk", flat=True)[:wanted])
     return ids, len(ids) < wanted

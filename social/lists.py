@@ -2,7 +2,7 @@
 
 Each runs down one side of a relation by the other user's id, newest account first: an order that the
 relation's composite key or its reverse index already has, and that nothing can change between two pages.
-The ordinary router reads them, perhaps from a replica: who may see a list is decided elsewhere.
+The ordinary router reads the first page, perhaps from a replica: who may see a list is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from django.db.models import Model
 
+from instafeed.replicas import session
 from social.models import Block, Follow, FollowRequest, Mute
 
 BATCH = 20  # ids at least, so that refilling a page from which many were left out takes few rounds
@@ -33,9 +34,13 @@ class PeopleList:
         """
         other, count = f"{self.other}_id", max(wanted, BATCH)
         rows = self.model._default_manager.filter(**{f"{self.owner}_id": owner_id})
-        if before is not None:
-            rows = rows.filter(**{f"{other}__lt": before})
-        ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])
+        if before is None:
+            ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])
+        else:
+            # The page before may have come from a server that was ahead of a replica: no hole between them.
+            with session.use_primary():
+                rows = rows.filter(**{f"{other}__lt": before})
+                ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])
         return ids, len(ids) < count
 
 

@@ -15,6 +15,8 @@ from instafeed.stack.process import Child, Sleep, end_leftover, last_line, stop_
 from instafeed.stack.redis import BROKER, CACHE, RedisServer
 from instafeed.stack.state import Identity, Layout, Record, StackError, locked, stored_secrets
 
+# What a command on the running stack must see as its web server and workers do, or it would undo their work.
+_SHARED = ("CELEBRITY_THRESHOLD", "FAN_OUT_BATCH_SIZE", "FAN_OUT_RATE_LIMIT", "FEED_LENGTH", "FEED_TTL")
 _START_TIMEOUT = 300.0  # crash recovery after a bulk load takes its time
 
 
@@ -59,6 +61,7 @@ class DataServices:
             "SECRET_KEY": self.secret_key,
             "MEDIA_ROOT": str(self.layout.media),
             "INSTAFEED_STATIC_ROOT": str(self.layout.static),
+            **{name: os.environ[name] for name in _SHARED if os.environ.get(name)},
         }
 
     @property

@@ -247,3 +247,24 @@ def test_a_slice_that_must_wait_too_long_makes_room(settings: Settings) -> None:
     (post_id,) = write(author)
     assert fanout.deliver_slice(post_id)
     assert row(post_id).state == State.PENDING
+
+
+def test_a_limit_below_the_batch_size_is_kept_without_spinning(settings: Settings) -> None:
+    """A batch that takes longer than a slice to afford would be put off for ever."""
+    settings.FAN_OUT_RATE_LIMIT = 2
+    author, *followers = people(5)
+    follow(author, *followers)
+    for follower in followers:
+        feed(follower)
+    (post_id,) = write(author)
+    assert fanout.deliver_slice(post_id)
+    assert row(post_id).deliveries >= 2
+
+
+def test_progress_forgives_earlier_failures() -> None:
+    (post_id,) = write(UserFactory())
+    FanOut.objects.filter(pk=post_id).update(attempts=ledger.MAX_ATTEMPTS, dispatches=5)
+    claim = ledger.claim(post_id)
+    assert claim
+    assert ledger.checkpoint(claim, 7, 1)
+    assert (row(post_id).attempts, row(post_id).dispatches) == (0, 0)

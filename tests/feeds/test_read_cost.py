@@ -122,3 +122,16 @@ def test_thousands_of_posts_of_a_suspended_author_do_not_hold_up_a_page(
     assert (ids_of(page), after) == (expected, None)
     accounts.reinstate(suspended.pk)
     assert len(feed(viewer)) == 3_003
+
+
+def test_counting_strides_over_what_may_not_be_seen() -> None:
+    author, suspended, viewer = people(3)
+    follow(author, viewer)
+    follow(suspended, viewer)
+    old_posts(author, 3)
+    Post.objects.bulk_create(Post(pk=id_, author=suspended) for id_ in next_ids(400))
+    accounts.suspend(suspended.pk)
+    feed(viewer)
+    with counted_round_trips() as trips:
+        assert assembly.count_newer(viewer.pk, 0, 2) == (2, True)
+    assert len(trips) < 40

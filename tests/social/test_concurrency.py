@@ -234,3 +234,14 @@ def test_a_deadlock_with_a_stranger_is_tried_again() -> None:
             User.objects.select_for_update(no_key=True).get(pk=low.pk)
         assert following.result(timeout=20) == "following"
     assert_counts_match_rows()
+
+
+def test_accounts_that_asked_each_other_turn_public_together_without_a_deadlock() -> None:
+    for _ in range(8):
+        common, one, other = (UserFactory(is_private=number > 0) for number in range(3))
+        for follower, followee in ((one, other), (other, one), (common, one), (common, other)):
+            FollowRequestFactory(follower=follower, followee=followee)
+        answers = at_once([partial(update_profile, user.pk, {"is_private": False}) for user in (one, other)])
+        assert [answer for answer in answers if isinstance(answer, Exception)] == []
+        assert Follow.objects.filter(followee__in=[one, other]).count() == 4
+    assert_counts_match_rows()

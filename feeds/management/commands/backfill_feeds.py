@@ -26,7 +26,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("--user", metavar="USERNAME")
+        whose.add_argument("--user", metavar="USERNAME", nargs="+", action="extend")
         whose.add_argument("--all", action="store_true", help="every active user")
         whose.add_argument(
             "--active-since",
@@ -54,12 +54,13 @@ class Command(OperatorCommand):
             raise CommandError(f"interrupted; go on with --after {last}", returncode=INTERRUPTED) from None
         return f"Rebuilt {progress.done:,} feeds."
 
-    def _chosen(self, *, user: str | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
+    def _chosen(self, *, user: list[str] | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
         users = User.objects.filter(is_active=True).order_by("pk")
         if user is not None:
-            users = users.filter(username=user.lower())
-            if not users.exists():
-                raise CommandError(f"there is no active user {user!r}")
+            wanted = {name.lower() for name in user}
+            users = users.filter(username__in=wanted)
+            if unknown := wanted - set(users.values_list("username", flat=True)):
+                raise CommandError(f"there is no active user {', '.join(sorted(unknown))}")
         return users if active_since is None else users.filter(last_login__gte=active_since)
 
 

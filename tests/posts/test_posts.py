@@ -1,0 +1,256 @@
+"""/posts: create, read, change, delete, and who may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts import services as accounts
+from accounts import sessions
+from accounts.models import User
+from instafeed.ids import first_id_at
+from instafeed.redis import connection
+from media.models import Media
+from posts import cards, services
+from posts.models import Post
+from social import services as social
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+UNKNOWN = ["1", "0", "-1", "abc", "9" * 19, "9" * 30, "1.0", "%00", "٣"]
+
+
+class Caller:
+    """A user with a token."""
+
+    def __init__(self, client: Client, **fields: Any) -> None:
+        self.user: User = UserFactory(**fields)
+        self.client = client
+        self.headers = {"Authorization": f"Bearer {sessions.start(self.user).access}"}
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        options: dict[str, Any] = {"headers": self.headers}
+        if body is not None:
+            options |= {"data": body, "content_type": "application/json"}
+        return getattr(self.client, method)(f"/api/v1{path}", **options)
+
+    def write(self, caption: str = "hello") -> str:
+        answer = self.call("post", "/posts", {"caption": caption})
+        assert answer.status_code == 201, answer.content
+        return str(answer.json()["id"])
+
+
+@pytest.fixture
+def author(client: Client) -> Caller:
+    return Caller(client)
+
+
+@pytest.fixture
+def other(client: Client) -> Caller:
+    return Caller(client)
+
+
+def test_a_new_post_has_every_field_of_the_contract(author: Caller) -> None:
+    answer = author.call("post", "/posts", {"caption": " ünïcode 👋🏽 \n"})
+    assert answer.status_code == 201
+    post = answer.json()
+    assert post["caption"] == " ünïcode 👋🏽 \n"
+    assert post["author"] == {
+        "id": str(author.user.pk),
+        "username": author.user.username,
+        "display_name": "",
+        "avatar_url": None,
+        "is_celebrity": False,
+    }
+    assert {name: post[name] for name in ("media", "like_count", "comment_count", "liked", "saved", "edited_at")} == {
+        "media": [],
+        "like_count": 0,
+        "comment_count": 0,
+        "liked": False,
+        "saved": False,
+        "edited_at": None,
+    }
+    assert post["created_at"].endswith("Z")
+    assert author.call("get", f"/posts/{post['id']}").json() == post
+    assert User.objects.get(pk=author.user.pk).post_count == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"caption": ""},
+        {"caption": " \n"},
+        {"caption": "x" * 2_201},
+        {"caption": 5},
+        {"caption": None},
+        {"caption": "x", "media": ["1"]},
+        {"caption": "x", "media": "1"},
+        {"caption": "x", "media": [1]},
+        {"caption": "x", "media": [str(n) for n in range(1, 12)]},
+        [],
+    ],
+)
+def test_what_is_no_post_is_refused_and_leaves_nothing(author: Caller, body: object) -> None:
+    answer = author.call("post", "/posts", body)
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "validation_error"
+    assert not Post.objects.exists()
+    assert User.objects.get(pk=author.user.pk).post_count == 0
+
+
+def test_a_caption_may_have_2200_characters_of_any_kind(author: Caller) -> None:
+    author.write("👩🏽‍🍳"[:1] * 2_200)
+
+
+def test_media_are_shown_in_order_and_used_once(author: Caller, other: Caller) -> None:
+    pictures = [Media.objects.create(owner=author.user, path=f"p{n}.webp", width=3, height=2) for n in range(2)]
+    ids = [str(picture.pk) for picture in reversed(pictures)]
+    assert other.call("post", "/posts", {"media": ids}).status_code == 400, "somebody else's"
+    assert author.call("post", "/posts", {"media": [ids[0], ids[0]]}).status_code == 400, "named twice"
+    post = author.call("post", "/posts", {"media": ids}).json()
+    assert [media["id"] for media in post["media"]] == ids
+    assert author.call("post", "/posts", {"media": ids[:1]}).status_code == 400, "used already"
+    assert author.call("patch", f"/posts/{post['id']}", {"caption": ""}).status_code == 200, "the media are left"
+
+
+def test_only_the_author_changes_a_post_and_whoever_does_not_see_it_learns_nothing(
+    author: Caller, other: Caller, client: Client
+) -> None:
+    post_id = author.write()
+    path = f"/posts/{post_id}"
+    assert other.call("patch", path, {"caption": "mine"}).status_code == 403
+    assert other.call("delete", path).status_code == 403
+    assert client.patch(f"/api/v1{path}", {"caption": "x"}, content_type="application/json").status_code == 401
+    assert client.delete(f"/api/v1{path}").status_code == 401
+    social.block(author.user.pk, other.user.pk)
+    assert other.call("patch", path, {"caption": "mine"}).status_code == 404
+    assert other.call("delete", path).content == other.call("delete", "/posts/1").content
+
+
+def test_an_edit_shows_at_the_next_read_and_may_not_empty_the_post(author: Caller, other: Caller) -> None:
+    path = f"/posts/{author.write('before')}"
+    assert other.call("get", path).json()["caption"] == "before"
+    edited = author.call("patch", path, {"caption": "after"})
+    assert edited.status_code == 200
+    assert edited.json()["edited_at"]
+    assert other.call("get", path).json() == edited.json()
+    assert author.call("patch", path, {"caption": " "}).status_code == 400
+    assert author.call("patch", path, {}).json()["caption"] == "after"
+
+
+def test_a_deleted_post_is_gone_at_once_and_counted_no_more(author: Caller, other: Caller) -> None:
+    path = f"/posts/{author.write()}"
+    assert other.call("get", path).status_code == 200
+    assert author.call("delete", path).status_code == 204
+    assert other.call("get", path).content == other.call("get", "/posts/1").content
+    assert author.call("delete", path).status_code == 404
+    assert User.objects.get(pk=author.user.pk).post_count == 0
+
+
+@pytest.mark.parametrize("post_id", UNKNOWN)
+@pytest.mark.parametrize("method", ["get", "patch", "delete"])
+def test_an_id_that_is_none_is_a_404(author: Caller, method: str, post_id: str) -> None:
+    assert author.call(method, f"/posts/{post_id}", {"caption": "x"} if method == "patch" else None).status_code == 404
+
+
+def test_asking_for_an_id_before_it_exists_hides_no_post(author: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids can be guessed: absence of what may yet be committed is not remembered."""
+    post_id = first_id_at(timezone.now() + timedelta(seconds=1)) + 5
+    assert author.call("get", f"/posts/{post_id}").status_code == 404
+    Post.objects.create(pk=post_id, author=author.user, caption="here I am")
+    assert author.call("get", f"/posts/{post_id}").status_code == 200
+    old = first_id_at(timezone.now() - timedelta(days=1))
+    assert author.call("get", f"/posts/{old}").status_code == 404
+    with monkeypatch.context() as patch:
+        patch.setattr(cards.posts, "load", lambda ids: pytest.fail("an old id is known to be absent"))
+        assert author.call("get", f"/posts/{old}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/posts/{post}", "/users/{author}/posts"])
+def test_who_sees_the_posts_of_an_account(author: Caller, other: Caller, client: Client, path: str) -> None:
+    post_id = author.write()
+    path = path.format(post=post_id, author=author.user.username)
+
+    def statuses() -> tuple[int, int, int]:
+        anonymous = client.get(f"/api/v1{path}").status_code
+        return author.call("get", path).status_code, other.call("get", path).status_code, anonymous
+
+    hidden = 404 if path.startswith("/posts") else 403
+    assert statuses() == (200, 200, 200)
+    accounts.update_profile(author.user.pk, {"is_private": True})
+    assert statuses() == (200, hidden, hidden)
+    social.follow(other.user.pk, author.user.pk)
+    assert statuses() == (200, hidden, hidden), "only asked for"
+    social.accept_request(author.user.pk, other.user.pk)
+    assert statuses() == (200, 200, hidden)
+    accounts.update_profile(author.user.pk, {"is_private": False})
+    social.block(author.user.pk, other.user.pk)
+    assert statuses() == (200, 404, 200)
+    social.unblock(author.user.pk, other.user.pk)
+    accounts.suspend(author.user.pk)
+    assert statuses() == (401, 404, 404)
+    accounts.reinstate(author.user.pk)
+    assert statuses() == (200, 200, 200)
+
+
+def test_whom_one_blocks_has_a_profile_without_posts(author: Caller, other: Caller) -> None:
+    post_id = author.write()
+    social.block(other.user.pk, author.user.pk)
+    assert other.call("get", f"/users/{author.user.username}/posts").json()["results"] == []
+    assert other.call("get", f"/posts/{post_id}").status_code == 404
+
+
+def test_a_hidden_post_is_gone_for_all_and_comes_back_in_its_place(author: Caller, other: Caller) -> None:
+    ids = [author.write() for _ in range(3)][::-1]
+    services.hide_post(int(ids[1]))
+    path = f"/users/{author.user.username}/posts"
+    assert [post["id"] for post in other.call("get", path).json()["results"]] == [ids[0], ids[2]]
+    assert author.call("get", f"/posts/{ids[1]}").status_code == 404
+    services.restore_post(int(ids[1]))
+    assert [post["id"] for post in other.call("get", path).json()["results"]] == ids
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
+def test_pages_are_the_whole_list_though_the_cursors_own_post_is_deleted(author: Caller, limit: int) -> None:
+    ids = [author.write() for _ in range(5)][::-1]
+    shown: list[str] = []
+    url = f"/users/{author.user.username}/posts?limit={limit}"
+    while url:
+        page = author.call("get", url).json()
+        shown += [post["id"] for post in page["results"]]
+        assert len(page["results"]) == limit or page["next"] is None
+        services.delete_post(int(shown[-1]), author.user.pk)
+        url = page["next"] and page["next"].partition("/api/v1")[2]
+    assert shown == ids
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "ZmVlZDoxMjM", "💥"])
+def test_a_malformed_cursor_is_a_400(author: Caller, cursor: str) -> None:
+    for path in (f"/users/{author.user.username}/posts", "/feed"):
+        answer = author.call("get", f"{path}?cursor={cursor}")
+        if path == "/feed" and cursor == "ZmVlZDoxMjM":
+            assert answer.status_code == 200, "one of the feed's own"
+        else:
+            assert answer.status_code == 400
+            assert answer.json()["errors"][0]["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_a_list_of_posts_costs_a_fixed_number_of_queries(
+    author: Caller, size: int, django_assert_num_queries: Any
+) -> None:
+    for _ in range(size):
+        services.create_post(author.user.pk, "x")
+    path = f"/users/{author.user.username}/posts?limit={size}"
+
+    connection().flushdb()
+    author.call("get", "/me")
+    with django_assert_num_queries(5):  # the user, ids, cards and their pictures, author cards
+        assert len(author.call("get", path).json()["results"]) == size
+    with django_assert_num_queries(2):
+        author.call("get", path)
