@@ -55,6 +55,7 @@ def candidates(viewer_id: int, before: int | None, wanted: int) -> tuple[list[in
 
     Exact as to what exists; whether the viewer may see each is decided later.
     """
+    top = MAX_ID if before is None else before
     try:
         timelines = _timelines(viewer_id, before, wanted)
     except (CacheUnavailable, redis.RedisError) as error:
@@ -62,12 +63,12 @@ def candidates(viewer_id: int, before: int | None, wanted: int) -> tuple[list[in
             trip(error)
         timelines = None
     if timelines is None:
-        return _pull(list(sources.load(viewer_id)), before or MAX_ID, wanted)
+        return _pull(list(sources.load(viewer_id)), top, wanted)
     floor = max(timeline.floor for timeline in timelines)
-    ids = _merge(timelines, floor, before or MAX_ID)
+    ids = _merge(timelines, floor, top)
     if len(ids) >= wanted or floor == 0:
         return ids[:wanted], len(ids) <= wanted and floor == 0
-    below, exhausted = _pull(sources.members(viewer_id), min(before or MAX_ID, floor + 1), wanted - len(ids))
+    below, exhausted = _pull(sources.members(viewer_id), min(top, floor + 1), wanted - len(ids))
     return ids + below, exhausted
 
 
