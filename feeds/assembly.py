@@ -32,7 +32,7 @@ def page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes], i
     """The viewer's posts below `before` as JSON, newest first, and the cursor of the next page.
 
     At most `limit` posts, fewer only at the end of the feed; the cursor is None exactly there. A warm page
-    costs no SQL and three round trips to Redis, however many accounts the viewer follows.
+    costs no SQL and two or three round trips to Redis, however many accounts the viewer follows.
     """
     return filled_page(partial(candidates, viewer_id), partial(hydration.hydrate, viewer_id), before, limit)
 

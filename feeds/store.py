@@ -121,7 +121,10 @@ def _parse(raw: bytes) -> Timeline | None:
         return None
     *ids, marker = map(int, raw.split(b","))
     floor = -marker
-    return Timeline(sorted({id_ for id_ in ids if id_ > floor}, reverse=True), floor)
+    ids.sort(reverse=True)  # nearly in order already, which sort() makes use of and a set would lose
+    while ids and ids[-1] <= floor:
+        ids.pop()
+    return Timeline(list(dict.fromkeys(ids)), floor)
 
 
 def _parse_window(raw: bytes) -> Timeline | None:

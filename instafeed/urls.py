@@ -13,10 +13,10 @@ from instafeed.health import health, live, ready
 admin.site.site_header = admin.site.site_title = "instafeed"
 
 urlpatterns = [
+    path("api/v1/", include("feeds.api.urls")),  # first: most requests are for a feed
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("social.api.urls")),
     path("api/v1/", include("posts.api.urls")),
-    path("api/v1/", include("feeds.api.urls")),
     re_path(r"^api/", api_not_found),
     path("health", health),
     path("health/live", live),

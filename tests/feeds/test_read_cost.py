@@ -79,7 +79,7 @@ def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> 
     feed(viewer)
     with counted_round_trips() as many:
         assembly.page(viewer.pk, None, 20)
-    assert len(many) == len(few) == 3
+    assert len(many) == len(few) == 2
 
 
 @pytest.mark.parametrize("size", [2, 50])

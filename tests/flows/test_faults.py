@@ -13,7 +13,7 @@ from instafeed import keys
 from tests.flows.actors import Actor, eventually
 from tests.live import LiveStack
 
-CROWD = 1_200  # followers of the author, all with warm feeds
+CROWD = 600  # followers of the author, all with warm feeds
 WITHIN = 60  # seconds
 
 
@@ -21,7 +21,7 @@ WITHIN = 60  # seconds
 def slow_stack() -> Iterator[LiveStack]:
     """Deliveries are so slow that there is a middle of a fan-out to kill a worker in."""
     stack = LiveStack(
-        None, "--web-workers", "1", "--celery-workers", "2", FAN_OUT_RATE_LIMIT="300", FAN_OUT_BATCH_SIZE="50"
+        None, "--web-workers", "1", "--celery-workers", "2", FAN_OUT_RATE_LIMIT="150", FAN_OUT_BATCH_SIZE="25"
     )
     try:
         yield stack.start()
