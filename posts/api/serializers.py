@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from instafeed.api.fields import TextField
 from instafeed.ids import parse_id
+from social.api.serializers import PersonSerializer
 
 
 class MediaIdField(serializers.Field[int, Any, str, Any]):
@@ -37,14 +38,6 @@ class CaptionSerializer(serializers.Serializer[Any]):
     caption = TextField(max_length=2200, allow_blank=True)
 
 
-class PostAuthorSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
-    username = serializers.CharField()
-    display_name = serializers.CharField()
-    avatar_url = serializers.CharField(allow_null=True)
-    is_celebrity = serializers.BooleanField()
-
-
 class PostPictureSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     kind = serializers.ChoiceField(choices=["image"])
@@ -60,7 +53,7 @@ class PostSerializer(serializers.Serializer[Any]):
     """Documents what `posts.cards` composes; never runs."""
 
     id = serializers.CharField()
-    author = PostAuthorSerializer()
+    author = PersonSerializer()
     caption = serializers.CharField()
     media = PostPictureSerializer(many=True)
     hashtags = serializers.ListField(child=serializers.CharField())
