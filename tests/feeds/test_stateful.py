@@ -199,6 +199,13 @@ class FeedMachine(RuleBasedStateMachine):
             created = posts.create_post(self.ids[author], "text")
             self.model.posts.append((created.pk, author))
 
+    @rule(author=someone, count=st.integers(2, 6))
+    def write_to_warm_feeds(self, author: int, count: int) -> None:
+        """What chance alone rarely does: fill lists past their length while they are warm."""
+        self.read_all()
+        self.post(author, count)
+        deliver()
+
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
@@ -245,6 +252,15 @@ class FeedMachine(RuleBasedStateMachine):
             celebrities.settle(self.ids[number])
         else:
             User.objects.filter(pk=self.ids[number]).update(celebrity_pin=None)
+
+    @precondition(lambda _: django_settings.TEST_MODE_MAY_PIN)
+    @rule(number=someone, count=st.integers(1, 3))
+    def be_a_celebrity_for_a_while(self, number: int, count: int) -> None:
+        """Up, some posts that are only pulled, and down again, with readers all the while."""
+        for pin in (True, False):
+            self.pin(number, pin)
+            self.write_to_warm_feeds(number, count)
+        self.read_all()
 
     @rule(number=someone, read_half_way=st.booleans())
     def move_half_way(self, number: int, read_half_way: bool) -> None:
@@ -307,6 +323,10 @@ class FeedMachine(RuleBasedStateMachine):
                 newer = sum(post_id > since for post_id in expected)
                 assert assembly.count_newer(self.ids[number], since, 4) == (min(newer, 4), newer > 4)
         self.checked = True
+
+    def read_all(self) -> None:
+        for viewer in self.ids:
+            assembly.page(viewer, None, 1)
 
     def _walk(self, number: int, size: int) -> list[int]:
         shown: list[int] = []
