@@ -97,6 +97,7 @@ class FeedMachine(RuleBasedStateMachine):
 
     @rule(follower=someone, followee=someone)
     def follow(self, follower: int, followee: int) -> None:
+        self.read_all()  # whatever was cached by then must not outlive it
         model = self.model
         pair = (follower, followee)
         with contextlib.suppress(RelationError):
@@ -380,7 +381,7 @@ def test_every_feed_equals_the_model(mode: str, settings: object) -> None:
 
 def _profile() -> settings:
     return settings(
-        max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "15")),
+        max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "20")),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
