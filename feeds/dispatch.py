@@ -34,8 +34,3 @@ def nudge(task: Task, *arguments: Any) -> bool:
         logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
         return False
     return True
-
-
-def reset() -> None:
-    """Forget past failures (tests)."""
-    _Breaker.open_until = 0.0

@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from instafeed import heartbeat
+from instafeed.queues import QUEUES
 from instafeed.replicas import wal
 from instafeed.replicas.bounded import ask
 
@@ -137,13 +138,13 @@ def broker() -> Report:
     """Queue depths, and `unacked`: tasks that workers hold."""
     with _client(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipeline:
         pipeline.ping()
-        for queue in heartbeat.QUEUES:
+        for queue in QUEUES:
             pipeline.llen(queue)
         pipeline.hlen("unacked")
         _, *depths, unacked = pipeline.execute()
     return {
         "status": "ok",
-        "queues": dict(zip(heartbeat.QUEUES, depths, strict=True)),
+        "queues": dict(zip(QUEUES, depths, strict=True)),
         "unacked": unacked,
     }
 

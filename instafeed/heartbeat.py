@@ -14,9 +14,9 @@ import redis
 from celery import bootsteps
 
 from instafeed import keys
+from instafeed.queues import QUEUES
 from instafeed.redis import CacheUnavailable, guarded
 
-QUEUES = ("fan_out", "notifications", "media", "maintenance")  # a site without a worker for one is degraded
 EVERY = 2.0  # seconds
 
 

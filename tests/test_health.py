@@ -19,6 +19,7 @@ from django.test import Client
 from instafeed import health, heartbeat, keys
 from instafeed.celery import app
 from instafeed.checks import check_bounds
+from instafeed.queues import QUEUES
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +36,7 @@ def _new_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def all_workers(redis_cache: redis.Redis) -> None:
-    for queue in heartbeat.QUEUES:
+    for queue in QUEUES:
         redis_cache.set(keys.worker(queue), 1)
 
 

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.api.views import current_user
 from feeds import assembly
 from instafeed.api.pagination import (
     decode_cursor,
@@ -22,12 +23,11 @@ from instafeed.api.pagination import (
     raw_page_response,
 )
 from instafeed.api.schema import LIST_PARAMETERS, page_of
-from instafeed.api.viewer import own_id
+from instafeed.ids import MAX_ID
 from posts.api.serializers import PostSerializer
 
 CURSOR = "feed"
 UNREAD_CAP = 100
-MAX_SINCE = 2**63 - 1
 
 
 class UnreadCountSerializer(serializers.Serializer[Any]):
@@ -43,7 +43,7 @@ class FeedViewSet(ViewSet):
         """Own posts and those of everyone followed, newest first, without end."""
         limit, raw = parse_limit(request), raw_cursor(request)
         before = decode_cursor(CURSOR, raw)[0] if raw is not None else None
-        posts, after = assembly.page(own_id(request), before, limit)
+        posts, after = assembly.page(current_user(request).pk, before, limit)
         return raw_page_response(request, posts, None if after is None else encode_cursor(CURSOR, after))
 
     @extend_schema(
@@ -54,7 +54,7 @@ class FeedViewSet(ViewSet):
     def unread_count(self, request: Request) -> Response:
         """How many posts of the feed are newer than `since`, whether or not that post still exists."""
         raw = request.query_params.get("since", "")
-        if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_SINCE):
+        if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_ID):
             raise ValidationError({"since": "A post id is required."}, code="invalid")
-        count, capped = assembly.count_newer(own_id(request), int(raw), UNREAD_CAP)
+        count, capped = assembly.count_newer(current_user(request).pk, int(raw), UNREAD_CAP)
         return Response({"count": count, "capped": capped})

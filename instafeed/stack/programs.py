@@ -9,10 +9,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
+from instafeed.queues import QUEUES
 from instafeed.stack.process import Program
 from instafeed.stack.state import PROJECT_ROOT, Layout
-
-QUEUES = ("fan_out", "notifications", "media", "maintenance")
 
 # What an operator may set otherwise. The stack speaks plain HTTP on the loopback address, where all clients
 # share one address, so limits per address are wide.

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.views import current_user
 from instafeed.api.pagination import (
     decode_cursor,
     encode_cursor,
@@ -20,7 +21,7 @@ from instafeed.api.pagination import (
     raw_page_response,
 )
 from instafeed.api.schema import LIST_PARAMETERS, page_of
-from instafeed.api.viewer import own_id, viewer_id
+from instafeed.api.viewer import viewer_id
 from instafeed.ids import parse_id
 from instafeed.refill import filled_page
 from posts import cards, selectors, services
@@ -38,7 +39,7 @@ class PostListView(APIView):
         """Create a post; it enters followers' feeds as soon as its fan-out ran."""
         data = PostInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
-        author_id = own_id(request)
+        author_id = current_user(request).pk
         try:
             post = services.create_post(author_id, data.validated_data["caption"], data.validated_data["media"])
         except services.UnusableMedia as error:
@@ -65,12 +66,12 @@ class PostView(APIView):
                 services.edit_post(id_, data.validated_data["caption"])
             except services.EmptyPost as error:
                 raise ValidationError({"caption": str(error)}, code="required") from None
-        return json_response(selectors.visible_post(own_id(request), id_)[1])
+        return json_response(selectors.visible_post(current_user(request).pk, id_)[1])
 
     @extend_schema(responses={204: None}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Delete an own post."""
-        services.delete_post(self._own(request, post_id), own_id(request))
+        services.delete_post(self._own(request, post_id), current_user(request).pk)
         return Response(status=204)
 
     def _own(self, request: Request, post_id: str) -> int:
