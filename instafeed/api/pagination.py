@@ -12,7 +12,6 @@ the kind of their list, so that one list refuses another's.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -29,7 +28,8 @@ from rest_framework.utils.urls import replace_query_param
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 
-_KEY = re.compile(r"-?[0-9]{1,19}")
+_PART = re.compile(r"[0-7][0-9a-f]{15}")  # 63 bits: what PostgreSQL's bigint can be compared with
+_HEX = re.compile(r"(?:[0-9a-f]{2}){0,1000}")
 _RowT = TypeVar("_RowT", bound=Model)
 
 
@@ -45,25 +45,35 @@ def parse_limit(request: Request) -> int:
 
 
 def encode_cursor(kind: str, *key: int) -> str:
-    """An opaque, URL-safe text for a key of 64-bit integers."""
-    plain = ":".join([kind, *map(str, key)])
-    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+    """An opaque, URL-safe text for a key of integers from 0 to 2**63 - 1: the kind and 16 hex digits each."""
+    return ".".join([kind, *(f"{part:016x}" for part in key)])
 
 
 def decode_cursor(kind: str, raw: str, length: int = 1) -> tuple[int, ...]:
-    """The key that `encode_cursor(kind, …)` was given; a ValidationError `invalid_cursor` for all else."""
-    try:
-        plain = base64.urlsafe_b64decode(raw.encode() + b"=" * (-len(raw) % 4)).decode()
-    except ValueError:
-        raise invalid_cursor() from None
-    found, *numbers = plain.split(":")
-    if found != kind or len(numbers) != length or not all(map(_KEY.fullmatch, numbers)):
+    """The key that `encode_cursor(kind, …)` was given; a ValidationError `invalid_cursor` for all else.
+
+    Every text of the right form is a cursor, so that the API's description can say what one looks like.
+    """
+    found, *parts = raw.split(".")
+    if found != kind or len(parts) != length or not all(map(_PART.fullmatch, parts)):
         raise invalid_cursor()
-    key = tuple(map(int, numbers))
-    # Only the one canonical spelling, and only what PostgreSQL's bigint can be compared with.
-    if encode_cursor(kind, *key) != raw or not all(-(2**63) <= part < 2**63 for part in key):
+    return tuple(int(part, 16) for part in parts)
+
+
+def encode_text_cursor(kind: str, text: str) -> str:
+    """The same for a list that is ordered by a text: the kind and its UTF-8 in hexadecimal."""
+    return f"{kind}.{text.encode().hex()}"
+
+
+def decode_text_cursor(kind: str, raw: str) -> str:
+    """The text that `encode_text_cursor(kind, …)` was given; a ValidationError `invalid_cursor` for all else.
+
+    What a client made up may decode to replacement characters, never to NUL: safe to compare with.
+    """
+    found, dot, digits = raw.partition(".")
+    if found != kind or not dot or not _HEX.fullmatch(digits):
         raise invalid_cursor()
-    return key
+    return bytes.fromhex(digits).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def invalid_cursor() -> ValidationError:
