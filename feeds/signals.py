@@ -14,7 +14,8 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from accounts.models import User
-from feeds import dispatch, fanout, ledger, policy, sources, tasks
+from feeds import fanout, ledger, policy, sources, tasks
+from instafeed import dispatch
 from instafeed.invalidation import invalidate
 from posts.models import Post
 from social.signals import audience_changed, relations_changed

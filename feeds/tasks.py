@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from feeds import celebrities, dispatch, fanout, ledger
+from feeds import celebrities, fanout, ledger
+from instafeed import dispatch
 
 SWEEP_BATCH = 500  # fan-outs
 

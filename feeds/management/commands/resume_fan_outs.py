@@ -7,8 +7,9 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from feeds import dispatch, ledger, tasks
+from feeds import ledger, tasks
 from feeds.models import FanOut, State
+from instafeed import dispatch
 from instafeed.commands import OperatorCommand
 
 

@@ -1,7 +1,8 @@
 """Nudging the workers: a hint that may be lost, never a promise.
 
-The ledger is the promise. So a nudge never fails its caller and never holds it up for long: after a
-failure nobody in this process tries again for `REST` seconds, and the sweeper finds what was missed.
+A row in PostgreSQL (`feeds.ledger`, `accounts.eraser`) is the promise. So a nudge never fails its caller and
+never holds it up for long: after a failure nobody in this process tries again for `REST` seconds, and the
+sweeper finds what was missed.
 """
 
 from __future__ import annotations
