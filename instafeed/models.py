@@ -1,7 +1,8 @@
-"""The invalidation outbox: cache keys that a committed transaction made stale and that may still be there."""
+"""The shared tables: the invalidation outbox, and the answers kept for repeated requests."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Invalidation(models.Model):
@@ -17,3 +18,23 @@ class Invalidation(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.keys)} keys since {self.created_at:%H:%M:%S}"
+
+
+class IdempotentAnswer(models.Model):
+    """The answer to a request with an Idempotency-Key, to be given again (see instafeed.api.idempotency).
+
+    Committed together with what the request wrote; without an answer (status 0) only inside that transaction.
+    """
+
+    pk = models.CompositePrimaryKey("user_id", "digest")
+    user_id = models.BigIntegerField()  # no foreign key: its check would lock the user's row in every request
+    digest = models.UUIDField()  # of method, path and key
+    status = models.SmallIntegerField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="idempotent_answers_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.status} to {self.digest} since {self.created_at:%H:%M:%S}"

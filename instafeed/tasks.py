@@ -3,9 +3,16 @@
 from celery import shared_task
 
 from instafeed import invalidation
+from instafeed.api import idempotency
 
 
 @shared_task
 def sweep_invalidations() -> None:
     """Drop the cache keys that a dead process or an absent Redis left behind."""
     invalidation.sweep()
+
+
+@shared_task
+def flush_idempotent_answers() -> None:
+    """Delete answers to requests with an Idempotency-Key that are older than a day."""
+    idempotency.flush()

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from instafeed.api.errors import Conflict, api_not_found
+from instafeed.api.idempotency import idempotent
 from instafeed.api.pagination import Keyset, page_response, raw_page_response
 
 handler400 = "instafeed.api.errors.bad_request"
@@ -56,6 +57,16 @@ class RawList(Open):
 class WithToken(APIView):
     def get(self, request: Request) -> Response:
         return Response({"user": request.user.get_username()})
+
+
+class Create(APIView):
+    """Makes a user once for an Idempotency-Key."""
+
+    def post(self, request: Request) -> HttpResponse:
+        def create() -> tuple[int, bytes]:
+            return 201, b'{"id": "%d"}' % User.objects.create_user(request.query_params["name"]).pk
+
+        return idempotent(request, request.user.pk, create)
 
 
 class TokenOptional(APIView):
@@ -100,6 +111,7 @@ urlpatterns = [
     path("api/v1/popular", UserList.as_view(keyset=BY_FOLLOWERS)),
     path("api/v1/raw", RawList.as_view()),
     path("api/v1/with-token", WithToken.as_view()),
+    path("api/v1/create", Create.as_view()),
     path("api/v1/token-optional", TokenOptional.as_view()),
     path("api/v1/bare-failure", bare_failure),
     path("api/v1/bare-404", missing_post),
