@@ -57,9 +57,14 @@ def people_page(request: Request, people_list: PeopleList, owner_id: int) -> Htt
     before = decode_cursor(kind, raw)[0] if raw is not None else None
 
     def show(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        cards = people(user_ids)
-        hidden = blockers_among(viewer_id, user_ids)
-        return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards.keys() - hidden]
+        cards = people_seen(viewer_id, user_ids)
+        return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards]
 
     page, after = filled_page(partial(people_list.ids, owner_id), show, before, limit)
     return raw_page_response(request, page, None if after is None else encode_cursor(kind, after))
+
+
+def people_seen(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
+    """Cards of those among `user_ids` who exist for the viewer; a query for the blocks, another for cold cards."""
+    hidden = blockers_among(viewer_id, user_ids)
+    return {user_id: card for user_id, card in people(user_ids).items() if user_id not in hidden}

@@ -3,8 +3,10 @@
 from django.urls import path
 
 from social.api import views
+from social.api.search import SearchView
 
 urlpatterns = [
+    path("users", SearchView.as_view()),
     path("users/<str:username>", views.ProfileView.as_view()),
     path("users/<str:username>/follow", views.FollowView.as_view()),
     path("users/<str:username>/block", views.BlockView.as_view()),

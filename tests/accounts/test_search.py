@@ -1,0 +1,271 @@
+"""Finding people by the beginning of their names."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.test import APIClient
+
+from accounts import search, services
+from accounts.models import User
+from instafeed.api.pagination import encode_text_cursor
+from tests.factories import BlockFactory, UserFactory
+from tests.social.helpers import API, signed_in
+
+pytestmark = pytest.mark.django_db
+
+PATH = f"{API}/users"
+
+
+@pytest.fixture
+def viewer() -> User:
+    return UserFactory(username="viewer")
+
+
+@pytest.fixture
+def client(viewer: User) -> APIClient:
+    return signed_in(viewer)
+
+
+def page(client: APIClient, text: str, **query: Any) -> dict[str, Any]:
+    answer = client.get(PATH, {"search": text, **query})
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def found(client: APIClient, text: str) -> list[str]:
+    return [person["username"] for person in page(client, text)["results"]]
+
+
+def pages(client: APIClient, text: str, limit: int) -> list[list[str]]:
+    """The usernames on every page."""
+    walked, cursor = [], {}
+    while True:
+        body = page(client, text, limit=limit, **cursor)
+        walked.append([person["username"] for person in body["results"]])
+        if body["next"] is None:
+            return walked
+        cursor = {"cursor": parse_qs(urlsplit(body["next"]).query)["cursor"][0]}
+
+
+def named(username: str, display_name: str = "") -> User:
+    return UserFactory(username=username, display_name=display_name)
+
+
+def test_usernames_come_first_the_exact_one_leading_then_display_names(client: APIClient) -> None:
+    for username, display_name in (
+        ("zoe", "Anna B"),
+        ("anna_b", "Anna"),
+        ("yan", "anna a"),
+        ("anna", ""),
+        ("anna.a", "Zoe"),
+        ("joanna", "Joanna"),
+        ("xan", "ANNA A"),
+    ):
+        named(username, display_name)
+    assert found(client, "anna") == ["anna", "anna.a", "anna_b", "yan", "xan", "zoe"]
+
+
+def test_it_answers_with_cards_of_people(client: APIClient) -> None:
+    user = named("anna", "Anna")
+    assert page(client, "an") == {
+        "results": [
+            {
+                "id": str(user.pk),
+                "username": "anna",
+                "display_name": "Anna",
+                "avatar_url": None,
+                "is_celebrity": False,
+            }
+        ],
+        "next": None,
+        "previous": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("display_name", "text"),
+    [
+        ("Ann", "ANN"),
+        ("Über Uwe", "üBER"),
+        ("Groß", "GROSS"),
+        ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
+        ("Οδυσσεύς", "ΟΔΥΣΣΕΎΣ"),
+        ("Мария", "мАР"),
+        ("Ünal", "ünal"),
+        ("אברהם", "אבר"),
+        ("محمد", "محم"),
+        ("अनन्या", "अन"),
+        ("山田太郎", "山田"),
+        ("🦊 Fox", "🦊"),
+        ("100% Ann", "100%"),
+        ("_under", "_"),
+        ("back\\slash", "BACK\\"),
+        ("Ann", "  ann "),
+        ("O'Neill; --", "o'neill; --"),
+    ],
+)
+def test_case_and_script_make_no_difference(client: APIClient, display_name: str, text: str) -> None:
+    named("somebody", display_name)
+    assert found(client, text) == ["somebody"]
+
+
+@pytest.mark.parametrize(
+    "text", ["%", "_", "\\", "%nn", "a_n", "'", "🦊", "\u202eann", "ann\u200b", "x" * 10_000, "A" * 31, "\ufffd", "*"]
+)
+def test_what_is_special_elsewhere_is_only_a_character_here(client: APIClient, text: str) -> None:
+    named("ann", "Ann")
+    assert found(client, text) == []
+
+
+@pytest.mark.parametrize("username", ["under_score", "dots.in.it", "0digits"])
+def test_usernames_are_found_by_any_beginning(client: APIClient, username: str) -> None:
+    named(username)
+    for length in range(1, len(username) + 1):
+        assert found(client, username[:length].upper()) == [username]
+
+
+@pytest.mark.parametrize("query", ["", "search=", "search=%20%09", "search=a%00b", "search=a&limit=0"])
+def test_no_text_and_what_is_no_text_are_400(client: APIClient, query: str) -> None:
+    answer = client.get(f"{PATH}?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "validation_error"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "people_found",
+        "people_found.",
+        "followers.0000000000000001",
+        encode_text_cursor("people_found", "2:1:a"),
+        encode_text_cursor("people_found", "0:0:a"),
+        encode_text_cursor("people_found", f"1:{2**63}:a"),
+        encode_text_cursor("people_found", "1:x:a"),
+    ],
+)
+def test_a_malformed_cursor_is_a_400(client: APIClient, cursor: str) -> None:
+    answer = client.get(PATH, {"search": "a", "cursor": cursor})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_cursor")
+
+
+@pytest.mark.parametrize("text", ["0:1:b\0", "1:9:\\%_'", f"1:{2**63 - 1}:{'🦊' * 60}"])
+def test_a_made_up_cursor_does_no_harm(client: APIClient, text: str) -> None:
+    named("ann", "Ann")
+    assert isinstance(page(client, "a", cursor=encode_text_cursor("people_found", text))["results"], list)
+
+
+def test_it_needs_a_token() -> None:
+    assert APIClient().get(PATH, {"search": "a"}).status_code == 401
+
+
+def test_the_suspended_the_deleted_and_those_who_block_the_viewer_are_not_found(
+    client: APIClient, viewer: User
+) -> None:
+    named("anna", "Anna")
+    services.suspend(named("anne", "Anne").pk)
+    services.suspend(named("xan", "Ann").pk)
+    BlockFactory(blocker=named("anni"), blocked=viewer)
+    BlockFactory(blocker=named("yan", "Ann"), blocked=viewer)
+    BlockFactory(blocker=viewer, blocked=named("zan", "Ann"))
+    assert found(client, "ann") == ["anna", "zan"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_suspension_that_ends_and_a_new_name_are_found_at_once(client: APIClient) -> None:
+    user = named("anna")
+    services.suspend(user.pk)
+    assert found(client, "ann") == []
+    services.reinstate(user.pk)
+    assert found(client, "ann") == ["anna"]
+    services.update_profile(user.pk, {"username": "berta", "display_name": "Ännchen"})
+    assert found(client, "ann") == []
+    assert found(client, "änn") == ["berta"]
+
+
+def test_viewers_find_themselves(client: APIClient) -> None:
+    assert found(client, "view") == ["viewer"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
+def test_pages_joined_together_are_the_whole_list_over_both_halves(client: APIClient, viewer: User, limit: int) -> None:
+    """Some are left out of either half, some match twice, some share a display name."""
+    expected = []
+    for number in range(6):
+        expected.append(named(f"ann{number}", "Ann" if number % 2 else "").username)
+        BlockFactory(blocker=named(f"ann{number}_"), blocked=viewer)
+    for number in range(6):
+        expected.append(named(f"x{number}", "Ann").username)
+        BlockFactory(blocker=named(f"y{number}", "Ann"), blocked=viewer)
+    walked = pages(client, "ann", limit)
+    assert [name for names in walked for name in names] == expected
+    assert {len(names) for names in walked[:-1]} <= {limit}
+    assert walked[-1]
+
+
+def test_a_page_is_filled_however_many_were_left_out_before_it(client: APIClient, viewer: User) -> None:
+    for number in range(3 * search.BATCH):
+        BlockFactory(blocker=named(f"ann{number:03}"), blocked=viewer)
+    named("annz")
+    assert pages(client, "ann", 1) == [["annz"]]
+
+
+def test_the_cursors_own_row_may_vanish_and_others_may_come(client: APIClient) -> None:
+    for username in ("ann1", "ann3", "ann5"):
+        named(username)
+    first = page(client, "ann", limit=2)
+    User.objects.filter(username="ann3").delete()
+    for username in ("ann2", "ann4"):
+        named(username)
+    cursor = parse_qs(urlsplit(first["next"]).query)["cursor"][0]
+    rest = page(client, "ann", limit=2, cursor=cursor)
+    assert [person["username"] for person in rest["results"]] == ["ann4", "ann5"]
+
+
+def test_queries_do_not_grow_with_the_list(
+    client: APIClient, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    client.get(f"{API}/me")  # authentication caches the account
+    total = 0
+    for more in (1, 24):
+        for _ in range(more):
+            named(f"ann{total}")
+            named(f"x{total}", "Ann")
+            total += 1
+        # Usernames, display names, who blocks the viewer, cold cards.
+        with django_assert_num_queries(4):
+            assert len(page(client, "ann", limit=100)["results"]) == 2 * total
+        with django_assert_num_queries(3):
+            page(client, "ann", limit=100)
+    with django_assert_num_queries(2):  # the usernames fill the page
+        page(client, "ann", limit=20)
+
+
+@pytest.mark.parametrize("after", [None, search.Place(False, "user7", 1), search.Place(True, "name 7", 1)])
+def test_a_page_reads_an_index_in_its_order_and_nothing_else(after: search.Place | None) -> None:
+    User.objects.bulk_create(
+        User(username=f"{prefix}{number}", display_name=f"{shown} {number}", password="!")
+        for number in range(200)
+        for prefix, shown in (("user", "Name"), ("name", "User"))
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE accounts_user")
+        with CaptureQueriesContext(connection) as captured:
+            search.places("NAME", after, 20)
+        # A table of a few pages is cheaper to read whole: what counts is the plan of a large one.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    by_display_name = after is not None and after.by_display_name
+    assert f"Index Only Scan using user_search_{'' if by_display_name else 'user'}name" in plan
+    assert "Index Cond: ((" in plan
+    assert ">= 'name'::text" in plan
+    assert "Sort" not in plan
