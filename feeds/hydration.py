@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feeds import visibility
-from posts import cards
+from posts import cards, hydration
 
 
 def hydrate(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
     """Id and JSON of those posts that the viewer may see now, in the order given.
 
-    One round trip when warm and this process knows the posts' authors, else two; whatever cards are missing
-    are loaded in a fixed number of queries.
+    One round trip when warm and this process knows the posts' authors, else two; whatever is not cached is
+    loaded in a fixed number of queries.
     """
     by_post = cards.known_authors(post_ids)
     if by_post is None:
-        found = cards.posts.get(post_ids)
-        by_post = cards.authors_of(found)
+        parts = hydration.load(viewer_id, post_ids)
+        by_post = cards.authors_of(parts.cards)
         authors = visibility.seen_authors(viewer_id, by_post.values())
     else:
-        found, authors = visibility.seen_posts(viewer_id, by_post)
+        parts, authors = visibility.seen_posts(viewer_id, by_post)
     return [
-        (post_id, cards.compose(found[post_id], authors[by_post[post_id]]))
+        (post_id, parts.render(post_id, authors[by_post[post_id]]))
         for post_id in post_ids
-        if post_id in found and by_post[post_id] in authors
+        if post_id in parts.cards and by_post[post_id] in authors
     ]

@@ -7,48 +7,68 @@ unfollow, block, deletion or suspension shows at the next read, whatever the lis
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import redis
 
 from accounts.cards import person_cards
 from feeds import sources
 from instafeed import keys
 from instafeed.redis import CacheUnavailable, guarded
-from posts.cards import posts as post_cards
+from posts import hydration
+from posts.hydration import Parts
 
 
-def seen_authors(viewer_id: int, author_ids: Collection[int]) -> dict[int, bytes]:
+def seen_authors(viewer_id: int, author_ids: Iterable[int]) -> dict[int, bytes]:
     """The author cards of those whose posts the viewer sees. One round trip when warm."""
-    return seen_posts(viewer_id, {}, author_ids)[1]
-
-
-def seen_posts(
-    viewer_id: int, author_by_post: Mapping[int, int], author_ids: Collection[int] = ()
-) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    """The cards of these posts, and the author cards of those authors whose posts the viewer sees.
-
-    Of the posts' authors, and of `author_ids`. One round trip when warm.
-    """
-    post_ids = list(author_by_post)
-    wanted = sorted({*author_by_post.values(), *author_ids})
+    wanted = sorted(set(author_ids))
     if not wanted:
-        return {}, {}
+        return {}
     try:
         with guarded() as client:
             pipe = client.pipeline(transaction=False)
-            pipe.smismember(keys.sources(viewer_id), [0, *wanted])
-            pipe.mget([person_cards.key_of(author_id) for author_id in wanted])
-            if post_ids:
-                pipe.mget([post_cards.key_of(post_id) for post_id in post_ids])
-            (is_complete, *is_member), raw_people, *raw_posts = pipe.execute()
+            _fetch_authors(pipe, viewer_id, wanted)
+            replies = pipe.execute()
     except CacheUnavailable:
-        return post_cards.get(post_ids), _seen_in_database(viewer_id, wanted)
-    people = person_cards.complete(wanted, raw_people)
-    posts = post_cards.complete(post_ids, raw_posts[0]) if post_ids else {}
+        return _seen_in_database(viewer_id, wanted)
+    return _complete_authors(viewer_id, wanted, *replies)
+
+
+def seen_posts(viewer_id: int, author_by_post: Mapping[int, int]) -> tuple[Parts, dict[int, bytes]]:
+    """What these posts are made of, and the author cards of those authors whose posts the viewer sees.
+
+    One round trip when warm.
+    """
+    post_ids, wanted = list(author_by_post), sorted(set(author_by_post.values()))
+    if not post_ids:
+        return hydration.load(viewer_id, []), {}
+    try:
+        with guarded() as client:
+            pipe = client.pipeline(transaction=False)
+            _fetch_authors(pipe, viewer_id, wanted)
+            hydration.fetch(pipe, viewer_id, post_ids)
+            is_member, raw_people, *replies = pipe.execute()
+    except CacheUnavailable:
+        return hydration.without_cache(viewer_id, post_ids), _seen_in_database(viewer_id, wanted)
+    authors = _complete_authors(viewer_id, wanted, is_member, raw_people)
+    return hydration.complete(viewer_id, post_ids, replies), authors
+
+
+def _fetch_authors(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:
+    pipe.smismember(keys.sources(viewer_id), [0, *author_ids])
+    pipe.mget([keys.person(author_id) for author_id in author_ids])
+
+
+def _complete_authors(
+    viewer_id: int, author_ids: Sequence[int], membership: Sequence[int], raw_people: Sequence[bytes | None]
+) -> dict[int, bytes]:
+    is_complete, *is_member = membership
+    people = person_cards.complete(author_ids, raw_people)
     if is_complete:
-        seen = {author_id for author_id, member in zip(wanted, is_member, strict=True) if member}
+        seen = {author_id for author_id, member in zip(author_ids, is_member, strict=True) if member}
     else:
         seen = set(sources.load(viewer_id))
-    return posts, {author_id: card for author_id, card in people.items() if author_id in seen}
+    return {author_id: card for author_id, card in people.items() if author_id in seen}
 
 
 def _seen_in_database(viewer_id: int, author_ids: Sequence[int]) -> dict[int, bytes]:

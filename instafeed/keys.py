@@ -11,6 +11,8 @@ expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may 
 | celebrities      | set: authors that are pulled, with 0 as "complete" | feeds.sources |
 | lease:{key}      | token of whoever may fill that key | feeds.sources, instafeed.leases |
 | card:{post}      | a post's JSON without any viewer's state | posts.cards |
+| count:{subject}  | the likes and comments of a post or comment, with a version | posts.counters |
+| marks:{user}     | the newest posts that a viewer liked and saved, packed | posts.marks |
 | person:{user}    | a user's JSON as author | accounts.cards |
 | access:{user}    | what authentication needs to know of a user | accounts.access |
 | wal:{user}       | the primary's WAL position after the user's last write | instafeed.replicas.sticking |
@@ -25,6 +27,8 @@ from __future__ import annotations
 PREFIX = "if1:"
 
 CARD_TTL = 86_400
+COUNT_TTL = 86_400
+MARKS_TTL = 86_400
 PERSON_TTL = 86_400
 ACCESS_TTL = 3_600
 SOURCES_TTL = 86_400
@@ -61,6 +65,14 @@ def lease(key: str) -> str:
 
 def card(post_id: int) -> str:
     return f"{PREFIX}card:{post_id}"
+
+
+def count(subject_id: int) -> str:
+    return f"{PREFIX}count:{subject_id}"
+
+
+def marks(user_id: int) -> str:
+    return f"{PREFIX}marks:{user_id}"
 
 
 def person(user_id: int) -> str:

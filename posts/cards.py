@@ -2,24 +2,26 @@
 
 A card is the author's id, a newline, and the object's fields without its braces; so an answer is made of a
 post card and an author card by joining bytes. A rename touches the author card only. A post that is deleted
-or hidden has no card.
+or hidden has no card. Likes do not touch the card: counts are pasted in as well (posts.counters).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Prefetch
 from django.utils import timezone
 
-from accounts.cards import person_cards
 from instafeed import keys
 from instafeed.api.links import file_url
+from instafeed.api.times import rfc3339
 from instafeed.ids import moment_of
 from instafeed.leases import ReadThrough
+from posts import text
+from posts.counters import Counts
 from posts.models import Post, PostMedia
 
 LONGEST_TRANSACTION = timedelta(minutes=1)  # between drawing a post's id and its commit
@@ -49,21 +51,21 @@ def author_of(card: bytes) -> int:
     return int(card[: card.index(b"\n")])
 
 
-def compose(card: bytes, author_card: bytes) -> bytes:
+def compose(card: bytes, author_card: bytes, counts: Counts, liked: bool, saved: bool) -> bytes:
     """The JSON of a post as one viewer sees it."""
-    return b'{%b,"author":%b,"liked":false,"saved":false}' % (card[card.index(b"\n") + 1 :], author_card)
+    return b'{%b,"author":%b,"like_count":%d,"comment_count":%d,"liked":%b,"saved":%b}' % (
+        card[card.index(b"\n") + 1 :],
+        author_card,
+        counts.likes,
+        counts.comments,
+        b"true" if liked else b"false",
+        b"true" if saved else b"false",
+    )
 
 
-def composed(post_ids: Iterable[int]) -> list[tuple[int, bytes]]:
-    """Id and JSON of those posts that have a card and an active author, in the order given."""
-    wanted = list(post_ids)
-    found = posts.get(wanted)
-    authors = person_cards.get({author_of(card) for card in found.values()})
-    return [
-        (post_id, compose(found[post_id], authors[author_of(found[post_id])]))
-        for post_id in wanted
-        if post_id in found and author_of(found[post_id]) in authors
-    ]
+def fresh(post_id: int) -> bytes:
+    """The card of a post that the current transaction has just made: not yet for anybody else, nor for a cache."""
+    return _load([post_id])[post_id]
 
 
 def _load(post_ids: Sequence[int]) -> Mapping[int, bytes]:
@@ -71,7 +73,11 @@ def _load(post_ids: Sequence[int]) -> Mapping[int, bytes]:
     pictures = Prefetch(
         "post_media_set", PostMedia.objects.using("default").select_related("media").order_by("position")
     )
-    rows = Post.objects.using("default").filter(pk__in=post_ids, hidden_at=None).prefetch_related(pictures)
+    rows = (
+        Post.objects.using("default")
+        .filter(pk__in=post_ids, hidden_at=None, deleted_at=None)
+        .prefetch_related(pictures)
+    )
     return {post.pk: _render(post) for post in rows}
 
 
@@ -80,12 +86,10 @@ def _render(post: Post) -> bytes:
         "id": str(post.pk),
         "caption": post.caption,
         "media": [_picture(place) for place in post.post_media_set.all()],
-        "hashtags": [],
-        "mentions": [],
-        "like_count": post.like_count,
-        "comment_count": post.comment_count,
-        "created_at": _moment(post.created_at),
-        "edited_at": _moment(post.edited_at),
+        "hashtags": text.hashtags(post.caption),
+        "mentions": text.mentions(post.caption),
+        "created_at": rfc3339(post.created_at),
+        "edited_at": rfc3339(post.edited_at) if post.edited_at else None,
     }
     body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
     return b"%d\n%b" % (post.author_id, body[1:-1])
@@ -103,11 +107,6 @@ def _picture(place: PostMedia) -> dict[str, Any]:
         "alt_text": media.alt_text,
         "variants": {},
     }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    """RFC 3339, as DRF writes it."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
 
 
 def _can_appear_no_more(post_id: int) -> bool:

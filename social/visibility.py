@@ -35,6 +35,15 @@ def visible_user_and_relationship(viewer_id: int | None, username: str) -> tuple
     return user, relation
 
 
+def visible_user_by_id(viewer_id: int, user_id: int) -> User:
+    """The active user of that id, unless they blocked the viewer; Http404 otherwise."""
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id, is_active=True)
+    user = get_object_or_404(annotated(users, viewer_id))
+    if relationship_on(user).blocked_by:
+        raise Http404
+    return user
+
+
 def can_see_posts(viewer_id: int | None, author: User, relation: Relationship | None = None) -> bool:
     """Whether the author's posts exist for the viewer: no block either way, and followed if private.
 

@@ -7,6 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from instafeed.ids import parse_id
+
 
 class StrictText(serializers.CharField):
     """Takes JSON strings only; to be mixed into CharField's other descendants."""
@@ -34,13 +36,29 @@ class FlagField(serializers.BooleanField):
         return data
 
 
-@extend_schema_field({"type": "string", "pattern": "^[0-9]+$", "example": "42"})
+@extend_schema_field({"type": "string", "pattern": "^[1-9][0-9]{0,18}$"})
 class IdField(serializers.Field):
     """An id as clients see it: a decimal string, as 64 bits exceed what JavaScript holds. Read-only."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["read_only"] = True
         super().__init__(**kwargs)
+
+    def to_representation(self, value: int) -> str:
+        return str(value)
+
+
+@extend_schema_field({"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "example": "42"})
+class IdTextField(serializers.Field):
+    """An id in a body: a decimal string; a number too large for an id is none either."""
+
+    default_error_messages = {"invalid": "Not an id: a decimal string is expected."}
+
+    def to_internal_value(self, data: Any) -> int:
+        parsed = parse_id(data) if isinstance(data, str) else None
+        if parsed is None:
+            self.fail("invalid")
+        return parsed
 
     def to_representation(self, value: int) -> str:
         return str(value)

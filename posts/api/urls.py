@@ -1,9 +1,22 @@
+"""Posts and what hangs on them, under /api/v1."""
+
 from django.urls import path
 
+from posts.api.comments import CommentsView, CommentView
+from posts.api.reactions import CommentLikeView, PostLikesView, PostLikeView, PostSaveView, SavedView
+from posts.api.reports import ReportsView
 from posts.api.views import PostListView, PostView, UserPostsView
 
 urlpatterns = [
     path("posts", PostListView.as_view()),
     path("posts/<str:post_id>", PostView.as_view()),
+    path("posts/<str:post_id>/like", PostLikeView.as_view()),
+    path("posts/<str:post_id>/likes", PostLikesView.as_view()),
+    path("posts/<str:post_id>/save", PostSaveView.as_view()),
+    path("posts/<str:post_id>/comments", CommentsView.as_view()),
+    path("comments/<str:comment_id>", CommentView.as_view()),
+    path("comments/<str:comment_id>/like", CommentLikeView.as_view()),
     path("users/<str:username>/posts", UserPostsView.as_view()),
+    path("me/saved", SavedView.as_view()),
+    path("reports", ReportsView.as_view()),
 ]

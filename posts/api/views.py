@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from django.http import Http404, HttpResponse
+from django.db import transaction
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.permissions import IsAuthenticatedOrReadOnly
@@ -13,24 +14,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.pagination import (
-    decode_cursor,
-    encode_cursor,
-    parse_limit,
-    raw_cursor,
-    raw_page_response,
-)
+from instafeed.api.pagination import raw_page_response
 from instafeed.api.schema import LIST_PARAMETERS, page_of
 from instafeed.api.viewer import viewer_id
-from instafeed.ids import parse_id
-from instafeed.refill import filled_page
-from posts import cards, selectors, services
+from posts import hydration, selectors, services
+from posts.api.base import id_or_404, json_response, page
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
+from posts.visibility import author_of_visible, visible_post
 from social.visibility import can_see_posts, visible_user_and_relationship
-
-
-def json_response(body: bytes, status: int = 200) -> HttpResponse:
-    return HttpResponse(body, content_type="application/json", status=status)
 
 
 class PostListView(APIView):
@@ -41,10 +32,12 @@ class PostListView(APIView):
         data.is_valid(raise_exception=True)
         author_id = current_user(request).pk
         try:
-            post = services.create_post(author_id, data.validated_data["caption"], data.validated_data["media"])
+            with transaction.atomic():
+                post = services.create_post(author_id, data.validated_data["caption"], data.validated_data["media"])
+                body = hydration.rendered_fresh(post)
         except services.UnusableMedia as error:
             raise ValidationError({"media": str(error)}) from None
-        return json_response(selectors.visible_post(author_id, post.pk)[1], status=201)
+        return json_response(body, status=201)
 
 
 class PostView(APIView):
@@ -53,7 +46,7 @@ class PostView(APIView):
     @extend_schema(responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """One post; those of public accounts can be read without signing in."""
-        return json_response(selectors.visible_post(viewer_id(request), _parse(post_id))[1])
+        return json_response(visible_post(viewer_id(request), id_or_404(post_id)))
 
     @extend_schema(request=CaptionSerializer, responses=PostSerializer, tags=["posts"])
     def patch(self, request: Request, post_id: str) -> HttpResponse:
@@ -66,7 +59,7 @@ class PostView(APIView):
                 services.edit_post(id_, data.validated_data["caption"])
             except services.EmptyPost as error:
                 raise ValidationError({"caption": str(error)}, code="required") from None
-        return json_response(selectors.visible_post(current_user(request).pk, id_)[1])
+        return json_response(visible_post(current_user(request).pk, id_))
 
     @extend_schema(responses={204: None}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
@@ -76,9 +69,8 @@ class PostView(APIView):
 
     def _own(self, request: Request, post_id: str) -> int:
         """404 for whoever does not see the post, 403 for whoever sees it but did not write it."""
-        id_ = _parse(post_id)
-        author_id, _ = selectors.visible_post(viewer_id(request), id_)
-        if author_id != request.user.pk:
+        id_ = id_or_404(post_id)
+        if author_of_visible(viewer_id(request), id_) != request.user.pk:
             raise PermissionDenied("Only its author may change a post.")
         return id_
 
@@ -94,14 +86,5 @@ class UserPostsView(APIView):
             if relation is not None and relation.blocking:
                 return raw_page_response(request, [], None)  # the profile is visible, without posts
             raise PermissionDenied("This account is private.")
-        limit, raw = parse_limit(request), raw_cursor(request)
-        before = decode_cursor("user_posts", raw)[0] if raw is not None else None
-        page, after = filled_page(partial(selectors.ids_by_author, user.pk), cards.composed, before, limit)
-        return raw_page_response(request, page, None if after is None else encode_cursor("user_posts", after))
-
-
-def _parse(post_id: str) -> int:
-    id_ = parse_id(post_id)
-    if id_ is None:
-        raise Http404
-    return id_
+        show = partial(hydration.rendered, viewer_id(request))
+        return page(request, "user_posts", partial(selectors.ids_by_author, user.pk), show)

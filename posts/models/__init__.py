@@ -1,3 +1,23 @@
+from posts.models.comment import Comment
+from posts.models.counter import Counter
+from posts.models.explore import ExploreRanking
+from posts.models.hashtag import Hashtag, PostHashtag
 from posts.models.post import Post, PostMedia
+from posts.models.reaction import CommentLike, Like, Save
+from posts.models.report import Reason, Report, TargetType
 
-__all__ = ["Post", "PostMedia"]
+__all__ = [
+    "Comment",
+    "CommentLike",
+    "Counter",
+    "ExploreRanking",
+    "Hashtag",
+    "Like",
+    "Post",
+    "PostHashtag",
+    "PostMedia",
+    "Reason",
+    "Report",
+    "Save",
+    "TargetType",
+]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from instafeed.ids import NextId
@@ -21,12 +22,16 @@ class Post(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     edited_at = models.DateTimeField(null=True, blank=True)
     hidden_at = models.DateTimeField(null=True, blank=True)  # by a moderator
-    like_count = models.PositiveIntegerField(default=0, db_default=0)
-    comment_count = models.PositiveIntegerField(default=0, db_default=0)
+    # By its author: gone for everybody from then on, and purged in the background (posts.purge).
+    deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        # Every list of an author's posts, and the per-author shape of the pull.
-        indexes = [models.Index(fields=["author", "-id"], name="post_author_newest")]
+        indexes = [
+            # Every list of an author's posts, and the per-author shape of the pull.
+            models.Index(fields=["author", "-id"], name="post_author_newest"),
+            # What waits for its purge: a handful of rows, looked for every few seconds.
+            models.Index(fields=["id"], name="post_deleted", condition=Q(deleted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"post {self.pk}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import F
@@ -12,7 +12,10 @@ from accounts.models import User
 from instafeed import keys
 from instafeed.invalidation import invalidate
 from media.models import Media
+from posts import hashtags, mentions
 from posts.models import Post, PostMedia
+from social import notifications
+from social.notifications import Event
 
 
 class UnusableMedia(ValueError):
@@ -33,7 +36,13 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=media) for position, media in enumerate(usable)
     )
+    _tell_mentioned(post, mentions.mentioned(caption))
+    hashtags.index(post.pk, caption)
     return post
+
+
+def _tell_mentioned(post: Post, user_ids: Iterable[int]) -> None:
+    notifications.announce(*(Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids))
 
 
 def _lock_unattached(author_id: int, media_ids: Sequence[int]) -> list[Media]:
@@ -49,20 +58,30 @@ def _lock_unattached(author_id: int, media_ids: Sequence[int]) -> list[Media]:
 
 @transaction.atomic
 def edit_post(post_id: int, caption: str) -> None:
-    """Change the caption. Raises EmptyPost when nothing would be left."""
+    """Change the caption; nothing for a post that is gone. Raises EmptyPost when nothing would be left."""
     if not caption.strip() and not PostMedia.objects.filter(post_id=post_id).exists():
         raise EmptyPost("A post needs a caption or media.")
-    Post.objects.filter(pk=post_id).update(caption=caption, edited_at=timezone.now())
+    post = Post.objects.select_for_update(no_key=True).filter(pk=post_id, deleted_at=None).first()
+    if post is None:
+        return
+    told = set(mentions.mentioned(post.caption))
+    post.caption, post.edited_at = caption, timezone.now()
+    post.save(update_fields=["caption", "edited_at"])
+    _tell_mentioned(post, set(mentions.mentioned(caption)) - told)
+    hashtags.index(post_id, caption)
     invalidate([keys.card(post_id)])
 
 
 @transaction.atomic
 def delete_post(post_id: int, author_id: int) -> bool:
-    """Delete the post and all that hangs on it; False if it is gone already. Lists keep its id; readers skip it."""
+    """Take the post away for good; False if it is gone already. Lists keep its id; readers skip it.
+
+    What hangs on it, which may be a million likes, is purged in the background (posts.purge).
+    """
     # The author's row first, as in create_post: two transactions that lock in different orders deadlock.
     User.objects.select_for_update(no_key=True).only("pk").get(pk=author_id)
-    _, deleted = Post.objects.filter(pk=post_id, author_id=author_id).delete()
-    if not deleted.get("posts.Post"):
+    posts = Post.objects.filter(pk=post_id, author_id=author_id, deleted_at=None)
+    if not posts.update(deleted_at=timezone.now()):
         return False
     User.objects.filter(pk=author_id, post_count__gt=0).update(post_count=F("post_count") - 1)
     invalidate([keys.card(post_id)])

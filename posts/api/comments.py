@@ -1,0 +1,67 @@
+"""Comments over HTTP: translation only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ErrorDetail, PermissionDenied, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.views import current_user
+from accounts.cards import people
+from instafeed.api.schema import LIST_PARAMETERS, page_of
+from posts import comments, selectors, services
+from posts.api.base import id_or_404, json_response, page
+from posts.api.serializers import CommentInputSerializer, CommentSerializer
+from posts.counters import Counts
+from posts.models import Comment
+from posts.visibility import author_of_visible
+
+
+class CommentsView(APIView):
+    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(CommentSerializer), tags=["comments"])
+    def get(self, request: Request, post_id: str) -> HttpResponse:
+        """A post's comments, oldest first; replies are among them and say what they answer."""
+        viewer_id, id_ = current_user(request).pk, id_or_404(post_id)
+        author_of_visible(viewer_id, id_)
+        return page(request, "comments", partial(selectors.comments_on, id_), partial(comments.shown, viewer_id))
+
+    @extend_schema(request=CommentInputSerializer, responses={201: CommentSerializer}, tags=["comments"])
+    def post(self, request: Request, post_id: str) -> HttpResponse:
+        """Comment on a post, or reply to a comment on it."""
+        user_id, id_ = current_user(request).pk, id_or_404(post_id)
+        post_author_id = author_of_visible(user_id, id_)
+        data = CommentInputSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        answered = _answered(user_id, id_, data.validated_data["reply_to"])
+        comment = services.create_comment(user_id, id_, post_author_id, data.validated_data["text"], answered)
+        return json_response(comments.compose(comment, people([user_id])[user_id], Counts(), liked=False), status=201)
+
+
+class CommentView(APIView):
+    @extend_schema(responses={204: None}, tags=["comments"])
+    def delete(self, request: Request, comment_id: str) -> Response:
+        """Delete a comment of one's own, or one on one's own post; replies to it stay."""
+        user_id = current_user(request).pk
+        comment, post_author_id = comments.visible_comment(user_id, id_or_404(comment_id))
+        if user_id not in (comment.author_id, post_author_id):
+            raise PermissionDenied("Only its author and the post's author may delete a comment.")
+        services.delete_comment(comment.pk)
+        return Response(status=204)
+
+
+def _answered(user_id: int, post_id: int, reply_to: int | None) -> Comment | None:
+    """The comment that is replied to, which must be on the same post and exist for the user."""
+    if reply_to is None:
+        return None
+    try:
+        comment, _ = comments.visible_comment(user_id, reply_to)
+    except Http404:
+        comment = None
+    if comment is None or comment.post_id != post_id:
+        raise ValidationError({"reply_to": [ErrorDetail("No such comment on this post.", "does_not_exist")]})
+    return comment

@@ -1,0 +1,102 @@
+"""Likes and saves over HTTP: translation only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.views import current_user
+from instafeed.api.schema import LIST_PARAMETERS, page_of
+from posts import selectors, services
+from posts.api.base import id_or_404, page
+from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
+from posts.comments import visible_comment
+from posts.counters import Counts
+from posts.visibility import author_of_visible, shown
+from social.api.base import people_page
+from social.api.serializers import PersonSerializer
+
+
+class PostLikeView(APIView):
+    @extend_schema(request=None, responses=LikedSerializer, tags=["posts"])
+    def post(self, request: Request, post_id: str) -> Response:
+        """Like a post; again: the same answer."""
+        return _liked(services.like_post(*_seen_post(request, post_id)), liked=True)
+
+    @extend_schema(responses=LikedSerializer, tags=["posts"])
+    def delete(self, request: Request, post_id: str) -> Response:
+        """Take the like back; also when there is none."""
+        return _liked(services.unlike_post(*_seen_post(request, post_id)), liked=False)
+
+
+class PostLikesView(APIView):
+    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PersonSerializer), tags=["posts"])
+    def get(self, request: Request, post_id: str) -> HttpResponse:
+        """Who likes a post, the newest accounts first."""
+        _, id_, _ = _seen_post(request, post_id)
+        return people_page(request, selectors.LIKERS, id_)
+
+
+class PostSaveView(APIView):
+    @extend_schema(request=None, responses=SavedSerializer, tags=["posts"])
+    def post(self, request: Request, post_id: str) -> Response:
+        """Keep a post for later; nobody else learns of it."""
+        user_id, id_, _ = _seen_post(request, post_id)
+        services.save_post(user_id, id_)
+        return Response({"saved": True})
+
+    @extend_schema(responses=SavedSerializer, tags=["posts"])
+    def delete(self, request: Request, post_id: str) -> Response:
+        """Drop it again; also when it is not kept."""
+        user_id, id_, _ = _seen_post(request, post_id)
+        services.unsave_post(user_id, id_)
+        return Response({"saved": False})
+
+
+class SavedView(APIView):
+    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["me"])
+    def get(self, request: Request) -> HttpResponse:
+        """What you saved, the newest save first, as far as you may still see it."""
+        user_id = current_user(request).pk
+        return page(request, "saved", partial(selectors.saves_of, user_id), partial(_show_saves, user_id))
+
+
+class CommentLikeView(APIView):
+    @extend_schema(request=None, responses=LikedSerializer, tags=["comments"])
+    def post(self, request: Request, comment_id: str) -> Response:
+        """Like a comment; again: the same answer."""
+        return _liked(services.like_comment(*_seen_comment(request, comment_id)), liked=True)
+
+    @extend_schema(responses=LikedSerializer, tags=["comments"])
+    def delete(self, request: Request, comment_id: str) -> Response:
+        """Take the like back; also when there is none."""
+        return _liked(services.unlike_comment(*_seen_comment(request, comment_id)), liked=False)
+
+
+def _seen_post(request: Request, post_id: str) -> tuple[int, int, int]:
+    """Who asks, the post, its author; Http404 if it does not exist for who asks."""
+    user_id, id_ = current_user(request).pk, id_or_404(post_id)
+    return user_id, id_, author_of_visible(user_id, id_)
+
+
+def _seen_comment(request: Request, comment_id: str) -> tuple[int, int, int, int]:
+    """Who asks, the comment, its post, its author; Http404 likewise."""
+    user_id = current_user(request).pk
+    comment, _ = visible_comment(user_id, id_or_404(comment_id))
+    return user_id, comment.pk, comment.post_id, comment.author_id
+
+
+def _liked(counts: Counts, *, liked: bool) -> Response:
+    return Response({"liked": liked, "like_count": counts.likes})
+
+
+def _show_saves(user_id: int, save_ids: list[int]) -> list[tuple[int, bytes]]:
+    """The posts of these saves, by save."""
+    posts = selectors.posts_of_saves(save_ids)
+    rendered = dict(shown(user_id, list(posts.values())))
+    return [(save_id, rendered[posts[save_id]]) for save_id in save_ids if posts.get(save_id) in rendered]

@@ -1,0 +1,40 @@
+"""POST /reports: translation only."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.views import current_user
+from posts import services
+from posts.api.serializers import ReportInputSerializer, ReportSerializer
+from posts.comments import visible_comment
+from posts.models import Reason, TargetType
+from posts.visibility import author_of_visible
+from social.visibility import visible_user_by_id
+
+
+class ReportsView(APIView):
+    @extend_schema(
+        request=ReportInputSerializer, responses={200: ReportSerializer, 201: ReportSerializer}, tags=["reports"]
+    )
+    def post(self, request: Request) -> Response:
+        """Tell the moderators; 200 and nothing new if you already did. 404 for a target you do not see."""
+        data = ReportInputSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        user_id, given = current_user(request).pk, data.validated_data
+        target_type, target_id = TargetType(given["target_type"]), given["target_id"]
+        _require_visible(user_id, target_type, target_id)
+        report, is_new = services.report(user_id, target_type, target_id, Reason(given["reason"]), given["note"])
+        return Response(ReportSerializer(report).data, status=201 if is_new else 200)
+
+
+def _require_visible(user_id: int, target_type: TargetType, target_id: int) -> None:
+    if target_type == TargetType.POST:
+        author_of_visible(user_id, target_id)
+    elif target_type == TargetType.COMMENT:
+        visible_comment(user_id, target_id)
+    else:
+        visible_user_by_id(user_id, target_id)

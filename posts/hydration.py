@@ -1,0 +1,100 @@
+"""Post ids to JSON: the card, the author's card, the counts and the viewer's marks, pasted together as bytes.
+
+Each part is cached apart, because each changes for reasons of its own: an edit, a rename, a like, one's own
+like. Nothing here asks whether the viewer may see a post: `posts.visibility` and `feeds.visibility` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from accounts.cards import people
+from instafeed import keys
+from instafeed.redis import CacheUnavailable, guarded
+from posts import cards, counters, marks
+from posts.counters import Counts
+from posts.marks import Marks
+from posts.models import Post
+
+REPLIES = 3  # that `fetch` adds to a pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that posts are made of but their authors' cards; a post without a card does not exist."""
+
+    cards: dict[int, bytes]
+    counts: dict[int, bytes]
+    marks: Marks
+
+    def author_of(self, post_id: int) -> int:
+        return cards.author_of(self.cards[post_id])
+
+    def author_ids(self) -> set[int]:
+        return {cards.author_of(card) for card in self.cards.values()}
+
+    def render(self, post_id: int, author_card: bytes) -> bytes:
+        """The JSON of a post as the viewer sees it."""
+        liked, saved = post_id in self.marks.liked, post_id in self.marks.saved
+        return cards.compose(self.cards[post_id], author_card, Counts.decode(self.counts[post_id]), liked, saved)
+
+
+def fetch(pipe: redis.client.Pipeline, viewer_id: int | None, post_ids: Sequence[int]) -> None:
+    """Queue what `complete` needs, as a part of somebody's round trip. `post_ids` must not be empty."""
+    pipe.mget([keys.card(post_id) for post_id in post_ids])
+    pipe.mget([keys.count(post_id) for post_id in post_ids])
+    pipe.get(keys.marks(viewer_id or 0))
+
+
+def complete(viewer_id: int | None, post_ids: Sequence[int], replies: Sequence[Any]) -> Parts:
+    """The parts from the pipeline's replies; what was not cached is loaded in a fixed number of queries."""
+    raw_cards, raw_counts, entry = replies
+    found = cards.posts.complete(post_ids, raw_cards)
+    if viewer_id is None:
+        seen = Marks()
+    else:
+        entry = marks.marks.complete([viewer_id], [entry]).get(viewer_id)
+        seen = marks.complete(viewer_id, found, entry)
+    raw_counts = [raw for post_id, raw in zip(post_ids, raw_counts, strict=True) if post_id in found]
+    existing = [post_id for post_id in post_ids if post_id in found]
+    return Parts(found, counters.counts.complete(existing, raw_counts), seen)
+
+
+def load(viewer_id: int | None, post_ids: Sequence[int]) -> Parts:
+    """The parts of those posts that exist; one round trip when warm."""
+    if not post_ids:
+        return Parts({}, {}, Marks())
+    try:
+        with guarded() as client:
+            pipe = client.pipeline(transaction=False)
+            fetch(pipe, viewer_id, post_ids)
+            replies = pipe.execute()
+    except CacheUnavailable:
+        return without_cache(viewer_id, post_ids)
+    return complete(viewer_id, post_ids, replies)
+
+
+def without_cache(viewer_id: int | None, post_ids: Sequence[int]) -> Parts:
+    """The same while Redis is away."""
+    found = cards.posts.get(post_ids)
+    return Parts(found, counters.counts.get(found), marks.of(viewer_id, found))
+
+
+def rendered(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Id and JSON of those posts that exist and have an active author, in the order given."""
+    parts = load(viewer_id, post_ids)
+    authors = people(parts.author_ids())
+    return [
+        (post_id, parts.render(post_id, authors[parts.author_of(post_id)]))
+        for post_id in post_ids
+        if post_id in parts.cards and parts.author_of(post_id) in authors
+    ]
+
+
+def rendered_fresh(post: Post) -> bytes:
+    """The JSON for its author of a post that the current transaction has just made; no cache learns of it."""
+    return cards.compose(cards.fresh(post.pk), people([post.author_id])[post.author_id], Counts(), False, False)

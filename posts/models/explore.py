@@ -1,0 +1,16 @@
+"""Rankings of recent public posts, as they were computed: pages run down one of them while newer ones are made."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class ExploreRanking(models.Model):
+    id = models.BigAutoField(primary_key=True)
+    post_ids = ArrayField(models.BigIntegerField())  # the best first
+    created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
+
+    def __str__(self) -> str:
+        return f"ranking {self.pk}"

@@ -1,0 +1,55 @@
+"""Likes and saves: one row a person and thing, so that the primary key itself refuses a second one."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from instafeed.ids import NextId
+from posts.models.comment import Comment
+from posts.models.post import Post
+
+
+class Like(models.Model):
+    pk = models.CompositePrimaryKey("post_id", "user_id")
+    # db_index=False: the primary key and the reverse index cover both columns.
+    post = models.ForeignKey(Post, models.CASCADE, related_name="like_set", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="like_set", db_index=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        # "Which of these did I like", the newest of one's likes, and erasure.
+        indexes = [models.Index(fields=["user", "post"], name="like_reverse")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} likes post {self.post_id}"
+
+
+class CommentLike(models.Model):
+    pk = models.CompositePrimaryKey("comment_id", "user_id")
+    comment = models.ForeignKey(Comment, models.CASCADE, related_name="like_set", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="comment_like_set", db_index=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "comment"], name="comment_like_reverse")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} likes comment {self.comment_id}"
+
+
+class Save(models.Model):
+    """A post kept for later; only its owner ever sees that. Its id is its place in the owner's list."""
+
+    id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="save_set", db_index=False)
+    post = models.ForeignKey(Post, models.CASCADE, related_name="save_set")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "post"], name="save_once")]
+        indexes = [models.Index(fields=["user", "-id"], name="save_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} saved post {self.post_id}"

@@ -1,0 +1,38 @@
+"""Everything that changes posts and what hangs on them: plain functions of ids, one transaction each.
+
+Who may do what is decided before (`posts.visibility`); caches are dropped by what changes them.
+"""
+
+from posts.services.comments import create_comment, delete_comment, erase_comments
+from posts.services.likes import like_comment, like_post, unlike_comment, unlike_post
+from posts.services.posts import (
+    EmptyPost,
+    UnusableMedia,
+    create_post,
+    delete_post,
+    edit_post,
+    hide_post,
+    restore_post,
+)
+from posts.services.reports import report
+from posts.services.saves import save_post, unsave_post
+
+__all__ = [
+    "EmptyPost",
+    "UnusableMedia",
+    "create_comment",
+    "create_post",
+    "delete_comment",
+    "delete_post",
+    "edit_post",
+    "erase_comments",
+    "hide_post",
+    "like_comment",
+    "like_post",
+    "report",
+    "restore_post",
+    "save_post",
+    "unlike_comment",
+    "unlike_post",
+    "unsave_post",
+]

@@ -1,0 +1,58 @@
+"""Writing and deleting comments. Each function is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import transaction
+
+from posts import counters, mentions
+from posts.models import Comment, CommentLike
+from social import notifications
+from social.notifications import Event
+
+
+@transaction.atomic
+def create_comment(author_id: int, post_id: int, post_author_id: int, text: str, reply_to: Comment | None) -> Comment:
+    """A new comment on a post that its author sees; `reply_to` is a comment on the same post that they see."""
+    answered = reply_to.pk if reply_to else None
+    comment = Comment.objects.create(author_id=author_id, post_id=post_id, text=text, reply_to_id=answered)
+    # Everybody is told once: of a reply rather than of being mentioned, and of that rather than of a comment.
+    kinds = {post_author_id: "comment"}
+    kinds |= dict.fromkeys(mentions.mentioned(text), "mention")
+    if reply_to:
+        kinds[reply_to.author_id] = "reply"
+    notifications.announce(
+        *(Event(kind, recipient, author_id, post_id, comment.pk) for recipient, kind in kinds.items())
+    )
+    counters.move(post_id, comments=1)
+    return comment
+
+
+@transaction.atomic
+def delete_comment(comment_id: int) -> bool:
+    """Delete a comment and its likes; replies stay and answer nothing then. False if it is gone already."""
+    comment = Comment.objects.select_for_update().filter(pk=comment_id).first()
+    if comment is None:
+        return False
+    erase_comments([comment])
+    return True
+
+
+def erase_comments(comments: Collection[Comment]) -> None:
+    """Delete comments that the current transaction has locked, and all that hangs on them."""
+    ids = [comment.pk for comment in comments]
+    CommentLike.objects.filter(comment__in=ids).delete()
+    Comment.objects.filter(pk__in=ids).delete()
+    notifications.forget_comments(ids)
+    counters.forget(ids)
+    counters.move_many(_fewer_comments(comments))
+
+
+def _fewer_comments(comments: Collection[Comment]) -> dict[int, counters.Counts]:
+    """By post. What a moderator has hidden is not counted any more."""
+    gone: dict[int, int] = {}
+    for comment in comments:
+        if comment.hidden_at is None:
+            gone[comment.post_id] = gone.get(comment.post_id, 0) + 1
+    return {post_id: counters.Counts(comments=-number) for post_id, number in gone.items()}

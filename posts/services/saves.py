@@ -1,0 +1,22 @@
+"""Saving posts for later, and dropping them again; nobody else ever learns of it."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from posts import marks
+from posts.models import Save
+
+
+@transaction.atomic
+def save_post(user_id: int, post_id: int) -> None:
+    """Keep a post that the user sees; again: it keeps its place in the list."""
+    Save.objects.bulk_create([Save(user_id=user_id, post_id=post_id)], ignore_conflicts=True)
+    marks.forget(user_id)
+
+
+@transaction.atomic
+def unsave_post(user_id: int, post_id: int) -> None:
+    """The opposite; nothing if it is not saved."""
+    Save.objects.filter(user_id=user_id, post_id=post_id).delete()
+    marks.forget(user_id)
