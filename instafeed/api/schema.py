@@ -1,4 +1,4 @@
-"""Pieces of the OpenAPI description that several apps need."""
+"""Pieces of the OpenAPI description that a view puts into its `extend_schema`."""
 
 from __future__ import annotations
 
@@ -6,20 +6,49 @@ from functools import cache
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema_serializer,
+    inline_serializer,
+)
 from rest_framework import serializers
 
+from instafeed.api.refusals import error_example
+
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
-LIST_PARAMETERS = [
-    OpenApiParameter("limit", OpenApiTypes.INT, description="Rows a page: 20 unless told, at most 100."),
-    OpenApiParameter("cursor", OpenApiTypes.STR, description="From `next` of the page before; opaque."),
-]
+ID_PATTERN = "^[1-9][0-9]{0,18}$"
+
+_LIMIT = OpenApiParameter(
+    "limit",
+    # No maximum, as more than 100 is taken and counts as 100.
+    {"type": "integer", "minimum": 1, "default": 20},
+    description="Rows a page: 20 unless told, at most 100.",
+)
+_CURSOR = "From `next` of the page before; opaque."
+LIST_PARAMETERS = [_LIMIT, OpenApiParameter("cursor", OpenApiTypes.STR, description=_CURSOR)]
+
+
+def list_parameters(kind: str, length: int = 1) -> list[OpenApiParameter]:
+    """`limit` and `cursor` of a list whose cursors are `encode_cursor(kind, …)` of `length` numbers."""
+    return _list_parameters(kind, r"\.[0-7][0-9a-f]{15}" * length)
+
+
+def text_list_parameters(kind: str) -> list[OpenApiParameter]:
+    """The same for `encode_text_cursor(kind, …)`."""
+    return _list_parameters(kind, r"\.([0-9a-f]{2}){0,1000}")
+
+
+def _list_parameters(kind: str, key: str) -> list[OpenApiParameter]:
+    cursor = {"type": "string", "pattern": f"^{kind}{key}$"}
+    return [_LIMIT, OpenApiParameter("cursor", cursor, description=_CURSOR)]
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    detail = serializers.CharField()
-    attr = serializers.CharField(allow_null=True)
+    code = serializers.CharField(help_text="For programs.")
+    detail = serializers.CharField(help_text="For people.")
+    attr = serializers.CharField(allow_null=True, help_text="The field that is meant, if one is.")
 
 
 class ErrorResponseSerializer(serializers.Serializer[Any]):
@@ -29,15 +58,33 @@ class ErrorResponseSerializer(serializers.Serializer[Any]):
     errors = ErrorSerializer(many=True)  # type: ignore[assignment]  # hides a property, in the schema only
 
 
+def refusal(status: int, code: str, description: str, attr: str | None = None) -> dict[int, OpenApiResponse]:
+    """An error that is one call's own, for `extend_schema(responses={200: …, **refusal(…)})`.
+
+    `description` says when it is given. For more than one code a status, join them: the last one is shown.
+    """
+    example = OpenApiExample(code, value=error_example(status, code, description, attr), status_codes=[str(status)])
+    return {status: OpenApiResponse(ErrorResponseSerializer, description, [example])}
+
+
 @cache  # the same class again, as two of one name would be told apart
 def page_of(row: type[serializers.BaseSerializer[Any]]) -> serializers.Serializer[Any]:
-    """The answer of a list of `row`s, for `extend_schema(responses=…)`."""
+    """The answer of a list of `row`s, for `extend_schema(responses=…)`; shows the first example of a row."""
     name = row.__name__.removesuffix("Serializer")
-    return inline_serializer(
+    page = inline_serializer(
         f"{name}Page",
         {
             "results": row(many=True),
-            "next": serializers.URLField(allow_null=True),
-            "previous": serializers.URLField(allow_null=True),
+            "next": serializers.URLField(allow_null=True, help_text="The next page; null at the end."),
+            "previous": serializers.URLField(allow_null=True, help_text="Always null: lists are read forwards."),
         },
     )
+    # many=False: the library would take the answer of a view set's `list` for an array of these.
+    extend_schema_serializer(many=False, examples=_page_examples(row))(type(page))
+    return type(page)()
+
+
+def _page_examples(row: type[serializers.BaseSerializer[Any]]) -> list[OpenApiExample]:
+    annotation = getattr(row, "_spectacular_annotation", {})
+    rows = [example.value for example in annotation.get("examples", [])][:1]
+    return [OpenApiExample("A page", value={"results": rows, "next": None, "previous": None})] if rows else []

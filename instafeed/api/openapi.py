@@ -1,0 +1,144 @@
+"""The OpenAPI description: what follows from a view is said here, once for all calls.
+
+`ApiSchema` adds to what drf-spectacular reads off views and serializers: a summary, the errors that a call can
+answer, the headers of every answer, and what ids and names in paths look like. `complete` then adds what is
+shared or has no view. What belongs to one call stands beside it, in `extend_schema` with the pieces of
+`instafeed.api.schema`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+from instafeed.api.fields import StrictText
+from instafeed.api.operations import PATHS
+from instafeed.api.refusals import HEADERS, REFUSALS, RESPONSES
+from instafeed.api.schema import ID_PATTERN, ErrorResponseSerializer
+
+Json = dict[str, Any]
+
+_NO_NUL = r"^[^\u0000]*$"
+_HEADER = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
+_PATH_PARAMETERS: dict[str, tuple[Json, str, str]] = {
+    "username": (
+        {"type": "string", "pattern": "^[A-Za-z0-9._]{1,30}$"},
+        "A username, in any case.",
+        "grace",
+    ),
+    "tag": (
+        {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\u0000-\u0020/?#]+$"},
+        "A hashtag without its #, in any case.",
+        "sunset",
+    ),
+}
+_ID = ({"type": "string", "pattern": ID_PATTERN}, "An id as the API gave it.", "382835763848413185")
+
+# Which calls take what a creation answered: status, the field with the id, and the calls with their parameter.
+_LINKS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "create_post": (
+        "201",
+        "/id",
+        dict.fromkeys(("get_post", "edit_post", "delete_post", "like_post", "list_comments"), "post_id"),
+    ),
+    "create_comment": ("201", "/id", dict.fromkeys(("delete_comment", "like_comment"), "comment_id")),
+    "upload_media": ("202", "/id", dict.fromkeys(("get_media", "delete_media"), "media_id")),
+}
+
+
+class ApiSchema(AutoSchema):
+    """drf-spectacular's, for this API's views. An operation's docstring is its summary and description."""
+
+    def get_summary(self) -> str | None:
+        """The docstring up to its first full stop, semicolon or colon."""
+        return re.split(r"[.;:](?:\s|$)", self.get_description(), maxsplit=1)[0].replace("\n", " ") or None
+
+    def _get_response_bodies(self, direction: Any = "response") -> Json:
+        """The call's own answers, and every error that its shape makes possible; those that say no more are shared."""
+        self.resolve_serializer(ErrorResponseSerializer, "response")
+        bodies = super()._get_response_bodies(direction)
+        for status in self._refusals():
+            bodies.setdefault(str(status), {"description": ""})
+        for status, body in bodies.items():
+            if int(status) in REFUSALS and not body["description"]:
+                bodies[status] = {"$ref": f"#/components/responses/{REFUSALS[int(status)].name}"}
+        return dict(sorted(bodies.items()))
+
+    def get_request_serializer(self) -> Any:
+        """Reached where `extend_schema` names no request: a DELETE has none then."""
+        return None if self.method == "DELETE" else super().get_request_serializer()
+
+    def _get_request_body(self, direction: Any = "request") -> Json | None:
+        """Of a DELETE too, if it has one: the library looks at POST, PUT and PATCH only."""
+        if self.method != "DELETE" or self.get_request_serializer() is None:
+            return super()._get_request_body(direction)
+        self.method = "POST"
+        try:
+            return super()._get_request_body(direction)
+        finally:
+            self.method = "DELETE"
+
+    def _refusals(self) -> set[int]:
+        """403, 409 and the 404 of something named in a body are the call's own business and not found here."""
+        refusals = {406, 503}
+        places = {parameter["in"] for parameter in self._get_parameters()}
+        if self._get_request_body():
+            refusals |= {400, 413, 415}
+        if "query" in places:
+            refusals.add(400)
+        if "path" in places:
+            refusals.add(404)
+        if any(self.get_auth()):
+            refusals.add(401)
+        if self.view.get_throttles():
+            refusals.add(429)
+        return refusals
+
+    def _get_response_headers_for_code(self, status_code: str, direction: Any = "response") -> Json:
+        more = REFUSALS[int(status_code)].headers if int(status_code) in REFUSALS else {}
+        return {**super()._get_response_headers_for_code(status_code, direction), **_HEADER, **more}
+
+    def _resolve_path_parameters(self, variables: list[str]) -> list[Json]:
+        return [_path_parameter(name) for name in variables]
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Json:
+        """A serializer's `schema_rules` are what none of its fields can say alone."""
+        return {**super()._map_basic_serializer(serializer, direction), **getattr(serializer, "schema_rules", {})}
+
+    def _insert_field_validators(self, field: serializers.Field[Any, Any, Any, Any], schema: Json) -> None:
+        """After the library's, as it takes any pattern for one that an empty text would not match."""
+        super()._insert_field_validators(field, schema)
+        if isinstance(field, StrictText) and "string" in schema.get("type", ""):
+            schema.setdefault("pattern", _NO_NUL)
+
+
+def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:
+    """A postprocessing hook: shared answers and headers, the paths without a view, and links."""
+    result["components"] |= {"responses": RESPONSES, "headers": HEADERS}
+    result["paths"] |= PATHS
+    operations = {
+        operation["operationId"]: operation for path in result["paths"].values() for operation in path.values()
+    }
+    for source, (status, pointer, targets) in _LINKS.items():
+        if source in operations:
+            operations[source]["responses"][status]["links"] = {
+                target: {"operationId": target, "parameters": {parameter: f"$response.body#{pointer}"}}
+                for target, parameter in targets.items()
+                if target in operations
+            }
+    return result
+
+
+def _path_parameter(name: str) -> Json:
+    schema, description, example = _PATH_PARAMETERS.get(name, _ID)
+    return {
+        "in": "path",
+        "name": name,
+        "required": True,
+        "schema": dict(schema),
+        "description": description,
+        "example": example,
+    }

@@ -1,0 +1,127 @@
+"""The operations' calls in the description: plain views, which drf-spectacular does not see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from instafeed.queues import QUEUES
+
+Json = dict[str, Any]
+
+_LATENCY = 0.84  # milliseconds
+
+
+def _check(description: str, statuses: list[str], **more: Json) -> Json:
+    """One part's report; `error` and `latency_ms` may be in any."""
+    return {
+        "type": "object",
+        "description": description,
+        "required": ["status"],
+        "properties": {
+            "status": {"type": "string", "enum": statuses},
+            "latency_ms": {"type": "number", "description": "How long the check took."},
+            "error": {"type": "string", "description": "The kind of failure, where there is one."},
+            **more,
+        },
+    }
+
+
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_LAG: Json = {
+    "lag_seconds": {"type": ["number", "null"], "description": "Age of what the replica has not replayed yet."},
+    "lag_bytes": {"type": ["integer", "null"], "description": "WAL that it has not replayed yet."},
+}
+_DATABASE = _check("The primary.", ["ok", "down"])
+_CHECKS: Json = {
+    "database": _DATABASE,
+    "replica": _check(
+        "The replica that is worst off; off: there is none.",
+        ["ok", "lagging", "down", "off"],
+        **_LAG,
+        replicas={"type": "object", "description": "Each replica's own report."},
+    ),
+    "cache": _check("Redis with feeds and cards.", ["ok", "down"], used_memory=_COUNT, max_memory=_COUNT),
+    "broker": _check(
+        "Redis with tasks: depths of the queues, and how many tasks workers hold.",
+        ["ok", "down"],
+        queues={"type": "object", "additionalProperties": _COUNT},
+        unacked=_COUNT,
+    ),
+    "workers": _check(
+        "Whether each queue has a worker.",
+        ["ok", "missing", "down"],
+        queues={"type": "object", "additionalProperties": {"type": "boolean"}},
+    ),
+}
+_HEALTHY: Json = {
+    "status": "ok",
+    "checks": {
+        "database": {"status": "ok", "latency_ms": _LATENCY},
+        "replica": {"status": "ok", "lag_seconds": 0.0, "lag_bytes": 0, "replicas": {}, "latency_ms": _LATENCY},
+        "cache": {"status": "ok", "used_memory": 1_572_864, "max_memory": 0, "latency_ms": _LATENCY},
+        "broker": {"status": "ok", "queues": dict.fromkeys(QUEUES, 0), "unacked": 0, "latency_ms": _LATENCY},
+        "workers": {"status": "ok", "queues": dict.fromkeys(QUEUES, True), "latency_ms": _LATENCY},
+    },
+}
+_READY: Json = {"status": "ok", "checks": {"database": _HEALTHY["checks"]["database"]}}
+_DOWN: Json = {"status": "down", "checks": {"database": {"status": "down", "error": "OperationalError"}}}
+
+
+def _report(statuses: list[str], checks: Json) -> Json:
+    return {
+        "type": "object",
+        "required": ["status", "checks"] if checks else ["status"],
+        "properties": {
+            "status": {"type": "string", "enum": statuses},
+            **({"checks": {"type": "object", "properties": checks}} if checks else {}),
+        },
+    }
+
+
+def _answer(description: str, schema: Json, example: Json) -> Json:
+    return {
+        "description": description,
+        "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
+        "content": {"application/json": {"schema": schema, "examples": {"Report": {"value": example}}}},
+    }
+
+
+def _call(operation_id: str, summary: str, description: str, responses: Json) -> Json:
+    return {
+        "get": {
+            "operationId": operation_id,
+            "summary": summary,
+            "description": description,
+            "tags": ["operations"],
+            "security": [{}],
+            "responses": responses,
+        }
+    }
+
+
+PATHS: Json = {
+    "/health": _call(
+        "get_health",
+        "The state of every part",
+        "Degraded is still 200: the site works without that part.",
+        {
+            "200": _answer("It works.", _report(["ok", "degraded"], _CHECKS), _HEALTHY),
+            "503": _answer("The primary is away.", _report(["down"], _CHECKS), _DOWN),
+        },
+    ),
+    "/health/live": _call(
+        "get_liveness",
+        "Whether the process answers",
+        "Asks nothing of anybody.",
+        {"200": _answer("It does.", _report(["ok"], {}), {"status": "ok"})},
+    ),
+    "/health/ready": _call(
+        "get_readiness",
+        "Whether to send requests here",
+        "Not without the primary.",
+        {
+            "200": _answer("Send them.", _report(["ok"], {"database": _DATABASE}), _READY),
+            "503": _answer("Do not.", _report(["down"], {"database": _DATABASE}), _DOWN),
+        },
+    ),
+}
