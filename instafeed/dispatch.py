@@ -24,12 +24,13 @@ class _Breaker:
     open_until = 0.0
 
 
-def nudge(task: Task, *arguments: Any) -> bool:
-    """Publish a task; False when the broker did not take it within its time-out (settings: under a second)."""
+def nudge(task: Task, *arguments: Any, countdown: float = 0) -> bool:
+    """Publish a task, to run in `countdown` seconds; False when the broker did not take it within its time-out
+    (settings: under a second)."""
     if time.monotonic() < _Breaker.open_until:
         return False
     try:
-        task.apply_async(arguments, retry=False, ignore_result=True)
+        task.apply_async(arguments, countdown=countdown, retry=False, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
         _Breaker.open_until = time.monotonic() + REST
         logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)

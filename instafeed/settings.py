@@ -210,13 +210,22 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-CELERY_TASK_ROUTES = {"feeds.tasks.deliver_post": {"queue": "fan_out"}}
+CELERY_TASK_ROUTES = {
+    "feeds.tasks.deliver_post": {"queue": "fan_out"},
+    "social.tasks.drain_notifications": {"queue": "notifications"},
+}
 CELERY_BEAT_SCHEDULE = {
     "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-invalidations": {
         "task": "instafeed.tasks.sweep_invalidations",
         "schedule": 5.0,
         "options": {"expires": 10},
+    },
+    "drain-notifications": {"task": "social.tasks.drain_notifications", "schedule": 2.0, "options": {"expires": 4}},
+    "forget-notifications-taken-back": {
+        "task": "social.tasks.forget_notifications_taken_back",
+        "schedule": 3_600.0,
+        "options": {"expires": 3_600},
     },
     "finish-celebrity-moves": {
         "task": "feeds.tasks.finish_celebrity_moves",

@@ -1,5 +1,24 @@
 from social.models.block import Block
 from social.models.follow import Follow, FollowRequest
 from social.models.mute import Mute
+from social.models.notification import (
+    Notification,
+    NotificationActor,
+    NotificationEvent,
+    NotificationKind,
+    NotificationState,
+    Verb,
+)
 
-__all__ = ["Block", "Follow", "FollowRequest", "Mute"]
+__all__ = [
+    "Block",
+    "Follow",
+    "FollowRequest",
+    "Mute",
+    "Notification",
+    "NotificationActor",
+    "NotificationEvent",
+    "NotificationKind",
+    "NotificationState",
+    "Verb",
+]

@@ -1,0 +1,10 @@
+"""Notifications: who did what to whom, told once.
+
+`outbox` is what writers call, `drain` and `entries` make the list of it on the workers' side, `selectors` and
+`reading` serve it. Posts and comments are known by their ids only: what of them may be seen is for `posts`.
+"""
+
+from social.notifications.erasure import forget_user
+from social.notifications.outbox import Event, announce, forget_comments, forget_posts, retract
+
+__all__ = ["Event", "announce", "forget_comments", "forget_posts", "forget_user", "retract"]

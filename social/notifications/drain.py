@@ -1,0 +1,101 @@
+"""The worker's side of the outbox: events are applied in order, by one drainer at a time, and deleted.
+
+A batch is one transaction: a worker that dies in the middle leaves it undone, none is applied twice. A thousand
+events of one entry change it once. Events that cannot be applied, which only a bug can write, are set aside and
+hold up nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from itertools import groupby
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from instafeed import keys
+from instafeed.redis import CacheUnavailable, guarded
+from social.models import NotificationEvent, Verb
+from social.notifications import entries
+from social.notifications.erasure import forget_subjects
+from social.notifications.lock import try_lock
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500  # events
+SLICE = 1.0  # seconds of work before a task makes room for others
+_NOT_THEIR_FAULT = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
+
+
+def drain_slice() -> bool:
+    """Apply what waits, for about a second; True when more is left to do."""
+    ends = time.monotonic() + SLICE
+    while True:
+        more = drain_batch()
+        if more is None:
+            return False
+        # Somebody may have found the lock taken while this drainer had already looked for events.
+        if not (more or _is_due()):
+            return False
+        if time.monotonic() > ends:
+            return True
+
+
+def drain_batch() -> bool | None:
+    """Apply the next events, in one transaction; whether more may be waiting. None while somebody else drains."""
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        if not try_lock():
+            return None
+        _no_longer_due()
+        events = list(NotificationEvent.objects.filter(failed_at=None).order_by("pk")[:BATCH])
+        for forgets, run in groupby(events, lambda event: event.verb == Verb.FORGET):
+            batch = list(run)
+            if not forgets:
+                _apply(batch)
+            elif not forget_subjects(*_ids(batch)):
+                return True  # the events stay for the next slice
+            NotificationEvent.objects.filter(pk__in=[event.pk for event in batch], failed_at=None).delete()
+    return len(events) == BATCH
+
+
+def _apply(events: Sequence[NotificationEvent]) -> None:
+    """Apply events; what cannot be is found by halving and set aside."""
+    try:
+        with transaction.atomic(using=DEFAULT_DB_ALIAS):
+            entries.apply(events)
+    except _NOT_THEIR_FAULT:
+        raise  # all of them once more, later
+    except Exception:
+        if len(events) == 1:
+            logger.exception("notification event %s is set aside", events[0].pk)
+            NotificationEvent.objects.filter(pk=events[0].pk).update(failed_at=timezone.now())
+            return
+        half = len(events) // 2
+        _apply(events[:half])
+        _apply(events[half:])
+
+
+def _ids(forgotten: Sequence[NotificationEvent]) -> tuple[list[int], list[int]]:
+    """Posts and comments."""
+    post_ids = [event.post_id for event in forgotten if event.post_id is not None]
+    return post_ids, [event.comment_id for event in forgotten if event.comment_id is not None]
+
+
+def _is_due() -> bool:
+    try:
+        with guarded() as client:
+            return bool(client.exists(keys.NOTIFICATIONS_DUE))
+    except CacheUnavailable:
+        return False
+
+
+def _no_longer_due() -> None:
+    """Under the lock and before events are read: from now on a writer must publish a task again."""
+    try:
+        with guarded() as client:
+            client.delete(keys.NOTIFICATIONS_DUE)
+    except CacheUnavailable:
+        pass  # it expires by itself

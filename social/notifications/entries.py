@@ -1,0 +1,144 @@
+"""From events to entries: one batch at a time, under the lock, in a fixed number of statements.
+
+A thousand likes of one post in a batch are one row more or less changed, and an actor a row. Applying an event
+again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from social.models import Notification, NotificationActor, NotificationEvent, Verb
+from social.notifications.erasure import MEMORY
+from social.notifications.hearing import heard
+
+_Key = tuple[int, str]  # recipient, subject
+_ActorKey = tuple[_Key, int]
+
+# Raw: the ORM cannot join a list of pairs, and would look for every combination of their parts.
+_ENTRIES = """
+SELECT entry.* FROM social_notification AS entry
+JOIN unnest(%s::bigint[], %s::text[]) AS key (recipient, subject)
+  ON entry.recipient_id = key.recipient AND entry.subject = key.subject
+"""
+
+
+def apply(events: Iterable[NotificationEvent]) -> None:
+    """Bring the entries up to date with announcements and retractions, given in the order of their ids."""
+    told = _told(_last_words(events))
+    batch = _Batch.load(told)
+    for event, position in zip(told, _next_positions(len(told)), strict=True):
+        if event.verb == Verb.ANNOUNCE:
+            batch.announce(event, position)
+        else:
+            batch.retract(event)
+    batch.save()
+
+
+def _last_words(events: Iterable[NotificationEvent]) -> list[NotificationEvent]:
+    """Of what one actor did on one subject the last event counts, in its place."""
+    last: dict[_ActorKey, NotificationEvent] = {}
+    for event in events:
+        last.pop(_actor_key(event), None)
+        last[_actor_key(event)] = event
+    return list(last.values())
+
+
+def _told(events: list[NotificationEvent]) -> list[NotificationEvent]:
+    """Without announcements that their recipients do not hear of."""
+    pairs = {_pair(event) for event in events if event.verb == Verb.ANNOUNCE}
+    audible = heard(pairs)
+    return [event for event in events if event.verb != Verb.ANNOUNCE or _pair(event) in audible]
+
+
+@dataclass
+class _Batch:
+    """The rows that a batch touches, as they are and then as they shall be."""
+
+    entries: dict[_Key, Notification]
+    actors: dict[_ActorKey, NotificationActor]
+    new: list[Notification] = field(default_factory=list)
+    changed: dict[int, Notification] = field(default_factory=dict)
+    moved: list[NotificationActor] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, events: Sequence[NotificationEvent]) -> _Batch:
+        keys = {_key(event) for event in events}
+        columns = [list(column) for column in zip(*keys, strict=True)] or [[], []]
+        rows = Notification.objects.using(DEFAULT_DB_ALIAS).raw(_ENTRIES, columns)
+        entries = {(entry.recipient_id, entry.subject): entry for entry in rows}
+        key_by_id = {entry.pk: key for key, entry in entries.items()}
+        wanted = {(entries[key].pk, event.actor_id) for event in events if (key := _key(event)) in entries}
+        found = NotificationActor.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=list(wanted))
+        return cls(entries, {(key_by_id[actor.notification_id], actor.actor_id): actor for actor in found})
+
+    def announce(self, event: NotificationEvent, position: int) -> None:
+        """Somebody new moves the entry to the top; who comes back too soon only takes their place again."""
+        actor = self.actors.get(_actor_key(event))
+        if actor is not None and actor.is_active:
+            return
+        entry = self._entry(event)
+        entry.actor_count += 1
+        if actor is None:
+            actor = NotificationActor(notification=entry, actor_id=event.actor_id)
+        if actor.announced_at is None or actor.announced_at < event.created_at - MEMORY:
+            actor.position, actor.announced_at = position, event.created_at
+            entry.position, entry.created_at = position, event.created_at
+        actor.is_active = True
+        self.moved.append(actor)
+
+    def retract(self, event: NotificationEvent) -> None:
+        actor = self.actors.get(_actor_key(event))
+        if actor is None or not actor.is_active:
+            return
+        self._entry(event).actor_count -= 1
+        actor.is_active = False
+        self.moved.append(actor)
+
+    def _entry(self, event: NotificationEvent) -> Notification:
+        """The event's entry, noted as changed; a new one if there is none."""
+        entry = self.entries.get(_key(event))
+        if entry is None:
+            entry = Notification(
+                recipient_id=event.recipient_id,
+                subject=event.subject,
+                kind=event.kind,
+                post_id=event.post_id,
+                comment_id=event.comment_id,
+            )
+            self.entries[_key(event)] = entry
+            self.new.append(entry)
+        elif entry.pk is not None:
+            self.changed[entry.pk] = entry
+        return entry
+
+    def save(self) -> None:
+        Notification.objects.bulk_create(self.new)
+        Notification.objects.bulk_update(self.changed.values(), ["actor_count", "position", "created_at"])
+        NotificationActor.objects.bulk_create(
+            self.moved,
+            update_conflicts=True,
+            unique_fields=["notification_id", "actor_id"],
+            update_fields=["position", "announced_at", "is_active"],
+        )
+
+
+def _next_positions(count: int) -> list[int]:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT nextval('social_notification_position') FROM generate_series(1, %s)", [count])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _key(event: NotificationEvent) -> _Key:
+    return event.recipient_id, event.subject
+
+
+def _actor_key(event: NotificationEvent) -> _ActorKey:
+    return _key(event), event.actor_id
+
+
+def _pair(event: NotificationEvent) -> tuple[int, int]:
+    return event.recipient_id, event.actor_id

@@ -1,0 +1,101 @@
+"""Telling users what others did, seen from the writer: one more row in its transaction.
+
+    notifications.announce(Event("like", post.author_id, user_id, post.pk))
+
+The row commits with what it tells of, or not at all; a worker makes entries of it (`drain`). Writers of the same
+actor on the same thing (like and unlike) must already wait for one another, as ids are the order in which
+events are applied. Who may hear of whom is not asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+
+from instafeed import dispatch, keys
+from instafeed.redis import CacheUnavailable, guarded
+from social import tasks
+from social.models import NotificationEvent, Verb
+from social.notifications.subjects import subject_of
+
+PAUSE = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`actor_id` did something that `recipient_id` hears of; `kind` is a NotificationKind.
+
+    A like of a post has `post_id`; one of a comment has both ids, as have all words about a comment.
+    """
+
+    kind: str
+    recipient_id: int
+    actor_id: int
+    post_id: int | None = None
+    comment_id: int | None = None
+
+
+def announce(*events: Event) -> None:
+    """Tell of `events`, in one INSERT. Must be called inside the transaction that makes them true.
+
+    An own action is told to nobody. Repeated, it changes nothing. ValueError for what is no event.
+    """
+    _write(Verb.ANNOUNCE, events)
+
+
+def retract(*events: Event) -> None:
+    """Take back what was, or perhaps never was, announced with the same values; in the same way."""
+    _write(Verb.RETRACT, events)
+
+
+def forget_posts(post_ids: Iterable[int]) -> None:
+    """Drop all that was told of posts and their comments. Inside the transaction that deleted or locked them."""
+    _insert([NotificationEvent(verb=Verb.FORGET, post_id=post_id) for post_id in post_ids])
+
+
+def forget_comments(comment_ids: Iterable[int]) -> None:
+    """The same for comments and their likes."""
+    _insert([NotificationEvent(verb=Verb.FORGET, comment_id=comment_id) for comment_id in comment_ids])
+
+
+def _write(verb: Verb, events: Iterable[Event]) -> None:
+    _insert(
+        [
+            NotificationEvent(
+                verb=verb,
+                kind=event.kind,
+                subject=subject_of(event.kind, event.actor_id, event.post_id, event.comment_id),
+                recipient_id=event.recipient_id,
+                actor_id=event.actor_id,
+                post_id=event.post_id,
+                comment_id=event.comment_id,
+            )
+            for event in events
+            if event.recipient_id != event.actor_id
+        ]
+    )
+
+
+def _insert(rows: list[NotificationEvent]) -> None:
+    if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
+        raise transaction.TransactionManagementError("notifications belong inside the change's transaction")
+    if rows:
+        NotificationEvent.objects.using(DEFAULT_DB_ALIAS).bulk_create(rows)
+        # robust: the change is committed, whatever happens to the follow-up; the sweep makes up for it.
+        transaction.on_commit(_wake, using=DEFAULT_DB_ALIAS, robust=True)
+
+
+def _wake() -> None:
+    """Have the events drained soon; a hint. Of many calls in a moment one publishes a task.
+
+    The drain takes the mark away before it looks for events, so whoever finds the mark will be looked for.
+    """
+    try:
+        with guarded() as client:
+            first = client.set(keys.NOTIFICATIONS_DUE, 1, nx=True, px=keys.NOTIFICATIONS_DUE_TTL_MS)
+    except CacheUnavailable:
+        return  # the sweep comes within seconds
+    if first:
+        dispatch.nudge(tasks.drain_notifications, countdown=PAUSE)
