@@ -1,6 +1,6 @@
 """The user: identity, profile, state of access, counts, and which side of the celebrity line it is on.
 
-And the user's sessions: one row a sign-in, from which all its tokens descend.
+And the user's sessions: one row a sign-in, from which all its tokens descend. And the ledger of erasures.
 """
 
 from __future__ import annotations
@@ -134,3 +134,18 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.pk}"
+
+
+class Erasure(models.Model):
+    """An account that was deleted and is not erased yet: the row commits with the deletion and goes with the account.
+
+    `due_at` is the lease of whoever erases, and the time from which on anybody may.
+    """
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="erasure")
+    due_at = models.DateTimeField(db_index=True)
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # that failed, in a row
+    error = models.TextField(blank=True, default="")
+
+    def __str__(self) -> str:
+        return f"erasure of user {self.user_id}"

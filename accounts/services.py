@@ -97,7 +97,7 @@ def suspend(user_id: int, until: datetime | None = None) -> bool:
         user.is_active = False
         user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
         if had_access:
-            _announce_access(user)
+            announce_access(user)
     return had_access
 
 
@@ -126,11 +126,12 @@ def _reinstate(user: User) -> bool:
     user.is_active = user.is_active or regains
     user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
     if regains:
-        _announce_access(user)
+        announce_access(user)
     return regains
 
 
-def _announce_access(user: User) -> None:
+def announce_access(user: User) -> None:
+    """Drop what is cached of a user whose access was just given or taken, and tell the other apps."""
     _forget(user.pk)
     access_changed.send(User, user_id=user.pk, is_active=user.is_active)
 

@@ -1,8 +1,9 @@
-"""Maintenance of accounts; both tasks are safe to run twice."""
+"""Maintenance of accounts; all tasks are safe to run twice."""
 
 from celery import shared_task
 
-from accounts import services, sessions
+from accounts import eraser, services, sessions
+from instafeed import dispatch
 
 
 @shared_task
@@ -15,3 +16,10 @@ def flush_expired_tokens() -> None:
 def lift_suspensions() -> None:
     """Reinstate whose suspension was meant to end by now."""
     services.lift_due_suspensions()
+
+
+@shared_task
+def erase_accounts() -> None:
+    """One slice of erasing what was deleted; what is left goes behind the other tasks in the queue."""
+    if eraser.erase_slice():
+        dispatch.nudge(erase_accounts)

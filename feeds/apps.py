@@ -5,4 +5,9 @@ class FeedsConfig(AppConfig):
     name = "feeds"
 
     def ready(self) -> None:
-        from feeds import signals  # noqa: F401  (connects the receivers)
+        from feeds import (
+            personal_data,
+            signals,  # noqa: F401  (connects the receivers)
+        )
+
+        personal_data.declare()

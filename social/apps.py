@@ -5,4 +5,9 @@ class SocialConfig(AppConfig):
     name = "social"
 
     def ready(self) -> None:
-        from social import receivers  # noqa: F401  (connects them)
+        from social import (
+            personal_data,
+            receivers,  # noqa: F401  (connects them)
+        )
+
+        personal_data.declare()

@@ -125,6 +125,10 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = PasswordField()
 
 
+class DeletionSerializer(serializers.Serializer[Any]):
+    password = PasswordField()
+
+
 class TokensSerializer(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts.api import (
+    export,
     schema,  # noqa: F401  (registers the description of tokens)
     views,
 )
@@ -14,4 +15,5 @@ urlpatterns = [
     path("auth/logout", views.SignOut.as_view()),
     path("auth/password", views.Password.as_view()),
     path("me", views.Me.as_view()),
+    path("me/export", export.Export.as_view()),
 ]

@@ -7,14 +7,16 @@ from typing import cast
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, ValidationError
+from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import services, sessions
+from accounts import erasure, services, sessions
 from accounts.api.serializers import (
+    DeletionSerializer,
     OwnProfileSerializer,
     PasswordChangeSerializer,
     ProfileChangeSerializer,
@@ -118,8 +120,7 @@ class Password(APIView):
                 keep_session=cast(AccessToken, request.auth).get(SESSION_CLAIM),
             )
         except services.WrongPassword:
-            error = ErrorDetail("This is not the current password.", "wrong_password")
-            raise ValidationError({"current_password": [error]}) from None
+            raise _wrong_password("current_password") from None
         return Response(status=204)
 
 
@@ -140,6 +141,24 @@ class Me(APIView):
             raise _taken(error) from None
         return Response(OwnProfileSerializer(user).data)
 
+    @extend_schema(operation_id="delete_me", tags=["me"], request=DeletionSerializer, responses={204: None})
+    def delete(self, request: Request) -> Response:
+        """Delete the own account: it and all it made vanish at once, and are erased in the background."""
+        serializer = DeletionSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            erasure.delete_own_account(current_user(request).pk, serializer.validated_data["password"])
+        except services.WrongPassword:
+            raise _wrong_password("password") from None
+        except erasure.StaffAccount:
+            raise PermissionDenied("Staff accounts are deleted by an administrator.", "staff_account") from None
+        return Response(status=204)
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Whoever tries passwords here is counted as one who signs in."""
+        tries = [PasswordThrottle()] if self.request.method == "DELETE" else []
+        return [*super().get_throttles(), *tries]
+
 
 def current_user(request: Request) -> User:
     """Whoever asks, on a path that needs a token; has accounts.access.FIELDS loaded."""
@@ -155,6 +174,10 @@ def _refresh_token(request: Request) -> str:
     serializer = RefreshSerializer(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data["refresh"]
+
+
+def _wrong_password(field: str) -> ValidationError:
+    return ValidationError({field: [ErrorDetail("This is not the current password.", "wrong_password")]})
 
 
 def _taken(error: services.Taken) -> ValidationError:

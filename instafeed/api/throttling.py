@@ -79,6 +79,10 @@ class UploadThrottle(UserThrottle):
     scope = "upload"
 
 
+class ExportThrottle(UserThrottle):
+    scope = "export"
+
+
 class RegisterThrottle(Throttle):
     scope = "register"
 
@@ -110,6 +114,17 @@ class PasswordThrottle(Throttle):
 
     def identify(self, request: Request) -> str | None:
         return account(request.user.get_username()) if request.user.is_authenticated else None
+
+
+def counters_of(user_id: int) -> list[str]:
+    """The Redis keys of what is counted for a signed-in user."""
+    rates = {throttle.scope: settings.THROTTLES[throttle.scope] for throttle in _every(UserThrottle)}
+    counted = [_item(rate).key_for(scope, str(user_id)) for scope, rate in rates.items() if rate]
+    return [f"{keys.LIMIT_PREFIX}:{key}" for key in counted]
+
+
+def _every(kind: type[Throttle]) -> list[type[Throttle]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _every(child))]
 
 
 def account(username: str) -> str:

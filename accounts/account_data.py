@@ -1,0 +1,98 @@
+"""What accounts, and the shared parts below it, hold about a user (see `accounts.personal_data`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.storage import default_storage
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Q
+
+from accounts.models import Session, User
+from accounts.personal_data import Holding, Row, chunks, erase_rows, register
+from instafeed import keys
+from instafeed.api.idempotency import forget_user
+from instafeed.api.links import file_url
+from instafeed.api.throttling import counters_of
+from instafeed.models import IdempotentAnswer
+
+_PROFILE = (
+    *("username", "email", "display_name", "bio", "website", "is_private", "is_staff"),
+    *("post_count", "follower_count", "following_count", "created_at", "last_login"),
+)
+
+
+def export_profile(user_id: int) -> Iterator[Row]:
+    """The account's own row, without its password's hash."""
+    user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
+    yield {
+        "id": str(user.pk),
+        **{field: getattr(user, field) for field in _PROFILE},
+        "avatar_url": file_url(user.avatar_path),
+        "is_celebrity": user.is_celebrity,
+        "groups": list(user.groups.using(DEFAULT_DB_ALIAS).values_list("name", flat=True)),
+    }
+
+
+def export_sessions(user_id: int) -> Iterator[Row]:
+    """Every sign-in that is still known, without what its tokens are made of."""
+    shown = ("created_at", "ended_at", "expires_at")
+    for chunk in chunks(Session.objects.filter(user=user_id).values("id", *shown), "id"):
+        yield from ({name: session[name] for name in shown} for session in chunk)
+
+
+def export_answers(user_id: int) -> Iterator[Row]:
+    """The answers kept for requests that carried an Idempotency-Key."""
+    rows = IdempotentAnswer.objects.filter(user_id=user_id).values("digest", "status", "body", "created_at")
+    for chunk in chunks(rows, "digest"):
+        for row in chunk:
+            answer = json.loads(bytes(row["body"]) or b"null")
+            yield {"created_at": row["created_at"], "status": row["status"], "answer": answer}
+
+
+def erase_sessions(user_id: int) -> bool:
+    return erase_rows(Session.objects.filter(user=user_id))
+
+
+def erase_answers(user_id: int) -> bool:
+    forget_user(user_id)  # a day's worth
+    return True
+
+
+def erase_avatar(user_id: int) -> bool:
+    """The picture, where it is no media of the user's: those are erased as media."""
+    avatars = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
+    for path in avatars.values_list("avatar_path", flat=True):
+        # The file first: a process that dies in between leaves the path, by which it is found again.
+        default_storage.delete(path)
+        User.objects.filter(pk=user_id).update(avatar_path="")
+    return True
+
+
+def erase_powers(user_id: int) -> bool:
+    """Groups and permissions, and the admin's log of and about the account: former staff has both."""
+    User.groups.through._default_manager.filter(user_id=user_id).delete()
+    User.user_permissions.through._default_manager.filter(user_id=user_id).delete()
+    about = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(user_id))
+    return erase_rows(LogEntry.objects.filter(Q(user=user_id) | about))
+
+
+def redis_keys(user_id: int) -> Iterable[str]:
+    return keys.person(user_id), keys.access(user_id), keys.wal(user_id), *counters_of(user_id)
+
+
+def declare() -> None:
+    register(
+        Holding("profile", ["accounts.User.id"], export_profile, erase_avatar),
+        Holding(
+            "staff",
+            ["accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"],
+            erase=erase_powers,
+        ),
+        Holding("sessions", ["accounts.Session.user"], export_sessions, erase_sessions),
+        Holding("idempotent_answers", ["instafeed.IdempotentAnswer.user_id"], export_answers, erase_answers),
+        redis_keys=redis_keys,
+    )

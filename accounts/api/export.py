@@ -1,0 +1,38 @@
+"""The own data over HTTP, as a download."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts import export
+from accounts.api.views import current_user
+from instafeed.api.throttling import ExportThrottle
+
+# Sections are the apps' own (accounts.personal_data), and so are their rows.
+DOCUMENT = {
+    "type": "object",
+    "description": "One array a section.",
+    "additionalProperties": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
+    "example": {"profile": [{"id": "42", "username": "ann"}], "following": []},
+}
+
+
+class Export(APIView):
+    throttle_classes = [ExportThrottle]
+
+    @extend_schema(operation_id="export_me", tags=["me"], responses={(200, "application/json"): DOCUMENT})
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """All that is held about you: profile, sessions, relations, posts, and whatever else you made."""
+        user = current_user(request)
+        pieces = export.export(user.pk)
+        # The first piece is made now: a database that is away is a 503 then, not half an answer.
+        body = chain([next(pieces)], pieces)
+        answer = StreamingHttpResponse(body, content_type="application/json")
+        answer["Content-Disposition"] = f'attachment; filename="instafeed-{user.username}.json"'
+        answer["Cache-Control"] = "no-store"
+        return answer

@@ -1,0 +1,55 @@
+"""Deleting an account: gone for everybody at the commit, erased in the background (`accounts.eraser`).
+
+Its username and address stay taken until then. There is no way back.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.utils import timezone
+
+from accounts import eraser, sessions, tasks
+from accounts.models import User
+from accounts.services import WrongPassword, announce_access
+from instafeed import dispatch
+
+
+class StaffAccount(Exception):
+    """Staff lose their powers first: what they did in the admin stays attributable until somebody decides so."""
+
+
+def delete_own_account(user_id: int, password: str) -> bool:
+    """`delete_account` for whoever knows the password. Raises WrongPassword and what that raises."""
+    user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
+    if not user.check_password(password):  # slow by design: before the row is locked
+        raise WrongPassword
+    with transaction.atomic():
+        unchanged = User.objects.select_for_update(no_key=True).filter(pk=user_id, password=user.password)
+        if not unchanged.exists():
+            raise WrongPassword
+        return delete_account(user_id)
+
+
+@transaction.atomic
+def delete_account(user_id: int) -> bool:
+    """Take the account out of everybody's sight, end its sessions, and have it erased; False if that is done already.
+
+    A fixed number of statements, whatever the account holds. Raises StaffAccount, User.DoesNotExist.
+    """
+    user = User.objects.select_for_update(no_key=True).get(pk=user_id)
+    if user.is_staff or user.is_superuser:
+        raise StaffAccount
+    if user.deleted_at is not None:
+        return False
+    had_access = user.is_active
+    user.is_active, user.deleted_at = False, timezone.now()
+    user.save(update_fields=["is_active", "deleted_at"])
+    sessions.end_all(user_id)
+    eraser.open_erasure(user_id)
+    if had_access:
+        announce_access(user)
+    # robust: the deletion is committed, whatever happens to the hint; beat makes up for it.
+    transaction.on_commit(partial(dispatch.nudge, tasks.erase_accounts), robust=True)
+    return True
