@@ -7,15 +7,40 @@ from typing import Any
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import URLValidator
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
 from accounts.models import User
 from instafeed.api.fields import FlagField, IdField, StrictText, TextField
 from instafeed.api.links import file_url
+from instafeed.api.schema import example
 
-MAX_PASSWORD = 1_024  # characters
+MIN_PASSWORD, MAX_PASSWORD = 8, 1_024  # characters
+
+PROFILE: dict[str, Any] = {
+    "id": "42",
+    "username": "grace",
+    "display_name": "Grace Hopper",
+    "bio": "Ships are safe in harbour.",
+    "website": "https://grace.example",
+    "avatar_url": None,
+    "is_private": False,
+    "is_celebrity": False,
+    "post_count": 12,
+    "follower_count": 345,
+    "following_count": 67,
+    "created_at": "2026-01-31T09:30:00Z",
+}
+_OWN_PROFILE = {**PROFILE, "relationship": None, "email": "grace@mail.example"}
+_PHRASE = "nanoseconds, 11.8 inch"
+_TOKENS = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
+_URL = {
+    "type": "string",
+    "maxLength": 200,
+    # What the validator takes, less IP addresses, user information, and letters that URLs spell with %.
+    "pattern": r"^https?://([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,63}(:[0-9]{1,5})?([/?#][!-~]*)?$",
+}
 
 
 class UsernameField(StrictText, serializers.RegexField):
@@ -43,6 +68,7 @@ class AddressField(StrictText, serializers.EmailField):
         return User.objects.normalize_email(super().to_internal_value(data))
 
 
+@extend_schema_field(_URL)
 class WebsiteField(StrictText):
     """An http or https URL, or nothing."""
 
@@ -56,10 +82,25 @@ class PasswordField(TextField):
         super().__init__(max_length=MAX_PASSWORD, write_only=True, style={"input_type": "password"}, **kwargs)
 
 
+@extend_schema_field(
+    {
+        "type": "string",
+        "minLength": MIN_PASSWORD,
+        "maxLength": MAX_PASSWORD,
+        "pattern": r"^[^\u0000]*[^\u00000-9][^\u0000]*$",
+        "description": "Not all digits, not a common password, and not like the username or the email address.",
+    }
+)
+class NewPasswordField(PasswordField):
+    """A password that `check_strength` will look at; the rules that a pattern can express are in the schema."""
+
+
+@extend_schema_serializer(examples=[example("A profile", PROFILE)])
 class ProfileSerializer(serializers.ModelSerializer[User]):
     """A user's public profile, without the viewer's relationship to it."""
 
     id = IdField()
+    website = serializers.CharField(read_only=True, help_text="A URL, or empty.")
     avatar_url = serializers.SerializerMethodField()
     is_celebrity = serializers.BooleanField(read_only=True)
 
@@ -75,6 +116,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
         return file_url(user.avatar_path)
 
 
+@extend_schema_serializer(examples=[example("The own profile", _OWN_PROFILE)])
 class OwnProfileSerializer(ProfileSerializer):
     """The same for its owner."""
 
@@ -90,6 +132,7 @@ class OwnProfileSerializer(ProfileSerializer):
         return None
 
 
+@extend_schema_serializer(examples=[example("A new biography", {"bio": "A ship in port is safe."})])
 class ProfileChangeSerializer(serializers.Serializer[Any]):
     """What PATCH /me takes; fields that it does not know are ignored."""
 
@@ -101,39 +144,55 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     is_private = FlagField(required=False)
 
 
+@extend_schema_serializer(
+    examples=[example("Somebody new", {"username": "grace", "email": "grace@mail.example", "password": _PHRASE})]
+)
 class RegistrationSerializer(serializers.Serializer[Any]):
     username = UsernameField()
     email = AddressField()
-    password = PasswordField()
+    password = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         check_strength(attrs["password"], User(username=attrs["username"], email=attrs["email"]), "password")
         return attrs
 
 
+@extend_schema_serializer(examples=[example("Name and password", {"username": "grace", "password": _PHRASE})])
 class SignInSerializer(serializers.Serializer[Any]):
     username = TextField(max_length=254)
     password = PasswordField()
 
 
+@extend_schema_serializer(examples=[example("The newest refresh token", {"refresh": _TOKENS["refresh"]})])
 class RefreshSerializer(serializers.Serializer[Any]):
     refresh = TextField()
 
 
+@extend_schema_serializer(
+    examples=[
+        example(
+            "From the old one to a new one",
+            {"current_password": _PHRASE, "new_password": "a moth in relay 70"},
+        )
+    ]
+)
 class PasswordChangeSerializer(serializers.Serializer[Any]):
     current_password = PasswordField()
-    new_password = PasswordField()
+    new_password = NewPasswordField()
 
 
+@extend_schema_serializer(examples=[example("The own password", {"password": _PHRASE})])
 class DeletionSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 
 
+@extend_schema_serializer(examples=[example("Tokens", _TOKENS)])
 class TokensSerializer(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
 
 
+@extend_schema_serializer(examples=[example("A new account", {"user": _OWN_PROFILE, **_TOKENS})])
 class RegisteredSerializer(TokensSerializer):
     user = OwnProfileSerializer()
 

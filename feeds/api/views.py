@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -22,14 +21,16 @@ from instafeed.api.pagination import (
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.schema import example, list_parameters, page_of, refusal
 from instafeed.ids import MAX_ID
 from posts.api.serializers import PostSerializer
 
 CURSOR = "feed"
+_SINCE = {"type": "string", "pattern": "^[0-9]{1,19}$", "example": "382835763848413185"}
 UNREAD_CAP = 100
 
 
+@extend_schema_serializer(examples=[example("Three new posts", {"count": 3, "capped": False})])
 class UnreadCountSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(min_value=0, max_value=UNREAD_CAP)
     capped = serializers.BooleanField(help_text="There are more than that.")
@@ -38,7 +39,9 @@ class UnreadCountSerializer(serializers.Serializer[Any]):
 class FeedViewSet(ViewSet):
     """The hybrid timeline of whoever is signed in."""
 
-    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["feed"])
+    @extend_schema(
+        operation_id="get_feed", parameters=list_parameters(CURSOR), responses=page_of(PostSerializer), tags=["feed"]
+    )
     def list(self, request: Request) -> HttpResponse:
         """Own posts and those of everyone followed, newest first, without end."""
         limit, raw = parse_limit(request), raw_cursor(request)
@@ -47,14 +50,17 @@ class FeedViewSet(ViewSet):
         return raw_page_response(request, posts, None if after is None else encode_cursor(CURSOR, after))
 
     @extend_schema(
-        parameters=[OpenApiParameter("since", OpenApiTypes.STR, required=True, description="A post id.")],
-        responses=UnreadCountSerializer,
+        operation_id="count_unread_posts",
+        parameters=[OpenApiParameter("since", _SINCE, required=True, description="A post id.")],
+        responses={200: UnreadCountSerializer, **refusal(404, "not_found", "No id is as large as that.")},
         tags=["feed"],
     )
     def unread_count(self, request: Request) -> Response:
         """How many posts of the feed are newer than `since`, whether or not that post still exists."""
         raw = request.query_params.get("since", "")
-        if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_ID):
+        if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19):
             raise ValidationError({"since": "A post id is required."}, code="invalid")
+        if int(raw) > MAX_ID:
+            raise Http404
         count, capped = assembly.count_newer(current_user(request).pk, int(raw), UNREAD_CAP)
         return Response({"count": count, "capped": capped})

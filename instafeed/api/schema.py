@@ -67,6 +67,11 @@ def refusal(status: int, code: str, description: str, attr: str | None = None) -
     return {status: OpenApiResponse(ErrorResponseSerializer, description, [example])}
 
 
+def example(name: str, value: Any) -> OpenApiExample:
+    """What a serializer's body looks like, for `extend_schema_serializer(examples=[…])`."""
+    return OpenApiExample(name, value=value)
+
+
 @cache  # the same class again, as two of one name would be told apart
 def page_of(row: type[serializers.BaseSerializer[Any]]) -> serializers.Serializer[Any]:
     """The answer of a list of `row`s, for `extend_schema(responses=…)`; shows the first example of a row."""

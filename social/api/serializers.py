@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.api.serializers import ProfileSerializer
+from accounts.api.serializers import PROFILE, ProfileSerializer
 from accounts.models import User
+from instafeed.api.fields import IdField
+from instafeed.api.schema import example
 from social.selectors import Relationship
+
+PERSON = {field: PROFILE[field] for field in ("id", "username", "display_name", "avatar_url", "is_celebrity")}
+_RELATIONSHIP = {"following": True, "requested": False, "followed_by": False, "blocking": False, "muting": False}
 
 
 class RelationshipSerializer(serializers.Serializer[Relationship]):
@@ -22,6 +27,7 @@ class RelationshipSerializer(serializers.Serializer[Relationship]):
     muting = serializers.BooleanField()
 
 
+@extend_schema_serializer(examples=[example("A profile", {**PROFILE, "relationship": _RELATIONSHIP})])
 class SeenProfileSerializer(ProfileSerializer):
     """A profile as one viewer sees it; `relationship` comes from the context."""
 
@@ -38,15 +44,17 @@ class SeenProfileSerializer(ProfileSerializer):
         return None if relation is None else RelationshipSerializer(relation).data
 
 
+@extend_schema_serializer(examples=[example("A person", PERSON)], description="A user in short.")
 class PersonSerializer(serializers.Serializer[Any]):
     """Documents what `accounts.cards` renders; never runs."""
 
-    id = serializers.CharField()
+    id = IdField()
     username = serializers.CharField()
     display_name = serializers.CharField()
     avatar_url = serializers.CharField(allow_null=True)
     is_celebrity = serializers.BooleanField()
 
 
+@extend_schema_serializer(examples=[example("At once", {"state": "following"})])
 class FollowStateSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=["following", "requested"])
