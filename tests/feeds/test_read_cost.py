@@ -90,8 +90,8 @@ def test_a_page_without_a_cache_costs_a_fixed_number_of_queries(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     without_redis(monkeypatch)
-    # sources, who is active, the pull, cards and their pictures, sources again, author cards
-    with django_assert_num_queries(7):
+    # sources, who is active, the pull, cards and their pictures, counts, likes, saves, sources again, author cards
+    with django_assert_num_queries(10):
         assert len(assembly.page(viewer.pk, None, size)[0]) == size
 
 

@@ -1,0 +1,181 @@
+"""Likes of posts and comments: idempotent, exact, visible to whoever may see them."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import services as accounts
+from instafeed.redis import connection as redis
+from posts import counters, services
+from posts.models import CommentLike, Counter, Like
+from social import services as social
+from tests.posts.callers import Caller
+from tests.social.helpers import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def author() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def reader() -> Caller:
+    return Caller()
+
+
+def test_liking_twice_is_liking_once(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    assert reader.like(post).json() == {"liked": True, "like_count": 1}
+    assert reader.like(post).json() == {"liked": True, "like_count": 1}
+    assert reader.call("delete", f"/posts/{post}/like").json() == {"liked": False, "like_count": 0}
+    assert reader.call("delete", f"/posts/{post}/like").json() == {"liked": False, "like_count": 0}
+    assert not Like.objects.exists()
+
+
+def test_everybody_sees_the_count_at_once_and_each_only_their_own_mark(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    for caller in (author, reader):
+        assert caller.get(f"/posts/{post}")["like_count"] == 0
+    reader.like(post)
+    seen = reader.get(f"/posts/{post}")
+    assert (seen["like_count"], seen["liked"]) == (1, True)
+    seen = author.get(f"/posts/{post}")
+    assert (seen["like_count"], seen["liked"]) == (1, False)
+    anonymous = reader.client.get(f"/api/v1/posts/{post}").json()
+    assert (anonymous["like_count"], anonymous["liked"]) == (1, False)
+
+
+def test_feed_and_profile_show_count_and_mark(author: Caller, reader: Caller) -> None:
+    reader.follow(author)
+    post = author.write()
+    for path in ("/feed", f"/users/{author.name}/posts"):
+        assert reader.get(path)["results"][0]["liked"] is False
+    reader.like(post)
+    for path in ("/feed", f"/users/{author.name}/posts"):
+        seen = reader.get(path)["results"][0]
+        assert (seen["id"], seen["like_count"], seen["liked"]) == (post, 1, True)
+
+
+def test_counts_and_marks_survive_a_flush(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    reader.like(post)
+    redis().flushdb()
+    seen = reader.get(f"/posts/{post}")
+    assert (seen["like_count"], seen["liked"]) == (1, True)
+
+
+def test_many_at_once_all_count(author: Caller) -> None:
+    post = int(author.write())
+    users = [Caller().id for _ in range(24)]
+    at_once([lambda user=user: services.like_post(user, post, author.id) for user in users])
+    assert author.get(f"/posts/{post}")["like_count"] == 24
+    results = at_once([lambda user=user: services.unlike_post(user, post, author.id) for user in users[:12]])
+    assert not [result for result in results if isinstance(result, Exception)]
+    assert author.get(f"/posts/{post}")["like_count"] == 12
+    assert Like.objects.count() == 12
+
+
+def test_one_user_liking_and_unliking_at_once_counts_what_is_there(author: Caller, reader: Caller) -> None:
+    post = int(author.write())
+    for _ in range(5):
+        at_once(
+            [
+                lambda: services.like_post(reader.id, post, author.id),
+                lambda: services.like_post(reader.id, post, author.id),
+                lambda: services.unlike_post(reader.id, post, author.id),
+            ]
+        )
+        assert reader.get(f"/posts/{post}")["like_count"] == Like.objects.count()
+
+
+def test_an_older_sum_never_replaces_a_newer_one(author: Caller, reader: Caller) -> None:
+    post = int(author.write())
+    services.like_post(reader.id, post, author.id)
+    old = counters.settled([post])[post]
+    services.like_post(author.id, post, author.id)
+    counters._store_newer(redis(), [counters.keys.count(post)], [old.version, old.encode(), 60])
+    assert reader.get(f"/posts/{post}")["like_count"] == 2
+
+
+def test_a_like_that_rolls_back_leaves_nothing(author: Caller, reader: Caller) -> None:
+    post = int(author.write())
+    with transaction.atomic():
+        services.like_post(reader.id, post, author.id)
+        transaction.set_rollback(True)
+    seen = reader.get(f"/posts/{post}")
+    assert (seen["like_count"], seen["liked"]) == (0, False)
+    assert not Counter.objects.exists()
+
+
+def test_marks_reach_back_beyond_what_is_cached(
+    author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posts.marks.KEPT", 2)
+    posts = [author.write() for _ in range(5)]
+    for post in (posts[0], posts[1], posts[3], posts[4]):
+        reader.like(post)
+    for post in (posts[0], posts[2]):
+        reader.call("post", f"/posts/{post}/save")
+    shown = reader.get(f"/users/{author.name}/posts")["results"]
+    assert [post["liked"] for post in shown[::-1]] == [True, True, False, True, True]
+    assert [post["saved"] for post in shown[::-1]] == [True, False, True, False, False]
+
+
+def test_likers_are_paged_without_who_may_not_be_seen(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    likers = [Caller() for _ in range(7)]
+    for liker in likers:
+        liker.like(post)
+    accounts.suspend(likers[0].id)
+    social.block(likers[1].id, reader.id)
+    expected = [liker.name for liker in likers[:1:-1]]
+    for limit in (1, 2, 5, 50):
+        assert [person["username"] for person in reader.whole(f"/posts/{post}/likes", limit)] == expected
+
+
+def test_a_comment_is_liked_likewise(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    comment = author.comment(post)
+    assert reader.call("post", f"/comments/{comment}/like").json() == {"liked": True, "like_count": 1}
+    assert author.call("post", f"/comments/{comment}/like").json() == {"liked": True, "like_count": 2}
+    assert reader.call("post", f"/comments/{comment}/like").json() == {"liked": True, "like_count": 2}
+    assert author.call("delete", f"/comments/{comment}/like").json() == {"liked": False, "like_count": 1}
+    shown = reader.get(f"/posts/{post}/comments")["results"][0]
+    assert (shown["like_count"], shown["liked"]) == (1, True)
+    shown = author.get(f"/posts/{post}/comments")["results"][0]
+    assert (shown["like_count"], shown["liked"]) == (1, False)
+    assert CommentLike.objects.count() == 1
+    assert author.get(f"/posts/{post}")["like_count"] == 0
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_likers_cost_a_fixed_number_of_queries(
+    author: Caller, reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    post = author.write()
+    for _ in range(size):
+        Caller().like(post)
+    reader.get(f"/posts/{post}/likes?limit={size}")
+    # the post's author and the relation to them, the likers, who of them blocks
+    with django_assert_num_queries(3):
+        assert len(reader.get(f"/posts/{post}/likes?limit={size}")["results"]) == size
+
+
+def test_no_user_row_and_no_post_row_is_locked_by_a_like(author: Caller, reader: Caller) -> None:
+    """The rows stay free for whoever edits them: a like only shares their keys."""
+    post = int(author.write())
+    with transaction.atomic():
+        services.like_post(reader.id, post, author.id)
+        outcome = at_once([lambda: _lock_without_waiting(post, author.id)])
+    assert outcome == ["free"]
+
+
+def _lock_without_waiting(post_id: int, user_id: int) -> str:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM posts_post WHERE id = %s FOR NO KEY UPDATE NOWAIT", [post_id])
+        cursor.execute("SELECT 1 FROM accounts_user WHERE id = %s FOR NO KEY UPDATE NOWAIT", [user_id])
+    return "free"

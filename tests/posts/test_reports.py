@@ -1,0 +1,74 @@
+"""Reports: once a person and target, about what the reporter sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from posts.models import Report
+from social import services as social
+from tests.api.shape import check_shape
+from tests.posts.callers import Caller
+from tests.social.helpers import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def author() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def reader() -> Caller:
+    return Caller()
+
+
+def about(kind: str, target: object, **more: object) -> dict[str, object]:
+    return {"target_type": kind, "target_id": str(target), "reason": "spam", **more}
+
+
+def test_posts_comments_and_users_are_reported_once(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    comment = author.comment(post)
+    for kind, target in (("post", post), ("comment", comment), ("user", author.id)):
+        body = about(kind, target, note="look ⚠️")
+        first = reader.call("post", "/reports", body)
+        again = reader.call("post", "/reports", body | {"reason": "other", "note": "again"})
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json() == again.json()
+        assert first.json() | body == first.json()
+    assert Report.objects.count() == 3
+    assert author.call("post", "/reports", about("post", post)).status_code == 201
+
+
+def test_two_at_once_make_one(author: Caller, reader: Caller) -> None:
+    body = about("post", author.write())
+    answers = at_once([lambda: reader.call("post", "/reports", body)] * 4)
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+
+
+def test_what_the_reporter_does_not_see_is_a_404(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    comment = author.comment(post)
+    social.block(author.id, reader.id)
+    for kind, target in (("post", post), ("comment", comment), ("user", author.id), ("post", 1), ("user", 2**62)):
+        check_shape(reader.call("post", "/reports", about(kind, target)), 404)
+    assert not Report.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target_type": "like"},
+        {"target_type": None},
+        {"target_id": 5},
+        {"target_id": None},
+        {"reason": "boring"},
+        {"reason": ["spam"]},
+        {"note": None},
+        {"note": "x" * 1_001},
+    ],
+)
+def test_a_malformed_report_is_a_400(author: Caller, reader: Caller, change: dict[str, object]) -> None:
+    check_shape(reader.call("post", "/reports", about("post", author.write()) | change), 400)
+    assert not Report.objects.exists()
