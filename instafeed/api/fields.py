@@ -27,6 +27,16 @@ class TextField(StrictText):
         super().__init__(**kwargs)
 
 
+class WordsField(TextField):
+    """A text with more than white space in it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
+        if not value.strip():
+            self.fail("blank")
+        return value
+
+
 class FlagField(serializers.BooleanField):
     """JSON's true or false and nothing else."""
 

@@ -14,14 +14,13 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
-from instafeed.api.fields import StrictText
+from instafeed.api.fields import StrictText, WordsField
 from instafeed.api.operations import PATHS
 from instafeed.api.refusals import HEADERS, REFUSALS, RESPONSES
-from instafeed.api.schema import ID_PATTERN, ErrorResponseSerializer
+from instafeed.api.schema import ID_PATTERN, TEXT_PATTERN, WORDS_PATTERN, ErrorResponseSerializer
 
 Json = dict[str, Any]
 
-_NO_NUL = r"^[^\u0000]*$"
 _HEADER = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
 _PATH_PARAMETERS: dict[str, tuple[Json, str, str]] = {
     "username": (
@@ -62,9 +61,9 @@ class ApiSchema(AutoSchema):
         bodies = super()._get_response_bodies(direction)
         for status in self._refusals():
             bodies.setdefault(str(status), {"description": ""})
-        for status, body in bodies.items():
-            if int(status) in REFUSALS and not body["description"]:
-                bodies[status] = {"$ref": f"#/components/responses/{REFUSALS[int(status)].name}"}
+        for code, body in bodies.items():
+            if int(code) in REFUSALS and not body["description"]:
+                bodies[code] = {"$ref": f"#/components/responses/{REFUSALS[int(code)].name}"}
         return dict(sorted(bodies.items()))
 
     def get_request_serializer(self) -> Any:
@@ -112,7 +111,8 @@ class ApiSchema(AutoSchema):
         """After the library's, as it takes any pattern for one that an empty text would not match."""
         super()._insert_field_validators(field, schema)
         if isinstance(field, StrictText) and "string" in schema.get("type", ""):
-            schema.setdefault("pattern", _NO_NUL)
+            needs_words = isinstance(field, WordsField) or (field.trim_whitespace and not field.allow_blank)
+            schema.setdefault("pattern", WORDS_PATTERN if needs_words else TEXT_PATTERN)
 
 
 def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:

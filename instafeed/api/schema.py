@@ -19,6 +19,9 @@ from instafeed.api.refusals import error_example
 
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
 ID_PATTERN = "^[1-9][0-9]{0,18}$"
+TEXT_PATTERN = r"^[^\u0000]*$"  # the parser refuses NUL characters, wherever they are
+# At least one character that Python does not strip, nor those that read `\s` by other rules.
+WORDS_PATTERN = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
 
 _LIMIT = OpenApiParameter(
     "limit",
@@ -32,16 +35,17 @@ LIST_PARAMETERS = [_LIMIT, OpenApiParameter("cursor", OpenApiTypes.STR, descript
 
 def list_parameters(kind: str, length: int = 1) -> list[OpenApiParameter]:
     """`limit` and `cursor` of a list whose cursors are `encode_cursor(kind, …)` of `length` numbers."""
-    return _list_parameters(kind, r"\.[0-7][0-9a-f]{15}" * length)
+    return limit_and_cursor(f"^{kind}" + r"\.[0-7][0-9a-f]{15}" * length + "$")
 
 
 def text_list_parameters(kind: str) -> list[OpenApiParameter]:
     """The same for `encode_text_cursor(kind, …)`."""
-    return _list_parameters(kind, r"\.([0-9a-f]{2}){0,1000}")
+    return limit_and_cursor(rf"^{kind}\.([0-9a-f]{{2}}){{0,1000}}$")
 
 
-def _list_parameters(kind: str, key: str) -> list[OpenApiParameter]:
-    cursor = {"type": "string", "pattern": f"^{kind}{key}$"}
+def limit_and_cursor(pattern: str) -> list[OpenApiParameter]:
+    """The same for cursors that only a pattern of their own describes."""
+    cursor = {"type": "string", "pattern": pattern}
     return [_LIMIT, OpenApiParameter("cursor", cursor, description=_CURSOR)]
 
 

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from accounts.cards import people
-from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.schema import list_parameters, page_of, refusal
 from posts import comments, selectors, services
 from posts.api.base import id_or_404, json_response, page
 from posts.api.serializers import CommentInputSerializer, CommentSerializer
@@ -21,16 +21,29 @@ from posts.counters import Counts
 from posts.models import Comment
 from posts.visibility import author_of_visible
 
+ON_POST = "comments"  # names the list in its cursors
+_NOT_YOURS = refusal(403, "permission_denied", "Only its author and the post's author may delete a comment.")
+
 
 class CommentsView(APIView):
-    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(CommentSerializer), tags=["comments"])
+    @extend_schema(
+        operation_id="list_comments",
+        parameters=list_parameters(ON_POST),
+        responses=page_of(CommentSerializer),
+        tags=["comments"],
+    )
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """A post's comments, oldest first; replies are among them and say what they answer."""
         viewer_id, id_ = current_user(request).pk, id_or_404(post_id)
         author_of_visible(viewer_id, id_)
-        return page(request, "comments", partial(selectors.comments_on, id_), partial(comments.shown, viewer_id))
+        return page(request, ON_POST, partial(selectors.comments_on, id_), partial(comments.shown, viewer_id))
 
-    @extend_schema(request=CommentInputSerializer, responses={201: CommentSerializer}, tags=["comments"])
+    @extend_schema(
+        operation_id="create_comment",
+        request=CommentInputSerializer,
+        responses={201: CommentSerializer},
+        tags=["comments"],
+    )
     def post(self, request: Request, post_id: str) -> HttpResponse:
         """Comment on a post, or reply to a comment on it."""
         user_id, id_ = current_user(request).pk, id_or_404(post_id)
@@ -43,7 +56,7 @@ class CommentsView(APIView):
 
 
 class CommentView(APIView):
-    @extend_schema(responses={204: None}, tags=["comments"])
+    @extend_schema(operation_id="delete_comment", responses={204: None, **_NOT_YOURS}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
         """Delete a comment of one's own, or one on one's own post; replies to it stay."""
         user_id = current_user(request).pk

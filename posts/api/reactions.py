@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.schema import list_parameters, page_of
 from posts import selectors, services
 from posts.api.base import id_or_404, page
 from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
@@ -21,21 +21,28 @@ from posts.visibility import author_of_visible, shown
 from social.api.base import people_page
 from social.api.serializers import PersonSerializer
 
+SAVED = "saved"  # names the list in its cursors
+
 
 class PostLikeView(APIView):
-    @extend_schema(request=None, responses=LikedSerializer, tags=["posts"])
+    @extend_schema(operation_id="like_post", request=None, responses=LikedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
         """Like a post; again: the same answer."""
         return _liked(services.like_post(*_seen_post(request, post_id)), liked=True)
 
-    @extend_schema(responses=LikedSerializer, tags=["posts"])
+    @extend_schema(operation_id="unlike_post", responses=LikedSerializer, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Take the like back; also when there is none."""
         return _liked(services.unlike_post(*_seen_post(request, post_id)), liked=False)
 
 
 class PostLikesView(APIView):
-    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PersonSerializer), tags=["posts"])
+    @extend_schema(
+        operation_id="list_post_likes",
+        parameters=list_parameters(selectors.LIKERS.kind),
+        responses=page_of(PersonSerializer),
+        tags=["posts"],
+    )
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """Who likes a post, the newest accounts first."""
         _, id_, _ = _seen_post(request, post_id)
@@ -43,14 +50,14 @@ class PostLikesView(APIView):
 
 
 class PostSaveView(APIView):
-    @extend_schema(request=None, responses=SavedSerializer, tags=["posts"])
+    @extend_schema(operation_id="save_post", request=None, responses=SavedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
         """Keep a post for later; nobody else learns of it."""
         user_id, id_, _ = _seen_post(request, post_id)
         services.save_post(user_id, id_)
         return Response({"saved": True})
 
-    @extend_schema(responses=SavedSerializer, tags=["posts"])
+    @extend_schema(operation_id="unsave_post", responses=SavedSerializer, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Drop it again; also when it is not kept."""
         user_id, id_, _ = _seen_post(request, post_id)
@@ -59,20 +66,25 @@ class PostSaveView(APIView):
 
 
 class SavedView(APIView):
-    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["me"])
+    @extend_schema(
+        operation_id="list_saved_posts",
+        parameters=list_parameters(SAVED),
+        responses=page_of(PostSerializer),
+        tags=["me"],
+    )
     def get(self, request: Request) -> HttpResponse:
         """What you saved, the newest save first, as far as you may still see it."""
         user_id = current_user(request).pk
-        return page(request, "saved", partial(selectors.saves_of, user_id), partial(_show_saves, user_id))
+        return page(request, SAVED, partial(selectors.saves_of, user_id), partial(_show_saves, user_id))
 
 
 class CommentLikeView(APIView):
-    @extend_schema(request=None, responses=LikedSerializer, tags=["comments"])
+    @extend_schema(operation_id="like_comment", request=None, responses=LikedSerializer, tags=["comments"])
     def post(self, request: Request, comment_id: str) -> Response:
         """Like a comment; again: the same answer."""
         return _liked(services.like_comment(*_seen_comment(request, comment_id)), liked=True)
 
-    @extend_schema(responses=LikedSerializer, tags=["comments"])
+    @extend_schema(operation_id="unlike_comment", responses=LikedSerializer, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
         """Take the like back; also when there is none."""
         return _liked(services.unlike_comment(*_seen_comment(request, comment_id)), liked=False)

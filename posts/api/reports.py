@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
+from instafeed.api.schema import refusal
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
 from posts.comments import visible_comment
@@ -18,7 +19,14 @@ from social.visibility import visible_user_by_id
 
 class ReportsView(APIView):
     @extend_schema(
-        request=ReportInputSerializer, responses={200: ReportSerializer, 201: ReportSerializer}, tags=["reports"]
+        operation_id="report",
+        request=ReportInputSerializer,
+        responses={
+            200: OpenApiResponse(ReportSerializer, "You told them before."),
+            201: ReportSerializer,
+            **refusal(404, "not_found", "The target does not exist, or not for you."),
+        },
+        tags=["reports"],
     )
     def post(self, request: Request) -> Response:
         """Tell the moderators; 200 and nothing new if you already did. 404 for a target you do not see."""

@@ -4,14 +4,65 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from instafeed.api.fields import IdField, IdTextField, TextField
+from instafeed.api.fields import IdField, IdTextField, TextField, WordsField
+from instafeed.api.schema import WORDS_PATTERN, example
 from posts.models import Reason, Report, TargetType
-from social.api.serializers import PersonSerializer
+from social.api.serializers import PERSON, PersonSerializer
+
+_VARIANT = {"url": "https://cdn.example/media/42/320.webp", "width": 320, "height": 240}
+PICTURE = {
+    "id": "382835763848413190",
+    "kind": "image",
+    "url": "https://cdn.example/media/42/1080.webp",
+    "width": 1080,
+    "height": 810,
+    "blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj",
+    "alt_text": "A harbour at dusk",
+    "variants": {"320": _VARIANT},
+}
+POST = {
+    "id": "382835763848413185",
+    "author": PERSON,
+    "caption": "The harbour tonight #sunset with @ada",
+    "media": [PICTURE],
+    "hashtags": ["sunset"],
+    "mentions": ["ada"],
+    "like_count": 7,
+    "comment_count": 1,
+    "liked": False,
+    "saved": False,
+    "created_at": "2026-02-01T18:12:05.123456Z",
+    "edited_at": None,
+}
+COMMENT: dict[str, Any] = {
+    "id": "382835763848413200",
+    "post_id": "382835763848413185",
+    "author": PERSON,
+    "text": "What a sky!",
+    "reply_to": None,
+    "mentions": [],
+    "hashtags": [],
+    "like_count": 2,
+    "liked": False,
+    "created_at": "2026-02-01T18:15:41.654321Z",
+}
+_REPORT = {"target_type": "post", "target_id": "382835763848413185", "reason": "spam", "note": ""}
 
 
+@extend_schema_serializer(
+    component_name="Post", examples=[example("A caption", {"caption": "The harbour tonight #sunset with @ada"})]
+)
 class PostInputSerializer(serializers.Serializer[Any]):
+    schema_rules = {
+        "anyOf": [
+            {"required": ["caption"], "properties": {"caption": {"pattern": WORDS_PATTERN}}},
+            {"required": ["media"], "properties": {"media": {"minItems": 1}}},
+        ]
+    }
+
     caption = TextField(max_length=2200, allow_blank=True, default="")
     media = serializers.ListField(child=IdTextField(), max_length=10, default=list)
 
@@ -21,62 +72,69 @@ class PostInputSerializer(serializers.Serializer[Any]):
         return attrs
 
 
+@extend_schema_serializer(examples=[example("A new caption", {"caption": "The harbour last night"})])
 class CaptionSerializer(serializers.Serializer[Any]):
     caption = TextField(max_length=2200, allow_blank=True)
 
 
+class VariantSerializer(serializers.Serializer[Any]):
+    url = serializers.CharField()
+    width = serializers.IntegerField(min_value=1)
+    height = serializers.IntegerField(min_value=1)
+
+
 class PostPictureSerializer(serializers.Serializer[Any]):
-    id = serializers.CharField()
+    id = IdField()
     kind = serializers.ChoiceField(choices=["image"])
     url = serializers.CharField()
     width = serializers.IntegerField()
     height = serializers.IntegerField()
     blurhash = serializers.CharField(allow_null=True)
     alt_text = serializers.CharField()
-    variants = serializers.DictField()
+    variants = serializers.DictField(child=VariantSerializer(), help_text="The same picture, by its width in pixels.")
 
 
+@extend_schema_serializer(examples=[example("A post", POST)], description="A post, as whoever asks sees it.")
 class PostSerializer(serializers.Serializer[Any]):
     """Documents what `posts.cards` composes; never runs."""
 
-    id = serializers.CharField()
+    id = IdField()
     author = PersonSerializer()
     caption = serializers.CharField()
     media = PostPictureSerializer(many=True)
     hashtags = serializers.ListField(child=serializers.CharField())
     mentions = serializers.ListField(child=serializers.CharField())
-    like_count = serializers.IntegerField()
-    comment_count = serializers.IntegerField()
+    like_count = serializers.IntegerField(min_value=0)
+    comment_count = serializers.IntegerField(min_value=0)
     liked = serializers.BooleanField()
     saved = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     edited_at = serializers.DateTimeField(allow_null=True)
 
 
+@extend_schema_serializer(examples=[example("After a like", {"liked": True, "like_count": 8})])
 class LikedSerializer(serializers.Serializer[Any]):
     liked = serializers.BooleanField()
     like_count = serializers.IntegerField(min_value=0)
 
 
+@extend_schema_serializer(examples=[example("After saving", {"saved": True})])
 class SavedSerializer(serializers.Serializer[Any]):
     saved = serializers.BooleanField()
 
 
+@extend_schema_serializer(component_name="Comment", examples=[example("A comment", {"text": "What a sky!"})])
 class CommentInputSerializer(serializers.Serializer[Any]):
-    text = TextField(max_length=1000)
-    reply_to = IdTextField(allow_null=True, default=None)
-
-    def validate_text(self, value: str) -> str:
-        if not value.strip():
-            raise serializers.ValidationError("A comment needs a text.", code="blank")
-        return value
+    text = WordsField(max_length=1000)
+    reply_to = IdTextField(allow_null=True, default=None, help_text="A comment on the same post.")
 
 
+@extend_schema_serializer(examples=[example("A comment", COMMENT)], description="A comment, as whoever asks sees it.")
 class CommentSerializer(serializers.Serializer[Any]):
     """Documents what `posts.comments` composes; never runs."""
 
-    id = serializers.CharField()
-    post_id = serializers.CharField()
+    id = IdField()
+    post_id = IdField()
     author = PersonSerializer()
     text = serializers.CharField()
     reply_to = serializers.CharField(allow_null=True)
@@ -87,6 +145,7 @@ class CommentSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+@extend_schema_serializer(component_name="Report", examples=[example("Advertising", _REPORT)])
 class ReportInputSerializer(serializers.Serializer[Any]):
     target_type = serializers.ChoiceField(choices=TargetType.choices)
     target_id = IdTextField()
@@ -94,10 +153,13 @@ class ReportInputSerializer(serializers.Serializer[Any]):
     note = TextField(max_length=1000, allow_blank=True, default="")
 
 
+@extend_schema_serializer(
+    examples=[example("A report", {"id": "382835763848413300", **_REPORT, "created_at": "2026-02-01T19:02:30.000001Z"})]
+)
 class ReportSerializer(serializers.Serializer[Report]):
     id = IdField()
-    target_type = serializers.CharField()
+    target_type = serializers.ChoiceField(choices=TargetType.choices)
     target_id = IdField()
-    reason = serializers.CharField()
+    reason = serializers.ChoiceField(choices=Reason.choices)
     note = serializers.CharField()
     created_at = serializers.DateTimeField()

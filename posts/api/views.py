@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.api.pagination import raw_page_response
-from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.schema import list_parameters, page_of, refusal
 from instafeed.api.viewer import viewer_id
 from posts import hydration, selectors, services
 from posts.api.base import id_or_404, json_response, page
@@ -23,9 +23,15 @@ from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSe
 from posts.visibility import author_of_visible, visible_post
 from social.visibility import can_see_posts, visible_user_and_relationship
 
+BY_USER = "user_posts"  # names the list in its cursors
+_NOT_YOURS = refusal(403, "permission_denied", "Only its author may change a post.")
+_PRIVATE = refusal(403, "permission_denied", "The account is private, and you do not follow it.")
+
 
 class PostListView(APIView):
-    @extend_schema(request=PostInputSerializer, responses={201: PostSerializer}, tags=["posts"])
+    @extend_schema(
+        operation_id="create_post", request=PostInputSerializer, responses={201: PostSerializer}, tags=["posts"]
+    )
     def post(self, request: Request) -> HttpResponse:
         """Create a post; it enters followers' feeds as soon as its fan-out ran."""
         data = PostInputSerializer(data=request.data)
@@ -43,12 +49,17 @@ class PostListView(APIView):
 class PostView(APIView):
     permission_classes = [IsAuthenticatedOrReadOnly]
 
-    @extend_schema(responses=PostSerializer, tags=["posts"])
+    @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """One post; those of public accounts can be read without signing in."""
         return json_response(visible_post(viewer_id(request), id_or_404(post_id)))
 
-    @extend_schema(request=CaptionSerializer, responses=PostSerializer, tags=["posts"])
+    @extend_schema(
+        operation_id="edit_post",
+        request=CaptionSerializer,
+        responses={200: PostSerializer, **_NOT_YOURS},
+        tags=["posts"],
+    )
     def patch(self, request: Request, post_id: str) -> HttpResponse:
         """Change the caption of an own post."""
         id_ = self._own(request, post_id)
@@ -61,7 +72,7 @@ class PostView(APIView):
                 raise ValidationError({"caption": str(error)}, code="required") from None
         return json_response(visible_post(current_user(request).pk, id_))
 
-    @extend_schema(responses={204: None}, tags=["posts"])
+    @extend_schema(operation_id="delete_post", responses={204: None, **_NOT_YOURS}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Delete an own post."""
         services.delete_post(self._own(request, post_id), current_user(request).pk)
@@ -78,7 +89,12 @@ class PostView(APIView):
 class UserPostsView(APIView):
     permission_classes = [IsAuthenticatedOrReadOnly]
 
-    @extend_schema(parameters=LIST_PARAMETERS, responses=page_of(PostSerializer), tags=["posts"])
+    @extend_schema(
+        operation_id="list_user_posts",
+        parameters=list_parameters(BY_USER),
+        responses={200: page_of(PostSerializer), **_PRIVATE},
+        tags=["users"],
+    )
     def get(self, request: Request, username: str) -> HttpResponse:
         """A user's posts, newest first; those of a private account for approved followers only."""
         user, relation = visible_user_and_relationship(viewer_id(request), username)
@@ -87,4 +103,4 @@ class UserPostsView(APIView):
                 return raw_page_response(request, [], None)  # the profile is visible, without posts
             raise PermissionDenied("This account is private.")
         show = partial(hydration.rendered, viewer_id(request))
-        return page(request, "user_posts", partial(selectors.ids_by_author, user.pk), show)
+        return page(request, BY_USER, partial(selectors.ids_by_author, user.pk), show)

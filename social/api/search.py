@@ -23,13 +23,14 @@ from instafeed.api.pagination import (
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import LIST_PARAMETERS, page_of
+from instafeed.api.schema import limit_and_cursor, page_of
 from instafeed.ids import parse_id
 from instafeed.refill import filled_page
 from social.api.base import people_seen
 from social.api.serializers import PersonSerializer
 
 KIND = "people_found"  # names the list in its cursors
+_CURSOR = rf"^{KIND}\.3[01]3a3[1-9](3[0-9]){{0,17}}3a([0-9a-f]{{2}}){{0,900}}$"  # a `Place`, in hexadecimal
 
 
 class SearchSerializer(serializers.Serializer[Any]):
@@ -37,7 +38,12 @@ class SearchSerializer(serializers.Serializer[Any]):
 
 
 class SearchView(APIView):
-    @extend_schema(parameters=[SearchSerializer, *LIST_PARAMETERS], responses=page_of(PersonSerializer), tags=["users"])
+    @extend_schema(
+        operation_id="search_users",
+        parameters=[SearchSerializer, *limit_and_cursor(_CURSOR)],
+        responses=page_of(PersonSerializer),
+        tags=["users"],
+    )
     def get(self, request: Request) -> HttpResponse:
         """People by the beginning of their username or display name: usernames first."""
         query = SearchSerializer(data=request.query_params)
