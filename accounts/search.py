@@ -38,10 +38,11 @@ SELECT id, username AS key FROM accounts_user
 WHERE is_active AND username ^@ ({_PREFIX} COLLATE "C") AND username COLLATE "C" > %(key)s
 ORDER BY username COLLATE "C" LIMIT %(wanted)s
 """  # noqa: S608 - our own words
+# A row comparison is where the scan of the index begins, whatever `^@` says: so never before the text itself.
 _BY_DISPLAY_NAME = f"""
 SELECT id, {_NAME} AS key FROM accounts_user
 WHERE is_active AND display_name <> '' AND {_NAME} ^@ {_PREFIX} AND NOT username ^@ ({_PREFIX} COLLATE "C")
-  AND ({_NAME}, id) > (%(key)s, %(user_id)s)
+  AND ({_NAME}, id) > (greatest(%(key)s, {_PREFIX}), %(user_id)s)
 ORDER BY {_NAME}, id LIMIT %(wanted)s
 """  # noqa: S608
 
