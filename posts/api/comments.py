@@ -6,16 +6,17 @@ from functools import partial
 
 from django.http import Http404, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import ErrorDetail, PermissionDenied, ValidationError
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from accounts.cards import people
+from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
 from instafeed.api.schema import list_parameters, page_of, refusal
 from posts import comments, selectors, services
-from posts.api.base import id_or_404, json_response, page
+from posts.api.base import id_or_404, page
 from posts.api.serializers import CommentInputSerializer, CommentSerializer
 from posts.counters import Counts
 from posts.models import Comment
@@ -40,19 +41,25 @@ class CommentsView(APIView):
 
     @extend_schema(
         operation_id="create_comment",
+        parameters=[IDEMPOTENCY_PARAMETER],
         request=CommentInputSerializer,
         responses={201: CommentSerializer},
         tags=["comments"],
     )
     def post(self, request: Request, post_id: str) -> HttpResponse:
         """Comment on a post, or reply to a comment on it."""
-        user_id, id_ = current_user(request).pk, id_or_404(post_id)
-        post_author_id = author_of_visible(user_id, id_)
         data = CommentInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
-        answered = _answered(user_id, id_, data.validated_data["reply_to"])
-        comment = services.create_comment(user_id, id_, post_author_id, data.validated_data["text"], answered)
-        return json_response(comments.compose(comment, people([user_id])[user_id], Counts(), liked=False), status=201)
+        user_id, given = current_user(request).pk, data.validated_data
+
+        def create() -> tuple[int, bytes]:
+            id_ = id_or_404(post_id)
+            post_author_id = author_of_visible(user_id, id_)
+            answered = _answered(user_id, id_, given["reply_to"])
+            comment = services.create_comment(user_id, id_, post_author_id, given["text"], answered)
+            return 201, comments.compose(comment, people([user_id])[user_id], Counts(), liked=False)
+
+        return idempotent(request, user_id, create)
 
 
 class CommentView(APIView):
@@ -68,13 +75,10 @@ class CommentView(APIView):
 
 
 def _answered(user_id: int, post_id: int, reply_to: int | None) -> Comment | None:
-    """The comment that is replied to, which must be on the same post and exist for the user."""
+    """The comment that is replied to; Http404 unless it is on the same post and exists for the user."""
     if reply_to is None:
         return None
-    try:
-        comment, _ = comments.visible_comment(user_id, reply_to)
-    except Http404:
-        comment = None
-    if comment is None or comment.post_id != post_id:
-        raise ValidationError({"reply_to": [ErrorDetail("No such comment on this post.", "does_not_exist")]})
+    comment, _ = comments.visible_comment(user_id, reply_to)
+    if comment.post_id != post_id:
+        raise Http404
     return comment

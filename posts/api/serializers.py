@@ -66,6 +66,11 @@ class PostInputSerializer(serializers.Serializer[Any]):
     caption = TextField(max_length=2200, allow_blank=True, default="")
     media = serializers.ListField(child=IdTextField(), max_length=10, default=list)
 
+    def validate_media(self, media_ids: list[int]) -> list[int]:
+        if len(set(media_ids)) < len(media_ids):
+            raise serializers.ValidationError("Some media are named twice.", code="duplicate")
+        return media_ids
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs["media"] and not attrs["caption"].strip():
             raise serializers.ValidationError({"caption": "A post needs a caption or media."}, code="required")

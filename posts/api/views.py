@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 
-from django.db import transaction
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
+from instafeed.api.errors import Conflict
+from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
 from instafeed.api.pagination import raw_page_response
 from instafeed.api.schema import list_parameters, page_of, refusal
 from instafeed.api.viewer import viewer_id
@@ -30,20 +31,28 @@ _PRIVATE = refusal(403, "permission_denied", "The account is private, and you do
 
 class PostListView(APIView):
     @extend_schema(
-        operation_id="create_post", request=PostInputSerializer, responses={201: PostSerializer}, tags=["posts"]
+        operation_id="create_post",
+        parameters=[IDEMPOTENCY_PARAMETER],
+        request=PostInputSerializer,
+        responses={201: PostSerializer},
+        tags=["posts"],
     )
     def post(self, request: Request) -> HttpResponse:
         """Create a post; it enters followers' feeds as soon as its fan-out ran."""
         data = PostInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
-        author_id = current_user(request).pk
+        author_id, given = current_user(request).pk, data.validated_data
+
+        def create() -> tuple[int, bytes]:
+            post = services.create_post(author_id, given["caption"], given["media"])
+            return 201, hydration.rendered_fresh(post)
+
         try:
-            with transaction.atomic():
-                post = services.create_post(author_id, data.validated_data["caption"], data.validated_data["media"])
-                body = hydration.rendered_fresh(post)
-        except services.UnusableMedia as error:
-            raise ValidationError({"media": str(error)}) from None
-        return json_response(body, status=201)
+            return idempotent(request, author_id, create)
+        except services.UnknownMedia:
+            raise NotFound from None
+        except services.UsedMedia as error:
+            raise Conflict(str(error), "media_used") from None
 
 
 class PostView(APIView):

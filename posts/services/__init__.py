@@ -7,7 +7,8 @@ from posts.services.comments import create_comment, delete_comment, erase_commen
 from posts.services.likes import like_comment, like_post, unlike_comment, unlike_post
 from posts.services.posts import (
     EmptyPost,
-    UnusableMedia,
+    UnknownMedia,
+    UsedMedia,
     create_post,
     delete_post,
     edit_post,
@@ -19,7 +20,8 @@ from posts.services.saves import save_post, unsave_post
 
 __all__ = [
     "EmptyPost",
-    "UnusableMedia",
+    "UnknownMedia",
+    "UsedMedia",
     "create_comment",
     "create_post",
     "delete_comment",

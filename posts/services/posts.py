@@ -18,8 +18,12 @@ from social import notifications
 from social.notifications import Event
 
 
-class UnusableMedia(ValueError):
-    """Media that are unknown, somebody else's, named twice, or part of another post."""
+class UnknownMedia(LookupError):
+    """Media that are unknown, or somebody else's."""
+
+
+class UsedMedia(ValueError):
+    """Media that are part of another post."""
 
 
 class EmptyPost(ValueError):
@@ -28,7 +32,7 @@ class EmptyPost(ValueError):
 
 @transaction.atomic
 def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
-    """A new post; its fan-out row commits with it. Raises UnusableMedia."""
+    """A new post; its fan-out row commits with it. Raises UnknownMedia, UsedMedia; `media_ids` are distinct."""
     # First, because it locks the author's row: the same order as every other writer of posts.
     User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1)
     usable = _lock_unattached(author_id, media_ids)
@@ -48,11 +52,14 @@ def _tell_mentioned(post: Post, user_ids: Iterable[int]) -> None:
 def _lock_unattached(author_id: int, media_ids: Sequence[int]) -> list[Media]:
     if not media_ids:
         return []
-    own = Media.objects.filter(owner_id=author_id, post_media=None, pk__in=media_ids)
+    own = Media.objects.filter(owner_id=author_id, pk__in=media_ids)
     # of="self": the join with the places is outer, whose nullable side PostgreSQL refuses to lock.
-    found = {media.pk: media for media in own.select_for_update(of=("self",)).order_by("pk")}
-    if len(found) != len(media_ids):
-        raise UnusableMedia("Some media are unknown, not yours, named twice or already used.")
+    locked = own.select_related("post_media").select_for_update(of=("self",)).order_by("pk")
+    found = {media.pk: media for media in locked}
+    if any(media_id not in found for media_id in media_ids):
+        raise UnknownMedia("Some media are unknown, or not yours.")
+    if any(hasattr(media, "post_media") for media in found.values()):
+        raise UsedMedia("Some media are part of another post.")
     return [found[media_id] for media_id in media_ids]
 
 
