@@ -49,7 +49,11 @@ class Stack:
 
     def fan_out_worker(self) -> None:
         """One Celery worker of one process that takes fan-outs and nothing else."""
-        self.start(FanOutWorker(self.services))
+        self.start(Worker(self.services, "fan_out"))
+
+    def notifications_worker(self) -> None:
+        """The same for notifications."""
+        self.start(Worker(self.services, "notifications"))
 
 
 class Site(Web):
@@ -61,17 +65,18 @@ class Site(Web):
         super().launch()
 
 
-class FanOutWorker(Program):
+class Worker(Program):
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)
     death_signal = signal.SIGQUIT
 
-    def __init__(self, services: DataServices) -> None:
+    def __init__(self, services: DataServices, queue: str) -> None:
         command = [
-            *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", "fan_out"),
-            *("--concurrency", "1", "--hostname", f"bench-{os.getpid()}@%h"),
+            *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", queue),
+            *("--concurrency", "1", "--hostname", f"bench-{queue}-{os.getpid()}@%h"),
             *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
         ]
         super().__init__("worker", services.layout.log / "worker.log", command, environment(services.environment))
+        self.queue = queue
         self.directory = PROJECT_ROOT
 
     def ready(self) -> bool:
@@ -79,7 +84,7 @@ class FanOutWorker(Program):
         from instafeed import keys
         from instafeed.redis import connection
 
-        return self.running and bool(connection().exists(keys.worker("fan_out")))
+        return self.running and bool(connection().exists(keys.worker(self.queue)))
 
 
 @contextmanager

@@ -83,8 +83,17 @@ class HttpConnection:
 
 def get(path: str, token: str = "") -> bytes:
     """The bytes of a GET request."""
+    return _request("GET", path, token)
+
+
+def post(path: str, token: str) -> bytes:
+    """The bytes of a POST request without a body."""
+    return _request("POST", path, token, "Content-Length: 0\r\n")
+
+
+def _request(method: str, path: str, token: str, more: str = "") -> bytes:
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{authorization}\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{authorization}{more}\r\n".encode()
 
 
 def run(clients: Sequence[Remote], job: Job) -> Outcome:

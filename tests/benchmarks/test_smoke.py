@@ -14,7 +14,11 @@ from benchmarks.results import Result, percentile
 from instafeed.stack.state import PROJECT_ROOT
 from tests.live import clean_environment
 
-RATIOS = {"fan_out": {"to_yardstick"}, "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"}}
+RATIOS = {
+    "fan_out": {"to_yardstick"},
+    "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
+    "likes": {"one_post_p50", "one_post_p99"},
+}
 
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,131 @@
+"""`POST /api/v1/posts/{id}/like` over HTTP: everybody likes one post, against everybody liking another one.
+
+Likes come in an open loop, each by another user, in turn on one post and spread over many: were there a row that
+all likes of a post wait for, the two would differ. Before that 1,000 users like one post at once. At the
+end Redis is emptied, and the counts must still be the rows'.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from statistics import median
+from uuid import uuid4
+
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import Session, User
+from benchmarks import http_load, open_loop, seeding
+from benchmarks.harness import Stack, load_average, say
+from benchmarks.http_load import HttpConnection, Outcome
+from benchmarks.open_loop import CONNECTIONS, Schedule
+from benchmarks.remote import Remote
+from benchmarks.results import Result, percentile
+from instafeed.redis import connection as redis
+from posts.models import Like
+
+WORKERS = 2  # as the embedded stack
+TARGETS = {"one_post_p99_ms": "< 30", "one_post_p99": "<= 1.5"}
+
+
+@dataclass(frozen=True)
+class Size:
+    burst: int  # users who like one post at once
+    rate: int  # likes/s
+    seconds: int  # of a slice
+    rounds: int
+
+
+FULL = Size(1_000, 100, 5, 4)
+QUICK = Size(50, 50, 1, 1)
+
+
+def run(stack: Stack, *, quick: bool) -> Result:
+    size = QUICK if quick else FULL
+    slice_ = size.rate * size.seconds
+    say(f"{max(size.burst, slice_):,} users")
+    likers = [_token(user) for user in seeding.people("liker", max(size.burst, slice_))]
+    authors = seeding.people("author", 20)
+    posts = seeding.posts(authors, slice_ * size.rounds + size.rounds + 1, Random(20))
+    burst_post, hot, cold = posts[0], posts[1 : size.rounds + 1], posts[size.rounds + 1 :]
+    site = stack.web(WORKERS)
+    stack.notifications_worker()
+    with Remote(open_loop.serve, site.port, CONNECTIONS) as client:
+        client.receive()
+        say(f"{size.burst:,} users like one post at once")
+        burst = _run(client, [_like(burst_post, token) for token in likers[: size.burst]], 0)
+        one, many = [], []
+        for number in range(size.rounds):
+            say(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
+            spread = cold[number * slice_ : (number + 1) * slice_]
+            many.append(_run(client, [_like(post, token) for post, token in zip(spread, likers)], size.rate))  # noqa: B905
+            one.append(_run(client, [_like(hot[number], token) for token in likers[:slice_]], size.rate))
+    wrong = _count_wrong(site.port, posts)
+    redis().flushdb()
+    wrong_after_flush = _count_wrong(site.port, posts)
+    return _result(size, burst, one, many, wrong, wrong_after_flush)
+
+
+def _token(user: User) -> str:
+    session = Session.objects.create(user=user, refresh_jti=uuid4().hex, expires_at=timezone.now() + timedelta(hours=1))
+    return tokens.issue(user.pk, session.pk, session.refresh_jti).access
+
+
+def _like(post_id: int, token: str) -> bytes:
+    return http_load.post(f"/api/v1/posts/{post_id}/like", token)
+
+
+def _run(client: Remote, requests: Sequence[bytes], rate: int) -> Outcome:
+    client.send(Schedule(requests, rate))
+    outcome: Outcome = client.receive()
+    return outcome
+
+
+def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
+    """Posts whose like_count is not the number of their likes."""
+    client = HttpConnection(port)
+    wrong = 0
+    for post_id in post_ids:
+        _, body = client.exchange(http_load.get(f"/api/v1/posts/{post_id}"))
+        wrong += json.loads(body).get("like_count") != Like.objects.filter(post_id=post_id).count()
+    client.close()
+    return wrong
+
+
+def _result(
+    size: Size, burst: Outcome, one: list[Outcome], many: list[Outcome], wrong: int, wrong_after_flush: int
+) -> Result:
+    figures: dict[str, float] = {
+        "burst_likes": size.burst,
+        "burst_likes_per_s": burst.rate,
+        "likes_per_s": size.rate,
+        "rounds": size.rounds,
+    }
+    for name, outcomes in (("one_post", one), ("many_posts", many)):
+        for percent in (50, 99):
+            figures[f"{name}_p{percent}_ms"] = percentile(
+                [latency for outcome in outcomes for latency in outcome.latencies], percent
+            )
+    figures["load_average"] = load_average()
+    pairs = list(zip(one, many, strict=True))
+    return Result(
+        "likes",
+        figures,
+        ratios={
+            f"one_post_p{percent}": median(
+                percentile(ours.latencies, percent) / percentile(theirs.latencies, percent) for ours, theirs in pairs
+            )
+            for percent in (50, 99)
+        },
+        checks={
+            "errors": burst.errors + sum(outcome.errors for outcome in [*one, *many]),
+            "likes_missing": size.burst + 2 * size.rate * size.seconds * size.rounds - Like.objects.count(),
+            "counts_wrong": wrong,
+            "counts_wrong_after_flush": wrong_after_flush,
+        },
+        targets=TARGETS,
+    )
