@@ -13,6 +13,8 @@ expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may 
 | card:{post}      | a post's JSON without any viewer's state | posts.cards |
 | count:{subject}  | the likes and comments of a post or comment, with a version | posts.counters |
 | marks:{user}     | the newest posts that a viewer liked and saved, packed | posts.marks |
+| explore          | the newest ranking's id | posts.explore |
+| ranking:{id}     | the posts of a ranking, as JSON; never changes | posts.explore |
 | person:{user}    | a user's JSON as author | accounts.cards |
 | access:{user}    | what authentication needs to know of a user | accounts.access |
 | wal:{user}       | the primary's WAL position after the user's last write | instafeed.replicas.sticking |
@@ -30,6 +32,8 @@ PREFIX = "if1:"
 CARD_TTL = 86_400
 COUNT_TTL = 86_400
 MARKS_TTL = 86_400
+EXPLORE_TTL = 5
+RANKING_TTL = 3_600
 PERSON_TTL = 86_400
 ACCESS_TTL = 3_600
 SOURCES_TTL = 86_400
@@ -43,6 +47,7 @@ BUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
 
 CELEBRITIES = f"{PREFIX}celebrities"
 BUDGET = f"{PREFIX}budget"
+EXPLORE = f"{PREFIX}explore"
 NOTIFICATIONS_DUE = f"{PREFIX}notifications-due"
 WAL_FLOOR = f"{PREFIX}wal-floor"
 FEED_PREFIX = f"{PREFIX}feed:"
@@ -76,6 +81,10 @@ def count(subject_id: int) -> str:
 
 def marks(user_id: int) -> str:
     return f"{PREFIX}marks:{user_id}"
+
+
+def ranking(ranking_id: int) -> str:
+    return f"{PREFIX}ranking:{ranking_id}"
 
 
 def person(user_id: int) -> str:

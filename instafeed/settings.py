@@ -233,6 +233,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "purge-posts": {"task": "posts.tasks.purge_posts", "schedule": 5.0, "options": {"expires": 10}},
+    "rank-explore": {"task": "posts.tasks.rank_explore", "schedule": 15.0, "options": {"expires": 15}},
     "flush-expired-tokens": {
         "task": "accounts.tasks.flush_expired_tokens",
         "schedule": 86_400.0,

@@ -6,7 +6,7 @@ import time
 
 from celery import shared_task
 
-from posts import purge
+from posts import explore, purge
 
 SLICE = 1.0  # seconds of work before a task makes room for others
 
@@ -17,3 +17,9 @@ def purge_posts() -> None:
     ends = time.monotonic() + SLICE
     while time.monotonic() < ends and purge.purge_slice():
         pass
+
+
+@shared_task
+def rank_explore() -> None:
+    """Rank recent public posts anew; nothing while another task or a reader does."""
+    explore.refresh()

@@ -3,6 +3,8 @@
 from django.urls import path
 
 from posts.api.comments import CommentsView, CommentView
+from posts.api.explore import ExploreView
+from posts.api.hashtags import HashtagPostsView, HashtagSearchView
 from posts.api.reactions import CommentLikeView, PostLikesView, PostLikeView, PostSaveView, SavedView
 from posts.api.reports import ReportsView
 from posts.api.views import PostListView, PostView, UserPostsView
@@ -17,6 +19,9 @@ urlpatterns = [
     path("comments/<str:comment_id>", CommentView.as_view()),
     path("comments/<str:comment_id>/like", CommentLikeView.as_view()),
     path("users/<str:username>/posts", UserPostsView.as_view()),
+    path("hashtags", HashtagSearchView.as_view()),
+    path("hashtags/<str:tag>/posts", HashtagPostsView.as_view()),
+    path("explore", ExploreView.as_view()),
     path("me/saved", SavedView.as_view()),
     path("reports", ReportsView.as_view()),
 ]

@@ -1,0 +1,134 @@
+"""Explore: recent public posts, the most engaging first; one ranking for everybody, made anew every few seconds.
+
+A ranking is a row that never changes, and a cursor names its ranking: pages of one walk neither repeat
+nor skip a post, however the rankings move on meanwhile. Who may see a post is decided at every read.
+A ranking is kept for a day, and so are the cursors that name it.
+
+Score: (likes + 2 · comments + 1) / (hours + 2) ** 1.5, after Hacker News ("news.arc", Paul Graham: points over age,
+with an exponent called gravity). The 1 lets new posts begin above old ones that nobody liked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.utils import timezone
+
+from instafeed import keys
+from instafeed.leases import ReadThrough
+from instafeed.refill import filled_page
+from posts.models import ExploreRanking
+from posts.visibility import shown
+
+CANDIDATES = 20_000  # newest posts that are looked at
+LENGTH = 1_000  # posts of a ranking
+KEPT = timedelta(hours=24)
+STALE = timedelta(seconds=60)  # several of the beat's intervals: nobody ranks any more, so a reader does
+
+_LOCK = 0x6578706C6F7265  # "explore", among PostgreSQL's advisory locks
+_NEWEST = 0  # the one id of `_newest`
+
+
+class Place(NamedTuple):
+    """The last post of a page: where it stands in which ranking."""
+
+    ranking_id: int
+    position: int
+
+
+class Expired(LookupError):
+    """The ranking is gone, or never was."""
+
+
+def page(viewer_id: int, after: Place | None, limit: int) -> tuple[list[bytes], Place | None]:
+    """`limit` posts as JSON behind `after`, fewer only at the end, and the place of the last if there are more.
+
+    Left out is what does not exist for the viewer by now, posts of private accounts, and muted authors.
+    Raises Expired for a place in a ranking that is gone.
+    """
+    ranking_id = newest() if after is None else after.ranking_id
+    if ranking_id is None:
+        return [], None
+    post_ids = ranking(ranking_id)
+
+    def fetch(before: int | None, wanted: int) -> tuple[list[int], bool]:
+        start = 0 if before is None else before + 1
+        return list(range(start, min(start + wanted, len(post_ids)))), start + wanted >= len(post_ids)
+
+    def show(positions: Sequence[int]) -> list[tuple[int, bytes]]:
+        ids = [post_ids[position] for position in positions]
+        rendered = dict(shown(viewer_id, ids, public_only=True, unmuted_only=True))
+        return [(position, rendered[post_ids[position]]) for position in positions if post_ids[position] in rendered]
+
+    rows, last = filled_page(fetch, show, after and after.position, limit)
+    return rows, None if last is None else Place(ranking_id, last)
+
+
+def ranking(ranking_id: int) -> list[int]:
+    """The posts of a ranking, the best first. Raises Expired."""
+    raw = _rankings.get([ranking_id]).get(ranking_id)
+    if raw is None:
+        raise Expired
+    post_ids: list[int] = json.loads(raw)
+    return post_ids
+
+
+def newest() -> int | None:
+    """The newest ranking. When there is none of late it is made now; None for whoever comes while it is being made."""
+    raw = _newest.get([_NEWEST]).get(_NEWEST)
+    return None if raw is None else int(raw)
+
+
+def refresh() -> int | None:
+    """Rank anew and drop rankings that are too old; the ranking's id, or None if somebody else is at it."""
+    with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0]:
+            return None
+        cursor.execute(_RANK, {"candidates": CANDIDATES, "length": LENGTH})
+        made = ExploreRanking.objects.create(post_ids=[row[0] for row in cursor.fetchall()])
+        ExploreRanking.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    return made.pk
+
+
+def _load_newest(_: Sequence[int]) -> Mapping[int, bytes]:
+    last = ExploreRanking.objects.using(DEFAULT_DB_ALIAS).order_by("-pk").values_list("pk", "created_at").first()
+    if last is not None and last[1] > timezone.now() - STALE:
+        return {_NEWEST: b"%d" % last[0]}
+    found = refresh() or (last and last[0])
+    return {_NEWEST: b"%d" % found} if found else {}
+
+
+def _load_rankings(ranking_ids: Sequence[int]) -> Mapping[int, bytes]:
+    rows = ExploreRanking.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=ranking_ids).values_list("pk", "post_ids")
+    return {pk: json.dumps(post_ids, separators=(",", ":")).encode() for pk, post_ids in rows}
+
+
+# What is absent may be made a moment later, and cursors can be guessed: absence is not remembered.
+_newest = ReadThrough(lambda _: keys.EXPLORE, _load_newest, keys.EXPLORE_TTL, stays_absent=lambda _: False)
+_rankings = ReadThrough(keys.ranking, _load_rankings, keys.RANKING_TTL, stays_absent=lambda _: False)
+
+# Raw, for POWER and the walk: the newest posts off the end of the primary key, then their authors and counters.
+_RANK = """
+WITH recent AS MATERIALIZED (
+    SELECT id, author_id, created_at FROM posts_post
+    WHERE hidden_at IS NULL AND deleted_at IS NULL
+    ORDER BY id DESC LIMIT %(candidates)s
+), engagement AS MATERIALIZED (
+    SELECT subject_id, sum(likes) + 2 * sum(comments) AS points FROM posts_counter
+    WHERE subject_id IN (SELECT id FROM recent)
+    GROUP BY subject_id
+)
+SELECT recent.id
+FROM recent
+JOIN accounts_user AS author ON author.id = recent.author_id AND author.is_active AND NOT author.is_private
+LEFT JOIN engagement ON engagement.subject_id = recent.id
+ORDER BY (coalesce(points, 0) + 1)
+         / power(greatest(extract(epoch FROM now() - recent.created_at), 0) / 3600 + 2, 1.5) DESC,
+         recent.id DESC
+LIMIT %(length)s
+"""

@@ -1,0 +1,347 @@
+"""Hashtags: which posts one lists, which ones a prefix finds, and what must not be learnt from either."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.db import connection, connections, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from accounts import services as accounts
+from instafeed.ids import first_id_at
+from instafeed.replicas import session
+from instafeed.replicas.health import monitor
+from posts import hashtags, services
+from posts.models import Hashtag, Post, PostHashtag
+from social import services as social
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+from tests.posts.callers import Caller
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def author() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def reader() -> Caller:
+    return Caller()
+
+
+def listed(caller: Caller, tag: str, limit: int = 2) -> list[str]:
+    return [post["id"] for post in caller.whole(f"/hashtags/{quote(tag)}/posts", limit)]
+
+
+def found(caller: Caller, search: str, limit: int = 2) -> dict[str, int]:
+    rows = caller.whole(f"/hashtags?search={quote(search)}", limit)
+    counts = {row["name"]: row["post_count"] for row in rows}
+    assert list(counts) == sorted(counts)
+    assert len(counts) == len(rows)
+    return counts
+
+
+# --- The posts of a hashtag --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
+def test_it_lists_the_posts_with_the_tag_newest_first(author: Caller, reader: Caller, limit: int) -> None:
+    posts = [author.write(f"#sea number {number} #sun") for number in range(5)]
+    author.write("the sea, without a mark")
+    author.write("#seaside")
+    assert listed(reader, "sea", limit) == posts[::-1]
+
+
+@pytest.mark.parametrize("path", ["Ünïcode", "ÜNÏCODE", "#ünïcode", "U\u0308ni\u0308code"])
+def test_a_tag_is_found_however_it_is_written(author: Caller, path: str) -> None:
+    posts = [author.write("#Ünïcode"), author.write("#ünïCODE"), author.write("#U\u0308ni\u0308code")]
+    assert author.get(f"/posts/{posts[0]}")["hashtags"] == ["ünïcode"]
+    assert listed(author, path) == posts[::-1]
+
+
+def test_an_unknown_tag_has_no_posts(reader: Caller) -> None:
+    assert reader.get("/hashtags/nobody/posts") == {"results": [], "next": None, "previous": None}
+
+
+@pytest.mark.parametrize("tag", ["123", "a b", "a-b", "%23", "%23%23a", "a%00", "💥", "_", "a" * 101, "a."])
+def test_what_is_no_hashtag_is_a_404(reader: Caller, tag: str) -> None:
+    assert check_shape(reader.call("get", f"/hashtags/{quote(tag, safe='%')}/posts"), 404)["code"] == "not_found"
+
+
+def test_an_edit_moves_the_post_between_tags_and_keeps_its_place(author: Caller, reader: Caller) -> None:
+    posts = [author.write("#sea #sun") for _ in range(3)]
+    author.call("patch", f"/posts/{posts[1]}", {"caption": "#sun #moon"})
+    assert listed(reader, "sea") == [posts[2], posts[0]]
+    assert listed(reader, "sun") == posts[::-1]
+    assert listed(reader, "moon") == [posts[1]]
+    author.call("patch", f"/posts/{posts[1]}", {"caption": "nothing"})
+    assert listed(reader, "sun") == [posts[2], posts[0]]
+    assert not PostHashtag.objects.filter(post_id=posts[1]).exists()
+    author.call("patch", f"/posts/{posts[1]}", {"caption": "#sea"})
+    assert listed(reader, "sea") == posts[::-1]
+
+
+def test_only_public_posts_that_the_viewer_may_see_are_listed(author: Caller, reader: Caller) -> None:
+    private, suspended, blocker, blocked, muted = (Caller() for _ in range(5))
+    follower = reader
+    posts = {caller: caller.write("#sea") for caller in (private, suspended, blocker, blocked, muted, author)}
+    hidden, deleted = author.write("#sea"), author.write("#sea")
+    social.follow(follower.id, private.id)
+    accounts.update_profile(private.id, {"is_private": True})
+    accounts.suspend(suspended.id)
+    social.block(blocker.id, reader.id)
+    social.block(reader.id, blocked.id)
+    social.mute(reader.id, muted.id)
+    services.hide_post(int(hidden))
+    author.call("delete", f"/posts/{deleted}")
+    for limit in (1, 2, 5):
+        assert listed(reader, "sea", limit) == [posts[author], posts[muted]], "not even a follower's private ones"
+    assert listed(private, "sea") == [posts[caller] for caller in (author, muted, blocked, blocker)]
+    accounts.update_profile(private.id, {"is_private": False})
+    accounts.reinstate(suspended.id)
+    social.unblock(blocker.id, reader.id)
+    social.unblock(reader.id, blocked.id)
+    services.restore_post(int(hidden))
+    assert listed(reader, "sea") == [hidden, *list(posts.values())[::-1]]
+
+
+def test_pages_go_on_though_the_cursors_own_post_vanishes_and_new_ones_come(author: Caller, reader: Caller) -> None:
+    posts = [author.write("#sea") for _ in range(5)][::-1]
+    first = reader.get("/hashtags/sea/posts?limit=2")
+    author.call("delete", f"/posts/{posts[1]}")
+    author.write("#sea")
+    rest = reader.get(first["next"].partition("/api/v1")[2])
+    assert [post["id"] for post in rest["results"]] == posts[2:4]
+
+
+def test_both_lists_need_a_token(client: Client) -> None:
+    for path in ("/hashtags/sea/posts", "/hashtags?search=sea"):
+        check_shape(client.get(f"/api/v1{path}"), 401)
+
+
+@pytest.mark.parametrize("cursor", ["x", "", "explore.0000000000000001", "hashtags.7", "hashtag_posts.x", "💥"])
+def test_a_malformed_cursor_is_a_400(reader: Caller, cursor: str) -> None:
+    for path in ("/hashtags/sea/posts?", "/hashtags?search=sea&"):
+        check_shape(reader.call("get", f"{path}cursor={quote(cursor)}"), 400, "invalid_cursor")
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_a_page_of_posts_costs_a_fixed_number_of_queries(
+    reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(size):
+        services.create_post(UserFactory().pk, "#sea")
+    reader.get(f"/hashtags/sea/posts?limit={size}")
+    with django_assert_num_queries(3):  # ids, who of the authors is public, the relations to them
+        assert len(reader.get(f"/hashtags/sea/posts?limit={size}")["results"]) == size
+
+
+# --- Search ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_it_finds_tags_by_their_beginning_in_order_of_names(author: Caller, reader: Caller, limit: int) -> None:
+    author.write("#sea #seaside #sealife #Season #sun #море #морской")
+    author.write("#sea")
+    assert found(reader, "sea", limit) == {"sea": 2, "sealife": 1, "seaside": 1, "season": 1}
+    assert found(reader, "МОР", limit) == {"море": 1, "морской": 1}
+
+
+@pytest.mark.parametrize("search", ["SEA", "#sea", "＃Sea", " sea "])
+def test_a_prefix_is_taken_in_any_case_with_or_without_its_mark(author: Caller, search: str) -> None:
+    author.write("#sea_100%")
+    assert found(author, search) == {"sea_100": 1}
+
+
+def test_a_prefix_is_text_and_no_pattern(author: Caller) -> None:
+    author.write("#a_b #axb #20years")
+    assert found(author, "a_") == {"a_b": 1}
+    assert found(author, "20") == {"20years": 1}
+    for nothing in ("%", "a%", "a b", "\\", "a" * 101, "💥"):
+        assert found(author, nothing) == {}
+
+
+@pytest.mark.parametrize("query", ["", "?search=", "?search=%20", "?search=%23", "?search=%23%23", "?search=%00"])
+def test_a_missing_or_blank_search_is_a_400(reader: Caller, query: str) -> None:
+    assert check_shape(reader.call("get", f"/hashtags{query}"), 400)["attr"] == "search"
+
+
+def test_what_only_hidden_private_or_suspended_posts_use_does_not_leak(author: Caller, reader: Caller) -> None:
+    private, suspended, blocker, blocked = (Caller() for _ in range(4))
+    for caller, tag in ((private, "a1"), (suspended, "a2"), (blocker, "a3"), (blocked, "a4")):
+        caller.write(f"#{tag} #a0")
+    hidden, deleted, edited = author.write("#a5"), author.write("#a6"), author.write("#a7")
+    author.write("#a8 #a0")
+    social.follow(reader.id, private.id)
+    accounts.update_profile(private.id, {"is_private": True})
+    accounts.suspend(suspended.id)
+    social.block(blocker.id, reader.id)
+    social.block(reader.id, blocked.id)
+    services.hide_post(int(hidden))
+    author.call("delete", f"/posts/{deleted}")
+    author.call("patch", f"/posts/{edited}", {"caption": "nothing"})
+    for limit in (1, 2):
+        assert found(reader, "a", limit) == {"a0": 1, "a8": 1}
+    assert found(private, "a") == {"a0": 3, "a3": 1, "a4": 1, "a8": 1}, "not even the own ones of a private account"
+    accounts.update_profile(private.id, {"is_private": False})
+    accounts.reinstate(suspended.id)
+    social.unblock(blocker.id, reader.id)
+    social.unblock(reader.id, blocked.id)
+    services.restore_post(int(hidden))
+    assert found(reader, "a") == {"a0": 5, "a1": 1, "a2": 1, "a3": 1, "a4": 1, "a5": 1, "a8": 1}
+
+
+def test_a_page_is_full_however_many_tags_nobody_may_know_of_stand_before_it(author: Caller, reader: Caller) -> None:
+    private = Caller()
+    private.write(" ".join(f"#a{number:03}x" for number in range(3 * hashtags.BATCH)))
+    author.write("#b #a999x")
+    accounts.update_profile(private.id, {"is_private": True})
+    assert found(reader, "a", 1) == {"a999x": 1}
+
+
+def test_a_count_ends_where_the_newest_uses_end(
+    author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashtags, "COUNTED", 3)
+    private = Caller()
+    for caller in (author, author, author, private, author, private):
+        caller.write("#sea")
+    assert found(reader, "sea") == {"sea": 3}
+    accounts.update_profile(private.id, {"is_private": True})
+    assert found(reader, "sea") == {"sea": 1}, "one of the newest three"
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_a_page_of_tags_costs_a_fixed_number_of_queries(
+    author: Caller, reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    author.write(" ".join(f"#sea{number}a" for number in range(size)))
+    reader.get("/me")
+    with django_assert_num_queries(2):  # the tags, their counts
+        assert len(reader.get(f"/hashtags?search=sea&limit={size}")["results"]) == size
+
+
+# --- Writing -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def post() -> Post:
+    return services.create_post(UserFactory().pk, "hello")
+
+
+def test_the_index_follows_the_caption_and_repeats_do_nothing(
+    post: Post, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def indexed(caption: str) -> set[str]:
+        with transaction.atomic():
+            hashtags.index(post.pk, caption)
+        return set(PostHashtag.objects.filter(post=post).values_list("hashtag__name", flat=True))
+
+    assert indexed("#a #b") == indexed("#B #A #a") == {"a", "b"}
+    assert indexed("#b #c") == {"b", "c"}
+    assert indexed("") == set()
+    assert set(Hashtag.objects.values_list("name", flat=True)) == {"a", "b", "c"}, "their ids may be remembered"
+    with django_assert_num_queries(1):
+        hashtags.index(post.pk, "")
+
+
+def test_a_caption_full_of_tags_is_one_statement_a_table(
+    post: Post, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    caption = " ".join(f"#t{number}" for number in range(400))
+    with transaction.atomic(), django_assert_num_queries(5):  # own links, known tags, new tags, their ids, new links
+        hashtags.index(post.pk, caption)
+    assert PostHashtag.objects.filter(post=post).count() == 400
+
+
+def index_in_a_thread(post_id: int, caption: str, errors: list[BaseException]) -> threading.Thread:
+    def work() -> None:
+        try:
+            with transaction.atomic():
+                hashtags.index(post_id, caption)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def wait_for_waiting(count: int) -> None:
+    """Until so many connections wait for a lock."""
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0] >= count:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"no {count} connections wait")
+
+
+def test_two_posts_with_the_same_new_tags_at_once_neither_deadlock_nor_double() -> None:
+    """A third transaction holds the tag in the middle: had one begun with a and the other with z, then each would
+    wait for the other as soon as it lets go."""
+    first, second = (services.create_post(UserFactory().pk, "hello").pk for _ in range(2))
+    errors: list[BaseException] = []
+    with transaction.atomic():
+        Hashtag.objects.create(name="m")
+        threads = [index_in_a_thread(first, "#a #m #z", errors), index_in_a_thread(second, "#z #m #a", errors)]
+        wait_for_waiting(2)
+        transaction.set_rollback(True)
+    for thread in threads:
+        thread.join(20)
+    assert errors == []
+    assert sorted(Hashtag.objects.values_list("name", flat=True)) == ["a", "m", "z"]
+    assert PostHashtag.objects.count() == 6
+
+
+def test_a_tag_that_another_transaction_is_just_making_is_waited_for() -> None:
+    first, second = (services.create_post(UserFactory().pk, "hello").pk for _ in range(2))
+    errors: list[BaseException] = []
+    with transaction.atomic():
+        hashtags.index(first, "#new")
+        thread = index_in_a_thread(second, "#new", errors)
+        wait_for_waiting(1)
+    thread.join(20)
+    assert errors == []
+    assert set(PostHashtag.objects.values_list("post_id", flat=True)) == {first, second}
+    assert Hashtag.objects.count() == 1
+
+
+# --- Replicas ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
+def test_later_pages_come_from_a_replica_only_if_that_is_proved_to_have_them() -> None:
+    newest = services.create_post(UserFactory().pk, "#sea").pk
+    old = first_id_at(timezone.now() - timedelta(days=1))
+    reads: list[tuple[Any, ...]] = [
+        (1, hashtags.ids_by_hashtag, ("sea", None, 5)),
+        (1, hashtags.ids_by_hashtag, ("sea", newest, 5)),
+        (2, hashtags.ids_by_hashtag, ("sea", old, 5)),
+        (3, hashtags.beginning_with, ("s", None, 5)),
+        (3, hashtags.beginning_with, ("s", hashtags.Tag("s"), 5)),
+        (3, hashtags.counted, (1, [hashtags.Tag("sea", 1)])),
+    ]
+    monitor.check_now()
+    session.begin(is_write=False)
+    try:
+        with CaptureQueriesContext(connections["replica1"]) as on_replica:
+            for so_far, read, arguments in reads:
+                read(*arguments)
+                assert len(on_replica) == so_far, (read, arguments)
+    finally:
+        session.end()
