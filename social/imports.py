@@ -20,7 +20,9 @@ from django.db import connection
 
 from accounts.models import User
 from instafeed import bulk
+from social import notifications
 from social.models import Follow
+from social.services import news
 from social.services.locks import lock_graph
 from social.signals import relations_changed
 
@@ -94,6 +96,7 @@ _GRANT_REQUESTS = """
 DELETE FROM social_followrequest r
 USING import_person one, social_follow f
 WHERE r.follower_id = one.id AND f.followee_id = r.followee_id AND f.follower_id = r.follower_id
+RETURNING r.follower_id, r.followee_id
 """
 _LOCK_COUNTS = """
 SELECT count(*) FROM (
@@ -167,6 +170,7 @@ def apply() -> Imported:
         cursor.execute("SELECT coalesce(sum(follows), 0)::bigint FROM import_gain")
         (follows,) = cursor.fetchone()
         cursor.execute(_GRANT_REQUESTS)
+        notifications.retract(*(news.asked(*edge) for edge in cursor.fetchall()))
         cursor.execute(_LOCK_COUNTS)
         cursor.execute(_RECOUNT)
         recounted = cursor.rowcount

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS
 
+from social import notifications
 from social.errors import OwnAccount
 from social.models import Block, Follow, FollowRequest
+from social.services import news
 from social.services.counts import count_follows
 from social.services.edges import relation_to
 from social.services.locks import on_pair
@@ -25,6 +27,7 @@ def block(blocker_id: int, blocked_id: int) -> None:
     Block.objects.using(DEFAULT_DB_ALIAS).create(blocker_id=blocker_id, blocked_id=blocked_id)
     FollowRequest.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pairs).delete()
     Follow.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pairs).delete()
+    notifications.retract(*(told(*edge) for edge in edges for told in (news.asked, news.followed, news.accepted)))
     relations_changed.send(sender=Block, viewer_ids=[blocker_id, blocked_id])
     ended = [relation.following, relation.followed_by]
     count_follows([edge for edge, was_there in zip(edges, ended, strict=True) if was_there], -1)

@@ -6,9 +6,12 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Exists
 
 from accounts.models import User
+from social import notifications
 from social.errors import UnknownUser
 from social.models import Follow, FollowRequest
+from social.notifications import Event
 from social.selectors import Relationship, annotated, relationship_on
+from social.services import news
 from social.services.counts import count_follows
 from social.signals import relations_changed
 
@@ -29,9 +32,10 @@ def relation_to(actor_id: int, other_id: int) -> tuple[User, Relationship]:
     return other, relation
 
 
-def insert_follow(follower_id: int, followee_id: int) -> None:
-    """Add a follow that is not there yet."""
+def insert_follow(follower_id: int, followee_id: int, told: Event) -> None:
+    """Add a follow that is not there yet, and tell of it."""
     Follow.objects.using(DEFAULT_DB_ALIAS).create(follower_id=follower_id, followee_id=followee_id)
+    notifications.announce(told)
     relations_changed.send(sender=Follow, viewer_ids=[follower_id])
     count_follows([(follower_id, followee_id)], 1)
 
@@ -41,6 +45,7 @@ def delete_follow(follower_id: int, followee_id: int) -> bool:
     follows = Follow.objects.using(DEFAULT_DB_ALIAS)
     gone, _ = follows.filter(follower_id=follower_id, followee_id=followee_id).delete()
     if gone:
+        notifications.retract(news.followed(follower_id, followee_id), news.accepted(follower_id, followee_id))
         relations_changed.send(sender=Follow, viewer_ids=[follower_id])
         count_follows([(follower_id, followee_id)], -1)
     return bool(gone)
@@ -50,4 +55,6 @@ def delete_request(follower_id: int, followee_id: int) -> bool:
     """Drop a request; False if there is none."""
     requests = FollowRequest.objects.using(DEFAULT_DB_ALIAS)
     gone, _ = requests.filter(follower_id=follower_id, followee_id=followee_id).delete()
+    if gone:
+        notifications.retract(news.asked(follower_id, followee_id))
     return bool(gone)

@@ -6,8 +6,10 @@ from typing import Literal
 
 from django.db import DEFAULT_DB_ALIAS
 
+from social import notifications
 from social.errors import Blocking, OwnAccount
 from social.models import FollowRequest
+from social.services import news
 from social.services.edges import delete_follow, delete_request, insert_follow, relation_to
 from social.services.locks import on_pair
 
@@ -31,10 +33,11 @@ def follow(follower_id: int, followee_id: int) -> FollowState:
     if followee.is_private:
         if not relation.requested:
             FollowRequest.objects.using(DEFAULT_DB_ALIAS).create(follower_id=follower_id, followee_id=followee_id)
+            notifications.announce(news.asked(follower_id, followee_id))
         return "requested"
     if relation.requested:
         delete_request(follower_id, followee_id)
-    insert_follow(follower_id, followee_id)
+    insert_follow(follower_id, followee_id, news.followed(follower_id, followee_id))
     return "following"
 
 

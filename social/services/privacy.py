@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from social import notifications
 from social.models import Follow
+from social.services import news
 from social.services.counts import count_new_followers
 from social.signals import relations_changed
 
@@ -31,6 +33,8 @@ def admit_requesters(owner_id: int) -> int:
         cursor.execute(_ADMIT, [owner_id])
         follower_ids = [row[0] for row in cursor.fetchall()]
     if follower_ids:
+        notifications.retract(*(news.asked(follower_id, owner_id) for follower_id in follower_ids))
+        notifications.announce(*(news.accepted(follower_id, owner_id) for follower_id in follower_ids))
         relations_changed.send(sender=Follow, viewer_ids=follower_ids)
         count_new_followers(owner_id, follower_ids)
     return len(follower_ids)

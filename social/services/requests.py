@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from social.errors import NoRequest
+from social.services import news
 from social.services.edges import delete_request, insert_follow, relation_to
 from social.services.locks import on_pair
 
@@ -14,7 +15,7 @@ def accept_request(owner_id: int, follower_id: int) -> None:
     if not delete_request(follower_id, owner_id):
         raise NoRequest
     if not relation.followed_by:
-        insert_follow(follower_id, owner_id)
+        insert_follow(follower_id, owner_id, news.accepted(follower_id, owner_id))
 
 
 @on_pair

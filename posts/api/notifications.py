@@ -1,0 +1,89 @@
+"""/notifications over HTTP: translation only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.views import current_user
+from instafeed.api.fields import IdField, IdTextField
+from instafeed.api.schema import example, list_parameters, page_of
+from posts.api.base import page
+from posts.notifications import MOST_UNREAD, SHOWN_ACTORS, NotificationList, unread_count
+from social.api.serializers import PERSON, PersonSerializer
+from social.models import NotificationKind
+from social.notifications.reading import mark_read
+
+KIND = "notifications"  # names the list in its cursors
+_TAGS = ["notifications"]
+_NOTIFICATION = {
+    "id": "4711",
+    "kind": "like",
+    "actors": [PERSON],
+    "actor_count": 1,
+    "post_id": "382835763848413185",
+    "comment_id": None,
+    "text": "",
+    "created_at": "2026-05-01T18:30:00Z",
+    "read": False,
+}
+
+
+@extend_schema_serializer(examples=[example("A like", _NOTIFICATION)])
+class NotificationSerializer(serializers.Serializer[Any]):
+    """Documents what `posts.notifications` renders; never runs."""
+
+    id = IdField(help_text="Of this state of the entry: when somebody new joins it, it moves to the top with a new id.")
+    kind = serializers.ChoiceField(choices=NotificationKind.values)
+    actors = PersonSerializer(many=True, help_text=f"The newest {SHOWN_ACTORS}.")
+    actor_count = serializers.IntegerField(min_value=1)
+    post_id = IdField(allow_null=True)
+    comment_id = IdField(allow_null=True)
+    text = serializers.CharField(help_text="Of the comment, or of the caption that mentions you.")
+    created_at = serializers.DateTimeField(help_text="When the newest actor arrived.")
+    read = serializers.BooleanField()
+
+
+class ReadUpToSerializer(serializers.Serializer[Any]):
+    up_to = IdTextField(help_text="The id of the newest notification that was seen.")
+
+
+@extend_schema_serializer(examples=[example("Three", {"count": 3})])
+class UnreadNotificationsSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField(min_value=0, max_value=MOST_UNREAD)
+
+
+class NotificationsView(APIView):
+    @extend_schema(
+        operation_id="list_notifications",
+        parameters=list_parameters(KIND),
+        responses=page_of(NotificationSerializer),
+        tags=_TAGS,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """What others did that concerns you, newest first; likes of one thing are one entry."""
+        mine = NotificationList(current_user(request).pk)
+        return page(request, KIND, mine.ids, mine.show)
+
+
+class ReadView(APIView):
+    @extend_schema(operation_id="read_notifications", request=ReadUpToSerializer, responses={204: None}, tags=_TAGS)
+    def post(self, request: Request) -> Response:
+        """Mark everything up to a notification as read; what is read stays read."""
+        data = ReadUpToSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        mark_read(current_user(request).pk, data.validated_data["up_to"])
+        return Response(status=204)
+
+
+class UnreadCountView(APIView):
+    @extend_schema(operation_id="count_unread_notifications", responses=UnreadNotificationsSerializer, tags=_TAGS)
+    def get(self, request: Request) -> Response:
+        """How many notifications are unread, at most a thousand."""
+        return Response({"count": unread_count(current_user(request).pk)})
