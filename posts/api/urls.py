@@ -5,6 +5,7 @@ from django.urls import path
 from posts.api.comments import CommentsView, CommentView
 from posts.api.explore import ExploreView
 from posts.api.hashtags import HashtagPostsView, HashtagSearchView
+from posts.api.notifications import NotificationsView, ReadView, UnreadCountView
 from posts.api.reactions import CommentLikeView, PostLikesView, PostLikeView, PostSaveView, SavedView
 from posts.api.reports import ReportsView
 from posts.api.views import PostListView, PostView, UserPostsView
@@ -24,4 +25,7 @@ urlpatterns = [
     path("explore", ExploreView.as_view()),
     path("me/saved", SavedView.as_view()),
     path("reports", ReportsView.as_view()),
+    path("notifications", NotificationsView.as_view()),
+    path("notifications/read", ReadView.as_view()),
+    path("notifications/unread-count", UnreadCountView.as_view()),
 ]
