@@ -6,6 +6,8 @@ their exact counts, then what hangs on those. Nothing is held in memory but a fe
 
 from __future__ import annotations
 
+from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from random import Random
@@ -16,13 +18,14 @@ from django.utils import timezone
 
 from accounts.models import CelebrityState, User
 from feeds.demo import accounts, pictures
+from feeds.demo.engagement import LIVELY, Engagement, Tags, Written
 from feeds.demo.network import DEMO, Network, Recipe
-from feeds.demo.voices import captions
+from feeds.demo.voices import VARIETY, captions
 from feeds.models import FanOut, Mode, State
 from instafeed import bulk, ids
 from instafeed.commands import Progress
 from media.models import Media
-from posts.models import Post, PostMedia
+from posts.models import Post, PostHashtag, PostMedia
 from social.models import Follow
 
 SPAN = timedelta(days=30)  # the posts' age
@@ -40,7 +43,10 @@ class Loader:
         self.network = Network(recipe, settings.CELEBRITY_THRESHOLD)
         self.now = timezone.now()
         self.first_id = _reserve_ids(recipe.users)
-        self._newest: list[tuple[int, int]] = []  # (post id, author) of those with pictures
+        self._captions = captions(recipe.seed)
+        self._post_ids = array("q")
+        self._caption_of = array("I")  # by post: the number of its language's list, times VARIETY, and in that
+        self._newest: deque[Written] = deque(maxlen=LIVELY)
 
     def load_follows(self, progress: Progress) -> None:
         bulk.copy_into(_table(Follow), ["follower_id", "followee_id", "created_at"], self._follow_rows(progress))
@@ -59,19 +65,37 @@ class Loader:
         _copy(Post, self._posts(progress))
 
     def _posts(self, progress: Progress) -> Iterator[dict[str, object]]:
-        ready, rng = captions(self.recipe.seed), Random(f"{self.recipe.seed}/words")
+        rng = Random(f"{self.recipe.seed}/words")
         start, span = self.now - SPAN, SPAN - NEWEST
         for number, (author, moment) in enumerate(self.network.posts()):
             post_id = _id_at(start + moment * span, number)
-            if number >= self.recipe.posts - WITH_PICTURES:
-                self._newest.append((post_id, author))
+            caption = author % len(self._captions) * VARIETY + rng.randrange(VARIETY)
+            self._newest.append(Written(post_id, author))
+            self._post_ids.append(post_id)
+            self._caption_of.append(caption)
             yield {
                 "id": post_id,
                 "author_id": self.first_id + author,
-                "caption": rng.choice(ready[author % len(ready)]),
+                "caption": self._caption(caption),
                 "created_at": ids.moment_of(post_id),
             }
             progress.add()
+
+    def _caption(self, number: int) -> str:
+        return self._captions[number // VARIETY][number % VARIETY]
+
+    def load_hashtags(self, progress: Progress) -> None:
+        """The index of all posts by their tags."""
+        tags = Tags({caption for ready in self._captions for caption in ready})
+        _copy(PostHashtag, _counted(tags.rows(self._captioned()), progress))
+
+    def _captioned(self) -> Iterator[tuple[int, str]]:
+        for post_id, caption in zip(self._post_ids, self._caption_of, strict=True):
+            yield post_id, self._caption(caption)
+
+    def load_engagement(self) -> None:
+        """Likes and comments of the newest posts; after users and posts."""
+        Engagement(list(self._newest), self.recipe.people, self.first_id, self.recipe.seed).load()
 
     def load_users(self, progress: Progress) -> None:
         """After follows and posts, when all counts are known."""
@@ -103,7 +127,8 @@ class Loader:
         """One to three for each of the newest posts."""
         rng = Random(f"{self.recipe.seed}/albums")
         media, places = [], []
-        for number, (post_id, author) in enumerate(self._newest):
+        for number, post in enumerate(list(self._newest)[-WITH_PICTURES:]):
+            post_id, author = post.id, post.author
             for position in range(rng.choice((1, 1, 1, 2, 3)) if self.album else 0):
                 picture = rng.choice(self.album)
                 path = pictures.store(picture, f"{self.recipe.seed}/post/{number}/{position}")
@@ -133,7 +158,7 @@ def _copy(model: type[models.Model], rows: Iterator[dict[str, object]]) -> None:
     bulk.copy_into(_table(model), [*first, *fixed], lines())
 
 
-def _counted(rows: Iterable[accounts.Row], progress: Progress) -> Iterator[accounts.Row]:
+def _counted(rows: Iterable[dict[str, object]], progress: Progress) -> Iterator[dict[str, object]]:
     for row in rows:
         yield row
         progress.add()

@@ -91,6 +91,9 @@ class Command(OperatorCommand):
                 loader.load_users(progress)
             self.stdout.write("indexes and foreign keys …")
         loader.load_fan_outs()
+        with self.progress("hashtags") as progress:
+            loader.load_hashtags(progress)
+        loader.load_engagement()
         with self.progress("posts with pictures", min(recipe.posts, 200)) as progress:
             loader.load_pictures(progress)
         return loader
