@@ -35,12 +35,19 @@ PROFILE: dict[str, Any] = {
 _OWN_PROFILE = {**PROFILE, "relationship": None, "email": "grace@mail.example"}
 _PHRASE = "nanoseconds, 11.8 inch"
 _TOKENS = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# What Django takes, less quoted names and addresses in brackets.
+_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+[A-Za-z0-9-]{{1,62}}[A-Za-z0-9]$"
 _URL = {
     "type": "string",
     "maxLength": 200,
     # What the validator takes, less IP addresses, user information, and letters that URLs spell with %.
-    "pattern": r"^https?://([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,63}(:[0-9]{1,5})?([/?#][!-~]*)?$",
+    "pattern": rf"^https?://({_LABEL}\.)+[A-Za-z]{{2,63}}(:[0-9]{{1,5}})?([/?#][!-~]*)?$",
 }
+
+
+_check_url = URLValidator(schemes=["http", "https"])
 
 
 class UsernameField(StrictText, serializers.RegexField):
@@ -58,6 +65,15 @@ class UsernameField(StrictText, serializers.RegexField):
         return value.lower() if isinstance(value, str) else value
 
 
+@extend_schema_field({"type": "string", "pattern": "^[a-z0-9._]{1,30}$"})
+class ShownUsernameField(serializers.CharField):
+    """A username as it is stored. Read-only."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(read_only=True, **kwargs)
+
+
+@extend_schema_field({"type": "string", "format": "email", "maxLength": 254, "pattern": _ADDRESS})
 class AddressField(StrictText, serializers.EmailField):
     """An email address; its domain is stored in lower case."""
 
@@ -74,7 +90,11 @@ class WebsiteField(StrictText):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=200, allow_blank=True, **kwargs)
-        self.validators.append(URLValidator(schemes=["http", "https"]))
+
+    def run_validators(self, value: str) -> None:
+        # Not among `validators`, of which the schema's generator would make a format that is stricter.
+        super().run_validators(value)
+        _check_url(value)
 
 
 class PasswordField(TextField):
@@ -100,6 +120,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
     """A user's public profile, without the viewer's relationship to it."""
 
     id = IdField()
+    username = ShownUsernameField()
     website = serializers.CharField(read_only=True, help_text="A URL, or empty.")
     avatar_url = serializers.SerializerMethodField()
     is_celebrity = serializers.BooleanField(read_only=True)

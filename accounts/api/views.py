@@ -29,7 +29,7 @@ from accounts.api.serializers import (
 )
 from accounts.models import User
 from accounts.tokens import SESSION_CLAIM
-from instafeed.api.schema import ErrorResponseSerializer
+from instafeed.api.schema import refusal
 from instafeed.api.throttling import (
     LoginAccountThrottle,
     LoginAddressThrottle,
@@ -38,9 +38,7 @@ from instafeed.api.throttling import (
 )
 from instafeed.replicas.session import identify
 
-# The library cannot know that these paths answer 401 although they ask for no access token.
-TOKENS = {200: TokensSerializer, 401: ErrorResponseSerializer}
-NOTHING = {204: None, 401: ErrorResponseSerializer}
+_DEAD_TOKEN = refusal(401, "token_not_valid", "The refresh token is invalid, expired, or was used before.")
 
 
 class SignInView(APIView):
@@ -56,7 +54,13 @@ class SignInView(APIView):
 class Register(SignInView):
     throttle_classes = [RegisterThrottle]
 
-    @extend_schema(tags=["sign-in"], request=RegistrationSerializer, responses={201: RegisteredSerializer}, auth=[])
+    @extend_schema(
+        operation_id="register",
+        tags=["sign-in"],
+        request=RegistrationSerializer,
+        responses={201: RegisteredSerializer},
+        auth=[],
+    )
     def post(self, request: Request) -> Response:
         """Open an account and sign in to it."""
         serializer = RegistrationSerializer(data=request.data)
@@ -73,7 +77,16 @@ class Register(SignInView):
 class SignIn(SignInView):
     throttle_classes = [LoginAddressThrottle, LoginAccountThrottle]
 
-    @extend_schema(tags=["sign-in"], request=SignInSerializer, responses=TOKENS, auth=[])
+    @extend_schema(
+        operation_id="sign_in",
+        tags=["sign-in"],
+        request=SignInSerializer,
+        responses={
+            200: TokensSerializer,
+            **refusal(401, "wrong_credentials", "No account with this username and password."),
+        },
+        auth=[],
+    )
     def post(self, request: Request) -> Response:
         """Sign in: a new session, with an access and a refresh token."""
         serializer = SignInSerializer(data=request.data)
@@ -86,7 +99,13 @@ class SignIn(SignInView):
 
 
 class Refresh(SignInView):
-    @extend_schema(tags=["sign-in"], request=RefreshSerializer, responses=TOKENS, auth=[])
+    @extend_schema(
+        operation_id="refresh_tokens",
+        tags=["sign-in"],
+        request=RefreshSerializer,
+        responses={200: TokensSerializer, **_DEAD_TOKEN},
+        auth=[],
+    )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for new ones. It works once; using it again ends the whole session."""
         user_id, tokens = sessions.rotate(_refresh_token(request))
@@ -95,7 +114,13 @@ class Refresh(SignInView):
 
 
 class SignOut(SignInView):
-    @extend_schema(tags=["sign-in"], request=RefreshSerializer, responses=NOTHING, auth=[])
+    @extend_schema(
+        operation_id="sign_out",
+        tags=["sign-in"],
+        request=RefreshSerializer,
+        responses={204: None, **_DEAD_TOKEN},
+        auth=[],
+    )
     def post(self, request: Request) -> Response:
         """End the session that the refresh token belongs to, its access tokens included."""
         identify(sessions.end(_refresh_token(request)))
@@ -105,7 +130,9 @@ class SignOut(SignInView):
 class Password(APIView):
     throttle_classes = [PasswordThrottle]
 
-    @extend_schema(tags=["sign-in"], request=PasswordChangeSerializer, responses={204: None})
+    @extend_schema(
+        operation_id="change_password", tags=["sign-in"], request=PasswordChangeSerializer, responses={204: None}
+    )
     def post(self, request: Request) -> Response:
         """Change the password; all other sessions end."""
         serializer = PasswordChangeSerializer(data=request.data)
@@ -125,12 +152,12 @@ class Password(APIView):
 
 
 class Me(APIView):
-    @extend_schema(tags=["me"], responses=OwnProfileSerializer)
+    @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
         """The own profile."""
         return Response(OwnProfileSerializer(_own(request)).data)
 
-    @extend_schema(tags=["me"], request=ProfileChangeSerializer, responses=OwnProfileSerializer)
+    @extend_schema(operation_id="edit_me", tags=["me"], request=ProfileChangeSerializer, responses=OwnProfileSerializer)
     def patch(self, request: Request) -> Response:
         """Change the own profile: what is given, and nothing else."""
         serializer = ProfileChangeSerializer(data=request.data, partial=True)
@@ -141,7 +168,12 @@ class Me(APIView):
             raise _taken(error) from None
         return Response(OwnProfileSerializer(user).data)
 
-    @extend_schema(operation_id="delete_me", tags=["me"], request=DeletionSerializer, responses={204: None})
+    @extend_schema(
+        operation_id="delete_me",
+        tags=["me"],
+        request=DeletionSerializer,
+        responses={204: None, **refusal(403, "staff_account", "Staff accounts are deleted by an administrator.")},
+    )
     def delete(self, request: Request) -> Response:
         """Delete the own account: it and all it made vanish at once, and are erased in the background."""
         serializer = DeletionSerializer(data=request.data)

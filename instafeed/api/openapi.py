@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _HEADER = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
 _PATH_PARAMETERS: dict[str, tuple[Json, str, str]] = {
     "username": (
-        {"type": "string", "pattern": "^[A-Za-z0-9._]{1,30}$"},
+        {"type": "string", "pattern": "^[A-Za-z0-9._]+$"},
         "A username, in any case.",
         "grace",
     ),
@@ -104,8 +104,13 @@ class ApiSchema(AutoSchema):
         return [_path_parameter(name) for name in variables]
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Json:
-        """A serializer's `schema_rules` are what none of its fields can say alone."""
-        return {**super()._map_basic_serializer(serializer, direction), **getattr(serializer, "schema_rules", {})}
+        """A serializer's `schema_rules` are what none of its fields can say alone.
+
+        Requests are closed: unknown fields are ignored, but the parser looks into them (for NUL, say).
+        """
+        closed = {"additionalProperties": False} if direction == "request" else {}
+        rules = getattr(serializer, "schema_rules", {})
+        return {**super()._map_basic_serializer(serializer, direction), **closed, **rules}
 
     def _insert_field_validators(self, field: serializers.Field[Any, Any, Any, Any], schema: Json) -> None:
         """After the library's, as it takes any pattern for one that an empty text would not match."""

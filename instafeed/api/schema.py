@@ -20,9 +20,16 @@ from instafeed.api.refusals import error_example
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
 ID_PATTERN = "^[1-9][0-9]{0,18}$"
 TEXT_PATTERN = r"^[^\u0000]*$"  # the parser refuses NUL characters, wherever they are
-# At least one character that Python does not strip, nor those that read `\s` by other rules.
-WORDS_PATTERN = r"^[^\u0000]*[^\s\u0000-\u001f\u0085][^\u0000]*$"
+# At least one character that Python does not strip; `\s` is another set for every reader of patterns.
+_SPACE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
+
+def words_pattern(ignored: str = "") -> str:
+    """Of a text with a character that is neither white space nor one of those `ignored`."""
+    return rf"^[^\u0000]*[^\u0000{_SPACE}{ignored}][^\u0000]*$"
+
+
+WORDS_PATTERN = words_pattern()
 _LIMIT = OpenApiParameter(
     "limit",
     # No maximum, as more than 100 is taken and counts as 100.

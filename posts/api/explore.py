@@ -25,7 +25,7 @@ KIND = "explore"  # names the list in its cursors
 
 class ExploreView(APIView):
     @extend_schema(
-        operation_id="explore", parameters=list_parameters(KIND, 2), responses=page_of(PostSerializer), tags=["posts"]
+        operation_id="explore", parameters=list_parameters(KIND, 2), responses=page_of(PostSerializer), tags=["explore"]
     )
     def get(self, request: Request) -> HttpResponse:
         """Recent posts of public accounts, the most liked and discussed first; a cursor works for a day."""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from django.http import Http404, HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -20,7 +20,7 @@ from instafeed.api.pagination import (
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import list_parameters, page_of, text_list_parameters
+from instafeed.api.schema import example, list_parameters, page_of, text_list_parameters, words_pattern
 from instafeed.refill import filled_page
 from posts import hashtags, text
 from posts.api.base import page
@@ -31,15 +31,25 @@ POSTS = "hashtag_posts"  # names the list in its cursors
 TAGS = "hashtags"
 
 
-class HashtagSearchSerializer(serializers.Serializer[Any]):
-    search = TextField(trim_whitespace=True, help_text="How the hashtag begins, in any case, with or without its #.")
+@extend_schema_field({"type": "string", "pattern": words_pattern(ignored="#＃")})
+class PrefixField(TextField):
+    """How a hashtag begins, with or without its #; not blank."""
 
-    def validate_search(self, value: str) -> str:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        value = super().to_internal_value(data)
         if not value.lstrip("#＃"):
-            raise serializers.ValidationError("This field may not be blank.", code="blank")
+            self.fail("blank")
         return value
 
 
+class HashtagSearchSerializer(serializers.Serializer[Any]):
+    search = PrefixField(help_text="How the hashtag begins, in any case, with or without its #.")
+
+
+@extend_schema_serializer(examples=[example("A hashtag", {"name": "sunset", "post_count": 17})])
 class HashtagSerializer(serializers.Serializer[Any]):
     """Documents what `posts.hashtags` renders; never runs."""
 
@@ -47,7 +57,7 @@ class HashtagSerializer(serializers.Serializer[Any]):
     post_count = serializers.IntegerField(
         min_value=1,
         max_value=hashtags.COUNTED,
-        help_text=f"Public posts with it that you may see, among the newest {hashtags.COUNTED:,} that use it.",
+        help_text=f"Public posts with it that you may see; {hashtags.COUNTED} stands for that many or more.",
     )
 
 
@@ -56,7 +66,7 @@ class HashtagSearchView(APIView):
         operation_id="search_hashtags",
         parameters=[HashtagSearchSerializer, *text_list_parameters(TAGS)],
         responses=page_of(HashtagSerializer),
-        tags=["posts"],
+        tags=["explore"],
     )
     def get(self, request: Request) -> HttpResponse:
         """Hashtags by how they begin, by name; those that a public post uses which you may see."""
@@ -78,7 +88,7 @@ class HashtagPostsView(APIView):
         operation_id="list_hashtag_posts",
         parameters=list_parameters(POSTS),
         responses=page_of(PostSerializer),
-        tags=["posts"],
+        tags=["explore"],
     )
     def get(self, request: Request, tag: str) -> HttpResponse:
         """Posts of public accounts with a hashtag, newest first; an unused one has none."""

@@ -30,7 +30,7 @@ class PostLikeView(APIView):
         """Like a post; again: the same answer."""
         return _liked(services.like_post(*_seen_post(request, post_id)), liked=True)
 
-    @extend_schema(operation_id="unlike_post", responses=LikedSerializer, tags=["posts"])
+    @extend_schema(operation_id="unlike_post", responses={200: LikedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Take the like back; also when there is none."""
         return _liked(services.unlike_post(*_seen_post(request, post_id)), liked=False)
@@ -57,7 +57,7 @@ class PostSaveView(APIView):
         services.save_post(user_id, id_)
         return Response({"saved": True})
 
-    @extend_schema(operation_id="unsave_post", responses=SavedSerializer, tags=["posts"])
+    @extend_schema(operation_id="unsave_post", responses={200: SavedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Drop it again; also when it is not kept."""
         user_id, id_, _ = _seen_post(request, post_id)
@@ -84,7 +84,7 @@ class CommentLikeView(APIView):
         """Like a comment; again: the same answer."""
         return _liked(services.like_comment(*_seen_comment(request, comment_id)), liked=True)
 
-    @extend_schema(operation_id="unlike_comment", responses=LikedSerializer, tags=["comments"])
+    @extend_schema(operation_id="unlike_comment", responses={200: LikedSerializer}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
         """Take the like back; also when there is none."""
         return _liked(services.unlike_comment(*_seen_comment(request, comment_id)), liked=False)

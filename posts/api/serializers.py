@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from instafeed.api.fields import IdField, IdTextField, TextField, WordsField
-from instafeed.api.schema import WORDS_PATTERN, example
+from instafeed.api.schema import ID_PATTERN, WORDS_PATTERN, example
 from posts.models import Reason, Report, TargetType
 from social.api.serializers import PERSON, PersonSerializer
 
@@ -52,6 +52,26 @@ COMMENT: dict[str, Any] = {
 _REPORT = {"target_type": "post", "target_id": "382835763848413185", "reason": "spam", "note": ""}
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "pattern": ID_PATTERN},
+        "uniqueItems": True,
+        "description": "Pictures of your own that no post has yet, in the order of the post.",
+    }
+)
+class MediaIdsField(serializers.ListField):
+    """Ids of media, each named once."""
+
+    child = IdTextField()
+
+    def to_internal_value(self, data: Any) -> list[int]:
+        media_ids: list[int] = super().to_internal_value(data)
+        if len(set(media_ids)) < len(media_ids):
+            raise serializers.ValidationError("Some media are named twice.", code="duplicate")
+        return media_ids
+
+
 @extend_schema_serializer(
     component_name="Post", examples=[example("A caption", {"caption": "The harbour tonight #sunset with @ada"})]
 )
@@ -64,12 +84,7 @@ class PostInputSerializer(serializers.Serializer[Any]):
     }
 
     caption = TextField(max_length=2200, allow_blank=True, default="")
-    media = serializers.ListField(child=IdTextField(), max_length=10, default=list)
-
-    def validate_media(self, media_ids: list[int]) -> list[int]:
-        if len(set(media_ids)) < len(media_ids):
-            raise serializers.ValidationError("Some media are named twice.", code="duplicate")
-        return media_ids
+    media = MediaIdsField(max_length=10, default=list)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs["media"] and not attrs["caption"].strip():

@@ -15,7 +15,6 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from instafeed.api.errors import Conflict
 from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
-from instafeed.api.pagination import raw_page_response
 from instafeed.api.schema import list_parameters, page_of, refusal
 from instafeed.api.viewer import viewer_id
 from posts import hydration, selectors, services
@@ -26,6 +25,8 @@ from social.visibility import can_see_posts, visible_user_and_relationship
 
 BY_USER = "user_posts"  # names the list in its cursors
 _NOT_YOURS = refusal(403, "permission_denied", "Only its author may change a post.")
+_UNKNOWN_MEDIA = refusal(404, "not_found", "Some media do not exist, or are not yours.")
+_USED_MEDIA = refusal(409, "media_used", "Some media are part of another post.")
 _PRIVATE = refusal(403, "permission_denied", "The account is private, and you do not follow it.")
 
 
@@ -34,7 +35,7 @@ class PostListView(APIView):
         operation_id="create_post",
         parameters=[IDEMPOTENCY_PARAMETER],
         request=PostInputSerializer,
-        responses={201: PostSerializer},
+        responses={201: PostSerializer, **_UNKNOWN_MEDIA, **_USED_MEDIA},
         tags=["posts"],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -107,9 +108,13 @@ class UserPostsView(APIView):
     def get(self, request: Request, username: str) -> HttpResponse:
         """A user's posts, newest first; those of a private account for approved followers only."""
         user, relation = visible_user_and_relationship(viewer_id(request), username)
-        if not can_see_posts(viewer_id(request), user, relation):
-            if relation is not None and relation.blocking:
-                return raw_page_response(request, [], None)  # the profile is visible, without posts
+        blocking = relation is not None and relation.blocking
+        if not blocking and not can_see_posts(viewer_id(request), user, relation):
             raise PermissionDenied("This account is private.")
-        show = partial(hydration.rendered, viewer_id(request))
-        return page(request, BY_USER, partial(selectors.ids_by_author, user.pk), show)
+        # The profile of somebody one blocks is visible, without posts.
+        fetch = _no_posts if blocking else partial(selectors.ids_by_author, user.pk)
+        return page(request, BY_USER, fetch, partial(hydration.rendered, viewer_id(request)))
+
+
+def _no_posts(before: int | None, wanted: int) -> tuple[list[int], bool]:
+    return [], True

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.api.serializers import PROFILE, ProfileSerializer
+from accounts.api.serializers import PROFILE, ProfileSerializer, ShownUsernameField
 from accounts.models import User
 from instafeed.api.fields import IdField
 from instafeed.api.schema import example
@@ -49,7 +49,7 @@ class PersonSerializer(serializers.Serializer[Any]):
     """Documents what `accounts.cards` renders; never runs."""
 
     id = IdField()
-    username = serializers.CharField()
+    username = ShownUsernameField()
     display_name = serializers.CharField()
     avatar_url = serializers.CharField(allow_null=True)
     is_celebrity = serializers.BooleanField()
