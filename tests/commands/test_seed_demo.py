@@ -22,7 +22,8 @@ from feeds.models import FanOut, Mode, State
 from instafeed import ids
 from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
 from media.models import Media
-from posts.models import Post, PostMedia
+from posts import counters, text
+from posts.models import Comment, Like, Post, PostHashtag, PostMedia
 from social.models import Follow
 from tests.factories import UserFactory
 
@@ -133,6 +134,22 @@ def test_posts_are_ordered_by_time_and_delivered() -> None:
     assert {row.post_id for row in ledger} == {post.pk for post in posts}
     assert {row.state for row in ledger} == {State.DONE}
     assert all((row.mode == Mode.PULL) == (row.author_id in famous) for row in ledger)
+
+
+@pytest.mark.django_db
+def test_reactions_agree_with_their_counts_and_every_post_is_found_by_its_tags() -> None:
+    seed()
+    likes = Counter(Like.objects.values_list("post_id", flat=True))
+    comments = Counter(Comment.objects.values_list("post_id", flat=True))
+    assert likes
+    assert comments
+    counts = counters.settled(Post.objects.values_list("pk", flat=True))
+    assert {post_id: (found.likes, found.comments) for post_id, found in counts.items()} == {
+        post_id: (likes[post_id], comments[post_id]) for post_id in counts
+    }
+    tagged = {(post.pk, name) for post in Post.objects.all() for name in text.hashtags(post.caption)}
+    assert tagged
+    assert set(PostHashtag.objects.values_list("post_id", "hashtag__name")) == tagged
 
 
 @pytest.mark.django_db
