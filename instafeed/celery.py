@@ -8,6 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init
 
+from instafeed import logs  # noqa: F401  (connects Celery's signals, before Celery sets up its own logging)
 from instafeed.heartbeat import Heartbeat
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")

@@ -12,6 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from corsheaders.defaults import default_headers
+
 from instafeed import env
 from instafeed.api import introduction
 from instafeed.stack import state
@@ -71,6 +73,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "instafeed.api.request_id.RequestIdMiddleware",
+    "instafeed.logs.SlowRequestMiddleware",
     "instafeed.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -239,6 +242,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 86_400.0,
         "options": {"expires": 3_600},
     },
+    "flush-idempotent-answers": {
+        "task": "instafeed.tasks.flush_idempotent_answers",
+        "schedule": 86_400.0,
+        "options": {"expires": 3_600},
+    },
     "lift-suspensions": {
         "task": "accounts.tasks.lift_suspensions",
         "schedule": 60.0,
@@ -253,6 +261,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["instafeed.api.throttling.AnonThrottle", "instafeed.api.throttling.UserThrottle"],
     "DEFAULT_PARSER_CLASSES": ["instafeed.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "instafeed.api.openapi.ApiSchema",
     "DEFAULT_PAGINATION_CLASS": None,
@@ -292,10 +301,11 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
 THROTTLES = {
-    "anon": env.rate("THROTTLE_ANON", "600/minute"),
-    "user": env.rate("THROTTLE_USER", "1200/minute"),
+    "anon": env.rate("THROTTLE_ANON", "1200/minute"),
+    "user": env.rate("THROTTLE_USER", "3000/minute"),
     "register": env.rate("THROTTLE_REGISTER", "60/hour"),
     "login": env.rate("THROTTLE_LOGIN", "30/minute"),
     "upload": env.rate("THROTTLE_UPLOAD", "120/hour"),
@@ -335,9 +345,12 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"request_id": {"()": "instafeed.logs.RequestIdFilter"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # A line for each answer of 5xx. Below, it would be one for every 404, and a flood under an attack's 429s.
+    "loggers": {"django.request": {"level": "ERROR"}},
 }
 
 SENTRY_DSN = env.text("SENTRY_DSN")

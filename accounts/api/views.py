@@ -31,10 +31,12 @@ from accounts.models import User
 from accounts.tokens import SESSION_CLAIM
 from instafeed.api.schema import refusal
 from instafeed.api.throttling import (
+    AnonThrottle,
     LoginAccountThrottle,
     LoginAddressThrottle,
     PasswordThrottle,
     RegisterThrottle,
+    UserThrottle,
 )
 from instafeed.replicas.session import identify
 
@@ -52,7 +54,7 @@ class SignInView(APIView):
 
 
 class Register(SignInView):
-    throttle_classes = [RegisterThrottle]
+    throttle_classes = [AnonThrottle, RegisterThrottle]
 
     @extend_schema(
         operation_id="register",
@@ -75,7 +77,7 @@ class Register(SignInView):
 
 
 class SignIn(SignInView):
-    throttle_classes = [LoginAddressThrottle, LoginAccountThrottle]
+    throttle_classes = [AnonThrottle, LoginAddressThrottle, LoginAccountThrottle]
 
     @extend_schema(
         operation_id="sign_in",
@@ -128,7 +130,7 @@ class SignOut(SignInView):
 
 
 class Password(APIView):
-    throttle_classes = [PasswordThrottle]
+    throttle_classes = [UserThrottle, PasswordThrottle]
 
     @extend_schema(
         operation_id="change_password", tags=["sign-in"], request=PasswordChangeSerializer, responses={204: None}

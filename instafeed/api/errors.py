@@ -21,6 +21,8 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework import exceptions
 
+from instafeed.api.throttling import check_refused
+
 logger = logging.getLogger(__name__)
 
 _CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed"}
@@ -54,6 +56,12 @@ class ErrorHandler(ExceptionHandler):
     """Translates what escapes a view and is the client's doing, or the database's, rather than a bug."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
+        request = self.context["request"]
+        if request and isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+            try:
+                check_refused(request)
+            except exceptions.Throttled as throttled:
+                return throttled
         if isinstance(exc, Http404 | exceptions.NotFound):
             return exceptions.NotFound()  # always the same bytes
         if isinstance(exc, RequestDataTooBig):

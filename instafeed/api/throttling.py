@@ -1,8 +1,11 @@
 """Rate limits shared by all processes, counted in Redis by the library `limits`.
 
-Fixed windows that begin with a client's first request: one atomic increment a request, a few bytes a
-client, and a Retry-After that is exact. A scope's rate is settings.THROTTLES[scope], None for off. When
-Redis is away requests pass: a limit protects the service, it must not be what takes it down.
+Fixed windows that begin with a client's first request: one atomic increment and one round trip a request, a
+few bytes a client, and a Retry-After that is exact. A scope's rate is settings.THROTTLES[scope], None for
+off. When Redis is away requests pass: a limit protects the service, it must not be what takes it down.
+
+Every path under /api/v1 is limited by AnonThrottle and UserThrottle; a view that sets `throttle_classes` of
+its own names the one that concerns it again.
 """
 
 from __future__ import annotations
@@ -12,19 +15,23 @@ import ipaddress
 import math
 import time
 from functools import cache
+from typing import TYPE_CHECKING
 
 import redis
 from django.conf import settings
 from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from instafeed import keys
 from instafeed.redis import CacheUnavailable, connection, guarded
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # imports the default throttles itself
 
 
 class Throttle(BaseThrottle):
@@ -38,6 +45,10 @@ class Throttle(BaseThrottle):
         raise NotImplementedError
 
     def allow_request(self, request: Request, view: APIView) -> bool:
+        return self.allows(request)
+
+    def allows(self, request: Request) -> bool:
+        """Counts the request; False beyond the limit."""
         rate = settings.THROTTLES[self.scope]
         client = self.identify(request) if rate else None
         if rate is None or client is None:
@@ -56,7 +67,7 @@ class Throttle(BaseThrottle):
             limiter = _limiter()
             if limiter.hit(item, self.scope, client):
                 return True
-            end = limiter.get_window_stats(item, self.scope, client).reset_time
+            end = limiter.storage.get_expiry(item.key_for(self.scope, client))
         self._wait = max(1, math.ceil(end - time.time()))
         return False
 
@@ -125,6 +136,17 @@ def counters_of(user_id: int) -> list[str]:
 
 def _every(kind: type[Throttle]) -> list[type[Throttle]]:
     return [kind, *(below for child in kind.__subclasses__() for below in _every(child))]
+
+
+def check_refused(request: Request) -> None:
+    """Count a request without a valid token that was refused with 401; raises Throttled beyond the limit.
+
+    DRF authenticates before it throttles, so whoever tries tokens would go uncounted. A view without
+    authentication answers 401 for reasons of its own, after its throttles have counted.
+    """
+    throttle = AnonThrottle()
+    if request.authenticators and not throttle.allows(request):
+        raise Throttled(throttle.wait())
 
 
 def account(username: str) -> str:

@@ -19,6 +19,7 @@ _DEFAULTS = {
     "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
     "HTTPS_ONLY": "false",
     "SERVE_FILES": "true",
+    "THROTTLE_ANON": "60000/minute",
     "THROTTLE_REGISTER": "10000/hour",
     "THROTTLE_LOGIN": "1000/minute",
 }
@@ -70,7 +71,7 @@ class Worker(Program):
         command = [
             *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
             *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
-            *("--without-gossip", "--without-mingle", "--loglevel", os.environ.get("LOG_LEVEL") or "INFO"),
+            *("--without-gossip", "--without-mingle"),
         ]
         super().__init__("worker", layout.log / "worker.log", command, environment(services))
         self.directory = PROJECT_ROOT

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
 from django.contrib.auth.models import AnonymousUser
 from django.test import Client, RequestFactory
+from django.urls import get_resolver
 from pytest_django import Settings
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts import sessions
 from accounts.models import User
 from instafeed import redis as cache
 from instafeed.api import throttling
 from instafeed.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, account, address_of
 from tests.api.shape import check_shape
 from tests.factories import UserFactory
+from tests.feeds.helpers import counted_round_trips
 
 pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.usefixtures("redis_cache")]
 
@@ -124,6 +130,85 @@ def test_requests_pass_while_redis_is_away(settings: Settings, monkeypatch: pyte
         assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
     finally:
         cache.reset()
+
+
+def test_a_request_is_one_round_trip_and_a_refusal_two(settings: Settings) -> None:
+    settings.THROTTLES = {"anon": "1/minute"}
+    AnonThrottle().allow_request(request_of(REMOTE_ADDR="192.0.2.77"), APIView())  # Redis may not know the script yet
+    with counted_round_trips() as trips:
+        assert AnonThrottle().allow_request(request_of(), APIView())
+    assert trips == ["EVALSHA"]
+    with counted_round_trips() as trips:
+        assert not AnonThrottle().allow_request(request_of(), APIView())
+    assert trips == ["EVALSHA", "TTL"]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["with-token", "token-optional"])
+def test_requests_with_a_bad_token_count_for_their_address(client: Client, limit: Settings, path: str) -> None:
+    tokens = ("", "x", "a.b.c", "another")
+    answers = [client.get(f"/api/v1/{path}", **bearer(token)) for token in tokens]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    check_shape(answers[-1], 429, "throttled")
+    assert 55 <= int(answers[-1]["Retry-After"]) <= 60
+    assert client.get(f"/api/v1/{path}", **bearer("x"), REMOTE_ADDR="192.0.2.9").status_code == 401
+
+
+@pytest.mark.django_db
+def test_requests_without_a_token_count_too(client: Client, limit: Settings) -> None:
+    statuses = [client.get("/api/v1/with-token").status_code for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]
+    assert client.get("/api/v1/token-optional").status_code == 429
+
+
+@pytest.mark.django_db
+def test_a_refused_sign_in_counts_once(client: Client, settings: Settings) -> None:
+    settings.THROTTLES = dict.fromkeys(settings.THROTTLES) | {"anon": "3/minute"}
+    assert [sign_in(client, "alice") for _ in range(4)] == [401, 401, 401, 429]
+
+
+@pytest.mark.django_db
+def test_a_user_is_counted_whatever_the_address_and_addresses_apart_from_users(client: Client, limit: Settings) -> None:
+    alice = bearer(sessions.start(UserFactory()).access)
+    addresses = [f"192.0.2.{number}" for number in range(4)]
+    statuses = [client.get("/api/v1/with-token", **alice, REMOTE_ADDR=address).status_code for address in addresses]
+    assert statuses == [200, 200, 200, 429]
+    bob = bearer(sessions.start(UserFactory()).access)
+    assert client.get("/api/v1/with-token", **bob, REMOTE_ADDR=addresses[0]).status_code == 200
+    assert client.get("/api/v1/token-optional", REMOTE_ADDR=addresses[0]).status_code == 200
+
+
+@pytest.mark.django_db
+def test_without_proxies_no_header_makes_another_address(client: Client, limit: Settings) -> None:
+    headers = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CLIENT_IP")
+    statuses = [client.get("/api/v1/token-optional", **{header: "203.0.113.5"}).status_code for header in headers]
+    assert statuses == [200, 200, 200, 429]
+
+
+def api_views(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, type[APIView]]]:
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            yield from api_views(pattern.url_patterns, path)
+        elif path.startswith("api/") and hasattr(pattern.callback, "cls"):
+            yield path, pattern.callback.cls
+
+
+@pytest.mark.urls("instafeed.urls")
+def test_every_path_counts_whoever_can_reach_it() -> None:
+    views = dict(api_views(get_resolver().url_patterns))
+    assert len(views) > 20
+    for path, view in views.items():
+        needed = set()
+        if view.authentication_classes:
+            needed.add(UserThrottle)
+        if IsAuthenticated not in view.permission_classes:
+            needed.add(AnonThrottle)
+        assert needed <= set(view.throttle_classes), f"{path} is not limited by {needed}"
 
 
 @pytest.mark.parametrize(

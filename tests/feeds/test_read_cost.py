@@ -65,6 +65,20 @@ def test_a_warm_later_page_costs_no_more(
     assert len(trips) <= 4, trips
 
 
+@pytest.mark.parametrize("limit", [5, 20, 60])
+def test_a_warm_page_keeps_to_its_budget_while_requests_are_limited(
+    viewer: User, limit: int, client: Client, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"user": "3000/minute", "anon": "1200/minute"}
+    headers = {"Authorization": f"Bearer {token_of(viewer)}"}
+    warm = client.get("/api/v1/feed", {"limit": limit}, headers=headers).json()
+    with django_assert_num_queries(0), counted_round_trips() as trips:
+        again = client.get("/api/v1/feed", {"limit": limit}, headers=headers)
+    assert again.json() == warm
+    assert trips.count("EVALSHA") == 2, "the limit and the lists"
+    assert len(trips) <= 4, trips
+
+
 def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> None:
     feed(viewer)
     with counted_round_trips() as few:

@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def live_stack() -> Iterator[LiveStack]:
     """An empty stack with a low celebrity threshold, for the whole session."""
-    stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "2", CELEBRITY_THRESHOLD="5")
+    stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "2", CELEBRITY_THRESHOLD="5", LOG_LEVEL="INFO")
     try:
         yield stack.start()
     finally:
