@@ -14,7 +14,7 @@ bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=
 
 # Threads wait for PostgreSQL and Redis, processes use the cores. Each thread may hold one pooled
 # connection to each database, so more threads than the pool has connections would only queue there.
-worker_class = "gthread"
+worker_class = "instafeed.web.Worker"  # gthread, with errors in the API's shape
 workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256)
 threads = env.integer("WEB_THREADS", env.integer("DATABASE_POOL_SIZE", 8), minimum=1, maximum=200)
 
@@ -36,6 +36,7 @@ limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190
 forwarded_allow_ips = "127.0.0.1,::1"
+forwarder_headers = ""  # nobody sets SCRIPT_NAME by a header: a wrong one would be a 500
 
 accesslog = None
 errorlog = "-"

@@ -1,0 +1,102 @@
+"""gunicorn's threaded worker, with the API's manners: errors of its own in the one shape, and clean ends.
+
+Loaded by gunicorn's master before Django is, so what needs Django is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.http.body import LengthReader
+from gunicorn.workers.gthread import ThreadWorker
+
+DRAINED = 32 * 1024  # bytes of an unread body that gunicorn reads past, to keep the connection
+LINGER = 2.0  # seconds for the client of a connection that ends to take its answer
+LINGER_BYTES = 16 * 1024 * 1024  # that it may still send meanwhile
+
+# The first that fits. An unknown Transfer-Encoding is a 400 too: it is the client's doing, so no 5xx.
+_STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (errors.InvalidResponseHeader, 500),
+    (errors.InvalidResponseHeaderName, 500),
+    (errors.ConfigurationProblem, 500),
+    (errors.LimitRequestLine, 414),
+    (errors.LimitRequestHeaders, 431),
+    (errors.ExpectationFailed, 417),
+    (errors.ForbiddenProxyRequest, 403),
+    (errors.ParseException, 400),
+)
+
+
+class Worker(ThreadWorker):
+    """What goes wrong before Django sees a request, or after, is answered in the API's shape too."""
+
+    def handle(self, conn: Any) -> Any:
+        kept = super().handle(conn)
+        if kept is False:
+            _linger(conn.sock)
+        return kept
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        # Asked when the answer's headers are written. A body that nobody read would be taken for the next
+        # request; the client must not be told that it may send one.
+        closes = req.should_close
+        req.should_close = lambda: closes() or _unread(req.body) > DRAINED
+        return super().handle_request(req, conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answers a request that gunicorn could not read, or that an error beyond Django's handlers ended."""
+        request_id = uuid4().hex
+        status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), 500)
+        if status < 500:
+            self.log.warning("[%s] %d to %s: %s", request_id, status, addr and addr[0], type(exc).__name__)
+        else:
+            self.log.error("[%s] error beyond Django's handlers", request_id, exc_info=exc)
+        with suppress(OSError):
+            util.write_nonblock(client, _answer(status, request_id))
+
+
+def _answer(status: int, request_id: str) -> bytes:
+    from instafeed.api.errors import error_body
+
+    body = error_body(status)
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        f"X-Request-ID: {request_id}",
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+def _unread(body: Any) -> float:
+    """How many bytes of a request's body are still to come: of one in chunks, nobody knows."""
+    if isinstance(body.reader, LengthReader):
+        return body.reader.length
+    return float("inf") if body.reader.parser else 0
+
+
+def _linger(sock: socket.socket) -> None:
+    """Say that nothing more comes, and wait until the client has taken the answer (RFC 9112, section 9.6).
+
+    gunicorn does so too, but for 64 KiB, after which a client in the middle of an upload gets a reset instead
+    of its answer, and in the thread that accepts, where everybody else waits for a client that does not close.
+    """
+    taken, end = 0, time.monotonic() + LINGER
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_WR)
+        while taken < LINGER_BYTES and (left := end - time.monotonic()) > 0:
+            sock.settimeout(left)
+            received = len(sock.recv(65_536))
+            if not received:
+                break
+            taken += received
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)  # so that gunicorn's own wait ends at once
