@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from accounts import export
 from accounts.api.views import current_user
-from instafeed.api.throttling import ExportThrottle
+from instafeed.api.throttling import ExportThrottle, UserThrottle
 
 # Sections are the apps' own (accounts.personal_data), and so are their rows.
 DOCUMENT = {
@@ -23,7 +23,7 @@ DOCUMENT = {
 
 
 class Export(APIView):
-    throttle_classes = [ExportThrottle]
+    throttle_classes = [UserThrottle, ExportThrottle]
 
     @extend_schema(operation_id="export_me", tags=["me"], responses={(200, "application/json"): DOCUMENT})
     def get(self, request: Request) -> StreamingHttpResponse:
