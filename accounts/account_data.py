@@ -86,7 +86,7 @@ def redis_keys(user_id: int) -> Iterable[str]:
 
 def declare() -> None:
     register(
-        Holding("profile", ["accounts.User.id"], export_profile, erase_avatar),
+        Holding("profile", ["accounts.User.id", "accounts.Erasure.user"], export_profile, erase_avatar),
         Holding(
             "staff",
             ["accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"],

@@ -10,8 +10,10 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Model
 
 from accounts.models import User
-from accounts.personal_data import Holding, Row, chunks, delete, erase_rows, register, take
+from accounts.personal_data import CHUNK, Holding, Row, chunks, delete, erase_rows, register, take
 from social.models import Block, Follow, FollowRequest, Mute
+from social.notifications import forget_user
+from social.notifications.selectors import entries, heard_of
 from social.selectors import blockers_among
 from social.services.counts import count_follows
 from social.services.locks import lock_account, retried
@@ -80,6 +82,37 @@ BLOCKS, BLOCKED_BY = Side(Block, "blocker", "blocked"), Side(Block, "blocked", "
 MUTES, MUTED_BY = Side(Mute, "muter", "muted"), Side(Mute, "muted", "muter")
 
 
+# Actors and states have no rows of their own in the export: they are in those of the entries.
+NOTIFICATIONS = (
+    *("social.Notification.recipient_id", "social.NotificationActor.actor_id", "social.NotificationState.user_id"),
+    *("social.NotificationEvent.recipient_id", "social.NotificationEvent.actor_id"),
+)
+
+
+def export_notifications(user_id: int) -> Iterator[Row]:
+    """The entries that the user can see, with the newest of those whom they tell of."""
+    before = None
+    while True:
+        found = entries(user_id, before, CHUNK)
+        for entry in heard_of(user_id, found):
+            yield {
+                "kind": entry.kind,
+                "actor_ids": [str(actor_id) for actor_id in entry.actors],
+                "actor_count": entry.actor_count,
+                "post_id": _text(entry.post_id),
+                "comment_id": _text(entry.comment_id),
+                "created_at": entry.created_at,
+                "read": entry.read,
+            }
+        if len(found) < CHUNK:
+            return
+        before = found[-1].position
+
+
+def _text(id_: int | None) -> str | None:
+    return None if id_ is None else str(id_)
+
+
 def declare() -> None:
     register(
         Holding("following", [FOLLOWING.column], FOLLOWING.export, erase_following),
@@ -89,6 +122,7 @@ def declare() -> None:
         Holding("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase),
         Holding("mutes", [MUTES.column], MUTES.export, MUTES.erase),
         # Who blocks or mutes somebody is nobody else's affair.
+        Holding("notifications", NOTIFICATIONS, export_notifications, forget_user),
         Holding("blocked_by", [BLOCKED_BY.column], erase=BLOCKED_BY.erase),
         Holding("muted_by", [MUTED_BY.column], erase=MUTED_BY.erase),
     )

@@ -1,0 +1,101 @@
+"""A user who has done everything there is to do, among others who have done it back."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Count
+
+from accounts import personal_data, sessions
+from accounts.models import User
+from instafeed.models import IdempotentAnswer
+from media.models import Media
+from posts import counters, services
+from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
+from social.models import NotificationState
+from social.notifications import Event, announce
+from social.notifications.drain import drain_slice
+from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.social.helpers import assert_counts_match_rows
+
+_FOES = (
+    (FollowRequestFactory, "follower", "followee"),
+    (BlockFactory, "blocker", "blocked"),
+    (MuteFactory, "muter", "muted"),
+)
+
+
+def live(user: User) -> list[User]:
+    """Two friends, who like and answer the user and one another, and a foe, with whom all else goes both ways."""
+    friends, foe = UserFactory.create_batch(2), UserFactory()
+    for friend in friends:
+        FollowFactory(follower=user, followee=friend)
+        FollowFactory(follower=friend, followee=user)
+        _write(user, friend)
+        _write(friend, user)
+    for factory, one, two in _FOES:
+        factory(**{one: user, two: foe})
+        factory(**{one: foe, two: user})
+    FollowFactory(follower=friends[0], followee=friends[1])
+    MuteFactory(muter=friends[1], muted=foe)
+    _write(friends[0], friends[1])
+    while drain_slice():
+        pass
+    _hear_and_sign_in(user, friends[0])
+    return [*friends, foe]
+
+
+def _write(author: User, reader: User) -> None:
+    """A post with a picture; the reader likes, saves, reports and answers it, and the author answers that."""
+    post = services.create_post(author.pk, f"a #tag for @{reader.username}", [picture(author).pk])
+    services.like_post(reader.pk, post.pk, author.pk)
+    services.save_post(reader.pk, post.pk)
+    comment = services.create_comment(reader.pk, post.pk, author.pk, "well said", None)
+    services.like_comment(author.pk, comment.pk, post.pk, reader.pk)
+    reply = services.create_comment(author.pk, post.pk, author.pk, "thank you", comment)
+    services.like_comment(reader.pk, reply.pk, post.pk, author.pk)
+    services.report(reader.pk, TargetType.POST, post.pk, Reason.SPAM, "too many tags")
+    services.report(reader.pk, TargetType.USER, author.pk, Reason.OTHER, "not nice")
+
+
+def picture(owner: User) -> Media:
+    path = default_storage.save(f"tests/{owner.pk}.jpg", ContentFile(b"a picture"))
+    return Media.objects.create(owner=owner, path=path, width=1, height=1, alt_text="a face")
+
+
+def _hear_and_sign_in(user: User, friend: User) -> None:
+    NotificationState.objects.create(user_id=user.pk, read_up_to=1)
+    with transaction.atomic():  # not drained yet
+        announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
+    sessions.start(user)
+    IdempotentAnswer.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
+
+
+def mentions(user_id: int) -> dict[str, int]:
+    """Rows by declared column in which the user's id stands."""
+    found = {}
+    for column in (column for holding in personal_data.holdings() for column in holding.columns):
+        label, field = column.rsplit(".", 1)
+        if count := apps.get_model(label)._default_manager.filter(**{field: user_id}).count():
+            found[column] = count
+    return found
+
+
+def assert_counts_are_exact() -> None:
+    """Of follows, of posts, and of what hangs on those that are not on their way out."""
+    assert_counts_match_rows()
+    posts = dict(Post.objects.filter(deleted_at=None).values_list("author").annotate(Count("pk")))
+    said = dict(User.objects.filter(is_active=True).values_list("pk", "post_count"))
+    assert said == {pk: posts.get(pk, 0) for pk in said}
+    likes = dict(Like.objects.values_list("post").annotate(Count("user")))
+    comments = dict(Comment.objects.filter(hidden_at=None).values_list("post").annotate(Count("pk")))
+    post_ids = list(Post.objects.filter(deleted_at=None).values_list("pk", flat=True))
+    for post_id, counts in counters.settled(post_ids).items():
+        assert (counts.likes, counts.comments) == (likes.get(post_id, 0), comments.get(post_id, 0))
+    comment_likes = dict(CommentLike.objects.values_list("comment").annotate(Count("user")))
+    shown = Comment.objects.filter(post__deleted_at=None, author__is_active=True)
+    comment_ids = list(shown.values_list("pk", flat=True))
+    settled = {id_: counts.likes for id_, counts in counters.settled(comment_ids).items()}
+    assert settled == {id_: comment_likes.get(id_, 0) for id_ in comment_ids}

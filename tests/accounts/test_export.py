@@ -1,0 +1,188 @@
+"""GET /me/export"""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+
+from accounts import export, personal_data, sessions
+from accounts.models import Session, User
+from instafeed.api import throttling
+from posts.models import Comment, Post
+from social.models import Follow
+from tests.accounts.calls import PASSWORD, bearer, get, signed_in
+from tests.accounts.lives import live
+from tests.api.shape import check_shape
+from tests.factories import BlockFactory, FollowFactory, MuteFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+
+DISPLAYED = 'Al "the" ice\u2028🐚'
+EXPORT = 24  # queries
+SECTIONS = {
+    *("profile", "sessions", "idempotent_answers"),
+    *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
+    *("media", "posts", "comments", "likes", "comment_likes", "saved", "reports"),
+}
+
+
+@pytest.fixture
+def alice() -> User:
+    return UserFactory(
+        username="alice", email="alice@example.org", display_name='Al "the" ice\u2028🐚', password=PASSWORD
+    )
+
+
+def exported(user: User) -> Any:
+    return json.loads(b"".join(export.export(user.pk)))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_a_download_of_every_section(alice: User) -> None:
+    friend, _, foe = live(alice)
+    answer = get("me/export", signed_in(alice).access)
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "application/json"
+    assert answer["Content-Disposition"] == 'attachment; filename="instafeed-alice.json"'
+    assert answer["Cache-Control"] == "no-store"
+    assert answer.streaming
+    body = json.loads(b"".join(answer))  # type: ignore[call-overload]
+    assert set(body) == SECTIONS
+    assert [section for section, rows in body.items() if not rows] == []
+    assert [row["username"] for row in body["followers"]] == [friend.username, _.username]
+    assert body["following"][0]["id"] == str(friend.pk)
+    assert [row["username"] for row in body["mutes"]] == [None], "who has blocked alice does not exist for her"
+    assert [row["id"] for row in body["blocks"]] == [str(foe.pk)]
+    post = body["posts"][0]
+    assert (post["hashtags"], post["mentions"]) == (["tag"], [friend.username])
+    assert (post["like_count"], post["comment_count"]) == (1, 2)
+    assert post["media"][0]["id"] == body["media"][0]["id"]
+    assert post["media"][0]["url"].endswith(body["media"][0]["path"])
+    assert {comment["text"] for comment in body["comments"]} == {"well said", "thank you"}
+    assert {entry["kind"] for entry in body["notifications"]} >= {"like", "comment"}
+    assert body["idempotent_answers"][0]["answer"] == {"id": "1"}
+
+
+def test_the_profile_is_whole_and_text_comes_back_as_it_was(alice: User) -> None:
+    (profile,) = exported(alice)["profile"]
+    assert profile["id"] == str(alice.pk)
+    assert (profile["username"], profile["email"]) == ("alice", "alice@example.org")
+    assert profile["display_name"] == DISPLAYED
+    assert datetime.fromisoformat(profile["created_at"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_holds_no_secret_and_nothing_of_what_others_think_of_the_user(alice: User) -> None:
+    live(alice)
+    enemy = UserFactory(username="enemy")
+    BlockFactory(blocker=enemy, blocked=alice)
+    MuteFactory(muter=enemy, muted=alice)
+    tokens = sessions.start(alice)
+    alice.refresh_from_db()
+    text = b"".join(export.export(alice.pk)).decode()
+    for secret in (alice.password, Session.objects.latest("pk").refresh_jti, tokens.refresh, "enemy"):
+        assert secret not in text
+    assert '"password"' not in text
+    assert not {"blocked_by", "muted_by", "reports_about"} & set(json.loads(text))
+
+
+def test_an_account_that_holds_nothing_gets_empty_sections(alice: User) -> None:
+    body = exported(alice)
+    assert len(body.pop("profile")) == 1
+    assert set(body) == SECTIONS - {"profile"}
+    assert set(map(len, body.values())) == {0}
+
+
+def test_posts_that_moderators_hid_are_there_and_deleted_ones_are_not(alice: User) -> None:
+    for hidden, deleted in ((True, False), (False, True)):
+        moment = datetime.fromisoformat("2026-01-31T09:30:00Z")
+        Post.objects.create(
+            author=alice,
+            caption="gone" if deleted else "hidden",
+            hidden_at=moment if hidden else None,
+            deleted_at=moment if deleted else None,
+        )
+    (post,) = exported(alice)["posts"]
+    assert (post["caption"], post["hidden_at"]) == ("hidden", "2026-01-31T09:30:00Z")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 7])
+def test_chunks_of_any_length_make_valid_json_with_every_row_once(
+    alice: User, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal_data, "CHUNK", 2)
+    monkeypatch.setattr(export, "ROWS_A_PIECE", 3)
+    posts = [Post.objects.create(author=alice, caption=f"{number}").pk for number in range(rows)]
+    followers = [FollowFactory(followee=alice).follower_id for _ in range(rows)]
+    body = exported(alice)
+    assert [int(post["id"]) for post in body["posts"]] == posts
+    assert [int(row["id"]) for row in body["followers"]] == followers
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_it_costs_the_same_queries_for_2_rows_and_for_50(alice: User, size: int) -> None:
+    others = UserFactory.create_batch(size)
+    Follow.objects.bulk_create(Follow(follower=other, followee=alice) for other in others)
+    Follow.objects.bulk_create(Follow(follower=alice, followee=other) for other in others)
+    posts = [Post.objects.create(author=alice, caption="#tag") for _ in range(size)]
+    Comment.objects.bulk_create(
+        [Comment(pk=posts[0].pk + 1 + number, post=posts[0], author=alice, text="hm") for number in range(size)]
+    )
+    with CaptureQueriesContext(connection) as queries:
+        exported(alice)
+    assert len(queries) == EXPORT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_account_is_never_in_memory_as_a_whole(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personal_data, "CHUNK", 50)
+    monkeypatch.setattr(export, "ROWS_A_PIECE", 50)
+    size, caption = 500, "x" * 2_000
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO posts_post (author_id, caption) SELECT %s, %s FROM generate_series(1, %s)",
+            [alice.pk, caption, size],
+        )
+    tracemalloc.start()
+    try:
+        length = sum(map(len, export.export(alice.pk)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert length > size * len(caption)
+    assert peak < length / 2, f"{peak:,} bytes for a document of {length:,}"
+
+
+def test_it_needs_a_token() -> None:
+    check_shape(get("me/export"), 401, "not_authenticated")
+
+
+def test_it_is_throttled(alice: User, settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"export": "1/hour"}
+    access = signed_in(alice).access
+    assert get("me/export", access).status_code == 200
+    answer = get("me/export", access)
+    check_shape(answer, 429)
+    assert int(answer["Retry-After"]) > 0
+    assert throttling.counters_of(alice.pk)
+
+
+def test_a_database_that_is_away_is_a_503_and_no_broken_document(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = signed_in(alice).access
+
+    def fail(user_id: int) -> Any:
+        raise OperationalError("the connection is gone")
+        yield
+
+    first = personal_data.Holding("profile", export=fail)
+    monkeypatch.setattr(personal_data, "_holdings", [first])
+    client = Client(raise_request_exception=False)
+    check_shape(client.get("/api/v1/me/export", headers=bearer(access)), 503)
