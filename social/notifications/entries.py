@@ -24,6 +24,13 @@ SELECT entry.* FROM social_notification AS entry
 JOIN unnest(%s::bigint[], %s::text[]) AS key (recipient, subject)
   ON entry.recipient_id = key.recipient AND entry.subject = key.subject
 """
+# Raw: `bulk_update` writes a CASE of as many arms as rows for each column, which took 20 times as long for 500.
+_UPDATE = """
+UPDATE social_notification AS entry
+SET actor_count = changed.actor_count, position = changed.position, created_at = changed.created_at
+FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::timestamptz[]) AS changed (id, actor_count, position, created_at)
+WHERE entry.id = changed.id
+"""
 
 
 def apply(events: Iterable[NotificationEvent]) -> None:
@@ -117,7 +124,10 @@ class _Batch:
 
     def save(self) -> None:
         Notification.objects.bulk_create(self.new)
-        Notification.objects.bulk_update(self.changed.values(), ["actor_count", "position", "created_at"])
+        if self.changed:
+            rows = [(row.pk, row.actor_count, row.position, row.created_at) for row in self.changed.values()]
+            with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+                cursor.execute(_UPDATE, [list(column) for column in zip(*rows, strict=True)])
         NotificationActor.objects.bulk_create(
             self.moved,
             update_conflicts=True,
