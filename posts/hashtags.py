@@ -18,7 +18,8 @@ from posts import text
 from posts.models import Hashtag, PostHashtag
 
 BATCH = 20  # tags at least, so that refilling a page from which many were left out takes few rounds
-COUNTED = 1_000  # the newest uses of a tag, among which those that a viewer sees are counted
+COUNTED = 100  # posts of a tag that a viewer sees; more are not counted
+LOOKED_AT = 1_000  # the newest uses of a tag, among which they are looked for
 
 
 class Tag(NamedTuple):
@@ -88,14 +89,15 @@ def beginning_with(prefix: str, after: Tag | None, wanted: int) -> tuple[list[Ta
 def counted(viewer_id: int, tags: Sequence[Tag]) -> list[tuple[Tag, bytes]]:
     """Those tags that a public post which the viewer may see uses, each with its JSON; one query on the primary.
 
-    Only the newest `COUNTED` uses of a tag are looked at, which bounds the work and the count. A tag whose
-    newest thousand uses are all out of sight is not found, though an older one might be seen.
+    What is looked at and what is counted is bounded: a tag whose newest thousand uses are all out of sight is not
+    found, though an older one might be seen.
     """
     if not tags:
         return []
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         ids = [tag.hashtag_id for tag in tags]
-        cursor.execute(_COUNTS, {"tags": ids, "viewer": viewer_id, "counted": COUNTED})
+        bounds = {"looked_at": LOOKED_AT, "counted": COUNTED}
+        cursor.execute(_COUNTS, {"tags": ids, "viewer": viewer_id, **bounds})
         counts = dict(cursor.fetchall())
     return [(tag, _render(tag.name, counts[tag.hashtag_id])) for tag in tags if tag.hashtag_id in counts]
 
@@ -104,16 +106,20 @@ def _render(name: str, count: int) -> bytes:
     return json.dumps({"name": name, "post_count": count}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-# Raw: the ORM has no LATERAL, with which each tag's newest uses are read off the end of its part of the index.
+# Raw: the ORM has no LATERAL, with which each tag's newest uses are read off the end of its part of the index,
+# and no further than it takes.
 _COUNTS = """
 SELECT tag.id, count(*)
 FROM unnest(%(tags)s::bigint[]) AS tag (id)
 CROSS JOIN LATERAL (
-    SELECT post_id FROM posts_posthashtag WHERE hashtag_id = tag.id ORDER BY post_id DESC LIMIT %(counted)s
-) AS used
-JOIN posts_post AS post ON post.id = used.post_id AND post.hidden_at IS NULL AND post.deleted_at IS NULL
-JOIN accounts_user AS author ON author.id = post.author_id AND author.is_active AND NOT author.is_private
-WHERE NOT EXISTS (SELECT FROM social_block WHERE blocker_id = %(viewer)s AND blocked_id = author.id)
-  AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = author.id AND blocked_id = %(viewer)s)
+    SELECT FROM (
+        SELECT post_id FROM posts_posthashtag WHERE hashtag_id = tag.id ORDER BY post_id DESC LIMIT %(looked_at)s
+    ) AS used
+    JOIN posts_post AS post ON post.id = used.post_id AND post.hidden_at IS NULL AND post.deleted_at IS NULL
+    JOIN accounts_user AS author ON author.id = post.author_id AND author.is_active AND NOT author.is_private
+    WHERE NOT EXISTS (SELECT FROM social_block WHERE blocker_id = %(viewer)s AND blocked_id = author.id)
+      AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = author.id AND blocked_id = %(viewer)s)
+    LIMIT %(counted)s
+) AS seen
 GROUP BY tag.id
 """

@@ -40,7 +40,7 @@ class PrefixField(TextField):
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
-        if not value.lstrip("#＃"):
+        if not "".join(value.split()).strip("#＃"):
             self.fail("blank")
         return value
 
