@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
-from accounts import sessions
+from accounts import avatars, sessions
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed, privacy_changing
 from instafeed import keys
@@ -66,7 +66,13 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
 
 
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
-    """Set profile fields, already validated. Raises Taken, User.DoesNotExist."""
+    """Set profile fields, already validated; `avatar` is a media id or None.
+
+    Raises Taken, avatars.UnknownPicture, User.DoesNotExist.
+    """
+    changes = dict(changes)
+    if "avatar" in changes:
+        changes["avatar_path"] = avatars.path_of(user_id, changes.pop("avatar"))
     with transaction.atomic():
         if "is_private" in changes:
             privacy_changing.send(User, user_id=user_id)

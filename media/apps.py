@@ -5,6 +5,8 @@ class MediaConfig(AppConfig):
     name = "media"
 
     def ready(self) -> None:
-        from media import personal_data
+        from accounts import avatars
+        from media import personal_data, selectors
 
         personal_data.declare()
+        avatars.register(selectors.own_picture)

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
 from accounts.models import User
-from instafeed.api.fields import FlagField, IdField, StrictText, TextField
+from instafeed.api.fields import FlagField, IdField, IdTextField, StrictText, TextField
 from instafeed.api.links import file_url
 from instafeed.api.schema import example
 
@@ -163,6 +163,7 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     bio = TextField(required=False, allow_blank=True, max_length=500)
     website = WebsiteField(required=False)
     is_private = FlagField(required=False)
+    avatar = IdTextField(required=False, allow_null=True, help_text="One of your media; null for no picture.")
 
 
 @extend_schema_serializer(

@@ -7,7 +7,7 @@ from typing import cast
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, PermissionDenied, ValidationError
+from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
@@ -27,6 +27,7 @@ from accounts.api.serializers import (
     TokensSerializer,
     check_strength,
 )
+from accounts.avatars import UnknownPicture
 from accounts.models import User
 from accounts.tokens import SESSION_CLAIM
 from instafeed.api.schema import refusal
@@ -168,6 +169,8 @@ class Me(APIView):
             user = services.update_profile(current_user(request).pk, serializer.validated_data)
         except services.Taken as error:
             raise _taken(error) from None
+        except UnknownPicture:
+            raise NotFound from None
         return Response(OwnProfileSerializer(user).data)
 
     @extend_schema(
