@@ -37,13 +37,14 @@ _PHRASE = "nanoseconds, 11.8 inch"
 _TOKENS = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_HOST = rf"({_LABEL}\.)+([A-Za-z][A-Za-z-]{{0,61}}[A-Za-z]|xn--[A-Za-z0-9]{{1,59}})"
 # What Django takes, less quoted names and addresses in brackets.
-_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+[A-Za-z0-9-]{{1,62}}[A-Za-z0-9]$"
+_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@{_HOST}$"
 _URL = {
     "type": "string",
     "maxLength": 200,
     # What the validator takes, less IP addresses, user information, and letters that URLs spell with %.
-    "pattern": rf"^https?://({_LABEL}\.)+[A-Za-z]{{2,63}}(:[0-9]{{1,5}})?([/?#][!-~]*)?$",
+    "pattern": rf"^https?://{_HOST}(:[0-9]{{1,5}})?([/?#][!-~]*)?$",
 }
 
 
@@ -142,6 +143,7 @@ class OwnProfileSerializer(ProfileSerializer):
     """The same for its owner."""
 
     relationship = serializers.SerializerMethodField()
+    email = serializers.CharField(read_only=True, help_text="Empty where an import brought none.")
 
     class Meta:
         model = User

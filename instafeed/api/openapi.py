@@ -17,7 +17,14 @@ from rest_framework import serializers
 from instafeed.api.fields import StrictText, WordsField
 from instafeed.api.operations import PATHS
 from instafeed.api.refusals import HEADERS, REFUSALS, RESPONSES
-from instafeed.api.schema import ID_PATTERN, TEXT_PATTERN, WORDS_PATTERN, ErrorResponseSerializer
+from instafeed.api.schema import (
+    ANYTHING,
+    ID_PATTERN,
+    TEXT_PATTERN,
+    UNKNOWN_FIELDS,
+    WORDS_PATTERN,
+    ErrorResponseSerializer,
+)
 
 Json = dict[str, Any]
 
@@ -71,14 +78,13 @@ class ApiSchema(AutoSchema):
         return None if self.method == "DELETE" else super().get_request_serializer()
 
     def _get_request_body(self, direction: Any = "request") -> Json | None:
-        """Of a DELETE too, if it has one: the library looks at POST, PUT and PATCH only."""
-        if self.method != "DELETE" or self.get_request_serializer() is None:
-            return super()._get_request_body(direction)
-        self.method = "POST"
-        try:
-            return super()._get_request_body(direction)
-        finally:
-            self.method = "DELETE"
+        """Of a DELETE too, if it has one; and required, but for a PATCH, which may change nothing."""
+        method = self.method
+        if method == "DELETE" and self.get_request_serializer() is not None:
+            self.method = "POST"  # the library looks at POST, PUT and PATCH only
+        body = super()._get_request_body(direction)
+        self.method = method
+        return body and {**body, "required": method != "PATCH"}
 
     def _refusals(self) -> set[int]:
         """403, 409 and the 404 of something named in a body are the call's own business and not found here."""
@@ -106,11 +112,12 @@ class ApiSchema(AutoSchema):
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Json:
         """A serializer's `schema_rules` are what none of its fields can say alone.
 
-        Requests are closed: unknown fields are ignored, but the parser looks into them (for NUL, say).
+        Unknown fields of a request are ignored, but not what the parser refuses wherever it stands. Said by keywords
+        that generators of clients leave alone: `additionalProperties` would make maps of their models.
         """
-        closed = {"additionalProperties": False} if direction == "request" else {}
+        unknown = UNKNOWN_FIELDS if direction == "request" else {}
         rules = getattr(serializer, "schema_rules", {})
-        return {**super()._map_basic_serializer(serializer, direction), **closed, **rules}
+        return {**super()._map_basic_serializer(serializer, direction), **unknown, **rules}
 
     def _insert_field_validators(self, field: serializers.Field[Any, Any, Any, Any], schema: Json) -> None:
         """After the library's, as it takes any pattern for one that an empty text would not match."""
@@ -123,6 +130,7 @@ class ApiSchema(AutoSchema):
 def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:
     """A postprocessing hook: shared answers and headers, the paths without a view, and links."""
     result["components"] |= {"responses": RESPONSES, "headers": HEADERS}
+    result["components"]["schemas"] |= ANYTHING
     result["paths"] |= PATHS
     operations = {
         operation["operationId"]: operation for path in result["paths"].values() for operation in path.values()

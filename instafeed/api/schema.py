@@ -20,6 +20,25 @@ from instafeed.api.refusals import error_example
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
 ID_PATTERN = "^[1-9][0-9]{0,18}$"
 TEXT_PATTERN = r"^[^\u0000]*$"  # the parser refuses NUL characters, wherever they are
+ANYTHING: dict[str, Any] = {
+    "Anything": {
+        "description": "Any JSON without NUL characters.",
+        "anyOf": [
+            {"type": ["boolean", "number", "null"]},
+            {"type": "string", "pattern": TEXT_PATTERN},
+            {"type": "array", "items": {"$ref": "#/components/schemas/Anything"}},
+            {
+                "type": "object",
+                "propertyNames": {"pattern": TEXT_PATTERN},
+                "additionalProperties": {"$ref": "#/components/schemas/Anything"},
+            },
+        ],
+    }
+}
+UNKNOWN_FIELDS: dict[str, Any] = {
+    "propertyNames": {"pattern": TEXT_PATTERN},
+    "unevaluatedProperties": {"$ref": "#/components/schemas/Anything"},
+}
 # At least one character that Python does not strip; `\s` is another set for every reader of patterns.
 _SPACE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
