@@ -53,7 +53,7 @@ def deliver_slice(post_id: int) -> bool:
         _deliver_to_author(post_id, claim.author_id)
         if claim.mode == Mode.PUSH:
             return _push_pages(claim)
-        ledger.close(claim, claim.last_follower_id, 0)
+        ledger.close(claim, 0)
     except redis.RedisError as error:
         # Not the post's fault; without Redis there are no feeds to deliver to. It never becomes a dead letter.
         ledger.postpone(claim, error, counts=False)
@@ -76,7 +76,7 @@ def _push_pages(claim: Claim) -> bool:
             break
     else:
         # Whoever follows from now on rebuilds its feed and finds the post there.
-        ledger.close(claim, last_follower_id, deliveries)
+        ledger.close(claim, deliveries)
         return False
     # A lost claim means that another worker has gone on; it needs no help.
     return ledger.checkpoint(claim, last_follower_id, deliveries)
