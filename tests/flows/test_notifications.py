@@ -1,0 +1,113 @@
+"""Notifications through the whole stack: told within moments, never in the way of anything else, never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.flows.actors import Actor, eventually
+from tests.live import LiveStack
+
+CROWD, POSTS = 1_000, 20
+WITHIN = 90  # seconds, for all of the flood
+
+# What a crowd that likes everything at once leaves in the outbox, without the time that so many requests take.
+FLOOD = """
+from django.db import transaction
+from accounts.models import User
+from social import notifications
+from social.models import Follow
+owner = User.objects.get(username={owner!r}).pk
+fans = list(Follow.objects.filter(followee=owner).order_by("follower_id").values_list("follower_id", flat=True))
+for post_id in {posts!r}:
+    with transaction.atomic():
+        notifications.announce(*(notifications.Event("like", owner, fan, post_id) for fan in fans))
+"""
+
+
+@pytest.fixture(scope="module")
+def star(live_stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Actor:
+    """Followed by a crowd."""
+    star = Actor(live_stack, "u7000000")
+    edges: Path = tmp_path_factory.mktemp("crowd") / "edges.tsv"
+    edges.write_text("".join(f"{number}\t7000000\n" for number in range(7_000_001, 7_000_001 + CROWD)))
+    done = live_stack.manage("import_follows", str(edges))
+    assert done.returncode == 0, done.stderr
+    return star
+
+
+@pytest.fixture
+def outbox(live_stack: LiveStack) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(live_stack.environment["DATABASE_URL"], autocommit=True) as connection:
+        yield connection
+
+
+def waiting(outbox: psycopg.Connection) -> int:
+    row = outbox.execute("SELECT count(*) FROM social_notificationevent").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def flood(star: Actor) -> list[str]:
+    """Posts of the star, each liked by the whole crowd at this moment."""
+    posts = [star.write(f"number {number}") for number in range(POSTS)]
+    code = FLOOD.format(owner=star.username, posts=list(map(int, posts)))
+    done = star.stack.manage("shell", "-c", code)
+    assert done.returncode == 0, done.stderr
+    return posts
+
+
+def counts(star: Actor) -> dict[str, int]:
+    entries = star.get("/notifications?limit=100")["results"]
+    return {entry["post_id"]: entry["actor_count"] for entry in entries if entry["kind"] == "like"}
+
+
+def test_a_like_is_told_within_moments_and_read_once(live_stack: LiveStack) -> None:
+    author, fan = Actor(live_stack), Actor(live_stack)
+    post_id = author.write()
+    assert fan.call("POST", f"/posts/{post_id}/like").status_code == 200
+    eventually(lambda: author.get("/notifications/unread-count") == {"count": 1})
+    (entry,) = author.get("/notifications")["results"]
+    assert (entry["kind"], entry["post_id"], entry["actors"][0]["id"]) == ("like", post_id, fan.id)
+    assert author.call("POST", "/notifications/read", json={"up_to": entry["id"]}).status_code == 204
+    assert author.get("/notifications/unread-count") == {"count": 0}
+    assert fan.call("DELETE", f"/posts/{post_id}/like").status_code == 200
+    eventually(lambda: author.get("/notifications")["results"] == [])
+
+
+@pytest.mark.timeout(300)
+def test_a_flood_of_likes_does_not_delay_a_fan_out(
+    live_stack: LiveStack, star: Actor, outbox: psycopg.Connection
+) -> None:
+    author, reader = Actor(live_stack), Actor(live_stack)
+    reader.follow(author)
+    assert reader.feed() == []
+    posts = flood(star)
+    waits = []
+    while waiting(outbox) and len(waits) < 5:
+        post_id = author.write("in the middle of it")
+        waits.append(eventually(lambda: post_id in reader.feed(limit=5), 20))  # noqa: B023
+    assert waits, "the flood was over before the first post"
+    assert max(waits) < 5, waits
+    eventually(lambda: not waiting(outbox), WITHIN)
+    assert counts(star).items() >= dict.fromkeys(posts, CROWD).items()
+
+
+@pytest.mark.timeout(300)
+def test_a_killed_worker_loses_no_notification_and_doubles_none(
+    live_stack: LiveStack, star: Actor, outbox: psycopg.Connection
+) -> None:
+    posts = flood(star)
+    left = POSTS * CROWD
+    for _ in range(3):
+        eventually(lambda: waiting(outbox) < left, WITHIN)  # noqa: B023
+        for process in live_stack.tree("worker"):
+            process.kill()
+        left = waiting(outbox)
+        assert left, "the flood was over before the kill"
+    eventually(lambda: not waiting(outbox), WITHIN)
+    assert counts(star).items() >= dict.fromkeys(posts, CROWD).items()
+    eventually(lambda: live_stack.alive("worker"))
