@@ -227,8 +227,8 @@ CELERY_BEAT_SCHEDULE = {
     "drain-notifications": {"task": "social.tasks.drain_notifications", "schedule": 2.0, "options": {"expires": 4}},
     "forget-notifications-taken-back": {
         "task": "social.tasks.forget_notifications_taken_back",
-        "schedule": 3_600.0,
-        "options": {"expires": 3_600},
+        "schedule": 600.0,
+        "options": {"expires": 600},
     },
     "finish-celebrity-moves": {
         "task": "feeds.tasks.finish_celebrity_moves",

@@ -48,7 +48,7 @@ def forget_what_was_taken_back() -> bool:
 
 def _erase(entries: QuerySet[Notification]) -> bool:
     """Delete entries, their actors first; True when none is left."""
-    ids = list(entries.order_by("pk").values_list("pk", flat=True)[:ROWS])
+    ids = list(entries.values_list("pk", flat=True)[:ROWS])
     actors = NotificationActor.objects.filter(notification__in=ids)
     some = list(actors.values_list("pk", flat=True)[:ROWS])
     NotificationActor.objects.filter(pk__in=some).delete()

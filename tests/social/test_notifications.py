@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import User
 from instafeed import keys
 from instafeed.redis import reset, trip
+from instafeed.replicas import session
+from instafeed.replicas.health import monitor
 from social import notifications, services, tasks
 from social.models import (
     Follow,
@@ -26,7 +29,7 @@ from social.models import (
     NotificationEvent,
     NotificationState,
 )
-from social.notifications import Event, drain, entries, erasure, lock
+from social.notifications import Event, drain, entries, erasure, lock, selectors
 from social.notifications.drain import drain_batch, drain_slice
 from social.notifications.reading import mark_read
 from tests.factories import BlockFactory, MuteFactory, UserFactory
@@ -524,3 +527,23 @@ def test_devices_that_read_at_once_leave_the_furthest() -> None:
         NotificationState.objects.all().delete()
         assert at_once([partial(mark_read, owner.pk, position) for position in positions]) == [None] * 11
         assert read_up_to(owner) == max(positions)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
+def test_later_pages_and_who_is_heard_of_come_from_the_primary() -> None:
+    """On a replica that lags an entry that has moved is still in its old place, and a block is not there yet."""
+    owner, fan = UserFactory.create_batch(2)
+    announce(like(owner, fan))
+    drained()
+    (entry,) = selectors.entries(owner.pk, None, 5)
+    monitor.check_now()
+    session.begin(is_write=False)
+    try:
+        with CaptureQueriesContext(connections["replica1"]) as on_replica:
+            selectors.entries(owner.pk, None, 5)
+            assert len(on_replica) == 1
+            assert selectors.entries(owner.pk, entry.position + 1, 5) == [entry]
+            assert selectors.heard_of(owner.pk, [entry]) == [entry]
+            assert len(on_replica) == 1
+    finally:
+        session.end()
