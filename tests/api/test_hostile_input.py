@@ -1,0 +1,305 @@
+"""Hostile bodies and texts through every endpoint: 4xx in shape, or taken and given back unchanged; never 5xx.
+
+A new endpoint is one line of ENDPOINTS; one that is missing fails `test_every_endpoint_is_here`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import get_resolver
+from rest_framework.viewsets import ViewSetMixin
+
+from accounts import sessions
+from posts import services
+from tests.api.naughty import BLANK, LONG, NAUGHTY, UNSTORABLE
+from tests.api.shape import check_shape
+from tests.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("instafeed.urls")]
+JSON = "application/json"
+PASSWORD = "correct horse battery"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A call that takes a body: its path may name {post}, {comment} or {other}; `body` is a sound one."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None  # None: whatever is sent is not looked at
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+ENDPOINTS = [
+    Endpoint("POST", "auth/register", {"username": "newcomer", "email": "new@example.com", "password": PASSWORD}),
+    Endpoint("POST", "auth/token", {"username": "hostile", "password": PASSWORD}),
+    Endpoint("POST", "auth/token/refresh", {"refresh": "a.b.c"}),
+    Endpoint("POST", "auth/logout", {"refresh": "a.b.c"}),
+    Endpoint("POST", "auth/password", {"current_password": PASSWORD, "new_password": PASSWORD + "2"}),
+    Endpoint(
+        *("PATCH", "me"),
+        {"display_name": "a", "bio": "b", "website": "https://a.example", "email": "a@example.com"}
+        | {"is_private": True, "username": "hostile2"},
+    ),
+    Endpoint("DELETE", "me", {"password": "not the password"}),
+    Endpoint("POST", "posts", {"caption": "hello", "media": []}),
+    Endpoint("PATCH", "posts/{post}", {"caption": "hello"}),
+    Endpoint("POST", "posts/{post}/comments", {"text": "hello", "reply_to": None}),
+    Endpoint("POST", "reports", {"target_type": "post", "target_id": "{post}", "reason": "spam", "note": ""}),
+    Endpoint("POST", "notifications/read", {"up_to": "1"}),
+    *(Endpoint(method, f"posts/{{post}}/{what}") for what in ("like", "save") for method in ("POST", "DELETE")),
+    *(Endpoint(method, "comments/{comment}/like") for method in ("POST", "DELETE")),
+    *(
+        Endpoint(method, f"users/{{other}}/{what}")
+        for what in ("follow", "block", "mute")
+        for method in ("POST", "DELETE")
+    ),
+    *(Endpoint("POST", f"me/follow-requests/{{other}}/{what}") for what in ("accept", "reject")),
+    Endpoint("DELETE", "me/followers/{other}"),
+    Endpoint("DELETE", "comments/{comment}"),
+    Endpoint("DELETE", "posts/{post}"),
+]
+WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
+
+HOSTILE_BODIES = {
+    "nothing": b"",
+    "blanks": b" \n ",
+    "nested arrays": b"[" * 100_000,
+    "nested arrays, closed": b"[" * 100_000 + b"]" * 100_000,
+    "nested objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "nested in a field": b'{"caption": ' + b"[" * 500_000,
+    "no JSON": b"hello",
+    "half": b'{"caption": "x',
+    "twice": b'{"caption": "x"}{"caption": "y"}',
+    "comment": b'{"caption": "x" /* y */}',
+    "single quotes": b"{'caption': 'x'}",
+    "array": b'[{"caption": "x", "text": "x", "username": "x"}]',
+    "text": b'"caption"',
+    "number": b"1",
+    "true": b"true",
+    "null": b"null",
+    "NaN": b'{"caption": NaN}',
+    "infinity": b'{"caption": -Infinity}',
+    "1e999": b'{"caption": 1e999}',
+    "-1e999": b'{"caption": -1e999}',
+    "10^400": b'{"caption": 1' + b"0" * 400 + b"}",
+    "10^5000": b'{"caption": 1' + b"0" * 5_000 + b"}",
+    "NUL": b'{"caption": "\x00"}',
+    "escaped NUL": b'{"caption": "\\u0000", "text": "\\u0000"}',
+    "NUL in a key": b'{"\\u0000": 1}',
+    "lone surrogate": b'{"caption": "\\ud800"}',
+    "lone surrogate in a key": b'{"\\udc00": 1}',
+    "no UTF-8": b'{"caption": "\xff\xfe"}',
+    "overlong UTF-8": b'{"caption": "\xc0\x80"}',
+    "surrogate in UTF-8": b'{"caption": "\xed\xa0\x80"}',
+    "UTF-16": '{"caption": "x", "text": "x"}'.encode("utf-16"),
+    "UTF-32": '{"caption": "x", "text": "x"}'.encode("utf-32"),
+    "BOM": b'\xef\xbb\xbf{"caption": "x", "text": "x"}',
+    "gzip": gzip.compress(b'{"caption": "x", "text": "x"}'),
+    "1 MB": b'{"caption": "' + b"x" * 1024 * 1024 + b'"}',
+    "many keys": b"{" + b",".join(b'"%d":1' % number for number in range(90_000)) + b"}",
+    "one key, many times": b"{" + b",".join([b'"caption":[]'] * 70_000) + b"}",
+}
+ASK_FOR_NOTHING = {"nothing", "many keys"}  # what a PATCH does not know, it ignores
+NOTHING = [b"", b" \n ", b"[]", b"{", b"\x00", HOSTILE_BODIES["nested arrays"], HOSTILE_BODIES["1 MB"]]
+WRONG: list[Any] = [
+    *(None, True, False, 0, 1, -1, 1.5, -0.0, 2**63, -(2**63) - 1, 10**400, 1e308),
+    *([], [[]], [None], ["x"], [1, 2], ["1"] * 1_000, {}, {"": ""}, {"id": "1"}, [{"id": 1}]),
+    *("", " ", "0", "-1", "1.0", "9" * 400, "٣", "１", "1\n", "null", "true", "x" * 10_000, "\u202e", "%00", "../.."),
+]
+
+
+@pytest.fixture
+def call() -> Callable[..., HttpResponse]:
+    """Sends a body as somebody with an account, a post and a comment."""
+    user, other = UserFactory(username="hostile", password=PASSWORD), UserFactory()
+    post = services.create_post(user.pk, "the first")
+    comment = services.create_comment(user.pk, post.pk, user.pk, "well", None)
+    names = {"{post}": str(post.pk), "{comment}": str(comment.pk), "{other}": other.username}
+    client = Client(headers={"Authorization": f"Bearer {sessions.start(user).access}"})
+
+    def send(method: str, path: str, body: Any = b"", content_type: str = JSON, **headers: str) -> HttpResponse:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        for name, value in names.items():
+            path, raw = path.replace(name, value), raw.replace(name.encode(), value.encode())
+        return client.generic(method, f"/api/v1/{path}", raw, content_type, headers=headers)
+
+    return send
+
+
+def check_refused(answer: HttpResponse, what: object) -> None:
+    assert 400 <= answer.status_code < 500, f"{what}: {answer.status_code} {answer.content[:200]!r}"
+    check_shape(answer, answer.status_code)
+
+
+def check_no_failure(answer: HttpResponse, what: object) -> None:
+    assert answer.status_code < 500, f"{what}: {answer.status_code} {answer.content[:200]!r}"
+    if answer.status_code >= 400:
+        check_refused(answer, what)
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+def test_hostile_bodies_are_refused(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    assert endpoint.body is not None
+    field = next(iter(endpoint.body)).encode()
+    for name, body in HOSTILE_BODIES.items():
+        answer = call(endpoint.method, endpoint.path, body.replace(b'"caption"', b'"%b"' % field))
+        if endpoint.method == "PATCH" and name in ASK_FOR_NOTHING:
+            check_no_failure(answer, name)
+        else:
+            check_refused(answer, name)
+
+
+@pytest.mark.parametrize("endpoint", [endpoint for endpoint in ENDPOINTS if endpoint.body is None], ids=str)
+def test_bodies_that_nobody_asked_for_fail_nothing(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    for body in NOTHING:
+        for content_type in (JSON, "multipart/form-data", ""):
+            check_no_failure(call(endpoint.method, endpoint.path, body, content_type), body[:20])
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+def test_wrong_types_in_each_field_fail_nothing(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    assert endpoint.body is not None
+    for field in endpoint.body:
+        for value in WRONG:
+            check_no_failure(call(endpoint.method, endpoint.path, endpoint.body | {field: value}), (field, value))
+            check_no_failure(call(endpoint.method, endpoint.path, {field: value}), (field, value, "alone"))
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+def test_numbers_and_collections_are_no_texts(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    assert endpoint.body is not None
+    for field in (field for field, value in endpoint.body.items() if isinstance(value, str)):
+        for value in (1, 1.5, 10**400, True, [], ["x"], {}, {"a": "b"}, None):
+            check_refused(call(endpoint.method, endpoint.path, endpoint.body | {field: value}), (field, value))
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+def test_what_cannot_be_stored_is_refused_in_each_field(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    assert endpoint.body is not None
+    for field in endpoint.body:
+        for text in UNSTORABLE:
+            check_refused(call(endpoint.method, endpoint.path, endpoint.body | {field: text}), (field, text))
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+def test_other_content_types_are_refused(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    body = json.dumps(endpoint.body).encode()
+    types = ["text/plain", "text/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "/"]
+    for content_type in [*types, "application/json-patch", "multipart/form-data", "a" * 5_000, "text/html; charset=x"]:
+        check_refused(call(endpoint.method, endpoint.path, body, content_type), content_type)
+    for encoding in ("gzip", "br", "nonsense"):
+        sent = gzip.compress(body)
+        check_refused(call(endpoint.method, endpoint.path, sent, **{"Content-Encoding": encoding}), encoding)
+
+
+def test_of_a_repeated_key_the_last_counts(call: Callable[..., HttpResponse]) -> None:
+    assert call("POST", "posts", b'{"caption": 1, "caption": "last"}').json()["caption"] == "last"
+    check_refused(call("POST", "posts", b'{"caption": "first", "caption": 1}'), "last")
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where a text is stored, and where it comes back: as one thing, or in a list of everything stored."""
+
+    method: str
+    path: str
+    field: str
+    length: int  # characters
+    comes_back: str
+    may_be_blank: bool = False
+    every: int = 1  # which of the texts: the first, and each so many further on
+
+
+SINKS = [
+    Sink("POST", "posts", "caption", 2_200, "users/hostile/posts"),
+    Sink("PATCH", "posts/{post}", "caption", 2_200, "posts/{post}", every=5),
+    Sink("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments"),
+    Sink("PATCH", "me", "bio", 500, "users/hostile", may_be_blank=True),
+    Sink("PATCH", "me", "display_name", 60, "me", may_be_blank=True),
+]
+
+
+@pytest.mark.django_db(transaction=True)  # what is cached is dropped after the commit
+@pytest.mark.parametrize("sink", SINKS, ids=lambda sink: f"{sink.path} {sink.field}")
+def test_texts_come_back_as_they_were_given_or_are_refused(sink: Sink, call: Callable[..., HttpResponse]) -> None:
+    written = {}
+    for text in [
+        *NAUGHTY[:: sink.every],
+        *BLANK,
+        *LONG,
+        "x" * sink.length,
+        "👩" * sink.length,
+        "x" * (sink.length + 1),
+    ]:
+        answer = call(sink.method, sink.path, {sink.field: text})
+        if len(text) > sink.length or not (sink.may_be_blank or text.strip()):
+            check_refused(answer, text[:50])
+            continue
+        assert answer.status_code in (200, 201), (text[:50], answer.content)
+        assert answer.json()[sink.field] == text
+        if sink.method == "PATCH":
+            assert call("GET", sink.comes_back).json()[sink.field] == text
+        written[answer.json()["id"]] = text
+    if sink.method == "POST":
+        stored = {row["id"]: row[sink.field] for row in everything(call, sink.comes_back)}
+        assert {id_: stored.get(id_) for id_ in written} == written
+
+
+def everything(call: Callable[..., HttpResponse], path: str) -> Iterator[dict[str, Any]]:
+    url = f"{path}?limit=100"
+    while url:
+        page = call("GET", url).json()
+        yield from page["results"]
+        url = (page["next"] or "").removeprefix("http://testserver/api/v1/")
+
+
+PATHS = [
+    *("users?search={}", "hashtags?search={}", "hashtags/{}/posts", "users/{}", "users/{}/posts", "posts/{}"),
+    *("feed?cursor={}", "feed?limit={}", "feed/unread-count?since={}", "posts/{{post}}/comments?cursor={}"),
+    *("notifications?cursor={}", "me/saved?cursor={}", "explore?cursor={}", "users/hostile/followers?cursor={}"),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_naughty_texts_in_paths_and_queries_fail_nothing(path: str, call: Callable[..., HttpResponse]) -> None:
+    number = PATHS.index(path)
+    texts = [*NAUGHTY[number % 4 :: 4], *BLANK, *UNSTORABLE]  # all of them over four paths
+    escaped = [quote(text, safe="", errors="surrogatepass") for text in texts]
+    for text in [*escaped, "%ff", "%ed%a0%80", "%", "%zz", "x" * 7_000]:
+        check_no_failure(call("GET", path.format(text)), path.format(text))
+
+
+def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            yield from routes(pattern.url_patterns, path)
+        elif path.startswith("api/v1/") and hasattr(pattern.callback, "cls"):
+            yield path.removeprefix("api/v1/"), pattern.callback
+
+
+def test_every_endpoint_is_here() -> None:
+    def shape(path: str) -> str:
+        return "/".join("*" if part[0] in "<{" else part for part in path.split("/"))
+
+    there = {
+        f"{method} {shape(path)}"
+        for path, view in routes(get_resolver().url_patterns)
+        if not issubclass(view.cls, ViewSetMixin)  # the feed's, which only read
+        for method in ("POST", "PUT", "PATCH", "DELETE")
+        if hasattr(view.cls, method.lower())
+    }
+    assert len(there) > 20
+    assert there - {f"{endpoint.method} {shape(endpoint.path)}" for endpoint in ENDPOINTS} == set()
