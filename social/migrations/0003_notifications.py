@@ -5,15 +5,11 @@ import django.utils.timezone
 from django.db import migrations, models
 
 
-from pathlib import Path
-
-_previous = '0002_counts' if Path(__file__).with_name('0002_counts.py').exists() else '0001_initial'  # until it is there
-
 
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('social', _previous),
+        ('social', '0001_initial'),
     ]
 
     operations = [
