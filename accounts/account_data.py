@@ -11,6 +11,7 @@ from django.core.files.storage import default_storage
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 
+from accounts.counts import counted, counts_of
 from accounts.models import Session, User
 from accounts.personal_data import Holding, Row, chunks, erase_rows, register
 from instafeed import keys
@@ -21,16 +22,17 @@ from instafeed.models import IdempotentAnswer
 
 _PROFILE = (
     *("username", "email", "display_name", "bio", "website", "is_private", "is_staff"),
-    *("post_count", "follower_count", "following_count", "created_at", "last_login"),
+    *("post_count", "created_at", "last_login"),
 )
 
 
 def export_profile(user_id: int) -> Iterator[Row]:
     """The account's own row, without its password's hash."""
-    user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
+    user = counted(User.objects.using(DEFAULT_DB_ALIAS)).get(pk=user_id)
     yield {
         "id": str(user.pk),
         **{field: getattr(user, field) for field in _PROFILE},
+        **counts_of(user)._asdict(),
         "avatar_url": file_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,
         "groups": list(user.groups.using(DEFAULT_DB_ALIAS).values_list("name", flat=True)),

@@ -68,8 +68,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     celebrity_pin = models.BooleanField(null=True, blank=True, default=None)
 
     post_count = models.PositiveIntegerField(default=0, db_default=0)
-    follower_count = models.PositiveIntegerField(default=0, db_default=0)
-    following_count = models.PositiveIntegerField(default=0, db_default=0)
+    # Without what is still to be added to them (CountChange): accounts.counts has the exact ones.
+    follower_count = models.IntegerField(default=0, db_default=0)
+    following_count = models.IntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -119,6 +120,24 @@ class User(AbstractBaseUser, PermissionsMixin):
     def is_celebrity(self) -> bool:
         """What clients are told: true from the moment that followers pull."""
         return self.celebrity_state == CelebrityState.CELEBRITY
+
+
+class CountChange(models.Model):
+    """What is to be added to a user's follower and following counts, and is not yet in the user's row.
+
+    Appended in the transaction that adds or ends a follow, so that nobody waits for the row of a much-followed
+    user; within a second a task adds it to the row (social.roll_up). Whoever reads the counts reads
+    both at once (accounts.counts).
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    # No foreign key: its check would write to the user's row, if only to lock it against deletion.
+    user_id = models.BigIntegerField(db_index=True)
+    followers = models.IntegerField(default=0)
+    following = models.IntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.followers:+} and {self.following:+} of user {self.user_id}"
 
 
 class Session(models.Model):

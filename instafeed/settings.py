@@ -230,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "roll-up-counts": {"task": "social.tasks.roll_up_counts", "schedule": 1.0, "options": {"expires": 2}},
     "finish-celebrity-moves": {
         "task": "feeds.tasks.finish_celebrity_moves",
         "schedule": 15.0,

@@ -8,7 +8,7 @@ granted), and nobody is notified. A block is stronger: a pair with one, either w
 
 Concurrency: `lock_graph` keeps every other writer of relations out from `apply()` to the commit, so what is
 read here stays true, and counts are recounted rather than added to. Other writers of `User` rows go on
-until the recount, which locks them in ascending order.
+until the recount, which locks them in ascending order; what waits to be added to these rows waits on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from instafeed import bulk
 from social import notifications
 from social.models import Follow
 from social.services import news
-from social.services.locks import lock_graph
+from social.services.locks import lock_graph, lock_recount
 from social.signals import relations_changed
 
 SIGNAL_BATCH = 500  # viewers announced at once
@@ -103,10 +103,12 @@ SELECT count(*) FROM (
     SELECT u.id FROM accounts_user u JOIN import_person USING (id) ORDER BY u.id FOR NO KEY UPDATE OF u
 ) AS locked
 """
+# Less what waits to be added to the row: nobody adds it meanwhile, as the rows are locked, and nobody appends to it.
 _RECOUNT = """
 UPDATE accounts_user u SET follower_count = c.followers, following_count = c.following
 FROM (
-    SELECT id, coalesce(followers, 0) AS followers, coalesce(following, 0) AS following
+    SELECT id, coalesce(a.followers, 0) - coalesce(p.followers, 0) AS followers,
+           coalesce(b.following, 0) - coalesce(p.following, 0) AS following
     FROM import_person
     LEFT JOIN (
         SELECT followee_id AS id, count(*) AS followers FROM social_follow
@@ -116,6 +118,10 @@ FROM (
         SELECT follower_id AS id, count(*) AS following FROM social_follow
         WHERE follower_id IN (SELECT id FROM import_person) GROUP BY follower_id
     ) AS b USING (id)
+    LEFT JOIN (
+        SELECT user_id AS id, sum(followers) AS followers, sum(following) AS following
+        FROM accounts_countchange GROUP BY user_id
+    ) AS p USING (id)
 ) AS c
 WHERE u.id = c.id AND (u.follower_count, u.following_count) IS DISTINCT FROM (c.followers, c.following)
 """
@@ -171,6 +177,7 @@ def apply() -> Imported:
         (follows,) = cursor.fetchone()
         cursor.execute(_GRANT_REQUESTS)
         notifications.retract(*(news.asked(*edge) for edge in cursor.fetchall()))
+        lock_recount()
         cursor.execute(_LOCK_COUNTS)
         cursor.execute(_RECOUNT)
         recounted = cursor.rowcount

@@ -9,11 +9,12 @@ from typing import Literal
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Model
 
-from accounts.models import User
+from accounts.models import CountChange, User
 from accounts.personal_data import CHUNK, Holding, Row, chunks, delete, erase_rows, register, take
 from social.models import Block, Follow, FollowRequest, Mute
 from social.notifications import forget_user
 from social.notifications.selectors import entries, heard_of
+from social.roll_up import roll_up
 from social.selectors import blockers_among
 from social.services.counts import count_follows
 from social.services.locks import lock_account, retried
@@ -76,6 +77,12 @@ def _end_follows(user_id: int, side: Literal["follower", "followee"]) -> bool:
     return is_last
 
 
+def settle_counts(user_id: int) -> bool:
+    """Add what is pending to the row, which goes last; True when nothing is left."""
+    roll_up()
+    return not CountChange.objects.using(DEFAULT_DB_ALIAS).filter(user_id=user_id).exists()
+
+
 FOLLOWING, FOLLOWERS = Side(Follow, "follower", "followee"), Side(Follow, "followee", "follower")
 SENT, RECEIVED = Side(FollowRequest, "follower", "followee"), Side(FollowRequest, "followee", "follower")
 BLOCKS, BLOCKED_BY = Side(Block, "blocker", "blocked"), Side(Block, "blocked", "blocker")
@@ -115,6 +122,8 @@ def _text(id_: int | None) -> str | None:
 
 def declare() -> None:
     register(
+        # After the follows, which erasure ends first.
+        Holding("count_changes", ["accounts.CountChange.user_id"], erase=settle_counts),
         Holding("following", [FOLLOWING.column], FOLLOWING.export, erase_following),
         Holding("followers", [FOLLOWERS.column], FOLLOWERS.export, erase_followers),
         Holding("follow_requests_sent", [SENT.column], SENT.export, SENT.erase),

@@ -6,8 +6,15 @@ from celery import shared_task
 
 from instafeed import dispatch
 from social.notifications import drain, erasure
+from social.roll_up import roll_up
 
 SLICES = 100  # of forgetting, at once
+
+
+@shared_task
+def roll_up_counts() -> None:
+    """Add new and ended follows to the counts of users, and look who crossed the celebrity line by that."""
+    roll_up()
 
 
 @shared_task

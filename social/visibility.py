@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
+from accounts.counts import counted
 from accounts.models import USERNAME_PATTERN, User
 from social.selectors import Relationship, annotated, relationship, relationship_on
 
@@ -21,11 +22,14 @@ def visible_user(viewer_id: int | None, username: str) -> User:
 
 
 def visible_user_and_relationship(viewer_id: int | None, username: str) -> tuple[User, Relationship | None]:
-    """`visible_user` and what the viewer is to them (None for the anonymous and for oneself); one query."""
+    """`visible_user` and what the viewer is to them (None for the anonymous and for oneself); one query.
+
+    The user comes with what `accounts.counts.counts_of` needs.
+    """
     name = username.lower()
     if not re.match(USERNAME_PATTERN, name):  # NUL and the like never reach PostgreSQL
         raise Http404
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(username=name, is_active=True)
+    users = counted(User.objects.using(DEFAULT_DB_ALIAS).filter(username=name, is_active=True))
     user = get_object_or_404(users if viewer_id is None else annotated(users, viewer_id))
     if viewer_id is None or user.pk == viewer_id:
         return user, None

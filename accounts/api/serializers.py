@@ -11,6 +11,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
+from accounts.counts import counts_of
 from accounts.models import User
 from instafeed.api.fields import FlagField, IdField, IdTextField, StrictText, TextField
 from instafeed.api.links import file_url
@@ -136,6 +137,10 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
 
     def get_avatar_url(self, user: User) -> str | None:
         return file_url(user.avatar_path)
+
+    def to_representation(self, instance: User) -> dict[str, Any]:
+        """With the exact counts: those of the row are up to a second old."""
+        return super().to_representation(instance) | counts_of(instance)._asdict()
 
 
 @extend_schema_serializer(examples=[example("The own profile", _OWN_PROFILE)])

@@ -5,10 +5,11 @@
    run one after the other, and what one reads under the lock stays true until it commits;
 2. the *account*: shared by every relation write on that user, exclusive for whoever changes what follows
    mean there (public or private), so that nobody follows by a rule that has just ended;
-3. rows of `User`, in ascending order of ids, last, because a celebrity's row is wanted by many.
+3. the *recount*: exclusive for whoever corrects counts, so that nothing is corrected twice.
 
-Everybody takes them in this order, so nobody waits in a circle. All but the rows are advisory locks that end
-with the transaction: they cost no write, and readers never wait for them.
+Everybody takes them in this order, and rows of `User` after them, so nobody waits in a circle. They are advisory
+locks that end with the transaction: they cost no write, and readers never wait for them. A relation write locks no
+row of `User` at all: a celebrity's is wanted by many.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connec
 
 ATTEMPTS = 5
 _GRAPH = "graph"
+_RECOUNT = "recount"
 _RETRYABLE = ("40P01", "40001")  # deadlock, serialization failure
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,8 +72,7 @@ def _may_pass(error: Exception) -> bool:
 def lock_account(user_id: int) -> None:
     """Wait until no relation write on this user is under way, and keep others out until the commit.
 
-    Must come before the transaction locks any row of `User`: relation writes wait for those while they
-    share the account.
+    Must come before the transaction locks any row of `User`, see above.
     """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(
@@ -83,8 +84,17 @@ def lock_account(user_id: int) -> None:
 
 def lock_graph() -> None:
     """Wait until no relation write at all is under way, and keep others out until the commit (imports)."""
+    _lock(_GRAPH)
+
+
+def lock_recount() -> None:
+    """Wait until nobody else corrects counts, and keep others out until the commit."""
+    _lock(_RECOUNT)
+
+
+def _lock(name: str) -> None:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_GRAPH])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def _lock_pair(one: int, other: int) -> None:

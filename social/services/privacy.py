@@ -7,7 +7,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from social import notifications
 from social.models import Follow
 from social.services import news
-from social.services.counts import count_new_followers
+from social.services.counts import count_follows
 from social.signals import relations_changed
 
 # One statement, so that what is inserted is exactly what was taken from the requests, and only those rows
@@ -36,5 +36,5 @@ def admit_requesters(owner_id: int) -> int:
         notifications.retract(*(news.asked(follower_id, owner_id) for follower_id in follower_ids))
         notifications.announce(*(news.accepted(follower_id, owner_id) for follower_id in follower_ids))
         relations_changed.send(sender=Follow, viewer_ids=follower_ids)
-        count_new_followers(owner_id, follower_ids)
+        count_follows([(follower_id, owner_id) for follower_id in follower_ids], 1)
     return len(follower_ids)

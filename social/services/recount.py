@@ -1,43 +1,74 @@
-"""Follower and following counts from the truth, beside live traffic."""
+"""Follower and following counts from the truth, beside live traffic and without stopping anybody.
+
+A follow commits together with its change of the counts. So in every snapshot the follows differ from the counts,
+pending changes included, by exactly what was wrong before, whatever else is going on: the drift. It is read in
+one statement, and appended as one more change, which may come a moment later and in any order: it is still right.
+"""
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from collections.abc import Collection, Iterator
+from typing import Any
 
-from accounts.models import User
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import QuerySet
 
-BATCH = 500  # users locked at once
+from accounts.models import CountChange, User
+from social.roll_up import roll_up
+from social.services.locks import lock_recount
 
-_WRONG = """
-SELECT u.id
-FROM accounts_user u
-LEFT JOIN (SELECT followee_id AS id, count(*) AS n FROM social_follow GROUP BY 1) AS followers USING (id)
-LEFT JOIN (SELECT follower_id AS id, count(*) AS n FROM social_follow GROUP BY 1) AS following USING (id)
-WHERE u.follower_count <> coalesce(followers.n, 0) OR u.following_count <> coalesce(following.n, 0)
-ORDER BY u.id
+BATCH = 500  # users looked at in one statement
+
+# By user: what is missing in the counts of followers and of following.
+DRIFT = """
+SELECT person.id, follower.total - person.follower_count - pending.followers AS followers,
+       following.total - person.following_count - pending.following AS following
+FROM accounts_user person,
+LATERAL (SELECT count(*) AS total FROM social_follow WHERE followee_id = person.id) AS follower,
+LATERAL (SELECT count(*) AS total FROM social_follow WHERE follower_id = person.id) AS following,
+LATERAL (
+    SELECT coalesce(sum(followers), 0) AS followers, coalesce(sum(following), 0) AS following
+    FROM accounts_countchange WHERE user_id = person.id
+) AS pending
+WHERE person.id = ANY(%s)
 """
-_CORRECT = """
-UPDATE accounts_user u
-SET follower_count = (SELECT count(*) FROM social_follow WHERE followee_id = u.id),
-    following_count = (SELECT count(*) FROM social_follow WHERE follower_id = u.id)
-WHERE u.id = ANY(%s)
-"""
+_WRONG = f"SELECT id, followers, following FROM ({DRIFT}) AS drift WHERE followers <> 0 OR following <> 0"  # noqa: S608
+
+
+def drifted(user_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """What is to be added to the (follower, following) counts of those whose counts are wrong."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_WRONG, [list(user_ids)])
+        return {user_id: (followers, following) for user_id, followers, following in cursor.fetchall()}
+
+
+def correct(user_ids: Collection[int]) -> None:
+    """Make their counts right."""
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        lock_recount()
+        CountChange.objects.using(DEFAULT_DB_ALIAS).bulk_create(
+            CountChange(user_id=user_id, followers=followers, following=following)
+            for user_id, (followers, following) in drifted(user_ids).items()
+        )
 
 
 def recount_followers(*, dry_run: bool = False) -> int:
-    """Correct what is wrong; returns how many users' counts were, or would be.
+    """Correct what is wrong, and have it in the users' rows; returns how many users' counts were, or would be."""
+    total = 0
+    for user_ids in id_batches(User.objects.all(), BATCH):
+        if wrong := drifted(user_ids):
+            total += len(wrong)
+            if not dry_run:
+                correct(wrong)
+    if not dry_run:
+        roll_up()
+    return total
 
-    The users are locked before their follows are counted: a follow that has counted itself is committed by
-    then and seen, and one that has not yet will add itself afterwards.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_WRONG)
-        wrong = [row[0] for row in cursor.fetchall()]
-    if dry_run:
-        return len(wrong)
-    for start in range(0, len(wrong), BATCH):
-        batch = wrong[start : start + BATCH]
-        with transaction.atomic(), connection.cursor() as cursor:
-            list(User.objects.select_for_update(no_key=True).filter(pk__in=batch).order_by("pk").values_list("pk"))
-            cursor.execute(_CORRECT, [batch])
-    return len(wrong)
+
+def id_batches(rows: QuerySet[Any], size: int) -> Iterator[list[int]]:
+    """The ids of all `rows` on the primary, ascending, `size` at a time."""
+    ids = rows.using(DEFAULT_DB_ALIAS).order_by("pk").values_list("pk", flat=True)
+    after = 0
+    while batch := list(ids.filter(pk__gt=after)[:size]):
+        yield batch
+        after = batch[-1]

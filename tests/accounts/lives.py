@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Count
 
 from accounts import personal_data, sessions
-from accounts.models import User
+from accounts.models import CountChange, User
 from instafeed.models import IdempotentAnswer
 from media.models import Media
 from posts import counters, services
@@ -40,6 +40,7 @@ def live(user: User) -> list[User]:
         factory(**{one: foe, two: user})
     FollowFactory(follower=friends[0], followee=friends[1])
     MuteFactory(muter=friends[1], muted=foe)
+    CountChange.objects.create(user_id=user.pk)  # somebody followed and thought better of it
     _write(friends[0], friends[1])
     while drain_slice():
         pass

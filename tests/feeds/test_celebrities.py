@@ -10,6 +10,7 @@ from accounts.models import CelebrityState, User
 from feeds import celebrities, policy
 from instafeed import keys
 from instafeed.redis import connection
+from social.roll_up import roll_up
 from tests.factories import UserFactory
 from tests.feeds.helpers import deliver, feed, follow, people, write
 
@@ -56,8 +57,10 @@ def test_a_follow_that_crosses_the_line_sends_for_a_move(settings: Settings, red
     settings.CELEBRITY_THRESHOLD = 2
     author, one, other = people(3)
     follow(author, one)
+    roll_up()
     assert redis_broker.llen("maintenance") == 0
     follow(author, other)
+    roll_up()
     assert redis_broker.llen("maintenance") == 1
     celebrities.settle(author.pk)
     assert state_of(author) == CelebrityState.CELEBRITY

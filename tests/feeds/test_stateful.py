@@ -36,6 +36,7 @@ from posts import services as posts
 from posts.models import Post
 from social import services as social
 from social.errors import RelationError
+from social.roll_up import roll_up
 from social.services.recount import recount_followers
 from tests.feeds.helpers import deliver
 
@@ -244,6 +245,7 @@ class FeedMachine(RuleBasedStateMachine):
 
     @rule(number=someone)
     def settle(self, number: int) -> None:
+        roll_up()
         celebrities.settle(self.ids[number])
 
     @rule(number=someone, pin=st.sampled_from([True, False, None]))
@@ -266,6 +268,7 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(number=someone, read_half_way=st.booleans())
     def move_half_way(self, number: int, read_half_way: bool) -> None:
         """The mover dies between its two steps; somebody finishes later."""
+        roll_up()
         user = User.objects.get(pk=self.ids[number])
         if policy.is_misplaced(user):
             finish = "_finish_promotion" if policy.should_be_celebrity(user) else "_finish_demotion"
@@ -357,7 +360,7 @@ def _counts_are_right() -> None:
 
 def _empty_everything() -> None:
     with database.cursor() as cursor:
-        cursor.execute("TRUNCATE accounts_user, instafeed_invalidation CASCADE")
+        cursor.execute("TRUNCATE accounts_user, accounts_countchange, instafeed_invalidation CASCADE")
     connection().flushdb()
 
 

@@ -14,6 +14,7 @@ from django.dispatch import Signal
 from rest_framework.test import APIClient
 
 from accounts import sessions
+from accounts.counts import counted, counts_of
 from accounts.models import User
 from social.models import Follow
 
@@ -30,15 +31,14 @@ def signed_in(user: User) -> APIClient:
 
 
 def counts(user: User) -> tuple[int, int]:
-    """(followers, following) as the user's row says."""
-    user.refresh_from_db(fields=["follower_count", "following_count"])
-    return user.follower_count, user.following_count
+    """(followers, following) as readers see them."""
+    return counts_of(User(pk=user.pk))
 
 
 def assert_counts_match_rows() -> None:
     followers = dict(Follow.objects.values_list("followee_id").annotate(Count("follower_id")))
     following = dict(Follow.objects.values_list("follower_id").annotate(Count("followee_id")))
-    said = {user.pk: (user.follower_count, user.following_count) for user in User.objects.all()}
+    said = {user.pk: counts_of(user) for user in counted(User.objects.all())}
     assert said == {pk: (followers.get(pk, 0), following.get(pk, 0)) for pk in said}
 
 

@@ -7,6 +7,7 @@ import pytest
 from social import services
 from social.errors import OwnAccount, UnknownUser
 from social.models import Block, Follow, FollowRequest, Mute
+from social.roll_up import roll_up
 from social.signals import audience_changed, relations_changed
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 from tests.social.helpers import Write, assert_counts_match_rows, heard
@@ -21,6 +22,7 @@ def test_a_block_ends_follows_both_ways() -> None:
     bystander = FollowFactory(followee=ann)
     with heard(relations_changed) as relations, heard(audience_changed) as audiences:
         services.block(ann.pk, bob.pk)
+        roll_up()
     assert list(Follow.objects.all()) == [bystander]
     assert relations == [{"viewer_ids": [ann.pk, bob.pk]}]
     assert audiences == [{"author_ids": [ann.pk, bob.pk]}]
@@ -49,6 +51,7 @@ def test_a_block_between_strangers_still_changes_both_views_but_no_audience() ->
     with heard(relations_changed) as relations, heard(audience_changed) as audiences:
         services.block(ann.pk, bob.pk)
         services.block(ann.pk, bob.pk)
+        roll_up()
     assert relations == [{"viewer_ids": [ann.pk, bob.pk]}]
     assert audiences == []
 
@@ -75,6 +78,7 @@ def test_a_mute_concerns_the_muter_alone_and_keeps_the_follow() -> None:
     with heard(relations_changed) as relations, heard(audience_changed) as audiences:
         services.mute(follow.follower_id, follow.followee_id)
         services.mute(follow.follower_id, follow.followee_id)
+        roll_up()
     assert Mute.objects.count() == Follow.objects.count() == 1
     assert relations == [{"viewer_ids": [follow.follower_id]}]
     assert audiences == []

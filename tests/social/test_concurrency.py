@@ -24,7 +24,7 @@ from social import services
 from social.errors import RelationError, UnknownUser
 from social.models import Block, Follow, FollowRequest
 from social.services import locks
-from social.signals import audience_changed, relations_changed
+from social.signals import relations_changed
 from tests.factories import FollowRequestFactory, UserFactory
 from tests.social.helpers import assert_counts_match_rows, at_once, counts
 
@@ -173,7 +173,7 @@ def test_a_follow_waits_for_the_account_that_is_turning_public_and_then_follows(
 
 def test_turning_private_waits_for_the_follow_that_is_under_way() -> None:
     owner, fan = UserFactory(), UserFactory()
-    with held_at(audience_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
+    with held_at(relations_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
         following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
         assert arrived.wait(timeout=20)
         turning = pool.submit(closing, partial(update_profile, owner.pk, {"is_private": True}))
@@ -187,7 +187,7 @@ def test_turning_private_waits_for_the_follow_that_is_under_way() -> None:
 
 def test_relations_of_other_pairs_do_not_wait_for_a_follow_that_is_under_way() -> None:
     owner, fan, other, another = UserFactory.create_batch(4)
-    with held_at(audience_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
+    with held_at(relations_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
         following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
         assert arrived.wait(timeout=20)
         services.mute(another.pk, owner.pk)
@@ -222,17 +222,26 @@ def test_a_follow_that_an_import_inserted_meanwhile_is_not_an_error() -> None:
 
 
 def test_a_deadlock_with_a_stranger_is_tried_again() -> None:
-    """A session that locks two users against the order costs a second, not the follow."""
+    """A session that locks two users for deletion against the order costs a second, not the follow."""
     low, high = UserFactory.create_batch(2)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            User.objects.select_for_update(no_key=True).get(pk=high.pk)
-            following = pool.submit(closing, partial(services.follow, low.pk, high.pk))
+            User.objects.select_for_update().get(pk=high.pk)
+            following = pool.submit(closing, partial(services.follow, high.pk, low.pk))
             with pytest.raises(TimeoutError):
                 following.result(timeout=0.3)
             # It has waited for longer than this will, so it is the one that PostgreSQL ends.
-            User.objects.select_for_update(no_key=True).get(pk=low.pk)
+            User.objects.select_for_update().get(pk=low.pk)
         assert following.result(timeout=20) == "following"
+    assert_counts_match_rows()
+
+
+def test_a_follow_waits_for_no_row_of_a_user() -> None:
+    ann, bob = UserFactory.create_batch(2)
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        list(User.objects.select_for_update(no_key=True))
+        for write in (services.follow, services.unfollow, services.block):
+            pool.submit(closing, partial(write, ann.pk, bob.pk)).result(timeout=5)
     assert_counts_match_rows()
 
 

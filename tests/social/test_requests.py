@@ -10,6 +10,7 @@ from accounts.services import update_profile
 from social import services
 from social.errors import NoRequest, UnknownUser
 from social.models import Follow, FollowRequest
+from social.roll_up import roll_up
 from social.signals import audience_changed, relations_changed
 from tests.factories import FollowFactory, FollowRequestFactory, UserFactory
 from tests.social.helpers import Write, assert_counts_match_rows, counts, heard
@@ -21,6 +22,7 @@ def test_accepting_makes_the_request_a_follow() -> None:
     request = FollowRequestFactory()
     with heard(relations_changed) as relations, heard(audience_changed) as audiences:
         services.accept_request(request.followee_id, request.follower_id)
+        roll_up()
     assert not FollowRequest.objects.exists()
     assert Follow.objects.filter(pk=request.pk).exists()
     assert relations == [{"viewer_ids": [request.follower_id]}]
@@ -71,6 +73,7 @@ def test_turning_public_lets_everybody_in_who_waits() -> None:
     elsewhere = FollowRequestFactory()
     with heard(relations_changed) as relations, heard(audience_changed) as audiences:
         update_profile(owner.pk, {"is_private": False})
+        roll_up()
     assert list(FollowRequest.objects.all()) == [elsewhere]
     followers = Follow.objects.filter(followee=owner).values_list("follower_id", flat=True)
     assert sorted(followers) == [user.pk for user in (approved, *waiting)]
