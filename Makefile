@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 ARGS ?=
+DESCRIBE := $(BIN)/python manage.py spectacular --format openapi-json --validate --fail-on-warn
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check format clean
+.PHONY: help install up down test check schema fuzz format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -24,13 +25,22 @@ down:  ## End the running system
 test: $(VENV)/.installed-test  ## Run the test suite on its own throw-away stack (ARGS="tests/feeds -k …")
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
-check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations and Django's own checks
+check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the API's description, a short fuzz
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check
+	$(DESCRIBE) --file $(VENV)/openapi.json
+	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json is not what the code says: run \`make schema\`, look at the difference, commit it."; exit 1; }
+	$(BIN)/python -m tests.contract.fuzz --examples 2 --phases examples,fuzzing --seed 1
+
+schema: $(VENV)/.installed-dev  ## Write openapi.json, the API's description, from the code
+	$(DESCRIBE) --file openapi.json
+
+fuzz: $(VENV)/.installed-dev  ## Ask the API what its description allows, at length (ARGS="--examples 1000")
+	$(BIN)/python -m tests.contract.fuzz $(ARGS)
 
 format: $(VENV)/.installed-dev  ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import chain
 
 from django.http import StreamingHttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import export
 from accounts.api.views import current_user
+from instafeed.api.schema import example
 from instafeed.api.throttling import ExportThrottle, UserThrottle
 
 # Sections are the apps' own (accounts.personal_data), and so are their rows.
@@ -18,14 +19,16 @@ DOCUMENT = {
     "type": "object",
     "description": "One array a section.",
     "additionalProperties": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
-    "example": {"profile": [{"id": "42", "username": "ann"}], "following": []},
 }
+_EXAMPLE = example("A new account", {"profile": [{"id": "42", "username": "grace"}], "following": []})
 
 
 class Export(APIView):
     throttle_classes = [UserThrottle, ExportThrottle]
 
-    @extend_schema(operation_id="export_me", tags=["me"], responses={(200, "application/json"): DOCUMENT})
+    @extend_schema(
+        operation_id="export_me", tags=["me"], responses={200: OpenApiResponse(DOCUMENT, examples=[_EXAMPLE])}
+    )
     def get(self, request: Request) -> StreamingHttpResponse:
         """All that is held about you: profile, sessions, relations, posts, and whatever else you made."""
         user = current_user(request)

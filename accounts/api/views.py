@@ -160,7 +160,15 @@ class Me(APIView):
         """The own profile."""
         return Response(OwnProfileSerializer(_own(request)).data)
 
-    @extend_schema(operation_id="edit_me", tags=["me"], request=ProfileChangeSerializer, responses=OwnProfileSerializer)
+    @extend_schema(
+        operation_id="edit_me",
+        tags=["me"],
+        request=ProfileChangeSerializer,
+        responses={
+            200: OwnProfileSerializer,
+            **refusal(404, "not_found", "The picture does not exist, or is not yours."),
+        },
+    )
     def patch(self, request: Request) -> Response:
         """Change the own profile: what is given, and nothing else."""
         serializer = ProfileChangeSerializer(data=request.data, partial=True)

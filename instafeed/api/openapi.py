@@ -9,6 +9,7 @@ shared or has no view. What belongs to one call stands beside it, in `extend_sch
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -69,8 +70,13 @@ class ApiSchema(AutoSchema):
         for status in self._refusals():
             bodies.setdefault(str(status), {"description": ""})
         for code, body in bodies.items():
-            if int(code) in REFUSALS and not body["description"]:
-                bodies[code] = {"$ref": f"#/components/responses/{REFUSALS[int(code)].name}"}
+            if not body["description"]:
+                shared = REFUSALS.get(int(code))
+                bodies[code] = (
+                    {"$ref": f"#/components/responses/{shared.name}"}
+                    if shared
+                    else {**body, "description": HTTPStatus(int(code)).phrase}
+                )
         return dict(sorted(bodies.items()))
 
     def get_request_serializer(self) -> Any:

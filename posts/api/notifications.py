@@ -50,6 +50,7 @@ class NotificationSerializer(serializers.Serializer[Any]):
     read = serializers.BooleanField()
 
 
+@extend_schema_serializer(examples=[example("The newest one seen", {"up_to": "4711"})])
 class ReadUpToSerializer(serializers.Serializer[Any]):
     up_to = IdTextField(help_text="The id of the newest notification that was seen.")
 

@@ -1,0 +1,84 @@
+"""Requests made up from the API's own description: none may be answered by a 5xx or in a way it does not say.
+
+    python -m tests.contract.fuzz [--examples N] [--seed N] [schemathesis' own options]
+
+Runs schemathesis with all its checks against a throw-away stack with a few people, once signed in and once
+not. What the contract decides against a check is in `schemathesis.toml`, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from instafeed.stack.state import PROJECT_ROOT
+from tests.live import LiveStack
+
+PASSWORD = "a moth in relay 70"
+LIMIT = 4 * 3600  # seconds for a run
+_UNLIMITED = {f"THROTTLE_{scope}": "off" for scope in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD", "EXPORT")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=100, help="requests at most, of each kind, for each call")
+    parser.add_argument("--seed", type=int, help="makes two runs alike")
+    options, more = parser.parse_known_args()
+    more += [f"--max-examples={options.examples}", *([] if options.seed is None else [f"--seed={options.seed}"])]
+    stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "1", **_UNLIMITED)
+    try:
+        stack.start()
+        token = populate(stack)
+        runs = {"signed in": ["--header", f"Authorization: Bearer {token}"], "not signed in": []}
+        failed = [name for name, headers in runs.items() if not fuzz(stack, name, [*headers, *more])]
+    finally:
+        stack.close()
+    return 1 if failed else 0
+
+
+def populate(stack: LiveStack) -> str:
+    """Three who know each other, posts, comments and a follow request; returns ada's access token."""
+    tokens = {name: _register(stack, name) for name in ("ada", "grace", "alan")}
+
+    def call(name: str, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": f"Bearer {tokens[name]}"}
+        answer = stack.client.request(method, f"/api/v1{path}", json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    call("ada", "PATCH", "/me", {"is_private": True})
+    for name in ("grace", "alan"):
+        call(name, "POST", "/users/ada/follow")
+        call("ada", "POST", f"/users/{name}/follow")
+        post = call(name, "POST", "/posts", {"caption": "The harbour tonight #sunset, with @ada"})
+        comment = call("ada", "POST", f"/posts/{post['id']}/comments", {"text": "What a sky!"})
+        call(name, "POST", f"/comments/{comment['id']}/like")
+    return tokens["ada"]
+
+
+def _register(stack: LiveStack, username: str) -> str:
+    body = {"username": username, "email": f"{username}@mail.example", "password": PASSWORD}
+    answer = stack.post("/api/v1/auth/register", json=body)
+    assert answer.status_code == 201, answer.text
+    token: str = answer.json()["access"]
+    return token
+
+
+def fuzz(stack: LiveStack, name: str, options: list[str]) -> bool:
+    """Whether schemathesis found nothing; says so in one line, else all that schemathesis said."""
+    began = time.monotonic()
+    program = Path(sys.executable).with_name("schemathesis")
+    command = [str(program), "run", f"{stack.base_url}/schema", "--generation-database=none", *options]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=LIMIT)
+    print(f"Fuzzed {name}: {'nothing found' if not done.returncode else 'FAILED'}, {time.monotonic() - began:.0f} s")
+    if done.returncode:
+        print(done.stdout + done.stderr + stack.logs())
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
