@@ -24,7 +24,7 @@ SELECT entry.* FROM social_notification AS entry
 JOIN unnest(%s::bigint[], %s::text[]) AS key (recipient, subject)
   ON entry.recipient_id = key.recipient AND entry.subject = key.subject
 """
-# Raw: `bulk_update` writes a CASE of as many arms as rows for each column, which took 20 times as long for 500.
+# Raw: with `bulk_update`, a CASE of as many arms as rows for each column, a batch of 500 took 0.7 s of CPU, not 0.14.
 _UPDATE = """
 UPDATE social_notification AS entry
 SET actor_count = changed.actor_count, position = changed.position, created_at = changed.created_at

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
-# Raw: the ORM cannot join a list of pairs, and `IN (pairs)` with three anti-joins makes the planner read whole tables.
+# Raw: the ORM cannot join a list of pairs.
 _HEARD = """
 SELECT pair.recipient, pair.actor
 FROM unnest(%s::bigint[], %s::bigint[]) AS pair (recipient, actor)
