@@ -285,7 +285,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "instafeed",
     "DESCRIPTION": introduction.DESCRIPTION,
     "VERSION": "1",
-    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "LICENSE": {"name": "MIT"},
     "OAS_VERSION": "3.1.0",
     "TAGS": introduction.TAGS,
     "SERVE_INCLUDE_SCHEMA": False,

@@ -17,8 +17,8 @@ ones. Profiles and posts of public accounts can be read without a token.
 skip anything, whatever arrives or vanishes in between.
 
 **Errors** have one shape: `{"type": …, "errors": [{"code", "detail", "attr"}]}`, where `code` is for programs,
-`detail` for people, and `attr` names the field that is meant, if one is. What you may not see does not exist for you:
-404. Fields that a call does not know are ignored; do not send them.
+`detail` for people, and `attr` names the field that is meant, if one is. What you may not see does not exist for
+you, which is a 404. Fields that a call does not know are ignored; do not send them.
 
 **Sending twice.** Following, liking, saving, blocking, muting and their opposites may be repeated freely. Give a
 creation an `Idempotency-Key`, and sending it again gives the first answer again.
