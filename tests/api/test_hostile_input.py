@@ -186,6 +186,16 @@ def test_numbers_and_collections_are_no_texts(endpoint: Endpoint, call: Callable
 
 
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+def test_a_refusal_does_not_grow_with_what_it_refuses(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+    assert endpoint.body is not None
+    for field in endpoint.body:
+        for value in (["x"] * 5_000, [{}] * 5_000, {str(number): [] for number in range(5_000)}, "x" * 50_000):
+            answer = call(endpoint.method, endpoint.path, endpoint.body | {field: value})
+            check_refused(answer, field)
+            assert len(answer.content) < 1_000, field
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
 def test_what_cannot_be_stored_is_refused_in_each_field(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
