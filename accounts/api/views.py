@@ -30,7 +30,7 @@ from accounts.api.serializers import (
 from accounts.avatars import UnknownPicture
 from accounts.models import User
 from accounts.tokens import SESSION_CLAIM
-from instafeed.api.schema import refusal
+from instafeed.api.schema import missing, refusal
 from instafeed.api.throttling import (
     AnonThrottle,
     LoginAccountThrottle,
@@ -41,7 +41,12 @@ from instafeed.api.throttling import (
 )
 from instafeed.replicas.session import identify
 
-_DEAD_TOKEN = refusal(401, "token_not_valid", "The refresh token is invalid, expired, or was used before.")
+_DEAD_TOKEN = refusal(
+    401,
+    "token_not_valid",
+    "The refresh token is invalid, expired, or was used before.",
+    detail="The token is invalid or expired.",
+)
 
 
 class SignInView(APIView):
@@ -166,7 +171,7 @@ class Me(APIView):
         request=ProfileChangeSerializer,
         responses={
             200: OwnProfileSerializer,
-            **refusal(404, "not_found", "The picture does not exist, or is not yours."),
+            **missing("The picture does not exist, or is not yours."),
         },
     )
     def patch(self, request: Request) -> Response:

@@ -21,7 +21,7 @@ from instafeed.api.pagination import (
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import example, list_parameters, page_of, refusal
+from instafeed.api.schema import example, list_parameters, missing, page_of
 from instafeed.ids import MAX_ID
 from posts.api.serializers import PostSerializer
 
@@ -52,7 +52,7 @@ class FeedViewSet(ViewSet):
     @extend_schema(
         operation_id="count_unread_posts",
         parameters=[OpenApiParameter("since", _SINCE, required=True, description="A post id.")],
-        responses={200: UnreadCountSerializer, **refusal(404, "not_found", "No id is as large as that.")},
+        responses={200: UnreadCountSerializer, **missing("No id is as large as that.")},
         tags=["feed"],
     )
     def unread_count(self, request: Request) -> Response:

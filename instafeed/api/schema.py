@@ -88,13 +88,21 @@ class ErrorResponseSerializer(serializers.Serializer[Any]):
     errors = ErrorSerializer(many=True)  # type: ignore[assignment]  # hides a property, in the schema only
 
 
-def refusal(status: int, code: str, description: str, attr: str | None = None) -> dict[int, OpenApiResponse]:
+def refusal(
+    status: int, code: str, description: str, *, detail: str = "", attr: str | None = None
+) -> dict[int, OpenApiResponse]:
     """An error that is one call's own, for `extend_schema(responses={200: …, **refusal(…)})`.
 
-    `description` says when it is given. For more than one code a status, join them: the last one is shown.
+    `description` says when it is given; `detail`, what its `detail` says if that is something else.
     """
-    example = OpenApiExample(code, value=error_example(status, code, description, attr), status_codes=[str(status)])
+    value = error_example(status, code, detail or description, attr)
+    example = OpenApiExample(code, value=value, status_codes=[str(status)])
     return {status: OpenApiResponse(ErrorResponseSerializer, description, [example])}
+
+
+def missing(description: str) -> dict[int, OpenApiResponse]:
+    """The 404 of what a call names other than in its path; its body is that of every 404."""
+    return refusal(404, "not_found", description, detail="Not found.")
 
 
 def example(name: str, value: Any) -> OpenApiExample:

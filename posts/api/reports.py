@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.schema import refusal
+from instafeed.api.schema import missing
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
 from posts.comments import visible_comment
@@ -24,7 +24,7 @@ class ReportsView(APIView):
         responses={
             200: OpenApiResponse(ReportSerializer, "You told them before."),
             201: ReportSerializer,
-            **refusal(404, "not_found", "The target does not exist, or not for you."),
+            **missing("The target does not exist, or not for you."),
         },
         tags=["reports"],
     )

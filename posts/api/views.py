@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from instafeed.api.errors import Conflict
 from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
-from instafeed.api.schema import list_parameters, page_of, refusal
+from instafeed.api.schema import list_parameters, missing, page_of, refusal
 from instafeed.api.viewer import viewer_id
 from posts import hydration, selectors, services
 from posts.api.base import id_or_404, json_response, page
@@ -25,9 +25,11 @@ from social.visibility import can_see_posts, visible_user_and_relationship
 
 BY_USER = "user_posts"  # names the list in its cursors
 _NOT_YOURS = refusal(403, "permission_denied", "Only its author may change a post.")
-_UNKNOWN_MEDIA = refusal(404, "not_found", "Some media do not exist, or are not yours.")
+_UNKNOWN_MEDIA = missing("Some media do not exist, or are not yours.")
 _USED_MEDIA = refusal(409, "media_used", "Some media are part of another post.")
-_PRIVATE = refusal(403, "permission_denied", "The account is private, and you do not follow it.")
+_PRIVATE = refusal(
+    403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
+)
 
 
 class PostListView(APIView):

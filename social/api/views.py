@@ -24,9 +24,11 @@ _ViewT = TypeVar("_ViewT", bound=type[APIView])
 _USERS, _ME = ["users"], ["me"]
 _PAGE = page_of(PersonSerializer)
 _DONE = {204: None}
-_OWN = refusal(400, "own_account", "It is your own account.", "username")
-_BLOCKING = refusal(409, "blocking", "You block them.")
-_PRIVATE = refusal(403, "permission_denied", "The account is private, and you do not follow it.")
+_OWN = refusal(400, "own_account", "This is your own account.", attr="username")
+_BLOCKING = refusal(409, "blocking", "You block this account: unblock it first.")
+_PRIVATE = refusal(
+    403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
+)
 
 
 def _list(operation_id: str, people_list: lists.PeopleList) -> Callable[[_ViewT], _ViewT]:
