@@ -49,7 +49,8 @@ COMMENT: dict[str, Any] = {
     "liked": False,
     "created_at": "2026-02-01T18:15:41.654321Z",
 }
-_NO_CHOICE = {"invalid_choice": "Not one of the choices."}  # DRF's own repeats what was sent, up to a megabyte
+# Of its own: that of DRF repeats what was sent, up to a megabyte.
+_NO_CHOICE: dict[str, Any] = {"invalid_choice": "Not one of the choices."}
 _REPORT = {"target_type": "post", "target_id": "382835763848413185", "reason": "spam", "note": ""}
 
 
