@@ -9,6 +9,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS
 
 from accounts.models import User
+from accounts.tokens import TokenRefused
 from instafeed import keys
 from instafeed.api.links import file_url
 from instafeed.leases import ReadThrough
@@ -31,6 +32,14 @@ def render_person(user: User) -> dict[str, Any]:
 def people(user_ids: Iterable[int]) -> dict[int, bytes]:
     """Cards as JSON bytes by user; those who do not exist or have no access are absent."""
     return person_cards.get(user_ids)
+
+
+def own_card(user_id: int) -> bytes:
+    """The card of whoever asks. Raises TokenRefused (401) if they lost their access since their token was checked."""
+    card = people([user_id]).get(user_id)
+    if card is None:
+        raise TokenRefused
+    return card
 
 
 def _load(user_ids: Sequence[int]) -> dict[int, bytes]:

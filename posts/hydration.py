@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from accounts.cards import people
+from accounts.cards import own_card, people
 from instafeed import keys
 from instafeed.redis import CacheUnavailable, guarded
 from posts import cards, counters, marks
@@ -97,4 +97,4 @@ def rendered(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[int, 
 
 def rendered_fresh(post: Post) -> bytes:
     """The JSON for its author of a post that the current transaction has just made; no cache learns of it."""
-    return cards.compose(cards.fresh(post.pk), people([post.author_id])[post.author_id], Counts(), False, False)
+    return cards.compose(cards.fresh(post.pk), own_card(post.author_id), Counts(), False, False)

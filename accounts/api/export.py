@@ -7,10 +7,9 @@ from itertools import chain
 from django.http import StreamingHttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from accounts import export
-from accounts.api.views import current_user
+from accounts.api.views import OwnView, current_user
 from instafeed.api.schema import example
 from instafeed.api.throttling import ExportThrottle, UserThrottle
 
@@ -23,7 +22,7 @@ DOCUMENT = {
 _EXAMPLE = example("A new account", {"profile": [{"id": "42", "username": "grace"}], "following": []})
 
 
-class Export(APIView):
+class Export(OwnView):
     throttle_classes = [UserThrottle, ExportThrottle]
 
     @extend_schema(

@@ -29,7 +29,7 @@ from accounts.api.serializers import (
 )
 from accounts.avatars import UnknownPicture
 from accounts.models import User
-from accounts.tokens import SESSION_CLAIM
+from accounts.tokens import SESSION_CLAIM, TokenRefused
 from instafeed.api.schema import missing, refusal
 from instafeed.api.throttling import (
     AnonThrottle,
@@ -159,7 +159,14 @@ class Password(APIView):
         return Response(status=204)
 
 
-class Me(APIView):
+class OwnView(APIView):
+    """Base of what needs the whole account, which may have been erased since its token was checked: 401."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        return super().handle_exception(TokenRefused() if isinstance(exc, User.DoesNotExist) else exc)
+
+
+class Me(OwnView):
     @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
         """The own profile."""

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from accounts.cards import people
+from accounts.cards import own_card
 from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
 from instafeed.api.schema import list_parameters, page_of, refusal
 from posts import comments, selectors, services
@@ -57,7 +57,7 @@ class CommentsView(APIView):
             post_author_id = author_of_visible(user_id, id_)
             answered = _answered(user_id, id_, given["reply_to"])
             comment = services.create_comment(user_id, id_, post_author_id, given["text"], answered)
-            return 201, comments.compose(comment, people([user_id])[user_id], Counts(), liked=False)
+            return 201, comments.compose(comment, own_card(user_id), Counts(), liked=False)
 
         return idempotent(request, user_id, create)
 

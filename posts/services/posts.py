@@ -9,6 +9,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.tokens import TokenRefused
 from instafeed import keys
 from instafeed.invalidation import invalidate
 from media.models import Media
@@ -34,7 +35,8 @@ class EmptyPost(ValueError):
 def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
     """A new post; its fan-out row commits with it. Raises UnknownMedia, UsedMedia; `media_ids` are distinct."""
     # First, because it locks the author's row: the same order as every other writer of posts.
-    User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1)
+    if not User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1):
+        raise TokenRefused  # erased since the token was checked
     usable = _lock_unattached(author_id, media_ids)
     post = Post.objects.create(author_id=author_id, caption=caption)
     PostMedia.objects.bulk_create(
