@@ -127,7 +127,7 @@ def _routes(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, str]]
 def _methods(callback: Any) -> set[str]:
     actions = getattr(callback, "actions", None)
     if actions:
-        return set(actions)
+        return METHODS.intersection(actions)
     return {method for method in METHODS if hasattr(callback.cls, method)}
 
 
