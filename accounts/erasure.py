@@ -23,22 +23,25 @@ class StaffAccount(Exception):
 def delete_own_account(user_id: int, password: str) -> bool:
     """`delete_account` for whoever knows the password. Raises WrongPassword and what that raises."""
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
-    if not user.check_password(password):  # slow by design: before the row is locked
+    if not user.check_password(password):  # slow by design: before anything is locked
         raise WrongPassword
-    with transaction.atomic():
-        unchanged = User.objects.select_for_update(no_key=True).filter(pk=user_id, password=user.password)
-        if not unchanged.exists():
-            raise WrongPassword
-        return delete_account(user_id)
+    return _delete(user_id, user.password)
 
 
-@transaction.atomic
 def delete_account(user_id: int) -> bool:
     """Take the account out of everybody's sight, end its sessions, and have it erased; False if that is done already.
 
     A fixed number of statements, whatever the account holds. Raises StaffAccount, User.DoesNotExist.
     """
+    return _delete(user_id, None)
+
+
+@transaction.atomic
+def _delete(user_id: int, hashed: str | None) -> bool:
+    """The same, if the password is still the one that was checked. Raises WrongPassword otherwise."""
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
+    if hashed is not None and user.password != hashed:
+        raise WrongPassword
     if user.is_staff or user.is_superuser:
         raise StaffAccount
     if user.deleted_at is not None:

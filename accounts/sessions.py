@@ -46,8 +46,10 @@ def rotate(raw: str) -> tuple[int, Tokens]:
     _, claims = tokens.read_refresh(raw)
     jti = uuid4().hex
     with transaction.atomic():
-        session = _locked(claims)
-        if session is None or session.ended_at is not None or not session.user.is_active:
+        # The user's row before the session's, as whoever ends all sessions does: the two must not wait for each other.
+        users = User.objects.select_for_update(no_key=True).filter(pk=claims.user_id, is_active=True)
+        session = _locked(claims) if users.exists() else None
+        if session is None or session.ended_at is not None:
             raise TokenRefused
         alive = session.refresh_jti == claims.jti
         if alive:
@@ -98,8 +100,7 @@ def _locked(claims: tokens.Claims) -> Session | None:
     """The token's session, locked, so that of two uses of one token the second sees the first."""
     if claims.session_id is None:
         return None
-    sessions = Session.objects.select_for_update(of=("self",)).select_related("user")
-    return sessions.filter(pk=claims.session_id, user=claims.user_id).first()
+    return Session.objects.select_for_update().filter(pk=claims.session_id, user=claims.user_id).first()
 
 
 def _end(user_id: int, session_ids: list[int]) -> None:

@@ -25,8 +25,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import cards, eraser, erasure, personal_data, services, sessions, tasks
-from accounts.models import Erasure, User
+from accounts.models import Erasure, Session, User
 from accounts.signals import access_changed
+from accounts.tokens import TokenRefused
 from instafeed import keys
 from instafeed.models import Invalidation
 from media.models import Media
@@ -71,7 +72,7 @@ def others(alice: User) -> list[User]:
     return live(alice)
 
 
-DELETION = 19  # statements, those of transactions and of dropping cache keys included
+DELETION = 16  # statements, those of transactions and of dropping cache keys included
 
 
 # --- The call ----------------------------------------------------------------------------------------
@@ -183,6 +184,23 @@ def test_a_password_changed_in_the_meantime_is_not_the_one_that_was_given(alice:
     with patch.object(User, "check_password", overtaken), pytest.raises(services.WrongPassword):
         erasure.delete_own_account(alice.pk, PASSWORD)
     assert not Erasure.objects.exists()
+
+
+@pytest.mark.parametrize("ends", ["deletion", "password"])
+def test_tokens_that_are_refreshed_at_the_same_moment_make_no_deadlock(ends: str) -> None:
+    for _ in range(8):
+        user = UserFactory(password=PASSWORD)
+        refreshed = [sessions.start(user).refresh for _ in range(4)]
+
+        def rotate(token: str) -> None:
+            for _ in range(5):
+                token = sessions.rotate(token)[1].refresh
+
+        change = partial(services.change_password, user.pk, PASSWORD, "another one", keep_session=None)
+        end = partial(delete, user) if ends == "deletion" else change
+        answers = at_once([end, *(partial(rotate, token) for token in refreshed)])
+        assert {type(answer) for answer in answers if answer is not None} <= {TokenRefused}
+        assert not Session.objects.filter(user=user, ended_at=None).exists()
 
 
 def test_others_are_told_once(alice: User) -> None:
