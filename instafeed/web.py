@@ -6,6 +6,7 @@ Loaded by gunicorn's master before Django is, so what needs Django is imported w
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from contextlib import suppress
 from http import HTTPStatus
@@ -18,8 +19,11 @@ from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 DRAINED = 32 * 1024  # bytes of an unread body that gunicorn reads past, to keep the connection
+STALL = 10  # seconds without a byte from, or to, a client in the middle of a request or an answer
 LINGER = 2.0  # seconds for the client of a connection that ends to take its answer
 LINGER_BYTES = 16 * 1024 * 1024  # that it may still send meanwhile
+
+_STALL = struct.pack("@ll", STALL, 0)  # a struct timeval
 
 # The first that fits. An unknown Transfer-Encoding is a 400 too: it is the client's doing, so no 5xx.
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
@@ -38,6 +42,10 @@ class Worker(ThreadWorker):
     """What goes wrong before Django sees a request, or after, is answered in the API's shape too."""
 
     def handle(self, conn: Any) -> Any:
+        # gunicorn waits for ever: as many clients as there are threads, each with half a request, would be the
+        # end of the site. A trickle still holds a thread; a proxy that buffers is the answer to that.
+        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, way, _STALL)
         kept = super().handle(conn)
         if kept is False:
             _linger(conn.sock)
@@ -77,7 +85,10 @@ def _answer(status: int, request_id: str) -> bytes:
 
 
 def _unread(body: Any) -> float:
-    """How many bytes of a request's body are still to come: of one in chunks, nobody knows."""
+    """How many bytes of a request's body are still to come: of one in chunks, or in which reading failed, nobody
+    knows."""
+    if body.failed:
+        return float("inf")
     if isinstance(body.reader, LengthReader):
         return body.reader.length
     return float("inf") if body.reader.parser else 0
