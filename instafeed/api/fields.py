@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from instafeed.api.schema import ID_PATTERN
 from instafeed.ids import parse_id
 
 
@@ -46,7 +47,7 @@ class FlagField(serializers.BooleanField):
         return data
 
 
-@extend_schema_field({"type": "string", "pattern": "^[1-9][0-9]{0,18}$"})
+@extend_schema_field({"type": "string", "pattern": ID_PATTERN})
 class IdField(serializers.Field):
     """An id as clients see it: a decimal string, as 64 bits exceed what JavaScript holds. Read-only."""
 
@@ -58,7 +59,7 @@ class IdField(serializers.Field):
         return str(value)
 
 
-@extend_schema_field({"type": "string", "pattern": "^[1-9][0-9]{0,17}$", "example": "42"})
+@extend_schema_field({"type": "string", "pattern": ID_PATTERN})
 class IdTextField(serializers.Field):
     """An id in a body: a decimal string; a number too large for an id is none either."""
 

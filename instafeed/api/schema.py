@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
@@ -18,7 +17,7 @@ from rest_framework import serializers
 from instafeed.api.refusals import error_example
 
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
-ID_PATTERN = "^[1-9][0-9]{0,18}$"
+ID_PATTERN = "^([1-9][0-9]{0,17}|[1-8][0-9]{18})$"  # below 9 * 10**18, which ids reach in 2092
 TEXT_PATTERN = r"^[^\u0000]*$"  # the parser refuses NUL characters, wherever they are
 ANYTHING: dict[str, Any] = {
     "Anything": {
@@ -56,7 +55,6 @@ _LIMIT = OpenApiParameter(
     description="Rows a page: 20 unless told, at most 100.",
 )
 _CURSOR = "From `next` of the page before; opaque."
-LIST_PARAMETERS = [_LIMIT, OpenApiParameter("cursor", OpenApiTypes.STR, description=_CURSOR)]
 
 
 def list_parameters(kind: str, length: int = 1) -> list[OpenApiParameter]:

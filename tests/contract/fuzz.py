@@ -9,6 +9,7 @@ not. What the contract decides against a check is in `schemathesis.toml`, with t
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="makes two runs alike")
     options, more = parser.parse_known_args()
     more += [f"--max-examples={options.examples}", *([] if options.seed is None else [f"--seed={options.seed}"])]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the stack ends with this
     stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "1", **_UNLIMITED)
     try:
         stack.start()
