@@ -30,19 +30,23 @@ from instafeed.api.schema import (
 Json = dict[str, Any]
 
 _HEADER = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
-_PATH_PARAMETERS: dict[str, tuple[Json, str, str]] = {
-    "username": (
-        {"type": "string", "pattern": "^[A-Za-z0-9._]+$"},
-        "A username, in any case.",
-        "grace",
-    ),
-    "tag": (
-        {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\u0000-\u0020/?#]+$"},
-        "A hashtag without its #, in any case.",
-        "sunset",
-    ),
+_ID: Json = {
+    "schema": {"type": "string", "pattern": ID_PATTERN},
+    "description": "An id as the API gave it.",
+    "example": "382835763848413185",
 }
-_ID = ({"type": "string", "pattern": ID_PATTERN}, "An id as the API gave it.", "382835763848413185")
+_PATH_PARAMETERS: dict[str, Json] = {
+    "username": {
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._]+$"},
+        "description": "A username, in any case.",
+        "example": "grace",
+    },
+    "tag": {
+        "schema": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\u0000-\u0020/?#]+$"},
+        "description": "A hashtag without its #, in any case.",
+        "example": "sunset",
+    },
+}
 
 # Which calls take what a creation answered: status, the field with the id, and the calls with their parameter.
 _LINKS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -69,15 +73,9 @@ class ApiSchema(AutoSchema):
         bodies = super()._get_response_bodies(direction)
         for status in self._refusals():
             bodies.setdefault(str(status), {"description": ""})
-        for code, body in bodies.items():
-            if not body["description"]:
-                shared = REFUSALS.get(int(code))
-                bodies[code] = (
-                    {"$ref": f"#/components/responses/{shared.name}"}
-                    if shared
-                    else {**body, "description": HTTPStatus(int(code)).phrase}
-                )
-        return dict(sorted(bodies.items()))
+        return {
+            code: body if body["description"] else _general(int(code), body) for code, body in sorted(bodies.items())
+        }
 
     def get_request_serializer(self) -> Any:
         """Reached where `extend_schema` names no request: a DELETE has none then."""
@@ -113,7 +111,7 @@ class ApiSchema(AutoSchema):
         return {**super()._get_response_headers_for_code(status_code, direction), **_HEADER, **more}
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[Json]:
-        return [_path_parameter(name) for name in variables]
+        return [_path_parameter(name) or super()._resolve_path_parameters([name])[0] for name in variables]
 
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Json:
         """A serializer's `schema_rules` are what none of its fields can say alone.
@@ -151,13 +149,13 @@ def complete(result: Json, generator: Any, request: Any, public: bool) -> Json:
     return result
 
 
-def _path_parameter(name: str) -> Json:
-    schema, description, example = _PATH_PARAMETERS.get(name, _ID)
-    return {
-        "in": "path",
-        "name": name,
-        "required": True,
-        "schema": dict(schema),
-        "description": description,
-        "example": example,
-    }
+def _general(status: int, body: Json) -> Json:
+    """An answer of which the call says nothing in particular."""
+    if status in REFUSALS:
+        return {"$ref": f"#/components/responses/{REFUSALS[status].name}"}
+    return {**body, "description": HTTPStatus(status).phrase}
+
+
+def _path_parameter(name: str) -> Json | None:
+    known = _ID if name.endswith("_id") else _PATH_PARAMETERS.get(name)
+    return known and {"in": "path", "name": name, "required": True, **known}

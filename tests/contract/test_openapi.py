@@ -106,6 +106,7 @@ def test_it_is_valid_and_made_without_a_warning(document: Json) -> None:
 
 def test_every_call_of_the_contract_is_there(operations: dict[tuple[str, str], Json]) -> None:
     assert promised() <= operations.keys()
+    assert {("get", "/health"), ("get", "/health/live"), ("get", "/health/ready")} <= operations.keys()
 
 
 def test_every_route_is_there_with_all_its_methods(operations: dict[tuple[str, str], Json]) -> None:
@@ -194,6 +195,20 @@ def test_every_reference_leads_somewhere(document: Json) -> None:
     assert len(references) > 100
     for reference in references:
         _resolved(document, {"$ref": reference})
+
+
+def test_links_lead_from_what_was_made_to_what_can_be_done_with_it(operations: dict[tuple[str, str], Json]) -> None:
+    by_name = {operation["operationId"]: operation for operation in operations.values()}
+    links = [
+        link
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+    assert len(links) >= 7
+    for link in links:
+        taken = {parameter["name"] for parameter in by_name[link["operationId"]]["parameters"]}
+        assert link["parameters"].keys() <= taken
 
 
 def test_every_pattern_can_be_read_here_and_in_a_browser(document: Json) -> None:
