@@ -12,6 +12,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+from drf_spectacular.drainage import has_override
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
@@ -122,6 +123,13 @@ class ApiSchema(AutoSchema):
         unknown = UNKNOWN_FIELDS if direction == "request" else {}
         rules = getattr(serializer, "schema_rules", {})
         return {**super()._map_basic_serializer(serializer, direction), **unknown, **rules}
+
+    def _get_serializer_field_meta(self, field: Any, direction: Any) -> Json:
+        """A field with a schema of its own says itself how short a text may be."""
+        meta: Json = super()._get_serializer_field_meta(field, direction)
+        if has_override(field, "field"):
+            meta.pop("minLength", None)
+        return meta
 
     def _insert_field_validators(self, field: serializers.Field[Any, Any, Any, Any], schema: Json) -> None:
         """After the library's, as it takes any pattern for one that an empty text would not match."""

@@ -233,6 +233,7 @@ def test_every_pattern_can_be_read_here_and_in_a_browser(document: Json) -> None
         ("PostRequest", {"caption": "a", "else": [{"a": 1}]}, True),
         ("RegistrationRequest", {"username": "ann", "email": "a@b.example", "password": "12345678"}, False),
         ("RegistrationRequest", {"username": "ann", "email": "a@b.example", "password": "1234567a"}, True),
+        ("RegistrationRequest", {"username": "ann", "email": "a@b.example", "password": "123456a"}, False),
         ("RegistrationRequest", {"username": "an", "email": "a@b.example", "password": "1234567a"}, False),
         ("RegistrationRequest", {"username": "ann", "email": "a@b", "password": "1234567a"}, False),
         ("PatchedProfileChangeRequest", {"website": ""}, True),
