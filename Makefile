@@ -47,7 +47,7 @@ format: $(VENV)/.installed-dev  ## Format the code and fix what can be fixed
 	$(BIN)/ruff format
 
 clean:  ## Remove .venv and caches; the data in var/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache .schemathesis
 
 # --- Installation ------------------------------------------------------------------------------------
 
