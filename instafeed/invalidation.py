@@ -2,7 +2,7 @@
 
 A writer calls `invalidate(keys)` inside its transaction: an outbox row commits with the change. Right
 after the commit the keys are deleted, then the row. When Redis is away, or the process dies between the
-two, the row stays and the sweeper does both a few seconds later: deleting twice is harmless.
+two, the row stays and the sweeper does both two or three seconds later: deleting twice is harmless.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from instafeed.redis import connection
 
 logger = logging.getLogger(__name__)
 
-GRACE = timedelta(seconds=3)  # a younger row belongs to a commit that is just being followed up
+GRACE = timedelta(seconds=1)  # a younger row belongs to a commit that is just being followed up
 SWEEP_BATCH = 500  # rows
 
 

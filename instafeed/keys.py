@@ -11,7 +11,7 @@ expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may 
 | celebrities      | set: authors that are pulled, with 0 as "complete" | feeds.sources |
 | lease:{key}      | token of whoever may fill that key | feeds.sources, instafeed.leases |
 | card:{post}      | a post's JSON without any viewer's state | posts.cards |
-| count:{subject}  | the likes and comments of a post or comment, with a version | posts.counters |
+| count:{subject}  | the likes and comments of a post or comment | posts.counters |
 | marks:{user}     | the newest posts that a viewer liked and saved, packed | posts.marks |
 | explore          | the newest ranking's id | posts.explore |
 | ranking:{id}     | the posts of a ranking, as JSON; never changes | posts.explore |

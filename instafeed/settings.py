@@ -221,7 +221,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-invalidations": {
         "task": "instafeed.tasks.sweep_invalidations",
-        "schedule": 5.0,
+        "schedule": 2.0,
         "options": {"expires": 10},
     },
     "drain-notifications": {"task": "social.tasks.drain_notifications", "schedule": 2.0, "options": {"expires": 4}},

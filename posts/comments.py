@@ -18,16 +18,33 @@ from posts import counters, text
 from posts.counters import Counts
 from posts.models import Comment, CommentLike
 from posts.visibility import author_of_visible
-from social.selectors import relationship
+from social.selectors import Relationship, relationship
 
 
 def visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
     """The comment and its post's author; Http404 if it does not exist for this viewer."""
-    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None, author__is_active=True)
-    comment = comments.filter(pk=comment_id).first()
-    if comment is None or relationship(viewer_id, [comment.author_id])[comment.author_id].apart:
+    comment, relation = _found(viewer_id, comment_id)
+    if relation.apart:
         raise Http404
     return comment, author_of_visible(viewer_id, comment.post_id)
+
+
+def removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
+    """The same, and on the viewer's own posts also what somebody whom they block has written."""
+    comment, relation = _found(viewer_id, comment_id)
+    post_author_id = author_of_visible(viewer_id, comment.post_id)
+    if relation.blocked_by or (relation.blocking and post_author_id != viewer_id):
+        raise Http404
+    return comment, post_author_id
+
+
+def _found(viewer_id: int, comment_id: int) -> tuple[Comment, Relationship]:
+    """A comment by an active author, and what the viewer is to them."""
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None, author__is_active=True)
+    comment = comments.filter(pk=comment_id).first()
+    if comment is None:
+        raise Http404
+    return comment, relationship(viewer_id, [comment.author_id])[comment.author_id]
 
 
 def shown(viewer_id: int, comment_ids: Sequence[int]) -> list[tuple[int, bytes]]:

@@ -16,6 +16,7 @@ from instafeed.api.links import file_url
 from posts import counters, purge, services, text
 from posts.counters import Counts
 from posts.models import Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
+from social.services.locks import retried
 
 PAUSE = 0.05  # seconds, while somebody else purges the last posts
 
@@ -87,6 +88,7 @@ def erase_posts(user_id: int) -> bool:
     return False
 
 
+@retried  # from a deadlock with somebody whose comments answer these, and are erased at the same time
 @transaction.atomic
 def erase_comments(user_id: int) -> bool:
     """Their likes first, which may be many."""

@@ -34,7 +34,7 @@ def delete_all_of(author_id: int) -> bool:
 def purge_slice(author_id: int | None = None) -> bool:
     """One bounded piece of work on deleted posts, perhaps of one author; False when there was nothing to do.
 
-    Posts in the hands of another purger, or of a like that is just being written, are left for later.
+    Posts in the hands of another purger, or held by a like that is just being written, are left for later.
     """
     with transaction.atomic():
         deleted = Post.objects.filter(deleted_at__isnull=False)

@@ -1,7 +1,8 @@
 """Which posts exist for a viewer; whatever does not is Http404, or left out of lists.
 
 A post exists for a viewer if it is neither deleted nor hidden, its author is active, there is no block
-between the two, and the author is public, followed, or the viewer. Decided at every read, on the primary.
+between the two, and the author is public, followed, or the viewer. Decided at every read, on the primary;
+only a feed's page, which must do without SQL, goes by cards (`feeds.visibility`).
 """
 
 from __future__ import annotations
@@ -13,23 +14,22 @@ from django.http import Http404
 
 from accounts.cards import people
 from accounts.models import User
-from posts import cards, hydration
+from posts import hydration
+from posts.models import Post
 from social.selectors import annotated, relationship, relationship_on
 from social.visibility import can_see_posts
 
 
 def author_of_visible(viewer_id: int | None, post_id: int) -> int:
-    """The post's author; Http404 if the post does not exist for this viewer. One query when its card is cached."""
-    card = cards.posts.get([post_id]).get(post_id)
-    if card is None:
-        raise Http404
-    author_id = cards.author_of(card)
-    authors = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=author_id)
+    """The post's author; Http404 if the post does not exist for this viewer. One query."""
+    authors = User.objects.using(DEFAULT_DB_ALIAS).filter(
+        post_set__pk=post_id, post_set__deleted_at=None, post_set__hidden_at=None
+    )
     author = (authors if viewer_id is None else annotated(authors, viewer_id)).first()
     relation = None if author is None or viewer_id is None else relationship_on(author)
     if author is None or not can_see_posts(viewer_id, author, relation):
         raise Http404
-    return author_id
+    return author.pk
 
 
 def visible_post(viewer_id: int | None, post_id: int) -> bytes:
@@ -49,38 +49,50 @@ def shown(
     Two queries when warm, whatever their number. `public_only` leaves out posts of private accounts even
     for their followers, `unmuted_only` those of authors whom the viewer muted.
     """
-    parts = hydration.load(viewer_id, post_ids)
-    seen = visible_authors(viewer_id, parts.author_ids(), public_only=public_only, unmuted_only=unmuted_only)
-    authors = people(seen)
+    authors = _visible(viewer_id, post_ids, public_only=public_only, unmuted_only=unmuted_only)
+    seen = [post_id for post_id in post_ids if post_id in authors]
+    parts = hydration.load(viewer_id, seen)
+    cards = people(authors.values())
     return [
-        (post_id, parts.render(post_id, authors[parts.author_of(post_id)]))
-        for post_id in post_ids
-        if post_id in parts.cards and parts.author_of(post_id) in authors
+        (post_id, parts.render(post_id, cards[authors[post_id]]))
+        for post_id in seen
+        if post_id in parts.cards and authors[post_id] in cards
     ]
 
 
 def visible_ids(viewer_id: int | None, post_ids: Iterable[int]) -> set[int]:
-    """Those of these posts that exist for the viewer."""
-    found = cards.posts.get(post_ids)
-    authors = visible_authors(viewer_id, {cards.author_of(card) for card in found.values()})
-    return {post_id for post_id, card in found.items() if cards.author_of(card) in authors}
+    """Those of these posts that exist for the viewer; two queries."""
+    return set(_visible(viewer_id, list(post_ids)))
 
 
-def visible_authors(
-    viewer_id: int | None, author_ids: Collection[int], *, public_only: bool = False, unmuted_only: bool = False
-) -> set[int]:
-    """Those of these users whose posts exist for the viewer; two queries on the primary."""
-    if not author_ids:
-        return set()
-    active = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=author_ids, is_active=True)
+def _visible(
+    viewer_id: int | None, post_ids: Collection[int], *, public_only: bool = False, unmuted_only: bool = False
+) -> dict[int, int]:
+    """Author by post, of those that exist for the viewer."""
+    if not post_ids:
+        return {}
+    posts = Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=post_ids, deleted_at=None, hidden_at=None)
+    posts = posts.filter(author__is_active=True)
     if public_only:
-        active = active.filter(is_private=False)
-    authors = list(active.only("id", "is_active", "is_private"))
+        posts = posts.filter(author__is_private=False)
+    rows = list(posts.values_list("pk", "author_id", "author__is_private"))
+    private = {author_id: is_private for _, author_id, is_private in rows}
+    seen = _seen_authors(viewer_id, private, unmuted_only=unmuted_only)
+    return {post_id: author_id for post_id, author_id, _ in rows if author_id in seen}
+
+
+def _seen_authors(viewer_id: int | None, private: dict[int, bool], *, unmuted_only: bool) -> set[int]:
+    """Those of these active authors, given with their privacy, whose posts exist for the viewer."""
     if viewer_id is None:
-        return {author.pk for author in authors if can_see_posts(None, author)}
-    relations = relationship(viewer_id, author_ids)
+        return {author_id for author_id, is_private in private.items() if not is_private}
+    relations = relationship(viewer_id, private)
     return {
-        author.pk
-        for author in authors
-        if can_see_posts(viewer_id, author, relations[author.pk]) and not (unmuted_only and relations[author.pk].muting)
+        author_id
+        for author_id, is_private in private.items()
+        if author_id == viewer_id
+        or (
+            not relations[author_id].apart
+            and (relations[author_id].following or not is_private)
+            and not (unmuted_only and relations[author_id].muting)
+        )
     }

@@ -45,7 +45,7 @@ class Engagement:
         Comment.objects.bulk_create(comments, batch_size=5_000)
         liked, commented = Tally(like.post_id for like in likes), Tally(comment.post_id for comment in comments)
         Counter.objects.bulk_create(
-            Counter(subject_id=id_, slot=0, likes=liked[id_], comments=commented[id_], version=1)
+            Counter(subject_id=id_, slot=0, likes=liked[id_], comments=commented[id_])
             for id_ in liked.keys() | commented.keys()
         )
         self._tell_demo(likes, comments)

@@ -48,13 +48,13 @@ class CommentsView(APIView):
     )
     def post(self, request: Request, post_id: str) -> HttpResponse:
         """Comment on a post, or reply to a comment on it."""
+        user_id, id_ = current_user(request).pk, id_or_404(post_id)
+        post_author_id = author_of_visible(user_id, id_)  # also for a repeated request: what one may not see is a 404
         data = CommentInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
-        user_id, given = current_user(request).pk, data.validated_data
+        given = data.validated_data
 
         def create() -> tuple[int, bytes]:
-            id_ = id_or_404(post_id)
-            post_author_id = author_of_visible(user_id, id_)
             answered = _answered(user_id, id_, given["reply_to"])
             comment = services.create_comment(user_id, id_, post_author_id, given["text"], answered)
             return 201, comments.compose(comment, own_card(user_id), Counts(), liked=False)
@@ -67,7 +67,7 @@ class CommentView(APIView):
     def delete(self, request: Request, comment_id: str) -> Response:
         """Delete a comment of one's own, or one on one's own post; replies to it stay."""
         user_id = current_user(request).pk
-        comment, post_author_id = comments.visible_comment(user_id, id_or_404(comment_id))
+        comment, post_author_id = comments.removable_comment(user_id, id_or_404(comment_id))
         if user_id not in (comment.author_id, post_author_id):
             raise PermissionDenied("Only its author and the post's author may delete a comment.")
         services.delete_comment(comment.pk)

@@ -56,7 +56,6 @@ class Migration(migrations.Migration):
                 ("slot", models.PositiveSmallIntegerField()),
                 ("likes", models.IntegerField(db_default=0, default=0)),
                 ("comments", models.IntegerField(db_default=0, default=0)),
-                ("version", models.BigIntegerField(db_default=0, default=0)),
             ],
         ),
         migrations.CreateModel(

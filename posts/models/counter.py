@@ -12,14 +12,12 @@ from django.db import models
 
 class Counter(models.Model):
     pk = models.CompositePrimaryKey("subject_id", "slot")
-    # A post's or a comment's id: both are drawn from one sequence. No foreign key, which would lock the post's
-    # row on every like, if only lightly; `posts.purge` takes the rows away with their post.
+    # A post's or a comment's id: both are drawn from one sequence, so there can be no foreign key. What deletes
+    # the subject deletes its counter, too.
     subject_id = models.BigIntegerField()
     slot = models.PositiveSmallIntegerField()
     likes = models.IntegerField(default=0, db_default=0)  # a slot may be negative, the sum is not
     comments = models.IntegerField(default=0, db_default=0)
-    # Counts the changes of this slot. Of two sums the one with more changes is the newer (posts.counters).
-    version = models.BigIntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:
         return f"slot {self.slot} of {self.subject_id}"

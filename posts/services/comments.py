@@ -8,14 +8,22 @@ from django.db import transaction
 
 from posts import counters, mentions
 from posts.models import Comment, CommentLike
+from posts.services.holds import hold_comment, hold_post
 from social import notifications
 from social.notifications import Event
+from social.services.locks import retried
 
 
 @transaction.atomic
 def create_comment(author_id: int, post_id: int, post_author_id: int, text: str, reply_to: Comment | None) -> Comment:
-    """A new comment on a post that its author sees; `reply_to` is a comment on the same post that they see."""
+    """A new comment on a post that its author sees; `reply_to` is a comment on the same post that they see.
+
+    Raises Http404 if either is gone by now.
+    """
+    hold_post(post_id)
     answered = reply_to.pk if reply_to else None
+    if answered is not None:
+        hold_comment(answered)
     comment = Comment.objects.create(author_id=author_id, post_id=post_id, text=text, reply_to_id=answered)
     # Everybody is told once: of a reply rather than of being mentioned, and of that rather than of a comment.
     kinds = {post_author_id: "comment"}
@@ -29,6 +37,7 @@ def create_comment(author_id: int, post_id: int, post_author_id: int, text: str,
     return comment
 
 
+@retried
 @transaction.atomic
 def delete_comment(comment_id: int) -> bool:
     """Delete a comment and its likes; replies stay and answer nothing then. False if it is gone already."""
@@ -40,7 +49,10 @@ def delete_comment(comment_id: int) -> bool:
 
 
 def erase_comments(comments: Collection[Comment]) -> None:
-    """Delete comments that the current transaction has locked, and all that hangs on them."""
+    """Delete comments that the current transaction has locked, and all that hangs on them.
+
+    Locks the replies as well, which may be somebody else's that are being erased: a deadlock is to be retried.
+    """
     ids = [comment.pk for comment in comments]
     CommentLike.objects.filter(comment__in=ids).delete()
     Comment.objects.filter(pk__in=ids).delete()

@@ -1,7 +1,7 @@
 """Liking posts and comments, and taking it back. Each call is one transaction; repeated, it changes nothing.
 
 The row and its count change together or not at all: of two equal calls at once the primary key lets one
-insert, and one delete.
+insert, and one delete. All raise Http404 for what is gone by now.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from instafeed import keys
 from posts import counters
 from posts.counters import Counts
 from posts.models import CommentLike, Like
+from posts.services.holds import hold_comment, hold_post
 from social import notifications
 from social.notifications import Event
 
@@ -23,6 +24,7 @@ _LIKE_COMMENT = "INSERT INTO posts_commentlike (comment_id, user_id) VALUES (%s,
 def like_post(user_id: int, post_id: int, author_id: int) -> Counts:
     """Like a post that the user sees, by `author_id`; the post's counts afterwards."""
     with transaction.atomic():
+        hold_post(post_id)
         if _inserted(_LIKE_POST, post_id, user_id):
             notifications.announce(Event("like", author_id, user_id, post_id))
             _count_post(post_id, user_id, 1)
@@ -32,6 +34,7 @@ def like_post(user_id: int, post_id: int, author_id: int) -> Counts:
 def unlike_post(user_id: int, post_id: int, author_id: int) -> Counts:
     """The opposite."""
     with transaction.atomic():
+        hold_post(post_id)
         gone, _ = Like.objects.filter(post_id=post_id, user_id=user_id).delete()
         if gone:
             notifications.retract(Event("like", author_id, user_id, post_id))
@@ -42,6 +45,7 @@ def unlike_post(user_id: int, post_id: int, author_id: int) -> Counts:
 def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
     """Like a comment that the user sees, by `author_id` on post `post_id`; the comment's counts afterwards."""
     with transaction.atomic():
+        hold_comment(comment_id)
         if _inserted(_LIKE_COMMENT, comment_id, user_id):
             notifications.announce(Event("like", author_id, user_id, post_id, comment_id))
             counters.move(comment_id, likes=1)
@@ -51,6 +55,7 @@ def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) ->
 def unlike_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
     """The opposite."""
     with transaction.atomic():
+        hold_comment(comment_id)
         gone, _ = CommentLike.objects.filter(comment_id=comment_id, user_id=user_id).delete()
         if gone:
             notifications.retract(Event("like", author_id, user_id, post_id, comment_id))

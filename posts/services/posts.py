@@ -42,13 +42,13 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=media) for position, media in enumerate(usable)
     )
-    _tell_mentioned(post, mentions.mentioned(caption))
+    notifications.announce(*_mentions(post, mentions.mentioned(caption)))
     hashtags.index(post.pk, caption)
     return post
 
 
-def _tell_mentioned(post: Post, user_ids: Iterable[int]) -> None:
-    notifications.announce(*(Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids))
+def _mentions(post: Post, user_ids: Iterable[int]) -> list[Event]:
+    return [Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids]
 
 
 def _lock_unattached(author_id: int, media_ids: Sequence[int]) -> list[Media]:
@@ -76,7 +76,9 @@ def edit_post(post_id: int, caption: str) -> None:
     told = set(mentions.mentioned(post.caption))
     post.caption, post.edited_at = caption, timezone.now()
     post.save(update_fields=["caption", "edited_at"])
-    _tell_mentioned(post, set(mentions.mentioned(caption)) - told)
+    mentioned = set(mentions.mentioned(caption))
+    notifications.announce(*_mentions(post, mentioned - told))
+    notifications.retract(*_mentions(post, told - mentioned))
     hashtags.index(post_id, caption)
     invalidate([keys.card(post_id)])
 

@@ -6,11 +6,13 @@ from django.db import transaction
 
 from posts import marks
 from posts.models import Save
+from posts.services.holds import hold_post
 
 
 @transaction.atomic
 def save_post(user_id: int, post_id: int) -> None:
-    """Keep a post that the user sees; again: it keeps its place in the list."""
+    """Keep a post that the user sees; again: it keeps its place in the list. Raises Http404 if it is gone by now."""
+    hold_post(post_id)
     Save.objects.bulk_create([Save(user_id=user_id, post_id=post_id)], ignore_conflicts=True)
     marks.forget(user_id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
@@ -10,6 +12,7 @@ from posts.models import Comment, Counter
 from social import services as social
 from tests.api.shape import check_shape
 from tests.posts.callers import Caller
+from tests.social.helpers import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -161,3 +164,37 @@ def test_the_same_key_gives_the_first_answer_again(author: Caller) -> None:
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].content == answers[1].content
     assert author.get(f"/posts/{post}")["comment_count"] == 1
+
+
+def test_deleting_a_comment_meets_likes_and_replies_without_a_deadlock(author: Caller) -> None:
+    post = author.write()
+    people = [Caller() for _ in range(6)]
+    for _ in range(4):
+        comment = author.comment(post)
+        like, body = f"/comments/{comment}/like", {"text": "reply", "reply_to": comment}
+        for person in people[:2]:
+            person.call("post", like)
+        calls = [partial(person.call, "post", like) for person in people[3:]]
+        calls += [partial(person.call, "delete", like) for person in people[:2]]
+        calls += [partial(people[2].call, "post", f"/posts/{post}/comments", body)]
+        calls += [partial(author.call, "delete", f"/comments/{comment}")]
+        answers = at_once(calls)
+        assert {answer.status_code for answer in answers} <= {200, 201, 204, 404}
+        assert answers[-1].status_code == 204
+        assert not Counter.objects.filter(subject_id=comment).exists()
+    assert author.get(f"/posts/{post}")["comment_count"] == Comment.objects.filter(post_id=post).count()
+
+
+def test_the_posts_author_may_delete_what_somebody_they_block_has_written(author: Caller, reader: Caller) -> None:
+    comment = reader.comment(author.write())
+    social.block(author.id, reader.id)
+    check_shape(reader.call("delete", f"/comments/{comment}"), 404)
+    assert author.call("delete", f"/comments/{comment}").status_code == 204
+    assert not Comment.objects.exists()
+
+
+def test_a_repeated_request_of_somebody_blocked_meanwhile_is_a_404(author: Caller, reader: Caller) -> None:
+    path, key = f"/posts/{author.write()}/comments", {"Idempotency-Key": "k"}
+    assert reader.call("post", path, {"text": "hello"}, **key).status_code == 201
+    social.block(author.id, reader.id)
+    check_shape(reader.call("post", path, {"text": "hello"}, **key), 404)

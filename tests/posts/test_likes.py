@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
@@ -92,13 +94,23 @@ def test_one_user_liking_and_unliking_at_once_counts_what_is_there(author: Calle
         assert reader.get(f"/posts/{post}")["like_count"] == Like.objects.count()
 
 
-def test_an_older_sum_never_replaces_a_newer_one(author: Caller, reader: Caller) -> None:
+def test_an_older_sum_never_replaces_a_newer_one(
+    author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A comment commits between a like's reading of the sum and its storing of it."""
     post = int(author.write())
+    load = counters.counts.load
+
+    def overtaken(ids: Sequence[int]) -> Mapping[int, bytes]:
+        loaded = load(ids)
+        monkeypatch.setattr(counters.counts, "load", load)
+        services.create_comment(reader.id, post, author.id, "meanwhile", None)
+        return loaded
+
+    monkeypatch.setattr(counters.counts, "load", overtaken)
     services.like_post(reader.id, post, author.id)
-    old = counters.settled([post])[post]
-    services.like_post(author.id, post, author.id)
-    counters._store_newer(redis(), [counters.keys.count(post)], [old.version, old.encode(), 60])
-    assert reader.get(f"/posts/{post}")["like_count"] == 2
+    seen = reader.get(f"/posts/{post}")
+    assert (seen["like_count"], seen["comment_count"]) == (1, 1)
 
 
 def test_a_like_that_rolls_back_leaves_nothing(author: Caller, reader: Caller) -> None:

@@ -1,0 +1,31 @@
+"""Holding on to what a write refers to, so that it cannot be purged or deleted before the write commits.
+
+A foreign key asks for the same lock, but only at the commit: by then the writer holds counters that the deletion
+waits for, and the two would wait for each other. Asked for first, one simply comes before the other.
+"""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.http import Http404
+
+# Raw: the ORM knows no FOR KEY SHARE, which any number of writers may hold at once.
+_POST = "SELECT FROM posts_post WHERE id = %s AND deleted_at IS NULL AND hidden_at IS NULL FOR KEY SHARE"
+_COMMENT = "SELECT FROM posts_comment WHERE id = %s AND hidden_at IS NULL FOR KEY SHARE"
+
+
+def hold_post(post_id: int) -> None:
+    """Keep the post until the current transaction ends. Raises Http404 if it is gone."""
+    _hold(_POST, post_id)
+
+
+def hold_comment(comment_id: int) -> None:
+    """Keep the comment until the current transaction ends. Raises Http404 if it is gone."""
+    _hold(_COMMENT, comment_id)
+
+
+def _hold(statement: str, id_: int) -> None:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(statement, [id_])
+        if not cursor.rowcount:
+            raise Http404
