@@ -14,6 +14,7 @@ from accounts.models import User
 from feeds import budget, celebrities, fanout, ledger, store, tasks
 from feeds.models import FanOut, Mode, State
 from instafeed import keys
+from posts import purge
 from posts import services as posts
 from posts.models import Post
 from tests.factories import UserFactory
@@ -126,10 +127,10 @@ def test_a_worker_that_was_taken_for_dead_can_write_nothing() -> None:
     overdue(post_id)
     awake = ledger.claim(post_id)
     assert awake
-    assert not ledger.close(slept, 0, 0)
+    assert not ledger.close(slept, 0)
     assert not ledger.checkpoint(slept, 99, 0)
     assert row(post_id).state == State.RUNNING
-    assert ledger.close(awake, 7, 1)
+    assert ledger.close(awake, 1)
 
 
 def test_a_lost_nudge_is_found_by_the_sweeper_but_not_over_and_over(redis_broker: redis.Redis) -> None:
@@ -199,8 +200,9 @@ def test_a_post_deleted_in_mid_fan_out_troubles_nobody() -> None:
     claim = ledger.claim(post_id)
     assert claim
     posts.delete_post(post_id, author.pk)
+    assert purge.purge_slice()
     store.push([follower.pk], post_id)
-    assert not ledger.close(claim, 0, 1)
+    assert not ledger.close(claim, 1)
     tasks.deliver_post(post_id)
     assert feed(follower) == []
 
