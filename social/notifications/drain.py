@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from itertools import groupby
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
@@ -21,7 +20,7 @@ from instafeed.redis import CacheUnavailable, guarded
 from social.models import NotificationEvent, Verb
 from social.notifications import entries
 from social.notifications.erasure import forget_subjects
-from social.notifications.lock import try_lock
+from social.notifications.lock import be_the_drainer, lock
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +44,41 @@ def drain_slice() -> bool:
 
 
 def drain_batch() -> bool | None:
-    """Apply the next events, in one transaction; whether more may be waiting. None while somebody else drains."""
+    """Apply the next events, in one transaction; whether more may be waiting. None while somebody else drains.
+
+    What is to be forgotten may be a great deal and holds up nobody: a batch does one slice of it, after its events.
+    """
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
-        if not try_lock():
+        if not be_the_drainer():
             return None
+        lock()
         _no_longer_due()
-        events = list(NotificationEvent.objects.filter(failed_at=None).order_by("pk")[:BATCH])
-        for forgets, run in groupby(events, lambda event: event.verb == Verb.FORGET):
-            batch = list(run)
-            if not forgets:
-                _apply(batch)
-            elif not forget_subjects(*_ids(batch)):
-                return True  # the events stay for the next slice
-            NotificationEvent.objects.filter(pk__in=[event.pk for event in batch], failed_at=None).delete()
-    return len(events) == BATCH
+        forgets, events = _next()
+        if events:
+            _apply(events)
+            _done(events)
+        all_forgotten = not forgets or forget_subjects(*_ids(forgets))
+        if forgets and all_forgotten:
+            _done(forgets)
+    return not all_forgotten or BATCH in (len(forgets), len(events))
+
+
+def _next() -> tuple[list[NotificationEvent], list[NotificationEvent]]:
+    """What is to be forgotten, and the other events that come next.
+
+    Nothing is told of what is forgotten after that, but all that was told before must be applied by then. So what
+    is to be forgotten is read first, and if more other events wait than are read, only as far as those.
+    """
+    waiting = NotificationEvent.objects.using(DEFAULT_DB_ALIAS).filter(failed_at=None).order_by("pk")
+    forgets = list(waiting.filter(verb=Verb.FORGET)[:BATCH])
+    events = list(waiting.exclude(verb=Verb.FORGET)[:BATCH])
+    if len(events) == BATCH:
+        forgets = [forget for forget in forgets if forget.pk < events[-1].pk]
+    return forgets, events
+
+
+def _done(events: Sequence[NotificationEvent]) -> None:
+    NotificationEvent.objects.filter(pk__in=[event.pk for event in events], failed_at=None).delete()
 
 
 def _apply(events: Sequence[NotificationEvent]) -> None:

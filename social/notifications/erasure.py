@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
@@ -15,6 +15,14 @@ from social.notifications.subjects import about_comments, about_posts
 
 ROWS = 1_000  # deleted at once, of either table
 MEMORY = timedelta(days=1)  # for which who took something back and does it again is no news
+
+# Raw: `pk__in` is a condition for each pair: a slice of a thousand took 255 ms, not 45.
+_DELETE_ACTORS = """
+DELETE FROM social_notificationactor AS actor USING unnest(%s::bigint[], %s::bigint[]) AS gone (entry, actor)
+WHERE actor.notification_id = gone.entry AND actor.actor_id = gone.actor
+"""
+# Raw: the ORM would read the entries, and look for their actors once more, a hundred at a time.
+_DELETE_ENTRIES = "DELETE FROM social_notification WHERE id = ANY(%s)"
 
 
 def forget_user(user_id: int) -> bool:
@@ -49,20 +57,28 @@ def forget_what_was_taken_back() -> bool:
 def _erase(entries: QuerySet[Notification]) -> bool:
     """Delete entries, their actors first; True when none is left."""
     ids = list(entries.values_list("pk", flat=True)[:ROWS])
-    actors = NotificationActor.objects.filter(notification__in=ids)
-    some = list(actors.values_list("pk", flat=True)[:ROWS])
-    NotificationActor.objects.filter(pk__in=some).delete()
-    if len(some) == ROWS:
+    if len(_take(NotificationActor.objects.filter(notification__in=ids))) == ROWS:
         return False
-    Notification.objects.filter(pk__in=ids).delete()
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_DELETE_ENTRIES, [ids])
     return len(ids) < ROWS
 
 
 def _leave(actors: QuerySet[NotificationActor]) -> bool:
-    """Take actors out of their entries, and away what nobody is left in; True when none is left."""
-    rows = list(actors.values_list("notification_id", "actor_id", "is_active")[:ROWS])
-    left = Notification.objects.filter(pk__in=[entry_id for entry_id, _, is_active in rows if is_active])
+    """Take actors out of their entries, and away what nobody is left in; True when none is left.
+
+    What too many have taken back to be erased at once is empty, and goes when its time is over.
+    """
+    gone = _take(actors)
+    left = Notification.objects.filter(pk__in=[entry_id for entry_id, _, is_active in gone if is_active])
     left.update(actor_count=F("actor_count") - 1)
-    NotificationActor.objects.filter(pk__in=[(entry_id, actor_id) for entry_id, actor_id, _ in rows]).delete()
-    left.filter(actor_count=0).delete()
-    return len(rows) < ROWS
+    _erase(left.filter(actor_count=0))
+    return len(gone) < ROWS
+
+
+def _take(actors: QuerySet[NotificationActor]) -> list[tuple[int, int, bool]]:
+    """Delete at most ROWS of the actors; their entries, ids and whether they were active."""
+    rows = list(actors.values_list("notification_id", "actor_id", "is_active")[:ROWS])
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_DELETE_ACTORS, [[entry_id for entry_id, _, _ in rows], [actor_id for _, actor_id, _ in rows]])
+    return rows

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from threading import Event as Flag
@@ -10,7 +13,8 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
+from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -39,7 +43,7 @@ pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)  # for what happens at a commit, or beside it
 
 POST, COMMENT = 10**17, 10**17 + 1
-NEW_BATCH, MIXED_BATCH = 12, 14  # statements, of which four are savepoints
+NEW_BATCH, MIXED_BATCH = 14, 16  # statements, of which four are savepoints
 
 
 def announce(*events: Event) -> None:
@@ -343,7 +347,7 @@ def test_an_event_that_cannot_be_applied_is_set_aside_and_holds_up_nobody(caplog
 def test_one_drains_at_a_time_and_the_others_do_not_wait() -> None:
     owner, fan = UserFactory.create_batch(2)
     with transaction.atomic():
-        assert lock.try_lock()
+        assert lock.be_the_drainer()
         announce(like(owner, fan))
         assert at_once([drain_batch, drain_batch]) == [None, None]
     assert at_once([drain_slice]) == [False]
@@ -445,6 +449,107 @@ def test_a_post_that_is_forgotten_takes_all_that_was_told_of_it(rows: int, monke
     drained()
     assert told(owner) == [(f"follow:{fans[0].pk}", [fans[0].pk]), (f"like:post:{POST + 10**6}", [fans[0].pk])]
     assert (Notification.objects.count(), NotificationActor.objects.count()) == (2, 2)
+
+
+def follow(recipient: User, actor: User) -> Event:
+    return Event("follow", recipient.pk, actor.pk)
+
+
+@pytest.mark.parametrize("batch", [2, 500])
+def test_what_is_forgotten_in_many_slices_holds_up_no_batch_of_events(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "ROWS", 2)
+    monkeypatch.setattr(drain, "BATCH", batch)
+    owner, *fans = UserFactory.create_batch(6)
+    announce(*(like(owner, fan, POST + number) for fan in fans for number in range(5)))
+    drained()
+    forget(posts=[POST + number for number in range(5)])
+    for done, fan in enumerate(fans[:3], start=1):
+        announce(follow(owner, fan))
+        assert drain_batch() is True
+        assert Notification.objects.latest("position").subject == f"follow:{fan.pk}"
+        assert NotificationActor.objects.count() == 25 - 2 * done + done, "a slice a batch"
+    drained()
+    assert [subject for subject, _ in told(owner)] == [f"follow:{fan.pk}" for fan in fans[2::-1]]
+    assert Notification.objects.count() == 3
+
+
+def test_what_was_told_before_it_is_forgotten_is_applied_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "BATCH", 3)
+    owner, *fans = UserFactory.create_batch(9)
+    announce(*(like(owner, fan) for fan in fans))
+    forget(posts=[POST])
+    announce(*(follow(owner, fan) for fan in fans))
+    assert drain_batch() is True
+    assert len(told(owner)) == 1
+    drained()
+    assert [subject for subject, _ in told(owner)] == [f"follow:{fan.pk}" for fan in fans[::-1]]
+
+
+@committed
+def test_what_is_told_and_forgotten_while_a_drain_reads_is_not_told_after_all() -> None:
+    owner, fan = UserFactory.create_batch(2)
+    reads: list[str] = []
+
+    def tell_and_forget_between_the_reads(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("SELECT") and NotificationEvent._meta.db_table in sql:
+            reads.append(sql)
+            if len(reads) == 2:
+                assert at_once([lambda: (announce(like(owner, fan)), forget(posts=[POST]))]) == [(None, None)]
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(tell_and_forget_between_the_reads):
+        drain_batch()
+    assert len(reads) == 2
+    drained()
+    assert not Notification.objects.exists()
+
+
+def waiting_for_the_lock() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+            " WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def drain_beside() -> bool | None:
+    try:
+        return drain_batch()
+    finally:
+        connection.close()
+
+
+@committed
+def test_a_drain_that_comes_during_a_slice_of_an_erasure_goes_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "ROWS", 2)
+    owner, erased, fan = UserFactory.create_batch(3)
+    announce(*(like(erased, fan, POST + number) for number in range(10)))
+    drained()
+    User.objects.filter(pk=erased.pk).update(is_active=False)
+    announce(follow(owner, fan))
+    leave: Callable[[QuerySet[NotificationActor]], bool] = erasure._leave
+    drains: list[Future[bool | None]] = []
+
+    def leave_while_a_drain_comes(actors: QuerySet[NotificationActor]) -> bool:
+        if not drains:
+            drains.append(pool.submit(drain_beside))
+            ends = time.monotonic() + 30
+            while not (waiting_for_the_lock() or drains[0].done()) and time.monotonic() < ends:
+                time.sleep(0.01)
+        return leave(actors)
+
+    monkeypatch.setattr(erasure, "_leave", leave_while_a_drain_comes)
+    with ThreadPoolExecutor(1) as pool:
+        slices = [notifications.forget_user(erased.pk) for _ in range(2)]
+        assert told(owner) == [(f"follow:{fan.pk}", [fan.pk])], "after the first slice, not after the last"
+        assert drains[0].result(timeout=30) is False
+    assert slices == [False, False]
+    while not notifications.forget_user(erased.pk):
+        pass
+    assert Notification.objects.get().recipient_id == owner.pk
 
 
 def test_a_comment_that_is_forgotten_leaves_the_other_comments() -> None:
