@@ -14,7 +14,7 @@ from instafeed.health import health, live, ready
 
 admin.site.site_header = admin.site.site_title = "instafeed"
 
-OPEN = {"permission_classes": [], "authentication_classes": [], "throttle_classes": []}
+OPEN: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": [], "throttle_classes": []}
 
 urlpatterns = [
     path("api/v1/", include("feeds.api.urls")),  # first: most requests are for a feed
