@@ -16,6 +16,15 @@ from django.db.models.functions import Collate, Lower, Now
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
 # Unicode's full case folding, ordered by code points: built into PostgreSQL 18, the same on every system.
 FOLDED_DISPLAY_NAME = Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")')
+# How many characters a username and the folded display name begin with in common, 0 to 30. No username holds a space,
+# and the longest match is the one whose repeated part is longest.
+NAMES_ALIKE = Func(
+    "username",
+    FOLDED_DISPLAY_NAME,
+    arg_joiner=" || ' ' || ",
+    template=r"length(substring(%(expressions)s from '^([^ ]*)[^ ]* \1'))",
+    output_field=models.IntegerField(),
+)
 
 
 class CelebrityState(models.IntegerChoices):
@@ -105,9 +114,10 @@ class User(AbstractBaseUser, PermissionsMixin):
                 Collate("username", "C"), name="user_search_username", include=["id"], condition=Q(is_active=True)
             ),
             models.Index(
+                NAMES_ALIKE,
                 FOLDED_DISPLAY_NAME,
                 "id",
-                name="user_search_name",
+                name="user_search_display_name",
                 include=["display_name", "username"],
                 condition=Q(is_active=True) & ~Q(display_name=""),
             ),

@@ -4,6 +4,10 @@ First come those whose username begins so, by username, so that an exact one lea
 and whose username does not, by folded display name and id. Suspended and deleted accounts are not found.
 Both orders are by code points, whatever the database's own collation, and both are read from an index that
 has them, a page at a time: a million people or one letter to search for make no difference.
+
+Whoever matches by display name matches by username too exactly if both begin alike for as long as the text is.
+So the index of display names has one list for each length that the two begin alike for, and a page merges the lists
+below the length of the text: at most 31, each read no further than a page. Nobody who matches twice is looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from accounts.models import User
 from instafeed.replicas import session
 
 BATCH = 20  # people at least, so that refilling a page from which many were left out takes few rounds
+LONGEST_ALIKE = 30  # characters: a whole username
 
 
 class Place(NamedTuple):
@@ -33,17 +38,22 @@ START = Place(False, "", 0)
 _FOLD = """casefold({} COLLATE "pg_unicode_fast")"""
 _PREFIX = _FOLD.format("%(text)s::text")
 _NAME = _FOLD.format("display_name")
+_ALIKE = rf"length(substring(username || ' ' || {_NAME} from '^([^ ]*)[^ ]* \1'))"  # as in the index: NAMES_ALIKE
 _BY_USERNAME = f"""
 SELECT id, username AS key FROM accounts_user
 WHERE is_active AND username ^@ ({_PREFIX} COLLATE "C") AND username COLLATE "C" > %(key)s
 ORDER BY username COLLATE "C" LIMIT %(wanted)s
 """  # noqa: S608 - our own words
-# A row comparison is where the scan of the index begins, whatever `^@` says: so never before the text itself.
+# A row comparison is where the scan of a list begins, whatever `^@` says: so never before the text itself.
 _BY_DISPLAY_NAME = f"""
-SELECT id, {_NAME} AS key FROM accounts_user
-WHERE is_active AND display_name <> '' AND {_NAME} ^@ {_PREFIX} AND NOT username ^@ ({_PREFIX} COLLATE "C")
-  AND ({_NAME}, id) > (greatest(%(key)s, {_PREFIX}), %(user_id)s)
-ORDER BY {_NAME}, id LIMIT %(wanted)s
+SELECT found.id, found.key FROM generate_series(0, least(length({_PREFIX}) - 1, {LONGEST_ALIKE})) AS list (alike),
+LATERAL (
+    SELECT id, {_NAME} AS key FROM accounts_user
+    WHERE is_active AND display_name <> '' AND {_ALIKE} = list.alike AND {_NAME} ^@ {_PREFIX}
+      AND ({_NAME}, id) > (greatest(%(key)s, {_PREFIX}), %(user_id)s)
+    ORDER BY {_NAME}, id LIMIT %(wanted)s
+) AS found
+ORDER BY found.key, found.id LIMIT %(wanted)s
 """  # noqa: S608
 
 

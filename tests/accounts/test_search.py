@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from itertools import product
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -248,27 +250,113 @@ def test_queries_do_not_grow_with_the_list(
         page(client, "ann", limit=20)
 
 
-@pytest.mark.parametrize(
-    "after", [None, search.Place(False, "name7", 1), search.Place(True, "", 0), search.Place(True, "name 7", 1)]
-)
-def test_a_page_reads_an_index_in_its_order_and_nothing_else(after: search.Place | None) -> None:
-    User.objects.bulk_create(
-        User(username=f"{prefix}{number}", display_name=f"{shown} {number}", password="!")
-        for number in range(200)
-        for prefix, shown in (("user", "Name"), ("name", "User"))
+def walk(text: str, wanted: int) -> tuple[list[search.Place], list[int]]:
+    """All places, and how many a page had."""
+    walked: list[search.Place] = []
+    sizes: list[int] = []
+    last = False
+    while not last:
+        places, last = search.places(text, walked[-1] if walked else None, wanted)
+        walked += places
+        sizes.append(len(places))
+    return walked, sizes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_names_everybody_is_found_once_and_in_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All short usernames of two letters, some without a display name, against a naive model."""
+    monkeypatch.setattr(search, "BATCH", 1)
+    chance = random.Random(seed)
+    usernames = ["".join(letters) for length in range(1, 5) for letters in product("ab", repeat=length)]
+    chance.shuffle(usernames)
+    users = User.objects.bulk_create(
+        User(username=username, display_name="".join(chance.choices("aabbABß ", k=chance.randrange(5))))
+        for username in usernames
     )
+    for text in ("".join(letters) for length in range(1, 4) for letters in product("ab", repeat=length)):
+        by_username = sorted((user for user in users if user.username.startswith(text)), key=lambda user: user.username)
+        by_display_name = sorted(
+            (user.display_name.casefold(), user.pk)
+            for user in users
+            if user.display_name.casefold().startswith(text) and user not in by_username
+        )
+        expected = [search.Place(False, user.username, user.pk) for user in by_username]
+        expected += [search.Place(True, *place) for place in by_display_name]
+        for wanted in (1, 2, 3):
+            walked, sizes = walk(text, wanted)
+            assert walked == expected, text
+            assert set(sizes[:-1]) <= {wanted}
+
+
+@pytest.mark.parametrize("length", [29, 30, 31, 32, 60])
+def test_the_longest_names_are_found_once(client: APIClient, length: int) -> None:
+    """A username has 30 characters at most, a display name twice as many."""
+    name = "abc" * 20
+    named(name[:30], name)
+    named("other", name.upper())
+    assert found(client, name[:length]) == [name[:30], "other"]
+
+
+def plan_of(text: str, after: search.Place | None) -> dict[str, Any]:
+    """How the first query of a page of 20 was carried out, as it would be in a large table."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE accounts_user")
         with CaptureQueriesContext(connection) as captured:
-            search.places("NAME", after, 20)
+            search.places(text, after, 20)
         # A table of a few pages is cheaper to read whole: what counts is the plan of a large one.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
-        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
-        plan = "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {captured[0]['sql']}")
+        return cursor.fetchone()[0][0]["Plan"]
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The steps from the last to the first."""
+    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
+
+
+@pytest.mark.parametrize(
+    ("after", "steps"),
+    [
+        (None, ["Limit", "Index Only Scan"]),
+        (search.Place(False, "name7", 1), ["Limit", "Index Only Scan"]),
+        # One page of each list, in the order of the index; only these pages are sorted.
+        *(
+            (search.Place(True, key, 1), ["Limit", "Sort", "Nested Loop", "Function Scan", "Limit", "Index Only Scan"])
+            for key in ("", "name 7")
+        ),
+    ],
+)
+def test_a_page_reads_an_index_in_its_order_and_no_more_than_it_needs(
+    after: search.Place | None, steps: list[str]
+) -> None:
+    """A third matches by username, a third by display name, a third by both: those are not passed over one by one."""
+    User.objects.bulk_create(
+        User(username=f"{prefix}{number}", display_name=f"{shown} {number}", password="!")
+        for number in range(200)
+        for prefix, shown in (("user", "Name"), ("name", "User"), ("name.", "Name"))
+    )
+    plan = nodes(plan_of("NAME", after))
+    assert [node["Node Type"] for node in plan] == steps
+    scan = plan[-1]
     by_display_name = after is not None and after.by_display_name
-    assert f"Index Only Scan using user_search_{'' if by_display_name else 'user'}name" in plan
-    assert ">= 'name'::text" in plan
-    assert ">= ''" not in plan
-    assert "> ROW(''" not in plan  # would be where the scan begins: at the first name of all
-    assert "Sort" not in plan
+    assert scan["Index Name"] == f"user_search_{'display_' if by_display_name else 'user'}name"
+    assert ">= 'name'::text" in scan["Index Cond"]
+    assert ">= ''" not in scan["Index Cond"]
+    assert "> ROW(''" not in scan["Index Cond"]  # would be where the scan begins: at the first name of all
+    assert scan.get("Rows Removed by Filter", 0) == 0
+    assert round(scan["Actual Rows"] * scan["Actual Loops"]) == 20
+
+
+def test_a_page_reads_no_more_than_a_page_of_each_list() -> None:
+    """Display names that begin as the usernames do, for 0 to 24 characters."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    User.objects.bulk_create(
+        User(username=f"{letters[: number % 25]}_{number}", display_name=f"{letters} {number}", password="!")
+        for number in range(25 * 40)
+    )
+    for text, lists in ((letters[:1], 1), (letters[:5], 5), (letters, 26), (2 * letters, 31)):
+        scan = nodes(plan_of(text, search.Place(True, "", 0)))[-1]
+        assert scan["Actual Loops"] == lists
+        assert scan["Actual Rows"] <= 20
+        assert scan.get("Rows Removed by Filter", 0) == 0
