@@ -492,11 +492,15 @@ def test_what_is_told_and_forgotten_while_a_drain_reads_is_not_told_after_all() 
     owner, fan = UserFactory.create_batch(2)
     reads: list[str] = []
 
+    def tell_and_forget() -> None:
+        announce(like(owner, fan))
+        forget(posts=[POST])
+
     def tell_and_forget_between_the_reads(execute: Any, sql: str, *rest: Any) -> Any:
         if sql.startswith("SELECT") and NotificationEvent._meta.db_table in sql:
             reads.append(sql)
             if len(reads) == 2:
-                assert at_once([lambda: (announce(like(owner, fan)), forget(posts=[POST]))]) == [(None, None)]
+                assert at_once([tell_and_forget]) == [None]
         return execute(sql, *rest)
 
     with connection.execute_wrapper(tell_and_forget_between_the_reads):
