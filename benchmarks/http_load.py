@@ -17,7 +17,7 @@ from threading import Thread
 from benchmarks.remote import Remote
 
 HOST = "127.0.0.1"
-MARK = b'"like_count":'  # once in every post
+MARK = b'"caption":'  # once in every post
 _TRIES = 500
 
 

@@ -536,7 +536,6 @@ NO_USERS = {
     "feeds.FanOut.last_follower_id",  # a place among ids, where the next batch starts: it tells of nobody
     "instafeed.Invalidation.keys",  # gone within seconds
     "posts.Counter.subject_id",
-    "posts.Counter.version",
     "posts.ExploreRanking.post_ids",
     "social.Notification.post_id",
     "social.Notification.comment_id",

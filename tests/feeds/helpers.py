@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -12,6 +13,8 @@ import redis
 from accounts.models import User
 from feeds import assembly, fanout
 from feeds.models import FanOut, State
+from instafeed.replicas import session, sticking
+from instafeed.replicas.health import monitor
 from posts import services
 from posts.models import Post
 from social import services as social
@@ -60,6 +63,20 @@ def old_posts(author: User, count: int) -> list[int]:
         ids = [Post.objects.create(author=author, caption="old").pk for _ in range(count)]
     FanOut.objects.filter(pk__in=ids).update(state=State.DONE)
     return ids[::-1]
+
+
+def replica_in_use() -> None:
+    """Returns once reads would go to a replica: after a flush it must first prove to be where the primary is by then."""
+    for _ in range(200):
+        monitor.check_now()
+        state = session.begin(is_write=False)
+        try:
+            if sticking.choose(state):
+                return
+        finally:
+            session.end()
+        time.sleep(0.05)
+    raise AssertionError("the replica does not catch up")
 
 
 @contextmanager

@@ -14,11 +14,10 @@ from django.utils import timezone
 from feeds import assembly
 from instafeed.ids import MAX_ID, first_id_at
 from instafeed.replicas import session
-from instafeed.replicas.health import monitor
 from posts import selectors
 from social.lists import FOLLOWERS
 from tests.factories import UserFactory
-from tests.feeds.helpers import write
+from tests.feeds.helpers import replica_in_use, write
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
 
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "repl
 @contextmanager
 def read_request() -> Iterator[CaptureQueriesContext]:
     """What a request that only reads asks of the replica."""
-    monitor.check_now()
+    replica_in_use()
     session.begin(is_write=False)
     try:
         with CaptureQueriesContext(connections["replica1"]) as on_replica:

@@ -18,12 +18,12 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import services as accounts
 from instafeed.ids import first_id_at
 from instafeed.replicas import session
-from instafeed.replicas.health import monitor
 from posts import hashtags, services
 from posts.models import Hashtag, Post, PostHashtag
 from social import services as social
 from tests.api.shape import check_shape
 from tests.factories import UserFactory
+from tests.feeds.helpers import replica_in_use
 from tests.posts.callers import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -339,7 +339,7 @@ def test_later_pages_come_from_a_replica_only_if_that_is_proved_to_have_them() -
         (3, hashtags.beginning_with, ("s", hashtags.Tag("s"), 5)),
         (3, hashtags.counted, (1, [hashtags.Tag("sea", 1)])),
     ]
-    monitor.check_now()
+    replica_in_use()
     session.begin(is_write=False)
     try:
         with CaptureQueriesContext(connections["replica1"]) as on_replica:
