@@ -66,7 +66,7 @@ def old_posts(author: User, count: int) -> list[int]:
 
 
 def replica_in_use() -> None:
-    """Returns once reads would go to a replica: after a flush it must first prove to be where the primary is by then."""
+    """Returns once reads go to a replica: after a flush it must first prove to be where the primary is by then."""
     for _ in range(200):
         monitor.check_now()
         state = session.begin(is_write=False)
