@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.models import Sum
 
 from instafeed import keys
 from instafeed.invalidation import invalidate
@@ -31,6 +30,13 @@ ORDER BY subject, slot
 ON CONFLICT (subject_id, slot) DO UPDATE
 SET likes = counter.likes + EXCLUDED.likes,
     comments = counter.comments + EXCLUDED.comments
+"""
+
+
+# Raw, because every like asks it.
+_SETTLED = """
+SELECT subject_id, sum(likes)::bigint, sum(comments)::bigint FROM posts_counter
+WHERE subject_id = ANY(%s::bigint[]) GROUP BY subject_id
 """
 
 
@@ -69,13 +75,9 @@ def move_many(changes: Mapping[int, Counts], also_drop: Iterable[str] = ()) -> N
 def settled(subject_ids: Iterable[int]) -> dict[int, Counts]:
     """The counts as the database has them now, zero for what was never counted; one query on the primary."""
     wanted = list(subject_ids)
-    sums = (
-        Counter.objects.using(DEFAULT_DB_ALIAS)
-        .filter(subject_id__in=wanted)
-        .values_list("subject_id")
-        .annotate(Sum("likes"), Sum("comments"))
-    )
-    known = {subject: Counts(likes, comments) for subject, likes, comments in sums}
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_SETTLED, [wanted])
+        known = {subject: Counts(likes, comments) for subject, likes, comments in cursor.fetchall()}
     return {subject: known.get(subject, Counts()) for subject in wanted}
 
 

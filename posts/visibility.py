@@ -9,27 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import Http404
 
 from accounts.cards import people
-from accounts.models import User
 from posts import hydration
 from posts.models import Post
-from social.selectors import annotated, relationship, relationship_on
-from social.visibility import can_see_posts
+from social.selectors import relationship
+
+# Raw, because every like, comment and read of a post asks it: building the same in the ORM, with the relation's six
+# subqueries, was nearly half of a like (cProfile: 0.88 of 2.05 s over 50 likes).
+_AUTHOR_OF_VISIBLE = """
+SELECT author.id FROM posts_post AS post JOIN accounts_user AS author ON author.id = post.author_id
+WHERE post.id = %(post)s AND post.deleted_at IS NULL AND post.hidden_at IS NULL AND author.is_active
+  AND (author.id = %(viewer)s OR (
+    (NOT author.is_private
+     OR EXISTS (SELECT FROM social_follow WHERE followee_id = author.id AND follower_id = %(viewer)s))
+    AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = author.id AND blocked_id = %(viewer)s)
+    AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = %(viewer)s AND blocked_id = author.id)
+  ))
+"""
 
 
 def author_of_visible(viewer_id: int | None, post_id: int) -> int:
     """The post's author; Http404 if the post does not exist for this viewer. One query."""
-    authors = User.objects.using(DEFAULT_DB_ALIAS).filter(
-        post_set__pk=post_id, post_set__deleted_at=None, post_set__hidden_at=None
-    )
-    author = (authors if viewer_id is None else annotated(authors, viewer_id)).first()
-    relation = None if author is None or viewer_id is None else relationship_on(author)
-    if author is None or not can_see_posts(viewer_id, author, relation):
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_AUTHOR_OF_VISIBLE, {"post": post_id, "viewer": viewer_id or 0})  # nobody has the id 0
+        row = cursor.fetchone()
+    if row is None:
         raise Http404
-    return author.pk
+    return int(row[0])
 
 
 def visible_post(viewer_id: int | None, post_id: int) -> bytes:
