@@ -23,7 +23,6 @@ from accounts.models import User
 from instafeed import keys
 from instafeed.redis import reset, trip
 from instafeed.replicas import session
-from instafeed.replicas.health import monitor
 from social import notifications, services, tasks
 from social.models import (
     Follow,
@@ -37,6 +36,7 @@ from social.notifications import Event, drain, entries, erasure, lock, selectors
 from social.notifications.drain import drain_batch, drain_slice
 from social.notifications.reading import mark_read
 from tests.factories import BlockFactory, MuteFactory, UserFactory
+from tests.feeds.helpers import replica_in_use
 from tests.social.helpers import at_once
 
 pytestmark = pytest.mark.django_db
@@ -645,7 +645,7 @@ def test_later_pages_and_who_is_heard_of_come_from_the_primary() -> None:
     announce(like(owner, fan))
     drained()
     (entry,) = selectors.entries(owner.pk, None, 5)
-    monitor.check_now()
+    replica_in_use()
     session.begin(is_write=False)
     try:
         with CaptureQueriesContext(connections["replica1"]) as on_replica:
