@@ -62,7 +62,11 @@ def run(stack: Stack, *, quick: bool) -> Result:
         for number in range(size.rounds):
             say(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
             spread = cold[number * slice_ : (number + 1) * slice_]
-            many.append(_run(client, [_like(post, token) for post, token in zip(spread, likers)], size.rate))  # noqa: B905
+            many.append(
+                _run(
+                    client, [_like(post, token) for post, token in zip(spread, likers[:slice_], strict=True)], size.rate
+                )
+            )
             one.append(_run(client, [_like(hot[number], token) for token in likers[:slice_]], size.rate))
     wrong = _count_wrong(site.port, posts)
     redis().flushdb()

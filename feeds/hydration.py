@@ -21,8 +21,4 @@ def hydrate(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
         authors = visibility.seen_authors(viewer_id, by_post.values())
     else:
         parts, authors = visibility.seen_posts(viewer_id, by_post)
-    return [
-        (post_id, parts.render(post_id, authors[by_post[post_id]]))
-        for post_id in post_ids
-        if post_id in parts.cards and by_post[post_id] in authors
-    ]
+    return parts.rendered(post_ids, authors)

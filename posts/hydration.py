@@ -6,7 +6,7 @@ like. Nothing here asks whether the viewer may see a post: `posts.visibility` an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ from posts import cards, counters, marks
 from posts.counters import Counts
 from posts.marks import Marks
 from posts.models import Post
-
-REPLIES = 3  # that `fetch` adds to a pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,15 @@ class Parts:
     def author_ids(self) -> set[int]:
         return {cards.author_of(card) for card in self.cards.values()}
 
-    def render(self, post_id: int, author_card: bytes) -> bytes:
-        """The JSON of a post as the viewer sees it."""
+    def rendered(self, post_ids: Sequence[int], authors: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
+        """Id and JSON of those posts that exist and whose author is among `authors`, in the order given."""
+        return [
+            (post_id, self._render(post_id, authors[self.author_of(post_id)]))
+            for post_id in post_ids
+            if post_id in self.cards and self.author_of(post_id) in authors
+        ]
+
+    def _render(self, post_id: int, author_card: bytes) -> bytes:
         liked, saved = post_id in self.marks.liked, post_id in self.marks.saved
         return cards.compose(self.cards[post_id], author_card, Counts.decode(self.counts[post_id]), liked, saved)
 
@@ -87,12 +92,7 @@ def without_cache(viewer_id: int | None, post_ids: Sequence[int]) -> Parts:
 def rendered(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
     """Id and JSON of those posts that exist and have an active author, in the order given."""
     parts = load(viewer_id, post_ids)
-    authors = people(parts.author_ids())
-    return [
-        (post_id, parts.render(post_id, authors[parts.author_of(post_id)]))
-        for post_id in post_ids
-        if post_id in parts.cards and parts.author_of(post_id) in authors
-    ]
+    return parts.rendered(post_ids, people(parts.author_ids()))
 
 
 def rendered_fresh(post: Post) -> bytes:

@@ -60,13 +60,7 @@ def shown(
     """
     authors = _visible(viewer_id, post_ids, public_only=public_only, unmuted_only=unmuted_only)
     seen = [post_id for post_id in post_ids if post_id in authors]
-    parts = hydration.load(viewer_id, seen)
-    cards = people(authors.values())
-    return [
-        (post_id, parts.render(post_id, cards[authors[post_id]]))
-        for post_id in seen
-        if post_id in parts.cards and authors[post_id] in cards
-    ]
+    return hydration.load(viewer_id, seen).rendered(seen, people(authors.values()))
 
 
 def visible_ids(viewer_id: int | None, post_ids: Iterable[int]) -> set[int]:
@@ -99,9 +93,5 @@ def _seen_authors(viewer_id: int | None, private: dict[int, bool], *, unmuted_on
         author_id
         for author_id, is_private in private.items()
         if author_id == viewer_id
-        or (
-            not relations[author_id].apart
-            and (relations[author_id].following or not is_private)
-            and not (unmuted_only and relations[author_id].muting)
-        )
+        or (relations[author_id].shows_posts(is_private) and not (unmuted_only and relations[author_id].muting))
     }

@@ -33,6 +33,10 @@ class Relationship:
         """A block either way: neither sees what the other posts."""
         return self.blocking or self.blocked_by
 
+    def shows_posts(self, is_private: bool) -> bool:
+        """Whether the posts of the other, active and private or not, exist for the viewer."""
+        return not self.apart and (self.following or not is_private)
+
 
 _FIELDS = tuple(field.name for field in fields(Relationship))
 _PREFIX = "relationship_"  # of the annotations: a User has attributes of its own

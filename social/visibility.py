@@ -60,4 +60,4 @@ def can_see_posts(viewer_id: int | None, author: User, relation: Relationship | 
     if viewer_id == author.pk:
         return True
     relation = relation or relationship(viewer_id, [author.pk])[author.pk]
-    return not relation.apart and (relation.following or not author.is_private)
+    return relation.shows_posts(author.is_private)

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.api.fields import TextField
+from instafeed.api.lists import page
 from instafeed.api.pagination import (
     decode_text_cursor,
     encode_text_cursor,
@@ -23,7 +24,6 @@ from instafeed.api.pagination import (
 from instafeed.api.schema import example, list_parameters, page_of, text_list_parameters, words_pattern
 from instafeed.refill import filled_page
 from posts import hashtags, text
-from posts.api.base import page
 from posts.api.serializers import PostSerializer
 from posts.visibility import shown
 

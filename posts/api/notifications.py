@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.api.fields import IdField, IdTextField
+from instafeed.api.lists import page
 from instafeed.api.schema import example, list_parameters, page_of
-from posts.api.base import page
 from posts.notifications import MOST_UNREAD, SHOWN_ACTORS, NotificationList, unread_count
 from social.api.serializers import PERSON, PersonSerializer
 from social.models import NotificationKind

@@ -15,10 +15,11 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from instafeed.api.errors import Conflict
 from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
+from instafeed.api.lists import page
 from instafeed.api.schema import list_parameters, missing, page_of, refusal
 from instafeed.api.viewer import viewer_id
 from posts import hydration, selectors, services
-from posts.api.base import id_or_404, json_response, page
+from posts.api.base import id_or_404, json_response
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import author_of_visible, visible_post
 from social.visibility import can_see_posts, visible_user_and_relationship

@@ -14,14 +14,7 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from accounts.cards import people
 from instafeed.api.errors import Conflict
-from instafeed.api.pagination import (
-    decode_cursor,
-    encode_cursor,
-    parse_limit,
-    raw_cursor,
-    raw_page_response,
-)
-from instafeed.refill import filled_page
+from instafeed.api.lists import page
 from social.errors import Blocking, OwnAccount, RelationError
 from social.lists import PeopleList
 from social.selectors import blockers_among
@@ -52,16 +45,13 @@ def _answer_to(error: RelationError) -> Exception:
 
 def people_page(request: Request, people_list: PeopleList, owner_id: int) -> HttpResponse:
     """The page of a list that the request asks for, less the inactive and those who block the viewer."""
-    kind, viewer_id = people_list.kind, current_user(request).pk
-    limit, raw = parse_limit(request), raw_cursor(request)
-    before = decode_cursor(kind, raw)[0] if raw is not None else None
+    viewer_id = current_user(request).pk
 
     def show(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
         cards = people_seen(viewer_id, user_ids)
         return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards]
 
-    page, after = filled_page(partial(people_list.ids, owner_id), show, before, limit)
-    return raw_page_response(request, page, None if after is None else encode_cursor(kind, after))
+    return page(request, people_list.kind, partial(people_list.ids, owner_id), show)
 
 
 def people_seen(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:

@@ -17,16 +17,6 @@ from tests.social.helpers import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader() -> Caller:
-    return Caller()
-
-
 def test_a_comment_comes_back_as_it_was_written(author: Caller, reader: Caller) -> None:
     post = author.write()
     text = " schön 👋🏽 #Tag @Bob \n"

@@ -29,16 +29,6 @@ from tests.posts.callers import Caller
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader() -> Caller:
-    return Caller()
-
-
 def listed(caller: Caller, tag: str, limit: int = 2) -> list[str]:
     return [post["id"] for post in caller.whole(f"/hashtags/{quote(tag)}/posts", limit)]
 

@@ -19,16 +19,6 @@ from tests.social.helpers import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader() -> Caller:
-    return Caller()
-
-
 def test_liking_twice_is_liking_once(author: Caller, reader: Caller) -> None:
     post = author.write()
     assert reader.like(post).json() == {"liked": True, "like_count": 1}

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 OF_POSTS = (Like, Save, Comment, CommentLike, Counter, PostHashtag, FanOut, Post)
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
 def busy_post(author: Caller) -> str:
     """A post with everything that can hang on one."""
     post = author.write("a #tag for @nobody")

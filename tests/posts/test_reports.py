@@ -13,16 +13,6 @@ from tests.social.helpers import at_once
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader() -> Caller:
-    return Caller()
-
-
 def about(kind: str, target: object, **more: object) -> dict[str, object]:
     return {"target_type": kind, "target_id": str(target), "reason": "spam", **more}
 

@@ -12,16 +12,6 @@ from tests.posts.callers import Caller
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader() -> Caller:
-    return Caller()
-
-
 def save(caller: Caller, post: str) -> None:
     answer = caller.call("post", f"/posts/{post}/save")
     assert (answer.status_code, answer.json()) == (200, {"saved": True})
