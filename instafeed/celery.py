@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from signal import SIGKILL
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init
+from celery.signals import celeryd_init, worker_init, worker_process_init
 
 from instafeed import logs  # noqa: F401  (connects Celery's signals, before Celery sets up its own logging)
 from instafeed.heartbeat import Heartbeat
+from instafeed.parents import die_with
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
@@ -17,6 +19,8 @@ app = Celery("instafeed")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(Heartbeat)
+
+_worker = 0  # its process id, here and in its pool
 
 
 @celeryd_init.connect
@@ -26,3 +30,17 @@ def _wait_longer_in_workers(conf: Any, **_: Any) -> None:
     options.update(socket_timeout=30, socket_connect_timeout=5)
     options.pop("max_retries", None)
     conf.broker_transport_options = options
+
+
+@worker_init.connect
+def _know_the_worker(**_: Any) -> None:
+    global _worker
+    _worker = os.getpid()
+
+
+@worker_process_init.connect
+def _end_with_the_worker(**_: Any) -> None:
+    """A worker that is killed, or told to quit while it still starts, leaves no pool behind that waits for ever.
+    What the pool was at is done again: no message is acknowledged before its task has ended."""
+    if _worker != os.getpid():  # the solo pool is the worker itself
+        die_with(_worker, SIGKILL)

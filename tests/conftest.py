@@ -9,6 +9,9 @@ import redis
 from django.conf import settings
 
 from instafeed.replicas.health import monitor
+from tests import emptying
+
+emptying.use_it()
 
 _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
 

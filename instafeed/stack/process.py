@@ -9,27 +9,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from instafeed.parents import die_with
 from instafeed.stack.state import Identity, StackError
 
 Sleep = Callable[[float], None]
 
 _LOG_LIMIT = 20 * 2**20
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Child:
@@ -105,7 +103,8 @@ class Child:
                     group=self.group,
                     extra_groups=None if self.user is None else [],
                     start_new_session=True,
-                    preexec_fn=_dying_with_parent(self.death_signal),
+                    # After the change of user, which would clear it.
+                    preexec_fn=partial(die_with, os.getpid(), self.death_signal),
                 )
             except OSError as error:
                 raise StackError(f"{self.name} cannot be started: {error}") from None
@@ -246,18 +245,3 @@ def _signal_all(processes: Iterable[psutil.Process], *signals: signal.Signals) -
         for signum in signals:
             with suppress(psutil.NoSuchProcess):  # psutil compares start times: never a recycled pid
                 process.send_signal(signum)
-
-
-def _dying_with_parent(signum: signal.Signals) -> Callable[[], None] | None:
-    """What the child does between fork and exec. A change of user clears the kernel's note, and Popen
-    changes it before it calls this; a parent that is already dead sends no signal any more."""
-    if _libc is None:
-        return None
-    parent, prctl = os.getpid(), _libc.prctl
-
-    def before_exec() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signum))
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return before_exec

@@ -37,6 +37,7 @@ from posts.recount import RECOUNTS
 from social import services as social
 from social.errors import RelationError
 from social.roll_up import roll_up
+from tests.emptying import empty_database
 from tests.feeds.helpers import deliver
 
 USERS = 5
@@ -357,8 +358,7 @@ def _counts_are_right() -> None:
 
 
 def _empty_everything() -> None:
-    with database.cursor() as cursor:
-        cursor.execute("TRUNCATE accounts_user, accounts_countchange, instafeed_invalidation CASCADE")
+    empty_database()
     connection().flushdb()
 
 
@@ -382,7 +382,7 @@ def test_every_feed_equals_the_model(mode: str, settings: object) -> None:
 
 def _profile() -> settings:
     return settings(
-        max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "20")),
+        max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "10")),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),

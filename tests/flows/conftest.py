@@ -1,7 +1,7 @@
 """Whole paths through a running stack: HTTP, PostgreSQL and its replica, both Redis servers, Celery.
 
-All tests here share one stack, and so one xdist worker; `-p no:randomly` is not needed, but each test
-makes users of its own and expects other data to be there.
+Most tests share one stack, and so one xdist worker: each makes users of its own and expects other data to be
+there.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ _HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs them all, before xdist reads the marks."""
+    """Tests of one stack run in one worker: marked before xdist reads the marks."""
     for item in items:
         if _HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stack"))
+            stacks = [name for name in getattr(item, "fixturenames", ()) if name.endswith("_stack")]
+            item.add_marker(pytest.mark.xdist_group(stacks[0] if stacks else "live_stack"))
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import redis
 from tests.flows.actors import PASSWORD, Actor, eventually
 from tests.live import LiveStack
 
-CROWD, FOLLOWED, POSTS = 3_000, 300, 1_000
+CROWD, FOLLOWED, POSTS = 2_000, 300, 1_000
 USER_ID = 918_273_645  # found in whatever mentions it
-WITHIN = 120  # seconds: two claims of the dead must expire
+WITHIN = 60  # seconds: a claim of the dead must expire
 
 _POSTS = """
 WITH made AS (
@@ -114,9 +114,6 @@ def test_a_deleted_account_is_gone_at_once_and_erased_though_workers_are_killed(
     eventually(lambda: count(database, "posts_post", "author_id") < POSTS, WITHIN)
     kill_workers(live_stack)
     assert count(database, "posts_post", "author_id") > 0, "the posts were erased before the kill"
-    eventually(lambda: count(database, "social_follow", "followee_id") < CROWD, WITHIN)
-    kill_workers(live_stack)
-    assert count(database, "social_follow", "followee_id") > 0, "the follows were erased before the kill"
 
     eventually(lambda: count(database, "accounts_user", "id") == 0, WITHIN)
     eventually(lambda: rows_that_mention(database, leaver.id, f"{leaver.username}@example.com") == {}, WITHIN)

@@ -9,6 +9,7 @@ import pytest
 from accounts.models import User
 from instafeed.replicas import session
 from instafeed.replicas.health import monitor
+from tests.feeds.helpers import replica_in_use
 
 
 @pytest.fixture
@@ -29,6 +30,8 @@ def test_a_test_that_does_not_name_the_replica_reads_the_primary() -> None:
 @pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
 @pytest.mark.usefixtures("_safe_request")
 def test_a_test_that_names_the_replica_reads_it() -> None:
+    replica_in_use()
+    session.begin(is_write=False)
     assert User.objects.all().db == "replica1"
     list(User.objects.all())
 
