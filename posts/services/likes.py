@@ -28,7 +28,7 @@ def like_post(user_id: int, post_id: int, author_id: int) -> Counts:
         if _inserted(_LIKE_POST, post_id, user_id):
             notifications.announce(Event("like", author_id, user_id, post_id))
             _count_post(post_id, user_id, 1)
-    return counters.publish(post_id)
+    return counters.current(post_id)
 
 
 def unlike_post(user_id: int, post_id: int, author_id: int) -> Counts:
@@ -39,7 +39,7 @@ def unlike_post(user_id: int, post_id: int, author_id: int) -> Counts:
         if gone:
             notifications.retract(Event("like", author_id, user_id, post_id))
             _count_post(post_id, user_id, -1)
-    return counters.publish(post_id)
+    return counters.current(post_id)
 
 
 def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
@@ -49,7 +49,7 @@ def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) ->
         if _inserted(_LIKE_COMMENT, comment_id, user_id):
             notifications.announce(Event("like", author_id, user_id, post_id, comment_id))
             counters.move(comment_id, likes=1)
-    return counters.publish(comment_id)
+    return counters.current(comment_id)
 
 
 def unlike_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
@@ -60,7 +60,7 @@ def unlike_comment(user_id: int, comment_id: int, post_id: int, author_id: int) 
         if gone:
             notifications.retract(Event("like", author_id, user_id, post_id, comment_id))
             counters.move(comment_id, likes=-1)
-    return counters.publish(comment_id)
+    return counters.current(comment_id)
 
 
 def _inserted(statement: str, *values: int) -> bool:

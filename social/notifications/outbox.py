@@ -12,15 +12,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from instafeed import dispatch, keys
 from instafeed.redis import CacheUnavailable, guarded
+from instafeed.replicas.session import mark_written
 from social import tasks
-from social.models import NotificationEvent, Verb
+from social.models import Verb
 from social.notifications.subjects import subject_of
 
 PAUSE = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
+
+# Verb, kind, subject, recipient, actor, post, comment: a NotificationEvent.
+Row = tuple[int, str, str, int, int, int | None, int | None]
+# Raw: every like does it, and bulk_create takes 0.3 ms longer.
+_INSERT = """
+INSERT INTO social_notificationevent (verb, kind, subject, recipient_id, actor_id, post_id, comment_id, created_at)
+SELECT event.*, clock_timestamp()
+FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS event
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +62,20 @@ def retract(*events: Event) -> None:
 
 def forget_posts(post_ids: Iterable[int]) -> None:
     """Drop all that was told of posts and their comments. Inside the transaction that deleted or locked them."""
-    _insert([NotificationEvent(verb=Verb.FORGET, post_id=post_id) for post_id in post_ids])
+    _insert([(Verb.FORGET, "", "", 0, 0, post_id, None) for post_id in post_ids])
 
 
 def forget_comments(comment_ids: Iterable[int]) -> None:
     """The same for comments and their likes."""
-    _insert([NotificationEvent(verb=Verb.FORGET, comment_id=comment_id) for comment_id in comment_ids])
+    _insert([(Verb.FORGET, "", "", 0, 0, None, comment_id) for comment_id in comment_ids])
 
 
 def _write(verb: Verb, events: Iterable[Event]) -> None:
     _insert(
         [
-            NotificationEvent(
-                verb=verb,
-                kind=event.kind,
-                subject=subject_of(event.kind, event.actor_id, event.post_id, event.comment_id),
-                recipient_id=event.recipient_id,
-                actor_id=event.actor_id,
-                post_id=event.post_id,
-                comment_id=event.comment_id,
+            (
+                *(verb, event.kind, subject_of(event.kind, event.actor_id, event.post_id, event.comment_id)),
+                *(event.recipient_id, event.actor_id, event.post_id, event.comment_id),
             )
             for event in events
             if event.recipient_id != event.actor_id
@@ -78,13 +83,16 @@ def _write(verb: Verb, events: Iterable[Event]) -> None:
     )
 
 
-def _insert(rows: list[NotificationEvent]) -> None:
+def _insert(rows: list[Row]) -> None:
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         raise transaction.TransactionManagementError("notifications belong inside the change's transaction")
-    if rows:
-        NotificationEvent.objects.using(DEFAULT_DB_ALIAS).bulk_create(rows)
-        # robust: the change is committed, whatever happens to the follow-up; the sweep makes up for it.
-        transaction.on_commit(_wake, using=DEFAULT_DB_ALIAS, robust=True)
+    if not rows:
+        return
+    mark_written()
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)])
+    # robust: the change is committed, whatever happens to the follow-up; the sweep makes up for it.
+    transaction.on_commit(_wake, using=DEFAULT_DB_ALIAS, robust=True)
 
 
 def _wake() -> None:

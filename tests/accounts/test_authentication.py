@@ -33,7 +33,7 @@ def authenticate(header: str) -> Any:
 def test_a_warm_token_costs_no_sql(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     user = UserFactory(is_private=True)
     header = f"Bearer {signed_in(user).access}"
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         authenticate(header)
     with django_assert_num_queries(0):
         found, token = authenticate(header)

@@ -72,7 +72,7 @@ def others(alice: User) -> list[User]:
     return live(alice)
 
 
-DELETION = 16  # statements, those of transactions and of dropping cache keys included
+DELETION = 12  # statements, those of transactions and of dropping cache keys included
 
 
 # --- The call ----------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_one_user_liking_and_unliking_at_once_counts_what_is_there(author: Calle
 def test_an_older_sum_never_replaces_a_newer_one(
     author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A comment commits between a like's reading of the sum and its storing of it."""
+    """A comment commits between a reader's loading of the sum and its storing of it."""
     post = int(author.write())
     load = counters.counts.load
 
@@ -97,8 +97,9 @@ def test_an_older_sum_never_replaces_a_newer_one(
         services.create_comment(reader.id, post, author.id, "meanwhile", None)
         return loaded
 
-    monkeypatch.setattr(counters.counts, "load", overtaken)
     services.like_post(reader.id, post, author.id)
+    monkeypatch.setattr(counters.counts, "load", overtaken)
+    assert reader.get(f"/posts/{post}")["comment_count"] == 0
     seen = reader.get(f"/posts/{post}")
     assert (seen["like_count"], seen["comment_count"]) == (1, 1)
 
