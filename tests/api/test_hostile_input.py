@@ -233,9 +233,9 @@ class Sink:
 
 
 SINKS = [
-    Sink("POST", "posts", "caption", 2_200, "users/hostile/posts"),
+    Sink("POST", "posts", "caption", 2_200, "users/hostile/posts", every=2),
     Sink("PATCH", "posts/{post}", "caption", 2_200, "posts/{post}", every=5),
-    Sink("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments"),
+    Sink("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments", every=2),
     Sink("PATCH", "me", "bio", 500, "users/hostile", may_be_blank=True, every=5),
     Sink("PATCH", "me", "display_name", 60, "me", may_be_blank=True, every=5),
 ]

@@ -162,7 +162,7 @@ def test_a_reader_beside_roll_ups_sees_one_and_the_same_count() -> None:
     star, done = UserFactory(follower_count=500), Event()
 
     def roll_to_and_fro() -> None:
-        for _ in range(150):
+        for _ in range(50):
             with transaction.atomic():
                 User.objects.filter(pk=star.pk).update(follower_count=F("follower_count") - 1)
                 CountChange.objects.create(user_id=star.pk, followers=1)
@@ -181,10 +181,10 @@ def test_a_reader_beside_roll_ups_sees_one_and_the_same_count() -> None:
         assert [reader.result(timeout=30) for reader in readers] == [{500}, {500}]
 
 
-def test_two_hundred_follow_one_account_at_once_while_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_follow_one_account_at_once_while_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixteen threads, roll-ups beside them, and a reader who never sees a count that was never true."""
     monkeypatch.setattr(locks, "ATTEMPTS", 1)  # a deadlock would be an error
-    star, leaving, coming = UserFactory(), UserFactory.create_batch(100), UserFactory.create_batch(200)
+    star, leaving, coming = UserFactory(), UserFactory.create_batch(50), UserFactory.create_batch(100)
     for user in leaving:
         FollowFactory(follower=user, followee=star)
     writes = [partial(services.follow, user.pk, star.pk) for user in coming]
@@ -214,9 +214,9 @@ def test_two_hundred_follow_one_account_at_once_while_others_leave(monkeypatch: 
     assert answers == [None] * 16
     assert [pair for pair in read if pair[0] != pair[1]] == []
     assert len({count for count, _ in read}) > 3, "the reader saw nothing of it"
-    assert seen(star) == (200, 0)
+    assert seen(star) == (100, 0)
     roll_up()
-    assert in_row(star) == (200, 0)
+    assert in_row(star) == (100, 0)
     assert_counts_match_rows()
 
 
