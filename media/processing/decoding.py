@@ -46,7 +46,8 @@ def decode(content: bytes, max_pixels: int) -> tuple[Image.Image, Format, tuple[
     full = image.size
     if full[0] * full[1] > max_pixels:
         raise BadPicture(Reason.TOO_MANY_PIXELS)
-    _draft(image)
+    if format is Format.JPEG:  # a HEIC's draft is its thumbnail, which may show something else
+        _draft(image)
     drafted = image.size
     image.load()
     if image.size != drafted:

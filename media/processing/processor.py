@@ -108,10 +108,9 @@ class _Child:
 
     def __init__(self, limits: Limits) -> None:
         self.asked = 0
-        command = [sys.executable, "-s", "-m", "media.processing", *map(str, (os.getpid(), limits.memory, limits.cpu_seconds))]
         try:
             self._popen = subprocess.Popen(
-                command,
+                _command(limits),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -190,6 +189,10 @@ class _Child:
         if died_of in _CRASHES:
             return BadPicture(Reason.DAMAGED)
         return ProcessingError(f"the picture process ended: status {-died_of}")
+
+
+def _command(limits: Limits) -> list[str]:
+    return [sys.executable, "-s", "-m", __package__, *map(str, (os.getpid(), limits.memory, limits.cpu_seconds))]
 
 
 def _understood(answer: dict[str, Any], directory: Path, options: Options) -> Picture:
