@@ -48,7 +48,7 @@ class Processor:
     """One child at most, started when it is first needed. For any number of threads, which take turns; a forked
     process starts a child of its own."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - immutable
+    def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._lock = threading.Lock()
         self._child: _Child | None = None

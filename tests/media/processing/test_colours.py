@@ -18,7 +18,7 @@ def same_colours(content: bytes) -> bool:
     return all(near(ours, theirs, 12) for ours, theirs in pairs)
 
 
-@pytest.mark.parametrize("size", [(96, 64), (2200, 2200)], ids=["small", "averaged"])
+@pytest.mark.parametrize("size", [(96, 64), (4400, 320)], ids=["small", "averaged"])
 @pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "PA"])
 def test_modes_keep_their_colours(mode: str, size: tuple[int, int]) -> None:
     image = scene(*size)
@@ -28,7 +28,7 @@ def test_modes_keep_their_colours(mode: str, size: tuple[int, int]) -> None:
     assert same_colours(saved(image))
 
 
-@pytest.mark.parametrize("size", [(8, 8), (2200, 2200)], ids=["small", "averaged"])
+@pytest.mark.parametrize("size", [(8, 8), (4400, 320)], ids=["small", "averaged"])
 @pytest.mark.parametrize(
     ("mode", "value", "expected"),
     [

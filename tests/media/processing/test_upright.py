@@ -47,7 +47,9 @@ def test_a_large_jpeg_is_decoded_at_half_its_size_and_turned_after_that(orientat
     assert difference(rendered(content), scene(1080, 720)) < 3
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
 def test_metadata_that_cannot_be_read_are_none(exif: bytes) -> None:
     assert difference(rendered(saved(scene(), Format.JPEG, exif=exif)), scene()) < 6
 
