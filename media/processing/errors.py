@@ -6,20 +6,26 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why a picture is refused; `text` is what its owner reads."""
 
-    text: str
+    UNSUPPORTED = "unsupported"
+    DAMAGED = "damaged"
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MUCH_MEMORY = "too_much_memory"
+    TOO_SLOW = "too_slow"
 
-    def __new__(cls, code: str, text: str) -> "Reason":
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.text = text
-        return member
+    @property
+    def text(self) -> str:
+        return _TEXTS[self]
 
-    UNSUPPORTED = "unsupported", "This is not a JPEG, PNG, GIF, WebP, HEIC or AVIF picture."
-    DAMAGED = "damaged", "The picture is damaged or incomplete."
-    TOO_MANY_BYTES = "too_many_bytes", "The file is too large."
-    TOO_MANY_PIXELS = "too_many_pixels", "The picture has too many pixels."
-    TOO_MUCH_MEMORY = "too_much_memory", "The picture takes too much memory to process."
-    TOO_SLOW = "too_slow", "The picture takes too long to process."
+
+_TEXTS = {
+    Reason.UNSUPPORTED: "This is not a JPEG, PNG, GIF, WebP, HEIC or AVIF picture.",
+    Reason.DAMAGED: "The picture is damaged or incomplete.",
+    Reason.TOO_MANY_BYTES: "The file is too large.",
+    Reason.TOO_MANY_PIXELS: "The picture has too many pixels.",
+    Reason.TOO_MUCH_MEMORY: "The picture takes too much memory to process.",
+    Reason.TOO_SLOW: "The picture takes too long to process.",
+}
 
 
 class BadPicture(Exception):

@@ -28,7 +28,7 @@ def render(content: bytes, options: Options) -> tuple[Picture, dict[str, bytes]]
     """The picture and its files' contents by name. Raises BadPicture and nothing else.
 
     Decoders raise nearly every exception there is (ValueError, TypeError, SyntaxError, struct.error, EOFError,
-    IndexError, KeyError, RecursionError, OSError, zlib.error, …). No file is touched here, so all of them mean the picture.
+    IndexError, KeyError, RecursionError, OSError, zlib.error, …). No file is touched here: all mean the picture.
     """
     if len(content) > options.max_bytes:
         raise BadPicture(Reason.TOO_MANY_BYTES)

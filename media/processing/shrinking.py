@@ -18,7 +18,7 @@ _AVERAGEABLE = {"L", "La", "RGB", "RGBa", "CMYK", "I"}
 
 
 def fitted(size: Size, longest: int) -> Size:
-    """`size` within `longest` × `longest`, never enlarged, no side below one pixel."""
+    """`size` with no side above `longest`, never enlarged, no side below one pixel."""
     share = min(1.0, longest / max(size))
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 

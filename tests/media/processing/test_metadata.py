@@ -50,7 +50,7 @@ def loaded(format: Format) -> bytes:
 def test_no_metadata_are_left(format: Format) -> None:
     content = loaded(format)
     assert SECRET.encode() in content
-    picture, contents = render(content, Options(jpeg=True))
+    _, contents = render(content, Options(jpeg=True))
     assert len(contents) == 8
     for name, file in contents.items():
         for word in (SECRET.encode(), b"Exif", b"http", b"xmp", b"ICC", b"GPS", b"acsp"):

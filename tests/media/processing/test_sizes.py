@@ -67,5 +67,5 @@ def test_a_blurhash_has_more_waves_along_the_longer_side() -> None:
     lying, _ = render(saved(scene(90, 60)), Options())
     standing, _ = render(saved(scene(60, 90)), Options())
     assert len(lying.blurhash) == len(standing.blurhash) == 28
-    assert lying.blurhash[0] == "L"  # 4 × 3
-    assert standing.blurhash[0] == "T"  # 3 × 4
+    assert lying.blurhash[0] == "L"  # four by three
+    assert standing.blurhash[0] == "T"  # three by four
