@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from media.processing.formats import Format
+from media.processing.formats import SNIFFED_BYTES, Format, sniff
 
 SIZES = (150, 320, 640, 1080)  # longest sides in pixels
 
@@ -86,6 +86,9 @@ def _check_variant(variant: Variant, directory: Path) -> None:
     path = directory / variant.filename
     if path.is_symlink() or path.stat().st_size != _natural(variant.bytes):
         raise ValueError("not the file that was written")
+    with path.open("rb") as file:
+        if sniff(file.read(SNIFFED_BYTES)) != variant.format:
+            raise ValueError("not a picture")
 
 
 def _natural(value: Any) -> int:

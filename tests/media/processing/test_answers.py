@@ -67,6 +67,12 @@ def test_a_link_is_no_file(honest: dict[str, Any], tmp_path: Path) -> None:
         picture(honest, tmp_path, OPTIONS)
 
 
+def test_a_file_is_what_it_is_called(honest: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "150.webp").write_bytes(b"<html>".ljust(honest["variants"][0]["bytes"]))
+    with pytest.raises(ValueError, match="not a picture"):
+        picture(honest, tmp_path, OPTIONS)
+
+
 def test_a_full_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source").write_bytes(saved(scene()))
 
