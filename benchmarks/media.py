@@ -151,11 +151,11 @@ def _draw(size: tuple[int, int], path: Path) -> None:
 
 
 def _plane(size: tuple[int, int], contrast: float, rng: Random) -> Image.Image:
-    """Noise in ever finer grain, each half as strong as the one before it."""
+    """Noise in ever finer grain, each two thirds as strong as the one before it."""
     plane = Image.new("L", size, 128)
     grain, strength = 4, contrast
-    while grain <= size[0]:
+    while grain <= 2 * size[0]:
         layer = Image.frombytes("L", (grain, grain), rng.randbytes(grain * grain))
         plane = Image.blend(plane, layer.resize(size, Image.Resampling.BICUBIC), strength)
-        grain, strength = grain * 4, strength / 2
+        grain, strength = grain * 4, strength / 1.5
     return plane
