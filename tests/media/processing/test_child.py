@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -149,31 +148,40 @@ def kill(one: Processor) -> None:
     [(signal.SIGKILL, ProcessingError), (signal.SIGTERM, ProcessingError), (signal.SIGSEGV, BadPicture)],
 )
 def test_a_death_in_the_middle_of_a_picture(
-    died_of: signal.Signals, expected: type[Exception], pictures: Callable[..., Processor], source: Path
+    died_of: signal.Signals,
+    expected: type[Exception],
+    pictures: Callable[..., Processor],
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From outside it is nobody's fault; of a crash the picture's."""
     one = pictures()
     assert works(one, source)
-    assert one.child_pid
-    os.kill(one.child_pid, signal.SIGSTOP)
-    threading.Timer(0.2, signal_after, (one.child_pid, died_of)).start()
-    with pytest.raises(expected):
-        one.process(source, source.parent)
+    pid = one.child_pid
+    assert pid
+    read_line = processor._Child._read_line
+
+    def dies_first(child: processor._Child, seconds: float) -> bytes:
+        os.kill(pid, died_of)
+        os.kill(pid, signal.SIGCONT)
+        return read_line(child, seconds)
+
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot be done before it dies
+    with monkeypatch.context() as patch:
+        patch.setattr(processor._Child, "_read_line", dies_first)
+        with pytest.raises(expected):
+            one.process(source, source.parent)
     assert works(one, source)
 
 
-def signal_after(pid: int, signum: signal.Signals) -> None:
-    os.kill(pid, signum)
-    os.kill(pid, signal.SIGCONT)
-
-
 def test_a_child_that_hangs_is_killed(pictures: Callable[..., Processor], source: Path) -> None:
-    one = pictures(wall_seconds=0.3)
+    one = pictures()
     assert works(one, source)
     pid = one.child_pid
     assert pid
     os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(ProcessingError, match=r"longer than 0\.3 s"):
+    one._limits = Limits(wall_seconds=0.1)
+    with pytest.raises(ProcessingError, match=r"longer than 0\.1 s"):
         one.process(source, source.parent)
     assert not psutil.pid_exists(pid)
 
