@@ -1,0 +1,133 @@
+"""Processing one picture: claim, make the variants, store them, finish. Everything here may run twice or die half way.
+
+The claim is a lease in the row, and its number of attempts tells whether it still holds: whoever was overtaken
+changes nothing any more, and each attempt writes under a key of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from media import placement, removal, storage, variants
+from media.models import Media, Status
+from media.processing import BadPicture, Options, Picture, ProcessingError, process
+from media.signals import media_changed
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=3)  # more than a picture can take: a minute in the child, and the storage's time-outs
+ATTEMPTS = 6
+FIRST_PAUSE = timedelta(seconds=5)  # doubled with each failure
+GAVE_UP = "It could not be processed; please upload it again."
+
+
+def run(media_id: int) -> None:
+    """Process a picture that is due; nothing if it is not, or somebody else does."""
+    media = _claim(media_id)
+    if media is None:
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="instafeed-media-") as directory:
+            picture = _make(media, Path(directory))
+    except BadPicture as error:
+        _fail(media, str(error))
+    except (storage.StorageError, ProcessingError, OSError) as error:
+        logger.warning("media %s, attempt %d: %s", media.pk, media.attempts, error)
+        _put_off(media)
+    else:
+        _finish(media, picture)
+
+
+def due(limit: int) -> list[int]:
+    """What waits for a worker, or lost one; the longest first."""
+    waiting = Media.objects.filter(status=Status.PROCESSING, due_at__lte=timezone.now())
+    return list(waiting.order_by("due_at").values_list("pk", flat=True)[:limit])
+
+
+@transaction.atomic
+def _claim(media_id: int) -> Media | None:
+    media = (
+        Media.objects.select_related("owner")
+        .select_for_update(of=("self",), skip_locked=True, no_key=True)
+        .filter(pk=media_id, status=Status.PROCESSING, due_at__lte=timezone.now())
+        .first()
+    )
+    if media is None:
+        return None
+    removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))  # an attempt that died
+    media.attempts += 1
+    media.due_at = timezone.now() + LEASE
+    media.key, media.is_public = storage.new_key(), placement.belongs_in_public(media, media.owner)
+    media.save(update_fields=["attempts", "due_at", "key", "is_public"])
+    if media.attempts > ATTEMPTS:  # it kills its workers
+        transaction.on_commit(lambda: _fail(media, GAVE_UP))
+        return None
+    return media
+
+
+def _make(media: Media, directory: Path) -> Picture:
+    """Make the variants and store them."""
+    original = directory / "original"
+    with storage.open(media.incoming) as source, original.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    made = directory / "variants"
+    made.mkdir()
+    options = Options(
+        max_bytes=settings.MEDIA_MAX_BYTES, max_pixels=settings.MEDIA_MAX_PIXELS, jpeg=settings.MEDIA_JPEG
+    )
+    picture = process(original, made, options)
+    place = variants.directory(media.key, is_public=media.is_public)
+    for name, format_ in {variant.filename: variant.format for variant in picture.variants}.items():
+        with (made / name).open("rb") as file:
+            storage.save(f"{place}/{name}", file, f"image/{format_}")
+    return picture
+
+
+@transaction.atomic
+def _finish(media: Media, picture: Picture) -> None:
+    owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+    original = "" if not settings.MEDIA_KEEP_ORIGINALS else media.incoming
+    ours = Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
+    if owner is None or not ours.update(
+        status=Status.READY,
+        incoming=original,
+        due_at=None,
+        width=picture.width,
+        height=picture.height,
+        blurhash=picture.blurhash,
+        variants=variants.described(picture),
+    ):
+        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+        return
+    if not original:
+        removal.remove_later([media.incoming])
+    if placement.belongs_in_public(media, owner) != media.is_public:
+        placement.relocate_later(media.owner_id)
+    media_changed.send(Media, media_ids=[media.pk])
+
+
+@transaction.atomic
+def _fail(media: Media, reason: str) -> None:
+    User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+    ours = Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
+    if ours.update(status=Status.FAILED, error=reason[:200], incoming="", key="", due_at=None):
+        removal.remove_later([media.incoming, *variants.paths_of(media.key, is_public=media.is_public)])
+        media_changed.send(Media, media_ids=[media.pk])
+
+
+def _put_off(media: Media) -> None:
+    if media.attempts >= ATTEMPTS:
+        _fail(media, GAVE_UP)
+        return
+    pause = FIRST_PAUSE * 2 ** (media.attempts - 1)
+    ours = Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
+    ours.update(due_at=timezone.now() + pause)

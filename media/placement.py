@@ -1,0 +1,110 @@
+"""Public and private files: pictures of public accounts have permanent URLs, all others signed ones that expire.
+
+When an account turns private, is suspended, or a moderator hides a post, its pictures' files are copied to a new, secret
+key, and the public ones go: from then on the old URLs are dead. Back again likewise. Until the mover was there,
+a moment later, the old URLs still work for those who know them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import F
+from django.dispatch import receiver
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.signals import access_changed, privacy_changed
+from instafeed import dispatch
+from media import removal, storage, tasks, variants
+from media.models import Media, Relocation, Removal, Status
+from media.signals import media_changed
+
+AT_ONCE = 20  # pictures moved before the task makes room for others
+PAUSE = timedelta(seconds=30)  # after a failure of the storage
+DOUBTFUL = timedelta(minutes=10)  # until copies that no row names any more are taken for leftovers
+
+
+def belongs_in_public(media: Media, owner: User) -> bool:
+    return owner.is_active and not owner.is_private and not media.is_withheld
+
+
+@receiver([privacy_changed, access_changed])
+def _owner_changed(user_id: int, **_: Any) -> None:
+    relocate_later(user_id)
+
+
+def relocate_later(owner_id: int) -> None:
+    """Have the owner's files brought to where they belong, once the current transaction commits."""
+    Relocation.objects.bulk_create(
+        [Relocation(owner_id=owner_id, due_at=timezone.now())], ignore_conflicts=True
+    )
+    Relocation.objects.filter(pk=owner_id).update(version=F("version") + 1, due_at=timezone.now())
+    transaction.on_commit(partial(dispatch.nudge, tasks.relocate_media, owner_id), robust=True)
+
+
+def withhold(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> None:
+    """Take pictures out of public sight, or bring them back. Inside the caller's transaction."""
+    if Media.objects.filter(pk__in=list(media_ids)).update(is_withheld=withheld):
+        relocate_later(owner_id)
+
+
+def due(limit: int) -> list[int]:
+    """Owners whose files wait to be moved."""
+    waiting = Relocation.objects.filter(due_at__lte=timezone.now())
+    return list(waiting.order_by("due_at").values_list("pk", flat=True)[:limit])
+
+
+def relocate_slice(owner_id: int) -> bool:
+    """Move some of the owner's pictures; True when more are left."""
+    relocation = Relocation.objects.using(DEFAULT_DB_ALIAS).filter(pk=owner_id).first()
+    owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=owner_id).first()
+    if relocation is None:
+        return False
+    misplaced = _misplaced(owner) if owner else []
+    try:
+        for media in misplaced:
+            _move(media)
+    except storage.StorageError:
+        Relocation.objects.filter(pk=owner_id).update(due_at=timezone.now() + PAUSE)
+        return False
+    if misplaced:
+        return True
+    Relocation.objects.filter(pk=owner_id, version=relocation.version).delete()  # unless there is a new reason
+    return False
+
+
+def _misplaced(owner: User) -> list[Media]:
+    """Some of the ready pictures of an owner that lie in the wrong place."""
+    ready = Media.objects.using(DEFAULT_DB_ALIAS).filter(owner=owner, status=Status.READY)
+    if not (owner.is_active and not owner.is_private):
+        return list(ready.filter(is_public=True).order_by("pk")[:AT_ONCE])
+    lying = ready.filter(is_public=F("is_withheld"))
+    return list(lying.order_by("pk")[:AT_ONCE])
+
+
+def _move(media: Media) -> None:
+    """Copy to a new key, then let the row name it and the old files go. StorageError leaves all as it was."""
+    target = Media(key=storage.new_key(), is_public=not media.is_public)
+    copies = variants.paths_of(target.key, is_public=target.is_public)
+    # Should this die now, nobody would know of the copies.
+    doubtful = Removal.objects.create(paths=copies, due_at=timezone.now() + DOUBTFUL)
+    source_place = variants.directory(media.key, is_public=media.is_public)
+    target_place = variants.directory(target.key, is_public=target.is_public)
+    for name in variants.names_of(media):
+        storage.copy(f"{source_place}/{name}", f"{target_place}/{name}")
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+        here = Media.objects.filter(pk=media.pk, key=media.key)
+        if not Removal.objects.filter(pk=doubtful.pk).delete()[0]:
+            return  # it took so long that the copies are gone
+        if not here.update(key=target.key, is_public=target.is_public):
+            removal.remove_later(copies)  # it was deleted, or moved by somebody else
+            return
+        old = variants.paths_of(media.key, is_public=media.is_public)
+        removal.remove_later(old, public_key=media.key if media.is_public else "")
+        media_changed.send(Media, media_ids=[media.pk])

@@ -1,0 +1,84 @@
+"""Taking files away, sooner or later, for sure: a row in the transaction that made them unwanted, then a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
+from functools import partial
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.utils import timezone
+
+from instafeed import dispatch
+from instafeed.ids import first_id_at
+from media import storage, tasks, variants
+from media.models import Media, Removal, Status
+
+AT_ONCE = 50  # removals; each is up to nine files
+ORPHANS_AT_ONCE = 200
+UNWANTED_AFTER = timedelta(hours=24)  # without a post
+ABANDONED_AFTER = timedelta(hours=2)  # an upload that never came; its form is valid for minutes
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+def remove_later(paths: Iterable[str], *, public_key: str = "") -> None:
+    """Have files deleted once the current transaction commits; whether they exist does not matter.
+
+    `public_key`: copies of everything under it are taken out of the CDN as well.
+    """
+    wanted = sorted(set(filter(None, paths)))
+    if not wanted:
+        return
+    if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
+        raise transaction.TransactionManagementError("removals belong inside the change's transaction")
+    Removal.objects.create(paths=wanted, public_key=public_key)
+    transaction.on_commit(partial(dispatch.nudge, tasks.remove_files), robust=True)
+
+
+def remove_slice() -> bool:
+    """Delete some of what is due; False when there was nothing to do. Postponed while the storage is away."""
+    with transaction.atomic():
+        due = Removal.objects.select_for_update(skip_locked=True).filter(due_at__lte=timezone.now())
+        rows = list(due.order_by("due_at")[:AT_ONCE])
+        if not rows:
+            return False
+        try:
+            storage.delete([path for row in rows for path in row.paths])
+            if keys := [row.public_key for row in rows if row.public_key]:
+                storage.purge(keys)
+        except storage.StorageError:
+            _put_off(rows)
+            return False
+        Removal.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return True
+
+
+def _put_off(rows: Sequence[Removal]) -> None:
+    for row in rows:
+        row.attempts = min(row.attempts + 1, 15)
+        row.due_at = timezone.now() + min(timedelta(seconds=2**row.attempts), LONGEST_PAUSE)
+    Removal.objects.bulk_update(rows, ["attempts", "due_at"])
+
+
+@transaction.atomic
+def delete_media(media: Collection[Media]) -> None:
+    """Delete rows, which the caller has locked, with all their files."""
+    for picture in media:
+        paths = variants.paths_of(picture.key, is_public=picture.is_public)
+        remove_later([picture.incoming, *paths], public_key=picture.key if picture.is_public else "")
+    Media.objects.filter(pk__in=[picture.pk for picture in media]).delete()
+
+
+@transaction.atomic
+def delete_orphans() -> int:
+    """Delete some of what nobody wants: pictures without a post for a day, uploads that never came. How many."""
+    now = timezone.now()
+    unattached = Media.objects.select_for_update(skip_locked=True).filter(is_attached=False)
+    # Ids are times: the partial index holds what is unattached in this order.
+    old = unattached.filter(pk__lt=first_id_at(now - UNWANTED_AFTER)).order_by("pk")[:ORPHANS_AT_ONCE]
+    abandoned = unattached.filter(
+        pk__lt=first_id_at(now - ABANDONED_AFTER), status=Status.UPLOADING
+    ).order_by("pk")[:ORPHANS_AT_ONCE]
+    found = {media.pk: media for media in [*old, *abandoned]}
+    delete_media(found.values())
+    return len(found)

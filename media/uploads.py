@@ -1,0 +1,95 @@
+"""Receiving pictures: through the API, or straight into the storage and announced before and after."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import IO
+
+from django.db import transaction
+from django.http import Http404
+from django.utils import timezone
+
+from instafeed import dispatch
+from media import storage, tasks
+from media.models import Media, Status
+from media.processing import SNIFFED_BYTES, Format, sniff
+from media.storage import Upload
+from media.variants import incoming_path
+
+CONTENT_TYPES = tuple(f"image/{format_}" for format_ in ("jpeg", "png", "webp", "avif", "heic", "heif", "gif"))
+
+
+class NotAPicture(ValueError):
+    """The file is empty, or of a kind that is not accepted."""
+
+
+class NotThere(Exception):
+    """Nothing has been uploaded yet."""
+
+
+def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
+    """Keep a file that was sent to the API and have it processed. Raises NotAPicture, storage.StorageError.
+
+    The row comes first: whoever dies in the middle leaves a file that the row names.
+    """
+    kind = _kind_of(file)
+    media = Media.objects.create(
+        owner_id=owner_id, incoming=incoming_path(), content_type=_mime(kind), size=size, alt_text=alt_text
+    )
+    storage.save(media.incoming, file, media.content_type)
+    return _arrived(media.pk)
+
+
+def begin(owner_id: int, content_type: str, size: int) -> tuple[Media, Upload]:
+    """Prepare a direct upload of exactly so many bytes of this type."""
+    media = Media.objects.create(owner_id=owner_id, incoming=incoming_path(), content_type=content_type, size=size)
+    return media, storage.direct_upload(media.incoming, content_type, size)
+
+
+def complete(owner_id: int, media_id: int) -> Media:
+    """Take a direct upload that has arrived, and have it processed; again: nothing more.
+
+    Raises Http404, NotThere, NotAPicture (and it has failed), storage.StorageError.
+    """
+    media = Media.objects.filter(pk=media_id, owner_id=owner_id).first()
+    if media is None:
+        raise Http404
+    if media.status != Status.UPLOADING:
+        return media
+    size = storage.size(media.incoming)
+    if size is None:
+        raise NotThere
+    try:
+        if size != media.size:
+            raise NotAPicture(f"{media.size} bytes were announced, and {size} have arrived.")
+        with storage.open(media.incoming) as file:
+            _kind_of(file)
+    except NotAPicture as error:
+        Media.objects.filter(pk=media_id, status=Status.UPLOADING).update(status=Status.FAILED, error=str(error)[:200])
+        raise
+    return _arrived(media_id)
+
+
+def _kind_of(file: IO[bytes]) -> Format:
+    head = file.read(SNIFFED_BYTES)
+    if file.seekable():
+        file.seek(0)
+    kind = sniff(head)
+    if kind is None:
+        raise NotAPicture("The file is empty." if not head else "The file is not a picture of a kind that is accepted.")
+    return kind
+
+
+def _mime(kind: Format) -> str:
+    return f"image/{kind.value}"
+
+
+@transaction.atomic
+def _arrived(media_id: int) -> Media:
+    waiting = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
+    if waiting.update(status=Status.PROCESSING, due_at=timezone.now()):
+        transaction.on_commit(partial(dispatch.nudge, tasks.process_media, media_id), robust=True)
+    media = Media.objects.filter(pk=media_id).first()
+    if media is None:
+        raise Http404  # the account was erased meanwhile
+    return media

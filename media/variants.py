@@ -1,0 +1,76 @@
+"""Which files a picture consists of, where they lie, and what clients see of them.
+
+`Media.variants` is `{"150": {"name": "150.webp", "width": 150, "height": 113, "jpeg": "150.jpeg"}, …}`, all four
+sizes; a picture that is smaller than a size has the same file there as at its own. "jpeg" is there if MEDIA_JPEG was on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from media import storage
+from media.models import Media, Status
+from media.processing import SIZES, Picture
+
+PUBLIC, PRIVATE, INCOMING = "public", "private", "incoming"
+FORMATS = ("webp", "jpeg")
+LARGEST = str(max(SIZES))
+
+Reference = Callable[[str], str]
+
+
+def directory(key: str, *, is_public: bool) -> str:
+    return f"{PUBLIC if is_public else PRIVATE}/{key}"
+
+
+def incoming_path() -> str:
+    return f"{INCOMING}/{storage.new_key()}"
+
+
+def paths_of(key: str, *, is_public: bool) -> list[str]:
+    """Every file that may lie under the key, whether it was written or not; none for an empty key."""
+    if not key:
+        return []
+    return [f"{directory(key, is_public=is_public)}/{size}.{format_}" for size in SIZES for format_ in FORMATS]
+
+
+def names_of(media: Media) -> list[str]:
+    """The names of the files of a ready picture, each once."""
+    named = [variant.get(kind) for variant in media.variants.values() for kind in ("name", "jpeg")]
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def described(picture: Picture) -> dict[str, dict[str, Any]]:
+    """What was made, as `Media.variants` holds it."""
+    found: dict[str, dict[str, Any]] = {}
+    for variant in picture.variants:
+        entry = found.setdefault(str(variant.size), {"width": variant.width, "height": variant.height})
+        entry["name" if variant.format == "webp" else "jpeg"] = variant.filename
+    return found
+
+
+def shown(media: Media, reference: Reference = storage.reference) -> dict[str, Any]:
+    """The picture as posts show it. By default with references, which `storage.fill_in` makes URLs of; `storage.url`
+    makes URLs that are for now only."""
+    place = directory(media.key, is_public=media.is_public)
+    variants = {}
+    if media.status == Status.READY:
+        variants = {size: _variant(variant, place, reference) for size, variant in media.variants.items()}
+    return {
+        "id": str(media.pk),
+        "kind": "image",
+        "url": variants[LARGEST]["url"] if variants else None,
+        "width": media.width,
+        "height": media.height,
+        "blurhash": media.blurhash or None,
+        "alt_text": media.alt_text,
+        "variants": variants,
+    }
+
+
+def _variant(variant: dict[str, Any], place: str, reference: Reference) -> dict[str, Any]:
+    shown = {"url": reference(f"{place}/{variant['name']}"), "width": variant["width"], "height": variant["height"]}
+    if jpeg := variant.get("jpeg"):
+        shown["jpeg_url"] = reference(f"{place}/{jpeg}")
+    return shown
