@@ -71,13 +71,24 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     Raises Taken, avatars.UnknownPicture, User.DoesNotExist.
     """
     changes = dict(changes)
-    if "avatar" in changes:
-        changes["avatar_path"] = avatars.path_of(user_id, changes.pop("avatar"))
+    if "avatar" not in changes:
+        return _update(user_id, changes)
+    path = changes["avatar_path"] = avatars.path_of(user_id, changes.pop("avatar"))
+    try:
+        return _update(user_id, changes)
+    except Exception:
+        avatars.drop(path)
+        raise
+
+
+def _update(user_id: int, changes: dict[str, Any]) -> User:
     with transaction.atomic():
         if "is_private" in changes:
             privacy_changing.send(User, user_id=user_id)
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
+        if "avatar_path" in changed:
+            avatars.drop(user.avatar_path)
         for field in changed:
             setattr(user, field, changes[field])
         if changed:

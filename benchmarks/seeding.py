@@ -10,10 +10,13 @@ from django.utils import timezone
 
 from accounts.models import CelebrityState, User
 from instafeed import ids
-from media.models import Media
+from media.models import Media, Status
 from posts.models import Post, PostMedia
 from social.models import Follow
 
+VARIANTS = {
+    str(size): {"name": f"{size}.webp", "width": size * 4 // 5, "height": size} for size in (150, 320, 640, 1080)
+}
 BATCH = 5_000  # rows of one INSERT
 CAPTION = "Sunday light over the old harbour, coffee in hand and nowhere to be. Thanks for walking along, all of you!"
 NEWEST = timedelta(minutes=1)
@@ -66,7 +69,12 @@ def posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta 
         Media(
             id=post.pk - 2**ids.TIME_SHIFT,  # a millisecond before its post
             owner_id=post.author_id,
-            path=f"posts/{post.pk}.jpg",
+            status=Status.READY,
+            is_public=True,
+            is_attached=True,
+            key=f"{post.pk:040d}",
+            variants=VARIANTS,
+            blurhash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
             width=1080,
             height=1350,
             alt_text="Boats at a quay in the evening sun",

@@ -217,6 +217,7 @@ CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = {
     "feeds.tasks.deliver_post": {"queue": "fan_out"},
     "social.tasks.drain_notifications": {"queue": "notifications"},
+    "media.tasks.process_media": {"queue": "media"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
@@ -255,6 +256,8 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "erase-accounts": {"task": "accounts.tasks.erase_accounts", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-media": {"task": "media.tasks.sweep_media", "schedule": 5.0, "options": {"expires": 10}},
+    "delete-orphaned-media": {"task": "media.tasks.delete_orphans", "schedule": 600.0, "options": {"expires": 600}},
 }
 
 # --- The API -----------------------------------------------------------------------------------------
@@ -318,6 +321,10 @@ THROTTLES = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env.text("INSTAFEED_STATIC_ROOT") or str(BASE_DIR / "staticfiles")
+MEDIA_MAX_BYTES = env.integer("MEDIA_MAX_BYTES", 20 * 2**20, minimum=1, maximum=31 * 2**20)  # of one picture
+MEDIA_MAX_PIXELS = env.integer("MEDIA_MAX_PIXELS", 50_000_000, minimum=1, maximum=50_000_000)
+MEDIA_JPEG = env.boolean("MEDIA_JPEG", False)  # each variant as JPEG too, for clients without WebP
+MEDIA_KEEP_ORIGINALS = env.boolean("MEDIA_KEEP_ORIGINALS", False)  # privately; else they go once processed
 # Uploads live under var/, never in the app `media/`.
 MEDIA_ROOT = env.text("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
 MEDIA_URL = "/files/"

@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("social.api.urls")),
     path("api/v1/", include("posts.api.urls")),
+    path("api/v1/", include("media.api.urls")),
     re_path(r"^api/", api_not_found),
     # Exempt, as the check for forged requests would answer other methods with its own page instead of 405.
     path("health", csrf_exempt(health)),

@@ -6,7 +6,8 @@ class MediaConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import avatars
-        from media import personal_data, selectors
+        from media import avatars as copies
+        from media import personal_data, placement  # noqa: F401  (placement connects its receivers)
 
         personal_data.declare()
-        avatars.register(selectors.own_picture)
+        avatars.register(copies.copy_for, copies.drop)

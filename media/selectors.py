@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS
+from django.http import Http404
 
 from media.models import Media
 
 
-def own_picture(owner_id: int, media_id: int) -> str | None:
-    """The path of a picture of the owner's; None if there is none of that id."""
-    media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, owner_id=owner_id)
-    return media.values_list("path", flat=True).first()
+def own(owner_id: int, media_id: int) -> Media:
+    """A picture of the owner's, from the primary. Raises Http404."""
+    media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, owner_id=owner_id).first()
+    if media is None:
+        raise Http404
+    return media

@@ -40,9 +40,11 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
     return _arrived(media.pk)
 
 
-def begin(owner_id: int, content_type: str, size: int) -> tuple[Media, Upload]:
+def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
     """Prepare a direct upload of exactly so many bytes of this type."""
-    media = Media.objects.create(owner_id=owner_id, incoming=incoming_path(), content_type=content_type, size=size)
+    media = Media.objects.create(
+        owner_id=owner_id, incoming=incoming_path(), content_type=content_type, size=size, alt_text=alt_text
+    )
     return media, storage.direct_upload(media.incoming, content_type, size)
 
 

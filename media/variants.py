@@ -17,7 +17,7 @@ PUBLIC, PRIVATE, INCOMING = "public", "private", "incoming"
 FORMATS = ("webp", "jpeg")
 LARGEST = str(max(SIZES))
 
-Reference = Callable[[str], str]
+Reference = Callable[[str], str | storage.Private]
 
 
 def directory(key: str, *, is_public: bool) -> str:

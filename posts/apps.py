@@ -5,6 +5,6 @@ class PostsConfig(AppConfig):
     name = "posts"
 
     def ready(self) -> None:
-        from posts import personal_data
+        from posts import personal_data, waiting  # noqa: F401  (waiting connects its receiver)
 
         personal_data.declare()

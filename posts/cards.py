@@ -1,25 +1,24 @@
 """Post cards: a post as JSON bytes without any viewer's state, cached, and pasted into answers undecoded.
 
-A card is the author's id, a newline, and the object's fields without its braces; so an answer is made of a
+A card is the author's id, a newline, and the object's fields without its braces (an `x` before the newline: for the
+author only, as the post waits for its pictures); so an answer is made of a
 post card and an author card by joining bytes. A rename touches the author card only. A post that is deleted
 or hidden has no card. Likes do not touch the card: counts are pasted in as well (posts.counters).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 from django.db.models import Prefetch
 from django.utils import timezone
 
 from instafeed import keys
-from instafeed.api.links import file_url
 from instafeed.api.times import rfc3339
 from instafeed.ids import moment_of
 from instafeed.leases import ReadThrough
+from media import storage, variants
 from posts import text
 from posts.counters import Counts
 from posts.models import Post, PostMedia
@@ -48,13 +47,17 @@ def authors_of(found: Mapping[int, bytes]) -> dict[int, int]:
 
 
 def author_of(card: bytes) -> int:
-    return int(card[: card.index(b"\n")])
+    return int(card[: card.index(b"\n")].removesuffix(b"x"))
+
+
+def is_for_author_only(card: bytes) -> bool:
+    return card[card.index(b"\n") - 1] == ord("x")
 
 
 def compose(card: bytes, author_card: bytes, counts: Counts, liked: bool, saved: bool) -> bytes:
     """The JSON of a post as one viewer sees it."""
     return b'{%b,"author":%b,"like_count":%d,"comment_count":%d,"liked":%b,"saved":%b}' % (
-        card[card.index(b"\n") + 1 :],
+        storage.fill_in(card[card.index(b"\n") + 1 :]),
         author_card,
         counts.likes,
         counts.comments,
@@ -85,28 +88,14 @@ def _render(post: Post) -> bytes:
     fields = {
         "id": str(post.pk),
         "caption": post.caption,
-        "media": [_picture(place) for place in post.post_media_set.all()],
+        "media": [variants.shown(place.media) for place in post.post_media_set.all()],
         "hashtags": text.hashtags(post.caption),
         "mentions": text.mentions(post.caption),
         "created_at": rfc3339(post.created_at),
         "edited_at": rfc3339(post.edited_at) if post.edited_at else None,
     }
-    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
-    return b"%d\n%b" % (post.author_id, body[1:-1])
-
-
-def _picture(place: PostMedia) -> dict[str, Any]:
-    media = place.media
-    return {
-        "id": str(media.pk),
-        "kind": "image",
-        "url": file_url(media.path),
-        "width": media.width,
-        "height": media.height,
-        "blurhash": None,
-        "alt_text": media.alt_text,
-        "variants": {},
-    }
+    body = storage.encode(fields)
+    return b"%d%b\n%b" % (post.author_id, b"x" if post.waiting else b"", body[1:-1])
 
 
 def _can_appear_no_more(post_id: int) -> bool:

@@ -23,8 +23,9 @@ from posts.models import Post
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All that posts are made of but their authors' cards; a post without a card does not exist."""
+    """All that one viewer's posts are made of but their authors' cards; a post without a card does not exist."""
 
+    viewer_id: int | None
     cards: dict[int, bytes]
     counts: dict[int, bytes]
     marks: Marks
@@ -40,8 +41,12 @@ class Parts:
         return [
             (post_id, self._render(post_id, authors[self.author_of(post_id)]))
             for post_id in post_ids
-            if post_id in self.cards and self.author_of(post_id) in authors
+            if self._exists(post_id) and self.author_of(post_id) in authors
         ]
+
+    def _exists(self, post_id: int) -> bool:
+        card = self.cards.get(post_id)
+        return card is not None and (not cards.is_for_author_only(card) or cards.author_of(card) == self.viewer_id)
 
     def _render(self, post_id: int, author_card: bytes) -> bytes:
         liked, saved = post_id in self.marks.liked, post_id in self.marks.saved
@@ -66,13 +71,13 @@ def complete(viewer_id: int | None, post_ids: Sequence[int], replies: Sequence[A
         seen = marks.complete(viewer_id, found, entry)
     raw_counts = [raw for post_id, raw in zip(post_ids, raw_counts, strict=True) if post_id in found]
     existing = [post_id for post_id in post_ids if post_id in found]
-    return Parts(found, counters.counts.complete(existing, raw_counts), seen)
+    return Parts(viewer_id, found, counters.counts.complete(existing, raw_counts), seen)
 
 
 def load(viewer_id: int | None, post_ids: Sequence[int]) -> Parts:
     """The parts of those posts that exist; one round trip when warm."""
     if not post_ids:
-        return Parts({}, {}, Marks())
+        return Parts(viewer_id, {}, {}, Marks())
     try:
         with guarded() as client:
             pipe = client.pipeline(transaction=False)
@@ -86,7 +91,7 @@ def load(viewer_id: int | None, post_ids: Sequence[int]) -> Parts:
 def without_cache(viewer_id: int | None, post_ids: Sequence[int]) -> Parts:
     """The same while Redis is away."""
     found = cards.posts.get(post_ids)
-    return Parts(found, counters.counts.get(found), marks.of(viewer_id, found))
+    return Parts(viewer_id, found, counters.counts.get(found), marks.of(viewer_id, found))
 
 
 def rendered(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:

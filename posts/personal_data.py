@@ -12,7 +12,6 @@ from django.db.models import QuerySet
 
 from accounts.personal_data import Holding, Row, chunks, delete, erase_rows, register, take
 from instafeed import keys
-from instafeed.api.links import file_url
 from posts import counters, purge, services, text
 from posts.counters import Counts
 from posts.models import Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
@@ -44,7 +43,7 @@ def _pictures(post_ids: list[int]) -> dict[int, list[Row]]:
     places = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=post_ids).select_related("media")
     found = defaultdict(list)
     for place in places.order_by("post", "position"):
-        found[place.post_id].append({"id": str(place.media_id), "url": file_url(place.media.path)})
+        found[place.post_id].append({"id": str(place.media_id)})
     return found
 
 

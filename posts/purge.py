@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from instafeed import keys
 from instafeed.invalidation import invalidate
+from media import services as media
 from posts import counters
 from posts.models import Comment, CommentLike, Like, Post, PostHashtag, PostMedia, Save
 from social import notifications
@@ -75,7 +76,10 @@ def _purge_comments(post_ids: list[int]) -> bool:
 
 def _purge_posts(post_ids: list[int]) -> None:
     PostHashtag.objects.filter(post_id__in=post_ids).delete()
-    PostMedia.objects.filter(post_id__in=post_ids).delete()
+    pictures = PostMedia.objects.filter(post_id__in=post_ids)
+    media_ids = list(pictures.values_list("media_id", flat=True))
+    pictures.delete()
+    media.release(media_ids)
     counters.forget(post_ids)
     notifications.forget_posts(post_ids)
     # What is above takes its own rows along (the fan-outs), by Django's cascade.

@@ -1,6 +1,6 @@
 """Which posts exist for a viewer; whatever does not is Http404, or left out of lists.
 
-A post exists for a viewer if it is neither deleted nor hidden, its author is active, there is no block
+A post exists for a viewer if it is neither deleted nor hidden, its pictures are ready, its author is active, there is no block
 between the two, and the author is public, followed, or the viewer. Decided at every read, on the primary;
 only a feed's page, which must do without SQL, goes by cards (`feeds.visibility`).
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Q
 from django.http import Http404
 
 from accounts.cards import people
@@ -23,7 +24,7 @@ _AUTHOR_OF_VISIBLE = """
 SELECT author.id FROM posts_post AS post JOIN accounts_user AS author ON author.id = post.author_id
 WHERE post.id = %(post)s AND post.deleted_at IS NULL AND post.hidden_at IS NULL AND author.is_active
   AND (author.id = %(viewer)s OR (
-    (NOT author.is_private
+    NOT post.waiting AND (NOT author.is_private
      OR EXISTS (SELECT FROM social_follow WHERE followee_id = author.id AND follower_id = %(viewer)s))
     AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = author.id AND blocked_id = %(viewer)s)
     AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = %(viewer)s AND blocked_id = author.id)
@@ -75,7 +76,7 @@ def _visible(
     if not post_ids:
         return {}
     posts = Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=post_ids, deleted_at=None, hidden_at=None)
-    posts = posts.filter(author__is_active=True)
+    posts = posts.filter(Q(waiting=False) | Q(author=viewer_id or 0), author__is_active=True)
     if public_only:
         posts = posts.filter(author__is_private=False)
     rows = list(posts.values_list("pk", "author_id", "author__is_private"))

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
@@ -24,7 +25,7 @@ from feeds.demo.voices import VARIETY, captions
 from feeds.models import FanOut, Mode, State
 from instafeed import bulk, ids
 from instafeed.commands import Progress
-from media.models import Media
+from media.models import Media, Status
 from posts.models import Post, PostHashtag, PostMedia
 from social.models import Follow
 
@@ -106,7 +107,7 @@ class Loader:
         """For the demo user and whom they follow."""
         faces = pictures.avatars(self.recipe.seed)
         return {
-            person: pictures.store(faces[number % len(faces)], f"{self.recipe.seed}/avatar/{number}")
+            person: pictures.store_avatar(faces[number % len(faces)], f"{self.recipe.seed}/avatar/{number}")
             for number, person in enumerate([DEMO, *self.network.demo_followees])
         }
 
@@ -127,19 +128,31 @@ class Loader:
         """One to three for each of the newest posts."""
         rng = Random(f"{self.recipe.seed}/albums")
         media, places = [], []
-        for number, post in enumerate(list(self._newest)[-WITH_PICTURES:]):
+        newest = list(self._newest)[-WITH_PICTURES:]
+        private = set(
+            User.objects.filter(pk__in={self.first_id + post.author for post in newest}, is_private=True).values_list(
+                "pk", flat=True
+            )
+        )
+        for number, post in enumerate(newest):
             post_id, author = post.id, post.author
             for position in range(rng.choice((1, 1, 1, 2, 3)) if self.album else 0):
                 picture = rng.choice(self.album)
-                path = pictures.store(picture, f"{self.recipe.seed}/post/{number}/{position}")
+                owner_id = self.first_id + author
+                is_public = owner_id not in private
+                key = pictures.store(picture, f"{self.recipe.seed}/post/{number}/{position}", is_public=is_public)
                 id_ = _id_at(ids.moment_of(post_id) - timedelta(seconds=30), 4 * number + position)
-                owner_id, created_at = self.first_id + author, ids.moment_of(id_)
-                size = {"width": picture.width, "height": picture.height}
-                media.append(Media(id=id_, owner_id=owner_id, path=path, created_at=created_at, **size))
+                media.append(_ready(picture, id=id_, owner_id=owner_id, key=key, is_public=is_public))
                 places.append(PostMedia(post_id=post_id, position=position, media_id=id_))
             progress.add()
         Media.objects.bulk_create(media)
         PostMedia.objects.bulk_create(places)
+
+
+def _ready(picture: pictures.Picture, *, id: int, **fields: Any) -> Media:
+    made = {"width": picture.width, "height": picture.height, "blurhash": picture.blurhash}
+    made |= {"variants": picture.variants, "created_at": ids.moment_of(id)}
+    return Media(id=id, status=Status.READY, is_attached=True, **made, **fields)
 
 
 def _copy(model: type[models.Model], rows: Iterator[dict[str, object]]) -> None:

@@ -1,6 +1,6 @@
-"""The demo's pictures: drawn gradients, or photographs from a folder, as WebP of at most 1,080 pixels.
+"""The demo's pictures: drawn landscapes, or photographs from a folder, through the same processing as uploads.
 
-A few dozen distinct ones are made and each post gets its own file with one of them: encoding hundreds of
+A few dozen distinct ones are made and each post gets its own files with one of them: processing hundreds of
 different pictures would take longer than all the rest of a demo.
 """
 
@@ -8,101 +8,100 @@ from __future__ import annotations
 
 import colorsys
 import math
-import struct
-import warnings
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.conf import settings
 from django.utils.crypto import salted_hmac
-from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFilter
 
-LONGEST_SIDE = 1080  # pixels
-MOST_PIXELS = 60_000_000  # a photograph that claims more is not opened
+from media import storage, variants
+from media.processing import BadPicture, Options, process
+
 MOST_PHOTOS = 200
 DRAWN, AVATARS = 16, 8  # distinct ones
 AVATAR = 320  # pixels
-_SHAPES = ((800, 800), (720, 900), (900, 675))  # drawn smaller: 40 ms each instead of 100
-_SUFFIX = ".webp"
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-# All that Pillow raises for broken files.
-_BROKEN = (
-    OSError, ValueError, TypeError, EOFError, IndexError, KeyError, SyntaxError, struct.error, MemoryError,
-    Image.DecompressionBombError, Image.DecompressionBombWarning,
-)  # fmt: skip
+_SHAPES = ((800, 800), (720, 900), (900, 675))
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    content: bytes
+    """What the processing made of a file."""
+
     width: int
     height: int
+    blurhash: str
+    variants: dict[str, dict[str, Any]]  # as `media.variants` has it
+    files: dict[str, bytes]
 
 
 def drawn(seed: int) -> list[Picture]:
     """`DRAWN` abstract landscapes, the same for the same seed."""
     rng = Random(f"{seed}/pictures")
-    return [_encoded(_landscape(*rng.choice(_SHAPES), rng)) for _ in range(DRAWN)]
+    return [_drawn(*rng.choice(_SHAPES), rng) for _ in range(DRAWN)]
 
 
 def avatars(seed: int) -> list[Picture]:
     """`AVATARS` small square pictures."""
     rng = Random(f"{seed}/avatars")
-    return [_encoded(_landscape(AVATAR, AVATAR, rng)) for _ in range(AVATARS)]
+    return [_drawn(AVATAR, AVATAR, rng) for _ in range(AVATARS)]
 
 
 def photographs(folder: Path, skipped: Callable[[str], None]) -> list[Picture]:
-    """The folder's pictures upright, without metadata; `skipped` is told of each file that is none.
-
-    Raises OSError when the folder cannot be read.
-    """
+    """The folder's pictures; `skipped` is told of each file that is none. Raises OSError when it cannot be read."""
     pictures: list[Picture] = []
     for path in sorted(folder.iterdir()):
         if not path.is_file() or len(pictures) == MOST_PHOTOS:
             continue
         try:
-            pictures.append(_encoded(_photograph(path)))
-        except _BROKEN as error:
-            known = isinstance(error, UnidentifiedImageError) or not str(error)
-            skipped(f"skipped {path.name}: {'no picture' if known else str(error).splitlines()[0]}")
+            pictures.append(_processed(path))
+        except BadPicture as error:
+            skipped(f"skipped {path.name}: {error}")
     return pictures
 
 
-def store(picture: Picture, name: str) -> str:
-    """Write it to the default storage; returns its path, which only who knows the secret key can tell.
+def store(picture: Picture, name: str, *, is_public: bool) -> str:
+    """Write its files to the storage; returns their key, which only who knows the secret key can tell.
 
-    The same name gives the same path, so a seeding that was broken off leaves nothing that the next one
+    The same name gives the same key, so a seeding that was broken off leaves nothing that the next one
     does not replace.
     """
-    path = f"demo/{salted_hmac('feeds.demo.pictures', name, algorithm='sha256').hexdigest()[:40]}{_SUFFIX}"
-    if default_storage.exists(path):
-        default_storage.delete(path)
-    return default_storage.save(path, ContentFile(picture.content))
+    key = _key(name)
+    place = variants.directory(key, is_public=is_public)
+    for filename, content in picture.files.items():
+        storage.save(f"{place}/{filename}", BytesIO(content), f"image/{filename.rpartition('.')[2]}")
+    return key
 
 
-def _photograph(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise ValueError(f"{image.width} × {image.height} pixels are too many")
-            image.draft("RGB", (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))  # a JPEG decodes faster at half size
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    # Only pixels are copied: no EXIF, XMP, comment or colour profile comes along.
-    bare = Image.new("RGB", upright.size)
-    bare.paste(upright)
-    return bare
+def store_avatar(picture: Picture, name: str) -> str:
+    """The same for a user's picture; returns its path."""
+    path = f"avatars/{_key(name)}.webp"
+    storage.save(path, BytesIO(picture.files[picture.variants[str(AVATAR)]["name"]]), "image/webp")
+    return path
 
 
-def _encoded(image: Image.Image) -> Picture:
-    with BytesIO() as file:
-        image.save(file, "WEBP", quality=80, method=1)
-        return Picture(file.getvalue(), image.width, image.height)
+def _key(name: str) -> str:
+    return salted_hmac("feeds.demo.pictures", name, algorithm="sha256").hexdigest()[:40]
+
+
+def _drawn(width: int, height: int, rng: Random) -> Picture:
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        _landscape(width, height, rng).save(file, "JPEG", quality=92)
+        file.flush()
+        return _processed(Path(file.name))
+
+
+def _processed(source: Path) -> Picture:
+    options = Options(settings.MEDIA_MAX_BYTES, settings.MEDIA_MAX_PIXELS, settings.MEDIA_JPEG)
+    with tempfile.TemporaryDirectory(prefix="instafeed-demo-") as directory:
+        made = process(source, Path(directory), options)
+        files = {name: (Path(directory) / name).read_bytes() for name in {v.filename for v in made.variants}}
+    return Picture(made.width, made.height, made.blurhash, variants.described(made), files)
 
 
 def _landscape(width: int, height: int, rng: Random) -> Image.Image:

@@ -27,7 +27,8 @@ from social.visibility import can_see_posts, visible_user_and_relationship
 BY_USER = "user_posts"  # names the list in its cursors
 _NOT_YOURS = refusal(403, "permission_denied", "Only its author may change a post.")
 _UNKNOWN_MEDIA = missing("Some media do not exist, or are not yours.")
-_USED_MEDIA = refusal(409, "media_used", "Some media are part of another post.")
+_USED_MEDIA = refusal(
+    409, "media_used", "Some media are part of another post, have failed, or were never uploaded.")
 _PRIVATE = refusal(
     403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
 )
@@ -55,7 +56,7 @@ class PostListView(APIView):
             return idempotent(request, author_id, create)
         except services.UnknownMedia:
             raise NotFound from None
-        except services.UsedMedia as error:
+        except services.UnusableMedia as error:
             raise Conflict(str(error), "media_used") from None
 
 

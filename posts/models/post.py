@@ -24,6 +24,7 @@ class Post(models.Model):
     hidden_at = models.DateTimeField(null=True, blank=True)  # by a moderator
     # By its author: gone for everybody from then on, and purged in the background (posts.purge).
     deleted_at = models.DateTimeField(null=True, blank=True)
+    waiting = models.BooleanField(default=False, db_default=False, editable=False)  # for pictures (posts.waiting)
 
     class Meta:
         indexes = [

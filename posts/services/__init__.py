@@ -8,7 +8,7 @@ from posts.services.likes import like_comment, like_post, unlike_comment, unlike
 from posts.services.posts import (
     EmptyPost,
     UnknownMedia,
-    UsedMedia,
+    UnusableMedia,
     create_post,
     delete_post,
     edit_post,
@@ -21,7 +21,7 @@ from posts.services.saves import save_post, unsave_post
 __all__ = [
     "EmptyPost",
     "UnknownMedia",
-    "UsedMedia",
+    "UnusableMedia",
     "create_comment",
     "create_post",
     "delete_comment",

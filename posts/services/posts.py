@@ -12,19 +12,14 @@ from accounts.models import User
 from accounts.tokens import TokenRefused
 from instafeed import keys
 from instafeed.invalidation import invalidate
-from media.models import Media
+from media import placement
+from media import services as media
+from media.models import Status
+from media.services import UnknownMedia, UnusableMedia
 from posts import hashtags, mentions
 from posts.models import Post, PostMedia
 from social import notifications
 from social.notifications import Event
-
-
-class UnknownMedia(LookupError):
-    """Media that are unknown, or somebody else's."""
-
-
-class UsedMedia(ValueError):
-    """Media that are part of another post."""
 
 
 class EmptyPost(ValueError):
@@ -33,36 +28,27 @@ class EmptyPost(ValueError):
 
 @transaction.atomic
 def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
-    """A new post; its fan-out row commits with it. Raises UnknownMedia, UsedMedia; `media_ids` are distinct."""
+    """A new post; its fan-out row commits with it. Raises UnknownMedia, UnusableMedia; `media_ids` are distinct.
+
+    With pictures that are still processed it waits for them (posts.waiting).
+    """
     # First, because it locks the author's row: the same order as every other writer of posts.
     if not User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1):
         raise TokenRefused  # erased since the token was checked
-    usable = _lock_unattached(author_id, media_ids)
-    post = Post.objects.create(author_id=author_id, caption=caption)
+    pictures = media.attach(author_id, media_ids)
+    waiting = any(picture.status != Status.READY for picture in pictures)
+    post = Post.objects.create(author_id=author_id, caption=caption, waiting=waiting)
     PostMedia.objects.bulk_create(
-        PostMedia(post=post, position=position, media=media) for position, media in enumerate(usable)
+        PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
-    notifications.announce(*_mentions(post, mentions.mentioned(caption)))
+    if not waiting:
+        notifications.announce(*_mentions(post, mentions.mentioned(caption)))
     hashtags.index(post.pk, caption)
     return post
 
 
 def _mentions(post: Post, user_ids: Iterable[int]) -> list[Event]:
     return [Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids]
-
-
-def _lock_unattached(author_id: int, media_ids: Sequence[int]) -> list[Media]:
-    if not media_ids:
-        return []
-    own = Media.objects.filter(owner_id=author_id, pk__in=media_ids)
-    # of="self": the join with the places is outer, whose nullable side PostgreSQL refuses to lock.
-    locked = own.select_related("post_media").select_for_update(of=("self",)).order_by("pk")
-    found = {media.pk: media for media in locked}
-    if any(media_id not in found for media_id in media_ids):
-        raise UnknownMedia("Some media are unknown, or not yours.")
-    if any(hasattr(media, "post_media") for media in found.values()):
-        raise UsedMedia("Some media are part of another post.")
-    return [found[media_id] for media_id in media_ids]
 
 
 @transaction.atomic
@@ -76,9 +62,10 @@ def edit_post(post_id: int, caption: str) -> None:
     told = set(mentions.mentioned(post.caption))
     post.caption, post.edited_at = caption, timezone.now()
     post.save(update_fields=["caption", "edited_at"])
-    mentioned = set(mentions.mentioned(caption))
-    notifications.announce(*_mentions(post, mentioned - told))
-    notifications.retract(*_mentions(post, told - mentioned))
+    if not post.waiting:  # who is mentioned hears of it once others see the post
+        mentioned = set(mentions.mentioned(caption))
+        notifications.announce(*_mentions(post, mentioned - told))
+        notifications.retract(*_mentions(post, told - mentioned))
     hashtags.index(post_id, caption)
     invalidate([keys.card(post_id)])
 
@@ -111,8 +98,13 @@ def restore_post(post_id: int) -> bool:
 
 @transaction.atomic
 def _set_hidden(post_id: int, *, hidden: bool) -> bool:
+    author_id = Post.objects.filter(pk=post_id).values_list("author_id", flat=True).first()
+    # The author's row first, as in create_post.
+    User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first()
     posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden)
-    if not posts.update(hidden_at=timezone.now() if hidden else None):
+    if author_id is None or not posts.update(hidden_at=timezone.now() if hidden else None):
         return False
+    pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)
+    placement.withhold(pictures, author_id, withheld=hidden)
     invalidate([keys.card(post_id)])
     return True

@@ -19,6 +19,7 @@ class NotificationKind(models.TextChoices):
     FOLLOW_REQUEST = "follow_request"
     FOLLOW_ACCEPTED = "follow_accepted"
     MENTION = "mention"  # in a caption, or in a comment
+    MEDIA_FAILED = "media_failed"  # of one's own post, which waits for it
 
 
 class Verb(models.IntegerChoices):

@@ -18,7 +18,7 @@ from instafeed import dispatch, keys
 from instafeed.redis import CacheUnavailable, guarded
 from instafeed.replicas.session import mark_written
 from social import tasks
-from social.models import Verb
+from social.models import NotificationKind, Verb
 from social.notifications.subjects import subject_of
 
 PAUSE = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
@@ -50,7 +50,7 @@ class Event:
 def announce(*events: Event) -> None:
     """Tell of `events`, in one INSERT. Must be called inside the transaction that makes them true.
 
-    An own action is told to nobody. Repeated, it changes nothing. ValueError for what is no event.
+    An own action is told to nobody; that a picture of one's own failed is no action. Repeated, it changes nothing. ValueError for what is no event.
     """
     _write(Verb.ANNOUNCE, events)
 
@@ -78,7 +78,7 @@ def _write(verb: Verb, events: Iterable[Event]) -> None:
                 *(event.recipient_id, event.actor_id, event.post_id, event.comment_id),
             )
             for event in events
-            if event.recipient_id != event.actor_id
+            if event.recipient_id != event.actor_id or event.kind == NotificationKind.MEDIA_FAILED
         ]
     )
 

@@ -26,12 +26,14 @@ def subject_of(kind: str, actor_id: int, post_id: int | None, comment_id: int | 
         return _like_of_post(post_id)
     if post_id is not None and kind == NotificationKind.MENTION:
         return _caption(post_id)
+    if post_id is not None and kind == NotificationKind.MEDIA_FAILED:
+        return _media_of(post_id)
     raise ValueError(f"{kind!r} of post {post_id}, comment {comment_id} is no event")
 
 
 def about_posts(post_ids: Iterable[int]) -> list[str]:
     """Every subject that is a post; its comments are subjects of their own."""
-    return [make(post_id) for post_id in post_ids for make in (_like_of_post, _caption)]
+    return [make(post_id) for post_id in post_ids for make in (_like_of_post, _caption, _media_of)]
 
 
 def about_comments(comment_ids: Iterable[int]) -> list[str]:
@@ -52,3 +54,7 @@ def _comment(comment_id: int) -> str:
 
 def _caption(post_id: int) -> str:
     return f"caption:{post_id}"
+
+
+def _media_of(post_id: int) -> str:
+    return f"media:{post_id}"

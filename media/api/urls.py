@@ -1,0 +1,12 @@
+"""Paths of the API that belong to media."""
+
+from django.urls import path
+
+from media.api import views
+
+urlpatterns = [
+    path("media", views.MediaListView.as_view()),
+    path("media/uploads", views.UploadsView.as_view()),
+    path("media/<media_id>", views.MediaView.as_view()),
+    path("media/<media_id>/complete", views.CompleteView.as_view()),
+]

@@ -1,0 +1,115 @@
+"""/media: translate and call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.views import current_user
+from instafeed.api.errors import Conflict, ServiceUnavailable
+from instafeed.api.schema import refusal
+from instafeed.api.throttling import UploadThrottle, UserThrottle
+from instafeed.ids import parse_id
+from media import selectors, services, storage, uploads
+from media.api.serializers import FileInputSerializer, MediaSerializer, UploadInputSerializer, UploadSerializer
+from media.api.uploading import bound_upload
+
+_ATTACHED = refusal(409, "media_used", "It is part of a post.")
+_NOT_THERE = refusal(409, "not_uploaded", "Nothing has been uploaded yet.")
+_NO_PICTURE = refusal(400, "invalid_image", "The file is not a picture of a kind that is accepted.", attr="file")
+
+
+class _View(APIView):
+    def handle_exception(self, exc: Exception) -> Any:
+        if isinstance(exc, storage.StorageError):
+            exc = ServiceUnavailable("The storage of pictures does not answer.")
+        if isinstance(exc, uploads.NotAPicture):
+            exc = ValidationError({"file": str(exc)}, code="invalid_image")
+        return super().handle_exception(exc)
+
+
+class MediaListView(_View):
+    parser_classes = [MultiPartParser]
+    throttle_classes = [UserThrottle, UploadThrottle]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        bound_upload(request)
+        return super().initialize_request(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="upload_media",
+        request={"multipart/form-data": FileInputSerializer},
+        responses={202: MediaSerializer, **_NO_PICTURE},
+        tags=["media"],
+    )
+    def post(self, request: Request) -> Response:
+        """Upload a picture; it is processed in the background."""
+        data = FileInputSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        file = data.validated_data["file"]
+        media = uploads.receive(current_user(request).pk, file.file, file.size, data.validated_data["alt_text"])
+        return Response(MediaSerializer(media).data, status=202)
+
+
+class UploadsView(_View):
+    throttle_classes = [UserThrottle, UploadThrottle]
+
+    @extend_schema(
+        operation_id="begin_upload", request=UploadInputSerializer, responses={201: UploadSerializer}, tags=["media"]
+    )
+    def post(self, request: Request) -> Response:
+        """Prepare an upload straight to the storage. Send the form that this answers, then call `complete`."""
+        data = UploadInputSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        given = data.validated_data
+        media, upload = uploads.begin(
+            current_user(request).pk, given["content_type"], given["size"], given["alt_text"]
+        )
+        form = {"method": upload.method, "url": upload.url, "fields": upload.fields}
+        return Response({"id": str(media.pk), "upload": form}, status=201)
+
+
+class CompleteView(_View):
+    @extend_schema(
+        operation_id="complete_upload",
+        request=None,
+        responses={202: MediaSerializer, **_NO_PICTURE, **_NOT_THERE},
+        tags=["media"],
+    )
+    def post(self, request: Request, media_id: str) -> Response:
+        """Say that a direct upload is done; again: the same answer."""
+        try:
+            media = uploads.complete(current_user(request).pk, _id_or_404(media_id))
+        except uploads.NotThere:
+            raise Conflict("Nothing has been uploaded yet.", "not_uploaded") from None
+        return Response(MediaSerializer(media).data, status=202)
+
+
+class MediaView(_View):
+    @extend_schema(operation_id="get_media", responses=MediaSerializer, tags=["media"])
+    def get(self, request: Request, media_id: str) -> Response:
+        """One of your own pictures."""
+        return Response(MediaSerializer(selectors.own(current_user(request).pk, _id_or_404(media_id))).data)
+
+    @extend_schema(operation_id="delete_media", responses={204: None, **_ATTACHED}, tags=["media"])
+    def delete(self, request: Request, media_id: str) -> Response:
+        """Delete a picture that is not part of a post."""
+        try:
+            services.delete(current_user(request).pk, _id_or_404(media_id))
+        except services.Attached:
+            raise Conflict("It is part of a post.", "media_used") from None
+        return Response(status=204)
+
+
+def _id_or_404(raw: str) -> int:
+    id_ = parse_id(raw)
+    if id_ is None:
+        raise Http404
+    return id_

@@ -1,0 +1,59 @@
+"""What owners and posts do with pictures. Each is one transaction, or a part of the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from django.db import transaction
+from django.http import Http404
+
+from media import removal
+from media.models import Media, Status
+
+
+class Attached(Exception):
+    """The picture is part of a post."""
+
+
+class UnknownMedia(LookupError):
+    """Media that are unknown, or somebody else's."""
+
+
+class UnusableMedia(ValueError):
+    """Media that are part of another post, failed, or were never uploaded."""
+
+
+@transaction.atomic
+def delete(owner_id: int, media_id: int) -> None:
+    """Delete a picture with its files. Raises Http404, Attached."""
+    media = Media.objects.select_for_update().filter(pk=media_id, owner_id=owner_id).first()
+    if media is None:
+        raise Http404
+    if media.is_attached:
+        raise Attached
+    removal.delete_media([media])
+
+
+def attach(owner_id: int, media_ids: Sequence[int]) -> list[Media]:
+    """Take pictures for a post, in the order given, inside the caller's transaction: nobody else gets them.
+
+    Raises UnknownMedia, UnusableMedia. `media_ids` are distinct.
+    """
+    if not media_ids:
+        return []
+    own = Media.objects.filter(owner_id=owner_id, pk__in=media_ids).select_for_update(no_key=True).order_by("pk")
+    found = {media.pk: media for media in own}
+    if any(media_id not in found for media_id in media_ids):
+        raise UnknownMedia("Some media are unknown, or not yours.")
+    if any(media.is_attached for media in found.values()):
+        raise UnusableMedia("Some media are part of another post.")
+    if any(media.status in (Status.FAILED, Status.UPLOADING) for media in found.values()):
+        raise UnusableMedia("Some media have failed, or were never uploaded.")
+    Media.objects.filter(pk__in=media_ids).update(is_attached=True)
+    return [found[media_id] for media_id in media_ids]
+
+
+def release(media_ids: Collection[int]) -> None:
+    """Delete the pictures of posts that are gone, inside the caller's transaction, which took them out of the posts."""
+    locked = Media.objects.filter(pk__in=media_ids).select_for_update().order_by("pk")
+    removal.delete_media(list(locked))
