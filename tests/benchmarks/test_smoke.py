@@ -18,6 +18,7 @@ RATIOS = {
     "fan_out": {"to_yardstick"},
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
     "likes": {"one_post_p50", "one_post_p99"},
+    "media": {"plain"},
 }
 
 

@@ -1,0 +1,161 @@
+"""A 12 megapixel photograph becomes its four WebP variants: `media.processing` against the plain way.
+
+The plain way decodes every pixel, turns and converts all of them, and reduces each variant from the whole picture,
+with the same settings of the encoder. Both read and write files; ours crosses the pipe to its child, and makes the
+blurhash too. The picture is drawn: layers of noise whose contrast falls as their detail grows, as in
+photographs, and hard-edged shapes on top; it lies on its side and carries a colour profile, as from a phone.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter, ImageOps, ImageStat
+
+from benchmarks.harness import Stack, load_average, say
+from benchmarks.results import BenchmarkError, Result
+from media.processing import SIZES, Options, Picture, Processor
+
+TARGETS = {"plain": ">= 3"}
+_SETTINGS = {"quality": 80, "method": 2}
+_SRGB = ImageCms.createProfile("sRGB")
+_MOST_DIFFERENT = 6  # of 255, as a mean: what two encodings of the same pixels differ by
+
+
+@dataclass(frozen=True)
+class Size:
+    photo: tuple[int, int]
+    largest: tuple[int, int]  # for memory
+    rounds: int
+
+
+FULL = Size((4032, 3024), (8164, 6123), 9)
+QUICK = Size((1600, 1200), (1600, 1200), 1)
+
+
+def run(stack: Stack, *, quick: bool) -> Result:
+    """`stack` is not used: no server has a part in this."""
+    size = QUICK if quick else FULL
+    with tempfile.TemporaryDirectory(prefix="instafeed-bench-") as name:
+        directory = Path(name)
+        photo, largest = directory / "photo.jpg", directory / "largest.webp"
+        say(f"drawing a photograph of {size.photo[0] * size.photo[1] / 1e6:.1f} megapixels")
+        _draw(size.photo, photo)
+        source_bytes = photo.stat().st_size
+        ours, plain, picture = _measured(photo, directory, size.rounds)
+        wrong, different = _compared(directory, picture)
+        say("the largest picture that is allowed")
+        Image.open(photo).resize(size.largest).convert("RGBA").save(largest, quality=80, method=0)
+        largest_ms, peak = _largest(largest, directory)
+    ratios = [theirs / own for own, theirs in zip(ours, plain, strict=True)]
+    return Result(
+        "media",
+        {
+            "megapixels": size.photo[0] * size.photo[1] / 1e6,
+            "source_bytes": source_bytes,
+            "rounds": size.rounds,
+            "pictures_per_s_per_core": 1 / median(ours),
+            "plain_pictures_per_s_per_core": 1 / median(plain),
+            "ms": median(ours) * 1000,
+            "plain_ms": median(plain) * 1000,
+            **{f"bytes_{variant.size}": variant.bytes for variant in picture.variants},
+            "largest_megapixels": size.largest[0] * size.largest[1] / 1e6,
+            "largest_ms": largest_ms,
+            "largest_peak_rss_mb": peak,
+            "load_average": load_average(),
+        },
+        ratios={"plain": median(ratios)},
+        checks={"variants_wrong": wrong, "variants_different": different},
+        targets=TARGETS,
+    )
+
+
+def _measured(photo: Path, directory: Path, rounds: int) -> tuple[list[float], list[float], Picture]:
+    """Seconds of each round, ours and the plain way's, in turn."""
+    (directory / "ours").mkdir()
+    (directory / "plain").mkdir()
+    processor = Processor()
+    ours, plain = [], []
+    try:
+        picture = processor.process(photo, directory / "ours")  # starts the child
+        for number in range(rounds):
+            say(f"round {number + 1} of {rounds}")
+            ours.append(_seconds(lambda: processor.process(photo, directory / "ours")))
+            plain.append(_seconds(lambda: _plain(photo, directory / "plain")))
+    finally:
+        processor.close()
+    return ours, plain, picture
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _plain(photo: Path, directory: Path) -> None:
+    with Image.open(photo) as image:
+        profile = BytesIO(image.info["icc_profile"])
+        upright = ImageOps.exif_transpose(image.convert("RGB"))
+        converted = ImageCms.profileToProfile(upright, profile, _SRGB)
+    if converted is None:
+        raise BenchmarkError("no colours were converted")
+    for size in SIZES:
+        variant = ImageOps.contain(converted, (size, size), Image.Resampling.LANCZOS)
+        variant.save(directory / f"{size}.webp", icc_profile=None, exif=b"", **_SETTINGS)
+
+
+def _compared(directory: Path, picture: Picture) -> tuple[int, int]:
+    """How many variants have another size than the plain way's, and how many look different."""
+    wrong = different = 0
+    for variant in picture.variants:
+        ours = Image.open(directory / "ours" / variant.filename)
+        plain = Image.open(directory / "plain" / f"{variant.size}.webp")
+        if ours.size != plain.size:
+            wrong += 1
+        elif max(ImageStat.Stat(ImageChops.difference(ours, plain)).mean) > _MOST_DIFFERENT:
+            different += 1
+    return wrong, different
+
+
+def _largest(path: Path, directory: Path) -> tuple[float, float]:
+    """Milliseconds, and the child's highest resident memory in MB; WebP takes the most of all formats."""
+    processor = Processor()
+    try:
+        seconds = _seconds(lambda: processor.process(path, directory, Options(max_bytes=2**30)))
+        status = Path(f"/proc/{processor.child_pid}/status").read_text()
+    finally:
+        processor.close()
+    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return seconds * 1000, int(peak) / 1024
+
+
+def _draw(size: tuple[int, int], path: Path) -> None:
+    rng = Random(12)
+    planes = [_plane(size, 0.5, rng), *(_plane(size, 0.2, rng).filter(ImageFilter.BoxBlur(8)) for _ in range(2))]
+    image = Image.merge("YCbCr", planes).convert("RGB")
+    draw = ImageDraw.Draw(image)
+    for _ in range(60):
+        x, y, side = rng.randrange(size[0]), rng.randrange(size[1]), rng.randrange(size[0] // 20)
+        draw.ellipse((x, y, x + side, y + side * rng.random()), fill=image.getpixel((size[0] - 1 - x, y)))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(path, quality=90, exif=exif, icc_profile=ImageCms.ImageCmsProfile(_SRGB).tobytes())
+
+
+def _plane(size: tuple[int, int], contrast: float, rng: Random) -> Image.Image:
+    """Noise in ever finer grain, each two thirds as strong as the one before it."""
+    plane = Image.new("L", size, 128)
+    grain, strength = 4, contrast
+    while grain <= 2 * size[0]:
+        layer = Image.frombytes("L", (grain, grain), rng.randbytes(grain * grain))
+        plane = Image.blend(plane, layer.resize(size, Image.Resampling.BICUBIC), strength)
+        grain, strength = grain * 4, strength / 1.5
+    return plane

@@ -1,0 +1,115 @@
+"""Small files that claim to be large, or become it: refused from the header, or bounded on the way."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from PIL import Image
+
+from media.processing import BadPicture, Format, Options, Reason
+from media.processing.rendering import render
+from tests.media.processing.samples import FORMATS, gif, png, png_chunk, saved, scene
+
+MEGABYTE = 2**20
+
+
+def webp(width: int, height: int) -> bytes:
+    """A WebP whose canvas is larger than its one frame."""
+    frame = saved(scene(), Format.WEBP)[12:]
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + canvas + frame
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def jpeg(width: int, height: int) -> bytes:
+    content = saved(scene(), Format.JPEG)
+    at = content.index(b"\xff\xc0") + 5
+    return content[:at] + struct.pack(">HH", height, width) + content[at + 4 :]
+
+
+def iso(format: Format, width: int, height: int) -> bytes:
+    """The size that the container claims, in every `ispe` box."""
+    content = saved(scene(), format)
+    claimed = b"ispe\0\0\0\0" + struct.pack(">II", width, height)
+    at = content.index(b"ispe")
+    return content[:at] + claimed + content[at + len(claimed) :]
+
+
+CLAIMS = {
+    "png": png(50_000, 50_000),
+    "png by a little": png(10_000, 5_001),
+    "gif": gif(65_535, 65_535, 1),
+    "webp": webp(16_000, 16_000),
+    "webp beyond the format": webp(2**24, 2**24),
+    "jpeg": jpeg(65_500, 65_500),
+    "jpeg by a little": jpeg(10_000, 5_001),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_size_is_refused_by_the_header(name: str) -> None:
+    with pytest.raises(BadPicture) as raised:
+        render(CLAIMS[name], Options())
+    assert raised.value.reason is Reason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("format", [Format.HEIC, Format.AVIF])
+def test_a_container_that_claims_too_much_is_refused(format: Format) -> None:
+    """The libraries have bounds of their own, which come first for the largest claims."""
+    for size in ((10_000, 5_001), (60_000, 60_000)):
+        with pytest.raises(BadPicture) as raised:
+            render(iso(format, *size), Options())
+        assert raised.value.reason in (Reason.TOO_MANY_PIXELS, Reason.DAMAGED)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_as_many_pixels_as_allowed_are_fine(format: Format) -> None:
+    content = saved(scene(100, 50), format)
+    assert render(content, Options(max_pixels=5_000))[0].width == 100
+    with pytest.raises(BadPicture) as raised:
+        render(content, Options(max_pixels=4_999))
+    assert raised.value.reason is Reason.TOO_MANY_PIXELS
+
+
+def test_as_many_bytes_as_allowed_are_fine() -> None:
+    content = saved(scene())
+    assert render(content, Options(max_bytes=len(content)))
+    with pytest.raises(BadPicture) as raised:
+        render(content, Options(max_bytes=len(content) - 1))
+    assert raised.value.reason is Reason.TOO_MANY_BYTES
+
+
+def test_of_forty_thousand_frames_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought = []
+    monkeypatch.setattr(Image.Image, "seek", lambda self, frame: sought.append(frame))
+    picture, _ = render(gif(1, 1, 40_000), Options())
+    assert (picture.width, picture.height) == (1, 1)
+    assert sought == []
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_compressed_text_does_not_unfold(kind: bytes) -> None:
+    bomb = zlib.compress(bytes(64 * MEGABYTE), 9)
+    head = {b"zTXt": b"Comment\0\0", b"iTXt": b"Comment\0\1\0\0\0", b"iCCP": b"icc\0\0"}[kind]
+    with pytest.raises(BadPicture) as raised:
+        render(png(1, 1, png_chunk(kind, head + bomb), pixels=zlib.compress(bytes(4))), Options())
+    assert raised.value.reason is Reason.DAMAGED
+
+
+def test_many_texts_do_not_add_up() -> None:
+    text = png_chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(MEGABYTE - 1)))
+    with pytest.raises(BadPicture):
+        render(png(1, 1, *[text] * 100, pixels=zlib.compress(bytes(4))), Options())
+
+
+def test_more_pixels_than_claimed_are_not_decoded() -> None:
+    content = png(2, 2, pixels=zlib.compress(bytes(64 * MEGABYTE)))
+    assert render(content, Options())[0].width == 2
+
+
+def test_giant_metadata_of_a_small_picture_cost_nothing() -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + struct.pack(">HHII", 0x0112, 3, 2**32 - 1, 8) * 5_000
+    for format in (Format.WEBP, Format.PNG):
+        assert render(saved(scene(), format, exif=exif, icc_profile=bytes(900_000)), Options())[0].width == 96
