@@ -331,8 +331,9 @@ MEDIA_URL = "/files/"
 # Where clients reach this site, as in https://example.org: completes URLs of files that are served from here.
 PUBLIC_URL = env.web_origin("PUBLIC_URL")
 SERVE_FILES = env.boolean("SERVE_FILES", False)  # the app itself serves MEDIA_ROOT: embedded stack only
+MEDIA_URL_TTL = env.integer("MEDIA_URL_TTL", 3_600, minimum=60, maximum=302_400)  # seconds; twice that is S3's most
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "media.storage.files.FileStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 

@@ -13,5 +13,9 @@ def file_url(path: str) -> str | None:
     """
     if not path:
         return None
-    url = default_storage.url(path)
+    return absolute(default_storage.url(path))
+
+
+def absolute(url: str) -> str:
+    """The same, as seen from outside; unchanged where it already names a host, or PUBLIC_URL is not set."""
     return f"{settings.PUBLIC_URL}{url}" if url.startswith("/") else url
