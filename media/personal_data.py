@@ -15,8 +15,8 @@ AT_ONCE = 100  # media
 
 
 def export_media(user_id: int) -> Iterator[Row]:
-    for chunk in chunks(Media.objects.filter(owner=user_id), "pk"):
-        for media in chunk:
+    for chunk in chunks(Media.objects.filter(owner=user_id).values("id"), "id"):
+        for media in Media.objects.filter(pk__in=[row["id"] for row in chunk]).order_by("pk"):
             shown = variants.shown(media, storage.url)
             yield {**shown, "status": media.get_status_display(), "created_at": media.created_at}
 

@@ -1,8 +1,8 @@
 """Public and private files: pictures of public accounts have permanent URLs, all others signed ones that expire.
 
-When an account turns private, is suspended, or a moderator hides a post, its pictures' files are copied to a new, secret
-key, and the public ones go: from then on the old URLs are dead. Back again likewise. Until the mover was there,
-a moment later, the old URLs still work for those who know them.
+When an account turns private, is suspended, or a moderator hides a post, its pictures' files are copied to a new,
+secret key, and the public ones go: from then on the old URLs are dead. Back again likewise. Until the mover was
+there, a moment later, the old URLs still work for those who know them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def _owner_changed(user_id: int, **_: Any) -> None:
 
 def relocate_later(owner_id: int) -> None:
     """Have the owner's files brought to where they belong, once the current transaction commits."""
-    Relocation.objects.bulk_create(
-        [Relocation(owner_id=owner_id, due_at=timezone.now())], ignore_conflicts=True
-    )
+    Relocation.objects.bulk_create([Relocation(owner_id=owner_id, due_at=timezone.now())], ignore_conflicts=True)
     Relocation.objects.filter(pk=owner_id).update(version=F("version") + 1, due_at=timezone.now())
     transaction.on_commit(partial(dispatch.nudge, tasks.relocate_media, owner_id), robust=True)
 

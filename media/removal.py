@@ -76,9 +76,9 @@ def delete_orphans() -> int:
     unattached = Media.objects.select_for_update(skip_locked=True).filter(is_attached=False)
     # Ids are times: the partial index holds what is unattached in this order.
     old = unattached.filter(pk__lt=first_id_at(now - UNWANTED_AFTER)).order_by("pk")[:ORPHANS_AT_ONCE]
-    abandoned = unattached.filter(
-        pk__lt=first_id_at(now - ABANDONED_AFTER), status=Status.UPLOADING
-    ).order_by("pk")[:ORPHANS_AT_ONCE]
+    abandoned = unattached.filter(pk__lt=first_id_at(now - ABANDONED_AFTER), status=Status.UPLOADING).order_by("pk")[
+        :ORPHANS_AT_ONCE
+    ]
     found = {media.pk: media for media in [*old, *abandoned]}
     delete_media(found.values())
     return len(found)

@@ -1,7 +1,8 @@
 """Which files a picture consists of, where they lie, and what clients see of them.
 
 `Media.variants` is `{"150": {"name": "150.webp", "width": 150, "height": 113, "jpeg": "150.jpeg"}, …}`, all four
-sizes; a picture that is smaller than a size has the same file there as at its own. "jpeg" is there if MEDIA_JPEG was on.
+sizes; a picture that is smaller than a size has the same file there as at its own. "jpeg" is there if MEDIA_JPEG
+was on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which posts exist for a viewer; whatever does not is Http404, or left out of lists.
 
-A post exists for a viewer if it is neither deleted nor hidden, its pictures are ready, its author is active, there is no block
-between the two, and the author is public, followed, or the viewer. Decided at every read, on the primary;
-only a feed's page, which must do without SQL, goes by cards (`feeds.visibility`).
+A post exists for a viewer if it is neither deleted nor hidden, its pictures are ready (or the viewer its author), its
+author is active, there is no block between the two, and the author is public, followed, or the viewer. Decided at
+every read, on the primary; only a feed's page, which must do without SQL, goes by cards (`feeds.visibility`).
 """
 
 from __future__ import annotations

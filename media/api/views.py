@@ -69,9 +69,7 @@ class UploadsView(_View):
         data = UploadInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         given = data.validated_data
-        media, upload = uploads.begin(
-            current_user(request).pk, given["content_type"], given["size"], given["alt_text"]
-        )
+        media, upload = uploads.begin(current_user(request).pk, given["content_type"], given["size"], given["alt_text"])
         form = {"method": upload.method, "url": upload.url, "fields": upload.fields}
         return Response({"id": str(media.pk), "upload": form}, status=201)
 

@@ -27,8 +27,7 @@ from social.visibility import can_see_posts, visible_user_and_relationship
 BY_USER = "user_posts"  # names the list in its cursors
 _NOT_YOURS = refusal(403, "permission_denied", "Only its author may change a post.")
 _UNKNOWN_MEDIA = missing("Some media do not exist, or are not yours.")
-_USED_MEDIA = refusal(
-    409, "media_used", "Some media are part of another post, have failed, or were never uploaded.")
+_USED_MEDIA = refusal(409, "media_used", "Some media are part of another post, have failed, or were never uploaded.")
 _PRIVATE = refusal(
     403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
 )

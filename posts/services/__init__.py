@@ -3,12 +3,11 @@
 Who may do what is decided before (`posts.visibility`); caches are dropped by what changes them.
 """
 
+from media.services import UnknownMedia, UnusableMedia
 from posts.services.comments import create_comment, delete_comment, erase_comments
 from posts.services.likes import like_comment, like_post, unlike_comment, unlike_post
 from posts.services.posts import (
     EmptyPost,
-    UnknownMedia,
-    UnusableMedia,
     create_post,
     delete_post,
     edit_post,

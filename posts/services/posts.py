@@ -15,7 +15,6 @@ from instafeed.invalidation import invalidate
 from media import placement
 from media import services as media
 from media.models import Status
-from media.services import UnknownMedia, UnusableMedia
 from posts import hashtags, mentions
 from posts.models import Post, PostMedia
 from social import notifications
@@ -99,10 +98,12 @@ def restore_post(post_id: int) -> bool:
 @transaction.atomic
 def _set_hidden(post_id: int, *, hidden: bool) -> bool:
     author_id = Post.objects.filter(pk=post_id).values_list("author_id", flat=True).first()
+    if author_id is None:
+        return False
     # The author's row first, as in create_post.
     User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first()
     posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden)
-    if author_id is None or not posts.update(hidden_at=timezone.now() if hidden else None):
+    if not posts.update(hidden_at=timezone.now() if hidden else None):
         return False
     pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)
     placement.withhold(pictures, author_id, withheld=hidden)

@@ -50,7 +50,8 @@ class Event:
 def announce(*events: Event) -> None:
     """Tell of `events`, in one INSERT. Must be called inside the transaction that makes them true.
 
-    An own action is told to nobody; that a picture of one's own failed is no action. Repeated, it changes nothing. ValueError for what is no event.
+    An own action is told to nobody (that a picture of one's own failed is none). Repeated, it changes nothing.
+    ValueError for what is no event.
     """
     _write(Verb.ANNOUNCE, events)
 
