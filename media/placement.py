@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import F
 from django.dispatch import receiver
 from django.utils import timezone
@@ -26,6 +26,11 @@ from media.signals import media_changed
 
 AT_ONCE = 20  # pictures moved before the task makes room for others
 PAUSE = timedelta(seconds=30)  # after a failure of the storage
+# Raw: the ORM's upsert can't add to what is there.
+_RELOCATE = """
+INSERT INTO media_relocation AS relocation (owner_id, due_at, version) VALUES (%s, clock_timestamp(), 1)
+ON CONFLICT (owner_id) DO UPDATE SET due_at = EXCLUDED.due_at, version = relocation.version + 1
+"""
 DOUBTFUL = timedelta(minutes=10)  # until copies that no row names any more are taken for leftovers
 
 
@@ -40,8 +45,8 @@ def _owner_changed(user_id: int, **_: Any) -> None:
 
 def relocate_later(owner_id: int) -> None:
     """Have the owner's files brought to where they belong, once the current transaction commits."""
-    Relocation.objects.bulk_create([Relocation(owner_id=owner_id, due_at=timezone.now())], ignore_conflicts=True)
-    Relocation.objects.filter(pk=owner_id).update(version=F("version") + 1, due_at=timezone.now())
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_RELOCATE, [owner_id])
     transaction.on_commit(partial(dispatch.nudge, tasks.relocate_media, owner_id), robust=True)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from django.apps import apps
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Count
 
@@ -12,12 +10,14 @@ from accounts import personal_data, sessions
 from accounts.models import CountChange, User
 from instafeed.models import IdempotentAnswer
 from media.models import Media
+from media.placement import relocate_later
 from posts import counters, services
 from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
 from social.models import NotificationState
 from social.notifications import Event, announce
 from social.notifications.drain import drain_slice
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.media.pictures import ready
 from tests.social.helpers import assert_counts_match_rows
 
 _FOES = (
@@ -62,8 +62,9 @@ def _write(author: User, reader: User) -> None:
 
 
 def picture(owner: User) -> Media:
-    path = default_storage.save(f"tests/{owner.pk}.jpg", ContentFile(b"a picture"))
-    return Media.objects.create(owner=owner, path=path, width=1, height=1, alt_text="a face")
+    with transaction.atomic():
+        relocate_later(owner.pk)
+    return ready(owner, alt_text="a face")
 
 
 def _hear_and_sign_in(user: User, friend: User) -> None:

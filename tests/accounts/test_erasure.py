@@ -31,6 +31,7 @@ from accounts.tokens import TokenRefused
 from instafeed import keys
 from instafeed.models import Invalidation
 from media.models import Media
+from media.removal import remove_slice
 from posts.models import Comment, Like, Post, Report
 from social import services as social
 from social.errors import RelationError
@@ -39,6 +40,7 @@ from tests.accounts.calls import PASSWORD, bearer, get, post, refresh, signed_in
 from tests.accounts.lives import assert_counts_are_exact, live, mentions
 from tests.api.shape import check_shape
 from tests.factories import FollowFactory, UserFactory
+from tests.media.pictures import paths
 from tests.social.helpers import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and constraints checked, on commit
@@ -72,7 +74,7 @@ def others(alice: User) -> list[User]:
     return live(alice)
 
 
-DELETION = 12  # statements, those of transactions and of dropping cache keys included
+DELETION = 13  # statements, those of transactions and of dropping cache keys included
 
 
 # --- The call ----------------------------------------------------------------------------------------
@@ -240,7 +242,7 @@ def test_a_deletion_costs_the_same_whatever_the_account_holds(alice: User, size:
 
 def test_a_worker_is_nudged_and_a_dead_broker_is_nobodys_trouble(alice: User, redis_broker: redis.Redis) -> None:
     delete(alice)
-    assert redis_broker.llen("maintenance") == 1
+    assert redis_broker.llen("maintenance") == 2  # the erasure, and public files that move to a secret place
     with patch.object(tasks.erase_accounts, "apply_async", side_effect=redis.ConnectionError):
         assert erasure.delete_account(UserFactory().pk)
 
@@ -253,15 +255,18 @@ def test_nothing_is_left_and_the_others_counts_are_exact(alice: User, others: li
     untried = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
     assert {column for column in declared() if column not in mentions(alice.pk)} <= untried
     rows = rows_of_others()
-    files = [media.path for media in Media.objects.filter(owner=alice)]
+    files = [path for media in Media.objects.filter(owner=alice) for path in paths(media)]
     delete(alice)
     erase_all()
     assert mentions(alice.pk) == {}
     assert not User.objects.filter(pk=alice.pk).exists()
     assert_counts_are_exact()
     assert rows_of_others() == rows
+    while remove_slice():
+        pass
+    assert files
     assert not any(default_storage.exists(path) for path in files)
-    assert all(default_storage.exists(media.path) for media in Media.objects.all())
+    assert all(default_storage.exists(path) for media in Media.objects.all() for path in paths(media))
 
 
 def rows_of_others() -> dict[str, int]:
@@ -535,6 +540,8 @@ OURS = {"instafeed", "accounts", "social", "media", "posts", "feeds", "admin", "
 NO_USERS = {
     "feeds.FanOut.last_follower_id",  # a place among ids, where the next batch starts: it tells of nobody
     "instafeed.Invalidation.keys",  # gone within seconds
+    "media.Media.variants",
+    "media.Removal.paths",
     "posts.Counter.subject_id",
     "posts.ExploreRanking.post_ids",
     "social.Notification.post_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from pytest_django import Settings
 
 from accounts.models import User
 from accounts.signals import privacy_changed
-from media.models import Media
 from tests.accounts.calls import get, patch, signed_in
 from tests.api.shape import check_shape
 from tests.factories import UserFactory
+from tests.media.pictures import ready
 
 pytestmark = pytest.mark.django_db
 
@@ -168,15 +169,16 @@ def test_a_new_username_is_known_to_the_next_request(alice: User, access: str) -
 
 
 def test_an_own_picture_becomes_the_avatar_and_null_takes_it_away(alice: User, access: str) -> None:
-    picture = Media.objects.create(owner=alice, path="faces/a.webp", width=3, height=2)
-    assert patch("me", {"avatar": str(picture.pk)}, access).json()["avatar_url"].endswith("faces/a.webp")
-    assert patch("me", {"bio": "x"}, access).json()["avatar_url"].endswith("faces/a.webp")
+    picture = ready(alice)
+    url = patch("me", {"avatar": str(picture.pk)}, access).json()["avatar_url"]
+    assert re.search(r"/avatars/[\w-]+\.webp$", url)
+    assert patch("me", {"bio": "x"}, access).json()["avatar_url"] == url
     assert patch("me", {"avatar": None}, access).json()["avatar_url"] is None
 
 
 def test_a_picture_that_is_unknown_or_anothers_is_none(alice: User, access: str) -> None:
     before = alice.avatar_path, alice.bio
-    foreign = Media.objects.create(owner=UserFactory(), path="faces/b.webp", width=3, height=2)
+    foreign = ready(UserFactory())
     for unknown in (str(foreign.pk), "12345"):
         check_shape(patch("me", {"avatar": unknown, "bio": "changed"}, access), 404)
     for malformed in (foreign.pk, "x", "", [], True):

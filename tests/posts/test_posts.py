@@ -13,10 +13,10 @@ from accounts import services as accounts
 from accounts.models import User
 from instafeed.ids import first_id_at
 from instafeed.redis import connection
-from media.models import Media
 from posts import cards, services
 from posts.models import Post
 from social import services as social
+from tests.media.pictures import ready
 from tests.posts.callers import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,7 +87,7 @@ def test_a_caption_may_have_2200_characters_of_any_kind(author: Caller) -> None:
 
 
 def test_media_are_shown_in_order_and_used_once(author: Caller, other: Caller) -> None:
-    pictures = [Media.objects.create(owner=author.user, path=f"p{n}.webp", width=3, height=2) for n in range(2)]
+    pictures = [ready(author.user) for _ in range(2)]
     ids = [str(picture.pk) for picture in reversed(pictures)]
     assert other.call("post", "/posts", {"media": ids}).status_code == 404, "somebody else's"
     assert author.call("post", "/posts", {"media": [ids[0], ids[0]]}).status_code == 400, "named twice"

@@ -1,0 +1,40 @@
+"""Pictures for tests: files to upload, and rows that are past their processing, with files of a few bytes."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from accounts.models import User
+from media import storage, variants
+from media.models import Media, Status
+from media.processing import SIZES
+
+SHARES = {str(size): {"name": f"{size}.webp", "width": size, "height": size} for size in SIZES}
+
+
+def jpeg(width: int = 60, height: int = 40, **parameters: Any) -> bytes:
+    """A small photograph: no two of its quarters alike."""
+    image = Image.new("RGB", (width, height), "teal")
+    ImageDraw.Draw(image).rectangle((0, 0, width // 2, height // 2), fill="orange")
+    file = BytesIO()
+    image.save(file, "JPEG", **parameters)
+    return file.getvalue()
+
+
+def ready(owner: User, *, is_public: bool = True, **fields: Any) -> Media:
+    """A processed picture of the owner's; its files hold their own names."""
+    key = storage.new_key()
+    for size in SIZES:
+        path = f"{variants.directory(key, is_public=is_public)}/{size}.webp"
+        storage.save(path, BytesIO(f"{size}.webp".encode()), "image/webp")
+    made = {"key": key, "is_public": is_public, "status": Status.READY, "variants": SHARES, "width": 3, "height": 2}
+    return Media.objects.create(owner=owner, **(made | fields))
+
+
+def paths(media: Media) -> list[str]:
+    """Where the files of a picture should lie, by its row."""
+    place = variants.directory(media.key, is_public=media.is_public)
+    return [f"{place}/{name}" for name in variants.names_of(media)]
