@@ -16,10 +16,10 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 from django.utils.crypto import salted_hmac
 from PIL import Image, ImageDraw, ImageFilter, ImageOps, UnidentifiedImageError
+
+from media import storage
 
 LONGEST_SIDE = 1080  # pixels
 MOST_PIXELS = 60_000_000  # a photograph that claims more is not opened
@@ -27,7 +27,6 @@ MOST_PHOTOS = 200
 DRAWN, AVATARS = 16, 8  # distinct ones
 AVATAR = 320  # pixels
 _SHAPES = ((800, 800), (720, 900), (900, 675))  # drawn smaller: 40 ms each instead of 100
-_SUFFIX = ".webp"
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 # All that Pillow raises for broken files.
 _BROKEN = (
@@ -78,10 +77,10 @@ def store(picture: Picture, name: str) -> str:
     The same name gives the same path, so a seeding that was broken off leaves nothing that the next one
     does not replace.
     """
-    path = f"demo/{salted_hmac('feeds.demo.pictures', name, algorithm='sha256').hexdigest()[:40]}{_SUFFIX}"
-    if default_storage.exists(path):
-        default_storage.delete(path)
-    return default_storage.save(path, ContentFile(picture.content))
+    key = salted_hmac("feeds.demo.pictures", name, algorithm="sha256").hexdigest()[:40]
+    path = f"public/{key}/{LONGEST_SIDE}.webp"
+    storage.save(path, BytesIO(picture.content), "image/webp")
+    return path
 
 
 def _photograph(path: Path) -> Image.Image:
