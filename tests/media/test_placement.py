@@ -321,7 +321,7 @@ def test_an_account_that_flips_to_and_fro_ends_right(author: Caller) -> None:
 
 
 def test_processing_and_moving_at_once_end_right(author: Caller) -> None:
-    for private in (True, False, True, False):
+    for private in (True, False):
         claims = [claimed(upload(author.user)) for _ in range(2)]
         made = [make(claim) for claim in claims]
         ends = [partial(pipeline._finish, claim, picture) for claim, picture in zip(claims, made, strict=True)]

@@ -169,7 +169,7 @@ def test_without_a_storage_files_are_removed_later_after_growing_pauses(
             Removal.objects.update(due_at=timezone.now())
             assert not removal.remove_slice()
             pauses.append((Removal.objects.get().due_at - timezone.now()).total_seconds())
-        for _ in range(30):
+        for _ in range(12):
             Removal.objects.update(due_at=timezone.now())
             removal.remove_slice()
     assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
@@ -220,8 +220,7 @@ def test_several_removers_at_once_leave_nothing(owner: Caller, monkeypatch: pyte
 
 @pytest.mark.parametrize("deletes", ["orphans", "by hand"])
 def test_a_picture_that_is_deleted_and_posted_at_once_is_either(owner: Caller, deletes: str) -> None:
-    outcomes = set()
-    for number in range(12):
+    for number in range(6):
         media = aged(ready(owner.user), DAY + MINUTE)
         delete: Callable[[], Any] = partial(media_services.delete, owner.id, media.pk)
         if deletes == "orphans":
@@ -231,7 +230,6 @@ def test_a_picture_that_is_deleted_and_posted_at_once_is_either(owner: Caller, d
         assert not failures(answers, UnknownMedia, Attached)
         posted = any(isinstance(answer, Post) for answer in answers)
         assert posted == Media.objects.filter(pk=media.pk).exists()
-        outcomes.add(posted)
     assert_all_well()
     assert Post.objects.count() == PostMedia.objects.count()
 
