@@ -14,7 +14,7 @@ from typing import Any
 
 from corsheaders.defaults import default_headers
 
-from instafeed import env
+from instafeed import env, object_storage
 from instafeed.api import introduction
 from instafeed.stack import state
 
@@ -334,10 +334,11 @@ MEDIA_ROOT = env.text("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
 MEDIA_URL = "/files/"
 # Where clients reach this site, as in https://example.org: completes URLs of files that are served from here.
 PUBLIC_URL = env.web_origin("PUBLIC_URL")
-SERVE_FILES = env.boolean("SERVE_FILES", False)  # the app itself serves MEDIA_ROOT: embedded stack only
+# The app itself serves MEDIA_ROOT: embedded stack only.
+SERVE_FILES = env.boolean("SERVE_FILES", False) and not object_storage.in_use()
 MEDIA_URL_TTL = env.integer("MEDIA_URL_TTL", 3_600, minimum=60, maximum=302_400)  # seconds; twice that is S3's most
 STORAGES = {
-    "default": {"BACKEND": "media.storage.files.FileStorage"},
+    "default": object_storage.default_storage(),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 

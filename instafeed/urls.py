@@ -5,7 +5,6 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
-from django.views.static import serve
 from drf_spectacular.views import SpectacularSwaggerView
 
 from instafeed.api.docs import schema
@@ -34,8 +33,7 @@ urlpatterns = [
 ]
 
 if settings.SERVE_FILES:
-    files = settings.MEDIA_URL.strip("/")
-    urlpatterns.append(re_path(rf"^{files}/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}))
+    urlpatterns.append(path(settings.MEDIA_URL.removeprefix("/"), include("media.storage.urls")))
 
 handler400 = "instafeed.api.errors.bad_request"
 handler403 = "instafeed.api.errors.permission_denied"

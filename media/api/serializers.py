@@ -59,7 +59,12 @@ class PictureSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(examples=[example("Ready", _READY), example("In the making", _PROCESSING)])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(name, value, status_codes=["200", "202"])
+        for name, value in (("Ready", _READY), ("In the making", _PROCESSING))
+    ]
+)
 class MediaSerializer(PictureSerializer):
     status = serializers.ChoiceField(choices=STATUSES)
     error = serializers.CharField(allow_null=True, help_text="Why it failed.")

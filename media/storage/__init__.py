@@ -67,8 +67,9 @@ def fill_in(card: bytes) -> bytes:
 
 
 def save(path: str, file: IO[bytes], content_type: str) -> None:
-    """Streamed from where the file stands; takes the place of what is there, all at once."""
+    """Streamed, the whole of a seekable file; takes the place of what is there, all at once."""
     kind_of(path)
+    file.seek(0)
     with _failing() as backend:
         backend.put(path, file, content_type)
 

@@ -1,0 +1,174 @@
+"""S3 and what speaks its language: django-storages' backend with the layout's headers and URLs.
+
+One client a process, which threads may share; django-storages keeps one a thread, each of some megabytes. No
+ACLs: the bucket's policy says what may be read (docs/media.md).
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import IO, Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from django.conf import settings
+from django.utils.encoding import filepath_to_uri
+from storages.backends.s3 import S3Storage
+
+from media.storage.backend import UPLOAD_TTL, FileMissing, StorageError, Upload, expiry
+from media.storage.cloudfront import UrlSigner, invalidate
+from media.storage.paths import cache_control_of, content_type_of
+from media.storage.presigning import presigned
+
+AT_ONCE = 1000  # objects that one call may delete
+_NETWORK: dict[str, Any] = {
+    "connect_timeout": 2,  # seconds
+    "read_timeout": 10,
+    "retries": {"mode": "standard", "total_max_attempts": 2},  # a request waits; a task comes again by itself
+}
+_MISSING = frozenset({"404", "NoSuchKey"})
+
+
+class BucketStorage(S3Storage):
+    failures = (OSError, BotoCoreError, Boto3Error, ClientError)
+
+    cdn_domain: str
+    signing_key_id: str
+    signing_key: str
+    distribution_id: str
+
+    def get_default_settings(self) -> dict[str, Any]:
+        defaults: dict[str, Any] = super().get_default_settings()
+        # Left to boto3, which also knows how to renew them.
+        credentials = dict.fromkeys(("access_key", "secret_key", "security_token", "session_profile"))
+        ours = dict.fromkeys(("cdn_domain", "signing_key_id", "signing_key", "distribution_id"), "")
+        return defaults | credentials | ours
+
+    def __init__(self, **options: Any) -> None:
+        style = options.get("addressing_style", "auto")
+        options["client_config"] = Config(signature_version="s3v4", s3={"addressing_style": style}, **_NETWORK)
+        super().__init__(**options)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return boto3.Session(region_name=self.region_name)
+
+    @cached_property
+    def _client(self) -> Any:
+        return self._session.client("s3", endpoint_url=self.endpoint_url, config=self.client_config)
+
+    # --- URLs ----------------------------------------------------------------------------------------
+
+    def url(self, name: str, *args: Any, **kwargs: Any) -> str:
+        if name.startswith("private/"):
+            _, key, file = name.split("/")
+            return self.signed(key, [file])[0]
+        return f"{self._public}/{filepath_to_uri(name)}"
+
+    def signed(self, key: str, names: Sequence[str]) -> list[str]:
+        expires = expiry(key)
+        if self._signer:
+            query = self._signer.query(key, expires)
+            return [f"{self._public}/private/{key}/{name}?{query}" for name in names]
+        credentials, lifetime = self._credentials(), 2 * settings.MEDIA_URL_TTL
+        return [
+            presigned(f"{self._own}/private/{key}/{name}", self.region_name, credentials, expires, lifetime)
+            for name in names
+        ]
+
+    @cached_property
+    def _signer(self) -> UrlSigner | None:
+        return UrlSigner(self.cdn_domain, self.signing_key_id, self.signing_key) if self.signing_key else None
+
+    @property
+    def _public(self) -> str:
+        return f"https://{self.cdn_domain}" if self.cdn_domain else self._own
+
+    @cached_property
+    def _own(self) -> str:
+        """The bucket's own address, by boto3's rules for regions and addressing styles."""
+        url: str = self._client.generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": "x"})
+        return url.partition("?")[0].removesuffix("/x")
+
+    def _credentials(self) -> ReadOnlyCredentials:
+        credentials = self._session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError
+        frozen: ReadOnlyCredentials = credentials.get_frozen_credentials()
+        return frozen
+
+    def form(self, path: str, content_type: str, size: int) -> Upload:
+        post = self._client.generate_presigned_post(
+            self.bucket_name,
+            path,
+            Fields={"Content-Type": content_type},
+            Conditions=[{"Content-Type": content_type}, ["content-length-range", size, size]],
+            ExpiresIn=UPLOAD_TTL,
+        )
+        return Upload("POST", post["url"], post["fields"])
+
+    # --- Files ---------------------------------------------------------------------------------------
+
+    def put(self, path: str, file: IO[bytes], content_type: str) -> None:
+        self._client.put_object(
+            **self._object(path), Body=file, ContentType=content_type, CacheControl=cache_control_of(path)
+        )
+
+    @contextmanager
+    def get(self, path: str) -> Iterator[IO[bytes]]:
+        with tempfile.TemporaryFile() as file:
+            with _missing(path):
+                shutil.copyfileobj(self._client.get_object(**self._object(path))["Body"], file)
+            file.seek(0)
+            yield file
+
+    def length(self, path: str) -> int | None:
+        try:
+            with _missing(path):
+                length: int = self._client.head_object(**self._object(path))["ContentLength"]
+        except FileMissing:
+            return None
+        return length
+
+    def duplicate(self, source: str, target: str) -> None:
+        with _missing(source):
+            self._client.copy_object(
+                **self._object(target),
+                CopySource=self._object(source),
+                # Else a copy from public/ to private/ would tell every cache to keep it for a year.
+                MetadataDirective="REPLACE",
+                ContentType=content_type_of(target),
+                CacheControl=cache_control_of(target),
+            )
+
+    def remove(self, paths: Sequence[str]) -> None:
+        for start in range(0, len(paths), AT_ONCE):
+            objects = [{"Key": path} for path in paths[start : start + AT_ONCE]]
+            answer = self._client.delete_objects(Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True})
+            if errors := answer.get("Errors"):
+                raise StorageError(f"{len(errors)} not deleted, first {errors[0].get('Key')}: {errors[0].get('Code')}")
+
+    def purge(self, keys: Sequence[str]) -> None:
+        if self.distribution_id:
+            invalidate(self._session, Config(**_NETWORK), self.distribution_id, keys)
+
+    def _object(self, path: str) -> dict[str, str]:
+        return {"Bucket": self.bucket_name, "Key": path}
+
+
+@contextmanager
+def _missing(path: str) -> Iterator[None]:
+    """FileMissing for what S3 says of an object that is not there. Without s3:ListBucket it would say 403."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _MISSING:
+            raise FileMissing(path) from error
+        raise
