@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -25,6 +27,14 @@ _OPTIONS = {"bucket_name": "media", "region_name": "us-east-1", "addressing_styl
 CLIENT = {"region_name": "us-east-1", "aws_access_key_id": "test-id", "aws_secret_access_key": "test-secret"}
 
 UseStorage = Callable[..., None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptions_are_read_once() -> Iterator[None]:
+    """Most of what a new client of boto3's takes is reading a megabyte that says what S3 is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")
