@@ -87,7 +87,7 @@ def test_an_error_of_the_callers_own_passes_through_an_open_file() -> None:
         raise FileNotFoundError("of the caller's")
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("directory")
 @pytest.mark.parametrize(
     "path",
     [

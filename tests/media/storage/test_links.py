@@ -205,8 +205,7 @@ def test_s3_serves_what_is_signed() -> None:
     assert answer.headers["cache-control"] == "private, max-age=3600"
 
 
-@pytest.mark.parametrize("style", ["virtual", "path"])
-@pytest.mark.parametrize("token", ["", "a session's token"])
+@pytest.mark.parametrize(("style", "token"), [("virtual", ""), ("path", "a session's token")])
 def test_s3s_signature_is_boto3s_as_of_the_windows_beginning(
     style: str, token: str, use_bucket: UseStorage, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
