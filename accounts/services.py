@@ -68,7 +68,7 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """Set profile fields, already validated; `avatar` is a media id or None.
 
-    Raises Taken, avatars.UnknownPicture, User.DoesNotExist.
+    Raises Taken, avatars.UnknownPicture, avatars.PicturesAway, User.DoesNotExist.
     """
     changes = dict(changes)
     if "avatar" not in changes:
@@ -88,6 +88,7 @@ def _update(user_id: int, changes: dict[str, Any]) -> User:
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
         if "avatar_path" in changed:
+            avatars.keep(changes["avatar_path"])
             avatars.drop(user.avatar_path)
         for field in changed:
             setattr(user, field, changes[field])

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
+from accounts.avatars import PicturesAway
 from media import removal, storage, variants
-from media.models import Media, Status
+from media.models import Media, Removal, Status
+from media.storage.paths import KEY
 
 SIZE = "320"
-_OURS = re.compile(r"avatars/[\w-]+\.webp")
+UNUSED_AFTER = timedelta(minutes=10)  # a copy that no user has by then is a leftover
+_OURS = re.compile(rf"avatars/{KEY}\.webp")
 
 
 def copy_for(owner_id: int, media_id: int) -> str | None:
-    """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. StorageError."""
-    media = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, status=Status.READY).first()
-    if media is None:
-        return None
-    path = f"avatars/{storage.new_key()}.webp"
-    source = f"{variants.directory(media.key, is_public=media.is_public)}/{media.variants[SIZE]['name']}"
-    storage.copy(source, path)
-    return path
+    """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. Raises PicturesAway."""
+    for _ in range(2):  # it may just have been moved
+        media = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, status=Status.READY).first()
+        if media is None:
+            return None
+        path = f"avatars/{storage.new_key()}.webp"
+        Removal.objects.create(paths=[path], due_at=timezone.now() + UNUSED_AFTER)
+        try:
+            storage.copy(f"{variants.directory(media.key, is_public=media.is_public)}/{_name(media)}", path)
+        except storage.FileMissing:
+            continue
+        except storage.StorageError as error:
+            raise PicturesAway from error
+        return path
+    raise PicturesAway
+
+
+def keep(path: str) -> bool:
+    """It is used from the current transaction on; False if it is taken for a leftover by now."""
+    unused = Removal.objects.filter(due_at__gt=timezone.now(), paths=[path])
+    return bool(unused.delete()[0])
 
 
 def drop(path: str) -> None:
@@ -29,3 +47,8 @@ def drop(path: str) -> None:
     if _OURS.fullmatch(path):
         with transaction.atomic():
             removal.remove_later([path])
+
+
+def _name(media: Media) -> str:
+    name: str = media.variants[SIZE]["name"]
+    return name

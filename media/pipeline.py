@@ -14,6 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -96,8 +97,12 @@ def _make(media: Media, directory: Path) -> Picture:
 def _finish(media: Media, picture: Picture) -> None:
     owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     original = "" if not settings.MEDIA_KEEP_ORIGINALS else media.incoming
-    ours = Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
-    if owner is None or not ours.update(
+    # Read anew: a moderator may have withheld it meanwhile.
+    ours = _ours(media).select_for_update(no_key=True).first()
+    if owner is None or ours is None:
+        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+        return
+    _ours(media).update(
         status=Status.READY,
         incoming=original,
         due_at=None,
@@ -105,12 +110,10 @@ def _finish(media: Media, picture: Picture) -> None:
         height=picture.height,
         blurhash=picture.blurhash,
         variants=variants.described(picture),
-    ):
-        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
-        return
+    )
     if not original:
-        removal.remove_later([media.incoming])
-    if placement.belongs_in_public(media, owner) != media.is_public:
+        removal.remove_later([media.incoming], again=True)
+    if placement.belongs_in_public(ours, owner) != media.is_public:
         placement.relocate_later(media.owner_id)
     media_changed.send(Media, media_ids=[media.pk])
 
@@ -118,16 +121,22 @@ def _finish(media: Media, picture: Picture) -> None:
 @transaction.atomic
 def _fail(media: Media, reason: str) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    ours = Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
-    if ours.update(status=Status.FAILED, error=reason[:200], incoming="", key="", due_at=None):
-        removal.remove_later([media.incoming, *variants.paths_of(media.key, is_public=media.is_public)])
+    removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+    if _ours(media).update(status=Status.FAILED, error=reason[:200], incoming="", key="", due_at=None):
+        removal.remove_later([media.incoming], again=True)
         media_changed.send(Media, media_ids=[media.pk])
 
 
+@transaction.atomic
 def _put_off(media: Media) -> None:
     if media.attempts >= ATTEMPTS:
         _fail(media, GAVE_UP)
         return
     pause = FIRST_PAUSE * 2 ** (media.attempts - 1)
-    ours = Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
-    ours.update(due_at=timezone.now() + pause)
+    if not _ours(media).update(due_at=timezone.now() + pause):  # what it has stored is nobody's
+        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+
+
+def _ours(media: Media) -> QuerySet[Media]:
+    """The row, unless this attempt was overtaken."""
+    return Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)

@@ -7,6 +7,7 @@ there, a moment later, the old URLs still work for those who know them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
@@ -23,6 +24,8 @@ from instafeed import dispatch
 from media import removal, storage, tasks, variants
 from media.models import Media, Relocation, Removal, Status
 from media.signals import media_changed
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 20  # pictures moved before the task makes room for others
 PAUSE = timedelta(seconds=30)  # after a failure of the storage
@@ -99,15 +102,20 @@ def _move(media: Media) -> None:
     source_place = variants.directory(media.key, is_public=media.is_public)
     target_place = variants.directory(target.key, is_public=target.is_public)
     for name in variants.names_of(media):
-        storage.copy(f"{source_place}/{name}", f"{target_place}/{name}")
+        try:
+            storage.copy(f"{source_place}/{name}", f"{target_place}/{name}")
+        except storage.FileMissing:
+            # Moved by somebody else, or lost: which must not keep the owner's other pictures where they are.
+            logger.warning("media %s has no %s to be moved", media.pk, name)
     with transaction.atomic():
-        User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-        here = Media.objects.filter(pk=media.pk, key=media.key)
-        if not Removal.objects.filter(pk=doubtful.pk).delete()[0]:
-            return  # it took so long that the copies are gone
-        if not here.update(key=target.key, is_public=target.is_public):
-            removal.remove_later(copies)  # it was deleted, or moved by somebody else
+        owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+        here = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
+        in_time = Removal.objects.filter(pk=doubtful.pk).delete()[0]  # else some of the copies are gone
+        # It may have been deleted, or moved by somebody else, and the owner may have changed sides once more.
+        if not (in_time and owner and here and belongs_in_public(here, owner) == target.is_public):
+            removal.remove_later(copies)
             return
+        Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public)
         old = variants.paths_of(media.key, is_public=media.is_public)
         removal.remove_later(old, public_key=media.key if media.is_public else "")
         media_changed.send(Media, media_ids=[media.pk])

@@ -13,18 +13,22 @@ from instafeed import dispatch
 from instafeed.ids import first_id_at
 from media import storage, tasks, variants
 from media.models import Media, Removal, Status
+from media.storage.backend import UPLOAD_TTL
 
 AT_ONCE = 50  # removals; each is up to nine files
 ORPHANS_AT_ONCE = 200
 UNWANTED_AFTER = timedelta(hours=24)  # without a post
 ABANDONED_AFTER = timedelta(hours=2)  # an upload that never came; its form is valid for minutes
 LONGEST_PAUSE = timedelta(hours=1)
+# By then whoever was at work on a picture is done or dead, and no form of a direct upload is valid any more.
+LAST_WRITES = timedelta(seconds=UPLOAD_TTL + 300)
 
 
-def remove_later(paths: Iterable[str], *, public_key: str = "") -> None:
+def remove_later(paths: Iterable[str], *, public_key: str = "", again: bool = False) -> None:
     """Have files deleted once the current transaction commits; whether they exist does not matter.
 
-    `public_key`: copies of everything under it are taken out of the CDN as well.
+    `public_key`: copies of everything under it are taken out of the CDN as well. `again`: files may still be written
+    there, by whom no row tells any more, so they are deleted once more when that is over.
     """
     wanted = sorted(set(filter(None, paths)))
     if not wanted:
@@ -32,6 +36,8 @@ def remove_later(paths: Iterable[str], *, public_key: str = "") -> None:
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         raise transaction.TransactionManagementError("removals belong inside the change's transaction")
     Removal.objects.create(paths=wanted, public_key=public_key)
+    if again:
+        Removal.objects.create(paths=wanted, due_at=timezone.now() + LAST_WRITES)
     transaction.on_commit(partial(dispatch.nudge, tasks.remove_files), robust=True)
 
 
@@ -64,8 +70,9 @@ def _put_off(rows: Sequence[Removal]) -> None:
 def delete_media(media: Collection[Media]) -> None:
     """Delete rows, which the caller has locked, with all their files."""
     for picture in media:
-        paths = variants.paths_of(picture.key, is_public=picture.is_public)
-        remove_later([picture.incoming, *paths], public_key=picture.key if picture.is_public else "")
+        paths = [picture.incoming, *variants.paths_of(picture.key, is_public=picture.is_public)]
+        public_key = picture.key if picture.is_public else ""
+        remove_later(paths, public_key=public_key, again=bool(picture.incoming))
     Media.objects.filter(pk__in=[picture.pk for picture in media]).delete()
 
 

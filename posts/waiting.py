@@ -25,8 +25,10 @@ from social.notifications import Event
 def look_again(media_ids: Sequence[int], **_: Any) -> None:
     """Cards show what became of the pictures; posts whose last one is ready wait no more."""
     post_ids = PostMedia.objects.filter(media__in=media_ids).values_list("post_id", flat=True)
+    # Not the deleted ones: their purge has them locked, and waits for the pictures that are locked here.
+    there = Post.objects.filter(pk__in=list(post_ids), deleted_at=None)
     # Locked before the others' status is read: of two pictures that are ready at once, the second sees the first.
-    posts = list(Post.objects.select_for_update(no_key=True).filter(pk__in=list(post_ids)).order_by("pk"))
+    posts = list(there.select_for_update(no_key=True).order_by("pk"))
     for post in posts:
         if post.waiting:
             _settle(post, set(media_ids))

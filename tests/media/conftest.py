@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+
+@pytest.fixture
+def _own_storage(settings: Settings, tmp_path: Path) -> None:
+    """An empty one, so that a test can say what is left."""
+    settings.MEDIA_ROOT = str(tmp_path)

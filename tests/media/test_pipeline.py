@@ -1,0 +1,302 @@
+"""A picture on its way to its variants: workers that die, come late or come twice, a storage that is away."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import erasure
+from accounts import services as accounts
+from accounts.models import User
+from media import pipeline, services, storage, tasks, variants
+from media.models import Media, Removal, Status
+from media.processing import SIZES, ProcessingError
+from posts import services as posts
+from tests.factories import UserFactory
+from tests.media.helpers import (
+    claimed,
+    erase_all,
+    fresh,
+    let_it_be_due,
+    make,
+    processed,
+    remove_files,
+    settle,
+    stored,
+    upload,
+)
+from tests.media.pictures import jpeg, paths
+from tests.social.helpers import at_once
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+
+@pytest.fixture
+def owner() -> User:
+    return UserFactory()
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise storage.StorageError("away")
+
+
+# --- The way it should be ----------------------------------------------------------------------------
+
+
+def test_a_picture_becomes_ready_and_its_original_goes(owner: User) -> None:
+    media = upload(owner, jpeg(1600, 900))
+    assert media.status == Status.PROCESSING
+    assert stored() == {media.incoming}
+    pipeline.run(media.pk)
+    remove_files()
+    ready = fresh(media)
+    assert (ready.status, ready.error, ready.incoming, ready.due_at) == (Status.READY, "", "", None)
+    assert (ready.width, ready.height) == (1600, 900)
+    assert 6 <= len(ready.blurhash) <= 60
+    assert {size: share["width"] for size, share in ready.variants.items()} == {str(size): size for size in SIZES}
+    assert ready.is_public
+    assert stored() == set(paths(ready)) == {f"public/{ready.key}/{size}.webp" for size in SIZES}
+
+
+def test_a_small_picture_has_one_file_for_all_sizes_and_jpegs_where_they_are_wanted(
+    owner: User, settings: Settings
+) -> None:
+    settings.MEDIA_JPEG = True
+    ready = processed(owner)
+    remove_files()
+    assert stored() == set(paths(ready)) == {f"public/{ready.key}/150.{format_}" for format_ in ("webp", "jpeg")}
+    shown = variants.shown(ready)
+    assert shown["url"] == shown["variants"]["150"]["url"]
+    assert shown["variants"]["640"]["jpeg_url"].endswith(f"/{ready.key}/150.jpeg")
+
+
+def test_originals_are_kept_where_that_is_wanted_and_go_with_the_picture(owner: User, settings: Settings) -> None:
+    settings.MEDIA_KEEP_ORIGINALS = True
+    media = upload(owner)
+    pipeline.run(media.pk)
+    remove_files()
+    assert fresh(media).incoming == media.incoming
+    assert stored() == {media.incoming, *paths(fresh(media))}
+    services.delete(owner.pk, media.pk)
+    remove_files()
+    assert stored() == set()
+
+
+def test_a_picture_of_a_private_account_is_private_from_the_start() -> None:
+    ready = processed(UserFactory(is_private=True))
+    remove_files()
+    assert stored() == set(paths(ready))
+    assert all(path.startswith("private/") for path in paths(ready))
+
+
+def test_run_again_it_changes_nothing(owner: User) -> None:
+    ready = processed(owner)
+    pipeline.run(ready.pk)
+    assert fresh(ready).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
+    pipeline.run(12345)
+
+
+def test_of_two_workers_at_once_one_does_it(owner: User) -> None:
+    media = upload(owner)
+    assert at_once([lambda: pipeline.run(media.pk)] * 3) == [None] * 3
+    assert (fresh(media).status, fresh(media).attempts) == (Status.READY, 1)
+    remove_files()
+    assert stored() == set(paths(fresh(media)))
+
+
+# --- Workers that die --------------------------------------------------------------------------------
+
+
+def test_a_lost_nudge_is_made_up_for_by_the_sweep(owner: User, redis_broker: redis.Redis) -> None:
+    media = upload(owner)
+    assert redis_broker.llen("media") == 1, "nudged"
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert redis_broker.llen("media") == 1
+    claimed(media)
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert redis_broker.llen("media") == 0, "somebody is at it"
+    let_it_be_due(media)
+    tasks.sweep_media()
+    assert redis_broker.llen("media") == 1
+
+
+def test_a_worker_that_died_after_storing_leaves_nothing_once_the_next_is_done(owner: User) -> None:
+    media = upload(owner)
+    first = claimed(media)
+    make(first)
+    let_it_be_due(media)
+    pipeline.run(media.pk)
+    remove_files()
+    ready = fresh(media)
+    assert (ready.status, ready.attempts) == (Status.READY, 2)
+    assert ready.key != first.key
+    assert stored() == set(paths(ready))
+
+
+@pytest.mark.parametrize("end", ["finish", "put off", "fail"])
+def test_an_attempt_that_was_overtaken_changes_nothing_and_leaves_nothing(owner: User, end: str) -> None:
+    media = upload(owner)
+    slow = claimed(media)
+    let_it_be_due(media)
+    pipeline.run(media.pk)
+    remove_files()
+    ready = fresh(media)
+    media.incoming = ready.incoming
+    with storage.open(paths(ready)[0]) as file:  # the original is gone by now, but it had begun to read
+        storage.save(f"{variants.directory(slow.key, is_public=True)}/150.webp", file, "image/webp")
+    if end == "finish":
+        later = upload(owner)
+        pipeline._finish(slow, make(claimed(later)))
+        services.delete(owner.pk, later.pk)
+    elif end == "put off":
+        pipeline._put_off(slow)
+    else:
+        pipeline._fail(slow, "no")
+    assert fresh(media).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
+    remove_files()
+    assert stored() == set(paths(ready))
+
+
+def test_a_picture_that_kills_its_workers_is_given_up(owner: User) -> None:
+    media = upload(owner)
+    for _ in range(pipeline.ATTEMPTS):
+        claimed(media)
+        let_it_be_due(media)
+    pipeline.run(media.pk)
+    remove_files()
+    assert (fresh(media).status, fresh(media).error) == (Status.FAILED, pipeline.GAVE_UP)
+    assert stored() == set()
+
+
+# --- Failures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", ["open", "save", "child"])
+def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in_the_end(
+    owner: User, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_child(*_: Any) -> Any:
+        raise ProcessingError("no child")
+
+    media, pauses = upload(owner), []
+    if broken == "child":
+        monkeypatch.setattr(pipeline, "process", no_child)
+    else:
+        monkeypatch.setattr(storage, broken, away)
+    for attempt in range(1, pipeline.ATTEMPTS):
+        let_it_be_due(media)
+        pipeline.run(media.pk)
+        now = fresh(media)
+        assert (now.status, now.attempts, now.error) == (Status.PROCESSING, attempt, "")
+        assert now.due_at is not None
+        pauses.append((now.due_at - timezone.now() + timedelta(seconds=0.5)) // timedelta(seconds=1))
+        pipeline.run(media.pk)
+        assert fresh(media).attempts == attempt, "not before its time"
+    assert pauses == [5, 10, 20, 40, 80]
+    let_it_be_due(media)
+    pipeline.run(media.pk)
+    assert (fresh(media).status, fresh(media).error) == (Status.FAILED, pipeline.GAVE_UP)
+    remove_files()
+    assert stored() == set()
+
+
+def test_a_storage_that_fails_half_way_leaves_nothing_in_the_end(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    media, save = upload(owner, jpeg(1600, 900)), storage.save
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save", lambda path, *rest: away() if path.endswith("640.webp") else save(path, *rest))
+        pipeline.run(media.pk)
+    assert len(stored()) == 3, "the original and two variants"
+    let_it_be_due(media)
+    pipeline.run(media.pk)
+    remove_files()
+    assert stored() == set(paths(fresh(media)))
+
+
+def test_a_bad_picture_fails_at_once_with_a_text_for_its_owner(owner: User) -> None:
+    media = upload(owner, jpeg(600, 400)[:700])
+    pipeline.run(media.pk)
+    failed = fresh(media)
+    assert (failed.status, failed.attempts, failed.due_at) == (Status.FAILED, 1, None)
+    assert failed.error == "The picture is damaged or incomplete."
+    remove_files()
+    assert stored() == set()
+
+
+# --- Things that happen in the middle ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["picture", "owner"])
+def test_what_is_deleted_in_the_middle_leaves_no_files(owner: User, gone: str) -> None:
+    claim = claimed(upload(owner))
+    picture = make(claim)
+    if gone == "owner":
+        erasure.delete_account(owner.pk)
+        erase_all()
+    else:
+        services.delete(owner.pk, claim.pk)
+    assert not Media.objects.exists()
+    pipeline._finish(claim, picture)
+    remove_files()
+    assert stored() == set()
+
+
+def test_a_worker_that_dies_after_its_picture_was_deleted_leaves_no_files_either(owner: User) -> None:
+    claim = claimed(upload(owner))
+    services.delete(owner.pk, claim.pk)
+    remove_files()
+    path = f"{variants.directory(claim.key, is_public=True)}/150.webp"
+    with storage.open(paths(processed(owner))[0]) as file:
+        storage.save(path, file, "image/webp")
+    remove_files()
+    assert path in stored(), "nobody knows when it dies"
+    remove_files(all_of_them=True)
+    assert path not in stored()
+
+
+def test_a_form_that_is_used_again_after_processing_leaves_no_file(owner: User) -> None:
+    media = upload(owner)
+    pipeline.run(media.pk)
+    remove_files()
+    with storage.open(paths(fresh(media))[0]) as file:
+        storage.save(media.incoming, file, "image/jpeg")
+    remove_files(all_of_them=True)
+    assert stored() == set(paths(fresh(media)))
+    assert not Removal.objects.exists()
+
+
+@pytest.mark.parametrize("moved_at_once", [True, False])
+def test_an_owner_that_turns_private_in_the_middle_has_a_private_picture(owner: User, moved_at_once: bool) -> None:
+    claim = claimed(upload(owner))
+    picture = make(claim)
+    accounts.update_profile(owner.pk, {"is_private": True})
+    if moved_at_once:
+        settle(owner)
+    pipeline._finish(claim, picture)
+    settle(owner)
+    assert stored() == set(paths(fresh(claim)))
+    assert not fresh(claim).is_public
+
+
+@pytest.mark.parametrize("moved_at_once", [True, False])
+def test_a_post_that_is_hidden_in_the_middle_has_private_pictures(owner: User, moved_at_once: bool) -> None:
+    claim = claimed(upload(owner))
+    picture = make(claim)
+    post = posts.create_post(owner.pk, "", [claim.pk])
+    posts.hide_post(post.pk)
+    if moved_at_once:
+        settle(owner)
+    pipeline._finish(claim, picture)
+    settle(owner)
+    assert stored() == set(paths(fresh(claim)))
+    assert not fresh(claim).is_public
+    posts.restore_post(post.pk)
+    settle(owner)
+    assert stored() == set(paths(fresh(claim)))
+    assert fresh(claim).is_public

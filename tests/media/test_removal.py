@@ -1,0 +1,423 @@
+"""What nobody wants goes, files included, and what somebody wants stays, whatever happens at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+import redis
+from django.http import Http404
+from django.test import Client
+from django.utils import timezone
+
+from accounts import erasure
+from accounts import services as accounts
+from instafeed.ids import first_id_at
+from media import avatars, pipeline, placement, removal, storage, tasks, uploads
+from media import services as media_services
+from media.models import Media, Removal, Status
+from media.services import Attached, UnknownMedia
+from posts import purge, services
+from posts.models import Post, PostMedia
+from tests.api.shape import check_shape
+from tests.media.helpers import claimed, erase_all, fresh, make, purge_all, remove_files, settle, stored, upload
+from tests.media.pictures import paths, ready
+from tests.posts.callers import Caller
+from tests.social.helpers import at_once
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+DAY, TWO_HOURS, MINUTE = timedelta(hours=24), timedelta(hours=2), timedelta(minutes=1)
+
+
+@pytest.fixture
+def owner() -> Caller:
+    return Caller(Client(raise_request_exception=False))
+
+
+def aged(media: Media, age: timedelta) -> Media:
+    """The same, as if it had been made so long ago: ids are times."""
+    id_ = first_id_at(timezone.now() - age) + Media.objects.count()
+    Media.objects.filter(pk=media.pk).update(id=id_)
+    return Media.objects.get(pk=id_)
+
+
+def files_named() -> set[str]:
+    """Every file that some row says is there."""
+    files = {path for media in Media.objects.filter(status=Status.READY) for path in paths(media)}
+    return files | set(Media.objects.exclude(incoming="").values_list("incoming", flat=True))
+
+
+def assert_all_well() -> None:
+    """No post has a hole, nothing that is attached has no post, and the storage has what the rows say."""
+    remove_files(all_of_them=True)
+    attached = set(Media.objects.filter(is_attached=True).values_list("pk", flat=True))
+    assert attached == set(PostMedia.objects.values_list("media_id", flat=True))
+    assert stored() == files_named()
+
+
+def failures(answers: list[Any], *expected: type[Exception]) -> list[Any]:
+    return [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, expected)]
+
+
+# --- Orphans -----------------------------------------------------------------------------------------
+
+
+def test_what_no_post_has_for_a_day_goes_and_what_one_has_stays(owner: Caller) -> None:
+    orphans = [
+        aged(ready(owner.user), DAY + MINUTE),
+        aged(upload(owner.user), DAY + MINUTE),
+        aged(Media.objects.create(owner=owner.user, status=Status.FAILED), DAY + MINUTE),
+    ]
+    attached = aged(ready(owner.user), 2 * DAY)
+    services.create_post(owner.id, "", [attached.pk])
+    young = aged(ready(owner.user), DAY - MINUTE)
+    tasks.delete_orphans()
+    assert set(Media.objects.values_list("pk", flat=True)) == {attached.pk, young.pk}
+    assert orphans
+    assert_all_well()
+
+
+def test_an_upload_that_never_came_goes_after_two_hours(owner: Caller) -> None:
+    old, young = (uploads.begin(owner.id, "image/jpeg", 5, "")[0] for _ in range(2))
+    old, young = aged(old, TWO_HOURS + MINUTE), aged(young, TWO_HOURS - MINUTE)
+    with storage.open(paths(ready(owner.user))[0]) as file:
+        storage.save(old.incoming, file, "image/jpeg")  # it came, and nobody said so
+    processing = aged(upload(owner.user), TWO_HOURS + MINUTE)
+    tasks.delete_orphans()
+    remove_files()
+    assert old.incoming not in stored()
+    assert set(Media.objects.exclude(status=Status.READY).values_list("pk", flat=True)) == {young.pk, processing.pk}
+
+
+def test_many_are_deleted_slice_by_slice(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "ORPHANS_AT_ONCE", 2)
+    for _ in range(5):
+        aged(ready(owner.user), DAY + MINUTE)
+    tasks.delete_orphans()
+    assert not Media.objects.exists()
+    assert_all_well()
+
+
+def test_a_picture_that_is_deleted_by_hand_goes_and_one_in_a_post_does_not(owner: Caller) -> None:
+    used, free = ready(owner.user), ready(owner.user)
+    post = services.create_post(owner.id, "", [used.pk])
+    check_shape(owner.call("delete", f"/media/{used.pk}"), 409)
+    check_shape(Caller().call("delete", f"/media/{free.pk}"), 404)
+    assert owner.call("delete", f"/media/{free.pk}").status_code == 204
+    check_shape(owner.call("delete", f"/media/{free.pk}"), 404)
+    remove_files()
+    assert stored() == set(paths(used))
+    services.delete_post(post.pk, owner.id)
+    check_shape(owner.call("delete", f"/media/{used.pk}"), 409)
+    purge_all()
+    check_shape(owner.call("delete", f"/media/{used.pk}"), 404)
+    assert_all_well()
+
+
+# --- Posts and accounts ------------------------------------------------------------------------------
+
+
+def test_the_purge_of_a_post_takes_its_pictures_and_no_others(owner: Caller) -> None:
+    kept = ready(owner.user)
+    services.create_post(owner.id, "", [kept.pk])
+    post = services.create_post(owner.id, "", [ready(owner.user).pk, ready(owner.user, is_public=False).pk])
+    services.delete_post(post.pk, owner.id)
+    remove_files()
+    assert len(stored()) == 12
+    purge_all()
+    remove_files()
+    assert list(Media.objects.all()) == [kept]
+    assert stored() == set(paths(kept))
+
+
+def test_an_erased_account_leaves_no_file(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ready(Caller().user)
+    for _ in range(3):
+        services.create_post(owner.id, "", [ready(owner.user).pk, upload(owner.user).pk])
+    pictures = [ready(owner.user), ready(owner.user, is_public=False), upload(owner.user)]
+    uploads.begin(owner.id, "image/jpeg", 5, "")
+    accounts.update_profile(owner.id, {"avatar": pictures[0].pk})
+    erasure.delete_account(owner.id)
+    while placement.relocate_slice(owner.id):
+        pass
+    erase_all()
+    remove_files()
+    assert list(Media.objects.all()) == [other]
+    assert stored() == set(paths(other))
+
+
+# --- Removals themselves -----------------------------------------------------------------------------
+
+
+def test_without_a_storage_files_are_removed_later_after_growing_pauses(
+    owner: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise storage.StorageError("away")
+
+    media = ready(owner.user)
+    media_services.delete(owner.id, media.pk)
+    pauses = []
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "delete", away)
+        for _ in range(4):
+            Removal.objects.update(due_at=timezone.now())
+            assert not removal.remove_slice()
+            pauses.append((Removal.objects.get().due_at - timezone.now()).total_seconds())
+        for _ in range(30):
+            Removal.objects.update(due_at=timezone.now())
+            removal.remove_slice()
+    assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
+    assert Removal.objects.get().due_at - timezone.now() <= removal.LONGEST_PAUSE
+    remove_files()
+    assert stored() == set(paths(media)), "not before its time"
+    assert_all_well()
+    assert not Removal.objects.exists()
+
+
+def test_a_cdn_that_is_away_is_told_later(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def away(keys: list[str]) -> None:
+        told.extend(keys)
+        if len(told) == 1:
+            raise storage.StorageError("away")
+
+    media = ready(owner.user)
+    monkeypatch.setattr(storage, "purge", away)
+    media_services.delete(owner.id, media.pk)
+    remove_files()
+    assert (told, Removal.objects.count()) == ([media.key], 1)
+    remove_files(all_of_them=True)
+    assert (told, Removal.objects.count()) == ([media.key] * 2, 0)
+
+
+def test_a_lost_nudge_is_made_up_for(owner: Caller, redis_broker: redis.Redis) -> None:
+    media_services.delete(owner.id, ready(owner.user).pk)
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert b"remove_files" in b"".join(redis_broker.lrange("maintenance", 0, -1))
+    tasks.remove_files()
+    assert stored() == set()
+
+
+def test_several_removers_at_once_leave_nothing(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "AT_ONCE", 2)
+    for _ in range(12):
+        media_services.delete(owner.id, ready(owner.user).pk)
+    assert not failures(at_once([tasks.remove_files] * 3))
+    tasks.remove_files()
+    assert (stored(), Removal.objects.count()) == (set(), 0)
+
+
+# --- The same moment ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deletes", ["orphans", "by hand"])
+def test_a_picture_that_is_deleted_and_posted_at_once_is_either(owner: Caller, deletes: str) -> None:
+    outcomes = set()
+    for number in range(12):
+        media = aged(ready(owner.user), DAY + MINUTE)
+        delete: Callable[[], Any] = partial(media_services.delete, owner.id, media.pk)
+        if deletes == "orphans":
+            delete = removal.delete_orphans
+        share = partial(services.create_post, owner.id, "", [media.pk])
+        answers = at_once([share, delete] if number % 2 else [delete, share])
+        assert not failures(answers, UnknownMedia, Attached)
+        posted = any(isinstance(answer, Post) for answer in answers)
+        assert posted == Media.objects.filter(pk=media.pk).exists()
+        outcomes.add(posted)
+    assert_all_well()
+    assert Post.objects.count() == PostMedia.objects.count()
+
+
+def test_a_picture_goes_into_one_of_two_posts_at_once(owner: Caller) -> None:
+    for _ in range(5):
+        media = [ready(owner.user) for _ in range(3)]
+        ids = [picture.pk for picture in media]
+        answers = at_once([partial(services.create_post, owner.id, "", order) for order in (ids, ids[::-1])])
+        assert len([answer for answer in answers if isinstance(answer, Post)]) == 1
+        assert len(failures(answers, media_services.UnusableMedia)) == 0
+    assert_all_well()
+
+
+def test_everything_at_once_on_one_account_neither_deadlocks_nor_leaves_anything(owner: Caller) -> None:
+    """Owner, then media, then posts: whoever locks in another order is found out here."""
+    random = Random(4)
+    pool = [services.create_post(owner.id, "", [ready(owner.user).pk]).pk for _ in range(6)]
+    claims = [claimed(upload(owner.user)) for _ in range(6)]
+    made = make(claims[0])
+    for claim in claims[1:]:
+        for name in {variant.filename for variant in made.variants}:
+            storage.copy(f"public/{claims[0].key}/{name}", f"public/{claim.key}/{name}")
+    pool += [services.create_post(owner.id, "", [claim.pk]).pk for claim in claims]
+
+    def rounds(*steps: Callable[[], Any]) -> Callable[[], None]:
+        def run() -> None:
+            for step in steps:
+                step()
+
+        return run
+
+    posts = random.sample(pool, len(pool))
+    storm = [
+        rounds(*(partial(pipeline._finish, claim, made) for claim in claims[:4])),
+        rounds(*(partial(pipeline._fail, claim, "no") for claim in claims[4:])),
+        rounds(*(partial(services.delete_post, post, owner.id) for post in posts[:8])),
+        rounds(
+            *(partial(services.hide_post, post) for post in pool), *map(partial(partial, services.restore_post), posts)
+        ),
+        rounds(*(partial(services.edit_post, post, f"#tag{post % 3}") for post in posts)),
+        rounds(*[partial(placement.relocate_slice, owner.id)] * 8),
+        rounds(*[purge.purge_slice, removal.delete_orphans, removal.remove_slice] * 6),
+        rounds(*(partial(accounts.update_profile, owner.id, {"is_private": private}) for private in [True, False] * 4)),
+        rounds(*(lambda: services.create_post(owner.id, "", [ready(owner.user).pk]) for _ in range(4))),
+    ]
+    assert not failures(at_once(storm))
+    purge_all()
+    settle(owner.user)
+    assert_all_well()
+    assert all(media.is_public != media.is_withheld for media in Media.objects.filter(status=Status.READY))
+    assert not Post.objects.filter(waiting=True).exclude(media__status=Status.FAILED).exists()
+
+
+def test_a_picture_that_ends_while_its_post_is_purged_waits_for_nobody(
+    owner: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The purge holds the post and wants the picture; the picture's end holds that, and must not want the post."""
+    release = media_services.release
+
+    for _ in range(3):
+        claim = claimed(upload(owner.user))
+        picture = make(claim)
+        post = services.create_post(owner.id, "", [claim.pk])
+        services.delete_post(post.pk, owner.id)
+
+        def meanwhile(media_ids: list[int], claim: Media = claim, picture: Any = picture) -> None:
+            assert not failures(at_once([partial(pipeline._finish, claim, picture)]))
+            release(media_ids)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(media_services, "release", meanwhile)
+            purge_all()
+    assert not Media.objects.exists()
+    assert_all_well()
+
+
+# --- Avatars -----------------------------------------------------------------------------------------
+
+
+def set_avatar(owner: Caller, media: Media | None) -> str:
+    answer = owner.call("patch", "/me", {"avatar": media and str(media.pk)})
+    assert answer.status_code == 200, answer.content
+    owner.user.refresh_from_db()
+    return owner.user.avatar_path
+
+
+def test_an_avatar_is_a_copy_that_outlives_its_original(owner: Caller) -> None:
+    media = ready(owner.user)
+    path = set_avatar(owner, media)
+    media_services.delete(owner.id, media.pk)
+    remove_files(all_of_them=True)
+    assert stored() == {path}
+    assert Caller().get(f"/users/{owner.name}")["avatar_url"].endswith(path)
+
+
+def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: Caller) -> None:
+    media = ready(owner.user)
+    first, second = set_avatar(owner, media), set_avatar(owner, media)
+    assert first != second
+    remove_files()
+    assert stored() == {second, *paths(media)}
+    assert set_avatar(owner, None) == ""
+    remove_files(all_of_them=True)
+    assert stored() == set(paths(media))
+
+
+def test_turning_private_keeps_the_avatar(owner: Caller) -> None:
+    path = set_avatar(owner, ready(owner.user))
+    url = owner.get("/me")["avatar_url"]
+    accounts.update_profile(owner.id, {"is_private": True})
+    settle(owner.user)
+    assert owner.get("/me")["avatar_url"] == url
+    assert path in stored()
+    second = set_avatar(owner, Media.objects.get())
+    assert second.startswith("avatars/"), "made of a private picture, it is public all the same"
+    remove_files()
+    assert path not in stored()
+
+
+def test_a_picture_that_is_not_ready_or_anothers_is_no_avatar(owner: Caller) -> None:
+    for media in (upload(owner.user), ready(Caller().user)):
+        check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+    assert not any(path.startswith("avatars/") for path in stored())
+
+
+def test_a_picture_that_just_moves_becomes_an_avatar(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready(owner.user)
+
+    def meanwhile(source: str, target: str) -> None:
+        monkeypatch.setattr(storage, "copy", copy)
+        accounts.update_profile(owner.id, {"is_private": True})
+        settle(owner.user)
+        copy(source, target)
+
+    monkeypatch.setattr(storage, "copy", meanwhile)
+    path = set_avatar(owner, media)
+    remove_files(all_of_them=True)
+    assert stored() == {path, *paths(fresh(media))}
+
+
+def test_without_a_storage_the_avatar_stays_as_it_was(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> None:
+        raise storage.StorageError("away")
+
+    media = ready(owner.user)
+    path = set_avatar(owner, media)
+    monkeypatch.setattr(storage, "copy", away)
+    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk), "bio": "new"}), 503)
+    assert owner.get("/me")["avatar_url"].endswith(path)
+    assert owner.get("/me")["bio"] == ""
+
+
+def test_a_copy_that_nobody_came_to_use_goes(owner: Caller) -> None:
+    media, taken = ready(owner.user), Caller()
+    assert avatars.copy_for(owner.id, media.pk), "and then the process dies"
+    answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.name})
+    assert answer.status_code >= 400
+    remove_files(all_of_them=True)
+    assert stored() == set(paths(media))
+
+
+def test_a_copy_that_came_too_late_is_not_used(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready(owner.user)
+
+    def slow(source: str, target: str) -> None:
+        copy(source, target)
+        remove_files(all_of_them=True)
+
+    monkeypatch.setattr(storage, "copy", slow)
+    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)
+    assert owner.get("/me")["avatar_url"] is None
+
+
+def test_a_file_that_is_not_one_of_ours_is_left_alone(owner: Caller) -> None:
+    for path in ("avatars/seed.webp", "faces/a.webp", "public/x/320.webp"):
+        type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
+        set_avatar(owner, None)
+    assert not Removal.objects.exists()
+
+
+def test_nothing_is_removed_by_a_transaction_that_fails(owner: Caller) -> None:
+    media = ready(owner.user)
+    with pytest.raises(Http404):
+        media_services.delete(Caller().id, media.pk)
+    with pytest.raises(UnknownMedia):
+        services.create_post(owner.id, "", [media.pk, 12345])
+    assert not fresh(media).is_attached
+    assert_all_well()

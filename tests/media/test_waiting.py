@@ -1,0 +1,294 @@
+"""Posts whose pictures are in the making: their author's alone until the last one is ready, then everybody's."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from feeds import celebrities
+from feeds.models import FanOut
+from media import pipeline
+from media.models import Media, Status
+from posts import explore, services
+from posts.models import Post
+from social.notifications.drain import drain_slice
+from tests.api.shape import check_shape
+from tests.feeds.helpers import deliver, feed
+from tests.media.helpers import claimed, make, processed, purge_all, remove_files, settle, stored, upload
+from tests.media.pictures import jpeg, paths, ready
+from tests.posts.callers import Caller
+from tests.social.helpers import at_once
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+
+@pytest.fixture
+def author() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def reader(author: Caller) -> Caller:
+    """Follows the author."""
+    reader = Caller()
+    reader.follow(author)
+    return reader
+
+
+def share(author: Caller, *pictures: Media, caption: str = "") -> str:
+    answer = author.call("post", "/posts", {"caption": caption, "media": [str(media.pk) for media in pictures]})
+    assert answer.status_code == 201, answer.content
+    return str(answer.json()["id"])
+
+
+def ids(caller: Caller, path: str) -> list[str]:
+    return [row["id"] for row in caller.get(path)["results"]]
+
+
+def told(caller: Caller) -> list[tuple[str, str]]:
+    """What a user is told of posts."""
+    while drain_slice():
+        pass
+    entries = caller.get("/notifications?limit=100")["results"]
+    return [(entry["kind"], entry["post_id"]) for entry in entries if entry["kind"] != "follow"]
+
+
+def ids_of_tags(caller: Caller) -> list[str]:
+    return [tag["name"] for tag in caller.get("/hashtags?search=har")["results"]]
+
+
+def lists_of(author: Caller, caller: Caller) -> dict[str, list[str]]:
+    """Every list that could show a post of the author's with the caption "#harbour"."""
+    profile, tag = f"/users/{author.name}/posts", "/hashtags/harbour/posts"
+    return {path: ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
+
+
+def test_it_does_not_exist_for_anybody_else(author: Caller, reader: Caller) -> None:
+    caption = f"#harbour with @{reader.name}"
+    post = share(author, ready(author.user), upload(author.user), caption=caption)
+    deliver()
+    explore.refresh()
+    for _ in ("cold", "warm"):
+        for who in (reader, Caller()):
+            for method, path, body in (
+                ("get", f"/posts/{post}", None),
+                ("patch", f"/posts/{post}", {"caption": "mine"}),
+                ("delete", f"/posts/{post}", None),
+                ("post", f"/posts/{post}/like", None),
+                ("delete", f"/posts/{post}/like", None),
+                ("get", f"/posts/{post}/likes", None),
+                ("get", f"/posts/{post}/comments", None),
+                ("post", f"/posts/{post}/comments", {"text": "nice"}),
+                ("post", f"/posts/{post}/save", None),
+                ("post", "/reports", {"target_type": "post", "target_id": post, "reason": "spam"}),
+            ):
+                answer = who.call(method, path, body)
+                assert answer.status_code == 404, (method, path, answer.content)
+            assert not any(lists_of(author, who).values())
+            assert ids_of_tags(who) == []
+            assert who.get("/feed/unread-count?since=0")["count"] == 0
+        check_shape(Client().get(f"/api/v1/posts/{post}"), 404)
+        assert Client().get(f"/api/v1/users/{author.name}/posts").json()["results"] == []
+    assert told(reader) == []
+
+
+def test_its_author_sees_it_everywhere_and_may_do_everything_with_it(author: Caller, reader: Caller) -> None:
+    waiting = upload(author.user)
+    post = share(author, ready(author.user), waiting, caption="#harbour")
+    deliver()
+    for path in ("/feed", f"/users/{author.name}/posts", "/hashtags/harbour/posts"):
+        (shown,) = author.get(path)["results"]
+        first, second = shown["media"]
+        assert first["url"], path
+        assert (second["id"], second["url"], second["variants"]) == (str(waiting.pk), None, {}), path
+        assert (second["width"], second["blurhash"]) == (None, None), path
+    assert author.like(post).status_code == 200
+    author.comment(post, "soon")
+    assert author.call("patch", f"/posts/{post}", {"caption": "#harbour, soon"}).status_code == 200
+    assert author.get(f"/posts/{post}")["comment_count"] == 1
+    assert ids_of_tags(author) == ["harbour"]
+    assert reader.get("/feed")["results"] == []
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_with_the_last_picture_it_is_everywhere_once_and_in_its_place(
+    author: Caller, reader: Caller, pulled: bool
+) -> None:
+    if pulled:
+        User.objects.filter(pk=author.id).update(celebrity_pin=True)
+        celebrities.promote([author.id])
+    stranger = Caller()
+    older = author.write("#harbour")
+    pictures = [upload(author.user) for _ in range(2)]
+    post = share(author, *pictures, caption="#harbour")
+    newer = author.write("#harbour")
+    deliver()
+    explore.refresh()
+    public = ["/feed", f"/users/{author.name}/posts", "/hashtags/harbour/posts"]
+    for picture in reversed(pictures):
+        for path in public:
+            assert ids(reader, path) == [newer, older], path
+        assert ids(stranger, public[1]) == ids(stranger, public[2]) == [newer, older]
+        assert feed(reader.user) == [int(newer), int(older)]
+        pipeline.run(picture.pk)
+    for path in public:
+        assert ids(reader, path) == [newer, post, older], path
+    assert feed(reader.user) == [int(newer), int(post), int(older)]
+    assert set(ids(stranger, "/explore")) == {newer, post, older}
+    shown = stranger.get(f"/posts/{post}")["media"]
+    assert [media["id"] for media in shown] == [str(picture.pk) for picture in pictures]
+    assert all(media["url"] and media["blurhash"] for media in shown)
+    assert stranger.like(post).status_code == 200
+    assert not Post.objects.filter(waiting=True).exists()
+
+
+def test_whoever_follows_later_and_whoever_has_no_list_finds_it_too(author: Caller, reader: Caller) -> None:
+    picture = upload(author.user)
+    post = share(author, picture)
+    assert ids(reader, "/feed") == [], "built from the database, while it waits"
+    late = Caller()
+    late.follow(author)
+    assert ids(late, "/feed") == []
+    pipeline.run(picture.pk)
+    deliver()
+    assert ids(reader, "/feed") == ids(late, "/feed") == [post]
+
+
+def test_who_is_mentioned_hears_of_it_with_the_last_picture_and_once(author: Caller, reader: Caller) -> None:
+    pictures = [upload(author.user) for _ in range(2)]
+    other = Caller()
+    post = share(author, *pictures, caption=f"with @{reader.name}")
+    assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.name}"}).status_code == 200
+    pipeline.run(pictures[0].pk)
+    assert told(other) == told(reader) == []
+    pipeline.run(pictures[1].pk)
+    assert told(other) == [("mention", post)]
+    assert told(reader) == [], "the caption is another by now"
+    assert author.call("patch", f"/posts/{post}", {"caption": f"@{other.name} @{reader.name}"}).status_code == 200
+    assert (told(other), told(reader)) == ([("mention", post)], [("mention", post)])
+
+
+def test_two_pictures_that_are_ready_at_once_publish_it_exactly_once(author: Caller, reader: Caller) -> None:
+    for _ in range(4):
+        claims = [claimed(upload(author.user)) for _ in range(3)]
+        post = share(author, *claims, caption=f"with @{reader.name}")
+        made = [make(claim) for claim in claims]
+        ends = [partial(pipeline._finish, claim, picture) for claim, picture in zip(claims, made, strict=True)]
+        assert at_once(ends) == [None] * 3
+        assert not Post.objects.get(pk=post).waiting
+        assert told(reader)[0] == ("mention", post)
+    assert len(told(reader)) == 4
+    deliver()
+    assert len(set(ids(reader, "/feed"))) == 4
+
+
+def test_the_last_picture_and_the_post_itself_at_once_leave_no_post_that_waits(author: Caller, reader: Caller) -> None:
+    for _ in range(5):
+        claim = claimed(upload(author.user))
+        picture = make(claim)
+        at_once([partial(share, author, claim), partial(pipeline._finish, claim, picture)])
+        assert not Post.objects.filter(waiting=True).exists()
+    deliver()
+    assert len(ids(reader, "/feed")) == 5
+
+
+def test_the_author_is_told_once_of_a_failure_and_the_post_stays_theirs(author: Caller, reader: Caller) -> None:
+    good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
+    post = share(author, good, bad, worse, caption=f"with @{reader.name}")
+    deliver()
+    for picture in (bad, good, worse):
+        pipeline.run(picture.pk)
+        assert told(author) == [("media_failed", post)]
+    assert told(reader) == []
+    assert ids(author, "/feed") == ids(author, f"/users/{author.name}/posts") == [post]
+    assert ids(reader, "/feed") == ids(reader, f"/users/{author.name}/posts") == []
+    assert [bool(media["url"]) for media in author.get(f"/posts/{post}")["media"]] == [True, False, False]
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    assert told(author) == []
+    purge_all()
+    remove_files()
+    assert stored() == set()
+
+
+def test_a_picture_that_failed_before_the_post_is_refused_and_so_are_others(author: Caller) -> None:
+    failed = upload(author.user, jpeg()[:300])
+    pipeline.run(failed.pk)
+    uploading = Media.objects.create(owner=author.user, incoming="", status=Status.UPLOADING)
+    used = ready(author.user)
+    share(author, used)
+    foreign, free = ready(Caller().user), ready(author.user)
+    for media, status, code in (
+        (failed, 409, "media_used"),
+        (uploading, 409, "media_used"),
+        (used, 409, "media_used"),
+        (foreign, 404, "not_found"),
+        (Media(pk=12345), 404, "not_found"),
+    ):
+        answer = author.call("post", "/posts", {"caption": "x", "media": [str(free.pk), str(media.pk)]})
+        check_shape(answer, status)
+        assert answer.json()["errors"][0]["code"] == code
+    assert Post.objects.count() == FanOut.objects.count() == 1
+    assert author.get(f"/users/{author.name}")["post_count"] == 1
+    share(author, free)
+
+
+def test_it_can_be_deleted_and_its_pictures_go_with_it(author: Caller, reader: Caller) -> None:
+    claim, waiting = claimed(upload(author.user)), upload(author.user)
+    picture = make(claim)
+    post = share(author, claim, waiting)
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    pipeline._finish(claim, picture)
+    pipeline.run(waiting.pk)
+    check_shape(author.call("get", f"/posts/{post}"), 404)
+    deliver()
+    assert ids(reader, "/feed") == []
+    purge_all()
+    remove_files()
+    assert (Media.objects.count(), stored()) == (0, set())
+
+
+def test_an_edit_while_it_waits_is_what_everybody_reads(author: Caller, reader: Caller) -> None:
+    picture = upload(author.user)
+    post = share(author, picture, caption="#first")
+    assert author.call("patch", f"/posts/{post}", {"caption": ""}).json()["media"][0]["url"] is None
+    assert author.call("patch", f"/posts/{post}", {"caption": "#second"}).status_code == 200
+    pipeline.run(picture.pk)
+    assert reader.get(f"/posts/{post}")["caption"] == "#second"
+    assert (ids(reader, "/hashtags/first/posts"), ids(reader, "/hashtags/second/posts")) == ([], [post])
+
+
+def test_a_repeated_request_has_the_same_answer_though_it_is_published_by_now(author: Caller) -> None:
+    picture = upload(author.user)
+    body: dict[str, Any] = {"caption": "x", "media": [str(picture.pk)]}
+    first = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
+    pipeline.run(picture.pk)
+    again = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
+    assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (201, 201, "true")
+    assert first.content == again.content
+    assert first.json()["media"][0]["url"] is None
+    assert Post.objects.count() == 1
+
+
+def test_a_hidden_post_that_waited_appears_when_it_is_restored(author: Caller, reader: Caller) -> None:
+    picture = upload(author.user)
+    post = share(author, picture)
+    deliver()
+    services.hide_post(int(post))
+    check_shape(author.call("get", f"/posts/{post}"), 404)
+    pipeline.run(picture.pk)
+    assert ids(reader, "/feed") == []
+    services.restore_post(int(post))
+    assert ids(reader, "/feed") == [post]
+    settle(author.user)
+    assert stored() == set(paths(Media.objects.get()))
+
+
+def test_posts_with_pictures_that_are_ready_wait_for_nothing(author: Caller, reader: Caller) -> None:
+    post = share(author, processed(author.user), ready(author.user), caption=f"with @{reader.name}")
+    deliver()
+    assert ids(reader, "/feed") == [post]
+    assert told(reader) == [("mention", post)]
