@@ -73,7 +73,7 @@ class Worker(Program):
         command = [
             *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", queue),
             *("--concurrency", "1", "--hostname", f"bench-{queue}-{os.getpid()}@%h"),
-            *("--without-gossip", "--without-mingle", "--loglevel", "WARNING"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
         ]
         super().__init__("worker", services.layout.log / "worker.log", command, environment(services.environment))
         self.queue = queue

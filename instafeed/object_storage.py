@@ -14,7 +14,6 @@ from typing import Any
 from instafeed import env
 
 _BUCKET = "AWS_STORAGE_BUCKET_NAME"
-_ADDRESSING = ("auto", "virtual", "path")
 # What says that somebody wants object storage.
 _NEED_A_BUCKET = (
     "AWS_S3_ENDPOINT_URL",
@@ -55,7 +54,11 @@ def _s3() -> dict[str, Any]:
         "bucket_name": _matching(_BUCKET, r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name"),
         "endpoint_url": endpoint or None,
         "region_name": region or "us-east-1",
-        "addressing_style": env.choice("AWS_S3_ADDRESSING_STYLE", "auto", _ADDRESSING),
+        # Never boto3's own "auto": it signs for the global address, where other regions than the first answer
+        # with a redirect that a signed URL does not survive.
+        "addressing_style": env.choice(
+            "AWS_S3_ADDRESSING_STYLE", "path" if endpoint else "virtual", ("virtual", "path")
+        ),
     }
 
 

@@ -299,7 +299,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"ErrorTypeEnum": "instafeed.api.schema.ERROR_TYPES"},
+    "ENUM_NAME_OVERRIDES": {
+        "ErrorTypeEnum": "instafeed.api.schema.ERROR_TYPES",
+        "MediaKindEnum": "media.api.serializers.KINDS",
+        "MediaStatusEnum": "media.api.serializers.STATUSES",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "instafeed.api.openapi.complete",

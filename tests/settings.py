@@ -13,7 +13,7 @@ for _name in ("REDIS_URL", "CELERY_BROKER_URL"):
 if "MEDIA_ROOT" in os.environ and _worker:
     os.environ["MEDIA_ROOT"] = str(Path(os.environ["MEDIA_ROOT"]).with_name("media") / _worker)
 
-os.environ.update(HTTPS_ONLY="false", LOG_LEVEL="WARNING", DEBUG="false")
+os.environ.update(HTTPS_ONLY="false", LOG_LEVEL="WARNING", DEBUG="false", SERVE_FILES="true")
 for _name in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD"):
     os.environ[f"THROTTLE_{_name}"] = "off"
 

@@ -71,7 +71,8 @@ class Worker(Program):
         command = [
             *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
             *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
-            *("--without-gossip", "--without-mingle"),
+            # A heartbeat for monitors would keep a worker whose broker is gone from ending: it publishes, for ever.
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
         super().__init__("worker", layout.log / "worker.log", command, environment(services))
         self.directory = PROJECT_ROOT

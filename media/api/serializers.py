@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from instafeed.api.fields import IdField, TextField, WordsField
 from instafeed.api.schema import example
 from media import storage, variants
-from media.models import Media
+from media.models import Media, Status
 from media.uploads import CONTENT_TYPES
 
 _ID = "382835763848413190"
 _VARIANT = {"url": "https://cdn.example/public/Yb1nM0f3rQ8/320.webp", "width": 320, "height": 240}
-MEDIA: dict[str, Any] = {
+PICTURE: dict[str, Any] = {
     "id": _ID,
-    "status": "ready",
-    "error": None,
     "kind": "image",
     "url": "https://cdn.example/public/Yb1nM0f3rQ8/1080.webp",
     "width": 4032,
@@ -28,10 +26,15 @@ MEDIA: dict[str, Any] = {
     "alt_text": "A harbour at dusk",
     "variants": {"320": _VARIANT},
 }
-PROCESSING = MEDIA | {"status": "processing", "width": None, "height": None, "blurhash": None, "url": None}
-PROCESSING = PROCESSING | {"variants": {}}
+_READY = PICTURE | {"status": "ready", "error": None}
+_UNKNOWN: dict[str, Any] = {"width": None, "height": None, "blurhash": None, "url": None, "variants": {}}
+_PROCESSING = _READY | _UNKNOWN | {"status": "processing"}
 _FORM = {"key": "incoming/Yb1nM0f3rQ8", "Content-Type": "image/jpeg", "policy": "eyJleHAi…"}
 _UPLOAD = {"id": _ID, "upload": {"method": "POST", "url": "https://bucket.s3.example/", "fields": _FORM}}
+
+
+KINDS = ["image"]
+STATUSES = [status.label for status in Status]
 
 
 class VariantSerializer(serializers.Serializer[Any]):
@@ -45,7 +48,7 @@ class PictureSerializer(serializers.Serializer[Any]):
     """A picture as posts show it."""
 
     id = IdField()
-    kind = serializers.ChoiceField(choices=["image"])
+    kind = serializers.ChoiceField(choices=KINDS)
     url = serializers.URLField(allow_null=True, help_text="The largest variant; null until it is ready.")
     width = serializers.IntegerField(min_value=1, allow_null=True, help_text="Of the upright original.")
     height = serializers.IntegerField(min_value=1, allow_null=True)
@@ -56,9 +59,14 @@ class PictureSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(examples=[example("Ready", MEDIA), example("In the making", PROCESSING)])
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(name, value, status_codes=["200", "202"])
+        for name, value in (("Ready", _READY), ("In the making", _PROCESSING))
+    ]
+)
 class MediaSerializer(PictureSerializer):
-    status = serializers.ChoiceField(choices=["uploading", "processing", "ready", "failed"])
+    status = serializers.ChoiceField(choices=STATUSES)
     error = serializers.CharField(allow_null=True, help_text="Why it failed.")
 
     def to_representation(self, instance: Media) -> dict[str, Any]:
@@ -99,6 +107,16 @@ class UploadInputSerializer(serializers.Serializer[Any]):
     alt_text = TextField(max_length=1000, allow_blank=True, default="")
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A photo",
+            {"file": "…", "alt_text": "A harbour at dusk"},
+            request_only=True,
+            media_type="multipart/form-data",
+        )
+    ]
+)
 class FileInputSerializer(serializers.Serializer[Any]):
     file = serializers.FileField(
         max_length=None, allow_empty_file=True, help_text="JPEG, PNG, WebP, AVIF, HEIC or GIF (its first frame)."

@@ -52,7 +52,7 @@ class BucketStorage(S3Storage):
         return defaults | credentials | ours
 
     def __init__(self, **options: Any) -> None:
-        style = options.get("addressing_style", "auto")
+        style = options["addressing_style"]
         options["client_config"] = Config(signature_version="s3v4", s3={"addressing_style": style}, **_NETWORK)
         super().__init__(**options)
 

@@ -9,20 +9,10 @@ from rest_framework import serializers
 
 from instafeed.api.fields import IdField, IdTextField, TextField, WordsField
 from instafeed.api.schema import ID_PATTERN, WORDS_PATTERN, example
+from media.api.serializers import PICTURE, PictureSerializer
 from posts.models import Reason, Report, TargetType
 from social.api.serializers import PERSON, PersonSerializer
 
-_VARIANT = {"url": "https://cdn.example/media/42/320.webp", "width": 320, "height": 240}
-PICTURE = {
-    "id": "382835763848413190",
-    "kind": "image",
-    "url": "https://cdn.example/media/42/1080.webp",
-    "width": 1080,
-    "height": 810,
-    "blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj",
-    "alt_text": "A harbour at dusk",
-    "variants": {"320": _VARIANT},
-}
 POST = {
     "id": "382835763848413185",
     "author": PERSON,
@@ -102,23 +92,6 @@ class CaptionSerializer(serializers.Serializer[Any]):
     caption = TextField(max_length=2200, allow_blank=True)
 
 
-class VariantSerializer(serializers.Serializer[Any]):
-    url = serializers.CharField()
-    width = serializers.IntegerField(min_value=1)
-    height = serializers.IntegerField(min_value=1)
-
-
-class PostPictureSerializer(serializers.Serializer[Any]):
-    id = IdField()
-    kind = serializers.ChoiceField(choices=["image"])
-    url = serializers.CharField()
-    width = serializers.IntegerField()
-    height = serializers.IntegerField()
-    blurhash = serializers.CharField(allow_null=True)
-    alt_text = serializers.CharField()
-    variants = serializers.DictField(child=VariantSerializer(), help_text="The same picture, by its width in pixels.")
-
-
 @extend_schema_serializer(examples=[example("A post", POST)], description="A post, as whoever asks sees it.")
 class PostSerializer(serializers.Serializer[Any]):
     """Documents what `posts.cards` composes; never runs."""
@@ -126,7 +99,7 @@ class PostSerializer(serializers.Serializer[Any]):
     id = IdField()
     author = PersonSerializer()
     caption = serializers.CharField()
-    media = PostPictureSerializer(many=True)
+    media = PictureSerializer(many=True)
     hashtags = serializers.ListField(child=serializers.CharField())
     mentions = serializers.ListField(child=serializers.CharField())
     like_count = serializers.IntegerField(min_value=0)

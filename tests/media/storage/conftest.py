@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import boto3
+import botocore.session
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.core.files.storage import default_storage
 from moto.server import ThreadedMotoServer
 
+from media.storage.s3 import BucketStorage
+
 CDN = "cdn.example.org"
+_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "test-id",
+    "AWS_SECRET_ACCESS_KEY": "test-secret",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+_OPTIONS = {"bucket_name": "media", "region_name": "us-east-1", "addressing_style": "path"}
 CLIENT = {"region_name": "us-east-1", "aws_access_key_id": "test-id", "aws_secret_access_key": "test-secret"}
 
 UseStorage = Callable[..., None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptions_are_read_once() -> Iterator[None]:
+    """Most of what a new client of boto3's takes is reading a megabyte that says what S3 is."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -51,24 +69,33 @@ def signing_pem(signing_key: rsa.RSAPrivateKey) -> str:
 
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in _CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def _bucket_storage(s3: Any, s3_endpoint: str) -> Iterator[BucketStorage]:
+    """One for all tests, as making boto3's client takes a third of a second."""
+    s3.create_bucket(Bucket="media")
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in _CREDENTIALS.items():
+            environment.setenv(name, value)
+        storage = BucketStorage(**_OPTIONS, endpoint_url=s3_endpoint)
+        storage.url("x")
+        yield storage
 
 
 @pytest.fixture
-def bucket(s3: Any, s3_endpoint: str, use_bucket: UseStorage) -> str:
-    """The default storage is this new bucket."""
-    name = f"media-{uuid4().hex}"
-    s3.create_bucket(Bucket=name)
-    use_bucket(bucket_name=name, endpoint_url=s3_endpoint)
-    return name
+def bucket(_bucket_storage: BucketStorage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The default storage is this bucket, shared with other tests."""
+    monkeypatch.setattr(default_storage, "_wrapped", _bucket_storage)
+    return "media"
 
 
 @pytest.fixture
 def use_bucket(settings: Any) -> UseStorage:
     def use(**options: Any) -> None:
-        options = {"bucket_name": "media", "region_name": "us-east-1", **options}
+        options = {**_OPTIONS, **options}
         settings.STORAGES = {
             **settings.STORAGES,
             "default": {"BACKEND": "media.storage.s3.BucketStorage", "OPTIONS": options},

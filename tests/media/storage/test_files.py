@@ -87,7 +87,7 @@ def test_an_error_of_the_callers_own_passes_through_an_open_file() -> None:
         raise FileNotFoundError("of the caller's")
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("directory")
 @pytest.mark.parametrize(
     "path",
     [
@@ -168,10 +168,11 @@ def test_a_copy_on_s3_is_cached_as_its_own_place_demands(bucket: str, s3: Any) -
     assert (head["CacheControl"], head["ContentType"]) == ("private, max-age=3600", "image/jpeg")
 
 
-def test_more_objects_are_deleted_than_one_call_takes(bucket: str, s3: Any) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_more_objects_are_deleted_than_one_call_takes() -> None:
     path = saved()
     storage.delete([*(f"incoming/{storage.new_key()}" for _ in range(1000)), path])
-    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert storage.size(path) is None
 
 
 def every_call() -> dict[str, Any]:
@@ -200,13 +201,11 @@ def test_an_s3_that_is_away_is_one_kind_of_error_and_soon(name: str, use_bucket:
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("name", every_call())
+@pytest.mark.parametrize("name", sorted(every_call().keys() - {"size"}))  # HEAD has no body to tell the two by
 def test_a_bucket_that_is_not_there_is_an_error_and_no_missing_file(
     name: str, s3_endpoint: str, use_bucket: UseStorage
 ) -> None:
     use_bucket(bucket_name="nobodys", endpoint_url=s3_endpoint)
-    if name == "size":
-        pytest.skip("HEAD has no body to tell the two by")
     with pytest.raises(storage.StorageError) as caught:
         every_call()[name]()
     assert not isinstance(caught.value, storage.FileMissing)

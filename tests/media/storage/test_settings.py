@@ -1,0 +1,129 @@
+"""Settings of object storage: whole, or the start stops with one line that names the variable."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+
+from instafeed import env, object_storage
+
+BUCKET = {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_REGION_NAME": "eu-central-1"}
+CDN = {**BUCKET, "MEDIA_CDN_DOMAIN": "cdn.example.org"}
+NAMES = (*object_storage._NEED_A_BUCKET, "AWS_STORAGE_BUCKET_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def read(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, object]:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    entry = object_storage.default_storage()
+    return {"BACKEND": entry["BACKEND"], **entry.get("OPTIONS", {})}
+
+
+def test_without_a_bucket_files_lie_in_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, {}) == {"BACKEND": "media.storage.files.FileStorage"}
+
+
+def test_a_bucket_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = read(monkeypatch, BUCKET)
+    assert options["BACKEND"] == "media.storage.s3.BucketStorage"
+    assert (options["region_name"], options["addressing_style"]) == ("eu-central-1", "virtual")
+    assert not options["cdn_domain"]
+    assert not options["signing_key"]
+
+
+def test_another_endpoint_needs_no_region_and_is_addressed_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = read(monkeypatch, {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_ENDPOINT_URL": "http://127.0.0.1:9000/"})
+    assert options["endpoint_url"] == "http://127.0.0.1:9000"
+    assert (options["region_name"], options["addressing_style"]) == ("us-east-1", "path")
+
+
+def test_a_key_as_text_with_escapes_or_as_a_file(
+    monkeypatch: pytest.MonkeyPatch, signing_pem: str, tmp_path: Path
+) -> None:
+    environment = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_DISTRIBUTION_ID": "E2EXAMPLE"}
+    escaped = read(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY": signing_pem.replace("\n", "\\n")})
+    assert str(escaped["signing_key"]).strip() == signing_pem.strip()
+    monkeypatch.delenv("CLOUDFRONT_PRIVATE_KEY")
+    (tmp_path / "key.pem").write_text(signing_pem)
+    from_file = read(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY_FILE": str(tmp_path / "key.pem")})
+    assert from_file["signing_key"] == signing_pem
+    assert from_file["distribution_id"] == "E2EXAMPLE"
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        ({"AWS_STORAGE_BUCKET_NAME": "media"}, "AWS_S3_REGION_NAME"),
+        ({**BUCKET, "AWS_STORAGE_BUCKET_NAME": "Not A Bucket"}, "AWS_STORAGE_BUCKET_NAME"),
+        ({**BUCKET, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY"),
+        ({**BUCKET, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "x"}, "AWS_ACCESS_KEY_ID"),
+        ({**BUCKET, "AWS_S3_ADDRESSING_STYLE": "auto"}, "AWS_S3_ADDRESSING_STYLE"),
+        ({**BUCKET, "AWS_S3_ENDPOINT_URL": "minio:9000"}, "AWS_S3_ENDPOINT_URL"),
+        ({**BUCKET, "MEDIA_CDN_DOMAIN": "https://cdn.example.org"}, "MEDIA_CDN_DOMAIN"),
+        ({**BUCKET, "CLOUDFRONT_KEY_ID": "K2"}, "CLOUDFRONT_KEY_ID"),
+        ({**BUCKET, "CLOUDFRONT_DISTRIBUTION_ID": "E2"}, "CLOUDFRONT_DISTRIBUTION_ID"),
+        ({**CDN, "CLOUDFRONT_KEY_ID": "K2"}, "CLOUDFRONT_KEY_ID"),
+        ({**CDN, "CLOUDFRONT_PRIVATE_KEY": "PEM"}, "CLOUDFRONT_KEY_ID"),
+        ({**CDN, "CLOUDFRONT_KEY_ID": "K2", "CLOUDFRONT_PRIVATE_KEY": "nonsense"}, "CLOUDFRONT_PRIVATE_KEY"),
+        ({**CDN, "CLOUDFRONT_KEY_ID": "K2", "CLOUDFRONT_PRIVATE_KEY": "ELLIPTIC"}, "CLOUDFRONT_PRIVATE_KEY"),
+        ({**CDN, "CLOUDFRONT_KEY_ID": "K2", "CLOUDFRONT_PRIVATE_KEY": "LOCKED"}, "CLOUDFRONT_PRIVATE_KEY"),
+        ({**CDN, "CLOUDFRONT_KEY_ID": "K2", "CLOUDFRONT_PRIVATE_KEY": "SHORT"}, "CLOUDFRONT_PRIVATE_KEY"),
+        ({**CDN, "CLOUDFRONT_KEY_ID": "K2", "CLOUDFRONT_PRIVATE_KEY_FILE": "/nowhere"}, "CLOUDFRONT_PRIVATE_KEY_FILE"),
+        (
+            {**CDN, "CLOUDFRONT_PRIVATE_KEY": "PEM", "CLOUDFRONT_PRIVATE_KEY_FILE": "/nowhere"},
+            "CLOUDFRONT_PRIVATE_KEY_FILE",
+        ),
+        *(({name: "https://x"}, name) for name in object_storage._NEED_A_BUCKET),
+    ],
+)
+def test_half_a_configuration_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, signing_key: rsa.RSAPrivateKey, environment: dict[str, str], name: str
+) -> None:
+    keys = {
+        "PEM": lambda: pem(signing_key),
+        "ELLIPTIC": lambda: pem(ec.generate_private_key(ec.SECP256R1())),
+        "LOCKED": lambda: pem(signing_key, "password"),
+        "SHORT": lambda: pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
+    }
+    given = {variable: keys[value]() if value in keys else value for variable, value in environment.items()}
+    with pytest.raises(env.SettingError) as caught:
+        read(monkeypatch, given)
+    message = str(caught.value)
+    assert message.startswith(f"instafeed: {name} ")
+    assert "\n" not in message
+    assert "PRIVATE KEY-----" not in message
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: str = "") -> str:
+    locked = BestAvailableEncryption(password.encode()) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode()
+
+
+def test_production_starts_with_a_bucket_and_a_cdn(signing_pem: str) -> None:
+    """In a process of its own, without services."""
+    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH")}
+    cdn = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_PRIVATE_KEY": signing_pem}
+    code = (
+        "import django; django.setup(); from media import storage; print(storage.url('avatars/' + 'x' * 32 + '.webp'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "SECRET_KEY": "x" * 50, **cdn},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == f"https://cdn.example.org/avatars/{'x' * 32}.webp\n", done.stderr

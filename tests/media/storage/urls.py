@@ -1,0 +1,8 @@
+"""The project's routes as on the embedded stack, where the app serves files itself."""
+
+from django.urls import include, path
+
+from instafeed.urls import handler400, handler403, handler404, handler500  # noqa: F401
+from instafeed.urls import urlpatterns as _project
+
+urlpatterns = [path("files/", include("media.storage.urls")), *_project]
