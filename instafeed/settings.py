@@ -317,7 +317,7 @@ THROTTLES = {
     "user": env.rate("THROTTLE_USER", "3000/minute"),
     "register": env.rate("THROTTLE_REGISTER", "60/hour"),
     "login": env.rate("THROTTLE_LOGIN", "30/minute"),
-    "upload": env.rate("THROTTLE_UPLOAD", "120/hour"),
+    "upload": env.rate("THROTTLE_UPLOAD", "600/hour"),
     "export": env.rate("THROTTLE_EXPORT", "60/hour"),
 }
 
