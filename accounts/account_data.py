@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.core.files.storage import default_storage
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
 
+from accounts import avatars
 from accounts.counts import counted, counts_of
 from accounts.models import Session, User
 from accounts.personal_data import Holding, Row, chunks, erase_rows, register
@@ -65,12 +65,12 @@ def erase_answers(user_id: int) -> bool:
 
 
 def erase_avatar(user_id: int) -> bool:
-    """The picture, where it is no media of the user's: those are erased as media."""
-    avatars = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
-    for path in avatars.values_list("avatar_path", flat=True):
-        # The file first: a process that dies in between leaves the path, by which it is found again.
-        default_storage.delete(path)
-        User.objects.filter(pk=user_id).update(avatar_path="")
+    """The picture that shows the user, a file of its own."""
+    shown = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
+    for path in shown.values_list("avatar_path", flat=True):
+        with transaction.atomic():
+            avatars.drop(path)
+            User.objects.filter(pk=user_id).update(avatar_path="")
     return True
 
 

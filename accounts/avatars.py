@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from instafeed.away import PartAway
+
 # Owner and media id -> the path of a public copy in the default storage, None unless the picture is the owner's and
 # ready.
 Copy = Callable[[int, int], str | None]
@@ -18,7 +20,7 @@ class UnknownPicture(LookupError):
     """A media id that is unknown, somebody else's, or not ready."""
 
 
-class PicturesAway(Exception):
+class PicturesAway(PartAway):
     """Pictures cannot be copied at the moment."""
 
 

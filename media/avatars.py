@@ -21,7 +21,8 @@ _OURS = re.compile(rf"avatars/{KEY}\.webp")
 def copy_for(owner_id: int, media_id: int) -> str | None:
     """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. Raises PicturesAway."""
     for _ in range(2):  # it may just have been moved
-        media = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, status=Status.READY).first()
+        own = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, is_withheld=False)
+        media = own.filter(status=Status.READY).first()
         if media is None:
             return None
         path = f"avatars/{storage.new_key()}.webp"

@@ -43,10 +43,20 @@ class Media(models.Model):
     alt_text = models.CharField(max_length=1000, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     due_at = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    failures = models.PositiveSmallIntegerField(default=0, db_default=0)  # of them, that killed or failed their worker
 
     class Meta:
         verbose_name_plural = "media"
+        constraints = [
+            models.CheckConstraint(
+                name="media_in_the_making_is_due",
+                condition=~Q(status=Status.PROCESSING) | (Q(due_at__isnull=False) & ~Q(incoming="")),
+            ),
+            models.CheckConstraint(name="media_ready_has_files", condition=~Q(status=Status.READY) | ~Q(key="")),
+            # Two rows of one key would delete each other's files.
+            models.UniqueConstraint(fields=["key"], name="media_unique_key", condition=~Q(key="")),
+        ]
         indexes = [
             # What waits for a worker: a few rows out of millions, looked for every few seconds.
             models.Index(fields=["due_at"], name="media_due", condition=Q(status=Status.PROCESSING)),

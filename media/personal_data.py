@@ -18,7 +18,8 @@ def export_media(user_id: int) -> Iterator[Row]:
     for chunk in chunks(Media.objects.filter(owner=user_id).values("id"), "id"):
         for media in Media.objects.filter(pk__in=[row["id"] for row in chunk]).order_by("pk"):
             shown = variants.shown(media, storage.url)
-            yield {**shown, "status": media.get_status_display(), "created_at": media.created_at}
+            more = {"content_type": media.content_type, "size": media.size, "error": media.error or None}
+            yield {**shown, **more, "status": media.get_status_display(), "created_at": media.created_at}
 
 
 def erase_media(user_id: int) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,16 +17,18 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from media import placement, removal, storage, variants
+from media import placement, removal, scratch, storage, variants
 from media.models import Media, Status
 from media.processing import BadPicture, Options, Picture, ProcessingError, process
 from media.signals import media_changed
 
 logger = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=3)  # more than a picture can take: a minute in the child, and the storage's time-outs
-ATTEMPTS = 6
-FIRST_PAUSE = timedelta(seconds=5)  # doubled with each failure
+LEASE = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 5)  # by then Celery has killed whoever held it
+ATTEMPTS = 6  # that killed their worker, or failed for the machine's reasons
+WAITING = timedelta(days=1)  # for a storage that is away
+FIRST_PAUSE = timedelta(seconds=5)  # doubled with each attempt
+LONGEST_PAUSE = timedelta(minutes=5)
 GAVE_UP = "It could not be processed; please upload it again."
 
 
@@ -36,14 +37,17 @@ def run(media_id: int) -> None:
     media = _claim(media_id)
     if media is None:
         return
+    if media.failures > ATTEMPTS or media.created_at < timezone.now() - WAITING:
+        _fail(media, GAVE_UP)
+        return
     try:
-        with tempfile.TemporaryDirectory(prefix="instafeed-media-") as directory:
-            picture = _make(media, Path(directory))
+        with scratch.directory() as directory:
+            picture = _make(media, directory)
     except BadPicture as error:
         _fail(media, str(error))
     except (storage.StorageError, ProcessingError, OSError) as error:
         logger.warning("media %s, attempt %d: %s", media.pk, media.attempts, error)
-        _put_off(media)
+        _put_off(media, is_failure=isinstance(error, ProcessingError | storage.FileMissing))
     else:
         _finish(media, picture)
 
@@ -66,12 +70,10 @@ def _claim(media_id: int) -> Media | None:
         return None
     removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))  # an attempt that died
     media.attempts += 1
+    media.failures += 1  # until it turns out that the storage was away: who dies can't count
     media.due_at = timezone.now() + LEASE
     media.key, media.is_public = storage.new_key(), placement.belongs_in_public(media, media.owner)
-    media.save(update_fields=["attempts", "due_at", "key", "is_public"])
-    if media.attempts > ATTEMPTS:  # it kills its workers
-        transaction.on_commit(lambda: _fail(media, GAVE_UP))
-        return None
+    media.save(update_fields=["attempts", "failures", "due_at", "key", "is_public"])
     return media
 
 
@@ -128,12 +130,10 @@ def _fail(media: Media, reason: str) -> None:
 
 
 @transaction.atomic
-def _put_off(media: Media) -> None:
-    if media.attempts >= ATTEMPTS:
-        _fail(media, GAVE_UP)
-        return
-    pause = FIRST_PAUSE * 2 ** (media.attempts - 1)
-    if not _ours(media).update(due_at=timezone.now() + pause):  # what it has stored is nobody's
+def _put_off(media: Media, *, is_failure: bool) -> None:
+    pause = min(FIRST_PAUSE * 2 ** min(media.attempts - 1, 10), LONGEST_PAUSE)
+    failures = media.failures if is_failure else media.failures - 1
+    if not _ours(media).update(due_at=timezone.now() + pause, failures=failures):  # what it has stored is nobody's
         removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
 
 

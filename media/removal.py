@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -15,7 +16,10 @@ from media import storage, tasks, variants
 from media.models import Media, Removal, Status
 from media.storage.backend import UPLOAD_TTL
 
+logger = logging.getLogger(__name__)
+
 AT_ONCE = 50  # removals; each is up to nine files
+TRIES = 3  # one by one, while the storage refuses everything
 ORPHANS_AT_ONCE = 200
 UNWANTED_AFTER = timedelta(hours=24)  # without a post
 ABANDONED_AFTER = timedelta(hours=2)  # an upload that never came; its form is valid for minutes
@@ -48,14 +52,31 @@ def remove_slice() -> bool:
         rows = list(due.order_by("due_at")[:AT_ONCE])
         if not rows:
             return False
-        try:
-            storage.delete([path for row in rows for path in row.paths])
-            if keys := [row.public_key for row in rows if row.public_key]:
-                storage.purge(keys)
-        except storage.StorageError:
-            _put_off(rows)
-            return False
-        Removal.objects.filter(pk__in=[row.pk for row in rows]).delete()
+        gone = rows if _remove(rows) else _one_by_one(rows if len(rows) > 1 else [])
+        Removal.objects.filter(pk__in=[row.pk for row in gone]).delete()
+        _put_off([row for row in rows if row not in gone])
+    return bool(gone)
+
+
+def _one_by_one(rows: Sequence[Removal]) -> list[Removal]:
+    """Those that could be removed, so that one that can't holds up no other; all but a few while nothing can."""
+    gone: list[Removal] = []
+    for tried, row in enumerate(rows):
+        if _remove([row]):
+            gone.append(row)
+        elif tried >= TRIES and not gone:
+            break
+    return gone
+
+
+def _remove(rows: Sequence[Removal]) -> bool:
+    try:
+        storage.delete([path for row in rows for path in row.paths])
+        storage.purge([row.public_key for row in rows if row.public_key])
+        storage.purge_files([path for row in rows for path in row.paths if path.startswith("avatars/")])
+    except storage.StorageError as error:
+        logger.warning("%d removals are put off: %s", len(rows), error)
+        return False
     return True
 
 

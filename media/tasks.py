@@ -56,8 +56,9 @@ def sweep_media() -> None:
 
 @shared_task
 def delete_orphans() -> None:
-    """Delete pictures that nobody wants, and uploads that never came."""
-    from media import removal
+    """Delete pictures that nobody wants, uploads that never came, and what the dead left on this machine."""
+    from media import removal, scratch
 
+    scratch.sweep()
     while removal.delete_orphans():
         pass

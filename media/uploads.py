@@ -10,7 +10,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from instafeed import dispatch
-from media import storage, tasks
+from media import removal, storage, tasks
 from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
@@ -67,9 +67,16 @@ def complete(owner_id: int, media_id: int) -> Media:
         with storage.open(media.incoming) as file:
             _kind_of(file)
     except NotAPicture as error:
-        Media.objects.filter(pk=media_id, status=Status.UPLOADING).update(status=Status.FAILED, error=str(error)[:200])
+        _refuse(media, str(error))
         raise
     return _arrived(media_id)
+
+
+@transaction.atomic
+def _refuse(media: Media, reason: str) -> None:
+    waiting = Media.objects.filter(pk=media.pk, status=Status.UPLOADING)
+    if waiting.update(status=Status.FAILED, error=reason[:200], incoming=""):
+        removal.remove_later([media.incoming], again=True)
 
 
 def _kind_of(file: IO[bytes]) -> Format:

@@ -117,7 +117,7 @@ _rankings = ReadThrough(keys.ranking, _load_rankings, keys.RANKING_TTL, stays_ab
 _RANK = """
 WITH recent AS MATERIALIZED (
     SELECT id, author_id, created_at FROM posts_post
-    WHERE hidden_at IS NULL AND deleted_at IS NULL AND NOT waiting
+    WHERE hidden_at IS NULL AND deleted_at IS NULL
     ORDER BY id DESC LIMIT %(candidates)s
 ), engagement AS MATERIALIZED (
     SELECT subject_id, sum(likes) + 2 * sum(comments) AS points FROM posts_counter

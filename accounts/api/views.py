@@ -27,10 +27,9 @@ from accounts.api.serializers import (
     TokensSerializer,
     check_strength,
 )
-from accounts.avatars import PicturesAway, UnknownPicture
+from accounts.avatars import UnknownPicture
 from accounts.models import User
 from accounts.tokens import SESSION_CLAIM, TokenRefused
-from instafeed.api.errors import ServiceUnavailable
 from instafeed.api.schema import missing, refusal
 from instafeed.api.throttling import (
     AnonThrottle,
@@ -192,8 +191,6 @@ class Me(OwnView):
             raise _taken(error) from None
         except UnknownPicture:
             raise NotFound from None
-        except PicturesAway:
-            raise ServiceUnavailable("The storage of pictures does not answer.") from None
         return Response(OwnProfileSerializer(user).data)
 
     @extend_schema(

@@ -22,6 +22,7 @@ from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework import exceptions
 
 from instafeed.api.throttling import check_refused
+from instafeed.away import PartAway
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class RequestTooLarge(exceptions.APIException):
 
 
 class ServiceUnavailable(exceptions.APIException):
-    """The primary does not answer; `wait` becomes Retry-After, in seconds."""
+    """The primary, or the storage of pictures, does not answer; `wait` becomes Retry-After, in seconds."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The service is temporarily unavailable."
@@ -77,7 +78,7 @@ class ErrorHandler(ExceptionHandler):
             constraint = getattr(diagnosis, "constraint_name", None)
             logger.warning("%s of %s answered as a conflict", type(exc.__cause__).__name__, constraint)
             return Conflict()
-        if isinstance(exc, OperationalError | InterfaceError):
+        if isinstance(exc, OperationalError | InterfaceError | PartAway):
             return ServiceUnavailable()
         return super().convert_known_exceptions(exc)
 
@@ -130,6 +131,11 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, 404)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """For plain views of a part that is away."""
+    return _answer(request, 503)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.http import HttpRequest
+
+from media import scratch
 
 FORM = 64 * 1024  # bytes for the rest of the form, its boundaries and headers
 
@@ -35,6 +39,20 @@ class BoundedUploadHandler(FileUploadHandler):
         return None
 
 
+class ScratchUploadHandler(TemporaryFileUploadHandler):
+    """Django's own, in a directory that is swept."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        FileUploadHandler.new_file(self, *args, **kwargs)
+        self.file = _ScratchFile(self.file_name, self.content_type, self.charset, self.content_type_extra)
+
+
+class _ScratchFile(TemporaryUploadedFile):
+    def __init__(self, name: str | None, content_type: str | None, charset: str | None, extra: Any) -> None:
+        file = tempfile.NamedTemporaryFile(dir=scratch.place())  # noqa: SIM115 (closed with the request)
+        UploadedFile.__init__(self, file, name, content_type, 0, charset, extra)
+
+
 def bound_upload(request: HttpRequest) -> None:
     """Must be called before the request's body is read."""
-    request.upload_handlers = [BoundedUploadHandler(request), TemporaryFileUploadHandler(request)]
+    request.upload_handlers = [BoundedUploadHandler(request), ScratchUploadHandler(request)]

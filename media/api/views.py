@@ -13,11 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.errors import Conflict, ServiceUnavailable
+from instafeed.api.errors import Conflict
 from instafeed.api.schema import refusal
 from instafeed.api.throttling import UploadThrottle, UserThrottle
 from instafeed.ids import parse_id
-from media import selectors, services, storage, uploads
+from media import selectors, services, uploads
 from media.api.serializers import FileInputSerializer, MediaSerializer, UploadInputSerializer, UploadSerializer
 from media.api.uploading import bound_upload
 
@@ -28,8 +28,6 @@ _NO_PICTURE = refusal(400, "invalid_image", "The file is not a picture of a kind
 
 class _View(APIView):
     def handle_exception(self, exc: Exception) -> Any:
-        if isinstance(exc, storage.StorageError):
-            exc = ServiceUnavailable("The storage of pictures does not answer.")
         if isinstance(exc, uploads.NotAPicture):
             exc = ValidationError({"file": str(exc)}, code="invalid_image")
         return super().handle_exception(exc)
@@ -53,6 +51,8 @@ class MediaListView(_View):
         """Upload a picture; it is processed in the background."""
         data = FileInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
+        if sum(len(files) for _, files in request.FILES.lists()) > 1:
+            raise ValidationError({"file": "One file at a time."}, code="invalid")
         file = data.validated_data["file"]
         media = uploads.receive(current_user(request).pk, file.file, file.size, data.validated_data["alt_text"])
         return Response(MediaSerializer(media).data, status=202)

@@ -35,7 +35,8 @@ class Migration(migrations.Migration):
         migrations.AddField("media", "blurhash", text(60)),
         migrations.AddField("media", "variants", models.JSONField(default=dict, db_default={})),
         migrations.AddField("media", "due_at", models.DateTimeField(null=True)),
-        migrations.AddField("media", "attempts", models.PositiveSmallIntegerField(default=0, db_default=0)),
+        migrations.AddField("media", "attempts", models.PositiveIntegerField(default=0, db_default=0)),
+        migrations.AddField("media", "failures", models.PositiveSmallIntegerField(default=0, db_default=0)),
         migrations.AlterField("media", "alt_text", text(1000)),
         migrations.AlterField("media", "width", models.PositiveIntegerField(null=True)),
         migrations.AlterField("media", "height", models.PositiveIntegerField(null=True)),
@@ -46,6 +47,13 @@ class Migration(migrations.Migration):
             fields=["id"], name="media_unattached", condition=Q(is_attached=False))),
         migrations.AddIndex("media", models.Index(
             fields=["owner", "is_public", "id"], name="media_by_place", condition=Q(status=2))),
+        migrations.AddConstraint("media", models.CheckConstraint(
+            name="media_in_the_making_is_due",
+            condition=~Q(status=1) | (Q(due_at__isnull=False) & ~Q(incoming="")))),
+        migrations.AddConstraint("media", models.CheckConstraint(
+            name="media_ready_has_files", condition=~Q(status=2) | ~Q(key=""))),
+        migrations.AddConstraint("media", models.UniqueConstraint(
+            fields=["key"], name="media_unique_key", condition=~Q(key=""))),
         migrations.CreateModel("Removal", [
             ("id", models.BigAutoField(primary_key=True, serialize=False)),
             ("paths", django.contrib.postgres.fields.ArrayField(models.TextField())),

@@ -1,6 +1,6 @@
 """The parent's side: a child process that decodes strangers' files, and may die of it without taking us along.
 
-It lives on from picture to picture (starting one takes about 0.2 s), knows no secret (its environment is empty) and
+It lives on from picture to picture (starting one takes about 0.2 s), is given no secret (its environment is empty) and
 dies with the thread that first needed it. After any failure it is killed, and the next picture gets a new one.
 """
 

@@ -32,6 +32,7 @@ __all__ = [
     "new_key",
     "open",
     "purge",
+    "purge_files",
     "reference",
     "save",
     "signed_urls",
@@ -124,6 +125,15 @@ def purge(keys: Sequence[str]) -> None:
     if keys:
         with _failing() as backend:
             backend.purge(keys)
+
+
+def purge_files(paths: Sequence[str]) -> None:
+    """The same for single public files, that is avatars."""
+    for path in paths:
+        kind_of(path)
+    if paths:
+        with _failing() as backend:
+            backend.purge_files(paths)
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from typing import IO, Protocol
 
 from django.conf import settings
 
+from instafeed.away import PartAway
+
 UPLOAD_TTL = 900  # seconds in which a direct upload must begin
 
 
-class StorageError(Exception):
+class StorageError(PartAway):
     """The storage is away, or refuses."""
 
 
@@ -46,6 +48,7 @@ class Backend(Protocol):
     def remove(self, paths: Sequence[str]) -> None: ...
     def form(self, path: str, content_type: str, size: int) -> Upload: ...
     def purge(self, keys: Sequence[str]) -> None: ...
+    def purge_files(self, paths: Sequence[str]) -> None: ...
 
 
 def expiry(key: str) -> int:

@@ -39,11 +39,14 @@ class UrlSigner:
         return signed.partition("?")[2]
 
 
-def invalidate(session: boto3.Session, config: Any, distribution: str, keys: Sequence[str]) -> None:
-    """One call for each `AT_ONCE` keys. Raises ClientError when too many invalidations are under way already."""
+def invalidate(session: boto3.Session, config: Any, distribution: str, patterns: Sequence[str]) -> None:
+    """One call for each `AT_ONCE` paths, which may end with a wildcard.
+
+    Raises ClientError when too many invalidations are under way already.
+    """
     client = session.client("cloudfront", config=config)
-    for start in range(0, len(keys), AT_ONCE):
-        paths = [f"/public/{key}/*" for key in keys[start : start + AT_ONCE]]
+    for start in range(0, len(patterns), AT_ONCE):
+        paths = patterns[start : start + AT_ONCE]
         client.create_invalidation(
             DistributionId=distribution,
             InvalidationBatch={

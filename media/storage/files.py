@@ -15,6 +15,7 @@ from typing import IO
 
 from django.core.files.storage import FileSystemStorage
 
+from media import scratch
 from media.storage import signatures
 from media.storage.backend import FileMissing, Upload, expiry
 
@@ -43,9 +44,9 @@ class FileStorage(FileSystemStorage):
         """A file that appears under its path, whole, at the end of the block; not at all if that is left by an
         error."""
         target = Path(self.path(path))
-        # Beside the target: a rename is atomic within one file system only. No route serves a name with a dot.
+        # Below the same root: a rename is atomic within one file system only.
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=scratch.place(), delete=False) as file:
             try:
                 yield file
                 file.flush()
@@ -87,3 +88,6 @@ class FileStorage(FileSystemStorage):
 
     def purge(self, keys: Sequence[str]) -> None:
         """Nothing lies between this storage and browsers."""
+
+    def purge_files(self, paths: Sequence[str]) -> None:
+        """Likewise."""

@@ -156,8 +156,11 @@ class BucketStorage(S3Storage):
                 raise StorageError(f"{len(errors)} not deleted, first {errors[0].get('Key')}: {errors[0].get('Code')}")
 
     def purge(self, keys: Sequence[str]) -> None:
+        self.purge_files([f"public/{key}/*" for key in keys])
+
+    def purge_files(self, paths: Sequence[str]) -> None:
         if self.distribution_id:
-            invalidate(self._session, Config(**_NETWORK), self.distribution_id, keys)
+            invalidate(self._session, Config(**_NETWORK), self.distribution_id, [f"/{path}" for path in paths])
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket_name, "Key": path}

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from whitenoise.middleware import WhiteNoiseFileResponse
 from whitenoise.responders import NotARegularFileError, StaticFile
 
+from instafeed.api.errors import unavailable
 from media.storage import signatures
 from media.storage.paths import cache_control_of, content_type_of, kind_of
 
@@ -35,6 +36,8 @@ def serve(request: HttpRequest, path: str) -> HttpResponseBase:
         answer = StaticFile(default_storage.path(path), _headers(path)).get_response(request.method, request.META)
     except (NotARegularFileError, FileNotFoundError):
         raise Http404 from None
+    except OSError:
+        return unavailable(request)
     response = WhiteNoiseFileResponse(answer.file or (), status=answer.status)
     for name, value in answer.headers:
         response[name] = value

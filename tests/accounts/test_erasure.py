@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from io import BytesIO
 from typing import Any
 from unittest.mock import patch
 
@@ -16,7 +17,6 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.postgres.fields import ArrayField
-from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, models
 from django.test import Client
@@ -30,6 +30,7 @@ from accounts.signals import access_changed
 from accounts.tokens import TokenRefused
 from instafeed import keys
 from instafeed.models import Invalidation
+from media import storage
 from media.models import Media
 from media.removal import remove_slice
 from posts.models import Comment, Like, Post, Report
@@ -363,10 +364,12 @@ def test_every_redis_key_that_is_made_of_a_users_id_is_declared() -> None:
 
 
 def test_the_picture_goes_too(alice: User) -> None:
-    path = default_storage.save("avatars/alice.jpg", ContentFile(b"a face"))
+    path = f"avatars/{storage.new_key()}.webp"
+    storage.save(path, BytesIO(b"a face"), "image/webp")
     User.objects.filter(pk=alice.pk).update(avatar_path=path)
     delete(alice)
     erase_all()
+    remove_slice()
     assert not default_storage.exists(path)
 
 

@@ -198,3 +198,26 @@ def test_a_picture_in_the_making_can_be_deleted(owner: Caller) -> None:
     pipeline.run(media.pk)
     assert not Media.objects.filter(status=Status.READY).exists()
     assert Removal.objects.earliest("due_at").paths == [media.incoming, *paths_of(media.key, is_public=True)]
+
+
+def test_one_file_at_a_time(owner: Caller) -> None:
+    files = [SimpleUploadedFile(f"{number}.jpg", jpeg(), "image/jpeg") for number in range(2)]
+    check_shape(owner.client.post("/api/v1/media", {"file": files}, headers=owner.headers), 400)
+    check_shape(owner.client.post("/api/v1/media", {"file": files[0], "more": files[1]}, headers=owner.headers), 400)
+
+
+def test_what_a_moderator_withholds_is_no_avatar(owner: Caller) -> None:
+    media = ready(owner.user, is_withheld=True)
+    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+
+
+def test_a_storage_that_cannot_sign_is_a_503_of_every_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Caller(Client(raise_request_exception=False), is_private=True)
+    assert reader.call("post", "/posts", {"media": [str(ready(reader.user, is_public=False).pk)]}).status_code == 201
+
+    def away(card: bytes) -> bytes:
+        raise storage.StorageError("no credentials")
+
+    monkeypatch.setattr(storage, "fill_in", away)
+    for path in ("/feed", f"/users/{reader.name}/posts"):
+        check_shape(reader.call("get", path), 503)

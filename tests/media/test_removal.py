@@ -419,3 +419,19 @@ def test_nothing_is_removed_by_a_transaction_that_fails(owner: Caller) -> None:
         services.create_post(owner.id, "", [media.pk, 12345])
     assert not fresh(media).is_attached
     assert_all_well()
+
+
+def test_one_that_cannot_be_removed_holds_up_no_other(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete, stuck, others = storage.delete, ready(owner.user), [ready(owner.user) for _ in range(3)]
+
+    def refusing(wanted: list[str]) -> None:
+        if any(stuck.key in path for path in wanted):
+            raise storage.StorageError("this one stays")
+        delete(wanted)
+
+    monkeypatch.setattr(storage, "delete", refusing)
+    for media in [stuck, *others]:
+        media_services.delete(owner.id, media.pk)
+    remove_files()
+    assert stored() == set(paths(stuck))
+    assert Removal.objects.get().public_key == stuck.key
