@@ -36,3 +36,8 @@ def nudge(task: Task, *arguments: Any, countdown: float = 0) -> bool:
         logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
         return False
     return True
+
+
+def reset() -> None:
+    """Forget past failures (tests)."""
+    _Breaker.open_until = 0.0

@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.conf import settings
 
+from instafeed import dispatch
 from instafeed import redis as breaker
 from instafeed.replicas.health import monitor
 from tests import emptying
@@ -45,7 +46,9 @@ def _empty_redis(request: pytest.FixtureRequest) -> None:
     if marked or _NEEDS_REDIS.intersection(request.fixturenames):
         for server in request.getfixturevalue("_redis_servers"):
             server.flushdb()
-        breaker.reset()  # no test rests after the failures of the one before
+        # No test rests after the failures of the one before.
+        breaker.reset()
+        dispatch.reset()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import psycopg
 
 from tests.flows.actors import Actor, eventually
@@ -37,6 +39,9 @@ def test_a_writer_reads_its_own_write_while_others_still_read_the_lagging_replic
     writer, reader = Actor(live_stack), Actor(live_stack)
     first = writer.write()
     eventually(lambda: reader.posts_of(writer) == [first] and writer.posts_of(writer) == [first])
+    for _ in range(6):  # until each process has proved that the replica holds all of that
+        time.sleep(0.5)
+        reader.posts_of(writer)
     with psycopg.connect(live_stack.environment["DATABASE_REPLICA_URLS"], autocommit=True) as replica:
         replica.execute("SELECT pg_wal_replay_pause()")
         try:
