@@ -143,7 +143,7 @@ def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkey
     for _ in range(3):
         began = time.monotonic()
         status, body = _get(client)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2
         assert status == 200
         assert body["checks"]["cache"] == {"status": "down", "error": "Timeout"}
     assert len(calls) == 1  # the others waited for the same probe
