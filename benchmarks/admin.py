@@ -52,7 +52,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     size = QUICK if quick else FULL
     crowd.fill(size, say)
     _sample(size.samples)
-    client = Client()
+    client = Client(headers={"host": "127.0.0.1"})
     staff = User.objects.create_superuser("benchmark", "benchmark@example.org", "benchmark-secret")
     client.force_login(staff)
     yardstick = _measure(client, "groups", reverse("admin:auth_group_changelist"))
