@@ -28,7 +28,7 @@ def copy_for(owner_id: int, media_id: int) -> str | None:
         path = f"avatars/{storage.new_key()}.webp"
         Removal.objects.create(paths=[path], due_at=timezone.now() + UNUSED_AFTER)
         try:
-            storage.copy(f"{variants.directory(media.key, is_public=media.is_public)}/{_name(media)}", path)
+            storage.copy(f"{variants.place_of(media)}/{_name(media)}", path)
         except storage.FileMissing:
             continue
         except storage.StorageError as error:
