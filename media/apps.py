@@ -10,4 +10,4 @@ class MediaConfig(AppConfig):
         from media import personal_data, placement  # noqa: F401  (placement connects its receivers)
 
         personal_data.declare()
-        avatars.register(copies.copy_for, copies.keep, copies.drop)
+        avatars.register(copies)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.models import User
 from media import placement, removal, scratch, storage, variants
 from media.models import Media, Status
-from media.processing import BadPicture, Options, Picture, ProcessingError, process
+from media.processing import BadPicture, Picture, ProcessingError
 from media.signals import media_changed
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def _claim(media_id: int) -> Media | None:
     )
     if media is None:
         return None
-    removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))  # an attempt that died
+    removal.remove_later(variants.paths_of(media))  # an attempt that died
     media.attempts += 1
     media.failures += 1  # until it turns out that the storage was away: who dies can't count
     media.due_at = timezone.now() + LEASE
@@ -84,11 +84,8 @@ def _make(media: Media, directory: Path) -> Picture:
         shutil.copyfileobj(source, target)
     made = directory / "variants"
     made.mkdir()
-    options = Options(
-        max_bytes=settings.MEDIA_MAX_BYTES, max_pixels=settings.MEDIA_MAX_PIXELS, jpeg=settings.MEDIA_JPEG
-    )
-    picture = process(original, made, options)
-    place = variants.directory(media.key, is_public=media.is_public)
+    picture = variants.make(original, made)
+    place = variants.place_of(media)
     for name, format_ in {variant.filename: variant.format for variant in picture.variants}.items():
         with (made / name).open("rb") as file:
             storage.save(f"{place}/{name}", file, f"image/{format_}")
@@ -102,7 +99,7 @@ def _finish(media: Media, picture: Picture) -> None:
     # Read anew: a moderator may have withheld it meanwhile.
     ours = _ours(media).select_for_update(no_key=True).first()
     if owner is None or ours is None:
-        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+        removal.remove_later(variants.paths_of(media))
         return
     _ours(media).update(
         status=Status.READY,
@@ -123,7 +120,7 @@ def _finish(media: Media, picture: Picture) -> None:
 @transaction.atomic
 def _fail(media: Media, reason: str) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+    removal.remove_later(variants.paths_of(media))
     if _ours(media).update(status=Status.FAILED, error=reason[:200], incoming="", key="", due_at=None):
         removal.remove_later([media.incoming], again=True)
         media_changed.send(Media, media_ids=[media.pk])
@@ -134,7 +131,7 @@ def _put_off(media: Media, *, is_failure: bool) -> None:
     pause = min(FIRST_PAUSE * 2 ** min(media.attempts - 1, 10), LONGEST_PAUSE)
     failures = media.failures if is_failure else media.failures - 1
     if not _ours(media).update(due_at=timezone.now() + pause, failures=failures):  # what it has stored is nobody's
-        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+        removal.remove_later(variants.paths_of(media))
 
 
 def _ours(media: Media) -> QuerySet[Media]:

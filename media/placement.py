@@ -96,11 +96,10 @@ def _misplaced(owner: User) -> list[Media]:
 def _move(media: Media) -> None:
     """Copy to a new key, then let the row name it and the old files go. StorageError leaves all as it was."""
     target = Media(key=storage.new_key(), is_public=not media.is_public)
-    copies = variants.paths_of(target.key, is_public=target.is_public)
+    copies = variants.paths_of(target)
     # Should this die now, nobody would know of the copies.
     doubtful = Removal.objects.create(paths=copies, due_at=timezone.now() + DOUBTFUL)
-    source_place = variants.directory(media.key, is_public=media.is_public)
-    target_place = variants.directory(target.key, is_public=target.is_public)
+    source_place, target_place = variants.place_of(media), variants.place_of(target)
     for name in variants.names_of(media):
         try:
             storage.copy(f"{source_place}/{name}", f"{target_place}/{name}")
@@ -116,6 +115,5 @@ def _move(media: Media) -> None:
             removal.remove_later(copies)
             return
         Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public)
-        old = variants.paths_of(media.key, is_public=media.is_public)
-        removal.remove_later(old, public_key=media.key if media.is_public else "")
+        removal.remove_later(variants.paths_of(media), public_key=media.key if media.is_public else "")
         media_changed.send(Media, media_ids=[media.pk])

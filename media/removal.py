@@ -91,7 +91,7 @@ def _put_off(rows: Sequence[Removal]) -> None:
 def delete_media(media: Collection[Media]) -> None:
     """Delete rows, which the caller has locked, with all their files."""
     for picture in media:
-        paths = [picture.incoming, *variants.paths_of(picture.key, is_public=picture.is_public)]
+        paths = [picture.incoming, *variants.paths_of(picture)]
         public_key = picture.key if picture.is_public else ""
         remove_later(paths, public_key=public_key, again=bool(picture.incoming))
     Media.objects.filter(pk__in=[picture.pk for picture in media]).delete()
