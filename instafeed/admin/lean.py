@@ -2,7 +2,8 @@
 
 No table is counted, and no list goes deeper than `DEEPEST` rows: whoever looks for something further down searches
 or filters. Rows are changed by services through actions, which leave their entries in the audit log; the
-admin's own forms for adding, changing and deleting are off.
+admin's own forms for adding, changing and deleting are off. An action takes what is ticked on one page, never "all
+two million of this list".
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.functional import cached_property
 
 DEEPEST = 2_000  # rows of a list that can be paged to
@@ -36,6 +37,11 @@ class LeanAdmin(admin.ModelAdmin):
     list_per_page = PER_PAGE
     list_max_show_all = PER_PAGE
     ordering = ("-pk",)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
+        request.POST = request.POST.copy()  # type: ignore[assignment]
+        request.POST["select_across"] = "0"
+        return super().response_action(request, queryset)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
