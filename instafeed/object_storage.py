@@ -50,7 +50,9 @@ def public_origins() -> list[str]:
     options = {**_s3(), **_cloudfront()}
     bucket, region = options["bucket_name"], options["region_name"]
     # The first region's buckets are also addressed without its name.
-    own = [options["endpoint_url"]] if options["endpoint_url"] else [f"https://s3.{region}.amazonaws.com", _FIRST_REGION]
+    own = (
+        [options["endpoint_url"]] if options["endpoint_url"] else [f"https://s3.{region}.amazonaws.com", _FIRST_REGION]
+    )
     if options["addressing_style"] == "virtual":
         own = [origin.replace("://", f"://{bucket}.") for origin in own]
     cdn = [f"https://{options['cdn_domain']}"] if options["cdn_domain"] else []

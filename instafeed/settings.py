@@ -226,6 +226,7 @@ CELERY_TASK_ROUTES = {
     "feeds.tasks.deliver_post": {"queue": "fan_out"},
     "social.tasks.drain_notifications": {"queue": "notifications"},
     "media.tasks.process_media": {"queue": "media"},
+    "media.tasks.remake_media": {"queue": "media"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},

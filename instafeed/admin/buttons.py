@@ -15,9 +15,11 @@ class ButtonsAdmin(LeanAdmin):
 
     change_form_template = "admin/with_buttons.html"
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
         actions = self.get_actions(request)
         meta = self.opts
-        context["buttons"] = [(name, label) for _, name, label in actions.values()]
+        context["buttons"] = [action[1:] for action in actions.values() if action]
         context["buttons_url"] = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         return super().render_change_form(request, context, *args, **kwargs)

@@ -1,6 +1,6 @@
 """Charts as paths of an SVG, which the template draws: no scripts, no style attributes; colours are CSS classes.
 
-The coordinates are those of a `WIDTH` × `HEIGHT` box, which the page stretches: only lines are inside, all text is
+The coordinates are those of a box, `WIDTH` by `HEIGHT`, which the page stretches: only lines are inside, all text is
 beside it.
 """
 

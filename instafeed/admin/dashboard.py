@@ -65,9 +65,7 @@ def badges() -> list[Badge]:
     """How each part is, from the probes of /health."""
     asked = {part: probe.ask() for part, probe in PROBES.items()}
     wait(asked.values(), timeout=PATIENCE)
-    statuses = {
-        part: future.result()["status"] if future.done() else "no answer yet" for part, future in asked.items()
-    }
+    statuses = {part: future.result()["status"] if future.done() else "no answer yet" for part, future in asked.items()}
     return [Badge(part, status, status in _FINE) for part, status in statuses.items()]
 
 

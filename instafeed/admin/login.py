@@ -12,7 +12,6 @@ from typing import Any, cast
 from django import forms
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
@@ -30,36 +29,36 @@ REFUSED = "No member of staff with these credentials."
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Usernames in whatever case, as in the API."""
+    """Usernames in whatever case, as in the API; with ADMIN_OTP a code as well: the app's, or a backup code."""
 
     error_messages = {"invalid_login": REFUSED, "inactive": REFUSED}
-
-    def clean_username(self) -> str:
-        return str(self.cleaned_data["username"]).lower()
-
-
-class TwoFactorLoginForm(LoginForm):
-    """Asks for a code as well: six digits of the app, or one of the backup codes."""
-
     code = forms.CharField(
         max_length=16,
-        label="Code of your app, or a backup code",
+        label="Code of your app, or a backup code:",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code"}),
     )
     field_order = ["username", "password", "code"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not settings.ADMIN_OTP:
+            del self.fields["code"]
+
+    def clean_username(self) -> str:
+        return str(self.cleaned_data["username"]).lower()
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         user = self.get_user()
-        if user is not None and "code" in cleaned:
-            device = _verified(user, cleaned["code"])
+        if user is not None and "code" in self.fields:
+            device = _verified(user, cleaned.get("code", ""))
             if device is None:
                 raise ValidationError(REFUSED, code="invalid_login")
             user.otp_device = device  # type: ignore[attr-defined]  # django-otp notes it in the session
         return cleaned
 
 
-def _verified(user: AbstractBaseUser, code: str) -> Device | None:
+def _verified(user: User, code: str) -> Device | None:
     """The user's device that takes the code. Only the kind that it looks like is tried, as a wrong code locks a device
     for a while (django-otp's throttling)."""
     code = "".join(code.split()).lower()
@@ -71,11 +70,11 @@ def _verified(user: AbstractBaseUser, code: str) -> Device | None:
 class StaffPasswordChangeForm(AdminPasswordChangeForm):
     """Ends the API's sessions of the user as well; Django ends all of the admin's but this one."""
 
-    def save(self, commit: bool = True) -> AbstractBaseUser:
+    def save(self, commit: bool = True) -> User:
         with transaction.atomic():
             User.objects.select_for_update(no_key=True).get(pk=self.user.pk)
             user = super().save(commit)
-            sessions.end_all(user.pk, but=None)
+            sessions.end_all(user.pk)
         return user
 
 
@@ -103,7 +102,3 @@ def _wait(request: HttpRequest, *throttles: Throttle) -> int | None:
         if not throttle.allows(cast(Request, request)):  # reads nothing that a plain request lacks
             return int(throttle.wait() or 1)
     return None
-
-
-def form() -> type[LoginForm]:
-    return TwoFactorLoginForm if settings.ADMIN_OTP else LoginForm

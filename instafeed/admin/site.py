@@ -7,11 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.views import PasswordChangeView
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from instafeed.admin import dashboard, login
@@ -23,6 +23,7 @@ APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "inst
 class InstafeedAdminSite(admin.AdminSite):
     site_header = site_title = "instafeed"
     index_title = "Moderation and operations"
+    login_form = login.LoginForm
     login_template = "admin/sign_in.html"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
@@ -35,18 +36,16 @@ class InstafeedAdminSite(admin.AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Active staff, by a second factor where one is asked for."""
         allowed = super().has_permission(request)
-        return allowed and (not settings.ADMIN_OTP or request.user.is_verified())  # type: ignore[union-attr]
+        return allowed and (not settings.ADMIN_OTP or request.user.is_verified())  # type: ignore[union-attr]  # by OTPMiddleware
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "POST" and (wait := login.seconds_to_wait(request)) is not None:
             return self._slow_down(request, wait)
         return super().login(request, extra_context)
 
-    @property  # type: ignore[override]
-    def login_form(self) -> type[AdminAuthenticationForm]:
-        return login.form()
-
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def password_change(  # type: ignore[override]  # Django's is declared too narrowly
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
         if request.method == "POST" and (wait := login.seconds_to_wait_for_password(request)) is not None:
             return self._slow_down(request, wait)
         view = PasswordChangeView.as_view(
@@ -58,7 +57,9 @@ class InstafeedAdminSite(admin.AdminSite):
 
     def _slow_down(self, request: HttpRequest, wait: int) -> HttpResponse:
         context = {**self.each_context(request), "title": "Too many attempts", "wait": wait}
-        return render(request, "admin/slow_down.html", context, status=429, headers={"Retry-After": str(wait)})
+        page = render(request, "admin/slow_down.html", context, status=429)
+        page["Retry-After"] = str(wait)
+        return page
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), **dashboard.context(request)})

@@ -24,7 +24,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import cards, eraser, erasure, personal_data, services, sessions, tasks
+from accounts import cards, eraser, erasure, personal_data, second_factor, services, sessions, tasks
 from accounts.models import Erasure, Session, User
 from accounts.signals import access_changed
 from accounts.tokens import TokenRefused
