@@ -42,12 +42,6 @@ def names_of(media: Media) -> list[str]:
     return list(dict.fromkeys(name for name in named if name))
 
 
-def url_of(media: Media, size: str) -> str:
-    """The URL of one variant of a ready picture, signed now where its files are private."""
-    name: str = media.variants[size]["name"]
-    return storage.url(f"{directory(media.key, is_public=media.is_public)}/{name}")
-
-
 def described(picture: Picture) -> dict[str, dict[str, Any]]:
     """What was made, as `Media.variants` holds it."""
     found: dict[str, dict[str, Any]] = {}

@@ -11,31 +11,28 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.views.main import IS_POPUP_VAR, ChangeList
+from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.admin.acts import Act, Offer
 from accounts.models import AuditEntry, User
 from accounts.moderation import Refused
-from instafeed.admin.lean import PER_PAGE, LeanAdmin
+from instafeed.admin.lean import PER_PAGE, LeanAdmin, LeanChangeList
 from instafeed.ids import parse_id
 
 TOLD = 5  # refusals told one by one
 
-ActionFunction = Callable[[Any, HttpRequest, QuerySet[Any]], HttpResponse | None]
+ActionFunction = Callable[..., Any]
 
 
-class LeanChangeList(ChangeList):
-    """In the one order that an index has, and dressed with what the columns show, a page at a time."""
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        return list(self.model_admin.get_ordering(request))
+class DressedChangeList(LeanChangeList):
+    """Its rows carry what the columns show, loaded for a page at a time."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -46,8 +43,6 @@ class ActingAdmin(LeanAdmin):
     acts: ClassVar[Sequence[Act]] = ()
     list_title = ""
     show_facets = admin.ShowFacets.NEVER  # they count
-    actions_selection_counter = False  # with it comes "select all on all pages"
-    sortable_by = ()
 
     class Media:
         css: ClassVar[dict[str, Any]] = {"all": ["accounts/moderation.css"]}
@@ -69,18 +64,12 @@ class ActingAdmin(LeanAdmin):
     # --- The list ------------------------------------------------------------------------------------
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return LeanChangeList
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """What the filters ask for: any other column would be looked for row by row."""
-        return lookup in {cast(Any, each).parameter_name for each in self.list_filter}
+        return DressedChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if any(parse_id(raw) is None for raw in request.POST.getlist(ACTION_CHECKBOX_NAME)):
-            raise BadRequest("no row's id")
         return super().changelist_view(request, {"title": self.list_title} | (extra_context or {}))
 
-    def get_actions(self, request: HttpRequest) -> dict[str, tuple[ActionFunction, str, str]]:
+    def get_actions(self, request: HttpRequest) -> dict[str, tuple[ActionFunction, str, str] | None]:
         if IS_POPUP_VAR in request.GET:
             return {}
         return {act.name: (_action(act), act.name, act.label) for act in self._permitted(request) if act.in_bulk}
@@ -131,12 +120,15 @@ class ActingAdmin(LeanAdmin):
         return TemplateResponse(request, "accounts/admin/confirmation.html", context)
 
     def confirm(self, request: HttpRequest, act: Act) -> HttpResponse:
-        """The page after a bulk action was chosen in the list."""
+        """The page after a bulk action was chosen in the list, which has looked at the ids."""
         subjects = self._chosen(request, request.POST.getlist(ACTION_CHECKBOX_NAME))
         return self.confirmation(request, Offer.make(act, subjects), subjects)
 
     def _do(self, request: HttpRequest, offer: Offer, subjects: Mapping[int, Any]) -> None:
-        act, changed, already, refused = offer.act, [], [], []
+        act = offer.act
+        changed: list[Any] = []
+        already: list[Any] = []
+        refused: list[str] = []
         for pk, subject in subjects.items():
             seen = parse_id(request.POST.get(f"seen-{pk}", "")) or 0
             try:
@@ -206,11 +198,6 @@ class ActingAdmin(LeanAdmin):
 
 def change_url(model: type[Model], pk: int) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
-
-
-def link(model: type[Model], pk: int, text: object) -> str:
-    """A link to a row's page; the text is escaped."""
-    return format_html('<a href="{}">{}</a>', change_url(model, pk), text)
 
 
 def _action(act: Act) -> ActionFunction:

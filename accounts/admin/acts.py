@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -69,7 +69,7 @@ def _always(subject: Any) -> bool:
     return True
 
 
-def _none_seen(subjects: Collection[Any]) -> dict[int, int]:
+def _none_seen(subjects: Mapping[int, Any]) -> dict[int, int]:
     return {}
 
 
@@ -83,7 +83,8 @@ class Act:
 
     * `perform(actor, subject, given)`: whether anything changed; raises `accounts.moderation.Refused`.
     * `applies(subject)`: whether it makes sense for it as it is; the service decides again.
-    * `seen(subjects)`: by id, how much a moderator sees now of what must not be overlooked; `given["seen"]` then.
+    * `seen(subjects)`: by row, as they come, how much there is now of what must not be overlooked: `given["seen"]`
+      when it comes to it.
     * `afterwards(subjects)`: once, for those that changed, after the commits. Does not raise.
     """
 
@@ -97,7 +98,7 @@ class Act:
     hurts: bool = False
     in_bulk: bool = True
     applies: Callable[[Any], bool] = _always
-    seen: Callable[[Collection[Any]], Mapping[int, int]] = _none_seen
+    seen: Callable[[Mapping[int, Any]], Mapping[int, int]] = _none_seen
     afterwards: Callable[[Sequence[Any]], None] = _nothing_more
 
 
@@ -112,4 +113,4 @@ class Offer:
     @classmethod
     def make(cls, act: Act, subjects: Mapping[int, Any], data: Any = None) -> Offer:
         form = act.form(data, auto_id=f"id_{act.name}_%s")
-        return cls(act, form, act.seen(list(subjects.values())))
+        return cls(act, form, act.seen(subjects))

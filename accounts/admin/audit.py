@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 
-from accounts.admin.acting import ActingAdmin, link
-from accounts.admin.filters import IdFilter
 from accounts.models import AuditEntry, User
+from instafeed.admin.cells import link
+from instafeed.admin.lean import LeanAdmin
 from instafeed.ids import parse_id
 
 ACTIONS = (
     *("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift", "end_sessions", "pin", "unpin", "edit_user"),
     *("resume", "reprocess"),
 )
-# Types of targets, and the admin pages that show them.
-PAGES = {"user": "accounts_user", "post": "posts_post", "comment": "posts_comment", "media": "media_media"}
+# Types of targets, by name: most belong to apps above.
+MODELS = {
+    "user": "accounts.User",
+    "post": "posts.Post",
+    "comment": "posts.Comment",
+    "media": "media.Media",
+    "fan_out": "feeds.FanOut",
+}
 
 
 class ActionFilter(SimpleListFilter):
@@ -34,19 +40,11 @@ class ActionFilter(SimpleListFilter):
         return queryset.filter(action=self.value()) if self.value() else queryset
 
 
-class UserFilter(IdFilter):
-    title, parameter_name, column = "concerning user", "user", "user_id"
-
-
-class ActorFilter(IdFilter):
-    title, parameter_name, column = "by user", "actor", "actor_id"
-
-
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ActingAdmin):
-    list_title = "What staff did"
+class AuditEntryAdmin(LeanAdmin):
     list_display = ("created_at", "actor", "what", "target", "concerned_user", "reason", "changes")
-    list_filter = (ActionFilter, UserFilter, ActorFilter)
+    list_filter = (ActionFilter,)
+    linked_by = ("user_id", "actor_id")
     search_fields = ("actor_name",)  # shows the box; get_search_results answers it
     search_help_text = "The whole name of whoever acted, or the id of a post, a comment or a user."
     fields = readonly_fields = ("created_at", "actor", "what", "target", "concerned_user", "reason", "changes")
@@ -62,11 +60,8 @@ class AuditEntryAdmin(ActingAdmin):
     @admin.display(description="to")
     def target(self, entry: AuditEntry) -> str:
         text = f"{entry.target_type} {entry.target_id}"
-        try:
-            url = reverse(f"admin:{PAGES[entry.target_type]}_change", args=[entry.target_id])
-        except (KeyError, NoReverseMatch):
-            return text
-        return format_html('<a href="{}">{}</a>', url, text)
+        label = MODELS.get(entry.target_type)
+        return link(apps.get_model(label), entry.target_id, text) if label else text
 
     @admin.display(description="concerns")
     def concerned_user(self, entry: AuditEntry) -> str:
@@ -87,7 +82,7 @@ class AuditEntryAdmin(ActingAdmin):
         if not term:
             return queryset, False
         if (id_ := parse_id(term)) is not None:
-            of_target = Q(target_type__in=[*PAGES, "fan_out"], target_id=id_)
+            of_target = Q(target_type__in=MODELS, target_id=id_)
             return queryset.filter(of_target | Q(user_id=id_)), False
         actors = list(User.objects.filter(username=term).values_list("pk", flat=True))
         return queryset.filter(actor_id__in=actors), False
