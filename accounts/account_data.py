@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
 
-from accounts import avatars
+from accounts import avatars, second_factor
 from accounts.counts import counted, counts_of
 from accounts.models import Session, User
 from accounts.personal_data import Holding, Row, chunks, erase_rows, register
@@ -75,7 +75,8 @@ def erase_avatar(user_id: int) -> bool:
 
 
 def erase_powers(user_id: int) -> bool:
-    """Groups and permissions, and the admin's log of and about the account: former staff has both."""
+    """Groups and permissions, second factors, and the admin's log of and about the account: former staff has all."""
+    second_factor.remove(user_id)
     User.groups.through._default_manager.filter(user_id=user_id).delete()
     User.user_permissions.through._default_manager.filter(user_id=user_id).delete()
     about = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(user_id))
@@ -91,7 +92,10 @@ def declare() -> None:
         Holding("profile", ["accounts.User.id", "accounts.Erasure.user"], export_profile, erase_avatar),
         Holding(
             "staff",
-            ["accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"],
+            [
+                *("accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"),
+                *("otp_totp.TOTPDevice.user", "otp_static.StaticDevice.user"),
+            ],
             erase=erase_powers,
         ),
         Holding("sessions", ["accounts.Session.user"], export_sessions, erase_sessions),

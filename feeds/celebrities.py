@@ -113,6 +113,14 @@ def settle(author_id: int) -> None:
             demote([author_id])
 
 
+def settle_pinned() -> int:
+    """Move those whom a moderator pinned to the other side; how many. Reads the few rows of an index."""
+    pinned = User.objects.filter(celebrity_pin__isnull=False)
+    up = list((policy.to_promote() & pinned).values_list("pk", flat=True)[:BATCH])
+    down = list((policy.to_demote() & pinned).values_list("pk", flat=True)[:BATCH])
+    return promote(up) + demote(down)
+
+
 def finish_moves(author_ids: Sequence[int] | None = None) -> int:
     """Finish what a mover left between two states, for all authors unless some are named."""
     moving = User.objects.filter(celebrity_state__in=[State.PROMOTING, State.DEMOTING])

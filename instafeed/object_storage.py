@@ -25,6 +25,7 @@ _NEED_A_BUCKET = (
     "CLOUDFRONT_PRIVATE_KEY_FILE",
     "CLOUDFRONT_DISTRIBUTION_ID",
 )
+_FIRST_REGION = "https://s3.amazonaws.com"
 _SMALLEST_KEY = 2048  # bits; CloudFront takes RSA keys of this size
 
 
@@ -40,6 +41,22 @@ def default_storage() -> dict[str, Any]:
                 raise env.SettingError(name, f"needs {_BUCKET}")
         return {"BACKEND": "media.storage.files.FileStorage"}
     return {"BACKEND": "media.storage.s3.BucketStorage", "OPTIONS": {**_s3(), **_cloudfront()}}
+
+
+def public_origins() -> list[str]:
+    """Where clients fetch pictures from, as `https://host`; empty where that is this site itself."""
+    if not in_use():
+        return []
+    options = {**_s3(), **_cloudfront()}
+    bucket, region = options["bucket_name"], options["region_name"]
+    # The first region's buckets are also addressed without its name.
+    own = (
+        [options["endpoint_url"]] if options["endpoint_url"] else [f"https://s3.{region}.amazonaws.com", _FIRST_REGION]
+    )
+    if options["addressing_style"] == "virtual":
+        own = [origin.replace("://", f"://{bucket}.") for origin in own]
+    cdn = [f"https://{options['cdn_domain']}"] if options["cdn_domain"] else []
+    return cdn if options["signing_key_id"] else cdn + own
 
 
 def _s3() -> dict[str, Any]:

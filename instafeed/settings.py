@@ -12,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 
-from instafeed import env, object_storage
+from instafeed import env, object_storage, policies
 from instafeed.api import introduction
 from instafeed.stack import state
 
@@ -51,7 +52,8 @@ FEED_TTL = env.integer("FEED_TTL", 7 * 86_400, minimum=1)  # seconds without a r
 # --- Django ------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "instafeed",  # first: its templates take the place of the admin's
+    "instafeed.admin.apps.InstafeedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -63,7 +65,11 @@ INSTALLED_APPS = [
     "drf_standardized_errors",
     "corsheaders",
     "django_celery_results",
-    "instafeed",
+    "csp",
+    # Always there, so that ADMIN_OTP can be switched on without a migration.
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "accounts",
     "social",
     "media",
@@ -73,6 +79,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "instafeed.api.request_id.RequestIdMiddleware",
+    "instafeed.policies.PolicyMiddleware",
     "instafeed.logs.SlowRequestMiddleware",
     "instafeed.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
     "django.middleware.security.SecurityMiddleware",
@@ -83,6 +90,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -218,6 +226,7 @@ CELERY_TASK_ROUTES = {
     "feeds.tasks.deliver_post": {"queue": "fan_out"},
     "social.tasks.drain_notifications": {"queue": "notifications"},
     "media.tasks.process_media": {"queue": "media"},
+    "media.tasks.remake_media": {"queue": "media"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
@@ -250,6 +259,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 86_400.0,
         "options": {"expires": 3_600},
     },
+    "flush-expired-sessions": {
+        "task": "instafeed.tasks.flush_expired_sessions",
+        "schedule": 86_400.0,
+        "options": {"expires": 3_600},
+    },
+    # At each full minute: of an interval of 60 s, a run that is a little late would leave a minute out.
+    "take-sample": {"task": "instafeed.tasks.take_sample", "schedule": crontab(), "options": {"expires": 50}},
     "lift-suspensions": {
         "task": "accounts.tasks.lift_suspensions",
         "schedule": 60.0,
@@ -352,6 +368,12 @@ SECURE_HSTS_PRELOAD = HTTPS_ONLY
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3_600  # seconds: a working day of the admin, however busy
+CONTENT_SECURITY_POLICY = policies.content_security(
+    [*object_storage.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
+)
+ADMIN_OTP = env.boolean("ADMIN_OTP", False)  # nobody gets into the admin without a second factor
+OTP_TOTP_ISSUER = "instafeed"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -1,6 +1,7 @@
 """Maintenance that belongs to no app."""
 
 from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
 
 from instafeed import invalidation
 from instafeed.api import idempotency
@@ -16,3 +17,17 @@ def sweep_invalidations() -> None:
 def flush_idempotent_answers() -> None:
     """Delete answers to requests with an Idempotency-Key that are older than a day."""
     idempotency.flush()
+
+
+@shared_task
+def flush_expired_sessions() -> None:
+    """Delete the admin's sessions that are over."""
+    SessionStore.clear_expired()
+
+
+@shared_task
+def take_sample() -> None:
+    """Write down how the system is, for the dashboard."""
+    from instafeed.admin import sampling  # knows the apps, which are not loaded yet
+
+    sampling.take()

@@ -5,13 +5,11 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from instafeed.api.docs import schema
 from instafeed.api.errors import api_not_found
 from instafeed.health import health, live, ready
-
-admin.site.site_header = admin.site.site_title = "instafeed"
 
 OPEN: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": [], "throttle_classes": []}
 
@@ -27,7 +25,7 @@ urlpatterns = [
     path("health/live", csrf_exempt(live)),
     path("health/ready", csrf_exempt(ready)),
     path("schema", csrf_exempt(schema), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(**OPEN)),
+    path("docs", SpectacularSwaggerSplitView.as_view(template_name="instafeed/docs.html", **OPEN)),
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(url="/docs")),
 ]

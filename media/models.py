@@ -19,7 +19,7 @@ class Status(models.IntegerChoices):
 
 
 class Media(models.Model):
-    """Its files are `incoming`, the original, until it is processed, and the variants under `key`.
+    """Its files are `incoming`, the original, until it is processed or found bad, and the variants under `key`.
 
     While it is processed, `due_at` is both the lease of whoever works on it and the time of the next attempt. The
     row names every file that there may be: whoever is killed half way leaves nothing that nobody knows of.
@@ -42,6 +42,7 @@ class Media(models.Model):
     variants = models.JSONField(default=dict, db_default={})  # see `media.variants`
     alt_text = models.CharField(max_length=1000, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    again_at = models.DateTimeField(null=True)  # when an operator had it processed once more
     due_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     failures = models.PositiveSmallIntegerField(default=0, db_default=0)  # of them, that killed or failed their worker

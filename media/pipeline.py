@@ -37,12 +37,12 @@ def run(media_id: int) -> None:
     media = _claim(media_id)
     if media is None:
         return
-    if media.failures > ATTEMPTS or media.created_at < timezone.now() - WAITING:
-        _fail(media, GAVE_UP)
+    if media.failures > ATTEMPTS or (media.again_at or media.created_at) < timezone.now() - WAITING:
+        _fail(media, GAVE_UP, keep_original=True)
         return
     try:
         with scratch.directory() as directory:
-            picture = _make(media, directory)
+            picture = make(media, directory)
     except BadPicture as error:
         _fail(media, str(error))
     except (storage.StorageError, ProcessingError, OSError) as error:
@@ -77,8 +77,11 @@ def _claim(media_id: int) -> Media | None:
     return media
 
 
-def _make(media: Media, directory: Path) -> Picture:
-    """Make the variants and store them."""
+def make(media: Media, directory: Path) -> Picture:
+    """Make the variants and store them under the picture's key, with an empty directory to work in.
+
+    Raises BadPicture, ProcessingError, storage.StorageError, OSError.
+    """
     original = directory / "original"
     with storage.open(media.incoming) as source, original.open("wb") as target:
         shutil.copyfileobj(source, target)
@@ -118,11 +121,14 @@ def _finish(media: Media, picture: Picture) -> None:
 
 
 @transaction.atomic
-def _fail(media: Media, reason: str) -> None:
+def _fail(media: Media, reason: str, *, keep_original: bool = False) -> None:
+    """A bad picture's original goes; where the machine gave up it stays, for another try (media.reprocessing)."""
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     removal.remove_later(variants.paths_of(media))
-    if _ours(media).update(status=Status.FAILED, error=reason[:200], incoming="", key="", due_at=None):
-        removal.remove_later([media.incoming], again=True)
+    kept = media.incoming if keep_original else ""
+    if _ours(media).update(status=Status.FAILED, error=reason[:200], incoming=kept, key="", due_at=None):
+        if not kept:
+            removal.remove_later([media.incoming], again=True)
         media_changed.send(Media, media_ids=[media.pk])
 
 

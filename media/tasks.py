@@ -24,6 +24,14 @@ def process_media(media_id: int) -> None:
 
 
 @shared_task
+def remake_media(media_id: int) -> None:
+    """Make the variants of a ready picture anew."""
+    from media import reprocessing
+
+    reprocessing.remake(media_id)
+
+
+@shared_task
 def relocate_media(owner_id: int) -> None:
     """Move a slice of an owner's pictures to where they belong; what is left goes behind the other tasks."""
     from media import placement

@@ -3,6 +3,9 @@
 No table is counted, and no list goes deeper than `DEEPEST` rows: whoever looks for something further down searches
 or filters. Rows are changed by services through actions, which leave their entries in the audit log; the
 admin's own forms for adding, changing and deleting are off.
+
+A list's address cannot ask for more than the page offers: no other order, no lookup but those of `list_filter` and
+`linked_by`, and no action on more than what is ticked on one page.
 """
 
 from __future__ import annotations
@@ -10,10 +13,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import ORDER_VAR, ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
+
+from instafeed.ids import parse_id
 
 DEEPEST = 2_000  # rows of a list that can be paged to
 PER_PAGE = 50
@@ -28,14 +35,45 @@ class BoundedPaginator(Paginator):
         return rows.order_by().values("pk")[:DEEPEST].count()
 
 
-class LeanAdmin(admin.ModelAdmin):
-    """Lists newest first; search and filters must be answered by an index."""
+class LeanChangeList(ChangeList):
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """The page's own order: Django takes another from the address, even if no column may be sorted by."""
+        self.params.pop(ORDER_VAR, None)
+        return super().get_ordering(request, queryset)
 
+
+class LeanAdmin(admin.ModelAdmin):
+    """Lists newest first; search and filters must be answered by an index.
+
+    `linked_by`: fields by whose values other pages may link here, as in `?author=17`.
+    """
+
+    linked_by: tuple[str, ...] = ()
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = PER_PAGE
     list_max_show_all = PER_PAGE
     ordering = ("-pk",)
+    sortable_by = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LeanChangeList
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        filters = [
+            spec if isinstance(spec, str) else spec[0] for spec in self.list_filter if not isinstance(spec, type)
+        ]
+        field = lookup.removesuffix("__exact").removesuffix("__isnull")
+        return field in {*filters, *self.linked_by} and super().lookup_allowed(lookup, value, request)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
+        chosen = request.POST.copy()
+        chosen["select_across"] = "0"
+        # What is no id would be a 500.
+        ids = [raw for raw in chosen.getlist(ACTION_CHECKBOX_NAME) if parse_id(raw)][:PER_PAGE]
+        chosen.setlist(ACTION_CHECKBOX_NAME, ids)
+        request.POST = chosen  # type: ignore[assignment]
+        return super().response_action(request, queryset, *args)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

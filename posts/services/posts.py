@@ -97,7 +97,7 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
         return False
     # The author's row first, as in create_post.
     User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first()
-    posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden)
+    posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden, deleted_at=None)
     if not posts.update(hidden_at=timezone.now() if hidden else None):
         return False
     pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)

@@ -14,7 +14,7 @@ from accounts.models import User
 from instafeed import keys
 from tests.accounts.lives import declared
 
-OURS = {"instafeed", "accounts", "social", "media", "posts", "feeds", "admin", "auth"}
+OURS = {"instafeed", "accounts", "social", "media", "posts", "feeds", "admin", "auth", "otp_totp", "otp_static"}
 # Numbers that are no user's id.
 NO_USERS = {
     "feeds.FanOut.last_follower_id",  # a place among ids, where the next batch starts: it tells of nobody
@@ -30,6 +30,8 @@ NO_USERS = {
     "instafeed.Invalidation.keys",  # gone within seconds
     "media.Media.variants",
     "media.Removal.paths",
+    "otp_totp.TOTPDevice.t0",  # times
+    "otp_totp.TOTPDevice.last_t",
     "posts.Counter.subject_id",
     "posts.ExploreRanking.post_ids",
     "social.Notification.post_id",

@@ -20,7 +20,7 @@ from django.db import IntegrityError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import eraser, personal_data, tasks
+from accounts import eraser, personal_data, second_factor, tasks
 from accounts.models import Erasure, User
 from instafeed import keys
 from instafeed.models import Invalidation
@@ -42,6 +42,7 @@ pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and 
 
 def test_nothing_is_left_and_the_others_counts_are_exact(alice: User, others: list[User]) -> None:
     alice.groups.add(Group.objects.create(name="moderators"))
+    second_factor.enroll(alice.pk, replace=False)
     untried = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
     assert {column for column in declared() if column not in mentions(alice.pk)} <= untried
     rows = rows_of_others()

@@ -46,7 +46,7 @@ def claimed(media: Media) -> Media:
 def make(claim: Media) -> Picture:
     """What a worker does before it finishes: all files are stored."""
     with tempfile.TemporaryDirectory() as directory:
-        return pipeline._make(claim, Path(directory))
+        return pipeline.make(claim, Path(directory))
 
 
 def let_it_be_due(media: Media) -> None:

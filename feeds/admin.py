@@ -1,0 +1,103 @@
+"""Fan-outs in the admin: the ledger to read, and "resume"."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from accounts.models import User
+from feeds import resuming
+from feeds.models import FanOut, Mode, State
+from instafeed.admin import cells, searching
+from instafeed.admin.buttons import ButtonsAdmin
+from posts.models import Post
+
+_KINDS = {State.PENDING: "busy", State.RUNNING: "busy", State.DONE: "good", State.DEAD: "bad"}
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Answered by the partial indexes on what is open and what is dead; "done" is nearly every row."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[FanOut]) -> list[tuple[str, str]]:
+        return [("open", "pending or running"), ("dead", "dead letter"), ("done", "done")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> QuerySet[FanOut]:
+        states = {"open": [State.PENDING, State.RUNNING], "dead": [State.DEAD], "done": [State.DONE]}.get(
+            self.value() or ""
+        )
+        if states is None:
+            return queryset
+        return queryset.filter(state=states[0]) if len(states) == 1 else queryset.filter(state__in=states)
+
+
+@admin.register(FanOut)
+class FanOutAdmin(ButtonsAdmin):
+    list_display = ("post_id", "author_link", "mode", "state_shown", "progress", "lag", "attempts", "error_shown")
+    list_filter = (StateFilter,)
+    search_fields = ("post_id",)
+    search_help_text = "A post's id, or the whole username of an author."
+    fields = (
+        *("post_link", "author_link", "mode", "state_shown", "progress", "lag", "attempts", "dispatches"),
+        *("created_at", "due_at", "finished_at", "error"),
+    )
+    readonly_fields = fields
+    actions = ("resume",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[FanOut]:
+        return super().get_queryset(request).select_related("author")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[FanOut], search_term: str
+    ) -> tuple[QuerySet[FanOut], bool]:
+        return searching.by_id_or_user(queryset, search_term, "author_id"), False
+
+    def has_resume_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feeds.resume_fanout")
+
+    @admin.action(description="Resume", permissions=["resume"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> None:
+        done = resuming.resume(list(queryset.values_list("pk", flat=True)), cast(User, request.user))
+        parts = [f"{done.revived} dead letters revived", f"{done.nudged} waiting ones handed out"]
+        if done.left:
+            parts.append(f"{done.left} left alone: done, or at work")
+        self.message_user(request, "; ".join(parts) + ".")
+
+    @admin.display(description="post")
+    def post_link(self, fan_out: FanOut) -> str:
+        return cells.link(Post, fan_out.pk)
+
+    @admin.display(description="author")
+    def author_link(self, fan_out: FanOut) -> str:
+        return cells.link(User, fan_out.author_id, fan_out.author.username)
+
+    @admin.display(description="state")
+    def state_shown(self, fan_out: FanOut) -> SafeString:
+        return cells.state(State(fan_out.state).label, _KINDS[State(fan_out.state)])
+
+    @admin.display(description="progress")
+    def progress(self, fan_out: FanOut) -> str:
+        """How far it came. The checkpoint is a follower's id, so how many are left is not known."""
+        if fan_out.mode == Mode.PULL:
+            return "nothing to deliver: its readers pull it"
+        reached = f"{fan_out.deliveries:,} warm feeds of {fan_out.author.follower_count:,} followers"
+        if fan_out.state == State.DONE or not fan_out.last_follower_id:
+            return reached
+        return f"{reached}; those up to user {fan_out.last_follower_id} are done"
+
+    @admin.display(description="lag")
+    def lag(self, fan_out: FanOut) -> str:
+        if fan_out.finished_at is not None:
+            return cells.span(fan_out.finished_at - fan_out.created_at)
+        return f"{cells.span(timezone.now() - fan_out.created_at)} so far"
+
+    @admin.display(description="error")
+    def error_shown(self, fan_out: FanOut) -> str:
+        return fan_out.error if len(fan_out.error) <= 120 else f"{fan_out.error[:119]}…"

@@ -1,0 +1,47 @@
+"""Handing out fan-outs again by an operator's word; each leaves an entry in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import User
+from feeds import ledger, tasks
+from feeds.models import FanOut, State
+from instafeed import dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    revived: int  # dead letters
+    nudged: int  # waiting, or lost by their worker
+    left: int  # done, or in a living worker's hands
+
+
+@transaction.atomic
+def resume(post_ids: Collection[int], operator: User) -> Resumed:
+    """Have workers take these fan-outs up now, from where they stopped. What is done or under way is left alone.
+
+    Should the broker be away, the sweeper hands them out once it is back.
+    """
+    # In the order of their ids, so that two operators do not wait for each other; workers claim one by one.
+    locked = FanOut.objects.select_for_update(no_key=True).order_by("pk")
+    dead = list(locked.filter(pk__in=post_ids, state=State.DEAD))
+    waiting = list(ledger.unclaimed().filter(pk__in=post_ids).order_by("pk").select_for_update(no_key=True))
+    ledger.revive([fan_out.pk for fan_out in dead])
+    for fan_out in (*dead, *waiting):
+        audit.record(
+            operator,
+            "resume",
+            "fan_out",
+            fan_out.pk,
+            user_id=fan_out.author_id,
+            before={"state": State(fan_out.state).label},
+            after={"state": State.PENDING.label if fan_out in dead else State(fan_out.state).label},
+        )
+        transaction.on_commit(partial(dispatch.nudge, tasks.deliver_post, fan_out.pk), robust=True)
+    return Resumed(len(dead), len(waiting), len(set(post_ids)) - len(dead) - len(waiting))

@@ -1,0 +1,25 @@
+"""Detail pages with the list's actions as buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from instafeed.admin.lean import LeanAdmin
+
+
+class ButtonsAdmin(LeanAdmin):
+    """A button posts what ticking the object in the list and choosing the action would: one way, one check."""
+
+    change_form_template = "admin/with_buttons.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        actions = self.get_actions(request)
+        meta = self.opts
+        context["buttons"] = [action[1:] for action in actions.values() if action]
+        context["buttons_url"] = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+        return super().render_change_form(request, context, *args, **kwargs)

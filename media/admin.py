@@ -1,0 +1,131 @@
+"""Pictures in the admin: what became of them, and "process again"."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.models import User
+from instafeed.admin import cells, searching
+from instafeed.admin.buttons import ButtonsAdmin
+from media import reprocessing, storage, variants
+from media.models import Media, Status
+
+_KINDS = {Status.UPLOADING: "busy", Status.PROCESSING: "busy", Status.READY: "good", Status.FAILED: "bad"}
+_THUMBNAIL, _LARGE = 150, 1080  # of media.processing.SIZES
+_SHOWN = 5  # pictures that can't be processed and are named with the reason
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """Answered by partial indexes; "ready" is nearly every row."""
+
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Media]) -> list[tuple[str, str]]:
+        return [(status.label, status.label) for status in Status]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Media]) -> QuerySet[Media]:
+        for status in Status:
+            if self.value() == status.label:
+                # What is uploading is in no post yet: said so that the index on the unattached answers.
+                unattached = {"is_attached": False} if status == Status.UPLOADING else {}
+                return queryset.filter(status=status, **unattached)
+        return queryset
+
+
+@admin.register(Media)
+class MediaAdmin(ButtonsAdmin):
+    list_display = (
+        "thumbnail",
+        "id",
+        "owner_link",
+        "status_shown",
+        "error",
+        "post_link",
+        "bytes",
+        "extent",
+        "created_at",
+    )
+    list_display_links = ("thumbnail", "id")
+    list_filter = (StatusFilter,)
+    search_fields = ("id",)
+    search_help_text = "A picture's id, or the whole username of an owner."
+    fields = (
+        *("picture", "owner_link", "post_link", "status_shown", "error", "again", "alt_text"),
+        *("content_type", "bytes", "extent", "is_public", "is_withheld", "created_at", "again_at", "due_at"),
+        *("attempts", "failures"),
+    )
+    readonly_fields = fields
+    actions = ("reprocess",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Media]:
+        # The place in a post is the upper app's, known here by its name only.
+        return super().get_queryset(request).select_related("owner", "post_media")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Media], search_term: str
+    ) -> tuple[QuerySet[Media], bool]:
+        return searching.by_id_or_user(queryset, search_term, "owner_id"), False
+
+    def has_reprocess_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("media.reprocess_media")
+
+    @admin.action(description="Process again", permissions=["reprocess"])
+    def reprocess(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True))
+        started, refused = reprocessing.again(ids, cast(User, request.user))
+        if started:
+            self.message_user(request, f"{started} to be processed again.")
+        for media_id, why in list(refused.items())[:_SHOWN]:
+            self.message_user(request, f"Picture {media_id} can't be: {why}.", messages.WARNING)
+        if len(refused) > _SHOWN:
+            self.message_user(request, f"Nor can {len(refused) - _SHOWN} others.", messages.WARNING)
+
+    @admin.display(description="")
+    def thumbnail(self, media: Media) -> SafeString | str:
+        return _image(media, _THUMBNAIL, "thumbnail")
+
+    @admin.display(description="picture")
+    def picture(self, media: Media) -> SafeString | str:
+        return _image(media, _LARGE, "picture")
+
+    @admin.display(description="owner")
+    def owner_link(self, media: Media) -> str:
+        return cells.link(User, media.owner_id, media.owner.username)
+
+    @admin.display(description="post")
+    def post_link(self, media: Media) -> str:
+        place = getattr(media, "post_media", None)
+        return cells.link(place._meta.get_field("post").related_model, place.post_id) if place else "–"
+
+    @admin.display(description="status")
+    def status_shown(self, media: Media) -> SafeString:
+        return cells.state(Status(media.status).label, _KINDS[Status(media.status)])
+
+    @admin.display(description="original")
+    def again(self, media: Media) -> str:
+        return "kept: it can be processed again" if media.incoming else "not kept"
+
+    @admin.display(description="size")
+    def bytes(self, media: Media) -> str:
+        return filesizeformat(media.size)
+
+    @admin.display(description="pixels")
+    def extent(self, media: Media) -> str:
+        return f"{media.width} × {media.height}" if media.width else "–"
+
+
+def _image(media: Media, size: int, kind: str) -> SafeString | str:
+    """The picture as it lies in the storage, a withheld one too: its URL is signed for a while."""
+    try:
+        url = variants.url(media, size)
+    except storage.StorageError:
+        url = None
+    return format_html('<img class="{}" src="{}" alt="{}">', kind, url, media.alt_text) if url else "–"

@@ -1,0 +1,121 @@
+"""Processing pictures once more by an operator's word: failed ones whose original is kept, and ready ones whose is.
+
+A failed picture goes the usual way again (media.pipeline), and the post that waited for it appears once it is ready. A
+ready one stays as it is until its new variants are stored, and if they can't be made.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from copy import copy
+
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import User
+from instafeed import dispatch
+from media import pipeline, removal, scratch, storage, tasks, variants
+from media.models import Media, Removal, Status
+from media.placement import DOUBTFUL
+from media.processing import BadPicture, Picture, ProcessingError
+from media.signals import media_changed
+
+logger = logging.getLogger(__name__)
+
+
+class Impossible(Exception):
+    """str() says why, for the operator."""
+
+
+def again(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, str]]:
+    """Have these processed once more; how many will be, and why the others can't."""
+    started, refused = 0, dict[int, str]()
+    for media_id in media_ids:
+        try:
+            _again(media_id, operator)
+            started += 1
+        except Impossible as why:
+            refused[media_id] = str(why)
+        except storage.StorageError:
+            # Nobody waits for a storage that is away fifty times.
+            return started, refused | dict.fromkeys(media_ids[len(refused) + started :], "the storage does not answer")
+    return started, refused
+
+
+def _again(media_id: int, operator: User) -> None:
+    """Raises Impossible, storage.StorageError."""
+    media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id).first()
+    if media is None:
+        raise Impossible("it is gone")
+    if media.status in (Status.UPLOADING, Status.PROCESSING):
+        raise Impossible("it was never uploaded" if media.status == Status.UPLOADING else "it is being processed")
+    if not media.incoming:
+        failed = media.status == Status.FAILED
+        raise Impossible("the picture itself was bad" if failed else "its original was not kept")
+    if storage.size(media.incoming) is None:
+        raise Impossible("its original is not in the storage")
+    _ask_for(media, operator)
+    task = tasks.process_media if media.status == Status.FAILED else tasks.remake_media
+    if not dispatch.nudge(task, media_id) and media.status == Status.READY:  # of failed ones the sweeper knows
+        raise Impossible("the broker does not answer; it stays as it is")
+
+
+@transaction.atomic
+def _ask_for(media: Media, operator: User) -> None:
+    User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+    now = timezone.now()
+    same = Media.objects.filter(pk=media.pk, status=media.status, attempts=media.attempts, incoming=media.incoming)
+    if media.status == Status.FAILED:
+        # Not `attempts`: by it those who were overtaken know that they were.
+        changed = same.update(status=Status.PROCESSING, error="", failures=0, due_at=now, again_at=now)
+        media_changed.send(Media, media_ids=[media.pk])
+    else:
+        changed = same.update(again_at=now)
+    if not changed:
+        raise Impossible("somebody else was faster")
+    before = {"status": Status(media.status).label}
+    audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
+
+
+def remake(media_id: int) -> None:
+    """Make a ready picture's variants anew, under a new key, and have them take the old ones' place.
+
+    A failure changes nothing.
+    """
+    media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, status=Status.READY).exclude(incoming="").first()
+    if media is None:
+        return
+    target = copy(media)
+    target.key = storage.new_key()
+    # Should this die now, nobody would know of the new files.
+    files = variants.paths_of(target.key, is_public=target.is_public)
+    doubtful = Removal.objects.create(paths=files, due_at=timezone.now() + DOUBTFUL)
+    try:
+        with scratch.directory() as directory:
+            picture = pipeline.make(target, directory)
+    except (BadPicture, ProcessingError, storage.StorageError, OSError) as error:
+        logger.warning("media %s stays as it was: %s", media_id, error)
+    else:
+        _replace(media, target, picture, doubtful)
+
+
+@transaction.atomic
+def _replace(media: Media, target: Media, picture: Picture, doubtful: Removal) -> None:
+    User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+    # Moved or deleted meanwhile, it has another key or none; after so long, some of the new files are gone.
+    here = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
+    if not (Removal.objects.filter(pk=doubtful.pk).delete()[0] and here):
+        removal.remove_later(variants.paths_of(target.key, is_public=target.is_public))
+        return
+    Media.objects.filter(pk=media.pk).update(
+        key=target.key,
+        width=picture.width,
+        height=picture.height,
+        blurhash=picture.blurhash,
+        variants=variants.described(picture),
+    )
+    old = variants.paths_of(media.key, is_public=media.is_public)
+    removal.remove_later(old, public_key=media.key if media.is_public else "")
+    media_changed.send(Media, media_ids=[media.pk])
