@@ -60,9 +60,8 @@ class LeanAdmin(admin.ModelAdmin):
         return LeanChangeList
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        filters = [
-            spec if isinstance(spec, str) else spec[0] for spec in self.list_filter if not isinstance(spec, type)
-        ]
+        filters: list[Any] = list(self.list_filter)
+        names = [getattr(spec, "parameter_name", spec[0] if isinstance(spec, tuple) else spec) for spec in filters]
         field = lookup.removesuffix("__exact").removesuffix("__isnull")
         return field in {*filters, *self.linked_by} and super().lookup_allowed(lookup, value, request)
 
