@@ -15,6 +15,8 @@ from celery import Task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from instafeed.metrics import BREAKER_TRIPS
+
 logger = logging.getLogger(__name__)
 
 REST = 5.0  # seconds without an attempt after a failure
@@ -33,6 +35,7 @@ def nudge(task: Task, *arguments: Any, countdown: float = 0) -> bool:
         task.apply_async(arguments, countdown=countdown, retry=False, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
         _Breaker.open_until = time.monotonic() + REST
+        BREAKER_TRIPS.labels("broker").inc()
         logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
         return False
     return True

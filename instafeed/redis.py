@@ -16,6 +16,8 @@ from contextlib import contextmanager
 import redis
 from django_redis import get_redis_connection
 
+from instafeed.metrics import BREAKER_TRIPS
+
 REST = 1.0  # seconds without an attempt after a failure
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ def guarded() -> Iterator[redis.Redis]:
 def trip(error: Exception) -> None:
     """Rest for `REST` seconds after a failure."""
     _Breaker.open_until = time.monotonic() + REST
+    BREAKER_TRIPS.labels("cache").inc()
     # Redis answered, but with an error: out of memory, read-only, or a mistake of ours that must be seen.
     answered = isinstance(error, redis.ResponseError)
     logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=answered)
