@@ -39,9 +39,8 @@ def formatter(form: str) -> logging.Formatter:
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
-    """Django's LOGGING. Quiet at INFO: what Celery says of each task that comes, goes, or is sent by beat, and what
-    Django says of each 404."""
-    quiet = {"level": "WARNING"} if level == "INFO" else {}
+    """Django's LOGGING. Quiet above DEBUG: what Celery says of each task that comes, goes, or is sent by beat."""
+    quiet = {"level": level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING"}
     return {
         "version": 1,
         "disable_existing_loggers": False,

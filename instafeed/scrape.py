@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import struct
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -31,7 +31,6 @@ from instafeed.probes import Probe, Report, ask_all
 
 LIMIT = 1.0  # seconds for all the probes; what is later is absent from this scrape
 _PROXIED = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
-_TORN = 5  # attempts at files of which one has just been made
 
 # A gauge's name, its labels' values, its value.
 Value = tuple[str, tuple[str, ...], float]
@@ -84,12 +83,14 @@ class _Summed(Collector):
     """Over the files of all processes, the dead among them: a sum must not shrink."""
 
     def collect(self) -> Iterable[Metric]:
-        for _ in range(_TORN):
-            try:
-                return list(MultiProcessCollector(None, metrics.DIRECTORY).collect())
-            except (struct.error, RuntimeError):
-                time.sleep(0.01)  # a process that begins makes its file empty, and fills its head a moment later
-        return []
+        return MultiProcessCollector.merge(list(self._files()), accumulate=True)
+
+    def _files(self) -> Iterator[str]:
+        """Without those that are empty: a process that begins gives its file a size a moment after its name."""
+        for path in Path(metrics.DIRECTORY).glob("*.db"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_size:
+                    yield str(path)
 
 
 class Services(Collector):

@@ -16,7 +16,7 @@ import redis
 from django.db import connections
 from django.test import Client
 
-from instafeed import health, heartbeat, keys, probes, tasks
+from instafeed import health, heartbeat, keys, probes
 from instafeed.celery import app
 from instafeed.checks import check_bounds
 from instafeed.queues import QUEUES
