@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from instafeed.breaker import Breaker
+from instafeed.metrics import BREAKER_TRIPS
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def nudge(task: Task, *arguments: Any, countdown: float = 0) -> bool:
         task.apply_async(arguments, countdown=countdown, retry=False, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
         _breaker.trip()
+        BREAKER_TRIPS.labels("broker").inc()
         logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
         return False
     return True

@@ -16,6 +16,7 @@ import redis
 from django_redis import get_redis_connection
 
 from instafeed.breaker import Breaker
+from instafeed.metrics import BREAKER_TRIPS
 
 REST = 1.0  # seconds without an attempt after a failure
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def guarded() -> Iterator[redis.Redis]:
 def trip(error: Exception) -> None:
     """Rest for `REST` seconds after a failure."""
     _breaker.trip()
+    BREAKER_TRIPS.labels("cache").inc()
     # Redis answered, but with an error: out of memory, read-only, or a mistake of ours that must be seen.
     answered = isinstance(error, redis.ResponseError)
     logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=answered)

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from instafeed.metrics import MEDIA_RESULTS, MEDIA_SECONDS
 from media import placement, removal, scratch, storage, variants
 from media.models import Media, Status
 from media.processing import BadPicture, Picture, ProcessingError
@@ -37,19 +38,28 @@ def run(media_id: int) -> None:
     media = _claim(media_id)
     if media is None:
         return
+    with MEDIA_SECONDS.time():
+        result = _attempt(media)
+    MEDIA_RESULTS.labels(result).inc()
+
+
+def _attempt(media: Media) -> str:
+    """How it ended: a label of the metric."""
     if media.failures > ATTEMPTS or (media.again_at or media.created_at) < timezone.now() - WAITING:
         _fail(media, GAVE_UP, keep_original=True)
-        return
+        return "failed"
     try:
         with scratch.directory() as directory:
             picture = make(media, directory)
     except BadPicture as error:
         _fail(media, str(error))
+        return "failed"
     except (storage.StorageError, ProcessingError, OSError) as error:
         logger.warning("media %s, attempt %d: %s", media.pk, media.attempts, error)
         _put_off(media, is_failure=isinstance(error, ProcessingError | storage.FileMissing))
-    else:
-        _finish(media, picture)
+        return "retried"
+    _finish(media, picture)
+    return "ready"
 
 
 def due(limit: int) -> list[int]:

@@ -78,7 +78,7 @@ def shown(media: Media, reference: Reference = storage.reference) -> dict[str, A
 def url(media: Media, size: int) -> str | None:
     """Where one variant of a ready picture is, for now; None for any other. Raises storage.StorageError."""
     variant = media.variants.get(str(size)) if media.status == Status.READY else None
-    return storage.url(f"{directory(media.key, is_public=media.is_public)}/{variant['name']}") if variant else None
+    return storage.url(f"{place_of(media)}/{variant['name']}") if variant else None
 
 
 def _variant(variant: dict[str, Any], place: str, reference: Reference) -> dict[str, Any]:

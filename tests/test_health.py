@@ -16,7 +16,7 @@ import redis
 from django.db import connections
 from django.test import Client
 
-from instafeed import health, heartbeat, keys
+from instafeed import health, heartbeat, keys, probes
 from instafeed.celery import app
 from instafeed.checks import check_bounds
 from instafeed.queues import QUEUES
@@ -28,16 +28,17 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def _new_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No result of an earlier test, and threads that wait for what an earlier test broke in nobody's way."""
-    monkeypatch.setattr(health, "PROBES", {name: health.Probe(probe._check) for name, probe in health.PROBES.items()})
-    health._executor.cache_clear()
+    monkeypatch.setattr(health, "PROBES", {name: probes.Probe(probe._check) for name, probe in health.PROBES.items()})
+    probes._executor.cache_clear()
     yield
-    health._executor.cache_clear()
+    probes._executor.cache_clear()
 
 
 @pytest.fixture
 def all_workers(redis_cache: redis.Redis) -> None:
     for queue in QUEUES:
         redis_cache.set(keys.worker(queue), 1)
+    heartbeat.note_sweep()
 
 
 @pytest.fixture
@@ -133,13 +134,13 @@ def test_no_replica_is_no_fault(client: Client, all_workers: None, settings: Any
 def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def hang() -> health.Report:
+    def hang() -> probes.Report:
         calls.append(1)
         time.sleep(1.5)
         return {"status": "ok"}
 
     monkeypatch.setattr(health, "LIMIT", 0.3)
-    monkeypatch.setitem(health.PROBES, "cache", health.Probe(hang))
+    monkeypatch.setitem(health.PROBES, "cache", probes.Probe(hang))
     for _ in range(3):
         began = time.monotonic()
         status, body = _get(client)
@@ -154,12 +155,12 @@ def test_a_result_is_used_for_a_second(client: Client, monkeypatch: pytest.Monke
     monkeypatch.setitem(
         health.PROBES,
         "database",
-        health.Probe(lambda: calls.append(1) or {"status": "ok"}),  # type: ignore[func-returns-value]
+        probes.Probe(lambda: calls.append(1) or {"status": "ok"}),  # type: ignore[func-returns-value]
     )
     for _ in range(5):
         _get(client, "/health/ready")
     assert len(calls) == 1
-    monkeypatch.setattr(health, "FRESH", 0)
+    monkeypatch.setattr(probes, "FRESH", 0)
     _get(client, "/health/ready")
     assert len(calls) == 2
 

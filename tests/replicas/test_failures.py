@@ -10,7 +10,7 @@ import pytest
 from django.db import DataError, ProgrammingError, connections
 from django.db.transaction import atomic
 
-from instafeed import health
+from instafeed import health, probes
 from instafeed.models import Invalidation
 from instafeed.replicas import session
 from instafeed.replicas.health import monitor
@@ -203,6 +203,6 @@ def test_health_answers_in_time_while_redis_is_frozen(site: Site, health_probes:
 @pytest.fixture
 def health_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """No results of earlier tests."""
-    probes = {name: health.Probe(probe._check) for name, probe in health.PROBES.items()}
-    monkeypatch.setattr(health, "PROBES", probes)
-    health._executor.cache_clear()
+    new = {name: probes.Probe(probe._check) for name, probe in health.PROBES.items()}
+    monkeypatch.setattr(health, "PROBES", new)
+    probes._executor.cache_clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -144,6 +145,7 @@ class Command(BaseCommand):
 
     def _serve(self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
         layout, environment = services.layout, services.environment
+        shutil.rmtree(layout.metrics, ignore_errors=True)  # counts of processes that are no more
         web = Web(layout, environment, port, options["web_workers"])
         programs = [
             web,
