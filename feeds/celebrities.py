@@ -133,22 +133,23 @@ def finish_moves(author_ids: Sequence[int] | None = None) -> int:
     return finished
 
 
-def reclassify(threshold: int | None = None, *, progress: Callable[[int], None] | None = None) -> Reclassified:
+def reclassify(
+    threshold: int | None = None, *, progress: Callable[[int], None] = lambda _: None, at_once: int = BATCH
+) -> Reclassified:
     """Move everybody who is on the wrong side of the line; `progress` is told how many were moved just now."""
     finish_moves()
-    promoted = _move_all(policy.to_promote(threshold), promote, progress)
-    demoted = _move_all(policy.to_demote(threshold), demote, progress)
+    promoted = _move_all(policy.to_promote(threshold), promote, progress, at_once)
+    demoted = _move_all(policy.to_demote(threshold), demote, progress, at_once)
     return Reclassified(promoted, demoted)
 
 
 def _move_all(
-    misplaced: QuerySet[User], move: Callable[[Iterable[int]], int], progress: Callable[[int], None] | None
+    misplaced: QuerySet[User], move: Callable[[Iterable[int]], int], progress: Callable[[int], None], at_once: int
 ) -> int:
     author_ids = list(misplaced.order_by("pk").values_list("pk", flat=True))
     moved = 0
-    for start in range(0, len(author_ids), BATCH):
-        count = move(author_ids[start : start + BATCH])
+    for start in range(0, len(author_ids), at_once):
+        count = move(author_ids[start : start + at_once])
         moved += count
-        if progress is not None:
-            progress(count)
+        progress(count)
     return moved

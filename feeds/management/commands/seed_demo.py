@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class Command(OperatorCommand):
         recipe = Recipe(**{name: options[name] for name in ("users", "follows", "posts", "celebrities", "seed")})
         if problem := recipe.problem():
             raise CommandError(problem)
+        if photos is not None and not os.path.isdir(photos):
+            raise CommandError(f"cannot read {photos}: it is no folder")
         self.stdout.write(
             f"Seeding {recipe.users:,} users, {recipe.follows:,} follows and {recipe.posts:,} posts "
             f"(seed {recipe.seed})."
