@@ -42,7 +42,7 @@ class Media(models.Model):
     variants = models.JSONField(default=dict, db_default={})  # see `media.variants`
     alt_text = models.CharField(max_length=1000, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
-    again_at = models.DateTimeField(null=True)  # when an operator had it processed once more
+    again_at = models.DateTimeField("last processed again", null=True)  # by an operator's word
     due_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
     failures = models.PositiveSmallIntegerField(default=0, db_default=0)  # of them, that killed or failed their worker

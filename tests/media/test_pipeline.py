@@ -171,7 +171,7 @@ def test_a_picture_that_kills_its_workers_is_given_up(owner: User) -> None:
     pipeline.run(media.pk)
     remove_files()
     assert (fresh(media).status, fresh(media).error) == (Status.FAILED, pipeline.GAVE_UP)
-    assert stored() == set()
+    assert stored() == {media.incoming}, "kept, for an operator to try again"
 
 
 # --- Failures ----------------------------------------------------------------------------------------
@@ -205,6 +205,9 @@ def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in
     let_it_be_due(media)
     pipeline.run(media.pk)
     assert (fresh(media).status, fresh(media).error) == (Status.FAILED, pipeline.GAVE_UP)
+    remove_files()
+    assert stored() == {media.incoming}
+    services.delete(owner.pk, media.pk)
     remove_files()
     assert stored() == set()
 
