@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from accounts.models import User
 from feeds import resuming
@@ -40,7 +41,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(FanOut)
 class FanOutAdmin(ButtonsAdmin):
-    list_display = ("post_id", "author_link", "mode", "state_shown", "progress", "lag", "attempts", "error_shown")
+    list_display = ("post_id", "author_link", "mode", "state_shown", "progress", "lag", "trouble")
     list_filter = (StateFilter,)
     search_fields = ("post_id",)
     search_help_text = "A post's id, or the whole username of an author."
@@ -98,6 +99,9 @@ class FanOutAdmin(ButtonsAdmin):
             return cells.span(fan_out.finished_at - fan_out.created_at)
         return f"{cells.span(timezone.now() - fan_out.created_at)} so far"
 
-    @admin.display(description="error")
-    def error_shown(self, fan_out: FanOut) -> str:
-        return fan_out.error if len(fan_out.error) <= 120 else f"{fan_out.error[:119]}…"
+    @admin.display(description="trouble")
+    def trouble(self, fan_out: FanOut) -> str:
+        """The failures in a row, and the last one's error."""
+        if not fan_out.attempts:
+            return "–"
+        return Truncator(f"{fan_out.attempts} × {fan_out.error or 'lost its worker'}").chars(120)

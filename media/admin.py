@@ -109,6 +109,10 @@ class MediaAdmin(ButtonsAdmin):
     def status_shown(self, media: Media) -> SafeString:
         return cells.state(Status(media.status).label, _KINDS[Status(media.status)])
 
+    @admin.display(description="status")
+    def outcome(self, media: Media) -> SafeString:
+        return format_html("{} {}", self.status_shown(media), media.error)
+
     @admin.display(description="original")
     def again(self, media: Media) -> str:
         return "kept: it can be processed again" if media.incoming else "not kept"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.views.main import ChangeList
@@ -42,7 +42,6 @@ class DressedChangeList(LeanChangeList):
 class ActingAdmin(LeanAdmin):
     acts: ClassVar[Sequence[Act]] = ()
     list_title = ""
-    show_facets = admin.ShowFacets.NEVER  # they count
 
     class Media:
         css: ClassVar[dict[str, Any]] = {"all": ["accounts/moderation.css"]}

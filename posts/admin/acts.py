@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from accounts.admin.acts import Act, Given, MildForm, SuspendForm, WarnForm
-from accounts.admin.users import times_suspended
 from accounts.models import User
 from media.withdrawal import withdraw
 from posts import moderation
 from posts.models import CaseState
-from posts.moderation.acts import times_warned
 from posts.moderation.sights import Sight
 
 _JUDGE, _SUSPEND = "posts.moderate_post", "accounts.suspend_user"
@@ -49,17 +47,11 @@ def _reports(sights: Mapping[int, Sight]) -> dict[int, int]:
 
 
 def _warnings(sights: Mapping[int, Sight]) -> dict[int, int]:
-    """Ids are unique among posts and comments, not between those and users."""
-    by_type = {
-        kind: times_warned([sight.target.id for sight in sights.values() if sight.target.type == kind], kind)
-        for kind in {sight.target.type for sight in sights.values()}
-    }
-    return {pk: by_type[sight.target.type].get(sight.target.id, 0) for pk, sight in sights.items()}
+    return {pk: sight.record.times_warned(sight.target) for pk, sight in sights.items()}
 
 
 def _suspensions(sights: Mapping[int, Sight]) -> dict[int, int]:
-    by_user = times_suspended([sight.target.user_id for sight in sights.values()])
-    return {pk: by_user.get(sight.target.user_id, 0) for pk, sight in sights.items()}
+    return {pk: sight.record.times_suspended(sight.target) for pk, sight in sights.items()}
 
 
 def _withdraw(sights: Sequence[Sight]) -> None:

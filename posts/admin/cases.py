@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -88,6 +88,10 @@ class CaseAdmin(SightingAdmin):
     linked_by = ("user_id",)
     search_fields = ("target_id",)  # shows the box; get_search_results answers it
     search_help_text = "The whole username of an author, or the id of a post, a comment or a user."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
+        closer = User.objects.filter(pk=OuterRef("closed_by_id")).values("username")
+        return super().get_queryset(request).annotate(closed_by=Subquery(closer))
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """As the indexes have them: what is open by its reports, what is closed by its closing."""

@@ -6,19 +6,19 @@ All raise `Refused`, with words for the moderator. Locks: the author's row, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Count
 
 from accounts import moderation
 from accounts.audit import Changes
-from accounts.models import AuditEntry, User
+from accounts.models import User
 from accounts.moderation import Refused, demand, judged
 from posts import services
 from posts.models import CaseState, Comment, Post, TargetType
 from posts.moderation.cases import case_of, close
+from posts.moderation.record import Record
 from posts.services import Target
 from social import notifications
 from social.services.locks import retried
@@ -93,7 +93,7 @@ def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
     (`seen`: how many there were about this) changes nothing."""
     demand(text)
     judged(actor, target.user_id)
-    if times_warned([target.id], target.type).get(target.id, 0) > seen:
+    if Record([target]).times_warned(target) > seen:
         return False
     changes = _begun(actor, target)
     changes.note("warned", seen, seen + 1)
@@ -117,12 +117,6 @@ def suspend_author(
 def lift(actor: User, target: Target, reason: str = "") -> bool:
     """End the suspension of whoever is behind the target. Its case stays as it is."""
     return moderation.lift(actor, target.user_id, reason)
-
-
-def times_warned(target_ids: Collection[int], target_type: str) -> dict[int, int]:
-    """How often authors were warned about each of these; the others are left out."""
-    warnings = AuditEntry.objects.filter(target_type=target_type, target_id__in=target_ids, action="warn")
-    return dict(warnings.values_list("target_id").annotate(Count("pk")))
 
 
 def _begun(actor: User, target: Target) -> Changes:

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from accounts.counts import Counts as Followers
 from accounts.counts import counts_of
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry
 from posts import counters
 from posts.counters import Counts
 from posts.models import Case, CaseState, Report
@@ -33,7 +33,6 @@ class Dossier:
     reports: Sequence[Report]
     cases: Sequence[Case]  # the author's, others than this
     entries: Sequence[AuditEntry]  # what was done to the author and what they wrote
-    closed_by: str = ""
 
 
 def dossier_of(sight: Sight) -> Dossier:
@@ -46,7 +45,6 @@ def dossier_of(sight: Sight) -> Dossier:
         reports=_reports(target) if case is not None else [],
         cases=_other_cases(target),
         entries=list(_entries().filter(user_id=target.user_id).order_by("-pk")[:ENTRIES]),
-        closed_by=_closed_by(case),
     )
 
 
@@ -68,10 +66,3 @@ def _reports(target: Target) -> list[Report]:
 def _other_cases(target: Target) -> list[Case]:
     cases = Case.objects.using(DEFAULT_DB_ALIAS).filter(user_id=target.user_id)
     return list(cases.exclude(target_type=target.type, target_id=target.id).order_by("-pk")[:CASES])
-
-
-def _closed_by(case: Case | None) -> str:
-    if case is None or case.closed_by_id is None:
-        return ""
-    closer = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=case.closed_by_id).only("username").first()
-    return closer.username if closer else "somebody who is gone"

@@ -13,11 +13,13 @@ from datetime import datetime
 
 from django.db import DEFAULT_DB_ALIAS
 
+from accounts.counts import counted
 from accounts.models import User
 from instafeed.api.links import file_url
 from media import storage, variants
 from media.models import Media, Status
 from posts.models import Case, CaseState, Comment, Post, PostMedia, TargetType
+from posts.moderation.record import Record
 from posts.services import Target
 
 THUMBNAIL, FULL = 150, 1080
@@ -50,6 +52,7 @@ class Sight:
     created_at: datetime | None = None
     post_id: int | None = None  # of a comment
     case: Case | None = field(default=None, compare=False)
+    record: Record = field(default_factory=lambda: Record([]), compare=False)
 
     def __str__(self) -> str:
         name = f"@{self.author.username}" if self.author else "an erased account"
@@ -101,7 +104,9 @@ def sights_of_cases(cases: Sequence[Case]) -> dict[int, Sight]:
 def sights(targets: Iterable[Target]) -> dict[Target, Sight]:
     """What these are now."""
     wanted = list(targets)
-    authors = User.objects.using(DEFAULT_DB_ALIAS).in_bulk({target.user_id for target in wanted})
+    people = counted(User.objects.using(DEFAULT_DB_ALIAS))
+    authors = people.in_bulk({target.user_id for target in wanted})
+    record = Record(wanted)
     posts = _posts([target.id for target in wanted if target.type == TargetType.POST])
     comments = _comments([target.id for target in wanted if target.type == TargetType.COMMENT])
     pictures = _pictures(posts)
@@ -109,11 +114,12 @@ def sights(targets: Iterable[Target]) -> dict[Target, Sight]:
     for target in wanted:
         author = authors.get(target.user_id)
         if target.type == TargetType.POST:
-            found[target] = _of_post(target, author, posts.get(target.id), pictures[target.id])
+            sight = _of_post(target, author, posts.get(target.id), pictures[target.id])
         elif target.type == TargetType.COMMENT:
-            found[target] = _of_comment(target, author, comments.get(target.id))
+            sight = _of_comment(target, author, comments.get(target.id))
         else:
-            found[target] = Sight(target, author, _gone(author), author.bio if author else "")
+            sight = Sight(target, author, _gone(author), author.bio if author else "")
+        found[target] = replace(sight, record=record)
     return found
 
 

@@ -15,7 +15,7 @@ from media.placement import relocate_later
 from posts import counters, services
 from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
 from social.models import NotificationState
-from social.notifications import Event, announce
+from social.notifications import Event, announce, warn
 from social.notifications.drain import drain_slice
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 from tests.media.pictures import ready
@@ -43,6 +43,8 @@ def live(user: User) -> list[User]:
     MuteFactory(muter=friends[1], muted=foe)
     CountChange.objects.create(user_id=user.pk)  # somebody followed and thought better of it
     _write(friends[0], friends[1])
+    with transaction.atomic():
+        warn(user.pk, "be nice")
     while drain_slice():
         pass
     _hear_and_sign_in(user, friends[0])

@@ -1,0 +1,158 @@
+"""The admin with ADMIN_OTP on: a code beside the password."""
+
+from __future__ import annotations
+
+import time
+from io import StringIO
+
+import pytest
+from django.contrib import admin
+from django.core.management import CommandError, call_command
+from django.http import HttpResponse
+from django.test import Client
+from django_otp.oath import totp
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from pytest_django import Settings
+
+from accounts import second_factor
+from accounts.models import User
+from instafeed.admin.login import REFUSED
+from tests.admin.staff import PASSWORD, member, signed_in
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user() -> User:
+    return member(username="maria")
+
+
+@pytest.fixture
+def _asked_for(settings: Settings) -> None:
+    settings.ADMIN_OTP = True
+
+
+def sign_in(code: str | None, password: str = PASSWORD, client: Client | None = None) -> HttpResponse:
+    data = {"username": "maria", "password": password} | ({} if code is None else {"code": code})
+    return (client or Client()).post("/admin/login/", data)
+
+
+def code_of(device: TOTPDevice, steps: int = 0) -> str:
+    return f"{totp(device.bin_key, t0=-30 * steps):06}"
+
+
+def enters(client: Client) -> bool:
+    return client.get("/admin/").status_code == 200
+
+
+def test_without_the_setting_nobody_is_asked(user: User) -> None:
+    second_factor.enroll(user.pk, replace=False)
+    assert b"backup code" not in Client().get("/admin/login/").content
+    assert sign_in(None).status_code == 302
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_password_and_code_get_in_and_a_code_only_once(user: User) -> None:
+    device, _ = second_factor.enroll(user.pk, replace=False)
+    client, code = Client(), code_of(device)
+    assert sign_in(f" {code[:3]} {code[3:]}", client=client).status_code == 302
+    assert enters(client)
+    assert sign_in(code).status_code == 200
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_each_backup_code_works_once(user: User) -> None:
+    _, codes = second_factor.enroll(user.pk, replace=False)
+    assert len(set(codes)) == second_factor.BACKUP_CODES
+    assert sign_in(codes[0].upper()).status_code == 302
+    assert sign_in(codes[0]).status_code == 200
+    time.sleep(1)  # after a failure (django-otp's throttling)
+    assert sign_in(codes[1]).status_code == 302
+
+
+@pytest.mark.usefixtures("_asked_for")
+@pytest.mark.parametrize("code", ["000000", "wrongone", "", None, "１２３４５６", "\0"])
+def test_without_the_right_code_nobody_gets_in_nor_learns_that_the_password_was_right(
+    user: User, code: str | None
+) -> None:
+    second_factor.enroll(user.pk, replace=False)
+    right, wrong = sign_in(code), sign_in(code, "not it")
+    assert right.status_code == wrong.status_code == 200
+    assert right.context["form"].errors == wrong.context["form"].errors
+    assert right.context["form"].non_field_errors() == [REFUSED]
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_a_wrong_password_never_reaches_the_device(user: User) -> None:
+    device, codes = second_factor.enroll(user.pk, replace=False)
+    for code in ("000000", codes[0]):
+        sign_in(code, "not it")
+    device.refresh_from_db()
+    assert device.throttling_failure_count == 0
+    assert StaticToken.objects.count() == second_factor.BACKUP_CODES
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_wrong_codes_lock_the_device_for_a_growing_while(user: User) -> None:
+    device, _ = second_factor.enroll(user.pk, replace=False)
+    for _ in range(3):
+        sign_in("000000")
+    assert sign_in(code_of(device)).status_code == 200
+    TOTPDevice.objects.update(throttling_failure_timestamp=None)
+    assert sign_in(code_of(device)).status_code == 302
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_who_has_no_device_or_an_unconfirmed_or_anothers_stays_outside(user: User) -> None:
+    device, _ = second_factor.enroll(member(username="other").pk, replace=False)
+    assert sign_in(code_of(device)).status_code == 200
+    TOTPDevice.objects.update(user=user, confirmed=False)
+    assert sign_in(code_of(device)).status_code == 200
+
+
+def test_sessions_from_before_it_was_asked_for_are_not_enough(user: User, settings: Settings) -> None:
+    client = signed_in(user)
+    assert enters(client)
+    settings.ADMIN_OTP = True
+    assert not enters(client)
+    assert client.get("/admin/password_change/").status_code == 302
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_a_replaced_device_ends_the_sessions_that_it_opened(user: User) -> None:
+    device, _ = second_factor.enroll(user.pk, replace=False)
+    client = Client()
+    sign_in(code_of(device), client=client)
+    assert enters(client)
+    new, _ = second_factor.enroll(user.pk, replace=True)
+    assert not enters(client)
+    assert sign_in(code_of(device, 1)).status_code == 200
+    TOTPDevice.objects.update(throttling_failure_timestamp=None)
+    assert sign_in(code_of(new)).status_code == 302
+
+
+def test_the_command_shows_key_and_codes_once_and_replaces_them_only_when_told(user: User) -> None:
+    shown = StringIO()
+    call_command("enroll_otp", "Maria", stdout=shown)
+    device = TOTPDevice.objects.get(user=user)
+    assert device.config_url in shown.getvalue()
+    assert all(token.token in shown.getvalue() for token in StaticToken.objects.all())
+    with pytest.raises(CommandError, match="--replace"):
+        call_command("enroll_otp", "maria")
+    call_command("enroll_otp", "maria", replace=True, stdout=StringIO())
+    assert TOTPDevice.objects.get(user=user).key != device.key
+    assert (StaticDevice.objects.count(), StaticToken.objects.count()) == (1, second_factor.BACKUP_CODES)
+
+
+@pytest.mark.parametrize("username", ["nobody", "user"])
+def test_the_command_is_for_staff(username: str) -> None:
+    UserFactory(username="user")
+    with pytest.raises(CommandError, match="no member of staff"):
+        call_command("enroll_otp", username)
+
+
+def test_keys_and_codes_are_nowhere_in_the_admin() -> None:
+    labels = {model._meta.app_label for model in admin.site._registry}
+    assert labels <= {"auth", "accounts", "posts", "feeds", "media", "social", "instafeed"}
