@@ -1,0 +1,153 @@
+"""The ledger of fan-outs in the admin, and handing them out again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from unittest.mock import patch
+
+import pytest
+import redis
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from feeds import fanout, resuming
+from feeds.models import FanOut, Mode, State
+from feeds.resuming import Resumed
+from tests.admin.staff import act, member, moderator, operator, signed_in
+from tests.factories import UserFactory
+from tests.feeds.helpers import deliver, feed, follow, write
+from tests.social.helpers import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIST = "/admin/feeds/fanout/"
+
+
+@pytest.fixture
+def author() -> User:
+    return UserFactory(username="maria")
+
+
+def listed(client: Client, **query: str) -> list[int]:
+    answer = client.get(LIST, query)
+    assert answer.status_code == 200, answer.content
+    return [fan_out.pk for fan_out in answer.context["cl"].result_list]
+
+
+def put(post_id: int, state: State, **fields: object) -> None:
+    FanOut.objects.filter(pk=post_id).update(state=state, **fields)
+
+
+def row(client: Client, post_id: int) -> str:
+    return client.get(f"{LIST}{post_id}/change/").content.decode()
+
+
+def test_it_is_found_by_state_by_post_and_by_its_authors_whole_name(author: User) -> None:
+    pending, running, dead, done = write(author, 4)
+    put(running, State.RUNNING)
+    put(dead, State.DEAD)
+    put(done, State.DONE)
+    other = write(UserFactory(username="mariana"))[0]
+    client = operator()
+    assert listed(client) == [other, done, dead, running, pending]
+    assert listed(client, state="open") == [other, running, pending]
+    assert listed(client, state="dead") == [dead]
+    assert listed(client, state="done") == [done]
+    assert listed(client, q=str(dead)) == [dead]
+    assert listed(client, q="Maria") == listed(client, q="@maria") == [done, dead, running, pending]
+    assert listed(client, q="maria", state="dead") == [dead]
+    assert listed(client, q="mari") == listed(client, q="0") == []
+
+
+def test_what_it_shows_is_said_plainly(author: User) -> None:
+    post, pulled = write(author, 2)
+    User.objects.filter(pk=author.pk).update(follower_count=12_345)
+    FanOut.objects.filter(pk=pulled).update(mode=Mode.PULL)
+    client = operator()
+    began = timezone.now() - timedelta(minutes=5)
+    put(post, State.PENDING, last_follower_id=77, deliveries=4_000, attempts=2, error="boom", created_at=began)
+    page = row(client, post)
+    assert "4,000 warm feeds of 12,345 followers; those up to user 77 are done" in page
+    assert "5 min so far" in page
+    assert "boom" in page
+    assert "2 × boom" in client.get(LIST).content.decode()
+    put(post, State.DONE, last_follower_id=0, finished_at=began + timedelta(milliseconds=240))
+    page = row(client, post)
+    assert "those up to" not in page
+    assert "240 ms" in page
+    assert "nothing to deliver" in row(client, pulled)
+
+
+def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
+    author: User, redis_broker: redis.Redis
+) -> None:
+    reader = UserFactory()
+    follow(author, reader)
+    feed(reader)
+    dead, waiting, abandoned, working, done = posts = write(author, 5)
+    past, future = timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)
+    put(dead, State.DEAD, error="boom", attempts=11, last_follower_id=1)
+    put(waiting, State.PENDING, due_at=future)
+    put(abandoned, State.RUNNING, due_at=past)
+    put(working, State.RUNNING, due_at=future)
+    put(done, State.DONE)
+    redis_broker.delete("fan_out")
+    user = member("Operator", username="otto")
+    (message,) = act(signed_in(user), LIST, "resume", *posts)
+    assert message == "1 dead letters revived; 2 waiting ones handed out; 2 left alone: done, or at work."
+    assert redis_broker.llen("fan_out") == 3
+    states = dict(FanOut.objects.values_list("pk", "state"))
+    assert (states[dead], states[working], states[done]) == (State.PENDING, State.RUNNING, State.DONE)
+    assert FanOut.objects.get(pk=dead).last_follower_id == 1, "goes on where it stopped"
+    entries = AuditEntry.objects.order_by("target_id")
+    assert {entry.target_id for entry in entries} == {dead, waiting, abandoned}
+    assert {(entry.actor_name, entry.action, entry.target_type, entry.user_id) for entry in entries} == {
+        ("otto", "resume", "fan_out", author.pk)
+    }
+    assert (entries[0].before, entries[0].after) == ({"state": "dead letter"}, {"state": "pending"})
+    while fanout.deliver_slice(waiting) or fanout.deliver_slice(abandoned):
+        pass
+    assert waiting in feed(reader)
+
+
+def test_one_resume_and_its_entry_go_together_or_not_at_all(author: User) -> None:
+    dead = write(author)[0]
+    put(dead, State.DEAD)
+    with patch("feeds.resuming.audit.record", side_effect=RuntimeError), pytest.raises(RuntimeError):
+        resuming.resume([dead], member())
+    assert FanOut.objects.get(pk=dead).state == State.DEAD
+
+
+def test_of_two_operators_at_once_one_revives_it(author: User) -> None:
+    dead = write(author)[0]
+    put(dead, State.DEAD)
+    operators = [member(), member()]
+    done = at_once([partial(resuming.resume, [dead], each) for each in operators])
+    assert sorted(done, key=lambda each: each.revived) == [Resumed(0, 1, 0), Resumed(1, 0, 0)]
+    assert AuditEntry.objects.filter(before={"state": "dead letter"}).count() == 1
+
+
+def test_without_a_broker_it_is_left_to_the_sweeper(author: User) -> None:
+    dead = write(author)[0]
+    put(dead, State.DEAD)
+    with patch("feeds.tasks.deliver_post.apply_async", side_effect=redis.ConnectionError):
+        assert resuming.resume([dead], member()) == Resumed(revived=1, nudged=0, left=0)
+    deliver()
+    assert FanOut.objects.get(pk=dead).state == State.DONE
+
+
+def test_only_operators_resume_and_look(author: User) -> None:
+    post = write(author)[0]
+    put(post, State.DEAD)
+    assert moderator().get(LIST).status_code == 403
+    user = member()
+    user.user_permissions.add(Permission.objects.get(codename="view_fanout"))
+    looks = signed_in(user)
+    assert listed(looks) == [post]
+    assert "Resume" not in row(looks, post)
+    assert act(looks, LIST, "resume", post) == []
+    assert FanOut.objects.get(pk=post).state == State.DEAD
+    assert not AuditEntry.objects.exists()
