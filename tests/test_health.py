@@ -138,7 +138,7 @@ def test_a_redis_that_refuses_writes_is_full(
 def test_a_broker_is_full_a_little_before_it_refuses_writes(
     share: float, status: str, bounded: redis.Redis, client: Client, all_workers: None
 ) -> None:
-    bounded.set("ballast", b"x" * 20_000_000)  # so that nothing else that happens there matters
+    bounded.setrange("ballast", 20_000_000, "x")  # so that nothing else that happens there matters
     used = int(bounded.info("memory")["used_memory"])  # type: ignore[index]
     bounded.config_set("maxmemory", int(used / share))
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.actors import eventually
+from tests.flows.actors import PASSWORD, eventually
 from tests.live import LiveStack
 
 WITHIN = 15.0  # seconds
@@ -57,6 +57,11 @@ def test_a_frozen_part_is_noticed_and_its_return_too(
     eventually(is_well, WITHIN)
 
 
+def newcomer() -> dict[str, str]:
+    name = f"after{time.time_ns()}"
+    return {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+
+
 @pytest.mark.timeout(120)
 def test_without_its_primary_the_site_is_down_and_comes_back(live_stack: LiveStack) -> None:
     eventually(lambda: _health(live_stack)[1]["status"] == "ok", 30)
@@ -68,3 +73,4 @@ def test_without_its_primary_the_site_is_down_and_comes_back(live_stack: LiveSta
     finally:
         live_stack.thaw("primary")
     eventually(lambda: _health(live_stack)[1]["status"] == "ok", WITHIN)
+    eventually(lambda: live_stack.post("/api/v1/auth/register", json=newcomer()).status_code == 201, WITHIN)
