@@ -24,7 +24,7 @@ from instafeed.queues import QUEUES
 from instafeed.replicas import wal
 from instafeed.replicas.bounded import ask
 
-LIMIT = 2.5  # seconds for an answer; a database connection may take two of them
+LIMIT = 2.0  # seconds for an answer: what a connection to a frozen database takes, so that is "down" either way
 REDIS_LIMIT = 1.0  # seconds for a command
 FULL = 0.95  # of the memory of a Redis that may not evict anything
 DOUBTFUL = 1.0  # seconds of lag that are looked at again

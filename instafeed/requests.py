@@ -35,8 +35,11 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         setattr(request, ERRORS, [])
         began = time.perf_counter()
-        with REQUESTS_IN_PROGRESS.track_inprogress():
+        REQUESTS_IN_PROGRESS.inc()
+        try:
             response = self.get_response(request)
+        finally:
+            REQUESTS_IN_PROGRESS.dec()
         seconds = time.perf_counter() - began
         method = request.method if request.method in _METHODS else "other"
         route = _route(request)

@@ -16,7 +16,7 @@ import redis
 from django.db import connections
 from django.test import Client
 
-from instafeed import health, heartbeat, keys, probes
+from instafeed import health, heartbeat, keys, probes, tasks
 from instafeed.celery import app
 from instafeed.checks import check_bounds
 from instafeed.queues import QUEUES
@@ -86,6 +86,68 @@ def test_a_queue_without_worker_degrades(client: Client, all_workers: None, redi
     assert (status, body["status"]) == (200, "degraded")
     assert body["checks"]["workers"]["queues"]["media"] is False
     assert body["checks"]["workers"]["queues"]["fan_out"] is True
+
+
+def test_a_beat_whose_tasks_do_not_run_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+    redis_cache.pexpire(keys.SWEPT, int((keys.SWEPT_TTL - heartbeat.SWEPT_WITHIN - 1) * 1000))
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"]["workers"]["beat"] is False
+    assert all(body["checks"]["workers"]["queues"].values())
+
+
+def test_a_beat_that_never_ran_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+    redis_cache.delete(keys.SWEPT)
+    assert _get(client)[1]["checks"]["workers"]["status"] == "missing"
+
+
+def test_beats_task_is_its_sign_of_life(redis_cache: redis.Redis) -> None:
+    assert heartbeat.seconds_since_sweep(redis_cache) is None
+    tasks.sweep_invalidations()
+    since = heartbeat.seconds_since_sweep(redis_cache)
+    assert since is not None
+    assert 0 <= since < heartbeat.SWEPT_WITHIN
+
+
+@pytest.fixture
+def bounded(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """A Redis server, cache or broker, whose memory a test may bound; as it was before, afterwards."""
+    server: redis.Redis = request.getfixturevalue(f"redis_{request.param}")
+    names = ("maxmemory", "maxmemory-policy")
+    before = {name: server.config_get(name)[name] for name in names}  # type: ignore[index]
+    yield server
+    for name, value in before.items():
+        server.config_set(name, value)
+
+
+@pytest.mark.parametrize("bounded", ["broker", "cache"], indirect=True)
+def test_a_redis_that_refuses_writes_is_full(
+    bounded: redis.Redis, client: Client, all_workers: None, request: pytest.FixtureRequest
+) -> None:
+    part = request.node.callspec.params["bounded"]
+    bounded.config_set("maxmemory-policy", "noeviction")
+    bounded.config_set("maxmemory", 1)
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"][part]["status"] == "full"
+    assert body["checks"][part]["used_memory"] > body["checks"][part]["max_memory"] == 1
+
+
+@pytest.mark.parametrize("bounded", ["broker"], indirect=True)
+@pytest.mark.parametrize(("share", "status"), [(0.98, "full"), (0.5, "ok")])
+def test_a_broker_is_full_a_little_before_it_refuses_writes(
+    share: float, status: str, bounded: redis.Redis, client: Client, all_workers: None
+) -> None:
+    bounded.setrange("ballast", 20_000_000, "x")  # so that nothing else that happens there matters
+    used = int(bounded.info("memory")["used_memory"])  # type: ignore[index]
+    bounded.config_set("maxmemory", int(used / share))
+    try:
+        assert _get(client)[1]["checks"]["broker"]["status"] == status
+        bounded.config_set("maxmemory-policy", "allkeys-lfu")
+        assert health.broker()["status"] == "ok", "what may evict is never full"
+    finally:
+        bounded.config_set("maxmemory-policy", "noeviction")
+        bounded.delete("ballast")
 
 
 def test_without_the_primary_the_site_is_down(client: Client, no_primary: None) -> None:
