@@ -31,6 +31,10 @@ class Staff:
         page.get_by_label("Username").fill(self.username)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(lambda url: "/login/" not in url)
+
+    def sign_out(self, page: Page) -> None:
+        page.get_by_role("button", name="Log out").click()
 
 
 def hire(stack: LiveStack) -> dict[str, Staff]:
