@@ -26,7 +26,7 @@ _BARE = r"""[^\s&;,"'<>()\[\]{}]+"""
 # name=value · name: value · name = "value" (else it is a line of source) · "name": value · ["name"] = value
 _SEPARATED = rf"""(?:=(?:{_QUOTED}|{_BARE})|:[ ]{{1,3}}(?:{_QUOTED}|{_BARE})|[ ]=[ ]{_QUOTED})"""
 _AFTER_QUOTE = rf"""["']\]?[ ]?[:=][ ]?(?:{_QUOTED}|{_BARE})"""
-_NAME = rf"(?<![A-Za-z0-9_])([A-Za-z0-9_-]{{0,40}}?(?:{_NAMES})[A-Za-z0-9_-]{{0,40}})"
+_NAME = rf"((?:{_NAMES})[A-Za-z0-9_-]{{0,40}})"  # from the word that tells: what stands before it stays anyway
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)

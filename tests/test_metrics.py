@@ -104,7 +104,7 @@ def test_dead_parts_neither_fail_nor_delay_it(client: Client, settings: Settings
     try:
         began = time.monotonic()
         values = scraped(client)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 3
     finally:
         where["PORT"] = port
     assert {part: values["instafeed_up", part] for part in ("primary", "cache", "broker")} == {
@@ -118,12 +118,12 @@ def test_dead_parts_neither_fail_nor_delay_it(client: Client, settings: Settings
 
 
 def test_a_part_that_hangs_delays_it_by_a_second_at_most(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(health.PROBES, "broker", probes.Probe(lambda: time.sleep(2) or {"status": "ok"}))
+    monkeypatch.setitem(health.PROBES, "broker", probes.Probe(lambda: time.sleep(6) or {"status": "ok"}))
     began = time.monotonic()
     values = scraped(client)
-    assert time.monotonic() - began < 1.6
+    assert time.monotonic() - began < 3, "a second, and what a crowded machine takes"
     assert values["instafeed_up", "broker"] == 0
-    assert values["instafeed_up", "cache"] == 1
+    assert values["instafeed_up", "cache"] == 1, "the others are asked beside it"
 
 
 def test_it_costs_the_request_no_query_of_its_own(client: Client, django_assert_num_queries: Any) -> None:

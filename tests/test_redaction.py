@@ -88,7 +88,7 @@ def test_what_is_nested_too_deeply_is_blanked_as_a_whole() -> None:
 
 @pytest.mark.parametrize("unit", ["a", "-", "a.", "password", "://", "x://:", "'", '"\\', "cookie=", "bearer ", "eyJ."])
 def test_long_hostile_texts_take_no_long_time(unit: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     cleaned = redact_text(unit * 100_000)
-    assert time.perf_counter() - began < 3
+    assert time.process_time() - began < 2
     assert len(cleaned) <= 4 * LONGEST
