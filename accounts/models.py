@@ -1,6 +1,7 @@
 """The user: identity, profile, state of access, counts, and which side of the celebrity line it is on.
 
-And the user's sessions: one row a sign-in, from which all its tokens descend. And the ledger of erasures.
+And the user's sessions: one row a sign-in, from which all its tokens descend. And the ledger of erasures, and the
+audit log of what staff did.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Func, Q
 from django.db.models.functions import Collate, Lower, Now
+
+from instafeed.ids import NextId
 
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
 # Unicode's full case folding, ordered by code points: built into PostgreSQL 18, the same on every system.
@@ -93,7 +96,14 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"),
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
         ]
+        permissions = [
+            ("suspend_user", "Can suspend users, warn them, and end their sessions"),
+            ("pin_celebrity", "Can pin users to push or pull"),
+        ]
         indexes = [
+            # What the admin filters by: a handful out of a million.
+            models.Index(fields=["id"], name="user_staff", condition=Q(is_staff=True)),
+            models.Index(fields=["id"], name="user_suspended", condition=Q(suspended_at__isnull=False)),
             # Authors in the middle of a move: a handful of rows, looked for every few seconds.
             models.Index(
                 fields=["id"],
@@ -178,3 +188,34 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure of user {self.user_id}"
+
+
+class AuditEntry(models.Model):
+    """What a member of staff did to whom, why, and what it changed; committed together with it (accounts.audit).
+
+    Triggers refuse to change or delete a row. So it holds no foreign keys, which would tie it to what may be erased,
+    and of users no more than their ids: no texts, no names but that of whoever acted.
+    """
+
+    id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
+    actor_id = models.BigIntegerField()
+    actor_name = models.CharField(max_length=30)  # as it was then
+    action = models.CharField(max_length=30)
+    target_type = models.CharField(max_length=20)
+    target_id = models.BigIntegerField()
+    user_id = models.BigIntegerField(null=True)  # whom it concerns: the target itself, or its author
+    reason = models.TextField(max_length=1000, blank=True, default="")
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["target_type", "target_id", "-id"], name="audit_target"),
+            models.Index(fields=["user_id", "-id"], name="audit_user"),
+            models.Index(fields=["actor_id", "-id"], name="audit_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name}: {self.action} {self.target_type} {self.target_id}"

@@ -40,6 +40,7 @@ class FanOut(models.Model):
 
     class Meta:
         verbose_name = "fan-out"
+        permissions = [("resume_fanout", "Can hand out fan-outs again")]
         indexes = [
             # What is not finished: a few rows out of millions, looked for every few seconds.
             models.Index(fields=["due_at"], name="fan_out_open", condition=Q(state__in=[State.PENDING, State.RUNNING])),

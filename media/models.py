@@ -48,6 +48,7 @@ class Media(models.Model):
 
     class Meta:
         verbose_name_plural = "media"
+        permissions = [("reprocess_media", "Can have pictures processed again")]
         constraints = [
             models.CheckConstraint(
                 name="media_in_the_making_is_due",
@@ -62,6 +63,8 @@ class Media(models.Model):
             models.Index(fields=["due_at"], name="media_due", condition=Q(status=Status.PROCESSING)),
             # What may turn out to be wanted by nobody.
             models.Index(fields=["id"], name="media_unattached", condition=Q(is_attached=False)),
+            # What the admin filters by.
+            models.Index(fields=["id"], name="media_failed", condition=Q(status=Status.FAILED)),
             # What has to move when its owner turns private or public.
             models.Index(fields=["owner", "is_public", "id"], name="media_by_place", condition=Q(status=Status.READY)),
         ]

@@ -14,7 +14,7 @@ from accounts.personal_data import Holding, Row, chunks, delete, erase_rows, reg
 from instafeed import keys
 from posts import counters, purge, services, text
 from posts.counters import Counts
-from posts.models import Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
+from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
 from social.services.locks import retried
 
 PAUSE = 0.05  # seconds, while somebody else purges the last posts
@@ -128,6 +128,11 @@ def erase_reports_about(user_id: int) -> bool:
     return erase_rows(Report.objects.filter(target_type=TargetType.USER, target_id=user_id))
 
 
+def erase_cases(user_id: int) -> bool:
+    """Cases of the account and of what it wrote: there is nothing left to act on. What was done stays in the log."""
+    return erase_rows(Case.objects.filter(user_id=user_id))
+
+
 def redis_keys(user_id: int) -> Iterable[str]:
     return [keys.marks(user_id)]
 
@@ -142,5 +147,6 @@ def declare() -> None:
         Holding("reports", ["posts.Report.reporter"], export_reports, erase_reports),
         # Who reported somebody is nobody else's affair.
         Holding("reports_about", ["posts.Report.target_id"], erase=erase_reports_about),
+        Holding("cases", ["posts.Case.user_id", "posts.Case.target_id"], erase=erase_cases),
         redis_keys=redis_keys,
     )

@@ -33,16 +33,16 @@ class ReportsView(APIView):
         data = ReportInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         user_id, given = current_user(request).pk, data.validated_data
-        target_type, target_id = TargetType(given["target_type"]), given["target_id"]
-        _require_visible(user_id, target_type, target_id)
-        report, is_new = services.report(user_id, target_type, target_id, Reason(given["reason"]), given["note"])
+        target = _visible_target(user_id, TargetType(given["target_type"]), given["target_id"])
+        report, is_new = services.report(user_id, target, Reason(given["reason"]), given["note"])
         return Response(ReportSerializer(report).data, status=201 if is_new else 200)
 
 
-def _require_visible(user_id: int, target_type: TargetType, target_id: int) -> None:
+def _visible_target(user_id: int, target_type: TargetType, target_id: int) -> services.Target:
     if target_type == TargetType.POST:
-        author_of_visible(user_id, target_id)
+        owner_id = author_of_visible(user_id, target_id)
     elif target_type == TargetType.COMMENT:
-        visible_comment(user_id, target_id)
+        owner_id = visible_comment(user_id, target_id)[0].author_id
     else:
-        visible_user_by_id(user_id, target_id)
+        owner_id = visible_user_by_id(user_id, target_id).pk
+    return services.Target(target_type, target_id, owner_id)

@@ -4,9 +4,11 @@ from posts.models.explore import ExploreRanking
 from posts.models.hashtag import Hashtag, PostHashtag
 from posts.models.post import Post, PostMedia
 from posts.models.reaction import CommentLike, Like, Save
-from posts.models.report import Reason, Report, TargetType
+from posts.models.report import Case, CaseState, Reason, Report, TargetType
 
 __all__ = [
+    "Case",
+    "CaseState",
     "Comment",
     "CommentLike",
     "Counter",

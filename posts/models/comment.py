@@ -29,6 +29,8 @@ class Comment(models.Model):
             models.Index(fields=["author", "id"], name="comment_author"),
             # For SET NULL when the answered comment goes.
             models.Index(fields=["reply_to"], name="comment_replies", condition=Q(reply_to__isnull=False)),
+            # What the admin filters by.
+            models.Index(fields=["id"], name="comment_hidden", condition=Q(hidden_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -32,7 +32,10 @@ class Post(models.Model):
             models.Index(fields=["author", "-id"], name="post_author_newest"),
             # What waits for its purge: a handful of rows, looked for every few seconds.
             models.Index(fields=["id"], name="post_deleted", condition=Q(deleted_at__isnull=False)),
+            # What the admin filters by.
+            models.Index(fields=["id"], name="post_hidden", condition=Q(hidden_at__isnull=False)),
         ]
+        permissions = [("moderate_post", "Can act on reports: hide, restore and delete posts and comments")]
 
     def __str__(self) -> str:
         return f"post {self.pk}"

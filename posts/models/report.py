@@ -1,9 +1,11 @@
-"""A report: somebody tells the moderators of a post, a comment or an account."""
+"""A report: somebody tells the moderators of a post, a comment or an account. And the case that reports add up to."""
 
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from instafeed.ids import NextId
@@ -42,3 +44,39 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"{self.target_type} {self.target_id}: {self.reason}"
+
+
+class CaseState(models.IntegerChoices):
+    OPEN = 0, "open"
+    DISMISSED = 1, "dismissed"
+    ACTED = 2, "acted on"
+
+
+class Case(models.Model):
+    """What is reported, once, however many report it: the moderators' queue (posts.moderation).
+
+    Counts every report that ever came, those of erased accounts too. A new report opens a closed case again.
+    """
+
+    id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
+    target_type = models.CharField(max_length=7, choices=TargetType)
+    target_id = models.BigIntegerField()
+    user_id = models.BigIntegerField()  # the target itself, or its author; no foreign key, as in Report
+    report_count = models.PositiveIntegerField(default=0)
+    reasons = ArrayField(models.CharField(max_length=14, choices=Reason), default=list)  # each once, in order
+    first_reported_at = models.DateTimeField()
+    last_reported_at = models.DateTimeField()
+    state = models.PositiveSmallIntegerField(choices=CaseState, default=CaseState.OPEN, db_default=CaseState.OPEN)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by_id = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["target_type", "target_id"], name="case_unique_target")]
+        indexes = [
+            # The queue: the most reported first, the oldest of equals.
+            models.Index(fields=["-report_count", "id"], name="case_open", condition=Q(state=CaseState.OPEN)),
+            models.Index(fields=["user_id"], name="case_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.target_type} {self.target_id}"

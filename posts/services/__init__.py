@@ -14,11 +14,12 @@ from posts.services.posts import (
     hide_post,
     restore_post,
 )
-from posts.services.reports import report
+from posts.services.reports import Target, report
 from posts.services.saves import save_post, unsave_post
 
 __all__ = [
     "EmptyPost",
+    "Target",
     "UnknownMedia",
     "UnusableMedia",
     "create_comment",

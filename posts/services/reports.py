@@ -2,14 +2,52 @@
 
 from __future__ import annotations
 
-from posts.models import Reason, Report, TargetType
+from dataclasses import dataclass
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+
+from posts.models import CaseState, Reason, Report, TargetType
+
+# Raw: the ORM's upsert can't add to what is there. A closed case is opened again.
+_ADD_TO_CASE = """
+INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at, last_reported_at)
+VALUES (%(type)s, %(id)s, %(user)s, 1, ARRAY[%(reason)s], now(), now())
+ON CONFLICT (target_type, target_id) DO UPDATE SET
+    report_count = posts_case.report_count + 1,
+    reasons = CASE WHEN %(reason)s = ANY(posts_case.reasons) THEN posts_case.reasons
+                   ELSE posts_case.reasons || EXCLUDED.reasons END,
+    last_reported_at = now(), state = %(open)s, closed_at = NULL, closed_by_id = NULL
+"""
 
 
-def report(reporter_id: int, target_type: TargetType, target_id: int, reason: Reason, note: str) -> tuple[Report, bool]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is reported, and the account that it is or was written by."""
+
+    type: TargetType
+    id: int
+    user_id: int
+
+
+@transaction.atomic
+def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple[Report, bool]:
     """The user's report of what they see, and whether it is new; a repeated one changes nothing."""
-    return Report.objects.get_or_create(
+    report, is_new = Report.objects.get_or_create(
         reporter_id=reporter_id,
-        target_type=target_type,
-        target_id=target_id,
+        target_type=target.type,
+        target_id=target.id,
         defaults={"reason": reason, "note": note},
     )
+    if is_new:
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(
+                _ADD_TO_CASE,
+                {
+                    "type": target.type,
+                    "id": target.id,
+                    "user": target.user_id,
+                    "reason": reason,
+                    "open": CaseState.OPEN,
+                },
+            )
+    return report, is_new

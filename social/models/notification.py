@@ -20,6 +20,7 @@ class NotificationKind(models.TextChoices):
     FOLLOW_ACCEPTED = "follow_accepted"
     MENTION = "mention"  # in a caption, or in a comment
     MEDIA_FAILED = "media_failed"  # of one's own post, which waits for it
+    WARNING = "warning"  # by a moderator
 
 
 class Verb(models.IntegerChoices):

@@ -58,8 +58,8 @@ def _write(author: User, reader: User) -> None:
     services.like_comment(author.pk, comment.pk, post.pk, reader.pk)
     reply = services.create_comment(author.pk, post.pk, author.pk, "thank you", comment)
     services.like_comment(reader.pk, reply.pk, post.pk, author.pk)
-    services.report(reader.pk, TargetType.POST, post.pk, Reason.SPAM, "too many tags")
-    services.report(reader.pk, TargetType.USER, author.pk, Reason.OTHER, "not nice")
+    services.report(reader.pk, services.Target(TargetType.POST, post.pk, author.pk), Reason.SPAM, "too many tags")
+    services.report(reader.pk, services.Target(TargetType.USER, author.pk, author.pk), Reason.OTHER, "not nice")
 
 
 def picture(owner: User) -> Media:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from posts.models import Report
+from posts.models import Case, CaseState, Report
 from social import services as social
 from tests.api.shape import check_shape
 from tests.posts.callers import Caller
@@ -35,6 +35,26 @@ def test_two_at_once_make_one(author: Caller, reader: Caller) -> None:
     body = about("post", author.write())
     answers = at_once([lambda: reader.call("post", "/reports", body)] * 4)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+
+
+def test_reports_of_one_target_add_up_to_one_case(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    for who, reason in ((reader, "spam"), (reader, "other"), (author, "nudity"), (Caller(), "spam")):
+        who.call("post", "/reports", about("post", post) | {"reason": reason})
+    case = Case.objects.get()
+    assert (case.target_type, case.target_id, case.user_id) == ("post", int(post), author.id)
+    assert (case.report_count, case.reasons) == (3, ["spam", "nudity"])
+    assert case.first_reported_at < case.last_reported_at
+
+
+def test_a_new_report_opens_a_closed_case(author: Caller, reader: Caller) -> None:
+    post = author.write()
+    reader.call("post", "/reports", about("post", post))
+    Case.objects.update(state=CaseState.DISMISSED)
+    reader.call("post", "/reports", about("post", post))
+    assert Case.objects.get().state == CaseState.DISMISSED
+    author.call("post", "/reports", about("post", post))
+    assert Case.objects.get().state == CaseState.OPEN
 
 
 def test_what_the_reporter_does_not_see_is_a_404(author: Caller, reader: Caller) -> None:

@@ -178,7 +178,7 @@ class Command(BaseCommand):
         if demo_network:
             self._say(
                 f"Sign in as {demo.DEMO_USERNAME} / {demo.DEMO_PASSWORD}"
-                f" (admin: {demo.ADMIN_USERNAME} / {demo.ADMIN_PASSWORD})."
+                f" (in the admin: {', '.join(demo.STAFF)} / {demo.ADMIN_PASSWORD})."
                 " This prints the demo user's feed, pushed and pulled:\n\n"
                 + _FEED.format(base=base, user=demo.DEMO_USERNAME, password=demo.DEMO_PASSWORD)
             )
