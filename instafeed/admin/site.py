@@ -23,6 +23,7 @@ APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "inst
 class InstafeedAdminSite(admin.AdminSite):
     site_header = site_title = "instafeed"
     index_title = "Moderation and operations"
+    enable_nav_sidebar = False  # wide lists need its place; the first page has all of it
     login_form = login.LoginForm
     login_template = "admin/sign_in.html"
 
