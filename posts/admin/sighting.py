@@ -44,10 +44,6 @@ class SightingAdmin(ActingAdmin):
     def author_shown(self, row: Any) -> SafeString | str:
         return shown_author(row.sight.author)
 
-    @admin.display(description="")
-    def hidden(self, row: Any) -> SafeString | str:
-        return state("hidden", "bad") if row.sight.hidden_at else ""
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
