@@ -48,7 +48,7 @@ class SightingAdmin(ActingAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The row's own page, with all that a moderator needs to decide."""
-        if request.method != "GET":
+        if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         row = self.get_object(request, object_id)
         if not self.has_view_permission(request, row):
