@@ -8,7 +8,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 
 from accounts.models import AuditEntry, User
@@ -42,12 +42,19 @@ class ActionFilter(SimpleListFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(LeanAdmin):
-    list_display = ("created_at", "actor", "what", "target", "concerned_user", "reason", "changes")
+    list_display = ("at", "actor", "what", "target", "concerned_user", "reason", "changes")
     list_filter = (ActionFilter,)
     linked_by = ("user_id", "actor_id")
     search_fields = ("actor_name",)  # shows the box; get_search_results answers it
     search_help_text = "The whole name of whoever acted, or the id of a post, a comment or a user."
-    fields = readonly_fields = ("created_at", "actor", "what", "target", "concerned_user", "reason", "changes")
+    fields = readonly_fields = ("at", "actor", "what", "target", "concerned_user", "reason", "changes")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"title": "What staff did", **(extra_context or {})})
+
+    @admin.display(description="when (UTC)")
+    def at(self, entry: AuditEntry) -> str:
+        return f"{entry.created_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="by")
     def actor(self, entry: AuditEntry) -> str:
@@ -90,4 +97,6 @@ class AuditEntryAdmin(LeanAdmin):
 
 def _said(state: dict[str, Any], name: str) -> str:
     value = state.get(name)
-    return {None: "–", True: "yes", False: "no"}.get(value, str(value)) if not isinstance(value, list) else str(value)
+    if value is None:
+        return "–"
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"

@@ -33,6 +33,7 @@ OWNED = (
     *("post_count", "follower_count", "following_count", "created_at", "last_login"),
 )
 EDITABLE = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
+READ = ("email", "is_private", "is_active", "suspended_at", "suspended_until", "celebrity_state", "last_login")
 POWERS = ("is_staff", "is_superuser", "groups")
 ENTRIES = 20  # of the audit log, on a user's page
 
@@ -163,11 +164,10 @@ def badges(user: User) -> SafeString:
 class UserAdmin(ActingAdmin):
     acts = ACTS
     list_title = "Users"
-    list_display = ("username", "display_name", "states", "post_count", "follower_count", "created_at")
+    list_display = ("username", "display_name", "states", "posts", "followers", "joined")
     list_filter = (SuspendedFilter, StaffFilter, CelebrityFilter, PinnedFilter)
     search_fields = ("username", "email")
     search_help_text = "The start of a username, or a whole email address."
-    fields = (*EDITABLE, "groups", *OWNED)
     filter_horizontal = ("groups",)
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     readonly_fields = OWNED
@@ -177,8 +177,25 @@ class UserAdmin(ActingAdmin):
     def states(self, user: User) -> SafeString:
         return badges(user)
 
+    @admin.display
+    def posts(self, user: User) -> int:
+        return user.post_count
+
+    @admin.display
+    def followers(self, user: User) -> int:
+        """Without those of the last second: exact on the user's page."""
+        return user.follower_count
+
+    @admin.display
+    def joined(self, user: User) -> str:
+        return f"{user.created_at:%Y-%m-%d}"
+
     def concerned(self, subject: Any) -> int:
         return cast(User, subject).pk
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Whoever may not edit reads the rest of it above."""
+        return (*EDITABLE, "groups", *OWNED) if cast(User, request.user).is_superuser else READ
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return cast(User, request.user).is_superuser

@@ -124,5 +124,5 @@ LIFT = Act(
     _SUSPEND,
     perform=_lift,
     form=MildForm,
-    applies=lambda sight: sight.is_suspended,
+    applies=lambda sight: sight.is_there and sight.is_suspended,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from accounts.models import User
-from instafeed.admin.cells import state
+from instafeed.admin.cells import span, state
 from instafeed.ids import parse_id
 from posts.admin.acts import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
 from posts.admin.sighting import SightingAdmin
@@ -83,7 +83,7 @@ def _is_of_one(request: HttpRequest) -> bool:
 class CaseAdmin(SightingAdmin):
     acts = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
     list_title = "Reported"
-    list_display = ("what", "author_shown", "report_count", "reasons_shown", "first", "last", "state_shown")
+    list_display = ("what", "author_shown", "reports", "reasons_shown", "first", "last", "state_shown")
     list_filter = (StateFilter, TypeFilter, ReasonFilter)
     linked_by = ("user_id",)
     search_fields = ("target_id",)  # shows the box; get_search_results answers it
@@ -121,8 +121,7 @@ class CaseAdmin(SightingAdmin):
         case = parse_id(object_id)
         return super().change_view(request, object_id, form_url, {"next_case": next_open(case) if case else None})
 
-    @admin.display(description="reports")
-    def report_count(self, case: Case) -> int:
+    def reports(self, case: Case) -> int:
         return case.report_count
 
     @admin.display(description="reasons")
@@ -131,12 +130,17 @@ class CaseAdmin(SightingAdmin):
 
     @admin.display(description="first")
     def first(self, case: Case) -> str:
-        return f"{case.first_reported_at:%Y-%m-%d %H:%M}"
+        return _short(case.first_reported_at)
 
     @admin.display(description="last")
     def last(self, case: Case) -> str:
-        return f"{case.last_reported_at:%Y-%m-%d %H:%M}"
+        return _short(case.last_reported_at)
 
     @admin.display(description="state")
     def state_shown(self, case: Case) -> SafeString:
         return state(case.get_state_display(), _KINDS[CaseState(case.state)])
+
+
+def _short(moment: datetime) -> str:
+    """As a moderator thinks of it; the case's page has it in full."""
+    return f"{span(timezone.now() - moment)} ago"

@@ -29,7 +29,7 @@ class HiddenFilter(OnlyFilter):
 class ContentAdmin(SightingAdmin):
     target_type: TargetType
     acts = (HIDE, RESTORE, DELETE, DISMISS, WARN, SUSPEND, LIFT)
-    list_display: tuple[str, ...] = ("what", "author_shown", "hidden", "created_at", "case")
+    list_display: tuple[str, ...] = ("what", "author_shown", "at", "case")
     list_filter = (HiddenFilter,)
     linked_by = ("author",)
     search_fields = ("pk",)  # shows the box; get_search_results answers it
@@ -47,10 +47,14 @@ class ContentAdmin(SightingAdmin):
         cases = {case.target_id: case for case in reported}
         return {pk: replace(seen[target], case=cases.get(pk)) for pk, target in targets.items()}
 
+    @admin.display(description="when (UTC)")
+    def at(self, row: Any) -> str:
+        return f"{row.created_at:%Y-%m-%d %H:%M}"
+
     @admin.display(description="case")
     def case(self, row: Any) -> SafeString | str:
         case = cast(Sight, row.sight).case
-        return link(Case, case.pk, f"{case.report_count} reports, {case.get_state_display()}") if case else "–"
+        return link(Case, case.pk, f"{case.report_count} ({case.get_state_display()})") if case else "–"
 
 
 @admin.register(Post)
@@ -66,7 +70,7 @@ class PostAdmin(ContentAdmin):
 class CommentAdmin(ContentAdmin):
     target_type = TargetType.COMMENT
     list_title = "Comments"
-    list_display = ("what", "author_shown", "post_link", "hidden", "created_at", "case")
+    list_display = ("what", "author_shown", "post_link", "at", "case")
 
     @admin.display(description="on")
     def post_link(self, comment: Comment) -> SafeString | str:

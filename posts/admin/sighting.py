@@ -44,15 +44,11 @@ class SightingAdmin(ActingAdmin):
     def author_shown(self, row: Any) -> SafeString | str:
         return shown_author(row.sight.author)
 
-    @admin.display(description="")
-    def hidden(self, row: Any) -> SafeString | str:
-        return state("hidden", "bad") if row.sight.hidden_at else ""
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The row's own page, with all that a moderator needs to decide."""
-        if request.method != "GET":
+        if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         row = self.get_object(request, object_id)
         if not self.has_view_permission(request, row):
