@@ -9,7 +9,7 @@ ARGS ?=
 DESCRIBE := $(BIN)/python manage.py spectacular --format openapi-json --validate --fail-on-warn
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test check schema fuzz format clean
+.PHONY: help install up down test screenshots check schema fuzz format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -24,6 +24,9 @@ down:  ## End the running system
 
 test: $(VENV)/.installed-test  ## Run the test suite on its own throw-away stack (ARGS="tests/feeds -k …")
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+screenshots: $(VENV)/.installed-test  ## Let the browser tests write the pictures of docs/images anew
+	SCREENSHOTS=docs/images BROWSER_TESTS=required $(BIN)/pytest tests/browser
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the API's description, a short fuzz
 	$(BIN)/ruff check

@@ -7,6 +7,8 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
+    # Nobody looks at a command's metrics, and its files would stay there for ever.
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     from django.core.management import execute_from_command_line
     from django.db import DatabaseError, OperationalError
     from redis.exceptions import ConnectionError as RedisConnectionError

@@ -1,53 +1,53 @@
-"""Which picture shows a user. Media belong to an app above this one, which registers how a picture is copied."""
+"""Which picture shows a user. Media belong to an app above this one, which registers what it does for avatars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
-from instafeed.away import PartAway
 
-# Owner and media id -> the path of a public copy in the default storage, None unless the picture is the owner's and
-# ready.
-Copy = Callable[[int, int], str | None]
-# Inside the transaction that makes use of a copy: whether it is there to stay. One that is never kept goes by itself.
-Keep = Callable[[str], bool]
-# Has a copy deleted that is used no more.
-Drop = Callable[[str], None]
-_registered: list[tuple[Copy, Keep, Drop]] = []
+class Pictures(Protocol):
+    """Public copies of users' pictures in the default storage. One that is never kept goes by itself."""
+
+    def copy_for(self, owner_id: int, media_id: int) -> str | None:
+        """The path of a new copy; None unless the picture is the owner's and ready. Raises PartAway."""
+
+    def keep(self, path: str) -> None:
+        """Called inside the transaction that makes use of a copy. Raises PartAway if it is not there to stay."""
+
+    def drop(self, path: str) -> None:
+        """Has a copy deleted that is used no more."""
 
 
 class UnknownPicture(LookupError):
     """A media id that is unknown, somebody else's, or not ready."""
 
 
-class PicturesAway(PartAway):
-    """Pictures cannot be copied at the moment."""
+_pictures: Pictures
 
 
-def register(copy: Copy, keep: Keep, drop: Drop) -> None:
+def register(pictures: Pictures) -> None:
     """Called once, by the app that keeps media."""
-    _registered[:] = [(copy, keep, drop)]
+    global _pictures
+    _pictures = pictures
 
 
 def path_of(owner_id: int, media_id: int | None) -> str:
-    """The path of a copy of the owner's picture, empty for None. Raises UnknownPicture, PicturesAway."""
+    """The path of a copy of the owner's picture, empty for None. Raises UnknownPicture, PartAway."""
     if media_id is None:
         return ""
-    for copy, _, _ in _registered:
-        if path := copy(owner_id, media_id):
-            return path
-    raise UnknownPicture
+    path = _pictures.copy_for(owner_id, media_id)
+    if path is None:
+        raise UnknownPicture
+    return path
 
 
 def keep(path: str) -> None:
-    """The copy is used from the current transaction on; nothing for an empty path. Raises PicturesAway."""
-    for _, keep_copy, _ in _registered:
-        if path and not keep_copy(path):
-            raise PicturesAway
+    """The copy is used from the current transaction on; nothing for an empty path. Raises PartAway."""
+    if path:
+        _pictures.keep(path)
 
 
 def drop(path: str) -> None:
     """The file is used no more; nothing for an empty path."""
-    for _, _, drop_copy in _registered:
-        if path:
-            drop_copy(path)
+    if path:
+        _pictures.drop(path)

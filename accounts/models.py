@@ -112,6 +112,8 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             # Whoever is pulled: the celebrity set is rebuilt from it.
             models.Index(fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)),
+            # Whose side a moderator has chosen: a handful, settled every few seconds.
+            models.Index(fields=["id"], name="user_pinned", condition=Q(celebrity_pin__isnull=False)),
             # Suspensions that end by themselves: looked for every minute.
             models.Index(
                 fields=["suspended_until"],
@@ -215,6 +217,7 @@ class AuditEntry(models.Model):
             models.Index(fields=["target_type", "target_id", "-id"], name="audit_target"),
             models.Index(fields=["user_id", "-id"], name="audit_user"),
             models.Index(fields=["actor_id", "-id"], name="audit_actor"),
+            models.Index(fields=["action", "-id"], name="audit_action"),
         ]
 
     def __str__(self) -> str:

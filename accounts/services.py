@@ -68,20 +68,11 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """Set profile fields, already validated; `avatar` is a media id or None.
 
-    Raises Taken, avatars.UnknownPicture, avatars.PicturesAway, User.DoesNotExist.
+    Raises Taken, avatars.UnknownPicture, PartAway, User.DoesNotExist.
     """
     changes = dict(changes)
-    if "avatar" not in changes:
-        return _update(user_id, changes)
-    path = changes["avatar_path"] = avatars.path_of(user_id, changes.pop("avatar"))
-    try:
-        return _update(user_id, changes)
-    except Exception:
-        avatars.drop(path)
-        raise
-
-
-def _update(user_id: int, changes: dict[str, Any]) -> User:
+    if "avatar" in changes:
+        changes["avatar_path"] = avatars.path_of(user_id, changes.pop("avatar"))
     with transaction.atomic():
         if "is_private" in changes:
             privacy_changing.send(User, user_id=user_id)

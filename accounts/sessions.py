@@ -77,12 +77,20 @@ def end(raw: str) -> int:
     return claims.user_id
 
 
-def end_all(user_id: int, *, but: int | None = None) -> None:
-    """End a user's sessions, one perhaps excepted. Must be called inside a transaction."""
+def end_all(user_id: int, *, but: int | None = None) -> int:
+    """End a user's sessions, one perhaps excepted; their number. Must be called inside a transaction."""
     live = Session.objects.select_for_update().filter(user=user_id, ended_at__isnull=True)
     # In the order of ids, so that two of these cannot wait for each other.
     session_ids = live.order_by("pk").values_list("pk", flat=True)
-    _end(user_id, [session_id for session_id in session_ids if session_id != but])
+    ended = [session_id for session_id in session_ids if session_id != but]
+    _end(user_id, ended)
+    return len(ended)
+
+
+def count_live(user_id: int) -> int:
+    """How many sessions of a user can still be gone on with."""
+    live = Session.objects.using(DEFAULT_DB_ALIAS).filter(user=user_id, ended_at__isnull=True)
+    return live.filter(expires_at__gt=timezone.now()).count()
 
 
 def flush() -> int:

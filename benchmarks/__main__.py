@@ -19,7 +19,7 @@ from benchmarks.results import BenchmarkError, Result
 from instafeed.stack.state import StackError
 
 # Each names a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
-NAMES = ("fan_out", "feed_read", "likes", "media")
+NAMES = ("admin", "fan_out", "feed_read", "likes", "media")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

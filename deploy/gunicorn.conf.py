@@ -6,9 +6,12 @@ Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-from instafeed import env
+from prometheus_client.multiprocess import mark_process_dead
+
+from instafeed import env, metrics
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
@@ -38,10 +41,17 @@ limit_request_field_size = 8190
 forwarded_allow_ips = "127.0.0.1,::1"
 forwarder_headers = ""  # nobody sets SCRIPT_NAME by a header: a wrong one would be a 500
 
-accesslog = None
+logger_class = "instafeed.web.Log"
+accesslog = None  # instafeed.requests writes a line where a request is worth one
 errorlog = "-"
 loglevel = env.text("LOG_LEVEL", "info").lower()
 proc_name = "instafeed-web"
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What a dead process was in the middle of is in progress no more; what it counted stays."""
+    if metrics.DIRECTORY:
+        mark_process_dead(worker.pid)
 
 
 def on_starting(server: Any) -> None:
@@ -49,7 +59,13 @@ def on_starting(server: Any) -> None:
 
     In a process of its own: the master must not load the code that a reload is to replace.
     """
+    for left in Path(metrics.DIRECTORY).glob("gauge_live*.db") if metrics.DIRECTORY else ():
+        left.unlink(missing_ok=True)  # of a gunicorn that was killed
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
-    loaded = subprocess.run([sys.executable, "-c", "from django.conf import settings; settings.DEBUG"], check=False)
+    loaded = subprocess.run(
+        [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": ""},
+        check=False,
+    )
     if loaded.returncode:
         sys.exit(loaded.returncode)

@@ -17,6 +17,7 @@ from feeds import hydration, rebuild, sources, store
 from feeds.store import Snapshot, Timeline
 from instafeed import keys
 from instafeed.ids import MAX_ID, moment_of
+from instafeed.metrics import FEED_READS
 from instafeed.redis import CacheUnavailable, trip
 from instafeed.refill import LONGEST_STRIDE, filled_page
 from instafeed.replicas import session
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 5  # reads of the lists, with what was cold rebuilt in between, before SQL answers
 PAUSE = 0.03  # seconds between attempts while somebody else rebuilds
 WARM_AT_ONCE = 25  # authors' lists that one request rebuilds between two attempts
+_warm_reads, _rebuilt_reads, _sql_reads = (FEED_READS.labels(source) for source in ("warm", "rebuilt", "sql"))
 
 
 def page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes], int | None]:
@@ -63,6 +65,7 @@ def candidates(viewer_id: int, before: int | None, wanted: int) -> tuple[list[in
             trip(error)
         timelines = None
     if timelines is None:
+        _sql_reads.inc()
         return _pull(list(sources.load(viewer_id)), top, wanted)
     floor = max(timeline.floor for timeline in timelines)
     ids = _merge(timelines, floor, top)
@@ -92,11 +95,12 @@ def _timelines(viewer_id: int, before: int | None, wanted: int) -> list[Timeline
     What is cold is rebuilt, then everything is read again: only a list and a celebrity set of the same
     instant fit together. None when that did not succeed soon: SQL answers then.
     """
-    for _ in range(ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         snapshot = store.read(viewer_id, before, wanted)
         timelines = [snapshot.feed, *snapshot.authors.values()]
         complete = [timeline for timeline in timelines if timeline is not None]
         if snapshot.has_sources and snapshot.has_celebrities and len(complete) == len(timelines):
+            (_rebuilt_reads if attempt else _warm_reads).inc()
             return complete
         if not _warm(viewer_id, snapshot):
             time.sleep(PAUSE)

@@ -113,6 +113,14 @@ def settle(author_id: int) -> None:
             demote([author_id])
 
 
+def settle_pinned() -> int:
+    """Move those whom a moderator pinned to the other side; how many. Reads the few rows of an index."""
+    pinned = User.objects.filter(celebrity_pin__isnull=False)
+    up = list((policy.to_promote() & pinned).values_list("pk", flat=True)[:BATCH])
+    down = list((policy.to_demote() & pinned).values_list("pk", flat=True)[:BATCH])
+    return promote(up) + demote(down)
+
+
 def finish_moves(author_ids: Sequence[int] | None = None) -> int:
     """Finish what a mover left between two states, for all authors unless some are named."""
     moving = User.objects.filter(celebrity_state__in=[State.PROMOTING, State.DEMOTING])
@@ -125,22 +133,23 @@ def finish_moves(author_ids: Sequence[int] | None = None) -> int:
     return finished
 
 
-def reclassify(threshold: int | None = None, *, progress: Callable[[int], None] | None = None) -> Reclassified:
+def reclassify(
+    threshold: int | None = None, *, progress: Callable[[int], None] = lambda _: None, at_once: int = BATCH
+) -> Reclassified:
     """Move everybody who is on the wrong side of the line; `progress` is told how many were moved just now."""
     finish_moves()
-    promoted = _move_all(policy.to_promote(threshold), promote, progress)
-    demoted = _move_all(policy.to_demote(threshold), demote, progress)
+    promoted = _move_all(policy.to_promote(threshold), promote, progress, at_once)
+    demoted = _move_all(policy.to_demote(threshold), demote, progress, at_once)
     return Reclassified(promoted, demoted)
 
 
 def _move_all(
-    misplaced: QuerySet[User], move: Callable[[Iterable[int]], int], progress: Callable[[int], None] | None
+    misplaced: QuerySet[User], move: Callable[[Iterable[int]], int], progress: Callable[[int], None], at_once: int
 ) -> int:
     author_ids = list(misplaced.order_by("pk").values_list("pk", flat=True))
     moved = 0
-    for start in range(0, len(author_ids), BATCH):
-        count = move(author_ids[start : start + BATCH])
+    for start in range(0, len(author_ids), at_once):
+        count = move(author_ids[start : start + at_once])
         moved += count
-        if progress is not None:
-            progress(count)
+        progress(count)
     return moved

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 
 import redis
 from django.conf import settings
+from django.utils import timezone
 
 from feeds import budget, ledger, store
 from feeds.ledger import Claim
 from feeds.models import Mode
+from instafeed.metrics import DELIVERIES, FAN_OUT_SLICES, POST_VISIBLE_SECONDS
 from social import audience
 
 logger = logging.getLogger(__name__)
@@ -47,39 +49,53 @@ def deliver_slice(post_id: int) -> bool:
     Failures are noted in the ledger, from where the sweeper takes up the rest.
     """
     claim = ledger.claim(post_id)
-    if claim is None:
-        return False
+    outcome = _slice(claim) if claim else "unclaimed"
+    FAN_OUT_SLICES.labels(outcome).inc()
+    return outcome == "continued"
+
+
+def _slice(claim: Claim) -> str:
+    """How it ended: a label of the metric."""
     try:
-        _deliver_to_author(post_id, claim.author_id)
-        if claim.mode == Mode.PUSH:
-            return _push_pages(claim)
-        ledger.close(claim, 0)
+        _deliver_to_author(claim.post_id, claim.author_id)
+        return _push_pages(claim) if claim.mode == Mode.PUSH else _close(claim, 0)
     except redis.RedisError as error:
         # Not the post's fault; without Redis there are no feeds to deliver to. It never becomes a dead letter.
         ledger.postpone(claim, error, counts=False)
+        return "postponed"
     except Exception as error:
-        logger.exception("fan-out of post %s failed", post_id)
+        logger.exception("fan-out of post %s failed", claim.post_id)
         ledger.postpone(claim, error, counts=True)
-    return False
+        return "failed"
 
 
-def _push_pages(claim: Claim) -> bool:
-    """Push to the audience batch by batch until the slice is over; True when followers are left."""
+def _close(claim: Claim, deliveries: int) -> str:
+    if not ledger.close(claim, deliveries):
+        return "overtaken"
+    if claim.visible_since is not None:
+        seconds = (timezone.now() - claim.visible_since).total_seconds()
+        POST_VISIBLE_SECONDS.labels(claim.mode.name.lower()).observe(max(0.0, seconds))
+    return "finished"
+
+
+def _push_pages(claim: Claim) -> str:
+    """Push to the audience batch by batch until the slice is over."""
     ends = time.monotonic() + SLICE
     last_follower_id, deliveries = claim.last_follower_id, 0
     for batch in _batches(claim.author_id, last_follower_id):
         if not _wait_for_budget(len(batch), ends):
             break
-        deliveries += store.push(batch, claim.post_id)
+        pushed = store.push(batch, claim.post_id)
+        DELIVERIES.inc(pushed)
+        deliveries += pushed
         last_follower_id = batch[-1]
         if time.monotonic() > ends:
             break
     else:
         # Whoever follows from now on rebuilds its feed and finds the post there.
-        ledger.close(claim, deliveries)
-        return False
+        return _close(claim, deliveries)
     # A lost claim means that another worker has gone on; it needs no help.
-    return ledger.checkpoint(claim, last_follower_id, deliveries)
+    return "continued" if ledger.checkpoint(claim, last_follower_id, deliveries) else "overtaken"
 
 
 def _batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:

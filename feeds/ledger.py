@@ -35,6 +35,7 @@ class Claim:
     mode: Mode
     last_follower_id: int
     until: datetime
+    visible_since: datetime | None  # when the post was made; None: it waits for its pictures
 
 
 def open_fan_out(post_id: int, author_id: int, mode: Mode) -> None:
@@ -48,9 +49,10 @@ def claim(post_id: int) -> Claim | None:
     until = now + CLAIM
     expired = Q(state=State.RUNNING, due_at__lt=now)
     row = (
-        FanOut.objects.select_for_update(skip_locked=True)
+        FanOut.objects.select_for_update(of=("self",), skip_locked=True)
         .filter(Q(state=State.PENDING) | expired, pk=post_id)
-        .only("author_id", "mode", "state", "attempts", "last_follower_id")
+        .annotate(waits=F("post__waiting"))
+        .only("author_id", "mode", "state", "attempts", "last_follower_id", "created_at")
     )
     with transaction.atomic():
         fan_out = row.first()
@@ -62,7 +64,8 @@ def claim(post_id: int) -> Claim | None:
             _bury(fan_out, "its workers died")
             return None
         FanOut.objects.filter(pk=post_id).update(state=State.RUNNING, due_at=until, attempts=fan_out.attempts)
-    return Claim(post_id, fan_out.author_id, Mode(fan_out.mode), fan_out.last_follower_id, until)
+    since = None if fan_out.waits else fan_out.created_at
+    return Claim(post_id, fan_out.author_id, Mode(fan_out.mode), fan_out.last_follower_id, until, since)
 
 
 def _mine(claim: Claim) -> QuerySet[FanOut]:

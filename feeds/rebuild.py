@@ -19,6 +19,7 @@ from accounts.models import CelebrityState
 from feeds import sources, store
 from feeds.store import Timeline
 from instafeed import keys
+from instafeed.metrics import FEED_PULLS, FEED_REBUILD_SECONDS
 from posts.models import Post
 
 logger = logging.getLogger(__name__)
@@ -66,8 +67,10 @@ def pull(author_ids: Sequence[int], before: int, limit: int, *, using: str | Non
             cursor.execute(_BY_WALK, arguments)
             ids = [row[0] for row in cursor.fetchall()]
             if len(ids) == limit:  # else the walk may have ended before the posts did
+                FEED_PULLS.labels("walk").inc()
                 return ids
         cursor.execute(_BY_AUTHOR, arguments)
+        FEED_PULLS.labels("by_author").inc()
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -109,5 +112,6 @@ def _rebuild(key: str, user_id: int, *, feed: bool) -> bool:
         token = store.begin_rebuild(key)
         if token is None:
             return False
-        timeline = feed_timeline(user_id) if feed else author_timeline(user_id)
-        return store.finish_rebuild(key, token, timeline)
+        with FEED_REBUILD_SECONDS.labels("feed" if feed else "author").time():
+            timeline = feed_timeline(user_id) if feed else author_timeline(user_id)
+            return store.finish_rebuild(key, token, timeline)

@@ -14,6 +14,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from accounts.models import User
+from accounts.signals import celebrity_pinned
 from feeds import fanout, ledger, policy, sources, tasks
 from instafeed import dispatch
 from instafeed.invalidation import invalidate
@@ -52,3 +53,9 @@ def reconsider_authors(author_ids: Iterable[int], **_: Any) -> None:
     for author in User.objects.filter(pk__in=list(author_ids)).only(*fields):
         if policy.is_misplaced(author):
             transaction.on_commit(partial(dispatch.nudge, tasks.settle_celebrity, author.pk), robust=True)
+
+
+@receiver(celebrity_pinned)
+def move_pinned(user_id: int, **_: Any) -> None:
+    """A moderator has decided; beat makes up for a nudge that is lost (celebrities.settle_pinned)."""
+    transaction.on_commit(partial(dispatch.nudge, tasks.settle_celebrity, user_id), robust=True)

@@ -34,5 +34,6 @@ def settle_celebrity(author_id: int) -> None:
 
 @shared_task
 def finish_celebrity_moves() -> None:
-    """Finish moves whose worker died half way."""
+    """Finish moves whose worker died half way, and begin those of pinned authors whose nudge got lost."""
     celebrities.finish_moves()
+    celebrities.settle_pinned()

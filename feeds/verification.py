@@ -1,13 +1,14 @@
 """Comparing what Redis holds with what the database says.
 
-A list is wrong if it lacks a post that it claims to be complete for. What it holds too much (deleted posts,
-authors no longer followed) is filtered at every read and counted only.
+A list is wrong if it lacks a post that it claims to be complete for, or holds one by somebody who has no place in it.
+The latter is filtered at every read, so it costs room and time only. Posts that are gone are no mistake: nobody takes
+them out of lists, and readers skip them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from feeds.models import FanOut, State
 from instafeed import keys
 from instafeed.redis import connection
 from posts.models import Post
+from social.models import Follow
 
 SECOND_LOOK = 0.5  # seconds after which what looked wrong is looked at again: deliveries go on meanwhile
 
@@ -31,67 +33,90 @@ class Drift:
     drop: tuple[str, ...]
 
 
+Look = Callable[[], Drift | None]
+Welcome = Callable[[Collection[int]], set[int]]  # of these authors, those whose posts may be in a list
+
+
 def warm_ids(prefix: str) -> Iterator[int]:
     """The user ids of the warm lists of one kind; SCAN, so Redis is never blocked and some may come twice."""
     for key in connection().scan_iter(match=f"{prefix}*", count=1_000):
         yield int(key[len(prefix) :])
 
 
+def confirmed(looks: Iterable[Look]) -> list[Drift]:
+    """What is wrong at a first look and, `SECOND_LOOK` seconds later, at a second."""
+    suspects = [look for look in looks if look()]
+    if suspects:
+        time.sleep(SECOND_LOOK)
+    return [drift for look in suspects if (drift := look())]
+
+
 def check_feed(viewer_id: int) -> Drift | None:
     """What is wrong with a viewer's feed and sources, if anything; a cold feed is right."""
-    return _twice(lambda: _check_sources(viewer_id) or _check_list(keys.feed(viewer_id), _pushed_to(viewer_id)))
+    authors = sources.load(viewer_id)
+    # Those of an author on the way back to push are still pulled.
+    pushed = [id_ for id_, state in authors.items() if state not in (CelebrityState.CELEBRITY, CelebrityState.DEMOTING)]
+    return _check_sources(viewer_id, set(authors)) or _check_list(
+        keys.feed(viewer_id), pushed, lambda others: _followed(viewer_id, others)
+    )
 
 
 def check_author(author_id: int) -> Drift | None:
     """What is wrong with an author's own list, if anything."""
-    return _twice(lambda: _check_list(keys.author(author_id), [author_id]))
+    return _check_list(keys.author(author_id), [author_id], lambda _: {author_id})
 
 
 def check_celebrities() -> Drift | None:
-    """Whether readers know of every author that is pulled."""
-    return _twice(_check_celebrities)
-
-
-def _twice(check: Callable[[], Drift | None]) -> Drift | None:
-    if check() is None:
+    """Whether readers know of every author that is pulled, and of no other."""
+    cached = {int(member) for member in connection().smembers(keys.CELEBRITIES)}
+    pulled = set(User.objects.exclude(celebrity_state=CelebrityState.ORDINARY).values_list("pk", flat=True))
+    if 0 not in cached or cached == pulled | {0}:
         return None
-    time.sleep(SECOND_LOOK)
-    return check()
+    problem = f"lacks {len(pulled - cached)} authors and holds {len(cached - pulled - {0})} that are none"
+    return Drift(keys.CELEBRITIES, problem, tuple(sources.CELEBRITY_KEYS))
 
 
-def _pushed_to(viewer_id: int) -> list[int]:
-    authors = sources.load(viewer_id)
-    return [author for author, state in authors.items() if state != CelebrityState.CELEBRITY]
+def _followed(viewer_id: int, authors: Collection[int]) -> set[int]:
+    """Those of `authors` whose posts may be in the list: the muted are pushed, too, and filtered when it is read."""
+    follows = Follow.objects.filter(follower_id=viewer_id, followee_id__in=authors)
+    return {viewer_id, *follows.values_list("followee_id", flat=True)}
 
 
-def _check_sources(viewer_id: int) -> Drift | None:
+def _check_sources(viewer_id: int, authors: set[int]) -> Drift | None:
     key = keys.sources(viewer_id)
     cached = {int(member) for member in connection().smembers(key)}
-    if 0 not in cached or cached - {0} == set(sources.load(viewer_id)):
+    if 0 not in cached or cached - {0} == authors:
         return None
     return Drift(key, "differs from the follows, mutes and blocks", tuple(sources.keys_of([viewer_id])))
 
 
-def _check_list(key: str, author_ids: list[int]) -> Drift | None:
+def _check_list(key: str, complete_for: list[int], welcome: Welcome) -> Drift | None:
     timeline = store.peek(key)
     if timeline is None:
         return None
-    most = 2 * settings.FEED_LENGTH
-    posts = Post.objects.filter(author_id__in=author_ids, pk__gt=timeline.floor).order_by("-pk")
-    missing = set(posts.values_list("pk", flat=True)[:most]) - set(timeline.ids)
-    if missing:
-        # On its way is not missing; a dead letter is.
-        on_their_way = FanOut.objects.filter(pk__in=missing, state__in=[State.PENDING, State.RUNNING])
-        missing -= set(on_their_way.values_list("pk", flat=True))
+    posts = Post.objects.filter(author_id__in=complete_for, pk__gt=timeline.floor, deleted_at=None).order_by("-pk")
+    due, held = set(posts.values_list("pk", flat=True)[: 2 * settings.FEED_LENGTH]), set(timeline.ids)
+    problems = []
+    if missing := _lost(due - held):
+        problems.append(f"lacks {len(missing)} posts, the newest {max(missing)}")
+    if foreign := _foreign(held - due, welcome):
+        problems.append(f"holds {len(foreign)} posts that do not belong there, the newest {max(foreign)}")
+    return Drift(key, " and ".join(problems), (key,)) if problems else None
+
+
+def _lost(missing: set[int]) -> set[int]:
+    """Without what is on its way; a dead letter is not."""
     if not missing:
-        return None
-    return Drift(key, f"lacks {len(missing)} posts, the newest {max(missing)}", (key,))
+        return missing
+    on_their_way = FanOut.objects.filter(pk__in=missing, state__in=[State.PENDING, State.RUNNING])
+    return missing - set(on_their_way.values_list("pk", flat=True))
 
 
-def _check_celebrities() -> Drift | None:
-    cached = {int(member) for member in connection().smembers(keys.CELEBRITIES)}
-    pulled = set(User.objects.exclude(celebrity_state=CelebrityState.ORDINARY).values_list("pk", flat=True))
-    if 0 not in cached or pulled <= cached:
-        return None
-    problem = f"lacks {len(pulled - cached)} authors"
-    return Drift(keys.CELEBRITIES, problem, tuple(sources.CELEBRITY_KEYS))
+def _foreign(unexpected: set[int], welcome: Welcome) -> set[int]:
+    """Posts of authors without access are left out: an erasure takes follows and posts at different times."""
+    if not unexpected:
+        return unexpected
+    there = Post.objects.filter(pk__in=unexpected, deleted_at=None, author__is_active=True)
+    author_of = dict(there.values_list("pk", "author_id"))
+    allowed = welcome(set(author_of.values()))
+    return {post_id for post_id, author_id in author_of.items() if author_id not in allowed}

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init, worker_init, worker_process_init
 
-from instafeed import logs  # noqa: F401  (connects Celery's signals, before Celery sets up its own logging)
+from instafeed import logs, task_events  # noqa: F401  (connect signals, before Celery sets up its own logging)
 from instafeed.heartbeat import Heartbeat
 from instafeed.parents import die_with
 
@@ -36,6 +36,16 @@ def _wait_longer_in_workers(conf: Any, **_: Any) -> None:
 def _know_the_worker(**_: Any) -> None:
     global _worker
     _worker = os.getpid()
+
+
+@worker_init.connect
+def _serve_metrics(**_: Any) -> None:
+    from django.conf import settings
+
+    if settings.METRICS_PORT:
+        from instafeed import metrics_port
+
+        metrics_port.serve(settings.METRICS_BIND, settings.METRICS_PORT)
 
 
 @worker_process_init.connect

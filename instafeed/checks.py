@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from instafeed import keys
-from instafeed.heartbeat import EVERY
+from instafeed.heartbeat import EVERY, SWEPT_WITHIN
 
 
 @register()
@@ -19,12 +19,20 @@ def check_bounds(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[Chec
     visibility = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
     soft, hard = settings.CELERY_TASK_SOFT_TIME_LIMIT, settings.CELERY_TASK_TIME_LIMIT
     redis_ms = settings.REDIS_TIMEOUT * 1000
+    beat: Any = settings.CELERY_BEAT_SCHEDULE
+    sweep = beat["sweep-invalidations"]["schedule"]
     rules = [
         ("E001", hard, visibility, "a task longer than the broker's visibility timeout is run a second time"),
         ("E002", soft, hard, "a task is killed before its soft time limit lets it clean up"),
         ("E003", redis_ms, keys.LEASE_TTL_MS, "a lease ends before Redis has answered its holder"),
         ("E004", redis_ms, keys.BUILD_TTL_MS, "a rebuild is forgotten before Redis has answered it"),
         ("E005", 2 * EVERY, keys.WORKER_TTL, "a worker counts as dead after one missed heartbeat"),
+        (
+            "E006",
+            2 * sweep,
+            SWEPT_WITHIN,
+            "beat counts as dead after one missed sweep",
+        ),
     ]
     return [
         Error(f"{smaller} is not below {larger}: {why}", id=f"instafeed.{code}")

@@ -3,12 +3,14 @@
 A command subclasses `OperatorCommand` and implements `handle(**options) -> str`: it says first what it will do
 (`self.stdout.write`), works inside `self.progress(...)`, returns its summary line, and raises CommandError
 with one line if anything is left wrong. Work that can be resumed is the command's own business; what is
-here only makes sure that Ctrl-C ends with one line and status 130 instead of a traceback.
+here only makes sure that Ctrl-C ends with one line and status 130 instead of a traceback, that a mistaken argument is
+one line as well, and that a pipe gets each line when it is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from tqdm import tqdm
 
 LINE_EVERY = 3.0  # seconds between two plain progress lines
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+USAGE = 2  # the status of mistaken arguments, as argparse has it
 
 
 class OperatorCommand(BaseCommand):
@@ -38,6 +41,22 @@ class OperatorCommand(BaseCommand):
         parser.add_argument(
             "--rate", type=whole_number(1), metavar="N", help="do at most N items a second (default: no limit)"
         )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.called_from_command_line = False  # then it raises CommandError; argparse would print the usage as well
+        return parser
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # a pipe would get its lines by the kilobyte, much later
+        try:
+            super().run_from_argv(argv)
+        except CommandError as error:  # of the parser: all others end in there, but for --traceback
+            if "--traceback" in argv:
+                raise
+            self.stderr.write(f"{argv[1]}: {error}")
+            sys.exit(USAGE)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         self.dry_run, self.rate = bool(options.get("dry_run")), options.get("rate")
@@ -80,7 +99,7 @@ class Progress:
         self.what, self.total, self.done = what, total, 0
         self._write, self._rate = write, rate
         self._started = self._shown = self._free_at = time.monotonic()
-        self._bar = tqdm(total=total, desc=what, unit="", unit_scale=True, file=sys.stderr) if on_terminal else None
+        self._bar = _bar(what, total) if on_terminal else None
 
     def add(self, count: int = 1) -> None:
         """`count` more items are done; sleeps as long as `--rate` demands."""
@@ -96,14 +115,31 @@ class Progress:
             self._free_at = max(self._free_at, now) + count / self._rate
             time.sleep(max(0.0, self._free_at - time.monotonic()))
 
+    def say(self, line: str) -> None:
+        """A line of its own, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        self._write(line)
+        if self._bar is not None:
+            self._bar.refresh()
+
     def close(self) -> None:
         if self._bar is not None:
+            self._bar.leave = self.done > 0  # no bar stays of what there was nothing of
             self._bar.close()
         elif self.done:
             self._write(f"{self.what}: {self._count()} in {time.monotonic() - self._started:.1f} s")
 
     def _count(self) -> str:
         return f"{self.done:,}" if self.total is None else f"{self.done:,} of {self.total:,}"
+
+
+def _bar(what: str, total: int | None) -> tqdm:
+    """tqdm's, with whole numbers: it would write 3 of 40 as 3.00/40.0."""
+    counted = "{n:,}" if total is None else "{percentage:3.0f}%|{bar}| {n:,} of {total:,}"
+    left = "" if total is None else "<{remaining}"
+    shape = f"{{desc}}: {counted} [{{elapsed}}{left}, {{rate_noinv_fmt}}]"
+    return tqdm(total=total, desc=what, unit="", unit_scale=True, bar_format=shape, file=sys.stderr)
 
 
 def whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:

@@ -8,31 +8,31 @@ sweeper finds what was missed.
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
 from celery import Task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from instafeed.breaker import Breaker
+from instafeed.metrics import BREAKER_TRIPS
+
 logger = logging.getLogger(__name__)
 
 REST = 5.0  # seconds without an attempt after a failure
-
-
-class _Breaker:
-    open_until = 0.0
+_breaker = Breaker(REST)
 
 
 def nudge(task: Task, *arguments: Any, countdown: float = 0) -> bool:
     """Publish a task, to run in `countdown` seconds; False when the broker did not take it within its time-out
     (settings: under a second)."""
-    if time.monotonic() < _Breaker.open_until:
+    if _breaker.is_open:
         return False
     try:
         task.apply_async(arguments, countdown=countdown, retry=False, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
-        _Breaker.open_until = time.monotonic() + REST
+        _breaker.trip()
+        BREAKER_TRIPS.labels("broker").inc()
         logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
         return False
     return True
@@ -40,4 +40,4 @@ def nudge(task: Task, *arguments: Any, countdown: float = 0) -> bool:
 
 def reset() -> None:
     """Forget past failures (tests)."""
-    _Breaker.open_until = 0.0
+    _breaker.reset()

@@ -53,6 +53,16 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 -
     return value
 
 
+def share(name: str, default: float) -> float:
+    """A number from 0 to 1."""
+    raw = text(name)
+    if not raw:
+        return default
+    if not re.fullmatch(r"[01]|[01]?\.[0-9]{1,9}", raw) or float(raw) > 1:
+        raise SettingError(name, f"must be a number from 0 to 1, not {raw!r}")
+    return float(raw)
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty items are dropped."""
     return [item.strip() for item in (text(name) or default).split(",") if item.strip()]

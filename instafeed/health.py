@@ -1,17 +1,14 @@
 """`/health`, `/health/live`, `/health/ready`: what a load balancer and an operator ask.
 
-Each part is probed in a thread of its own over bounded connections, never by more than one thread at once,
-and at most once a second: a part that hangs delays the answer by LIMIT and cannot pile threads up. An answer
-names no address and quotes no error text, as both may hold secrets.
+Each part's report comes from a probe (instafeed.probes). An answer names no address and quotes no error text, as
+both may hold secrets.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 import psycopg
@@ -21,16 +18,17 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from instafeed import heartbeat
+from instafeed import heartbeat, keys
+from instafeed.probes import Probe, Report, ask_all
 from instafeed.queues import QUEUES
 from instafeed.replicas import wal
 from instafeed.replicas.bounded import ask
 
-Report = dict[str, Any]
-
-LIMIT = 2.5  # seconds for an answer; a database connection may take two of them
+LIMIT = 2.0  # seconds for an answer: what a connection to a frozen database takes, so that is "down" either way
 REDIS_LIMIT = 1.0  # seconds for a command
-FRESH = 1.0  # seconds that a result is used again
+FULL = 0.95  # of the memory of a Redis that may not evict anything
+DOUBTFUL = 1.0  # seconds of lag that are looked at again
+SECOND_LOOK = 0.25  # seconds later
 _FINE = ("ok", "off")
 
 # The replica's own view of how long ago its newest transaction was committed; see wal.REPLAYED_POSITION.
@@ -40,37 +38,10 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn
 """
 
 
-class Probe:
-    """One part's check: `ask()` gives its report, "down" if it fails, and how long it took."""
-
-    def __init__(self, check: Callable[[], Report]) -> None:
-        self._check = check
-        self._lock = Lock()
-        self._future: Future[Report] | None = None
-        self._done_at = 0.0
-
-    def ask(self) -> Future[Report]:
-        """The probe that is under way, or the last result if it is fresh, or a new probe."""
-        with self._lock:
-            if self._future is None or (self._future.done() and time.monotonic() - self._done_at > FRESH):
-                self._future = _executor().submit(self._run)
-            return self._future
-
-    def _run(self) -> Report:
-        began = time.perf_counter()
-        try:
-            report = self._check()
-        except Exception as error:
-            report = {"status": "down", "error": type(error).__name__}
-        report["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
-        self._done_at = time.monotonic()
-        return report
-
-
 @require_safe
 @never_cache
 def health(request: HttpRequest) -> HttpResponse:
-    checks = _ask(PROBES)
+    checks = ask_all(PROBES, LIMIT)
     status = _overall(checks)
     return JsonResponse({"status": status, "checks": checks}, status=503 if status == "down" else 200)
 
@@ -86,7 +57,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 def ready(request: HttpRequest) -> HttpResponse:
     """Whether to send requests here: not without the primary."""
-    checks = _ask({"database": PROBES["database"]})
+    checks = ask_all({"database": PROBES["database"]}, LIMIT)
     status = _overall(checks)
     return JsonResponse({"status": status, "checks": checks}, status=503 if status == "down" else 200)
 
@@ -112,6 +83,10 @@ def replica() -> Report:
 def _replica(alias: str, primary: int | None) -> Report:
     try:
         replayed, seconds = ask(alias, _LAG)
+        if None not in (replayed, primary, seconds) and replayed < primary and seconds > DOUBTFUL:
+            # After an idle hour the first write makes an hour of this: is it still behind a moment later?
+            time.sleep(SECOND_LOOK)
+            replayed, seconds = ask(alias, _LAG)
     except psycopg.Error as error:
         return {"status": "down", "error": type(error).__name__}
     if replayed is None:
@@ -119,40 +94,51 @@ def _replica(alias: str, primary: int | None) -> Report:
     behind = None if primary is None else max(0, primary - replayed)
     # On an idle primary the last transaction is long ago, and that is no lag.
     lag = 0.0 if behind == 0 else seconds
-    late = lag is not None and lag > settings.REPLICA_MAX_LAG
     return {
-        "status": "lagging" if late else "ok",
+        "status": "lagging" if lag is not None and lag > settings.REPLICA_MAX_LAG else "ok",
         "lag_seconds": None if lag is None else round(lag, 3),
         "lag_bytes": behind,
     }
 
 
 def cache() -> Report:
-    client = _client(settings.REDIS_URL)
-    client.ping()
-    memory = client.info("memory")
-    return {"status": "ok", "used_memory": memory["used_memory"], "max_memory": memory.get("maxmemory", 0)}
+    return _redis(_client(settings.REDIS_URL).pipeline(transaction=False))[0]
 
 
 def broker() -> Report:
     """Queue depths, and `unacked`: tasks that workers hold."""
-    with _client(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipeline:
-        pipeline.ping()
-        for queue in QUEUES:
-            pipeline.llen(queue)
-        pipeline.hlen("unacked")
-        _, *depths, unacked = pipeline.execute()
-    return {
-        "status": "ok",
-        "queues": dict(zip(QUEUES, depths, strict=True)),
-        "unacked": unacked,
-    }
+    pipeline = _client(settings.CELERY_BROKER_URL).pipeline(transaction=False)
+    for queue in QUEUES:
+        pipeline.llen(queue)
+    pipeline.hlen("unacked")
+    report, (*depths, unacked) = _redis(pipeline)
+    return {**report, "queues": dict(zip(QUEUES, depths, strict=True)), "unacked": unacked}
+
+
+def _redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
+    """Whether a Redis takes writes, and the replies to what the pipeline holds already. Raises redis.RedisError.
+
+    "full" is one that refuses writes for want of memory, or is about to: it may not evict what it holds.
+    """
+    with pipeline:
+        pipeline.info("memory")
+        pipeline.set(keys.PROBE, 1, ex=keys.PROBE_TTL)
+        *replies, memory, written = pipeline.execute(raise_on_error=False)
+    refused = isinstance(written, redis.exceptions.OutOfMemoryError)
+    for reply in (*replies, memory, *(() if refused else (written,))):
+        if isinstance(reply, Exception):
+            raise reply
+    used, most = memory["used_memory"], memory.get("maxmemory", 0)
+    near = memory.get("maxmemory_policy") == "noeviction" and 0 < most * FULL < used
+    return {"status": "full" if refused or near else "ok", "used_memory": used, "max_memory": most}, replies
 
 
 def workers() -> Report:
-    """A queue whose last worker died is missing its sign of life within WORKER_TTL seconds."""
-    queues = heartbeat.alive(_client(settings.REDIS_URL))
-    return {"status": "ok" if all(queues.values()) else "missing", "queues": queues}
+    """A queue whose last worker died lacks its sign of life within WORKER_TTL seconds, beat its own in SWEPT_WITHIN."""
+    client = _client(settings.REDIS_URL)
+    queues, idle = heartbeat.alive(client), heartbeat.seconds_since_sweep(client)
+    beat = idle is not None and idle < heartbeat.SWEPT_WITHIN
+    return {"status": "ok" if beat and all(queues.values()) else "missing", "queues": queues, "beat": beat}
 
 
 PROBES = {
@@ -164,23 +150,10 @@ PROBES = {
 }
 
 
-def _ask(probes: Mapping[str, Probe]) -> dict[str, Report]:
-    futures = {name: probe.ask() for name, probe in probes.items()}
-    wait(futures.values(), timeout=LIMIT)
-    late = {"status": "down", "error": "Timeout"}
-    return {name: future.result() if future.done() else late for name, future in futures.items()}
-
-
 def _overall(checks: Mapping[str, Report]) -> str:
     if checks["database"]["status"] != "ok":
         return "down"
     return "ok" if all(report["status"] in _FINE for report in checks.values()) else "degraded"
-
-
-@lru_cache
-def _executor() -> ThreadPoolExecutor:
-    """Made at the first question: threads do not survive a fork."""
-    return ThreadPoolExecutor(max_workers=len(PROBES), thread_name_prefix="health")
 
 
 @lru_cache

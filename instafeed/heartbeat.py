@@ -1,13 +1,17 @@
-"""A sign of life from each Celery worker: one short-lived key per queue that it consumes.
+"""Signs of life from Celery: one short-lived key per queue that a worker consumes, and when beat's tasks last ran.
 
-A step of the worker's own timer, not a task sent by beat: a task would wait behind a backlog, and would miss
-nothing if the worker of another queue took it. The timer runs in the main process, between the broker's
-messages; a worker that is stopped, dead, or cannot reach the broker stops renewing its keys, which then
-expire within WORKER_TTL seconds.
+The workers' come from a step of the worker's own timer, not from a task: a task would wait behind a backlog, and
+would miss nothing if the worker of another queue took it. The timer runs in the main process, between the broker's
+messages; a worker that is stopped, dead, or cannot reach the broker stops renewing its keys, which then expire
+within WORKER_TTL seconds.
+
+Beat's comes from a task that it sends every two seconds. Without a worker for that task, or behind a long backlog,
+nothing is swept either, which is what there is to know.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -18,6 +22,7 @@ from instafeed.queues import QUEUES
 from instafeed.redis import CacheUnavailable, guarded
 
 EVERY = 2.0  # seconds
+SWEPT_WITHIN = 10.0  # seconds without a sweep after which beat counts as dead
 
 
 class Heartbeat(bootsteps.StartStopStep):
@@ -41,16 +46,26 @@ class Heartbeat(bootsteps.StartStopStep):
 
 def beat(app: Any) -> None:
     queues = list(app.amqp.queues.consume_from)
-    try:
-        with guarded() as client, client.pipeline(transaction=False) as pipeline:
-            for queue in queues:
-                pipeline.set(keys.worker(queue), 1, ex=keys.WORKER_TTL)
-            pipeline.execute()
-    except (CacheUnavailable, redis.RedisError):
-        pass  # guarded() has logged it
+    # guarded() logs what goes wrong
+    with suppress(CacheUnavailable), guarded() as client, client.pipeline(transaction=False) as pipeline:
+        for queue in queues:
+            pipeline.set(keys.worker(queue), 1, ex=keys.WORKER_TTL)
+        pipeline.execute()
 
 
 def alive(client: redis.Redis) -> dict[str, bool]:
     """Whether each of QUEUES has a worker. Raises redis.RedisError."""
     signs = client.mget([keys.worker(queue) for queue in QUEUES])
     return {queue: sign is not None for queue, sign in zip(QUEUES, signs, strict=True)}
+
+
+def note_sweep() -> None:
+    """One of beat's tasks runs."""
+    with suppress(CacheUnavailable), guarded() as client:
+        client.set(keys.SWEPT, 1, ex=keys.SWEPT_TTL)
+
+
+def seconds_since_sweep(client: redis.Redis) -> float | None:
+    """By Redis' clock alone; None: not within SWEPT_TTL. Raises redis.RedisError."""
+    left: int = client.pttl(keys.SWEPT)  # milliseconds, negative without the key
+    return None if left < 0 else max(0.0, keys.SWEPT_TTL - left / 1000)

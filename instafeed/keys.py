@@ -20,6 +20,8 @@ expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may 
 | wal:{user}       | the primary's WAL position after the user's last write | instafeed.replicas.sticking |
 | wal-floor        | a WAL position not before any write that a flush forgot | instafeed.replicas.sticking |
 | worker:{queue}   | there while a Celery worker that consumes the queue is alive | instafeed.heartbeat |
+| swept            | there since one of beat's tasks last ran | instafeed.heartbeat |
+| probe            | whether writes are taken; also in the broker | instafeed.health |
 | notifications-due | there while a task that drains the outbox of notifications is under way | social.notifications |
 | budget           | token bucket of deliveries | feeds.budget |
 | limit:…          | a client's requests in the current window, made by `limits` | instafeed.api.throttling |
@@ -41,6 +43,8 @@ CELEBRITIES_TTL = 3_600
 WAL_TTL = 30  # at least; longer where replicas may lag longer, see replicas.sticking
 WAL_FLOOR_TTL = 3_600
 WORKER_TTL = 8  # several heartbeats
+SWEPT_TTL = 3_600
+PROBE_TTL = 10
 NOTIFICATIONS_DUE_TTL_MS = 3_000  # a nudge that got lost is missed for no longer than this
 LEASE_TTL_MS = 5_000  # longer than any fill; a filler that died blocks nobody for longer than this
 BUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
@@ -49,10 +53,17 @@ CELEBRITIES = f"{PREFIX}celebrities"
 BUDGET = f"{PREFIX}budget"
 EXPLORE = f"{PREFIX}explore"
 NOTIFICATIONS_DUE = f"{PREFIX}notifications-due"
+PROBE = f"{PREFIX}probe"
+SWEPT = f"{PREFIX}swept"
 WAL_FLOOR = f"{PREFIX}wal-floor"
 FEED_PREFIX = f"{PREFIX}feed:"
 AUTHOR_PREFIX = f"{PREFIX}author:"
 LIMIT_PREFIX = f"{PREFIX}limit"
+
+
+def kind(key: str) -> str:
+    """What a key holds, as in the table: a label for metrics."""
+    return key.removeprefix(PREFIX).partition(":")[0]
 
 
 def feed(user_id: int) -> str:

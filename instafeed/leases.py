@@ -18,6 +18,7 @@ from typing import Any
 
 from instafeed import keys
 from instafeed.lua import Script
+from instafeed.metrics import CACHE_READS
 from instafeed.redis import CacheUnavailable, guarded
 
 _LEASE_MARK = b"\x00"  # no JSON value begins with it
@@ -64,6 +65,10 @@ class ReadThrough:
         self.load = load
         self.ttl = ttl  # seconds
         self.stays_absent = stays_absent
+        kind = keys.kind(key_of(0))
+        self._hits, self._misses, self._bypassed = (
+            CACHE_READS.labels(kind, result) for result in ("hit", "miss", "bypassed")
+        )
 
     def get(self, ids: Iterable[int]) -> dict[int, bytes]:
         """Values of those of `ids` that exist."""
@@ -74,6 +79,7 @@ class ReadThrough:
             with guarded() as client:
                 raw: Any = client.mget([self.key_of(id_) for id_ in wanted])
         except CacheUnavailable:
+            self._bypassed.inc(len(wanted))
             return dict(self.load(wanted))
         return self.complete(wanted, raw)
 
@@ -81,7 +87,9 @@ class ReadThrough:
         """The same, where the caller has fetched `raw` by MGET, as part of a pipeline perhaps."""
         found = dict(zip(ids, raw, strict=True))
         missing = [id_ for id_, value in found.items() if _is_missing(value)]
+        self._hits.inc(len(found) - len(missing))
         if missing:
+            self._misses.inc(len(missing))
             found.update(self._load(missing))
         return {id_: value for id_, value in found.items() if value}
 

@@ -9,23 +9,22 @@ Writers that must not be lost (invalidations, deliveries) call `connection()` an
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
 from django_redis import get_redis_connection
 
+from instafeed.breaker import Breaker
+from instafeed.metrics import BREAKER_TRIPS
+
 REST = 1.0  # seconds without an attempt after a failure
 logger = logging.getLogger(__name__)
+_breaker = Breaker(REST)
 
 
 class CacheUnavailable(Exception):
     """Redis did not answer in time, or failed a moment ago: answer from PostgreSQL."""
-
-
-class _Breaker:
-    open_until = 0.0
 
 
 def connection() -> redis.Redis:
@@ -38,7 +37,7 @@ def guarded() -> Iterator[redis.Redis]:
 
     Raises CacheUnavailable for every failure of Redis, at once while it rests after one.
     """
-    if time.monotonic() < _Breaker.open_until:
+    if _breaker.is_open:
         raise CacheUnavailable("resting after a failure")
     try:
         yield connection()
@@ -49,7 +48,8 @@ def guarded() -> Iterator[redis.Redis]:
 
 def trip(error: Exception) -> None:
     """Rest for `REST` seconds after a failure."""
-    _Breaker.open_until = time.monotonic() + REST
+    _breaker.trip()
+    BREAKER_TRIPS.labels("cache").inc()
     # Redis answered, but with an error: out of memory, read-only, or a mistake of ours that must be seen.
     answered = isinstance(error, redis.ResponseError)
     logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=answered)
@@ -57,4 +57,4 @@ def trip(error: Exception) -> None:
 
 def reset() -> None:
     """Forget past failures (tests)."""
-    _Breaker.open_until = 0.0
+    _breaker.reset()

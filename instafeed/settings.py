@@ -15,7 +15,7 @@ from typing import Any
 from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 
-from instafeed import env, object_storage, policies
+from instafeed import env, log_format, object_storage, policies
 from instafeed.api import introduction
 from instafeed.stack import state
 
@@ -79,8 +79,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "instafeed.api.request_id.RequestIdMiddleware",
+    "instafeed.requests.RequestMiddleware",
     "instafeed.policies.PolicyMiddleware",
-    "instafeed.logs.SlowRequestMiddleware",
     "instafeed.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -379,24 +379,32 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+# --- What operators see (docs/operations.md) ---------------------------------------------------------
+
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "instafeed.logs.RequestIdFilter"}},
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # A line for each answer of 5xx. Below, it would be one for every 404, and a flood under an attack's 429s.
-    "loggers": {"django.request": {"level": "ERROR"}},
-}
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", log_format.FORMS)
+LOG_REQUESTS = env.choice("LOG_REQUESTS", "writes", ("writes", "all", "none"))
+LOGGING = log_format.configuration(LOG_LEVEL, LOG_FORMAT)
+
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+METRICS_PORT = env.integer("METRICS_PORT", 0, maximum=65_535)  # of a Celery worker; 0: none
+METRICS_BIND = env.text("METRICS_BIND") or "127.0.0.1"
 
 SENTRY_DSN = env.text("SENTRY_DSN")
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT") or "production"
+SENTRY_RELEASE = env.text("SENTRY_RELEASE")
+SENTRY_TRACES_SAMPLE_RATE = env.share("SENTRY_TRACES_SAMPLE_RATE", 0.0)
 if SENTRY_DSN:
-    import sentry_sdk
     from sentry_sdk.utils import BadDsn
 
+    from instafeed import sentry
+
     try:
-        sentry_sdk.init(dsn=SENTRY_DSN, send_default_pii=False)
+        sentry.start(
+            SENTRY_DSN,
+            environment=SENTRY_ENVIRONMENT,
+            release=SENTRY_RELEASE or None,
+            traces=SENTRY_TRACES_SAMPLE_RATE,
+        )
     except BadDsn as error:
         raise env.SettingError("SENTRY_DSN", f"is not a Sentry DSN: {error}") from None

@@ -3,13 +3,14 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from instafeed import invalidation
+from instafeed import heartbeat, invalidation
 from instafeed.api import idempotency
 
 
 @shared_task
 def sweep_invalidations() -> None:
-    """Drop the cache keys that a dead process or an absent Redis left behind."""
+    """Drop the cache keys that a dead process or an absent Redis left behind; also beat's sign of life."""
+    heartbeat.note_sweep()
     invalidation.sweep()
 
 

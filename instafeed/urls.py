@@ -7,6 +7,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
+from instafeed import scrape
 from instafeed.api.docs import schema
 from instafeed.api.errors import api_not_found
 from instafeed.health import health, live, ready
@@ -24,6 +25,7 @@ urlpatterns = [
     path("health", csrf_exempt(health)),
     path("health/live", csrf_exempt(live)),
     path("health/ready", csrf_exempt(ready)),
+    path("metrics", csrf_exempt(scrape.view)),
     path("schema", csrf_exempt(schema), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(template_name="instafeed/docs.html", **OPEN)),
     path("admin/", admin.site.urls),

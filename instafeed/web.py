@@ -5,6 +5,7 @@ Loaded by gunicorn's master before Django is, so what needs Django is imported w
 
 from __future__ import annotations
 
+import logging
 import socket
 import struct
 import time
@@ -13,11 +14,14 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.http import errors
 from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
+from instafeed import env, log_format
+
+FORM = env.choice("LOG_FORMAT", "json", log_format.FORMS)
 DRAINED = 32 * 1024  # bytes of an unread body that gunicorn reads past, to keep the connection
 STALL = 10  # seconds without a byte from, or to, a client in the middle of a request or an answer
 LINGER = 2.0  # seconds for the client of a connection that ends to take its answer
@@ -36,6 +40,16 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (errors.ForbiddenProxyRequest, 403),
     (errors.ParseException, 400),
 )
+
+
+class Log(glogging.Logger):
+    """gunicorn's own lines, in the form of all others."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(log_format.formatter(FORM))
+        logging.captureWarnings(True)
 
 
 class Worker(ThreadWorker):
@@ -63,9 +77,10 @@ class Worker(ThreadWorker):
         request_id = uuid4().hex
         status = next((status for kind, status in _STATUSES if isinstance(exc, kind)), 500)
         if status < 500:
-            self.log.warning("[%s] %d to %s: %s", request_id, status, addr and addr[0], type(exc).__name__)
+            fields = {"request_id": request_id, "status": status}
+            self.log.warning("unreadable request from %s: %s", addr and addr[0], type(exc).__name__, extra=fields)
         else:
-            self.log.error("[%s] error beyond Django's handlers", request_id, exc_info=exc)
+            self.log.error("error beyond Django's handlers", exc_info=exc, extra={"request_id": request_id})
         with suppress(OSError):
             util.write_nonblock(client, _answer(status, request_id))
 

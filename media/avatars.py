@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.avatars import PicturesAway
+from instafeed.away import PartAway
 from media import removal, storage, variants
 from media.models import Media, Removal, Status
 from media.storage.paths import KEY
@@ -19,7 +19,7 @@ _OURS = re.compile(rf"avatars/{KEY}\.webp")
 
 
 def copy_for(owner_id: int, media_id: int) -> str | None:
-    """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. Raises PicturesAway."""
+    """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. Raises PartAway."""
     for _ in range(2):  # it may just have been moved
         own = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, is_withheld=False)
         media = own.filter(status=Status.READY).first()
@@ -28,19 +28,18 @@ def copy_for(owner_id: int, media_id: int) -> str | None:
         path = f"avatars/{storage.new_key()}.webp"
         Removal.objects.create(paths=[path], due_at=timezone.now() + UNUSED_AFTER)
         try:
-            storage.copy(f"{variants.directory(media.key, is_public=media.is_public)}/{_name(media)}", path)
+            storage.copy(f"{variants.place_of(media)}/{_name(media)}", path)
         except storage.FileMissing:
             continue
-        except storage.StorageError as error:
-            raise PicturesAway from error
         return path
-    raise PicturesAway
+    raise PartAway("the picture is being moved")
 
 
-def keep(path: str) -> bool:
-    """It is used from the current transaction on; False if it is taken for a leftover by now."""
+def keep(path: str) -> None:
+    """It is used from the current transaction on. Raises PartAway if it is taken for a leftover by now."""
     unused = Removal.objects.filter(due_at__gt=timezone.now(), paths=[path])
-    return bool(unused.delete()[0])
+    if not unused.delete()[0]:
+        raise PartAway("the copy came too late")
 
 
 def drop(path: str) -> None:

@@ -17,9 +17,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from instafeed.metrics import MEDIA_RESULTS, MEDIA_SECONDS
 from media import placement, removal, scratch, storage, variants
 from media.models import Media, Status
-from media.processing import BadPicture, Options, Picture, ProcessingError, process
+from media.processing import BadPicture, Picture, ProcessingError
 from media.signals import media_changed
 
 logger = logging.getLogger(__name__)
@@ -37,19 +38,28 @@ def run(media_id: int) -> None:
     media = _claim(media_id)
     if media is None:
         return
+    with MEDIA_SECONDS.time():
+        result = _attempt(media)
+    MEDIA_RESULTS.labels(result).inc()
+
+
+def _attempt(media: Media) -> str:
+    """How it ended: a label of the metric."""
     if media.failures > ATTEMPTS or (media.again_at or media.created_at) < timezone.now() - WAITING:
         _fail(media, GAVE_UP, keep_original=True)
-        return
+        return "failed"
     try:
         with scratch.directory() as directory:
             picture = make(media, directory)
     except BadPicture as error:
         _fail(media, str(error))
+        return "failed"
     except (storage.StorageError, ProcessingError, OSError) as error:
         logger.warning("media %s, attempt %d: %s", media.pk, media.attempts, error)
         _put_off(media, is_failure=isinstance(error, ProcessingError | storage.FileMissing))
-    else:
-        _finish(media, picture)
+        return "retried"
+    _finish(media, picture)
+    return "ready"
 
 
 def due(limit: int) -> list[int]:
@@ -68,7 +78,7 @@ def _claim(media_id: int) -> Media | None:
     )
     if media is None:
         return None
-    removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))  # an attempt that died
+    removal.remove_later(variants.paths_of(media))  # an attempt that died
     media.attempts += 1
     media.failures += 1  # until it turns out that the storage was away: who dies can't count
     media.due_at = timezone.now() + LEASE
@@ -87,11 +97,8 @@ def make(media: Media, directory: Path) -> Picture:
         shutil.copyfileobj(source, target)
     made = directory / "variants"
     made.mkdir()
-    options = Options(
-        max_bytes=settings.MEDIA_MAX_BYTES, max_pixels=settings.MEDIA_MAX_PIXELS, jpeg=settings.MEDIA_JPEG
-    )
-    picture = process(original, made, options)
-    place = variants.directory(media.key, is_public=media.is_public)
+    picture = variants.make(original, made)
+    place = variants.place_of(media)
     for name, format_ in {variant.filename: variant.format for variant in picture.variants}.items():
         with (made / name).open("rb") as file:
             storage.save(f"{place}/{name}", file, f"image/{format_}")
@@ -105,7 +112,7 @@ def _finish(media: Media, picture: Picture) -> None:
     # Read anew: a moderator may have withheld it meanwhile.
     ours = _ours(media).select_for_update(no_key=True).first()
     if owner is None or ours is None:
-        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+        removal.remove_later(variants.paths_of(media))
         return
     _ours(media).update(
         status=Status.READY,
@@ -127,7 +134,7 @@ def _finish(media: Media, picture: Picture) -> None:
 def _fail(media: Media, reason: str, *, keep_original: bool = False) -> None:
     """A bad picture's original goes; where the machine gave up it stays, for another try (media.reprocessing)."""
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+    removal.remove_later(variants.paths_of(media))
     kept = media.incoming if keep_original else ""
     if _ours(media).update(status=Status.FAILED, error=reason[:200], incoming=kept, key="", due_at=None):
         if not kept:
@@ -140,7 +147,7 @@ def _put_off(media: Media, *, is_failure: bool) -> None:
     pause = min(FIRST_PAUSE * 2 ** min(media.attempts - 1, 10), LONGEST_PAUSE)
     failures = media.failures if is_failure else media.failures - 1
     if not _ours(media).update(due_at=timezone.now() + pause, failures=failures):  # what it has stored is nobody's
-        removal.remove_later(variants.paths_of(media.key, is_public=media.is_public))
+        removal.remove_later(variants.paths_of(media))
 
 
 def _ours(media: Media) -> QuerySet[Media]:

@@ -2,7 +2,7 @@
 
 When an account turns private, is suspended, or a moderator hides a post, its pictures' files are copied to a new,
 secret key, and the public ones go: from then on the old URLs are dead. Back again likewise. Until the mover was
-there, a moment later, the old URLs still work for those who know them.
+there, a moment later, the old URLs still work for those who know them; moderators wait for it (`media.withdrawal`).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def relocate_slice(owner_id: int) -> bool:
     misplaced = _misplaced(owner) if owner else []
     try:
         for media in misplaced:
-            _move(media)
+            move(media)
     except storage.StorageError:
         Relocation.objects.filter(pk=owner_id).update(due_at=timezone.now() + PAUSE)
         return False
@@ -93,14 +93,16 @@ def _misplaced(owner: User) -> list[Media]:
     return list(lying.order_by("pk")[:AT_ONCE])
 
 
-def _move(media: Media) -> None:
-    """Copy to a new key, then let the row name it and the old files go. StorageError leaves all as it was."""
+def move(media: Media) -> None:
+    """Bring a picture to the other side: copy to a new key, then let the row name it and the old files go.
+
+    StorageError leaves all as it was.
+    """
     target = Media(key=storage.new_key(), is_public=not media.is_public)
-    copies = variants.paths_of(target.key, is_public=target.is_public)
+    copies = variants.paths_of(target)
     # Should this die now, nobody would know of the copies.
     doubtful = Removal.objects.create(paths=copies, due_at=timezone.now() + DOUBTFUL)
-    source_place = variants.directory(media.key, is_public=media.is_public)
-    target_place = variants.directory(target.key, is_public=target.is_public)
+    source_place, target_place = variants.place_of(media), variants.place_of(target)
     for name in variants.names_of(media):
         try:
             storage.copy(f"{source_place}/{name}", f"{target_place}/{name}")
@@ -116,6 +118,5 @@ def _move(media: Media) -> None:
             removal.remove_later(copies)
             return
         Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public)
-        old = variants.paths_of(media.key, is_public=media.is_public)
-        removal.remove_later(old, public_key=media.key if media.is_public else "")
+        removal.remove_later(variants.paths_of(media), public_key=media.key if media.is_public else "")
         media_changed.send(Media, media_ids=[media.pk])

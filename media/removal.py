@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from instafeed import dispatch
@@ -58,6 +59,25 @@ def remove_slice() -> bool:
     return bool(gone)
 
 
+def remove_pictures(keys: Collection[str]) -> None:
+    """Delete now what is to go of these public pictures. Waits for whoever is at it; raises StorageError."""
+    _remove_now(Removal.objects.filter(public_key__in=keys))
+
+
+def remove_newest_pictures() -> None:
+    """The same for those that became unwanted last."""
+    due = Removal.objects.filter(due_at__lte=timezone.now()).exclude(public_key="")
+    _remove_now(Removal.objects.filter(pk__in=list(due.order_by("-pk").values_list("pk", flat=True)[:AT_ONCE])))
+
+
+def _remove_now(wanted: QuerySet[Removal]) -> None:
+    with transaction.atomic():
+        rows = list(wanted.select_for_update().order_by("pk"))
+        storage.delete([path for row in rows for path in row.paths])
+        storage.purge(sorted({row.public_key for row in rows}))
+        Removal.objects.filter(pk__in=[row.pk for row in rows]).delete()
+
+
 def _one_by_one(rows: Sequence[Removal]) -> list[Removal]:
     """Those that could be removed, so that one that can't holds up no other; all but a few while nothing can."""
     gone: list[Removal] = []
@@ -91,7 +111,7 @@ def _put_off(rows: Sequence[Removal]) -> None:
 def delete_media(media: Collection[Media]) -> None:
     """Delete rows, which the caller has locked, with all their files."""
     for picture in media:
-        paths = [picture.incoming, *variants.paths_of(picture.key, is_public=picture.is_public)]
+        paths = [picture.incoming, *variants.paths_of(picture)]
         public_key = picture.key if picture.is_public else ""
         remove_later(paths, public_key=public_key, again=bool(picture.incoming))
     Media.objects.filter(pk__in=[picture.pk for picture in media]).delete()

@@ -90,7 +90,7 @@ def remake(media_id: int) -> None:
     target = copy(media)
     target.key = storage.new_key()
     # Should this die now, nobody would know of the new files.
-    files = variants.paths_of(target.key, is_public=target.is_public)
+    files = variants.paths_of(target)
     doubtful = Removal.objects.create(paths=files, due_at=timezone.now() + DOUBTFUL)
     try:
         with scratch.directory() as directory:
@@ -107,7 +107,7 @@ def _replace(media: Media, target: Media, picture: Picture, doubtful: Removal) -
     # Moved or deleted meanwhile, it has another key or none; after so long, some of the new files are gone.
     here = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
     if not (Removal.objects.filter(pk=doubtful.pk).delete()[0] and here):
-        removal.remove_later(variants.paths_of(target.key, is_public=target.is_public))
+        removal.remove_later(variants.paths_of(target))
         return
     Media.objects.filter(pk=media.pk).update(
         key=target.key,
@@ -116,6 +116,6 @@ def _replace(media: Media, target: Media, picture: Picture, doubtful: Removal) -
         blurhash=picture.blurhash,
         variants=variants.described(picture),
     )
-    old = variants.paths_of(media.key, is_public=media.is_public)
+    old = variants.paths_of(media)
     removal.remove_later(old, public_key=media.key if media.is_public else "")
     media_changed.send(Media, media_ids=[media.pk])

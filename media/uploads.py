@@ -14,9 +14,8 @@ from media import removal, storage, tasks
 from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
-from media.variants import incoming_path
 
-CONTENT_TYPES = tuple(f"image/{format_}" for format_ in ("jpeg", "png", "webp", "avif", "heic", "heif", "gif"))
+CONTENT_TYPES = (*(f"image/{format}" for format in Format), "image/heif")  # some say the container's type for HEIC
 
 
 class NotAPicture(ValueError):
@@ -34,7 +33,7 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
     """
     kind = _kind_of(file)
     media = Media.objects.create(
-        owner_id=owner_id, incoming=incoming_path(), content_type=_mime(kind), size=size, alt_text=alt_text
+        owner_id=owner_id, incoming=storage.incoming_path(), content_type=_mime(kind), size=size, alt_text=alt_text
     )
     storage.save(media.incoming, file, media.content_type)
     return _arrived(media.pk)
@@ -43,7 +42,7 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
 def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
     """Prepare a direct upload of exactly so many bytes of this type."""
     media = Media.objects.create(
-        owner_id=owner_id, incoming=incoming_path(), content_type=content_type, size=size, alt_text=alt_text
+        owner_id=owner_id, incoming=storage.incoming_path(), content_type=content_type, size=size, alt_text=alt_text
     )
     return media, storage.direct_upload(media.incoming, content_type, size)
 
@@ -90,7 +89,7 @@ def _kind_of(file: IO[bytes]) -> Format:
 
 
 def _mime(kind: Format) -> str:
-    return f"image/{kind.value}"
+    return f"image/{kind}"
 
 
 @transaction.atomic

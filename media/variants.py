@@ -8,32 +8,37 @@ was on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from django.conf import settings
 
 from media import storage
 from media.models import Media, Status
-from media.processing import SIZES, Picture
+from media.processing import SIZES, VARIANT_FORMATS, Options, Picture, filename, process
 
-PUBLIC, PRIVATE, INCOMING = "public", "private", "incoming"
-FORMATS = ("webp", "jpeg")
 LARGEST = str(max(SIZES))
 
 Reference = Callable[[str], str | storage.Private]
 
 
-def directory(key: str, *, is_public: bool) -> str:
-    return f"{PUBLIC if is_public else PRIVATE}/{key}"
+def make(original: Path, directory: Path) -> Picture:
+    """`processing.process` within the bounds that the settings have."""
+    options = Options(settings.MEDIA_MAX_BYTES, settings.MEDIA_MAX_PIXELS, settings.MEDIA_JPEG)
+    return process(original, directory, options)
 
 
-def incoming_path() -> str:
-    return f"{INCOMING}/{storage.new_key()}"
+def place_of(media: Media) -> str:
+    """The directory of its files."""
+    return storage.directory(media.key, is_public=media.is_public)
 
 
-def paths_of(key: str, *, is_public: bool) -> list[str]:
-    """Every file that may lie under the key, whether it was written or not; none for an empty key."""
-    if not key:
+def paths_of(media: Media) -> list[str]:
+    """Every file that may lie under its key, whether it was written or not; none without a key."""
+    if not media.key:
         return []
-    return [f"{directory(key, is_public=is_public)}/{size}.{format_}" for size in SIZES for format_ in FORMATS]
+    place = place_of(media)
+    return [f"{place}/{filename(size, format)}" for size in SIZES for format in VARIANT_FORMATS]
 
 
 def names_of(media: Media) -> list[str]:
@@ -54,7 +59,7 @@ def described(picture: Picture) -> dict[str, dict[str, Any]]:
 def shown(media: Media, reference: Reference = storage.reference) -> dict[str, Any]:
     """The picture as posts show it. By default with references, which `storage.fill_in` makes URLs of; `storage.url`
     makes URLs that are for now only."""
-    place = directory(media.key, is_public=media.is_public)
+    place = place_of(media)
     variants = {}
     if media.status == Status.READY:
         variants = {size: _variant(variant, place, reference) for size, variant in media.variants.items()}
@@ -73,7 +78,7 @@ def shown(media: Media, reference: Reference = storage.reference) -> dict[str, A
 def url(media: Media, size: int) -> str | None:
     """Where one variant of a ready picture is, for now; None for any other. Raises storage.StorageError."""
     variant = media.variants.get(str(size)) if media.status == Status.READY else None
-    return storage.url(f"{directory(media.key, is_public=media.is_public)}/{variant['name']}") if variant else None
+    return storage.url(f"{place_of(media)}/{variant['name']}") if variant else None
 
 
 def _variant(variant: dict[str, Any], place: str, reference: Reference) -> dict[str, Any]:

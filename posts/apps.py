@@ -6,5 +6,6 @@ class PostsConfig(AppConfig):
 
     def ready(self) -> None:
         from posts import personal_data, waiting  # noqa: F401  (waiting connects its receiver)
+        from posts.moderation import cases  # noqa: F401  (likewise)
 
         personal_data.declare()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import DEFAULT_DB_ALIAS
 
 from accounts.models import User
 from posts import text
+from posts.models import Post
+from social.notifications import Event
 
 TOLD = 20  # mentions in one text that are told of; more is spam
 
@@ -17,3 +21,8 @@ def mentioned(content: str) -> list[int]:
         return []
     users = User.objects.using(DEFAULT_DB_ALIAS).filter(username__in=names, is_active=True)
     return list(users.values_list("pk", flat=True))
+
+
+def events(post: Post, user_ids: Iterable[int]) -> list[Event]:
+    """What tells these users that the post mentions them."""
+    return [Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids]

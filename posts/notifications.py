@@ -1,7 +1,8 @@
 """A user's notifications as JSON: here, because whether a post or comment may still be seen is known here.
 
 An entry is shown while somebody in it is heard of (`social.notifications.selectors`), its post exists for the
-recipient, and its comment is neither deleted nor hidden. All of that is decided at every read.
+recipient, and its comment is neither deleted nor hidden. All of that is decided at every read. A moderator's warning
+is shown whatever became of what it is about.
 """
 
 from __future__ import annotations
@@ -63,15 +64,23 @@ def unread_count(user_id: int) -> int:
 def _visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """The entries that may be shown, as far as their actors may be, each with its text."""
     audible = selectors.heard_of(user_id, found)
-    posts = visible_ids(user_id, {entry.post_id for entry in audible if entry.post_id is not None})
-    shown = [entry for entry in audible if entry.post_id is None or entry.post_id in posts]
+    texts = _texts(user_id, [entry for entry in audible if entry.warning_id is None])
+    words = selectors.warnings([entry.warning_id for entry in audible if entry.warning_id is not None])
+    texts |= {entry.position: words[entry.warning_id] for entry in audible if entry.warning_id in words}
+    return [(entry, texts[entry.position]) for entry in audible if entry.position in texts]
+
+
+def _texts(user_id: int, found: Sequence[Entry]) -> dict[int, str]:
+    """By position, of those entries whose post and comment exist for the user."""
+    posts = visible_ids(user_id, {entry.post_id for entry in found if entry.post_id is not None})
+    shown = [entry for entry in found if entry.post_id is None or entry.post_id in posts]
     comments = _comments(entry.comment_id for entry in shown if entry.comment_id is not None)
     captions = _captions(entry.post_id or 0 for entry in shown if _is_of_caption(entry))
-    return [
-        (entry, _text(entry, comments, captions))
+    return {
+        entry.position: _text(entry, comments, captions)
         for entry in shown
         if entry.comment_id is None or entry.comment_id in comments
-    ]
+    }
 
 
 def _text(entry: Entry, comments: dict[int, str], captions: dict[int, str]) -> str:

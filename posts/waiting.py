@@ -40,7 +40,6 @@ def _settle(post: Post, changed: set[int]) -> None:
     if all(status == Status.READY for status in statuses.values()):
         post.waiting = False
         post.save(update_fields=["waiting"])
-        told = mentions.mentioned(post.caption)
-        notifications.announce(*(Event("mention", user_id, post.author_id, post.pk) for user_id in told))
+        notifications.announce(*mentions.events(post, mentions.mentioned(post.caption)))
     elif any(status == Status.FAILED and media_id in changed for media_id, status in statuses.items()):
         notifications.announce(Event("media_failed", post.author_id, post.author_id, post.pk))

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from accounts.models import CountChange, User
 from accounts.personal_data import CHUNK, Holding, Row, chunks, delete, erase_rows, register, take
-from social.models import Block, Follow, FollowRequest, Mute
+from social.models import Block, Follow, FollowRequest, Mute, Warning
 from social.notifications import forget_user
 from social.notifications.selectors import entries, heard_of
 from social.roll_up import roll_up
@@ -116,6 +116,23 @@ def export_notifications(user_id: int) -> Iterator[Row]:
         before = found[-1].position
 
 
+def export_warnings(user_id: int) -> Iterator[Row]:
+    """What moderators told the user."""
+    rows = Warning.objects.filter(recipient_id=user_id).values("id", "text", "post_id", "comment_id", "created_at")
+    for chunk in chunks(rows, "id"):
+        for row in chunk:
+            yield {
+                "text": row["text"],
+                "post_id": _text(row["post_id"]),
+                "comment_id": _text(row["comment_id"]),
+                "created_at": row["created_at"],
+            }
+
+
+def erase_warnings(user_id: int) -> bool:
+    return erase_rows(Warning.objects.filter(recipient_id=user_id))
+
+
 def _text(id_: int | None) -> str | None:
     return None if id_ is None else str(id_)
 
@@ -131,6 +148,7 @@ def declare() -> None:
         Holding("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase),
         Holding("mutes", [MUTES.column], MUTES.export, MUTES.erase),
         # Who blocks or mutes somebody is nobody else's affair.
+        Holding("warnings", ["social.Warning.recipient_id"], export_warnings, erase_warnings),
         Holding("notifications", NOTIFICATIONS, export_notifications, forget_user),
         Holding("blocked_by", [BLOCKED_BY.column], erase=BLOCKED_BY.erase),
         Holding("muted_by", [MUTED_BY.column], erase=MUTED_BY.erase),

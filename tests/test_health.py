@@ -16,7 +16,7 @@ import redis
 from django.db import connections
 from django.test import Client
 
-from instafeed import health, heartbeat, keys
+from instafeed import health, heartbeat, keys, probes, tasks
 from instafeed.celery import app
 from instafeed.checks import check_bounds
 from instafeed.queues import QUEUES
@@ -28,16 +28,17 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture(autouse=True)
 def _new_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No result of an earlier test, and threads that wait for what an earlier test broke in nobody's way."""
-    monkeypatch.setattr(health, "PROBES", {name: health.Probe(probe._check) for name, probe in health.PROBES.items()})
-    health._executor.cache_clear()
+    monkeypatch.setattr(health, "PROBES", {name: probes.Probe(probe._check) for name, probe in health.PROBES.items()})
+    probes._executor.cache_clear()
     yield
-    health._executor.cache_clear()
+    probes._executor.cache_clear()
 
 
 @pytest.fixture
 def all_workers(redis_cache: redis.Redis) -> None:
     for queue in QUEUES:
         redis_cache.set(keys.worker(queue), 1)
+    heartbeat.note_sweep()
 
 
 @pytest.fixture
@@ -87,6 +88,68 @@ def test_a_queue_without_worker_degrades(client: Client, all_workers: None, redi
     assert body["checks"]["workers"]["queues"]["fan_out"] is True
 
 
+def test_a_beat_whose_tasks_do_not_run_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+    redis_cache.pexpire(keys.SWEPT, int((keys.SWEPT_TTL - heartbeat.SWEPT_WITHIN - 1) * 1000))
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"]["workers"]["beat"] is False
+    assert all(body["checks"]["workers"]["queues"].values())
+
+
+def test_a_beat_that_never_ran_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+    redis_cache.delete(keys.SWEPT)
+    assert _get(client)[1]["checks"]["workers"]["status"] == "missing"
+
+
+def test_beats_task_is_its_sign_of_life(redis_cache: redis.Redis) -> None:
+    assert heartbeat.seconds_since_sweep(redis_cache) is None
+    tasks.sweep_invalidations()
+    since = heartbeat.seconds_since_sweep(redis_cache)
+    assert since is not None
+    assert 0 <= since < heartbeat.SWEPT_WITHIN
+
+
+@pytest.fixture
+def bounded(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    """A Redis server, cache or broker, whose memory a test may bound; as it was before, afterwards."""
+    server: redis.Redis = request.getfixturevalue(f"redis_{request.param}")
+    names = ("maxmemory", "maxmemory-policy")
+    before = {name: server.config_get(name)[name] for name in names}  # type: ignore[index]
+    yield server
+    for name, value in before.items():
+        server.config_set(name, value)
+
+
+@pytest.mark.parametrize("bounded", ["broker", "cache"], indirect=True)
+def test_a_redis_that_refuses_writes_is_full(
+    bounded: redis.Redis, client: Client, all_workers: None, request: pytest.FixtureRequest
+) -> None:
+    part = request.node.callspec.params["bounded"]
+    bounded.config_set("maxmemory-policy", "noeviction")
+    bounded.config_set("maxmemory", 1)
+    status, body = _get(client)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["checks"][part]["status"] == "full"
+    assert body["checks"][part]["used_memory"] > body["checks"][part]["max_memory"] == 1
+
+
+@pytest.mark.parametrize("bounded", ["broker"], indirect=True)
+@pytest.mark.parametrize(("share", "status"), [(0.98, "full"), (0.5, "ok")])
+def test_a_broker_is_full_a_little_before_it_refuses_writes(
+    share: float, status: str, bounded: redis.Redis, client: Client, all_workers: None
+) -> None:
+    bounded.setrange("ballast", 20_000_000, "x")  # so that nothing else that happens there matters
+    used = int(bounded.info("memory")["used_memory"])  # type: ignore[index]
+    bounded.config_set("maxmemory", int(used / share))
+    try:
+        assert _get(client)[1]["checks"]["broker"]["status"] == status
+        bounded.config_set("maxmemory-policy", "allkeys-lfu")
+        assert health.broker()["status"] == "ok", "what may evict is never full"
+    finally:
+        bounded.config_set("maxmemory-policy", "noeviction")
+        bounded.delete("ballast")
+
+
 def test_without_the_primary_the_site_is_down(client: Client, no_primary: None) -> None:
     status, body = _get(client)
     assert (status, body["status"]) == (503, "down")
@@ -133,13 +196,13 @@ def test_no_replica_is_no_fault(client: Client, all_workers: None, settings: Any
 def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def hang() -> health.Report:
+    def hang() -> probes.Report:
         calls.append(1)
         time.sleep(1.5)
         return {"status": "ok"}
 
     monkeypatch.setattr(health, "LIMIT", 0.3)
-    monkeypatch.setitem(health.PROBES, "cache", health.Probe(hang))
+    monkeypatch.setitem(health.PROBES, "cache", probes.Probe(hang))
     for _ in range(3):
         began = time.monotonic()
         status, body = _get(client)
@@ -154,12 +217,12 @@ def test_a_result_is_used_for_a_second(client: Client, monkeypatch: pytest.Monke
     monkeypatch.setitem(
         health.PROBES,
         "database",
-        health.Probe(lambda: calls.append(1) or {"status": "ok"}),  # type: ignore[func-returns-value]
+        probes.Probe(lambda: calls.append(1) or {"status": "ok"}),  # type: ignore[func-returns-value]
     )
     for _ in range(5):
         _get(client, "/health/ready")
     assert len(calls) == 1
-    monkeypatch.setattr(health, "FRESH", 0)
+    monkeypatch.setattr(probes, "FRESH", 0)
     _get(client, "/health/ready")
     assert len(calls) == 2
 

@@ -1,4 +1,4 @@
-"""The demo's accounts as rows for COPY: the demo user, a million others, and the administrator.
+"""The demo's accounts as rows for COPY: the demo user, a million others, and the staff.
 
 The demo user and the `SIGN_IN` - 1 people that they follow first (the celebrities among them) share the demo
 password, so that a client can look at the feed with several eyes. It is hashed once; everybody else has no
@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
 
-from accounts.models import CelebrityState
+from accounts.models import CelebrityState, User
 from feeds.demo.network import DEMO, Network
 from feeds.demo.people import Profile, profiles
-from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
+from instafeed.stack.demo import ADMIN_PASSWORD, DEMO_PASSWORD, DEMO_USERNAME, STAFF
 
 SIGN_IN = 20
 _ORDINARY, _CELEBRITY = int(CelebrityState.ORDINARY), int(CelebrityState.CELEBRITY)
@@ -24,7 +25,7 @@ Row = dict[str, object]  # column -> value
 
 
 def rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str]) -> Iterator[Row]:
-    """Everybody by their number, which is added to `first_id`; the administrator is the last.
+    """Everybody by their number, which is added to `first_id`; the staff comes last.
 
     The network's follows and posts must have been made: the counts come from there.
     """
@@ -46,13 +47,22 @@ def rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str
             "follower_count": network.followers[person],
             "following_count": network.following[person],
         }
-    yield _account(Profile(ADMIN_USERNAME, "Administrator", "", False, 900), today) | {
-        "id": first_id + network.recipe.people,
-        "password": make_password(ADMIN_PASSWORD),
-        "email": "admin@example.com",
-        "is_staff": True,
-        "is_superuser": True,
-    }
+    password = make_password(ADMIN_PASSWORD)
+    for number, (username, group) in enumerate(STAFF.items()):
+        yield _account(Profile(username, username.title(), "", False, 900), today) | {
+            "id": first_id + network.recipe.people + number,
+            "password": password,
+            "email": f"{username}@example.com",
+            "is_staff": True,
+            "is_superuser": group is None,
+        }
+
+
+def join_groups() -> None:
+    """The staff gets its groups, which migrations made; once the accounts are there."""
+    for username, group in STAFF.items():
+        if group is not None:
+            User.objects.get(username=username).groups.add(Group.objects.get(name=group))
 
 
 def _account(profile: Profile, today: date) -> Row:

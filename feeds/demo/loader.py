@@ -18,7 +18,7 @@ from django.db import connection, models
 from django.utils import timezone
 
 from accounts.models import CelebrityState, User
-from feeds.demo import accounts, pictures
+from feeds.demo import accounts, complaints, pictures
 from feeds.demo.engagement import LIVELY, Engagement, Tags, Written
 from feeds.demo.network import DEMO, Network, Recipe
 from feeds.demo.voices import VARIETY, captions
@@ -95,13 +95,16 @@ class Loader:
             yield post_id, self._caption(caption)
 
     def load_engagement(self) -> None:
-        """Likes and comments of the newest posts; after users and posts."""
-        Engagement(list(self._newest), self.recipe.people, self.first_id, self.recipe.seed).load()
+        """Likes and comments of the newest posts, and reports of some of them; after users and posts."""
+        newest = list(self._newest)
+        Engagement(newest, self.recipe.people, self.first_id, self.recipe.seed).load()
+        complaints.load(newest[-WITH_PICTURES:], self.recipe.people, self.first_id, self.recipe.seed)
 
     def load_users(self, progress: Progress) -> None:
         """After follows and posts, when all counts are known."""
         paths = self._store_avatars()
         _copy(User, _counted(accounts.rows(self.network, self.first_id, self.now.date(), paths), progress))
+        accounts.join_groups()
 
     def _store_avatars(self) -> dict[int, str]:
         """For the demo user and whom they follow."""

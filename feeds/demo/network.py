@@ -18,19 +18,22 @@ from dataclasses import dataclass
 from itertools import chain
 from random import Random
 
+from instafeed.stack.demo import STAFF
+
 DEMO = 0
 CIRCLE = 60  # neighbouring people who know each other
 IN_CIRCLE = 0.5  # share of follows that stay there
 DEMO_FOLLOWS = 40  # ordinary people in the demo user's feed
 DEMO_POSTS = 8  # posts by the demo user, where there are that many
 SPREAD = 40.0  # the keenest follower follows at most this many times as many as a typical one
+LEAST = len(STAFF) + 2  # users
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What makes a network: the same recipe gives the same network."""
 
-    users: int = 300  # all accounts, the demo user and the administrator included
+    users: int = 300  # all accounts, the demo user and the staff included
     follows: int = 6_000
     posts: int = 2_000
     celebrities: int = 5  # the most-followed, pinned as celebrities whatever their follower count
@@ -38,13 +41,13 @@ class Recipe:
 
     @property
     def people(self) -> int:
-        """Who takes part: everybody but the administrator."""
-        return self.users - 1
+        """Who takes part: everybody but the staff."""
+        return self.users - len(STAFF)
 
     def problem(self) -> str | None:
         """Why there can be no such network, in one line."""
-        if self.users < 3:
-            return "--users must be at least 3: the demo user, the administrator and somebody to follow"
+        if self.users < LEAST:
+            return f"--users must be at least {LEAST}: the demo user, the staff and somebody to follow"
         most = self.people * (self.people - 1) // 4
         if self.follows > most:
             return f"--follows must be at most {most:,} for {self.users:,} users: everybody would follow everybody"

@@ -16,12 +16,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from django.conf import settings
 from django.utils.crypto import salted_hmac
 from PIL import Image, ImageDraw, ImageFilter
 
 from media import storage, variants
-from media.processing import BadPicture, Options, process
+from media.processing import BadPicture
 
 MOST_PHOTOS = 200
 DRAWN, AVATARS = 16, 8  # distinct ones
@@ -72,7 +71,7 @@ def store(picture: Picture, name: str, *, is_public: bool) -> str:
     does not replace.
     """
     key = _key(name)
-    place = variants.directory(key, is_public=is_public)
+    place = storage.directory(key, is_public=is_public)
     for filename, content in picture.files.items():
         storage.save(f"{place}/{filename}", BytesIO(content), f"image/{filename.rpartition('.')[2]}")
     return key
@@ -97,9 +96,8 @@ def _drawn(width: int, height: int, rng: Random) -> Picture:
 
 
 def _processed(source: Path) -> Picture:
-    options = Options(settings.MEDIA_MAX_BYTES, settings.MEDIA_MAX_PIXELS, settings.MEDIA_JPEG)
     with tempfile.TemporaryDirectory(prefix="instafeed-demo-") as directory:
-        made = process(source, Path(directory), options)
+        made = variants.make(source, Path(directory))
         files = {name: (Path(directory) / name).read_bytes() for name in {v.filename for v in made.variants}}
     return Picture(made.width, made.height, made.blurhash, variants.described(made), files)
 

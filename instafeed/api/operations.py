@@ -27,6 +27,10 @@ def _check(description: str, statuses: list[str], **more: Json) -> Json:
 
 
 _COUNT: Json = {"type": "integer", "minimum": 0}
+_MEMORY: Json = {
+    "used_memory": _COUNT,
+    "max_memory": _COUNT | {"description": "Bytes, as `used_memory`; 0: no bound."},
+}
 _LAG: Json = {
     "lag_seconds": {"type": ["number", "null"], "description": "Age of what the replica has not replayed yet."},
     "lag_bytes": {"type": ["integer", "null"], "description": "WAL that it has not replayed yet."},
@@ -40,17 +44,19 @@ _CHECKS: Json = {
         **_LAG,
         replicas={"type": "object", "description": "Each replica's own report."},
     ),
-    "cache": _check("Redis with feeds and cards.", ["ok", "down"], used_memory=_COUNT, max_memory=_COUNT),
+    "cache": _check("Redis with feeds and cards; full: it takes no writes.", ["ok", "full", "down"], **_MEMORY),
     "broker": _check(
-        "Redis with tasks: depths of the queues, and how many tasks workers hold.",
-        ["ok", "down"],
+        "Redis with tasks: depths of the queues, and how many tasks workers hold; full: it takes no tasks, or soon.",
+        ["ok", "full", "down"],
+        **_MEMORY,
         queues={"type": "object", "additionalProperties": _COUNT},
         unacked=_COUNT,
     ),
     "workers": _check(
-        "Whether each queue has a worker.",
+        "Whether each queue has a worker, and whether beat's tasks have run lately.",
         ["ok", "missing", "down"],
         queues={"type": "object", "additionalProperties": {"type": "boolean"}},
+        beat={"type": "boolean"},
     ),
 }
 _HEALTHY: Json = {
@@ -59,8 +65,15 @@ _HEALTHY: Json = {
         "database": {"status": "ok", "latency_ms": _LATENCY},
         "replica": {"status": "ok", "lag_seconds": 0.0, "lag_bytes": 0, "replicas": {}, "latency_ms": _LATENCY},
         "cache": {"status": "ok", "used_memory": 1_572_864, "max_memory": 0, "latency_ms": _LATENCY},
-        "broker": {"status": "ok", "queues": dict.fromkeys(QUEUES, 0), "unacked": 0, "latency_ms": _LATENCY},
-        "workers": {"status": "ok", "queues": dict.fromkeys(QUEUES, True), "latency_ms": _LATENCY},
+        "broker": {
+            "status": "ok",
+            "used_memory": 1_572_864,
+            "max_memory": 0,
+            "queues": dict.fromkeys(QUEUES, 0),
+            "unacked": 0,
+            "latency_ms": _LATENCY,
+        },
+        "workers": {"status": "ok", "queues": dict.fromkeys(QUEUES, True), "beat": True, "latency_ms": _LATENCY},
     },
 }
 _READY: Json = {"status": "ok", "checks": {"database": _HEALTHY["checks"]["database"]}}

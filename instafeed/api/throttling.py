@@ -28,6 +28,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from instafeed import keys
+from instafeed.metrics import REFUSED_BY_LIMIT
 from instafeed.redis import CacheUnavailable, connection, guarded
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Throttle(BaseThrottle):
             if limiter.hit(item, self.scope, client):
                 return True
             end = limiter.storage.get_expiry(item.key_for(self.scope, client))
+        REFUSED_BY_LIMIT.labels(self.scope).inc()
         self._wait = max(1, math.ceil(end - time.time()))
         return False
 

@@ -8,11 +8,14 @@ from django.conf import settings
 from django.db import connections
 from django.db.models import Model
 
+from instafeed.metrics import READS
 from instafeed.replicas import session as sessions
 from instafeed.replicas import sticking
 from instafeed.replicas.health import monitor
+from instafeed.replicas.session import Session
 
 PRIMARY = "default"
+_from_primary, _from_replica = READS.labels("primary"), READS.labels("replica")
 
 
 class ReplicaRouter:
@@ -21,6 +24,12 @@ class ReplicaRouter:
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         session = sessions.current()
+        alias = self._for_read(session)
+        if session is not None:
+            (_from_primary if alias == PRIMARY else _from_replica).inc()
+        return alias
+
+    def _for_read(self, session: Session | None) -> str:
         if session is None or session.on_primary or session.forced:
             return PRIMARY
         # Within a transaction a read must see what the transaction wrote and locked.

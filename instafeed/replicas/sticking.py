@@ -22,6 +22,7 @@ from django.db import Error, connections
 
 from instafeed import keys
 from instafeed.lua import Script
+from instafeed.metrics import REPLICA_CHOICES
 from instafeed.redis import CacheUnavailable, connection, guarded
 from instafeed.replicas import wal
 from instafeed.replicas.health import monitor
@@ -82,20 +83,28 @@ def choose(session: Session) -> str | None:
     Costs nothing for a request without user, one round trip to Redis for one that wrote nothing lately,
     and one question to each replica for one that did.
     """
-    candidates = monitor.usable()
-    if not candidates or session.user_id is None:
-        return candidates[0] if candidates else None
+    choice, reason = _choose(session.user_id, monitor.usable())
+    REPLICA_CHOICES.labels("replica" if choice else "primary", reason).inc()
+    return choice
+
+
+def _choose(user_id: int | None, candidates: list[str]) -> tuple[str | None, str]:
+    """The choice and, for the metrics, why."""
+    if not candidates:
+        return None, "none_usable"
+    if user_id is None:
+        return candidates[0], "nobody"
     try:
-        own, floor = _required(session.user_id)
+        own, floor = _required(user_id)
     except (CacheUnavailable, redis.RedisError, Error):
         _Floor.doubtful = True  # others' positions may not have been stored either
-        return None
+        return None, "no_redis"
     if own is None:
-        return next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None)
+        return next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None), "not_stuck"
     passed = [alias for alias in candidates if _has_passed(alias, max(own, floor))]
     if set(passed) == set(settings.REPLICA_ALIASES):
-        unstick(session.user_id, own)
-    return passed[0] if passed else None
+        unstick(user_id, own)
+    return (passed[0] if passed else None), "stuck"
 
 
 def unstick(user_id: int, position: int) -> None:

@@ -42,6 +42,7 @@ class Web(Program):
         web = {
             "PORT": str(port),
             "WEB_BIND": "127.0.0.1",
+            "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
             "WEB_WORKERS": str(workers),
             "DATABASE_POOL": "true",
             "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}",
@@ -69,12 +70,13 @@ class Worker(Program):
 
     def __init__(self, layout: Layout, services: Mapping[str, str], port: int, processes: int) -> None:
         command = [
-            *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
+            *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
             *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
             # A heartbeat for monitors would keep a worker whose broker is gone from ending: it publishes, for ever.
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
-        super().__init__("worker", layout.log / "worker.log", command, environment(services))
+        counting = {"PROMETHEUS_MULTIPROC_DIR": str(layout.metrics)}
+        super().__init__("worker", layout.log / "worker.log", command, environment(services) | counting)
         self.directory = PROJECT_ROOT
 
 
@@ -84,7 +86,7 @@ class Beat(Program):
     def __init__(self, layout: Layout, services: Mapping[str, str]) -> None:
         layout.beat.mkdir(mode=0o700, exist_ok=True)
         command = [
-            *(sys.executable, "-m", "celery", "-A", "instafeed", "beat", "--pidfile="),
+            *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "beat", "--pidfile="),
             *("--schedule", str(layout.beat / "schedule")),
         ]
         super().__init__("beat", layout.log / "beat.log", command, environment(services))

@@ -81,6 +81,11 @@ class Layout:
         return self.root / "beat"
 
     @property
+    def metrics(self) -> Path:
+        """What the web and Celery processes count."""
+        return self.root / "metrics"
+
+    @property
     def lock(self) -> Path:
         return self.root / "stack.lock"
 

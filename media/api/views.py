@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import MultiPartParser
@@ -14,9 +14,9 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.api.errors import Conflict
+from instafeed.api.ids import id_or_404
 from instafeed.api.schema import refusal
 from instafeed.api.throttling import UploadThrottle, UserThrottle
-from instafeed.ids import parse_id
 from media import selectors, services, uploads
 from media.api.serializers import FileInputSerializer, MediaSerializer, UploadInputSerializer, UploadSerializer
 from media.api.uploading import bound_upload
@@ -84,7 +84,7 @@ class CompleteView(_View):
     def post(self, request: Request, media_id: str) -> Response:
         """Say that a direct upload is done; again: the same answer."""
         try:
-            media = uploads.complete(current_user(request).pk, _id_or_404(media_id))
+            media = uploads.complete(current_user(request).pk, id_or_404(media_id))
         except uploads.NotThere:
             raise Conflict("Nothing has been uploaded yet.", "not_uploaded") from None
         return Response(MediaSerializer(media).data, status=202)
@@ -94,20 +94,13 @@ class MediaView(_View):
     @extend_schema(operation_id="get_media", responses=MediaSerializer, tags=["media"])
     def get(self, request: Request, media_id: str) -> Response:
         """One of your own pictures."""
-        return Response(MediaSerializer(selectors.own(current_user(request).pk, _id_or_404(media_id))).data)
+        return Response(MediaSerializer(selectors.own(current_user(request).pk, id_or_404(media_id))).data)
 
     @extend_schema(operation_id="delete_media", responses={204: None, **_ATTACHED}, tags=["media"])
     def delete(self, request: Request, media_id: str) -> Response:
         """Delete a picture that is not part of a post."""
         try:
-            services.delete(current_user(request).pk, _id_or_404(media_id))
+            services.delete(current_user(request).pk, id_or_404(media_id))
         except services.Attached:
             raise Conflict("It is part of a post.", "media_used") from None
         return Response(status=204)
-
-
-def _id_or_404(raw: str) -> int:
-    id_ = parse_id(raw)
-    if id_ is None:
-        raise Http404
-    return id_

@@ -8,11 +8,12 @@ colours to sRGB (`colour`) and writes every size (`variants`). This process neve
 from media.processing.errors import BadPicture, ProcessingError, Reason
 from media.processing.formats import SNIFFED_BYTES, Format, sniff
 from media.processing.processor import Limits, Processor, process
-from media.processing.results import SIZES, Options, Picture, Variant
+from media.processing.results import SIZES, VARIANT_FORMATS, Options, Picture, Variant, filename
 
 __all__ = [
     "SIZES",
     "SNIFFED_BYTES",
+    "VARIANT_FORMATS",
     "BadPicture",
     "Format",
     "Limits",
@@ -22,6 +23,7 @@ __all__ = [
     "Processor",
     "Reason",
     "Variant",
+    "filename",
     "process",
     "sniff",
 ]

@@ -18,6 +18,7 @@ _MOST_FILE_BYTES = 32 * 2**20  # a variant has a megabyte at most
 _MOST_OPEN_FILES = 32
 
 
+# As `instafeed.parents` does it, which is not imported here: the package loads Celery.
 def die_with(parent: int) -> None:
     """SIGKILL when the thread that started this process ends, also by SIGKILL; `parent` is its process."""
     if sys.platform == "linux":

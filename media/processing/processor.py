@@ -22,6 +22,7 @@ from typing import Any
 from media.processing.errors import BadPicture, ProcessingError, Reason
 from media.processing.results import Options, Picture, picture
 
+DEFAULTS = Options()
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 30.0
 _LONGEST_ANSWER = 16 * 1024  # bytes; a real one has about 1,000
@@ -54,7 +55,7 @@ class Processor:
         self._child: _Child | None = None
         _processors.add(self)
 
-    def process(self, source: Path, directory: Path, options: Options = Options()) -> Picture:  # noqa: B008
+    def process(self, source: Path, directory: Path, options: Options = DEFAULTS) -> Picture:
         """Writes the variants of `source` into the existing `directory`; only files named in the answer count.
 
         Raises BadPicture if another try would end the same way, ProcessingError if it may not. Blocks for
@@ -218,6 +219,6 @@ os.register_at_fork(after_in_child=_forget_children)
 _default = Processor()
 
 
-def process(source: Path, directory: Path, options: Options = Options()) -> Picture:  # noqa: B008
+def process(source: Path, directory: Path, options: Options = DEFAULTS) -> Picture:
     """`Processor.process` by this process's own child with the default limits."""
     return _default.process(source, directory, options)

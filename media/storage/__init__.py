@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 from instafeed.api.links import absolute
 from media.storage import references
 from media.storage.backend import Backend, FileMissing, StorageError, Upload
-from media.storage.paths import kind_of, new_key
+from media.storage.paths import directory, incoming_path, kind_of, new_key
 from media.storage.references import Private, encode
 
 __all__ = [
@@ -27,8 +27,10 @@ __all__ = [
     "copy",
     "delete",
     "direct_upload",
+    "directory",
     "encode",
     "fill_in",
+    "incoming_path",
     "new_key",
     "open",
     "purge",

@@ -58,7 +58,7 @@ class FileStorage(FileSystemStorage):
     @contextmanager
     def get(self, path: str) -> Iterator[IO[bytes]]:
         try:
-            file = open(self.path(path), "rb")  # noqa: SIM115
+            file = open(self.path(path), "rb")  # noqa: SIM115  (closed below: the try is for the opening alone)
         except FileNotFoundError as error:
             raise FileMissing(path) from error
         with file:

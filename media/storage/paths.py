@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Literal
+from typing import Literal, cast
 
 from django.conf import settings
 
@@ -34,13 +34,22 @@ def new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
+def directory(key: str, *, is_public: bool) -> str:
+    """Where the variants of a picture lie."""
+    return f"{'public' if is_public else 'private'}/{key}"
+
+
+def incoming_path() -> str:
+    """For one more original."""
+    return f"incoming/{new_key()}"
+
+
 def kind_of(path: str) -> Kind:
     """The first directory of a path of the layout. Raises ValueError for any other."""
     match = _PATH.fullmatch(path)
     if not match:
         raise ValueError(f"not a path of the layout: {path!r}")
-    kind: Kind = match["several"] or match["single"] or match["original"]  # type: ignore[assignment]
-    return kind
+    return cast(Kind, match["several"] or match["single"] or match["original"])
 
 
 def content_type_of(path: str) -> str:

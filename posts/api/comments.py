@@ -14,10 +14,10 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from accounts.cards import own_card
 from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
+from instafeed.api.ids import id_or_404
 from instafeed.api.lists import page
 from instafeed.api.schema import list_parameters, page_of, refusal
 from posts import comments, selectors, services
-from posts.api.base import id_or_404
 from posts.api.serializers import CommentInputSerializer, CommentSerializer
 from posts.counters import Counts
 from posts.models import Comment

@@ -41,11 +41,16 @@ class NotificationSerializer(serializers.Serializer[Any]):
 
     id = IdField(help_text="Of this state of the entry: when somebody new joins it, it moves to the top with a new id.")
     kind = serializers.ChoiceField(choices=NotificationKind.values)
-    actors = PersonSerializer(many=True, help_text=f"The newest {SHOWN_ACTORS}.")
+    actors = PersonSerializer(
+        many=True,
+        help_text=f"The newest {SHOWN_ACTORS}. Of a failed picture and of a moderators' warning it is yourself.",
+    )
     actor_count = serializers.IntegerField(min_value=1)
     post_id = IdField(allow_null=True)
     comment_id = IdField(allow_null=True)
-    text = serializers.CharField(help_text="Of the comment, or of the caption that mentions you.")
+    text = serializers.CharField(
+        help_text="Of the comment, or of the caption that mentions you; of a warning, what the moderators say."
+    )
     created_at = serializers.DateTimeField(help_text="When the newest actor arrived.")
     read = serializers.BooleanField()
 

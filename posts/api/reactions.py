@@ -11,10 +11,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
+from instafeed.api.ids import id_or_404
 from instafeed.api.lists import page
 from instafeed.api.schema import list_parameters, page_of
 from posts import selectors, services
-from posts.api.base import id_or_404
 from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
 from posts.comments import visible_comment
 from posts.counters import Counts

@@ -15,11 +15,11 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from instafeed.api.errors import Conflict
 from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
+from instafeed.api.ids import id_or_404
 from instafeed.api.lists import page
 from instafeed.api.schema import list_parameters, missing, page_of, refusal
 from instafeed.api.viewer import viewer_id
 from posts import hydration, selectors, services
-from posts.api.base import id_or_404, json_response
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import author_of_visible, visible_post
 from social.visibility import can_see_posts, visible_user_and_relationship
@@ -65,7 +65,7 @@ class PostView(APIView):
     @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """One post; those of public accounts can be read without signing in."""
-        return json_response(visible_post(viewer_id(request), id_or_404(post_id)))
+        return _json(visible_post(viewer_id(request), id_or_404(post_id)))
 
     @extend_schema(
         operation_id="edit_post",
@@ -83,7 +83,7 @@ class PostView(APIView):
                 services.edit_post(id_, data.validated_data["caption"])
             except services.EmptyPost as error:
                 raise ValidationError({"caption": str(error)}, code="required") from None
-        return json_response(visible_post(current_user(request).pk, id_))
+        return _json(visible_post(current_user(request).pk, id_))
 
     @extend_schema(operation_id="delete_post", responses={204: None, **_NOT_YOURS}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
@@ -117,6 +117,10 @@ class UserPostsView(APIView):
         # The profile of somebody one blocks is visible, without posts.
         fetch = _no_posts if blocking else partial(selectors.ids_by_author, user.pk)
         return page(request, BY_USER, fetch, partial(hydration.rendered, viewer_id(request)))
+
+
+def _json(body: bytes) -> HttpResponse:
+    return HttpResponse(body, content_type="application/json")
 
 
 def _no_posts(before: int | None, wanted: int) -> tuple[list[int], bool]:

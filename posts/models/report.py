@@ -75,7 +75,9 @@ class Case(models.Model):
         indexes = [
             # The queue: the most reported first, the oldest of equals.
             models.Index(fields=["-report_count", "id"], name="case_open", condition=Q(state=CaseState.OPEN)),
-            models.Index(fields=["user_id"], name="case_user"),
+            # What was closed of late.
+            models.Index(fields=["-closed_at", "-id"], name="case_closed", condition=~Q(state=CaseState.OPEN)),
+            models.Index(fields=["user_id", "-id"], name="case_user"),
         ]
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ Who may do what is decided before (`posts.visibility`); caches are dropped by wh
 """
 
 from media.services import UnknownMedia, UnusableMedia
-from posts.services.comments import create_comment, delete_comment, erase_comments
+from posts.services.comments import create_comment, delete_comment, erase_comments, hide_comment, restore_comment
 from posts.services.likes import like_comment, like_post, unlike_comment, unlike_post
 from posts.services.posts import (
     EmptyPost,
@@ -28,10 +28,12 @@ __all__ = [
     "delete_post",
     "edit_post",
     "erase_comments",
+    "hide_comment",
     "hide_post",
     "like_comment",
     "like_post",
     "report",
+    "restore_comment",
     "restore_post",
     "save_post",
     "unlike_comment",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.db import transaction
+from django.utils import timezone
 
 from posts import counters, mentions
 from posts.models import Comment, CommentLike
@@ -45,6 +46,28 @@ def delete_comment(comment_id: int) -> bool:
     if comment is None:
         return False
     erase_comments([comment])
+    return True
+
+
+def hide_comment(comment_id: int) -> bool:
+    """Take a comment out of everybody's sight and count; False if it is hidden or gone already."""
+    return _set_hidden(comment_id, hidden=True)
+
+
+def restore_comment(comment_id: int) -> bool:
+    """Bring a hidden comment back, in its old place; False if it was not hidden."""
+    return _set_hidden(comment_id, hidden=False)
+
+
+@transaction.atomic
+def _set_hidden(comment_id: int, *, hidden: bool) -> bool:
+    """The comment's row is locked before its post's counter, as by whoever deletes or purges either."""
+    comments = Comment.objects.select_for_update(no_key=True).filter(pk=comment_id, hidden_at__isnull=hidden)
+    comment = comments.first()
+    if comment is None:
+        return False
+    Comment.objects.filter(pk=comment_id).update(hidden_at=timezone.now() if hidden else None)
+    counters.move(comment.post_id, comments=-1 if hidden else 1)
     return True
 
 

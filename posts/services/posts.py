@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models import F
@@ -18,7 +18,6 @@ from media.models import Status
 from posts import hashtags, mentions
 from posts.models import Post, PostMedia
 from social import notifications
-from social.notifications import Event
 
 
 class EmptyPost(ValueError):
@@ -41,13 +40,9 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
     if not waiting:
-        notifications.announce(*_mentions(post, mentions.mentioned(caption)))
+        notifications.announce(*mentions.events(post, mentions.mentioned(caption)))
     hashtags.index(post.pk, caption)
     return post
-
-
-def _mentions(post: Post, user_ids: Iterable[int]) -> list[Event]:
-    return [Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids]
 
 
 @transaction.atomic
@@ -63,8 +58,8 @@ def edit_post(post_id: int, caption: str) -> None:
     post.save(update_fields=["caption", "edited_at"])
     if not post.waiting:  # who is mentioned hears of it once others see the post
         mentioned = set(mentions.mentioned(caption))
-        notifications.announce(*_mentions(post, mentioned - told))
-        notifications.retract(*_mentions(post, told - mentioned))
+        notifications.announce(*mentions.events(post, mentioned - told))
+        notifications.retract(*mentions.events(post, told - mentioned))
     hashtags.index(post_id, caption)
     invalidate([keys.card(post_id)])
 
@@ -102,7 +97,7 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
         return False
     # The author's row first, as in create_post.
     User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first()
-    posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden)
+    posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden, deleted_at=None)
     if not posts.update(hidden_at=timezone.now() if hidden else None):
         return False
     pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)

@@ -9,6 +9,7 @@ from social.models.notification import (
     NotificationState,
     Verb,
 )
+from social.models.warning import Warning
 
 __all__ = [
     "Block",
@@ -21,4 +22,5 @@ __all__ = [
     "NotificationKind",
     "NotificationState",
     "Verb",
+    "Warning",
 ]

@@ -5,6 +5,6 @@
 """
 
 from social.notifications.erasure import forget_user
-from social.notifications.outbox import Event, announce, forget_comments, forget_posts, retract
+from social.notifications.outbox import Event, announce, forget_comments, forget_posts, retract, warn
 
-__all__ = ["Event", "announce", "forget_comments", "forget_posts", "forget_user", "retract"]
+__all__ = ["Event", "announce", "forget_comments", "forget_posts", "forget_user", "retract", "warn"]

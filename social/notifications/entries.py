@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from social.models import Notification, NotificationActor, NotificationEvent, Verb
+from accounts.models import User
+from social.models import Notification, NotificationActor, NotificationEvent, NotificationKind, Verb
 from social.notifications.erasure import MEMORY
 from social.notifications.hearing import heard
 
@@ -55,10 +56,23 @@ def _last_words(events: Iterable[NotificationEvent]) -> list[NotificationEvent]:
 
 
 def _told(events: list[NotificationEvent]) -> list[NotificationEvent]:
-    """Without announcements that their recipients do not hear of."""
+    """Without announcements that their recipients do not hear of. A warning waits for the end of a suspension."""
+    warned = [event.recipient_id for event in events if event.kind == NotificationKind.WARNING]
+    there = _not_deleted(warned) if warned else set()
     pairs = {_pair(event) for event in events if event.verb == Verb.ANNOUNCE}
     audible = heard(pairs)
-    return [event for event in events if event.verb != Verb.ANNOUNCE or _pair(event) in audible]
+    return [
+        event
+        for event in events
+        if event.verb != Verb.ANNOUNCE
+        or _pair(event) in audible
+        or (event.kind == NotificationKind.WARNING and event.recipient_id in there)
+    ]
+
+
+def _not_deleted(user_ids: Sequence[int]) -> set[int]:
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=user_ids, deleted_at=None)
+    return set(users.values_list("pk", flat=True))
 
 
 @dataclass

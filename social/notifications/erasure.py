@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from social.models import Notification, NotificationActor, NotificationEvent, NotificationState
+from social.models import Notification, NotificationActor, NotificationEvent, NotificationKind, NotificationState
 from social.notifications.lock import lock
 from social.notifications.subjects import about_comments, about_posts
 
@@ -41,7 +41,8 @@ def forget_user(user_id: int) -> bool:
 def forget_subjects(post_ids: Sequence[int], comment_ids: Sequence[int]) -> bool:
     """A slice of forgetting posts with their comments, and comments, under the lock; True when nothing is left."""
     subjects = about_posts(post_ids) + about_comments(comment_ids)
-    of_comments = Q(post_id__in=post_ids, comment_id__isnull=False)
+    # What moderators said of them stays.
+    of_comments = Q(post_id__in=post_ids, comment_id__isnull=False) & ~Q(kind=NotificationKind.WARNING)
     return _erase(Notification.objects.filter(Q(subject__in=subjects) | of_comments))
 
 

@@ -18,14 +18,14 @@ from instafeed import dispatch, keys
 from instafeed.redis import CacheUnavailable, guarded
 from instafeed.replicas.session import mark_written
 from social import tasks
-from social.models import NotificationKind, Verb
-from social.notifications.subjects import subject_of
+from social.models import NotificationKind, Verb, Warning
+from social.notifications.subjects import of_warning, subject_of
 
 PAUSE = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
 
 # Verb, kind, subject, recipient, actor, post, comment: a NotificationEvent.
 Row = tuple[int, str, str, int, int, int | None, int | None]
-# Raw: every like does it, and bulk_create takes 0.3 ms longer.
+# Raw: every like does it, and bulk_create would build objects and compile the same statement each time.
 _INSERT = """
 INSERT INTO social_notificationevent (verb, kind, subject, recipient_id, actor_id, post_id, comment_id, created_at)
 SELECT event.*, clock_timestamp()
@@ -54,6 +54,16 @@ def announce(*events: Event) -> None:
     ValueError for what is no event.
     """
     _write(Verb.ANNOUNCE, events)
+
+
+def warn(recipient_id: int, text: str, post_id: int | None = None, comment_id: int | None = None) -> None:
+    """Tell a user what a moderator has to say, perhaps about one of their posts or comments, whatever becomes of it.
+
+    No moderator is named: the actor is the recipient. Must be called inside the act's transaction.
+    """
+    warning = Warning.objects.create(recipient_id=recipient_id, text=text, post_id=post_id, comment_id=comment_id)
+    subject = of_warning(warning.pk)
+    _insert([(Verb.ANNOUNCE, NotificationKind.WARNING, subject, recipient_id, recipient_id, post_id, comment_id)])
 
 
 def retract(*events: Event) -> None:

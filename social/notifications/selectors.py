@@ -6,16 +6,19 @@ the one writer of entries (`lock`) draws positions in the order in which they be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS
+
 from instafeed.ids import MAX_ID
 from instafeed.replicas import session
-from social.models import Notification
+from social.models import Notification, Warning
 from social.notifications.hearing import heard
+from social.notifications.subjects import warning_of
 
 EXAMINED = 25  # newest actors of an entry: whom of them the recipient does not hear of is not counted
 
@@ -54,6 +57,7 @@ class Entry:
     positions: tuple[int, ...]  # when each of them arrived
     actor_count: int  # of all
     read_up_to: int
+    warning_id: int | None = None
 
     @property
     def read(self) -> bool:
@@ -93,6 +97,14 @@ def heard_of(recipient_id: int, found: Sequence[Entry]) -> list[Entry]:
     return [seen for entry in found if (seen := _with_actors(entry, audible)).actors]
 
 
+def warnings(warning_ids: Collection[int]) -> dict[int, str]:
+    """What moderators said, by warning; no query for none."""
+    if not warning_ids:
+        return {}
+    found = Warning.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=warning_ids)
+    return dict(found.values_list("pk", "text"))
+
+
 def _with_actors(entry: Entry, audible: set[int]) -> Entry:
     kept = [place for place, actor_id in enumerate(entry.actors) if actor_id in audible]
     if len(kept) == len(entry.actors):
@@ -116,4 +128,5 @@ def _entry(row: Any) -> Entry:
         tuple(row.positions or ()),
         row.actor_count,
         row.read_up_to,
+        warning_of(row.subject),
     )

@@ -9,6 +9,8 @@ from social.models import NotificationKind
 _WORDS = (NotificationKind.COMMENT, NotificationKind.REPLY, NotificationKind.MENTION)
 _PEOPLE = (NotificationKind.FOLLOW, NotificationKind.FOLLOW_REQUEST, NotificationKind.FOLLOW_ACCEPTED)
 
+_WARNING = "warning:"
+
 
 def subject_of(kind: str, actor_id: int, post_id: int | None, comment_id: int | None) -> str:
     """The subject of an event; ValueError where these values make none.
@@ -29,6 +31,16 @@ def subject_of(kind: str, actor_id: int, post_id: int | None, comment_id: int | 
     if post_id is not None and kind == NotificationKind.MEDIA_FAILED:
         return _media_of(post_id)
     raise ValueError(f"{kind!r} of post {post_id}, comment {comment_id} is no event")
+
+
+def of_warning(warning_id: int) -> str:
+    """Each warning is a subject of its own: no two become one entry."""
+    return f"{_WARNING}{warning_id}"
+
+
+def warning_of(subject: str) -> int | None:
+    """The opposite; None for other subjects."""
+    return int(subject.removeprefix(_WARNING)) if subject.startswith(_WARNING) else None
 
 
 def about_posts(post_ids: Iterable[int]) -> list[str]:

@@ -7,7 +7,7 @@ one statement, and appended as one more change, which may come a moment later an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
@@ -52,14 +52,20 @@ def correct(user_ids: Collection[int]) -> None:
         )
 
 
-def recount_followers(*, dry_run: bool = False) -> int:
-    """Correct what is wrong, and have it in the users' rows; returns how many users' counts were, or would be."""
+def recount_followers(
+    *, dry_run: bool = False, at_once: int = BATCH, progress: Callable[[int], None] = lambda _: None
+) -> int:
+    """Correct what is wrong, and have it in the users' rows; returns how many users' counts were, or would be.
+
+    `progress` is told how many users were looked at just now.
+    """
     total = 0
-    for user_ids in id_batches(User.objects.all(), BATCH):
+    for user_ids in id_batches(User.objects.all(), at_once):
         if wrong := drifted(user_ids):
             total += len(wrong)
             if not dry_run:
                 correct(wrong)
+        progress(len(user_ids))
     if not dry_run:
         roll_up()
     return total

@@ -3,8 +3,23 @@ from __future__ import annotations
 import pytest
 from pytest_django import Settings
 
+from accounts.models import User
+from tests.accounts.calls import PASSWORD
+from tests.accounts.lives import live
+from tests.factories import UserFactory
+
 
 @pytest.fixture(autouse=True)
 def _primary_only(settings: Settings) -> None:
     """Replicas have tests of their own; here a transactional test may not ask one."""
     settings.REPLICA_ALIASES = []
+
+
+@pytest.fixture
+def alice() -> User:
+    return UserFactory(username="alice", email="alice@example.org", password=PASSWORD)
+
+
+@pytest.fixture
+def others(alice: User) -> list[User]:
+    return live(alice)

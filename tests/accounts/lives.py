@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.apps import apps
 from django.db import transaction
 from django.db.models import Count
+from django.utils import timezone
 
-from accounts import personal_data, sessions
+from accounts import eraser, erasure, personal_data, sessions
 from accounts.models import CountChange, User
 from instafeed.models import IdempotentAnswer
 from media.models import Media
@@ -14,7 +15,7 @@ from media.placement import relocate_later
 from posts import counters, services
 from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
 from social.models import NotificationState
-from social.notifications import Event, announce
+from social.notifications import Event, announce, warn
 from social.notifications.drain import drain_slice
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 from tests.media.pictures import ready
@@ -42,6 +43,8 @@ def live(user: User) -> list[User]:
     MuteFactory(muter=friends[1], muted=foe)
     CountChange.objects.create(user_id=user.pk)  # somebody followed and thought better of it
     _write(friends[0], friends[1])
+    with transaction.atomic():
+        warn(user.pk, "be nice")
     while drain_slice():
         pass
     _hear_and_sign_in(user, friends[0])
@@ -75,10 +78,15 @@ def _hear_and_sign_in(user: User, friend: User) -> None:
     IdempotentAnswer.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
 
 
+def declared() -> set[str]:
+    """Every column that holds a user's id."""
+    return {column for holding in personal_data.holdings() for column in holding.columns}
+
+
 def mentions(user_id: int) -> dict[str, int]:
     """Rows by declared column in which the user's id stands."""
     found = {}
-    for column in (column for holding in personal_data.holdings() for column in holding.columns):
+    for column in declared():
         label, field = column.rsplit(".", 1)
         if count := apps.get_model(label)._default_manager.filter(**{field: user_id}).count():
             found[column] = count
@@ -101,3 +109,16 @@ def assert_counts_are_exact() -> None:
     comment_ids = list(shown.values_list("pk", flat=True))
     settled = {id_: counts.likes for id_, counts in counters.settled(comment_ids).items()}
     assert settled == {id_: comment_likes.get(id_, 0) for id_ in comment_ids}
+
+
+def delete(user: User) -> None:
+    erasure.delete_account(user.pk)
+
+
+def erase_all() -> int:
+    """Run the background work to its end, as if the last requests were long over; how many slices that took."""
+    User.objects.filter(deleted_at__isnull=False).update(deleted_at=timezone.now() - eraser.LAST_WRITES)
+    slices = 1
+    while eraser.erase_slice():
+        slices += 1
+    return slices

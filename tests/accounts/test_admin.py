@@ -1,95 +1,274 @@
-"""The admin of users: found by index, changed through the services."""
+"""The admin of users and of the audit log: found by index, judged by moderators, edited by superusers."""
 
 from __future__ import annotations
 
 import pytest
-from django.contrib.admin.sites import site
-from django.contrib.auth.models import Permission
-from django.test import Client
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.admin import EstimatingPaginator
-from accounts.models import User
+from accounts import sessions
+from accounts.audit import record
+from accounts.models import AuditEntry, CelebrityState, Session, User
 from instafeed.models import Invalidation
+from tests.accounts.calls import signed_in, works
 from tests.factories import UserFactory
+from tests.staff import Staff
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MOST_QUERIES = 15
 
 
 @pytest.fixture
-def staff() -> Client:
-    client = Client()
-    client.force_login(UserFactory(username="moderator", is_staff=True, is_superuser=True))
-    return client
+def superuser() -> Staff:
+    return Staff(superuser=True, username="root")
 
 
-def listed(client: Client, search: str) -> set[str]:
-    answer = client.get(reverse("admin:accounts_user_changelist"), {"q": search})
-    assert answer.status_code == 200
-    return {user.username for user in answer.context["cl"].result_list}
+@pytest.fixture
+def moderator() -> Staff:
+    return Staff("Moderator", username="mod")
 
 
-def test_users_are_found_by_the_start_of_a_name_or_a_whole_address(staff: Client) -> None:
+@pytest.fixture
+def operator() -> Staff:
+    return Staff("Operator", username="op")
+
+
+def names(who: Staff, **query: str) -> set[str]:
+    return {user.username for user in who.rows("accounts_user", **query)}
+
+
+def offered(staff: Staff, user: User) -> list[str]:
+    return [offer.act.name for offer in staff.page("accounts_user_change", user.pk).context["offers"]]
+
+
+# --- The list ----------------------------------------------------------------------------------------
+
+
+def test_users_are_found_by_the_start_of_a_name_or_a_whole_address(moderator: Staff) -> None:
     UserFactory(username="alice", email="Alice@example.org")
     UserFactory(username="malice", email="m@example.org")
-    assert listed(staff, "ALI") == {"alice"}
-    assert listed(staff, "alice@EXAMPLE.org") == {"alice"}
-    assert listed(staff, "example") == set()
-    assert listed(staff, "") == {"alice", "malice", "moderator"}
+    assert names(moderator, q="ALI") == {"alice"}
+    assert names(moderator, q="alice@EXAMPLE.org") == {"alice"}
+    assert names(moderator, q="example") == set()
+    assert names(moderator) == {"alice", "malice", "mod"}
 
 
-def test_a_change_goes_through_the_service(staff: Client) -> None:
+def test_they_are_filtered(moderator: Staff) -> None:
+    UserFactory(username="singer", celebrity_state=CelebrityState.CELEBRITY, celebrity_pin=True)
+    moderator.act("accounts_user", "suspend", UserFactory(username="spammer").pk, reason="spam", length="")
+    UserFactory()
+    assert names(moderator, staff="1") == {"mod"}
+    assert names(moderator, suspended="1") == {"spammer"}
+    assert names(moderator, celebrity="1") == names(moderator, pinned="1") == {"singer"}
+
+
+# --- Editing -----------------------------------------------------------------------------------------
+
+
+def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser: Staff) -> None:
     user = UserFactory(username="alice", email="a@example.org")
     url = reverse("admin:accounts_user_change", args=[user.pk])
+    moderators = Group.objects.get(name="Moderator")
     data = {"username": "alicia", "email": "a@example.org", "bio": "", "follower_count": "9", "is_private": "on"}
-    assert staff.post(url, data).status_code == 302
+    assert superuser.client.post(url, data | {"is_staff": "on", "groups": [moderators.pk]}).status_code == 302
     user.refresh_from_db()
-    assert (user.username, user.is_private, user.follower_count) == ("alicia", True, 0)
-    assert Invalidation.objects.exists()
+    assert (user.username, user.is_private, user.is_staff, user.follower_count) == ("alicia", True, True, 0)
+    assert list(user.groups.all()) == [moderators]
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor_name, entry.user_id) == ("edit_user", "root", user.pk)
+    assert entry.after == {"fields": "username, is_private, is_staff, groups", "is_staff": True, "groups": "Moderator"}
+    assert not Invalidation.objects.exists(), "caches are dropped"
 
 
 @pytest.mark.parametrize("data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}])
-def test_bad_names_are_shown_as_errors(staff: Client, data: dict[str, str]) -> None:
+def test_bad_names_are_shown_as_errors(superuser: Staff, data: dict[str, str]) -> None:
     UserFactory(username="bob")
     user = UserFactory(username="alice")
-    answer = staff.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
+    answer = superuser.client.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
     assert answer.status_code == 200
     assert answer.context["errors"]
+    assert not AuditEntry.objects.exists()
 
 
-def test_suspending_and_reinstating_are_actions(staff: Client) -> None:
+@pytest.mark.parametrize("group", ["Moderator", "Operator"])
+def test_all_others_edit_nothing_and_nobody_becomes_more_than_they_are(group: str) -> None:
+    staff = Staff(group)
+    staff.user.user_permissions.add(*Permission.objects.filter(content_type__app_label__in=["accounts", "auth"]))
+    for user in (staff.user, UserFactory()):
+        url = reverse("admin:accounts_user_change", args=[user.pk])
+        data = {"username": user.username, "bio": "new", "is_staff": "on", "is_superuser": "on"}
+        assert staff.client.post(url, data).status_code == 403
+        user.refresh_from_db()
+        assert (user.bio, user.is_superuser) == ("", False)
+
+
+def test_nobody_is_added_or_deleted_by_hand(superuser: Staff) -> None:
     user = UserFactory()
-    for action, active in (("suspend", False), ("reinstate", True)):
-        data = {"action": action, "_selected_action": [user.pk]}
-        assert staff.post(reverse("admin:accounts_user_changelist"), data).status_code == 302
-        assert User.objects.get(pk=user.pk).is_active is active
+    superuser.page("accounts_user_add", status=403)
+    superuser.page("accounts_user_delete", user.pk, status=403)
 
 
-def test_a_moderator_cannot_hand_out_powers() -> None:
-    moderator = UserFactory(username="moderator", is_staff=True)
-    moderator.user_permissions.add(*Permission.objects.filter(content_type__app_label="accounts"))
-    client = Client()
-    client.force_login(moderator)
-    data = {"username": "moderator", "bio": "new", "is_staff": "on", "is_superuser": "on"}
-    url = reverse("admin:accounts_user_change", args=[moderator.pk])
-    assert client.post(url, data).status_code == 302
-    moderator.refresh_from_db()
-    assert (moderator.bio, moderator.is_superuser) == ("new", False)
+@pytest.mark.parametrize("who", ["superuser", "moderator", "operator"])
+def test_no_page_shows_what_gives_access(who: str, request: pytest.FixtureRequest) -> None:
+    staff: Staff = request.getfixturevalue(who)
+    user = UserFactory(password="correct horse battery")
+    tokens = sessions.start(user)
+    jti = Session.objects.get(user=user).refresh_jti
+    for page in (staff.page("accounts_user_change", user.pk), staff.page("accounts_user_changelist")):
+        html = page.content.decode()
+        for secret in (user.password, jti, tokens.access, tokens.refresh):
+            assert secret not in html
 
 
-def test_nobody_is_added_or_deleted_by_hand(staff: Client) -> None:
+# --- Acts --------------------------------------------------------------------------------------------
+
+
+def test_a_users_page_tells_how_many_there_are_and_links_to_what_is_theirs(moderator: Staff) -> None:
+    user = UserFactory(username="alice", bio="I <3 cats", follower_count=7)
+    signed_in(user)
+    page = moderator.page("accounts_user_change", user.pk)
+    html = page.content.decode()
+    assert (page.context["counts"].follower_count, page.context["live_sessions"]) == (7, 1)
+    assert "I &lt;3 cats" in html
+    for url in ("posts/post/?author=", "posts/comment/?author=", "posts/case/?user_id=", "auditentry/?user_id="):
+        assert f"{url}{user.pk}" in html
+        _, url = next((text, url) for text, url in page.context["links"] if f"{url}{user.pk}")
+        assert moderator.client.get(url).status_code == 200
+    assert "style=" not in html
+
+
+def test_each_group_is_offered_what_it_may_do(superuser: Staff, moderator: Staff, operator: Staff) -> None:
     user = UserFactory()
-    assert staff.get(reverse("admin:accounts_user_add")).status_code == 403
-    assert staff.post(reverse("admin:accounts_user_delete", args=[user.pk])).status_code == 403
+    assert offered(moderator, user) == ["suspend", "end_sessions"]
+    assert offered(operator, user) == ["pull", "push"]
+    assert offered(superuser, user) == ["suspend", "end_sessions", "pull", "push"]
 
 
-def test_a_suspended_moderator_is_out_at_once(staff: Client) -> None:
-    User.objects.update(is_active=False)
-    assert staff.get(reverse("admin:accounts_user_changelist")).status_code == 302
+def test_a_moderator_suspends_lifts_and_ends_sessions(moderator: Staff) -> None:
+    user = UserFactory()
+    access = signed_in(user).access
+    assert moderator.act("accounts_user", "suspend", user.pk, length="7").status_code == 200, "without a reason"
+    assert moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
+    assert not works(access)
+    again = moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="30")
+    assert again[0].startswith("That was done already by mod at")
+    assert offered(moderator, user) == ["suspend", "lift", "end_sessions"]
+    assert moderator.told("accounts_user", "lift", user.pk) == ["reinstated."]
+    assert works(access)
+    assert moderator.told("accounts_user", "end_sessions", user.pk, reason="stolen") == ["signed out."]
+    assert not works(access)
+    actions = AuditEntry.objects.order_by("pk").values_list("action", "reason", "user_id")
+    assert list(actions) == [("suspend", "spam", user.pk), ("lift", "", user.pk), ("end_sessions", "stolen", user.pk)]
 
 
-def test_the_paginator_counts_small_and_filtered_lists_exactly() -> None:
-    UserFactory.create_batch(3)
-    assert EstimatingPaginator(User.objects.order_by("pk"), 10).count == 3
-    assert EstimatingPaginator(User.objects.filter(username="x").order_by("pk"), 10).count == 0
-    assert site.is_registered(User)
+def test_an_operator_pins_and_unpins(operator: Staff) -> None:
+    user = UserFactory()
+    assert operator.told("accounts_user", "pull", user.pk, reason="a singer") == ["pinned."]
+    assert offered(operator, user) == ["push", "unpin"]
+    assert operator.told("accounts_user", "push", user.pk) == ["pinned."]
+    assert User.objects.get(pk=user.pk).celebrity_pin is False
+    assert operator.told("accounts_user", "unpin", user.pk) == ["unpinned."]
+    assert User.objects.get(pk=user.pk).celebrity_pin is None
+    assert AuditEntry.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("who", "act"),
+    [
+        *(("operator", act) for act in ("suspend", "lift", "end_sessions")),
+        *(("moderator", act) for act in ("pull", "push", "unpin")),
+        *(("plain", act) for act in ("suspend", "lift", "end_sessions", "pull", "push", "unpin")),
+    ],
+)
+def test_who_has_not_the_right_does_not(who: str, act: str, request: pytest.FixtureRequest) -> None:
+    staff = Staff() if who == "plain" else request.getfixturevalue(who)
+    user = UserFactory()
+    answer = staff.act("accounts_user", act, user.pk, reason="because", length="7")
+    assert answer.status_code == 403
+    assert not AuditEntry.objects.exists()
+    assert User.objects.get(pk=user.pk).is_active
+
+
+def test_a_moderator_cannot_touch_superusers_nor_a_superuser_itself(moderator: Staff, superuser: Staff) -> None:
+    for act in ("suspend", "end_sessions"):
+        told = moderator.told("accounts_user", act, superuser.user.pk, reason="coup", length="")
+        assert told == ["root: Only superusers may act on staff."]
+    told = superuser.told("accounts_user", "suspend", superuser.user.pk, reason="oops", length="")
+    assert told == ["root: Nobody suspends themselves."]
+    assert not AuditEntry.objects.exists()
+
+
+def test_many_are_suspended_from_the_list_after_one_confirmation(moderator: Staff, superuser: Staff) -> None:
+    users = [UserFactory(), UserFactory(), superuser.user]
+    ids = [user.pk for user in users]
+    page = moderator.client.post(
+        reverse("admin:accounts_user_changelist"), {"action": "suspend", "_selected_action": ids, "index": "0"}
+    )
+    assert page.status_code == 200
+    assert User.objects.filter(is_active=False).count() == 0
+    told = moderator.told("accounts_user", "suspend", *ids, reason="ring", length="", back=page.context["back"])
+    assert told == ["2 suspended.", "root: Only superusers may act on staff."]
+    assert User.objects.filter(is_active=False).count() == 2
+
+
+def test_a_suspended_moderator_is_out_at_once(moderator: Staff, superuser: Staff) -> None:
+    superuser.told("accounts_user", "suspend", moderator.user.pk, reason="abuse", length="")
+    moderator.page("accounts_user_changelist", status=302)
+    assert moderator.act("accounts_user", "lift", moderator.user.pk).status_code == 302
+    assert not User.objects.get(pk=moderator.user.pk).is_active
+
+
+# --- The audit log -----------------------------------------------------------------------------------
+
+
+def test_the_log_is_filtered_and_searched_and_never_changed(moderator: Staff, superuser: Staff) -> None:
+    user = UserFactory()
+    mine = record(moderator.user, "hide", "post", 4711, user_id=user.pk, reason="<b>spam</b>", after={"hidden": True})
+    other = record(superuser.user, "lift", "user", user.pk, user_id=user.pk, before={"suspended": True})
+
+    def found(**query: str) -> list[AuditEntry]:
+        return moderator.rows("accounts_auditentry", **query)
+
+    assert found() == [other, mine]
+    assert found(action="hide") == found(q="mod") == found(q="4711") == found(actor_id=str(moderator.user.pk)) == [mine]
+    assert found(q=str(user.pk)) == found(user_id=str(user.pk)) == [other, mine]
+    assert found(q="nobody") == []
+    html = moderator.page("accounts_auditentry_change", mine.pk).content.decode()
+    assert "&lt;b&gt;spam&lt;/b&gt;" in html
+    assert "hidden: – → yes" in html
+    url = reverse("admin:accounts_auditentry_change", args=[mine.pk])
+    assert superuser.client.post(url, {"reason": "none"}).status_code == 403
+    for page in ("add", "delete"):
+        superuser.page(f"accounts_auditentry_{page}", *([mine.pk] if page == "delete" else []), status=403)
+
+
+# --- Size --------------------------------------------------------------------------------------------
+
+
+def test_pages_take_as_many_queries_with_few_rows_as_with_many(superuser: Staff, moderator: Staff) -> None:
+    user = UserFactory()
+
+    def costs() -> dict[str, int]:
+        found = {}
+        for who, staff in (("superuser", superuser), ("moderator", moderator)):
+            for name, arguments in (
+                ("accounts_user_changelist", []),
+                ("accounts_user_change", [user.pk]),
+                ("accounts_auditentry_changelist", []),
+                ("accounts_auditentry_change", [AuditEntry.objects.order_by("pk")[0].pk]),
+            ):
+                with CaptureQueriesContext(connection) as queries:
+                    staff.page(name, *arguments)
+                found[f"{who}: {name}"] = len(queries)
+        return found
+
+    record(moderator.user, "warn", "user", user.pk, user_id=user.pk)
+    few = costs()
+    assert max(few.values()) <= MOST_QUERIES, few
+    for other in UserFactory.create_batch(60):
+        sessions.start(user)
+        record(moderator.user, "warn", "user", other.pk, user_id=user.pk)
+    assert costs() == few

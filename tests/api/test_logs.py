@@ -1,93 +1,212 @@
-"""Which request a log line belongs to, in web processes and in tasks; and what is worth a line at all."""
+"""What is worth a line, which request and task it belongs to, and that no line holds a secret."""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
+import redis
 from celery import shared_task
 from celery.app.trace import build_tracer
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from pytest_django import Settings
+from structlog.contextvars import clear_contextvars
 
-from instafeed import logs
-from instafeed.api.request_id import META_KEY, RequestIdMiddleware, current_request_id, use_request_id
+from instafeed import log_format, requests
+from instafeed import redis as breaker
+from instafeed.api.request_id import RequestIdMiddleware, current_request_id, use_request_id
 from instafeed.celery import app
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.urls("tests.api.urls")
 NAME = "instafeed.tests"
 
 
 @pytest.fixture(autouse=True)
-def _own_context() -> Any:
+def _own_context() -> Iterator[None]:
+    clear_contextvars()
     yield
-    use_request_id("")
+    clear_contextvars()
+
+
+class Lines:
+    """What is logged, as the console would get it."""
+
+    def __init__(self, form: str = "json") -> None:
+        self._stream = StringIO()
+        self.handler = logging.StreamHandler(self._stream)
+        self.handler.setFormatter(log_format.formatter(form))
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def all(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What is logged, as the console's handler would get it."""
-    caplog.handler.addFilter(logs.RequestIdFilter())
-    caplog.set_level(logging.INFO)
-    return caplog
+def lines() -> Iterator[Lines]:
+    made = Lines()
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(made.handler)
+    root.setLevel(logging.INFO)
+    yield made
+    root.removeHandler(made.handler)
+    root.setLevel(before)
 
 
-def ids(lines: pytest.LogCaptureFixture) -> list[str]:
-    return [record.request_id for record in lines.records]  # type: ignore[attr-defined]
+# --- The form ----------------------------------------------------------------------------------------
 
 
-def test_lines_within_a_request_carry_its_id_and_others_a_dash(lines: pytest.LogCaptureFixture) -> None:
+def test_a_line_is_one_json_object_with_its_keys_in_order(lines: Lines) -> None:
+    logging.getLogger(NAME).warning("two\nlines of %s", "text", extra={"status": 200, "password": "x", "args2": 1})
+    (line,) = lines.all
+    assert list(line) == ["timestamp", "level", "logger", "event", "status"]
+    assert line["timestamp"].endswith("+00:00")
+    assert (line["level"], line["logger"], line["event"]) == ("warning", NAME, "two\nlines of text")
+
+
+def test_a_traceback_is_one_field_of_one_line_without_the_secrets_in_it(lines: Lines) -> None:
+    try:
+        raise ValueError("redis://:hunter2hunter2@host refused; password=hunter2hunter2")
+    except ValueError:
+        logging.getLogger(NAME).exception("it failed")
+    (line,) = lines.all
+    assert "Traceback" in line["exception"]
+    assert "ValueError: redis://:[redacted]@host refused" in line["exception"]
+    assert "hunter2" not in lines.text
+
+
+def test_plain_text_says_the_same_and_a_newline_forges_no_line() -> None:
+    lines = Lines("plain")
+    record = logging.makeLogRecord({"name": NAME, "levelno": 20, "levelname": "INFO", "msg": "a\nb", "status": 200})
+    lines.handler.handle(record)
+    assert len(lines.text.splitlines()) == 1
+    assert lines.text.endswith(f"info {NAME} a\\nb status=200\n")
+
+
+def test_lines_within_a_request_carry_its_id_and_others_none(lines: Lines) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         logging.getLogger(NAME).info("within")
         return HttpResponse()
 
     RequestIdMiddleware(view)(RequestFactory().get("/", headers={"X-Request-ID": "abc"}))
     logging.getLogger(NAME).info("after")
-    assert ids(lines) == ["abc", "-"]
+    assert [line.get("request_id") for line in lines.all] == ["abc", None]
 
 
-@pytest.mark.parametrize("path", ["/api/v1/crash", "/api/v1/bare-failure", "/bare-failure", "/api/v1/no-database"])
-def test_an_answer_of_5xx_is_one_line_with_the_id_of_its_request(path: str, lines: pytest.LogCaptureFixture) -> None:
-    answer = Client(raise_request_exception=False).get(path, headers={"X-Request-ID": "abc"})
+# --- Requests ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "route", "traced"),
+    [
+        ("/api/v1/crash", "/api/v1/crash", True),
+        ("/api/v1/bare-failure", "/api/v1/bare-failure", True),
+        ("/bare-failure", "/bare-failure", True),
+        ("/api/v1/no-database", "/api/v1/no-database", True),
+    ],
+)
+def test_an_answer_of_5xx_is_one_line_with_all_there_is_to_know(
+    path: str, route: str, traced: bool, lines: Lines
+) -> None:
+    answer = Client(raise_request_exception=False).get(f"{path}?token=abcdefgh", headers={"X-Request-ID": "abc"})
     assert answer.status_code >= 500
-    assert ids(lines) == ["abc"]
+    (line,) = lines.all
+    assert line["duration_ms"] > 0
+    assert (line["level"], line["logger"], line["request_id"]) == ("error", "instafeed.requests", "abc")
+    assert (line["method"], line["route"], line["status"]) == ("GET", route, answer.status_code)
+    assert ("Traceback" in line.get("exception", "")) is traced
+    assert "abcdefgh" not in lines.text
 
 
 @pytest.mark.parametrize("offered", ["", "a b"])
-def test_an_insane_offer_is_in_no_line(offered: str, lines: pytest.LogCaptureFixture) -> None:
+def test_an_insane_offer_is_in_no_line(offered: str, lines: Lines) -> None:
     answer = Client(raise_request_exception=False).get("/bare-failure", headers={"X-Request-ID": offered})
-    assert ids(lines) == [answer["X-Request-ID"]]
+    assert [line["request_id"] for line in lines.all] == [answer["X-Request-ID"]]
 
 
-def test_answers_below_500_are_no_lines(client: Client, lines: pytest.LogCaptureFixture) -> None:
+def test_reads_that_are_answered_below_500_are_no_lines(client: Client, lines: Lines) -> None:
     for path in ("unknown", "with-token", "403", "conflict"):
         assert 400 <= client.get(f"/api/v1/{path}").status_code < 500
-    assert not lines.records
+    assert not lines.text
 
 
-def test_a_line_that_django_logs_after_the_last_middleware_carries_the_id(lines: pytest.LogCaptureFixture) -> None:
-    request = RequestFactory().get("/", headers={"X-Request-ID": "abc"})
-    RequestIdMiddleware(lambda _: HttpResponse())(request)
-    logging.getLogger(NAME).error("Service Unavailable", extra={"request": request})
-    assert request.META[META_KEY] == "abc"
-    assert ids(lines) == ["abc"]
+@pytest.mark.parametrize(("wanted", "logged"), [("writes", ["POST"]), ("all", ["GET", "POST"]), ("none", [])])
+def test_which_requests_have_a_line_is_a_setting(
+    wanted: str, logged: list[str], client: Client, lines: Lines, settings: Settings
+) -> None:
+    settings.LOG_REQUESTS = wanted
+    client.get("/api/v1/with-token")
+    client.post("/api/v1/echo", {"password": "hunter2hunter2"}, "application/json")
+    assert [line["method"] for line in lines.all] == logged
+    assert "hunter2" not in lines.text
 
 
 def test_a_slow_answer_is_a_line_without_what_the_client_sent(
-    client: Client, lines: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    client: Client, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "SLOW", 0.0)
+    monkeypatch.setattr(requests, "SLOW", 0.0)
     client.get("/api/v1/echo?secret=1", headers={"X-Request-ID": "abc"})
-    client.get("/api/v1/secret")
-    messages = [record.getMessage().partition(" after")[0] for record in lines.records]
-    assert messages == ["GET api/v1/echo: 405", "GET ^api/: 404"]
-    assert ids(lines)[0] == "abc"
+    client.get("/api/v1/some/secret")
+    said = [(line["level"], line["method"], line["route"], line["status"]) for line in lines.all]
+    assert said == [("warning", "GET", "/api/v1/echo", 405), ("warning", "GET", "unmatched", 404)]
+    assert lines.all[0]["request_id"] == "abc"
+    assert "secret" not in lines.text
+
+
+@pytest.mark.django_db
+def test_a_line_names_the_user_by_id_and_costs_no_query(
+    client: Client, lines: Lines, settings: Settings, django_assert_num_queries: Any
+) -> None:
+    settings.LOG_REQUESTS = "all"
+    user = UserFactory(username="somebody", password="hunter2hunter2")
+    answer = client.post(
+        "/api/v1/auth/token", {"username": "somebody", "password": "hunter2hunter2"}, "application/json"
+    )
+    access = answer.json()["access"]
+    assert client.get("/api/v1/with-token", headers={"Authorization": f"Bearer {access}"}).status_code == 200
+    client.cookies["sessionid"] = "x" * 32
+    with django_assert_num_queries(0):
+        assert client.get("/api/v1/missing").status_code == 404
+    assert [line.get("user_id") for line in lines.all] == [None, user.pk, None]
+    for secret in ("hunter2", access[:30], "somebody", "x" * 32):
+        assert secret not in lines.text
+
+
+def test_a_broken_redis_is_a_line_without_its_password(lines: Lines) -> None:
+    breaker.trip(redis.ResponseError("WRONGPASS for redis://:hunter2hunter2@host, AUTH password=hunter2hunter2"))
+    breaker.reset()
+    (line,) = lines.all
+    assert "cache unavailable" in line["event"]
+    assert "hunter2" not in lines.text
+
+
+# --- Tasks -------------------------------------------------------------------------------------------
 
 
 @shared_task(name="tests.seen_request_id")
 def seen_request_id() -> str:
     return current_request_id()
+
+
+@shared_task(name="tests.failing")
+def failing() -> None:
+    raise RuntimeError("password=hunter2hunter2")
+
+
+def run(task: Any, request_id: str = "") -> Any:
+    """As a worker does, with a message's headers."""
+    headers = {"id": "task-1", **({"request_id": request_id} if request_id else {})}
+    return build_tracer(task.name, task, app=app)(headers["id"], [], {}, headers)
 
 
 @pytest.mark.usefixtures("redis_broker")
@@ -100,6 +219,26 @@ def test_a_published_task_carries_the_id(request_id: str) -> None:
         message = queue.get(timeout=5)
         message.ack()
     assert message.headers.get("request_id", "") == request_id
-    run = build_tracer(seen_request_id.name, seen_request_id, app=app)  # what a worker does with the headers
-    assert run(message.headers["id"], [], {}, message.headers).retval == request_id
-    assert current_request_id() == ""
+    assert run(seen_request_id, request_id).retval == request_id
+    assert current_request_id() == "of somebody else"
+
+
+def test_a_task_that_a_request_caused_is_one_line_and_any_other_none(lines: Lines) -> None:
+    run(seen_request_id)
+    assert not lines.text
+    run(seen_request_id, "abc")
+    (line,) = lines.all
+    assert (line["level"], line["request_id"], line["task_id"]) == ("info", "abc", "task-1")
+    assert (line["task"], line["outcome"]) == ("tests.seen_request_id", "success")
+    assert line["duration_ms"] >= 0
+
+
+def test_a_task_that_fails_says_why_without_secrets_and_how_it_ended(lines: Lines) -> None:
+    run(failing, "abc")
+    failure, end = lines.all
+    assert failure["level"] == "error"
+    assert "RuntimeError" in failure["exception"]
+    assert (end["outcome"], end["task"]) == ("failure", "tests.failing")
+    assert {line["request_id"] for line in lines.all} == {"abc"}
+    assert {line["task_id"] for line in lines.all} == {"task-1"}
+    assert "hunter2" not in lines.text

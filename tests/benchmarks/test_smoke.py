@@ -15,6 +15,7 @@ from instafeed.stack.state import PROJECT_ROOT
 from tests.live import clean_environment
 
 RATIOS = {
+    "admin": {"median", "slowest"},
     "fan_out": {"to_yardstick"},
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
     "likes": {"one_post_p50", "one_post_p99"},

@@ -24,7 +24,7 @@ from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, 
 from media import storage
 from media.models import Media
 from posts import counters, text
-from posts.models import Comment, Like, Post, PostHashtag, PostMedia
+from posts.models import Case, Comment, Like, Post, PostHashtag, PostMedia, Report
 from social.models import Follow
 from tests.factories import UserFactory
 from tests.media.pictures import paths
@@ -66,10 +66,10 @@ def shape() -> tuple[Any, ...]:
     "recipe",
     [
         Recipe(),
-        Recipe(users=3, follows=0, posts=0, celebrities=0),
-        Recipe(users=3, follows=0, posts=5, celebrities=1),
-        Recipe(users=12, follows=27, posts=40, celebrities=10),
-        Recipe(users=40, follows=370, posts=1, celebrities=0),
+        Recipe(users=5, follows=0, posts=0, celebrities=0),
+        Recipe(users=5, follows=0, posts=5, celebrities=1),
+        Recipe(users=14, follows=27, posts=40, celebrities=10),
+        Recipe(users=42, follows=370, posts=1, celebrities=0),
     ],
 )
 def test_a_network_has_exactly_the_follows_and_posts_asked_for(recipe: Recipe) -> None:
@@ -174,16 +174,30 @@ def test_those_over_the_threshold_are_celebrities_by_themselves(settings: Any) -
 
 
 @pytest.mark.django_db
-def test_the_demo_user_the_administrator_and_a_few_can_sign_in() -> None:
+def test_the_demo_user_the_staff_and_a_few_can_sign_in() -> None:
     seed()
     demo, admin = User.objects.get(username=DEMO_USERNAME), User.objects.get(username=ADMIN_USERNAME)
     assert demo.check_password(DEMO_PASSWORD)
     assert not demo.is_staff
     assert admin.check_password(ADMIN_PASSWORD)
     assert admin.is_superuser
-    others = [user for user in User.objects.exclude(pk__in=[demo.pk, admin.pk]) if user.has_usable_password()]
+    staff = {user: user.get_all_permissions() for user in User.objects.filter(is_staff=True)}
+    assert {user.username for user in staff} == {"admin", "moderator", "operator"}
+    assert all(user.check_password(ADMIN_PASSWORD) for user in staff)
+    moderator, operator = (User.objects.get(username=name) for name in ("moderator", "operator"))
+    assert staff[moderator] - staff[operator] >= {"posts.moderate_post", "accounts.suspend_user"}
+    assert staff[operator] - staff[moderator] >= {"accounts.pin_celebrity", "feeds.resume_fanout"}
+    others = [user for user in User.objects.exclude(pk=demo.pk).filter(is_staff=False) if user.has_usable_password()]
     assert len(others) == 19
     assert all(user.check_password(DEMO_PASSWORD) for user in others)
+
+
+@pytest.mark.django_db
+def test_the_moderators_have_something_to_do() -> None:
+    seed()
+    cases = Case.objects.all()
+    assert {case.target_type for case in cases} == {"post", "comment", "user"}
+    assert sum(case.report_count for case in cases) == Report.objects.count() > len(cases)
 
 
 @pytest.mark.django_db
@@ -275,7 +289,7 @@ def test_a_dry_run_writes_nothing() -> None:
     [
         ({"follows": 10_000}, "--follows must be at most"),
         ({"celebrities": 60}, "--celebrities must be at most"),
-        ({"users": 2}, "--users must be at least 3"),
+        ({"users": 4}, "--users must be at least 5"),
     ],
 )
 def test_impossible_networks_are_one_line(options: dict[str, int], problem: str) -> None:
@@ -283,7 +297,7 @@ def test_impossible_networks_are_one_line(options: dict[str, int], problem: str)
         seed(**options)
 
 
-@pytest.mark.parametrize("argument", ["--users=2", "--users=x", "--posts=-1", "--follows=1.5", "--rate=0"])
+@pytest.mark.parametrize("argument", ["--users=4", "--users=x", "--posts=-1", "--follows=1.5", "--rate=0"])
 def test_impossible_numbers_are_refused(argument: str) -> None:
     with pytest.raises(CommandError, match="is not a whole number from"):
         call_command("seed_demo", argument)

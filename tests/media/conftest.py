@@ -5,8 +5,23 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from tests.posts.callers import Caller
+
 
 @pytest.fixture
 def _own_storage(settings: Settings, tmp_path: Path) -> None:
     """An empty one, so that a test can say what is left."""
     settings.MEDIA_ROOT = str(tmp_path)
+
+
+@pytest.fixture
+def author() -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def reader(author: Caller) -> Caller:
+    """Follows the author."""
+    reader = Caller()
+    reader.follow(author)
+    return reader

@@ -28,7 +28,7 @@ def ready(owner: User, *, is_public: bool = True, **fields: Any) -> Media:
     """A processed picture of the owner's; its files hold their own names."""
     key = storage.new_key()
     for size in SIZES:
-        path = f"{variants.directory(key, is_public=is_public)}/{size}.webp"
+        path = f"{storage.directory(key, is_public=is_public)}/{size}.webp"
         storage.save(path, BytesIO(f"{size}.webp".encode()), "image/webp")
     made = {"key": key, "is_public": is_public, "status": Status.READY, "variants": SHARES, "width": 3, "height": 2}
     return Media.objects.create(owner=owner, **(made | fields))
@@ -36,5 +36,5 @@ def ready(owner: User, *, is_public: bool = True, **fields: Any) -> Media:
 
 def paths(media: Media) -> list[str]:
     """Where the files of a picture should lie, by its row."""
-    place = variants.directory(media.key, is_public=media.is_public)
+    place = variants.place_of(media)
     return [f"{place}/{name}" for name in variants.names_of(media)]

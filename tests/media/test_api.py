@@ -197,7 +197,7 @@ def test_a_picture_in_the_making_can_be_deleted(owner: Caller) -> None:
     assert owner.call("delete", f"/media/{media.pk}").status_code == 204
     pipeline.run(media.pk)
     assert not Media.objects.filter(status=Status.READY).exists()
-    assert Removal.objects.earliest("due_at").paths == [media.incoming, *paths_of(media.key, is_public=True)]
+    assert Removal.objects.earliest("due_at").paths == [media.incoming, *paths_of(media)]
 
 
 def test_one_file_at_a_time(owner: Caller) -> None:

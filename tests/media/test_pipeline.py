@@ -149,7 +149,7 @@ def test_an_attempt_that_was_overtaken_changes_nothing_and_leaves_nothing(owner:
     ready = fresh(media)
     media.incoming = ready.incoming
     with storage.open(paths(ready)[0]) as file:  # the original is gone by now, but it had begun to read
-        storage.save(f"{variants.directory(slow.key, is_public=True)}/150.webp", file, "image/webp")
+        storage.save(f"{storage.directory(slow.key, is_public=True)}/150.webp", file, "image/webp")
     if end == "finish":
         later = upload(owner)
         pipeline._finish(slow, make(claimed(later)))
@@ -186,7 +186,7 @@ def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in
 
     media, pauses = upload(owner), []
     if broken == "child":
-        monkeypatch.setattr(pipeline, "process", no_child)
+        monkeypatch.setattr(variants, "process", no_child)
     else:
         monkeypatch.setattr(storage, broken, away)
     expected = [5, 10, 20, 40, 80, 160] if broken == "child" else [5, 10, 20, 40, 80, 160, 300, 300]
@@ -256,7 +256,7 @@ def test_a_worker_that_dies_after_its_picture_was_deleted_leaves_no_files_either
     claim = claimed(upload(owner))
     services.delete(owner.pk, claim.pk)
     remove_files()
-    path = f"{variants.directory(claim.key, is_public=True)}/150.webp"
+    path = f"{storage.directory(claim.key, is_public=True)}/150.webp"
     with storage.open(paths(processed(owner))[0]) as file:
         storage.save(path, file, "image/webp")
     remove_files()

@@ -37,19 +37,6 @@ urlpatterns = [path(django_settings.MEDIA_URL.removeprefix("/"), include("media.
 
 
 @pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader(author: Caller) -> Caller:
-    """Follows the author."""
-    reader = Caller()
-    reader.follow(author)
-    return reader
-
-
-@pytest.fixture
 def served(settings: Settings) -> Iterator[None]:
     """The site hands out files, as on the embedded stack."""
     settings.ROOT_URLCONF = __name__

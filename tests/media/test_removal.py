@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts import erasure
 from accounts import services as accounts
 from instafeed.ids import first_id_at
-from media import avatars, pipeline, placement, removal, storage, tasks, uploads
+from media import pipeline, placement, removal, storage, tasks, uploads
 from media import services as media_services
 from media.models import Media, Removal, Status
 from media.services import Attached, UnknownMedia
@@ -215,6 +215,32 @@ def test_several_removers_at_once_leave_nothing(owner: Caller, monkeypatch: pyte
     assert (stored(), Removal.objects.count()) == (set(), 0)
 
 
+def test_nothing_is_removed_by_a_transaction_that_fails(owner: Caller) -> None:
+    media = ready(owner.user)
+    with pytest.raises(Http404):
+        media_services.delete(Caller().id, media.pk)
+    with pytest.raises(UnknownMedia):
+        services.create_post(owner.id, "", [media.pk, 12345])
+    assert not fresh(media).is_attached
+    assert_all_well()
+
+
+def test_one_that_cannot_be_removed_holds_up_no_other(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete, stuck, others = storage.delete, ready(owner.user), [ready(owner.user) for _ in range(3)]
+
+    def refusing(wanted: list[str]) -> None:
+        if any(stuck.key in path for path in wanted):
+            raise storage.StorageError("this one stays")
+        delete(wanted)
+
+    monkeypatch.setattr(storage, "delete", refusing)
+    for media in [stuck, *others]:
+        media_services.delete(owner.id, media.pk)
+    remove_files()
+    assert stored() == set(paths(stuck))
+    assert Removal.objects.get().public_key == stuck.key
+
+
 # --- The same moment ---------------------------------------------------------------------------------
 
 
@@ -305,133 +331,3 @@ def test_a_picture_that_ends_while_its_post_is_purged_waits_for_nobody(
             purge_all()
     assert not Media.objects.exists()
     assert_all_well()
-
-
-# --- Avatars -----------------------------------------------------------------------------------------
-
-
-def set_avatar(owner: Caller, media: Media | None) -> str:
-    answer = owner.call("patch", "/me", {"avatar": media and str(media.pk)})
-    assert answer.status_code == 200, answer.content
-    owner.user.refresh_from_db()
-    return owner.user.avatar_path
-
-
-def test_an_avatar_is_a_copy_that_outlives_its_original(owner: Caller) -> None:
-    media = ready(owner.user)
-    path = set_avatar(owner, media)
-    media_services.delete(owner.id, media.pk)
-    remove_files(all_of_them=True)
-    assert stored() == {path}
-    assert Caller().get(f"/users/{owner.name}")["avatar_url"].endswith(path)
-
-
-def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: Caller) -> None:
-    media = ready(owner.user)
-    first, second = set_avatar(owner, media), set_avatar(owner, media)
-    assert first != second
-    remove_files()
-    assert stored() == {second, *paths(media)}
-    assert set_avatar(owner, None) == ""
-    remove_files(all_of_them=True)
-    assert stored() == set(paths(media))
-
-
-def test_turning_private_keeps_the_avatar(owner: Caller) -> None:
-    path = set_avatar(owner, ready(owner.user))
-    url = owner.get("/me")["avatar_url"]
-    accounts.update_profile(owner.id, {"is_private": True})
-    settle(owner.user)
-    assert owner.get("/me")["avatar_url"] == url
-    assert path in stored()
-    second = set_avatar(owner, Media.objects.get())
-    assert second.startswith("avatars/"), "made of a private picture, it is public all the same"
-    remove_files()
-    assert path not in stored()
-
-
-def test_a_picture_that_is_not_ready_or_anothers_is_no_avatar(owner: Caller) -> None:
-    for media in (upload(owner.user), ready(Caller().user)):
-        check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
-    assert not any(path.startswith("avatars/") for path in stored())
-
-
-def test_a_picture_that_just_moves_becomes_an_avatar(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy, media = storage.copy, ready(owner.user)
-
-    def meanwhile(source: str, target: str) -> None:
-        monkeypatch.setattr(storage, "copy", copy)
-        accounts.update_profile(owner.id, {"is_private": True})
-        settle(owner.user)
-        copy(source, target)
-
-    monkeypatch.setattr(storage, "copy", meanwhile)
-    path = set_avatar(owner, media)
-    remove_files(all_of_them=True)
-    assert stored() == {path, *paths(fresh(media))}
-
-
-def test_without_a_storage_the_avatar_stays_as_it_was(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any) -> None:
-        raise storage.StorageError("away")
-
-    media = ready(owner.user)
-    path = set_avatar(owner, media)
-    monkeypatch.setattr(storage, "copy", away)
-    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk), "bio": "new"}), 503)
-    assert owner.get("/me")["avatar_url"].endswith(path)
-    assert owner.get("/me")["bio"] == ""
-
-
-def test_a_copy_that_nobody_came_to_use_goes(owner: Caller) -> None:
-    media, taken = ready(owner.user), Caller()
-    assert avatars.copy_for(owner.id, media.pk), "and then the process dies"
-    answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.name})
-    assert answer.status_code >= 400
-    remove_files(all_of_them=True)
-    assert stored() == set(paths(media))
-
-
-def test_a_copy_that_came_too_late_is_not_used(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy, media = storage.copy, ready(owner.user)
-
-    def slow(source: str, target: str) -> None:
-        copy(source, target)
-        remove_files(all_of_them=True)
-
-    monkeypatch.setattr(storage, "copy", slow)
-    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)
-    assert owner.get("/me")["avatar_url"] is None
-
-
-def test_a_file_that_is_not_one_of_ours_is_left_alone(owner: Caller) -> None:
-    for path in ("avatars/seed.webp", "faces/a.webp", "public/x/320.webp"):
-        type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
-        set_avatar(owner, None)
-    assert not Removal.objects.exists()
-
-
-def test_nothing_is_removed_by_a_transaction_that_fails(owner: Caller) -> None:
-    media = ready(owner.user)
-    with pytest.raises(Http404):
-        media_services.delete(Caller().id, media.pk)
-    with pytest.raises(UnknownMedia):
-        services.create_post(owner.id, "", [media.pk, 12345])
-    assert not fresh(media).is_attached
-    assert_all_well()
-
-
-def test_one_that_cannot_be_removed_holds_up_no_other(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete, stuck, others = storage.delete, ready(owner.user), [ready(owner.user) for _ in range(3)]
-
-    def refusing(wanted: list[str]) -> None:
-        if any(stuck.key in path for path in wanted):
-            raise storage.StorageError("this one stays")
-        delete(wanted)
-
-    monkeypatch.setattr(storage, "delete", refusing)
-    for media in [stuck, *others]:
-        media_services.delete(owner.id, media.pk)
-    remove_files()
-    assert stored() == set(paths(stuck))
-    assert Removal.objects.get().public_key == stuck.key

@@ -26,19 +26,6 @@ from tests.social.helpers import at_once
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 
 
-@pytest.fixture
-def author() -> Caller:
-    return Caller()
-
-
-@pytest.fixture
-def reader(author: Caller) -> Caller:
-    """Follows the author."""
-    reader = Caller()
-    reader.follow(author)
-    return reader
-
-
 def share(author: Caller, *pictures: Media, caption: str = "") -> str:
     answer = author.call("post", "/posts", {"caption": caption, "media": [str(media.pk) for media in pictures]})
     assert answer.status_code == 201, answer.content

@@ -10,7 +10,7 @@ import pytest
 from django.db import DataError, ProgrammingError, connections
 from django.db.transaction import atomic
 
-from instafeed import health
+from instafeed import health, probes
 from instafeed.models import Invalidation
 from instafeed.replicas import session
 from instafeed.replicas.health import monitor
@@ -203,6 +203,37 @@ def test_health_answers_in_time_while_redis_is_frozen(site: Site, health_probes:
 @pytest.fixture
 def health_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """No results of earlier tests."""
-    probes = {name: health.Probe(probe._check) for name, probe in health.PROBES.items()}
-    monkeypatch.setattr(health, "PROBES", probes)
-    health._executor.cache_clear()
+    new = {name: probes.Probe(probe._check) for name, probe in health.PROBES.items()}
+    monkeypatch.setattr(health, "PROBES", new)
+    probes._executor.cache_clear()
+
+
+def test_a_replica_that_lags_is_seen_by_health_and_is_well_once_it_has_caught_up(
+    site: Site, health_probes: None, settings: Any
+) -> None:
+    settings.REPLICA_MAX_LAG = 2
+    with site.replay_paused():
+        site.write("unseen")
+        time.sleep(2.5)
+        site.write("unseen, too")
+        report = health.replica()
+        assert report["status"] == "lagging"
+        assert report["lag_seconds"] > 2
+        assert report["lag_bytes"] > 0
+    site.catch_up()
+    assert health.replica()["status"] == "ok"
+
+
+def test_the_first_write_after_an_idle_while_is_no_lag(
+    site: Site, health_probes: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica's newest transaction is long ago, and the write a moment away from it."""
+    settings.REPLICA_MAX_LAG = 2
+    site.catch_up()
+    time.sleep(2.5)
+    sample = health.wal.sample_primary()
+    ahead = type(sample)(sample.position + 100, sample.moment, sample.taken_at)
+    monkeypatch.setattr(health.wal, "sample_primary", lambda: site.write("new") or ahead)
+    report = health.replica()
+    assert (report["status"], report["lag_bytes"]) == ("ok", 0)
+    assert report["lag_seconds"] == 0

@@ -83,7 +83,8 @@ class Command(OperatorCommand):
 
     def _reclassify(self) -> celebrities.Reclassified:
         try:
-            return celebrities.reclassify()
+            with self.progress("authors moved") as progress:
+                return celebrities.reclassify(progress=progress.add)
         except redis.RedisError as error:
             raise CommandError(
                 f"the follows are imported, but Redis does not answer ({error}): "

@@ -8,9 +8,10 @@ import redis
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
+from accounts.models import User
 from feeds import celebrities, policy
-from instafeed.commands import OperatorCommand, whole_number
-from social.services.recount import recount_followers
+from instafeed.commands import OperatorCommand, Progress, whole_number
+from social.services.recount import BATCH, recount_followers
 
 
 class Command(OperatorCommand):
@@ -30,18 +31,30 @@ class Command(OperatorCommand):
 
     def handle(self, *, threshold: int | None, **options: Any) -> str:
         threshold = threshold or settings.CELEBRITY_THRESHOLD
-        self.stdout.write(f"Recounting followers; the threshold is {threshold:,}.")
+        self.stdout.write(
+            f"Recounting followers and moving authors; the threshold is {threshold:,}"
+            + (". Changing nothing." if self.dry_run else ".")
+        )
+        wrong = self._recount()
+        up, down = policy.to_promote(threshold).count(), policy.to_demote(threshold).count()
         if self.dry_run:
-            wrong = recount_followers(dry_run=True)
-            up, down = policy.to_promote(threshold).count(), policy.to_demote(threshold).count()
             return (
                 f"Dry run: {wrong:,} counts are wrong; by the counts as they are {up:,} would be promoted and "
                 f"{down:,} demoted; nothing was changed."
             )
-        recounted = recount_followers()
+        with self.progress("authors moved", up + down) as progress:
+            moved = self._move(threshold, progress)
+        done = f"Corrected {wrong:,} counts; promoted {moved.promoted:,} and demoted {moved.demoted:,} authors."
+        if left := policy.to_promote(threshold).count() + policy.to_demote(threshold).count():
+            raise CommandError(f"{left:,} authors are on the wrong side once more: run it again. {done}")
+        return done
+
+    def _recount(self) -> int:
+        with self.progress("accounts recounted", User.objects.count()) as progress:
+            return recount_followers(dry_run=self.dry_run, at_once=self.step(BATCH), progress=progress.add)
+
+    def _move(self, threshold: int, progress: Progress) -> celebrities.Reclassified:
         try:
-            with self.progress("moved") as progress:
-                moved = celebrities.reclassify(threshold, progress=progress.add)
+            return celebrities.reclassify(threshold, progress=progress.add, at_once=self.step(celebrities.BATCH))
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer ({error}); nothing is lost, run it again once it does") from None
-        return f"Corrected {recounted:,} counts; promoted {moved.promoted:,} and demoted {moved.demoted:,} authors."

@@ -22,7 +22,7 @@ class Command(OperatorCommand):
     def handle(self, **options: Any) -> str:
         dead = FanOut.objects.filter(state=State.DEAD).count()
         waiting = sorted(ledger.unclaimed().values_list("pk", flat=True))
-        self.stdout.write(f"{len(waiting):,} fan-outs are waiting, {dead:,} are dead letters.")
+        self.stdout.write(f"Dispatching {len(waiting):,} waiting fan-outs and {dead:,} dead letters to the workers.")
         if self.dry_run:
             return f"Dry run: would dispatch {len(waiting) + dead:,}; nothing was changed."
         if dead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from django.db import connection, transaction
 
 from feeds.demo import mark, pictures
 from feeds.demo.loader import Loader
-from feeds.demo.network import Recipe
+from feeds.demo.network import LEAST, Recipe
 from instafeed import bulk
 from instafeed.commands import OperatorCommand, whole_number
-from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
+from instafeed.stack.demo import ADMIN_PASSWORD, DEMO_PASSWORD, DEMO_USERNAME, STAFF
 from social.models import Follow
 
 DEFAULT = Recipe()
@@ -33,7 +34,7 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         number = whole_number(0, 100_000_000)
-        parser.add_argument("--users", type=whole_number(3, 5_000_000), default=DEFAULT.users, metavar="N")
+        parser.add_argument("--users", type=whole_number(LEAST, 5_000_000), default=DEFAULT.users, metavar="N")
         parser.add_argument("--follows", type=number, default=DEFAULT.follows, metavar="N")
         parser.add_argument("--posts", type=number, default=DEFAULT.posts, metavar="N")
         parser.add_argument(
@@ -47,6 +48,8 @@ class Command(OperatorCommand):
         recipe = Recipe(**{name: options[name] for name in ("users", "follows", "posts", "celebrities", "seed")})
         if problem := recipe.problem():
             raise CommandError(problem)
+        if photos is not None and not os.path.isdir(photos):
+            raise CommandError(f"cannot read {photos}: it is no folder")
         self.stdout.write(
             f"Seeding {recipe.users:,} users, {recipe.follows:,} follows and {recipe.posts:,} posts "
             f"(seed {recipe.seed})."
@@ -104,5 +107,5 @@ class Command(OperatorCommand):
         return (
             f"Seeded {network.recipe.users:,} users ({famous:,} celebrities), {network.recipe.follows:,} follows, "
             f"{network.recipe.posts:,} posts. Sign in as {DEMO_USERNAME} / {DEMO_PASSWORD}, "
-            f"administrator {ADMIN_USERNAME} / {ADMIN_PASSWORD}."
+            f"{', '.join(STAFF)} / {ADMIN_PASSWORD}."
         )

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from feeds import store, verification
-from feeds.verification import Drift
+from feeds.verification import Look
 from instafeed import keys
-from instafeed.commands import OperatorCommand, whole_number
+from instafeed.commands import INTERRUPTED, OperatorCommand, Progress, whole_number
+
+AT_ONCE = 100  # lists that share a second look
 
 
 class Command(OperatorCommand):
     help = (
         "Compares every warm feed, celebrity list and the celebrity set in Redis with the database. "
         "Drift is reported; --repair drops what is wrong, and the next read rebuilds it. "
-        "Ends with status 1 if any drift is left."
+        "Ends with status 1 if any drift is left. Walks along user ids; when interrupted it has mended what it came "
+        "by and says where to go on with --after."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,35 +34,51 @@ class Command(OperatorCommand):
             help="check N warm feeds chosen at random (default: all)",
         )
         parser.add_argument("--repair", action="store_true", help="drop what is wrong")
+        parser.add_argument("--after", type=whole_number(0), default=0, metavar="ID", help="begin above this user id")
 
-    def handle(self, *, sample: int | None, repair: bool, **options: Any) -> str:
-        feeds = _chosen(verification.warm_ids(keys.FEED_PREFIX), sample)
-        authors = _chosen(verification.warm_ids(keys.AUTHOR_PREFIX), None)
-        self.stdout.write(f"Checking {len(feeds):,} warm feeds and {len(authors):,} authors' lists.")
-        drifts = [drift for drift in [verification.check_celebrities()] if drift]
-        drifts += self._check("feeds", feeds, verification.check_feed)
-        drifts += self._check("authors' lists", authors, verification.check_author)
-        for drift in drifts:
-            self.stdout.write(f"{drift.key}: {drift.problem}")
-        checked = f"{len(feeds):,} feeds and {len(authors):,} authors' lists checked"
-        if not drifts:
+    def handle(self, *, sample: int | None, repair: bool, after: int, **options: Any) -> str:
+        self._mends = repair and not self.dry_run
+        self._wrong = 0
+        feeds = _chosen(verification.warm_ids(keys.FEED_PREFIX), after, sample)
+        authors = _chosen(verification.warm_ids(keys.AUTHOR_PREFIX), after)
+        self.stdout.write(
+            f"Checking {len(feeds):,} warm feeds and {len(authors):,} authors' lists"
+            + ("; what is wrong is dropped." if self._mends else ", changing nothing.")
+        )
+        with self.progress("lists", len(feeds) + len(authors)) as progress:
+            self._look([verification.check_celebrities], progress)
+            self._walk(feeds, authors, after, progress)
+        checked = f"{progress.done:,} lists checked"
+        if not self._wrong:
             return f"Clean: {checked}."
-        if not repair or self.dry_run:
-            raise CommandError(f"{len(drifts):,} wrong; {checked}. --repair drops what is wrong.")
-        for drift in drifts:
-            store.drop(drift.drop)
-        return f"Mended {len(drifts):,}; {checked}."
+        if not self._mends:
+            raise CommandError(f"{self._wrong:,} wrong; {checked}. --repair drops what is wrong.")
+        return f"Mended {self._wrong:,}; {checked}."
 
-    def _check(self, what: str, user_ids: list[int], check: Callable[[int], Drift | None]) -> Iterable[Drift]:
-        found = []
-        with self.progress(what, len(user_ids)) as progress:
-            for user_id in user_ids:
-                if drift := check(user_id):
-                    found.append(drift)
-                progress.add()
-        return found
+    def _walk(self, feeds: list[int], authors: list[int], last: int, progress: Progress) -> None:
+        """User by user, so that one id says how far it came."""
+        looks = [(user_id, partial(verification.check_feed, user_id)) for user_id in feeds]
+        looks += [(user_id, partial(verification.check_author, user_id)) for user_id in authors]
+        looks.sort(key=lambda look: look[0])
+        step = self.step(AT_ONCE)
+        try:
+            for start in range(0, len(looks), step):
+                page = looks[start : start + step]
+                self._look([look for _, look in page], progress)
+                progress.add(len(page))
+                last = page[-1][0] - 1  # the next page may have the same user's other list
+        except KeyboardInterrupt:
+            found = f"{self._wrong:,} {'mended' if self._mends else 'wrong'} so far"
+            raise CommandError(f"interrupted; {found}; go on with --after {last}", returncode=INTERRUPTED) from None
+
+    def _look(self, looks: Sequence[Look], progress: Progress) -> None:
+        for drift in verification.confirmed(looks):
+            if self._mends:
+                store.drop(drift.drop)
+            self._wrong += 1
+            progress.say(f"{drift.key}: {drift.problem}" + ("; dropped" if self._mends else ""))
 
 
-def _chosen(user_ids: Iterable[int], sample: int | None) -> list[int]:
-    known = sorted(set(user_ids))
+def _chosen(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:
+    known = sorted({user_id for user_id in user_ids if user_id > after})
     return known if sample is None or sample >= len(known) else sorted(random.sample(known, sample))

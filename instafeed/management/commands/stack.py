@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
@@ -144,6 +145,7 @@ class Command(BaseCommand):
 
     def _serve(self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
         layout, environment = services.layout, services.environment
+        shutil.rmtree(layout.metrics, ignore_errors=True)  # counts of processes that are no more
         web = Web(layout, environment, port, options["web_workers"])
         programs = [
             web,
@@ -178,7 +180,7 @@ class Command(BaseCommand):
         if demo_network:
             self._say(
                 f"Sign in as {demo.DEMO_USERNAME} / {demo.DEMO_PASSWORD}"
-                f" (admin: {demo.ADMIN_USERNAME} / {demo.ADMIN_PASSWORD})."
+                f" (in the admin: {', '.join(demo.STAFF)} / {demo.ADMIN_PASSWORD})."
                 " This prints the demo user's feed, pushed and pulled:\n\n"
                 + _FEED.format(base=base, user=demo.DEMO_USERNAME, password=demo.DEMO_PASSWORD)
             )

@@ -1,0 +1,116 @@
+"""An act as the admin offers it: its words, its form, the right that it needs, and the service that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from accounts.models import User
+
+Given = Mapping[str, Any]  # the cleaned data of an act's form, and `seen`
+LONGEST = 1000  # characters of a reason
+
+
+class ActForm(forms.Form):
+    """For acts that hurt somebody."""
+
+    reason = forms.CharField(max_length=LONGEST, widget=forms.Textarea({"rows": 2}), help_text="For the audit log.")
+
+
+class MildForm(ActForm):
+    """For all others."""
+
+    reason = forms.CharField(
+        max_length=LONGEST, required=False, widget=forms.Textarea({"rows": 2}), help_text="For the audit log; optional."
+    )
+
+
+class WarnForm(ActForm):
+    reason = forms.CharField(
+        label="What the author is told",
+        max_length=LONGEST,
+        widget=forms.Textarea({"rows": 3}),
+        help_text="They read it among their notifications, from nobody in particular. Also for the audit log.",
+    )
+
+
+class SuspendForm(ActForm):
+    """Cleaned, `until` is the moment at which the suspension ends, or None for good."""
+
+    LENGTHS = (("1", "1 day"), ("3", "3 days"), ("7", "a week"), ("30", "30 days"), ("", "for good"), ("x", "until …"))
+
+    length = forms.ChoiceField(choices=LENGTHS, initial="7", required=False)
+    until = forms.DateTimeField(
+        required=False,
+        label="until (UTC)",
+        widget=forms.DateTimeInput({"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text="For “until …” only.",
+    )
+    field_order = ("length", "until", "reason")
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        length, until = given.get("length"), given.get("until")
+        if length == "x" and "until" in given and (until is None or until <= timezone.now()):
+            self.add_error("until", "Say when it ends, in the future.")
+        elif length != "x" and until is not None:
+            self.add_error("until", "Choose “until …”, or leave this empty.")
+        elif length != "x":
+            given["until"] = timezone.now() + timedelta(days=int(length)) if length else None
+        return given
+
+
+def _always(subject: Any) -> bool:
+    return True
+
+
+def _none_seen(subjects: Mapping[int, Any]) -> dict[int, int]:
+    return {}
+
+
+def _nothing_more(subjects: Sequence[Any]) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Act:
+    """What may be done to a row's subject (`ActingAdmin.subjects`).
+
+    * `perform(actor, subject, given)`: whether anything changed; raises `accounts.moderation.Refused`.
+    * `applies(subject)`: whether it makes sense for it as it is; the service decides again.
+    * `seen(subjects)`: by row, as they come, how much there is now of what must not be overlooked: `given["seen"]`
+      when it comes to it.
+    * `afterwards(subjects)`: once, for those that changed, after the commits. Does not raise.
+    """
+
+    name: str
+    label: str
+    done: str  # “3 hidden.”
+    help: str
+    permission: str
+    perform: Callable[[User, Any, Given], bool]
+    form: type[ActForm] = ActForm
+    hurts: bool = False
+    in_bulk: bool = True
+    applies: Callable[[Any], bool] = _always
+    seen: Callable[[Mapping[int, Any]], Mapping[int, int]] = _none_seen
+    afterwards: Callable[[Sequence[Any]], None] = _nothing_more
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An act with its form, for one subject on its page or for several to confirm."""
+
+    act: Act
+    form: ActForm
+    seen: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, act: Act, subjects: Mapping[int, Any], data: Any = None) -> Offer:
+        form = act.form(data, auto_id=f"id_{act.name}_%s")
+        return cls(act, form, act.seen(subjects))

@@ -1,0 +1,93 @@
+"""The audit log in the admin: read-only, newest first, reached from whatever it tells of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+
+from accounts.models import AuditEntry, User
+from instafeed.admin.cells import link
+from instafeed.admin.lean import LeanAdmin
+from instafeed.ids import parse_id
+
+ACTIONS = (
+    *("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift", "end_sessions", "pin", "unpin", "edit_user"),
+    *("resume", "reprocess"),
+)
+# Types of targets, by name: most belong to apps above.
+MODELS = {
+    "user": "accounts.User",
+    "post": "posts.Post",
+    "comment": "posts.Comment",
+    "media": "media.Media",
+    "fan_out": "feeds.FanOut",
+}
+
+
+class ActionFilter(SimpleListFilter):
+    title = parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [(action, action.replace("_", " ")) for action in ACTIONS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(LeanAdmin):
+    list_display = ("created_at", "actor", "what", "target", "concerned_user", "reason", "changes")
+    list_filter = (ActionFilter,)
+    linked_by = ("user_id", "actor_id")
+    search_fields = ("actor_name",)  # shows the box; get_search_results answers it
+    search_help_text = "The whole name of whoever acted, or the id of a post, a comment or a user."
+    fields = readonly_fields = ("created_at", "actor", "what", "target", "concerned_user", "reason", "changes")
+
+    @admin.display(description="by")
+    def actor(self, entry: AuditEntry) -> str:
+        return link(User, entry.actor_id, entry.actor_name)
+
+    @admin.display(description="action")
+    def what(self, entry: AuditEntry) -> str:
+        return entry.action.replace("_", " ")
+
+    @admin.display(description="to")
+    def target(self, entry: AuditEntry) -> str:
+        text = f"{entry.target_type} {entry.target_id}"
+        label = MODELS.get(entry.target_type)
+        return link(apps.get_model(label), entry.target_id, text) if label else text
+
+    @admin.display(description="concerns")
+    def concerned_user(self, entry: AuditEntry) -> str:
+        return link(User, entry.user_id, f"user {entry.user_id}") if entry.user_id else "–"
+
+    @admin.display(description="changed")
+    def changes(self, entry: AuditEntry) -> str:
+        names = dict.fromkeys([*entry.before, *entry.after])
+        return format_html_join(
+            ", ", "{}: {} → {}", ((name, _said(entry.before, name), _said(entry.after, name)) for name in names)
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
+    ) -> tuple[QuerySet[AuditEntry], bool]:
+        """Only what an index answers. Names belong to whoever has them now."""
+        term = search_term.strip().lower()
+        if not term:
+            return queryset, False
+        if (id_ := parse_id(term)) is not None:
+            of_target = Q(target_type__in=MODELS, target_id=id_)
+            return queryset.filter(of_target | Q(user_id=id_)), False
+        actors = list(User.objects.filter(username=term).values_list("pk", flat=True))
+        return queryset.filter(actor_id__in=actors), False
+
+
+def _said(state: dict[str, Any], name: str) -> str:
+    value = state.get(name)
+    return {None: "–", True: "yes", False: "no"}.get(value, str(value)) if not isinstance(value, list) else str(value)

@@ -1,0 +1,22 @@
+"""A filter for lists of millions, answered by an index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+
+
+class OnlyFilter(SimpleListFilter):
+    """All rows, or the few that are `condition`, for which there is a partial index."""
+
+    choice: str
+    condition: Q
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [("1", self.choice)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(self.condition) if self.value() == "1" else queryset

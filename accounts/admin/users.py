@@ -1,0 +1,234 @@
+"""Users in the admin: found by name or address, judged by moderators, pinned by operators, edited by superusers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from django.contrib import admin
+from django.db import models
+from django.db.models import Count, Model, Q, QuerySet
+from django.db.models.functions import Lower
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from accounts import audit, moderation, services, sessions
+from accounts.admin.acting import ActingAdmin
+from accounts.admin.acts import Act, Given, MildForm, SuspendForm
+from accounts.admin.filters import OnlyFilter
+from accounts.counts import counts_of
+from accounts.models import AuditEntry, CelebrityState, User
+from accounts.signals import files_unwanted
+from instafeed.admin.cells import state
+from instafeed.api.links import file_url
+
+# Kept exact by the code that owns them: never typed in by hand.
+OWNED = (
+    *("is_active", "suspended_at", "suspended_until", "deleted_at", "celebrity_state", "celebrity_pin"),
+    *("post_count", "follower_count", "following_count", "created_at", "last_login"),
+)
+EDITABLE = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
+POWERS = ("is_staff", "is_superuser", "groups")
+ENTRIES = 20  # of the audit log, on a user's page
+
+
+def times_suspended(user_ids: Collection[int]) -> dict[int, int]:
+    """How often each of these accounts was suspended; the others are left out."""
+    entries = AuditEntry.objects.filter(target_type="user", target_id__in=user_ids, action="suspend")
+    return dict(entries.values_list("target_id").annotate(Count("pk")))
+
+
+def _suspend(actor: User, user: User, given: Given) -> bool:
+    return moderation.suspend(actor, user.pk, given["until"], given["reason"], seen=given["seen"])
+
+
+def _lift(actor: User, user: User, given: Given) -> bool:
+    return moderation.lift(actor, user.pk, given["reason"])
+
+
+def _end_sessions(actor: User, user: User, given: Given) -> bool:
+    return moderation.end_sessions(actor, user.pk, given["reason"])
+
+
+def _pin(actor: User, user: User, given: Given, side: bool | None) -> bool:
+    return moderation.pin(actor, user.pk, side, given["reason"])
+
+
+def _withdraw(users: Sequence[User]) -> None:
+    files_unwanted.send(User, user_ids=[user.pk for user in users])
+
+
+def _pin_act(name: str, label: str, done: str, help_: str, side: bool | None) -> Act:
+    return Act(
+        *(name, label, done, help_, "accounts.pin_celebrity"),
+        perform=partial(_pin, side=side),
+        form=MildForm,
+        in_bulk=False,
+        applies=lambda user: user.celebrity_pin is not side,
+    )
+
+
+ACTS = (
+    Act(
+        *("suspend", "Suspend", "suspended", "Nobody sees the account or what it wrote, and its tokens are refused."),
+        "accounts.suspend_user",
+        perform=_suspend,
+        form=SuspendForm,
+        hurts=True,
+        seen=lambda users: times_suspended(list(users)),
+        afterwards=_withdraw,
+    ),
+    Act(
+        *("lift", "Lift the suspension", "reinstated", "All is as before, at once."),
+        "accounts.suspend_user",
+        perform=_lift,
+        form=MildForm,
+        applies=lambda user: user.suspended_at is not None,
+    ),
+    Act(
+        *("end_sessions", "End all sessions", "signed out", "Signed out of every app; they may sign in again."),
+        "accounts.suspend_user",
+        perform=_end_sessions,
+        hurts=True,
+    ),
+    _pin_act("pull", "Pin as celebrity", "pinned", "New posts are pulled by followers, however many there are.", True),
+    _pin_act("push", "Pin as ordinary", "pinned", "New posts are pushed to followers, however many there are.", False),
+    _pin_act("unpin", "Take the pin away", "unpinned", "The number of followers decides again.", None),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """From a user's page to a list of what is theirs. For the apps above, which add to `LINKS`."""
+
+    text: str
+    model: type[Model]
+    field: str  # of the list, one of its `linked_by`
+
+    def url(self, user_id: int) -> str:
+        meta = self.model._meta
+        return f"{reverse(f'admin:{meta.app_label}_{meta.model_name}_changelist')}?{self.field}={user_id}"
+
+
+LINKS = [Link("all audit entries about them", AuditEntry, "user_id"), Link("what they did", AuditEntry, "actor_id")]
+
+
+class StaffFilter(OnlyFilter):
+    title = parameter_name = "staff"
+    choice, condition = "staff", Q(is_staff=True)
+
+
+class SuspendedFilter(OnlyFilter):
+    title = parameter_name = "suspended"
+    choice, condition = "suspended", Q(suspended_at__isnull=False)
+
+
+class CelebrityFilter(OnlyFilter):
+    title = parameter_name = "celebrity"
+    choice, condition = "celebrities", ~Q(celebrity_state=CelebrityState.ORDINARY)
+
+
+class PinnedFilter(OnlyFilter):
+    title = parameter_name = "pinned"
+    choice, condition = "pinned", Q(celebrity_pin__isnull=False)
+
+
+def states_of(user: User) -> Iterable[tuple[str, str]]:
+    """What is to be known of an account at a glance: words, and their kind of badge."""
+    if user.deleted_at is not None:
+        yield "being erased", "bad"
+    if user.suspended_at is not None:
+        until = user.suspended_until
+        yield f"suspended until {until:%Y-%m-%d %H:%M}" if until else "suspended for good", "bad"
+    if user.is_superuser or user.is_staff:
+        yield "superuser" if user.is_superuser else "staff", "busy"
+    if user.is_private:
+        yield "private", "good"
+    if user.celebrity_state != CelebrityState.ORDINARY:
+        yield user.get_celebrity_state_display(), "good"
+    if user.celebrity_pin is not None:
+        yield "pinned as celebrity" if user.celebrity_pin else "pinned as ordinary", "busy"
+
+
+def badges(user: User) -> SafeString:
+    return format_html_join(" ", "{}", ((state(words, kind),) for words, kind in states_of(user)))
+
+
+@admin.register(User)
+class UserAdmin(ActingAdmin):
+    acts = ACTS
+    list_title = "Users"
+    list_display = ("username", "display_name", "states", "post_count", "follower_count", "created_at")
+    list_filter = (SuspendedFilter, StaffFilter, CelebrityFilter, PinnedFilter)
+    search_fields = ("username", "email")
+    search_help_text = "The start of a username, or a whole email address."
+    fields = (*EDITABLE, "groups", *OWNED)
+    filter_horizontal = ("groups",)
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    readonly_fields = OWNED
+    change_form_template = "accounts/admin/user.html"
+
+    @admin.display(description="state")
+    def states(self, user: User) -> SafeString:
+        return badges(user)
+
+    def concerned(self, subject: Any) -> int:
+        return cast(User, subject).pk
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return cast(User, request.user).is_superuser
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """Only what an index answers; Django's own search would read the whole table."""
+        term = search_term.strip().lower()
+        if not term:
+            return queryset, False
+        by_email = Q(lower_email=term) & ~Q(email="")
+        found = queryset.alias(lower_email=Lower("email")).filter(Q(username__startswith=term) | by_email)
+        return found, False
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
+        """Through the service, which drops caches and tells the other apps. Runs inside a transaction."""
+        changes = {name: getattr(obj, name) for name in form.changed_data if name in EDITABLE}
+        services.update_profile(obj.pk, changes)
+        if form.changed_data:
+            # Names of fields only, but for powers: texts of users must be erasable.
+            powers = {name: _powers(form.cleaned_data[name]) for name in POWERS if name in form.changed_data}
+            after = {"fields": ", ".join(form.changed_data), **powers}
+            audit.record(cast(User, request.user), "edit_user", "user", obj.pk, user_id=obj.pk, after=after)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        user = cast(User, context["original"])
+        context |= {
+            "person": user,
+            "badges": badges(user),
+            "avatar": file_url(user.avatar_path),
+            "counts": counts_of(user),
+            "live_sessions": sessions.count_live(user.pk),
+            "offers": self.offers(request, user, user),
+            "links": [(link.text, link.url(user.pk)) for link in LINKS if _may_view(request, link.model)],
+            "entries": _entries(user) if _may_view(request, AuditEntry) else [],
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _powers(value: Any) -> Any:
+    return value if isinstance(value, bool) else ", ".join(str(group) for group in value)
+
+
+def _may_view(request: HttpRequest, model: type[Model]) -> bool:
+    meta = model._meta
+    return request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
+
+
+def _entries(user: User) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(user_id=user.pk).order_by("-pk")[:ENTRIES])

@@ -1,0 +1,121 @@
+"""What moderators and operators do to accounts: each act is one transaction that also writes its audit entry.
+
+An act that changes nothing, as somebody was faster, returns False and leaves no entry. Who holds the right to an act
+at all is for the caller to ask; here is decided whom it may be done to.
+
+Locks are taken in one order by all acts, those of `posts` too: the row of whom it concerns, the case, the rest.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import services, sessions
+from accounts.audit import Changes
+from accounts.models import AuditEntry, User
+from accounts.signals import account_judged, celebrity_pinned
+
+
+class Refused(Exception):
+    """The act is not for this moderator, or makes no sense any more; says why."""
+
+
+def judged(actor: User, user_id: int) -> User:
+    """Whom an act concerns, locked until the end of the transaction. Raises Refused for staff, but to superusers."""
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
+        raise Refused("The account is gone.")
+    if (user.is_staff or user.is_superuser) and not actor.is_superuser:
+        raise Refused("Only superusers may act on staff.")
+    return user
+
+
+def demand(reason: str) -> None:
+    """Whatever hurts somebody needs a reason. Raises Refused."""
+    if not reason.strip():
+        raise Refused("Give a reason.")
+
+
+@transaction.atomic
+def suspend(
+    actor: User,
+    user_id: int,
+    until: datetime | None,
+    reason: str,
+    *,
+    seen: int | None = None,
+    changes: Changes | None = None,
+) -> bool:
+    """Suspend an account until a moment, or for good; one that is suspended already from now on until that moment.
+
+    `seen`: how many suspensions of the account the moderator knows of (`times`); whoever does not know of the newest
+    changes nothing by this. `changes`: what else the same act has changed. Raises Refused.
+    """
+    demand(reason)
+    user = _living(actor, user_id)
+    if user.pk == actor.pk:
+        raise Refused("Nobody suspends themselves.")
+    if until is not None and until <= timezone.now():
+        raise Refused("The end of a suspension lies in the future.")
+    changes = changes or Changes()
+    if seen is None or times("suspend", user_id) <= seen:
+        changes.note("suspended", user.suspended_at is not None, True)
+        changes.note("until", user.suspended_until, until)
+        if user.suspended_at is None or user.suspended_until != until:
+            services.suspend(user_id, until)
+    account_judged.send(User, actor=actor, user_id=user_id, changes=changes)
+    return changes.record(actor, "suspend", "user", user_id, user_id=user_id, reason=reason)
+
+
+@transaction.atomic
+def lift(actor: User, user_id: int, reason: str = "") -> bool:
+    """End a suspension. Raises Refused."""
+    user = judged(actor, user_id)
+    changes = Changes()
+    if user.suspended_at is not None:
+        changes.note("suspended", True, False)
+        changes.note("until", user.suspended_until, None)
+        services.reinstate(user_id)
+    return changes.record(actor, "lift", "user", user_id, user_id=user_id, reason=reason)
+
+
+@transaction.atomic
+def end_sessions(actor: User, user_id: int, reason: str) -> bool:
+    """Sign the account out everywhere. Raises Refused."""
+    demand(reason)
+    judged(actor, user_id)
+    changes = Changes()
+    changes.note("sessions", sessions.end_all(user_id), 0)
+    account_judged.send(User, actor=actor, user_id=user_id, changes=changes)
+    return changes.record(actor, "end_sessions", "user", user_id, user_id=user_id, reason=reason)
+
+
+@transaction.atomic
+def pin(actor: User, user_id: int, side: bool | None, reason: str = "") -> bool:
+    """Say on which side of the celebrity line an author is: pulled (True), pushed (False), or by its count (None).
+
+    Raises Refused.
+    """
+    user = _living(actor, user_id)
+    changes = Changes()
+    changes.note("celebrity_pin", user.celebrity_pin, side)
+    if changes:
+        User.objects.filter(pk=user_id).update(celebrity_pin=side)
+        celebrity_pinned.send(User, user_id=user_id)
+    action = "unpin" if side is None else "pin"
+    return changes.record(actor, action, "user", user_id, user_id=user_id, reason=reason)
+
+
+def times(action: str, user_id: int) -> int:
+    """How often this was done to an account."""
+    return AuditEntry.objects.filter(target_type="user", target_id=user_id, action=action).count()
+
+
+def _living(actor: User, user_id: int) -> User:
+    user = judged(actor, user_id)
+    if user.deleted_at is not None:
+        raise Refused("The account is being erased.")
+    return user

@@ -1,0 +1,160 @@
+"""Every list, filter, search and detail page of the admin, on a million users and two million posts.
+
+Each page is asked through all middleware by a signed-in superuser, who sees most, in this process: time and queries are
+the server's own, without the network. The yardstick is Django's own list of three groups, which reads next
+to nothing: what a page takes beyond it is its data's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db import connection
+from django.db.models import Max, Min
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from benchmarks import crowd
+from benchmarks.harness import Stack, load_average, say
+from benchmarks.results import Result
+from instafeed.models import Sample
+
+FULL = crowd.Crowd(users=1_000_000, posts=2_000_000, comments=1_000_000, cases=100_000, audits=200_000)
+QUICK = crowd.Crowd(users=20_000, posts=20_000, comments=20_000, cases=1_000, audits=1_000, samples=300)
+TRIES = 7
+MOST_MS = 300
+MOST_QUERIES = 15
+OURS = {"accounts", "posts", "feeds", "media", "instafeed"}
+
+
+@dataclass(frozen=True)
+class Page:
+    name: str
+    url: str
+    milliseconds: float  # median
+    slowest: float
+    queries: int
+    status: int
+
+
+def run(stack: Stack, *, quick: bool) -> Result:
+    size = QUICK if quick else FULL
+    crowd.fill(size, say)
+    _sample(size.samples)
+    client = Client(headers={"host": "127.0.0.1"})
+    staff = User.objects.create_superuser("benchmark", "benchmark@example.org", "benchmark-secret")
+    client.force_login(staff)
+    yardstick = _measure(client, "groups", reverse("admin:auth_group_changelist"))
+    pages = [_measure(client, name, url) for name, url in _pages(staff)]
+    again = _measure(client, "groups", yardstick.url)
+    return _result(pages, [yardstick, again])
+
+
+def _sample(count: int) -> None:
+    """A row a minute, with the figures that one real sample has."""
+    from instafeed.tasks import take_sample
+
+    take_sample()
+    figures = Sample.objects.get().figures
+    now = timezone.now().replace(second=0, microsecond=0)
+    Sample.objects.all().delete()
+    Sample.objects.bulk_create(Sample(at=now - timedelta(minutes=age), figures=figures) for age in range(count))
+
+
+def _pages(staff: User) -> Iterator[tuple[str, str]]:
+    """Of every model of ours that the admin knows: names and paths."""
+    yield "index", reverse("admin:index")
+    for model, page in admin.site._registry.items():
+        meta = model._meta
+        if meta.app_label not in OURS:
+            continue
+        changelist = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+        yield meta.model_name, changelist
+        whole = _changelist(page, staff, changelist)
+        yield f"{meta.model_name} last page", f"{changelist}?p={whole.paginator.num_pages}"
+        for query in _filters(whole):
+            yield f"{meta.model_name} {query}", f"{changelist}{query}"
+        if page.search_fields:
+            for word in ("user777", "user777@example.com", "nobody.at.all", str(_some_id(model))):
+                yield f"{meta.model_name} search {word[:20]}", f"{changelist}?{urlencode({'q': word})}"
+        for which, key in _some_ids(model):
+            yield (
+                f"{meta.model_name} detail {which}",
+                reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[key]),
+            )
+
+
+def _changelist(page: admin.ModelAdmin[Any], staff: User, path: str) -> ChangeList:
+    request = RequestFactory().get(path)
+    request.user = staff
+    return page.get_changelist_instance(request)
+
+
+def _filters(changelist: ChangeList) -> Iterable[str]:
+    """The query string of every choice that the list offers."""
+    return [
+        choice["query_string"]
+        for filter_ in changelist.filter_specs
+        for choice in filter_.choices(changelist)
+        if choice["query_string"] not in ("", "?")
+    ]
+
+
+def _some_ids(model: type[Any]) -> list[tuple[str, Any]]:
+    ends = model._default_manager.aggregate(oldest=Min("pk"), newest=Max("pk"))
+    return [(which, key) for which, key in ends.items() if key is not None]
+
+
+def _some_id(model: type[Any]) -> Any:
+    return model._default_manager.aggregate(newest=Max("pk"))["newest"]
+
+
+def _measure(client: Client, name: str, url: str) -> Page:
+    with CaptureQueriesContext(connection) as queries:
+        status = client.get(url).status_code
+    made = len(queries)  # the next request clears the log
+    times = []
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        client.get(url)
+        times.append((time.perf_counter() - began) * 1000)
+    page = Page(name, url, median(times), max(times), made, status)
+    say(f"{page.milliseconds:7.1f} ms  {page.queries:2} queries  {page.name}")
+    return page
+
+
+def _result(pages: list[Page], yardsticks: list[Page]) -> Result:
+    slowest = max(pages, key=lambda page: page.milliseconds)
+    most = max(pages, key=lambda page: page.queries)
+    yardstick = median(page.milliseconds for page in yardsticks)
+    figures = {
+        "pages": float(len(pages)),
+        "median_ms": median(page.milliseconds for page in pages),
+        "slowest_ms": slowest.milliseconds,
+        "slowest_try_ms": max(page.slowest for page in pages),
+        "most_queries": float(most.queries),
+        "yardstick_ms": yardstick,
+        "load_average": load_average(),
+    }
+    say(f"the slowest page is {slowest.name}; most queries make {most.name}")
+    return Result(
+        "admin",
+        figures,
+        {"median": figures["median_ms"] / yardstick, "slowest": slowest.milliseconds / yardstick},
+        {
+            "not_a_page": sum(page.status != 200 for page in pages),
+            "too_many_queries": sum(page.queries > MOST_QUERIES for page in pages),
+        },
+        {"slowest_ms": f"< {MOST_MS}", "most_queries": f"<= {MOST_QUERIES}"},
+    )

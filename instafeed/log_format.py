@@ -1,0 +1,97 @@
+"""The form of every log line, whoever writes it: our code, Django, Celery, gunicorn.
+
+One line a record: JSON with a fixed set of keys (docs/operations.md), or the same as plain text for people. What a
+record carries beyond `FIELDS` is dropped, and what is left passes redaction, tracebacks included.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from structlog.contextvars import merge_contextvars
+from structlog.processors import format_exc_info
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, WrappedLogger
+
+from instafeed.redaction import redact
+
+FORMS = ("json", "plain")
+# What a record may say beside its text: through `extra`, or the context (request_id, task_id, task).
+FIELDS = ("request_id", "task_id", "task", "method", "route", "status", "outcome", "duration_ms", "user_id")
+ERRORS = "_instafeed_errors"  # of a request that will have a line of its own: what else was said of it
+_ORDER = ("timestamp", "level", "logger", "event", *FIELDS, "exception", "stack")
+
+
+def formatter(form: str) -> logging.Formatter:
+    """A logging formatter for "json" or "plain"."""
+    return ProcessorFormatter(
+        foreign_pre_chain=[_from_record, merge_contextvars],
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            format_exc_info,
+            _redacted,
+            _as_json if form == "json" else _as_text,
+        ],
+    )
+
+
+def configuration(level: str, form: str) -> dict[str, Any]:
+    """Django's LOGGING. Quiet above DEBUG: what Celery says of each task that comes, goes, or is sent by beat."""
+    quiet = {"level": level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"into_one_line": {"()": "instafeed.log_format.IntoOneLine"}},
+        "formatters": {"lines": {"()": "instafeed.log_format.formatter", "form": form}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            "django": {"handlers": [], "propagate": True, "level": "INFO" if level == "DEBUG" else level},
+            "django.request": {"level": "ERROR", "filters": ["into_one_line"]},
+            "celery.worker.strategy": quiet,
+            "celery.app.trace": quiet,
+            "celery.beat": quiet,
+        },
+    }
+
+
+class IntoOneLine(logging.Filter):
+    """On Django's own lines about answers of 5xx: their traceback goes into the one line that is still to come."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        errors = getattr(getattr(record, "request", None), ERRORS, None)
+        if errors is None or record.levelno < logging.ERROR:
+            return True
+        errors.append(record.exc_info)
+        return False
+
+
+def _from_record(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    record: logging.LogRecord = event["_record"]
+    event["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    event["level"], event["logger"] = record.levelname.lower(), record.name
+    event.update({name: value for name in FIELDS if (value := getattr(record, name, None)) is not None})
+    if stack := event.pop("stack_info", None):
+        event["stack"] = stack
+    return event
+
+
+def _redacted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    cleaned: EventDict = redact(event)
+    return {name: cleaned[name] for name in _ORDER if cleaned.get(name) not in (None, "")}
+
+
+def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return json.dumps(event, default=str, ensure_ascii=False)
+
+
+def _as_text(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """A newline within a text must not look like the next line; only tracebacks may have several."""
+    head = "{timestamp} {level} {logger}".format_map(event)
+    text = str(event.get("event", "")).replace("\r", "\\r").replace("\n", "\\n")
+    fields = " ".join(f"{name}={event[name]}" for name in FIELDS if name in event)
+    traceback = event.get("exception") or event.get("stack")
+    return " ".join(filter(None, (head, text, fields))) + (f"\n{traceback}" if traceback else "")

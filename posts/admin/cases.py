@@ -1,0 +1,142 @@
+"""The queue: what is reported, the most reported first, and the page on which a moderator decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from accounts.models import User
+from instafeed.admin.cells import state
+from instafeed.ids import parse_id
+from posts.admin.acts import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
+from posts.admin.sighting import SightingAdmin
+from posts.models import Case, CaseState, Reason, TargetType
+from posts.moderation.dossier import next_open
+from posts.moderation.sights import Sight, sights_of_cases
+
+CLOSED_SHOWN = timedelta(days=90)
+_KINDS = {CaseState.OPEN: "busy", CaseState.DISMISSED: "good", CaseState.ACTED: "bad"}
+
+
+class StateFilter(SimpleListFilter):
+    """Open unless asked otherwise, or searched for: then it is some user's or target's few cases, in any state."""
+
+    title = parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        self.default = "" if _is_of_one(request) else str(CaseState.OPEN.value)
+        return [(str(value), label) for value, label in CaseState.choices]
+
+    def choices(self, changelist: ChangeList) -> Any:
+        every, *states = super().choices(changelist)
+        if self.default:
+            states[0]["selected"] = self.value() in (None, self.default)
+            return iter(states)
+        return iter([every, *states])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
+        wanted = self.value() or ""
+        if wanted not in {str(value) for value in CaseState.values}:
+            wanted = self.default
+        if not wanted:
+            return queryset
+        found = queryset.filter(state=int(wanted))
+        if self.default and int(wanted) != CaseState.OPEN:
+            found = found.filter(closed_at__gte=timezone.now() - CLOSED_SHOWN)
+        return found
+
+
+class TypeFilter(SimpleListFilter):
+    title = parameter_name = "type"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [(str(value), label) for value, label in TargetType.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
+        return queryset.filter(target_type=self.value()) if self.value() else queryset
+
+
+class ReasonFilter(SimpleListFilter):
+    title = parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [(str(value), label) for value, label in Reason.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
+        return queryset.filter(reasons__contains=[self.value()]) if self.value() else queryset
+
+
+def _is_of_one(request: HttpRequest) -> bool:
+    return bool(request.GET.get(SEARCH_VAR, "").strip() or request.GET.get("user_id"))
+
+
+@admin.register(Case)
+class CaseAdmin(SightingAdmin):
+    acts = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
+    list_title = "Reported"
+    list_display = ("what", "author_shown", "report_count", "reasons_shown", "first", "last", "state_shown")
+    list_filter = (StateFilter, TypeFilter, ReasonFilter)
+    linked_by = ("user_id",)
+    search_fields = ("target_id",)  # shows the box; get_search_results answers it
+    search_help_text = "The whole username of an author, or the id of a post, a comment or a user."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
+        closer = User.objects.filter(pk=OuterRef("closed_by_id")).values("username")
+        return super().get_queryset(request).annotate(closed_by=Subquery(closer))
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """As the indexes have them: what is open by its reports, what is closed by its closing."""
+        if _is_of_one(request):
+            return ("-pk",)
+        closed = {str(state.value) for state in CaseState if state != CaseState.OPEN}
+        is_closed = request.GET.get(StateFilter.parameter_name) in closed
+        return ("-closed_at", "-pk") if is_closed else ("-report_count", "pk")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Case], search_term: str
+    ) -> tuple[QuerySet[Case], bool]:
+        term = search_term.strip().lower().removeprefix("@")
+        if not term:
+            return queryset, False
+        author = User.objects.filter(username=term).values_list("pk", flat=True).first()
+        if author is None and (id_ := parse_id(term)) is not None:
+            return queryset.filter(target_type__in=TargetType.values, target_id=id_), False
+        return queryset.filter(user_id=author or 0), False  # nobody has the id 0
+
+    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, Sight]:
+        return sights_of_cases(rows)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        case = parse_id(object_id)
+        return super().change_view(request, object_id, form_url, {"next_case": next_open(case) if case else None})
+
+    @admin.display(description="reports")
+    def report_count(self, case: Case) -> int:
+        return case.report_count
+
+    @admin.display(description="reasons")
+    def reasons_shown(self, case: Case) -> str:
+        return ", ".join(case.reasons)
+
+    @admin.display(description="first")
+    def first(self, case: Case) -> str:
+        return f"{case.first_reported_at:%Y-%m-%d %H:%M}"
+
+    @admin.display(description="last")
+    def last(self, case: Case) -> str:
+        return f"{case.last_reported_at:%Y-%m-%d %H:%M}"
+
+    @admin.display(description="state")
+    def state_shown(self, case: Case) -> SafeString:
+        return state(case.get_state_display(), _KINDS[CaseState(case.state)])

@@ -1,0 +1,8 @@
+"""What moderators do about posts, comments and accounts, and what they see of them.
+
+`acts` does it, `cases` closes what was reported, `sights` shows what it is about, `dossier` all else on a case.
+"""
+
+from posts.moderation.acts import delete, dismiss, hide, lift, restore, suspend_author, warn
+
+__all__ = ["delete", "dismiss", "hide", "lift", "restore", "suspend_author", "warn"]

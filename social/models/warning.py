@@ -1,0 +1,24 @@
+"""A moderator's words to a user; shown to them, so they are theirs: exported and erased with the account."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from instafeed.ids import NextId
+
+
+class Warning(models.Model):
+    id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
+    recipient_id = models.BigIntegerField()
+    text = models.TextField(max_length=1000)
+    # What it is about, if not the account; it may be gone by now.
+    post_id = models.BigIntegerField(null=True)
+    comment_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["recipient_id", "id"], name="warning_recipient")]
+
+    def __str__(self) -> str:
+        return f"warning {self.pk} of user {self.recipient_id}"

@@ -1,0 +1,141 @@
+"""Acts on accounts, by services: suspensions are tested with what they reach (tests/posts)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+import redis
+from django.utils import timezone
+
+from accounts import erasure, moderation, sessions
+from accounts.models import AuditEntry, CelebrityState, User
+from accounts.moderation import Refused
+from feeds import celebrities, tasks
+from tests.accounts.calls import signed_in, works
+from tests.factories import UserFactory
+from tests.feeds.helpers import deliver, feed, follow, write
+from tests.social.helpers import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def moderator() -> User:
+    return UserFactory(username="mod", is_staff=True)
+
+
+def entries() -> list[tuple[str, dict[str, object], dict[str, object]]]:
+    return list(AuditEntry.objects.order_by("pk").values_list("action", "before", "after"))
+
+
+def test_a_suspension_takes_access_at_once_and_its_end_gives_it_back(moderator: User) -> None:
+    user = UserFactory()
+    access = signed_in(user).access
+    assert works(access)
+    until = timezone.now() + timedelta(days=1)
+    assert moderation.suspend(moderator, user.pk, until, "spam")
+    assert not works(access)
+    assert moderation.suspend(moderator, user.pk, None, "worse"), "from then on for good"
+    assert moderation.lift(moderator, user.pk)
+    assert works(access)
+    assert [(action, after) for action, _, after in entries()] == [
+        ("suspend", {"suspended": True, "until": until.isoformat()}),
+        ("suspend", {"until": None}),
+        ("lift", {"suspended": False}),
+    ]
+
+
+def test_the_end_lies_ahead(moderator: User) -> None:
+    with pytest.raises(Refused, match="future"):
+        moderation.suspend(moderator, UserFactory().pk, timezone.now(), "spam")
+
+
+def test_ending_all_sessions_signs_out_everywhere(moderator: User) -> None:
+    user, other = UserFactory(), UserFactory()
+    mine, others = [signed_in(user).access for _ in range(3)], signed_in(other).access
+    assert all(works(access) for access in (*mine, others))
+    assert sessions.count_live(user.pk) == 3
+    with pytest.raises(Refused, match="reason"):
+        moderation.end_sessions(moderator, user.pk, "")
+    assert moderation.end_sessions(moderator, user.pk, "stolen phone")
+    assert not any(works(access) for access in mine)
+    assert works(others)
+    assert sessions.count_live(user.pk) == 0
+    assert not moderation.end_sessions(moderator, user.pk, "stolen phone")
+    assert entries() == [("end_sessions", {"sessions": 3}, {"sessions": 0})]
+    assert works(signed_in(user).access), "they may sign in again"
+
+
+def test_of_two_at_once_one_ends_them(moderator: User) -> None:
+    user = UserFactory()
+    signed_in(user)
+    answers = at_once([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
+    assert sorted(answers) == [False, False, True]
+    assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("act", ["suspend", "lift", "end_sessions", "pin"])
+def test_staff_is_left_to_superusers_and_those_who_go_to_nobody(act: str, moderator: User) -> None:
+    calls = {
+        "suspend": lambda actor, user: moderation.suspend(actor, user.pk, None, "x"),
+        "lift": lambda actor, user: moderation.lift(actor, user.pk),
+        "end_sessions": lambda actor, user: moderation.end_sessions(actor, user.pk, "x"),
+        "pin": lambda actor, user: moderation.pin(actor, user.pk, True),
+    }
+    for power in ("is_staff", "is_superuser"):
+        with pytest.raises(Refused, match="superusers"):
+            calls[act](moderator, UserFactory(**{power: True}))
+    calls[act](UserFactory(is_superuser=True), UserFactory(is_staff=True))
+    gone = UserFactory()
+    gone.pk = 10**9
+    with pytest.raises(Refused, match="gone"):
+        calls[act](moderator, gone)
+    leaving = UserFactory()
+    erasure.delete_account(leaving.pk)
+    if act in ("suspend", "pin"):
+        with pytest.raises(Refused, match="erased"):
+            calls[act](moderator, leaving)
+
+
+# --- Pins --------------------------------------------------------------------------------------------
+
+
+def state_of(user: User) -> CelebrityState:
+    return CelebrityState(User.objects.get(pk=user.pk).celebrity_state)
+
+
+def test_a_pin_moves_the_author_and_no_post_is_lost(moderator: User, redis_broker: redis.Redis) -> None:
+    author, follower = UserFactory(), UserFactory()
+    follow(author, follower)
+    feed(follower)
+    posts = write(author)
+    deliver()
+    redis_broker.flushdb()
+    assert moderation.pin(moderator, author.pk, True, "a singer")
+    assert b"settle_celebrity" in redis_broker.lrange("maintenance", 0, -1)[0]
+    tasks.settle_celebrity(author.pk)
+    assert state_of(author) == CelebrityState.CELEBRITY
+    posts += write(author)
+    deliver()
+    assert feed(follower) == posts[::-1]
+
+    assert not moderation.pin(moderator, author.pk, True)
+    assert moderation.pin(moderator, author.pk, None)
+    tasks.settle_celebrity(author.pk)
+    assert state_of(author) == CelebrityState.ORDINARY, "two followers are no crowd"
+    assert feed(follower) == posts[::-1]
+    assert entries() == [
+        ("pin", {"celebrity_pin": None}, {"celebrity_pin": True}),
+        ("unpin", {"celebrity_pin": True}, {"celebrity_pin": None}),
+    ]
+
+
+def test_a_pin_whose_nudge_was_lost_is_settled_by_beat(moderator: User) -> None:
+    up, down = UserFactory(), UserFactory(celebrity_state=CelebrityState.CELEBRITY, follower_count=10**6)
+    moderation.pin(moderator, up.pk, True)
+    moderation.pin(moderator, down.pk, False)
+    tasks.finish_celebrity_moves()
+    assert (state_of(up), state_of(down)) == (CelebrityState.CELEBRITY, CelebrityState.ORDINARY)
+    assert celebrities.settle_pinned() == 0

@@ -1,0 +1,101 @@
+"""A moderator's work in a browser, and what readers see of it over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+from playwright.sync_api import Page
+
+from tests.browser.staff import Staff
+from tests.flows.actors import Actor, eventually
+from tests.flows.test_media import status, upload
+from tests.live import LiveStack
+from tests.media.pictures import jpeg
+
+
+def post_with_picture(author: Actor) -> str:
+    media_id = upload(author, jpeg(1_200, 900))
+    eventually(lambda: status(author, media_id) == "ready", 30)
+    answer = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": [media_id]})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def report(reporter: Actor, post_id: str) -> None:
+    body = {"target_type": "post", "target_id": post_id, "reason": "nudity", "note": "Please look at this."}
+    assert reporter.call("POST", "/reports", json=body).status_code == 201
+
+
+def do(page: Page, what: str, reason: str) -> None:
+    """Open an action on a case's page, give the reason, and send it."""
+    page.get_by_role("group").filter(has=page.locator("summary", has_text=what)).locator("summary").click()
+    form = page.locator("details[open] form")
+    form.get_by_label("Reason").fill(reason)
+    form.get_by_role("button").click()
+
+
+def test_a_reported_picture_is_hidden_and_restored(
+    page: Page, staff: dict[str, Staff], admin_stack: LiveStack, shoot: Callable[[str], None]
+) -> None:
+    author, follower = Actor(admin_stack, "harbour.views"), Actor(admin_stack)
+    follower.follow(author)
+    first, post, last = author.write("before"), post_with_picture(author), author.write("after")
+    eventually(lambda: follower.feed() == [last, post, first])
+    (picture,) = follower.get(f"/posts/{post}")["media"]
+    assert httpx.get(picture["url"], trust_env=False).status_code == 200
+    for reporter in (follower, Actor(admin_stack), Actor(admin_stack)):
+        report(reporter, post)
+
+    staff["moderator"].sign_in(page)
+    page.get_by_role("link", name="Cases").first.click()
+    row = page.locator("#result_list tbody tr").filter(has_text="Sunset over the harbour")
+    assert row.locator("img").evaluate("image => image.complete && image.naturalWidth") == 150
+    assert "nudity" in row.inner_text()
+    shoot("queue")
+    row.locator("a").first.click()
+    shown = page.get_by_role("main").locator("img").first
+    assert shown.evaluate("image => image.complete && image.naturalWidth") >= 640
+    assert "Please look at this." in page.get_by_role("main").inner_text()
+    shoot("case")
+
+    do(page, "Hide", "Not allowed here.")
+    assert follower.feed() == [last, first]  # the very next read
+    assert follower.call("GET", f"/posts/{post}").status_code == 404
+    assert httpx.get(picture["url"], trust_env=False).status_code == 404
+    page.goto(f"/admin/posts/post/{post}/change/")
+    assert "hidden" in page.get_by_role("main").inner_text()
+    kept = page.get_by_role("main").locator("img").first  # the moderator still sees it
+    assert kept.evaluate("image => image.complete && image.naturalWidth") >= 640
+
+    do(page, "Restore", "It is only a harbour.")
+    assert follower.feed() == [last, post, first]
+    (again,) = follower.get(f"/posts/{post}")["media"]
+    assert httpx.get(again["url"], trust_env=False).status_code == 200
+    page.goto("/admin/accounts/auditentry/")
+    told = page.locator("#result_list tbody tr").filter(has_text=post)
+    assert [("restore" in row, "hide" in row) for row in told.all_inner_texts()] == [(True, False), (False, True)]
+
+
+def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, Staff], admin_stack: LiveStack) -> None:
+    author = Actor(admin_stack)
+    post = author.write("fine as it is")
+    report(Actor(admin_stack), post)
+    staff["moderator"].sign_in(page, f"/admin/posts/post/{post}/change/")
+    page.locator("summary", has_text="Hide").click()
+    page.locator("details[open] form").evaluate("form => form.noValidate = true")
+    page.locator("details[open] form").get_by_role("button").click()
+    assert "This field is required" in page.content()
+    assert author.call("GET", f"/posts/{post}").status_code == 200
+
+
+def test_staff_without_the_right_sees_no_queue(page: Page, staff: dict[str, Staff], admin_stack: LiveStack) -> None:
+    post = Actor(admin_stack).write("none of their business")
+    for member in ("none", "operator"):
+        staff[member].sign_in(page)
+        assert page.get_by_role("link", name="Cases").count() == 0
+        for path in ("/admin/posts/case/", f"/admin/posts/post/{post}/change/"):
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == 403
+        page.context.clear_cookies()

@@ -1,0 +1,87 @@
+"""An operator's work in a browser: a celebrity is pinned, the dashboard looked at. And who can do neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page
+
+from tests.browser.staff import Staff
+from tests.browser.test_moderation import do
+from tests.flows.actors import Actor, eventually
+from tests.live import LiveStack
+
+# A day as a dashboard shows it: planted, as a test cannot wait for one. The newest sample is a real one.
+_PLANT = """
+import math
+from datetime import timedelta
+from instafeed.models import Sample
+from instafeed.tasks import take_sample
+take_sample()
+real = Sample.objects.latest("at")
+def at(minute, figures):
+    day = 1.2 + math.sin(minute / 229)
+    jitter = 0.8 + (minute * 7919 % 100) / 250
+    return {name: None if value is None else round((value or 3) * day * jitter, 3) for name, value in figures.items()}
+Sample.objects.bulk_create(
+    (Sample(at=real.at - timedelta(minutes=minute), figures=at(minute, real.figures))
+     for minute in range(1, 1440) if not 700 < minute < 760),
+    ignore_conflicts=True,
+)
+"""
+
+
+def is_celebrity(actor: Actor) -> bool:
+    return bool(actor.get(f"/users/{actor.username}")["is_celebrity"])
+
+
+def test_an_operator_pins_a_celebrity_and_lets_go_again(
+    page: Page, staff: dict[str, Staff], admin_stack: LiveStack
+) -> None:
+    author, follower = Actor(admin_stack), Actor(admin_stack)
+    follower.follow(author)
+    pushed = author.write("pushed")
+    eventually(lambda: follower.feed() == [pushed])
+    staff["operator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
+    do(page, "Pin as celebrity", "Everybody talks of them.")
+    eventually(lambda: is_celebrity(author))
+    pulled = author.write("pulled")
+    assert follower.feed() == [pulled, pushed]
+    page.goto("/admin/feeds/fanout/")
+    assert "pull" in page.locator("#result_list tbody tr").first.inner_text()
+    page.goto(f"/admin/accounts/user/{author.id}/change/")
+    do(page, "Take the pin away", "The fuss is over.")
+    eventually(lambda: not is_celebrity(author))
+    assert follower.feed() == [pulled, pushed]
+
+
+def test_a_moderator_cannot_pin_nor_see_the_ledger(page: Page, staff: dict[str, Staff], admin_stack: LiveStack) -> None:
+    author = Actor(admin_stack)
+    staff["moderator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
+    assert page.locator("summary", has_text="Suspend").count() == 1
+    assert page.locator("summary", has_text="Pin").count() == 0
+    token = page.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value") or ""
+    answer = page.request.post(
+        f"{admin_stack.base_url}/admin/accounts/user/act/pull/",
+        form={"csrfmiddlewaretoken": token, "pk": str(author.id), "reason": "I want to."},
+    )
+    assert answer.status == 403
+    ledger = page.goto("/admin/feeds/fanout/")
+    assert ledger is not None
+    assert ledger.status == 403
+    assert not is_celebrity(author)
+
+
+def test_the_dashboard_shows_the_day(
+    page: Page, staff: dict[str, Staff], admin_stack: LiveStack, shoot: Callable[[str], None]
+) -> None:
+    planted = admin_stack.manage("shell", "-c", _PLANT)
+    assert planted.returncode == 0, planted.stderr
+    staff["operator"].sign_in(page)
+    charts = page.locator("svg").filter(has=page.locator("polyline, path"))
+    assert charts.count() >= 8
+    assert page.get_by_text("database ok").count() == 1
+    shoot("dashboard")
+    staff["operator"].sign_out(page)
+    staff["moderator"].sign_in(page)
+    assert page.get_by_text("Replica lag").count() == 0

@@ -1,0 +1,108 @@
+"""Worlds in which a command has something to do, and all that there is in one: tables, Redis, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+
+from accounts.models import User
+from feeds import rebuild, sources
+from feeds.models import FanOut, State
+from instafeed import keys
+from instafeed.redis import connection as cache
+from posts.models import Counter
+from social.models import Follow
+from tests.factories import FollowFactory, UserFactory
+from tests.feeds.helpers import deliver, follow, people, write
+
+THRESHOLD = 3  # followers of a celebrity, in all of them
+World = dict[str, object]
+
+
+def everything() -> World:
+    """Every row, every key of both Redis servers, every file; no times to live, which pass by themselves."""
+    found: World = {}
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row")
+            found[table] = cursor.fetchone()
+    for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL):
+        with redis.Redis.from_url(url) as server:
+            found |= {f"{url} {key!r}": server.dump(key) for key in server.keys("*")}
+    root = Path(settings.MEDIA_ROOT)
+    return found | {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+
+def empty(_: Path) -> None:
+    """Nobody is there."""
+
+
+def edges(directory: Path) -> None:
+    """A file of follows, some of them of people who are there."""
+    follow(*(UserFactory(username=f"u{number}") for number in (1, 2)))
+    lines = [f"{follower}\t9\n" for follower in range(1, 5)] + ["9\t1\n"]
+    (directory / "edges.tsv").write_text("".join(lines))
+
+
+def cold(_: Path) -> None:
+    """Feeds that nobody has read yet."""
+    author, *fans = people(4)
+    follow(author, *fans)
+    write(author, 2)
+    deliver()
+    cache().flushdb()
+
+
+def misplaced(_: Path) -> None:
+    """Two authors on the wrong side, either way, and a third whose count is wrong."""
+    famous, risen, fallen, *fans = people(6)
+    for author in (famous, risen):
+        for fan in fans:
+            FollowFactory(follower=fan, followee=author)
+    for author in (fallen, fans[0]):
+        User.objects.filter(pk=author.pk).update(celebrity_state=2)
+        FollowFactory(follower=fans[1], followee=author)
+    User.objects.filter(pk=risen.pk).update(follower_count=0)
+
+
+def drifted(_: Path) -> None:
+    """One feed lacks a post, one holds a foreign one, and a celebrity is unknown as such."""
+    author, stranger, famous, *fans = people(6)
+    follow(author, *fans)
+    User.objects.filter(pk=famous.pk).update(celebrity_state=2)
+    posts, foreign = write(author, 2), write(stranger)
+    deliver()
+    for fan in fans:
+        sources.warm(fan.pk)
+        rebuild.warm_feed(fan.pk)
+    sources.warm_celebrities()
+    cache().lrem(keys.feed(fans[0].pk), 0, str(posts[0]))
+    cache().lpush(keys.feed(fans[1].pk), foreign[0])
+    cache().srem(keys.CELEBRITIES, famous.pk)
+
+
+def miscounted(_: Path) -> None:
+    """Counts of followers and of likes that are too high."""
+    author, fan = people(2)
+    follow(author, fan)
+    posts = write(author, 2)
+    User.objects.filter(pk=author.pk).update(follower_count=F("follower_count") + 7, post_count=F("post_count") + 1)
+    Counter.objects.bulk_create(Counter(subject_id=post, slot=0, likes=5) for post in posts)
+
+
+def undelivered(_: Path) -> None:
+    """Posts whose nudges were lost, and one that was given up."""
+    author, fan = people(2)
+    follow(author, fan)
+    posts = write(author, 3)
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        broker.flushdb()
+    FanOut.objects.filter(pk=posts[0]).update(state=State.DEAD, error="its workers died")
+
+
+def follows() -> set[tuple[str, str]]:
+    return set(Follow.objects.values_list("follower__username", "followee__username"))

@@ -1,0 +1,367 @@
+"""What moderators decide: done, told in the audit log and closed in one transaction, once, by whoever may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts import erasure
+from accounts.models import AuditEntry, User
+from accounts.moderation import Refused
+from posts import counters, moderation, services
+from posts.models import Case, CaseState, Comment, Post, Reason, TargetType
+from posts.recount import RECOUNTS
+from posts.services import Target
+from social.notifications.drain import drain_slice
+from tests.accounts.lives import assert_counts_are_exact
+from tests.factories import UserFactory
+from tests.media.helpers import purge_all
+from tests.posts.callers import Caller
+from tests.social.helpers import at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def moderator() -> User:
+    return UserFactory(username="mod", is_staff=True)
+
+
+@pytest.fixture
+def post(author: Caller) -> Target:
+    return Target(TargetType.POST, int(author.write()), author.id)
+
+
+@pytest.fixture
+def comment(author: Caller, post: Target) -> Target:
+    return Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
+
+
+def reported(target: Target, times: int = 1) -> Case:
+    for _ in range(times):
+        services.report(UserFactory().pk, target, Reason.SPAM, "look")
+    return Case.objects.get(target_type=target.type, target_id=target.id)
+
+
+def entries() -> list[tuple[str, str, int, str]]:
+    rows = AuditEntry.objects.order_by("pk")
+    return list(rows.values_list("action", "target_type", "target_id", "reason"))
+
+
+def states() -> list[CaseState]:
+    return [CaseState(state) for state in Case.objects.order_by("pk").values_list("state", flat=True)]
+
+
+ACTS: dict[str, Callable[..., bool]] = {
+    "hide": lambda actor, target: moderation.hide(actor, target, "spam"),
+    "delete": lambda actor, target: moderation.delete(actor, target, "spam"),
+    "warn": lambda actor, target: moderation.warn(actor, target, "spam", seen=0),
+    "suspend": lambda actor, target: moderation.suspend_author(actor, target, None, "spam", seen=0),
+    "dismiss": lambda actor, target: moderation.dismiss(actor, target, seen=1),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("kind", ["post", "comment"])
+def test_an_act_closes_the_case_and_leaves_one_entry(
+    act: str, kind: str, moderator: User, post: Target, comment: Target
+) -> None:
+    target = post if kind == "post" else comment
+    case = reported(target)
+    assert ACTS[act](moderator, target)
+    case.refresh_from_db()
+    assert case.state == (CaseState.DISMISSED if act == "dismiss" else CaseState.ACTED)
+    assert (case.closed_by_id, case.closed_at is not None) == (moderator.pk, True)
+    entry = AuditEntry.objects.get()
+    assert (entry.actor_name, entry.action, entry.user_id) == ("mod", act, target.user_id)
+    assert entry.reason == ("" if act == "dismiss" else "spam")
+    assert entry.before["case"] == "open"
+    expected = ("user", target.user_id) if act == "suspend" else (target.type, target.id)
+    assert (entry.target_type, entry.target_id) == expected
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_of_two_moderators_at_once_one_acts_and_the_other_is_told(act: str, post: Target) -> None:
+    case = reported(post)
+    moderators = [UserFactory(is_staff=True) for _ in range(4)]
+    answers = at_once([partial(ACTS[act], moderator, post) for moderator in moderators])
+    assert sorted(answer for answer in answers if isinstance(answer, bool)) == [False] * 3 + [True], answers
+    assert AuditEntry.objects.count() == 1
+    case.refresh_from_db()
+    assert case.state != CaseState.OPEN
+
+
+def test_without_a_report_it_acts_all_the_same(moderator: User, post: Target) -> None:
+    assert moderation.hide(moderator, post, "seen by chance")
+    assert moderation.restore(moderator, post, "a mistake")
+    assert not moderation.restore(moderator, post)
+    assert entries() == [("hide", "post", post.id, "seen by chance"), ("restore", "post", post.id, "a mistake")]
+    assert AuditEntry.objects.get(action="restore").before == {"hidden": True}
+    with pytest.raises(Refused, match="Nobody"):
+        moderation.dismiss(moderator, post, seen=0)
+
+
+def test_what_is_reported_while_a_moderator_looks_is_not_dismissed_unseen(moderator: User, post: Target) -> None:
+    reported(post, 2)
+    with pytest.raises(Refused, match="1 more report"):
+        moderation.dismiss(moderator, post, seen=1)
+    assert states() == [CaseState.OPEN]
+    assert entries() == []
+    assert moderation.dismiss(moderator, post, seen=2)
+    reported(post)
+    assert states() == [CaseState.OPEN]
+    with pytest.raises(Refused):
+        moderation.dismiss(moderator, post, seen=2)
+
+
+def test_reports_and_dismissals_at_once_leave_nothing_unseen(post: Target) -> None:
+    moderator = UserFactory(is_staff=True)
+    for _ in range(6):
+        case = reported(post)
+        reporter = UserFactory()
+        answers = at_once(
+            [
+                partial(moderation.dismiss, moderator, post, seen=case.report_count),
+                partial(services.report, reporter.pk, post, Reason.SPAM, ""),
+            ]
+        )
+        case.refresh_from_db()
+        assert case.state == CaseState.OPEN, answers
+
+
+@pytest.mark.parametrize("act", ["hide", "delete", "warn", "suspend"])
+def test_what_hurts_needs_a_reason(act: str, moderator: User, post: Target) -> None:
+    calls: dict[str, Callable[[], Any]] = {
+        "hide": lambda: moderation.hide(moderator, post, "  "),
+        "delete": lambda: moderation.delete(moderator, post, ""),
+        "warn": lambda: moderation.warn(moderator, post, " \n", seen=0),
+        "suspend": lambda: moderation.suspend_author(moderator, post, None, ""),
+    }
+    with pytest.raises(Refused, match="reason"):
+        calls[act]()
+    assert entries() == []
+    assert Post.objects.get().hidden_at is None
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("power", ["is_staff", "is_superuser"])
+def test_staff_is_judged_by_superusers_only(act: str, power: str, moderator: User, post: Target) -> None:
+    User.objects.filter(pk=post.user_id).update(**{power: True})
+    reported(post)
+    with pytest.raises(Refused, match="superusers"):
+        ACTS[act](moderator, post)
+    assert (states(), entries()) == ([CaseState.OPEN], [])
+    assert ACTS[act](UserFactory(is_staff=True, is_superuser=True), post)
+
+
+@pytest.mark.parametrize("act", ["hide", "delete", "warn", "suspend"])
+def test_what_is_gone_can_only_be_dismissed(act: str, moderator: User, post: Target) -> None:
+    reported(post)
+    services.delete_post(post.id, post.user_id)
+    if act == "delete":
+        assert not ACTS[act](moderator, post)
+    else:
+        with pytest.raises(Refused, match="gone"):
+            ACTS[act](moderator, post)
+    assert (states(), entries()) == ([CaseState.OPEN], [])
+    assert moderation.dismiss(moderator, post, seen=1)
+    assert states() == [CaseState.DISMISSED]
+
+
+def test_a_comment_on_a_post_that_is_gone_is_gone(moderator: User, post: Target, comment: Target) -> None:
+    services.delete_post(post.id, post.user_id)
+    with pytest.raises(Refused, match="gone"):
+        moderation.hide(moderator, comment, "spam")
+
+
+def test_an_account_that_is_being_erased_is_left_alone(moderator: User, post: Target) -> None:
+    erasure.delete_account(post.user_id)
+    for act in ("hide", "warn", "suspend"):
+        with pytest.raises(Refused, match="erased"):
+            ACTS[act](moderator, post)
+
+
+def test_accounts_are_neither_hidden_nor_deleted(moderator: User, author: Caller) -> None:
+    account = Target(TargetType.USER, author.id, author.id)
+    for act in ("hide", "delete"):
+        with pytest.raises(Refused):
+            ACTS[act](moderator, account)
+    with pytest.raises(Refused):
+        moderation.restore(moderator, account)
+    assert ACTS["suspend"](moderator, account)
+
+
+# --- Suspensions -------------------------------------------------------------------------------------
+
+
+def test_a_suspension_closes_the_case_of_the_account_as_well(moderator: User, post: Target) -> None:
+    account = Target(TargetType.USER, post.user_id, post.user_id)
+    reported(post)
+    reported(account)
+    until = timezone.now() + timedelta(days=3)
+    assert moderation.suspend_author(moderator, post, until, "again and again", seen=0)
+    assert states() == [CaseState.ACTED] * 2
+    entry = AuditEntry.objects.get()
+    assert entry.after == {"case": "acted on", "suspended": True, "until": until.isoformat()}
+
+
+def test_several_cases_of_one_author_are_closed_by_one_suspension_after_the_other(
+    moderator: User, author: Caller
+) -> None:
+    targets = [Target(TargetType.POST, int(author.write()), author.id) for _ in range(3)]
+    for target in targets:
+        reported(target)
+    for target in targets:
+        assert moderation.suspend_author(moderator, target, None, "spammer", seen=0)
+    assert states() == [CaseState.ACTED] * 3
+    assert [entry.after for entry in AuditEntry.objects.order_by("pk")][1:] == [{"case": "acted on"}] * 2
+
+
+def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: Target) -> None:
+    one, other = UserFactory(is_staff=True), UserFactory(is_staff=True)
+    until = timezone.now() + timedelta(days=30)
+    assert moderation.suspend_author(one, post, until, "a month", seen=0)
+    assert not moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", seen=0)
+    assert User.objects.get(pk=post.user_id).suspended_until == until
+    assert moderation.suspend_author(other, post, None, "for good", seen=1)
+    assert User.objects.get(pk=post.user_id).suspended_until is None
+    assert moderation.lift(one, post, "appeal")
+    assert not moderation.lift(other, post)
+    assert [action for action, *_ in entries()] == ["suspend", "suspend", "lift"]
+    assert User.objects.get(pk=post.user_id).is_active
+
+
+def test_nobody_suspends_themselves() -> None:
+    superuser = UserFactory(is_staff=True, is_superuser=True)
+    with pytest.raises(Refused, match="themselves"):
+        moderation.suspend_author(superuser, Target(TargetType.USER, superuser.pk, superuser.pk), None, "why not")
+    assert User.objects.get(pk=superuser.pk).is_active
+
+
+# --- Hidden comments ---------------------------------------------------------------------------------
+
+
+def comment_count(target: Target) -> int:
+    return counters.current(target.id).comments
+
+
+def test_a_hidden_comment_is_neither_seen_nor_counted_until_it_is_restored(
+    moderator: User, author: Caller, reader: Caller, post: Target
+) -> None:
+    said = [reader.comment(str(post.id), text) for text in ("one", "two", "three")]
+    target = Target(TargetType.COMMENT, int(said[1]), reader.id)
+    reader.call("post", f"/comments/{said[1]}/like")
+    author.get(f"/posts/{post.id}")
+
+    assert moderation.hide(moderator, target, "rude")
+    assert [row["id"] for row in author.get(f"/posts/{post.id}/comments")["results"]] == [said[0], said[2]]
+    assert author.get(f"/posts/{post.id}")["comment_count"] == 2
+    assert reader.call("delete", f"/comments/{said[1]}").status_code == 404
+    assert reader.call("post", f"/comments/{said[1]}/like").status_code == 404
+    assert_counts_are_exact()
+
+    assert moderation.restore(moderator, target)
+    assert [row["id"] for row in author.get(f"/posts/{post.id}/comments")["results"]] == said
+    assert author.get(f"/posts/{post.id}")["comment_count"] == 3
+    assert author.get(f"/posts/{post.id}/comments")["results"][1]["like_count"] == 1
+    assert_counts_are_exact()
+
+
+def test_hiding_and_deleting_a_comment_at_once_count_it_once(moderator: User, author: Caller, post: Target) -> None:
+    for _ in range(6):
+        target = Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
+        answers = at_once(
+            [
+                partial(moderation.hide, moderator, target, "rude"),
+                partial(services.delete_comment, target.id),
+                partial(services.hide_comment, target.id),
+            ]
+        )
+        assert not [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, Refused)]
+        assert comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
+    assert all(not recount.wrong([post.id]) for recount in RECOUNTS if recount.subjects is Post)
+
+
+def test_a_hidden_comment_that_is_deleted_or_purged_leaves_exact_counts(
+    moderator: User, author: Caller, post: Target
+) -> None:
+    target = Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
+    author.comment(str(post.id))
+    assert moderation.hide(moderator, target, "rude")
+    assert moderation.delete(moderator, target, "very rude")
+    assert comment_count(post) == 1
+    assert not services.restore_comment(target.id)
+
+
+# --- Warnings ----------------------------------------------------------------------------------------
+
+
+def told(caller: Caller) -> list[dict[str, Any]]:
+    while drain_slice():
+        pass
+    rows: list[dict[str, Any]] = caller.get("/notifications")["results"]
+    return rows
+
+
+def test_the_author_reads_the_warning_and_not_whose_it_is(moderator: User, author: Caller, post: Target) -> None:
+    assert moderation.warn(moderator, post, "Please stop selling watches.", seen=0)
+    (entry,) = told(author)
+    assert (entry["kind"], entry["text"], entry["read"]) == ("warning", "Please stop selling watches.", False)
+    assert (entry["post_id"], entry["comment_id"], entry["actor_count"]) == (str(post.id), None, 1)
+    assert [actor["username"] for actor in entry["actors"]] == [author.name]
+    assert author.get("/notifications/unread-count") == {"count": 1}
+    author.call("post", "/notifications/read", {"up_to": entry["id"]})
+    assert author.get("/notifications/unread-count") == {"count": 0}
+
+
+@pytest.mark.parametrize("kind", ["post", "comment", "user"])
+def test_a_warning_stays_whatever_becomes_of_what_it_is_about(
+    kind: str, moderator: User, author: Caller, post: Target, comment: Target
+) -> None:
+    targets = {"post": post, "comment": comment, "user": Target(TargetType.USER, author.id, author.id)}
+    assert moderation.warn(moderator, targets[kind], "Careful.", seen=0)
+    (entry,) = told(author)
+    about = (entry["post_id"], entry["comment_id"])
+    assert (
+        about
+        == {
+            "post": (str(post.id), None),
+            "comment": (str(post.id), str(comment.id)),
+            "user": (None, None),
+        }[kind]
+    )
+    moderation.hide(moderator, comment, "rude")
+    moderation.hide(moderator, post, "rude")
+    assert told(author) == [entry]
+    moderation.delete(moderator, comment, "rude")
+    moderation.delete(moderator, post, "rude")
+    purge_all()
+    assert told(author) == [entry]
+    assert author.get("/notifications/unread-count") == {"count": 1}
+
+
+def test_warnings_do_not_melt_into_one(moderator: User, author: Caller, post: Target) -> None:
+    assert moderation.warn(moderator, post, "First.", seen=0)
+    assert moderation.warn(moderator, post, "Second.", seen=1)
+    assert [entry["text"] for entry in told(author)] == ["Second.", "First."]
+
+
+def test_who_is_suspended_right_after_a_warning_reads_it_later(moderator: User, author: Caller, post: Target) -> None:
+    moderation.warn(moderator, post, "Careful.", seen=0)
+    moderation.suspend_author(moderator, post, None, "not careful", seen=0)
+    while drain_slice():
+        pass
+    moderation.lift(moderator, post)
+    assert [entry["kind"] for entry in told(author)] == ["warning"]
+
+
+def test_warnings_are_exported(moderator: User, author: Caller, post: Target) -> None:
+    moderation.warn(moderator, post, "Careful.", seen=0)
+    (warning,) = json.loads(author.call("get", "/me/export").getvalue())["warnings"]
+    assert (warning["text"], warning["post_id"]) == ("Careful.", str(post.id))

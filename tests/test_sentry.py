@@ -1,0 +1,143 @@
+"""Reports to Sentry, as they arrive over HTTP at a server in this test: what failed, and nobody's secrets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRET = "hunter2hunter2"
+
+# A request that fails, a task that fails, a line that is an error; secrets in all of them.
+SCRIPT = """
+import logging
+import django
+django.setup()
+import sentry_sdk
+from celery import shared_task
+from celery.app.trace import build_tracer
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import path
+from instafeed import urls
+from instafeed.celery import app
+
+SECRET = "hunter2" * 2
+def fail(request, name):
+    password = SECRET
+    logging.getLogger("instafeed.tests").info("a breadcrumb with token=%s", SECRET)
+    raise RuntimeError(f"redis://:{SECRET}@host refused; password={SECRET}")
+urls.urlpatterns.insert(0, path("fails/<name>", fail))
+client = Client(raise_request_exception=False)
+client.cookies["sessionid"] = SECRET
+answer = client.post(
+    f"/fails/x?token={SECRET}&page=2",
+    {"password": SECRET},
+    "application/json",
+    headers={"Authorization": f"Bearer {SECRET}", "X-Request-ID": "abc"},
+)
+assert answer.status_code == 500, answer
+
+@shared_task(name="tests.failing")
+def failing(argument):
+    raise ValueError(f"secret: {argument}")
+build_tracer(failing.name, failing, app=app)("task-1", [SECRET], {}, {"id": "task-1", "request_id": "def"})
+logging.getLogger("instafeed.tests").error("it is wrong: password=%s", SECRET)
+sentry_sdk.flush(10)
+"""
+
+
+class Sentry:
+    """What a Sentry would have got."""
+
+    def __init__(self) -> None:
+        self.raw: list[str] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                outer.raw.append(body.decode())
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def dsn(self) -> str:
+        return f"http://public@127.0.0.1:{self.server.server_port}/1"
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        items = [json.loads(line) for body in self.raw for line in body.splitlines()]
+        return [item for item in items if "event_id" in item and "platform" in item]
+
+
+@pytest.fixture(scope="module")
+def sentry() -> Iterator[Sentry]:
+    receiving = Sentry()
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "instafeed.settings",
+        "HTTPS_ONLY": "false",
+        "ALLOWED_HOSTS": "testserver",
+        "SENTRY_DSN": receiving.dsn,
+        "SENTRY_ENVIRONMENT": "staging",
+        "SENTRY_RELEASE": "1.2.3",
+        "LOG_LEVEL": "INFO",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert SECRET not in done.stderr, "the log of the same is clean as well"
+    yield receiving
+    receiving.server.shutdown()
+
+
+def _event(sentry: Sentry, kind: str) -> dict[str, Any]:
+    (event,) = [e for e in sentry.events if e.get("exception", {}).get("values", [{}])[-1].get("type") == kind]
+    return event
+
+
+def test_a_failed_request_is_one_report_with_its_id(sentry: Sentry) -> None:
+    event = _event(sentry, "RuntimeError")
+    assert event["tags"]["request_id"] == "abc"
+    assert (event["environment"], event["release"]) == ("staging", "1.2.3")
+    assert event["transaction"] == "/fails/{name}"
+    assert not event["request"].get("data")
+    assert not event["request"].get("cookies")
+
+
+def test_a_failed_task_is_one_report_with_its_own_id_and_its_requests(sentry: Sentry) -> None:
+    tags = _event(sentry, "ValueError")["tags"]
+    assert (tags["request_id"], tags["task_id"], tags["task"]) == ("def", "task-1", "tests.failing")
+
+
+def test_a_line_that_is_an_error_is_a_report(sentry: Sentry) -> None:
+    assert [e for e in sentry.events if "it is wrong" in str(e.get("logentry"))]
+    assert len(sentry.events) == 3, [e.get("logentry") for e in sentry.events]
+
+
+def test_no_secret_and_no_local_variable_is_in_any_report(sentry: Sentry) -> None:
+    assert sentry.raw
+    for body in sentry.raw:
+        assert SECRET not in body
+        assert '"vars"' not in body
+    assert not [event for event in sentry.events if event.get("user")]
