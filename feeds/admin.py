@@ -66,9 +66,9 @@ class FanOutAdmin(ButtonsAdmin):
     @admin.action(description="Resume", permissions=["resume"])
     def resume(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> None:
         done = resuming.resume(list(queryset.values_list("pk", flat=True)), cast(User, request.user))
-        parts = [f"{done.revived} dead letters revived", f"{done.nudged} waiting ones handed out"]
+        parts = [f"Dead letters revived: {done.revived}", f"waiting ones handed out: {done.nudged}"]
         if done.left:
-            parts.append(f"{done.left} left alone: done, or at work")
+            parts.append(f"left alone, as they are done or at work: {done.left}")
         self.message_user(request, "; ".join(parts) + ".")
 
     @admin.display(description="post")

@@ -45,6 +45,6 @@ class PolicyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        response[HEADER] = self._policy
+        response.setdefault(HEADER, self._policy)  # uploaded files have a stricter one
         response["Permissions-Policy"] = PERMISSIONS
         return response

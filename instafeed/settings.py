@@ -372,6 +372,7 @@ SESSION_COOKIE_AGE = 12 * 3_600  # seconds: a working day of the admin, however 
 CONTENT_SECURITY_POLICY = policies.content_security(
     [*object_storage.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
 )
+CSRF_FAILURE_VIEW = "instafeed.api.errors.csrf_failure"
 ADMIN_OTP = env.boolean("ADMIN_OTP", False)  # nobody gets into the admin without a second factor
 OTP_TOTP_ISSUER = "instafeed"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

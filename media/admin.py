@@ -42,17 +42,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 @admin.register(Media)
 class MediaAdmin(ButtonsAdmin):
-    list_display = (
-        "thumbnail",
-        "id",
-        "owner_link",
-        "status_shown",
-        "error",
-        "post_link",
-        "bytes",
-        "extent",
-        "created_at",
-    )
+    list_display = ("thumbnail", "id", "owner_link", "outcome", "post_link", "bytes", "created_at")
     list_display_links = ("thumbnail", "id")
     list_filter = (StatusFilter,)
     search_fields = ("id",)

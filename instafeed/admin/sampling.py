@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import redis
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from feeds.models import FanOut, State
@@ -66,9 +68,7 @@ def measure(at: datetime) -> Values:
 def _asked(part: Callable[[], Values]) -> Values:
     """The part's numbers, none if it fails."""
     try:
-        with transaction.atomic(using=DEFAULT_DB_ALIAS), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}'")
-            return part()
+        return part()
     except (redis.RedisError, DatabaseError, OSError) as error:
         logger.warning("the dashboard goes without some numbers: %s", type(error).__name__)
         return {}
@@ -98,9 +98,17 @@ def _replica() -> Values:
     return {"replica_lag": health.replica().get("lag_seconds")}
 
 
+@contextmanager
+def _primary() -> Iterator[CursorWrapper]:
+    """The primary, which gives every statement up after STATEMENT_LIMIT."""
+    with transaction.atomic(using=DEFAULT_DB_ALIAS), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT}'")
+        yield cursor
+
+
 def _lag(at: datetime) -> Values:
     ids = first_id_at(at - LAG_OVER), first_id_at(timezone.now())
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+    with _primary() as cursor:
         cursor.execute(_LAG, [*ids, LAG_OF])
         p50, p99 = cursor.fetchone()[0] or (None, None)
     return {"lag_p50": p50, "lag_p99": p99}
@@ -111,14 +119,16 @@ def _fan_outs() -> Values:
     fan_outs = FanOut.objects.using(DEFAULT_DB_ALIAS).order_by().values("pk")
     under_way = fan_outs.filter(state__in=[State.PENDING, State.RUNNING])
     dead = fan_outs.filter(state=State.DEAD)
-    return {"fan_outs_open": under_way[:MOST].count(), "fan_outs_dead": dead[:MOST].count()}
+    with _primary():
+        return {"fan_outs_open": under_way[:MOST].count(), "fan_outs_dead": dead[:MOST].count()}
 
 
 def _written(at: datetime) -> Values:
     """What the last full minute brought: ids are times."""
     minute = {"pk__gte": first_id_at(at - MINUTE), "pk__lt": first_id_at(at)}
     posts, reports = (model.objects.using(DEFAULT_DB_ALIAS).filter(**minute) for model in (Post, Report))
-    return {"posts": posts.count(), "reports": reports.count()}
+    with _primary():
+        return {"posts": posts.count(), "reports": reports.count()}
 
 
 def _client(url: str) -> redis.Redis:

@@ -97,7 +97,8 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
     redis_broker.delete("fan_out")
     user = member("Operator", username="otto")
     (message,) = act(signed_in(user), LIST, "resume", *posts)
-    assert message == "1 dead letters revived; 2 waiting ones handed out; 2 left alone: done, or at work."
+    parts = ("Dead letters revived: 1", "waiting ones handed out: 2", "left alone, as they are done or at work: 2.")
+    assert message == "; ".join(parts)
     assert redis_broker.llen("fan_out") == 3
     states = dict(FanOut.objects.values_list("pk", "state"))
     assert (states[dead], states[working], states[done]) == (State.PENDING, State.RUNNING, State.DONE)

@@ -232,7 +232,7 @@ def test_a_ready_one_is_made_anew_while_the_old_one_is_shown(
 
 @pytest.mark.parametrize("error", [ProcessingError, storage.StorageError, OSError])
 def test_a_failure_leaves_it_as_it_was(kept: Media, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "process", _raise(error))
+    monkeypatch.setattr("media.variants.process", _raise(error))
     reprocessing.remake(kept.pk)
     assert fresh(kept).key == kept.key
     remove_files(all_of_them=True)

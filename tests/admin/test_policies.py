@@ -61,6 +61,13 @@ def test_no_page_has_anything_inline(path: str) -> None:
 
 
 @pytest.mark.django_db
+def test_a_forged_form_is_refused_in_plain_words() -> None:
+    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "x", "password": "x"})
+    assert (answer.status_code, answer["Content-Type"]) == (403, "text/plain; charset=utf-8")
+    assert b"reload" in answer.content
+
+
+@pytest.mark.django_db
 def test_the_api_s_page_gets_its_script_apart() -> None:
     page = Client().get("/docs").content.decode()
     script = Client().get("/docs?script=")
