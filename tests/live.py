@@ -39,7 +39,7 @@ def manage(
 
 
 class LiveStack:
-    """`manage.py stack --empty` in a directory of its own.
+    """`manage.py stack --empty` in a directory of its own; with `demo`, the demo network is in it.
 
     * `base_url`, `environment` (the services' URLs and the secret key), `port`, `data_dir`, `output`
     * `get()`, `post()`, …: `client` is an httpx client on `base_url`
@@ -48,7 +48,7 @@ class LiveStack:
       as it is now: after a kill the supervisor starts another. `freeze()` and `thaw()` take its descendants too.
     """
 
-    def __init__(self, data_dir: Path | None = None, *options: str, **environment: str) -> None:
+    def __init__(self, data_dir: Path | None = None, *options: str, demo: bool = False, **environment: str) -> None:
         self._own_directory = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="instafeed-live-"))
         self.port = free_port()
@@ -56,7 +56,8 @@ class LiveStack:
         self.client = httpx.Client(base_url=self.base_url, timeout=10, trust_env=False)
         self.get, self.post = self.client.get, self.client.post
         self.patch, self.delete = self.client.patch, self.client.delete
-        self._options = ("--empty", "--no-sync", "--port", str(self.port), *options)
+        content = () if demo else ("--empty",)
+        self._options = (*content, "--no-sync", "--port", str(self.port), *options)
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 

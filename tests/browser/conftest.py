@@ -32,7 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def admin_stack() -> Iterator[LiveStack]:
-    stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "1", LOG_LEVEL="INFO")
+    """With the demo network, so that lists look as they do where people are."""
+    stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "1", demo=True)
     try:
         yield stack.start()
     finally:
@@ -41,7 +42,7 @@ def admin_stack() -> Iterator[LiveStack]:
 
 @pytest.fixture(scope="session")
 def staff(admin_stack: LiveStack) -> dict[str, Staff]:
-    """By group, one of each; and "none", who is staff in no group."""
+    """By username."""
     return hire(admin_stack)
 
 
