@@ -266,6 +266,7 @@ def test_pages_take_as_many_queries_with_few_rows_as_with_many(superuser: Staff,
         return found
 
     record(moderator.user, "warn", "user", user.pk, user_id=user.pk)
+    costs()  # what Django reads once a process
     few = costs()
     assert max(few.values()) <= MOST_QUERIES, few
     for other in UserFactory.create_batch(60):

@@ -38,6 +38,8 @@ NO_USERS = {
     "social.Notification.comment_id",
     "social.Notification.position",
     "social.NotificationActor.position",
+    "social.Warning.post_id",
+    "social.Warning.comment_id",
     "social.NotificationEvent.post_id",
     "social.NotificationEvent.comment_id",
     "social.NotificationState.read_up_to",

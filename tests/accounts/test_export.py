@@ -26,10 +26,11 @@ from tests.factories import BlockFactory, FollowFactory, MuteFactory, UserFactor
 pytestmark = pytest.mark.django_db
 
 DISPLAYED = 'Al "the" ice\u2028🐚'
-EXPORT = 24  # queries
+EXPORT = 25  # queries
 SECTIONS = {
     *("profile", "sessions", "idempotent_answers"),
     *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
+    "warnings",
     *("media", "posts", "comments", "likes", "comment_likes", "saved", "reports"),
 }
 
