@@ -165,7 +165,7 @@ def test_a_slow_storage_holds_up_nobody_for_long(
     monkeypatch.setattr(storage, "copy", slow)
     began = time.monotonic()
     moderator.told("posts_post", "hide", post, reason="nudity")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15, "not until it goes on"
     assert author.call("get", f"/posts/{post}").status_code == 404, "hidden it is"
     go_on.set()
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
