@@ -80,9 +80,11 @@ _STATEMENTS = {
     """,
     "cases": """
         INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at,
-                                last_reported_at, state)
-        SELECT 'post', %(first)s + n * %(step)s, %(user)s + n %% %(users)s, 5, ARRAY['spam'], now(), now(),
-               CASE WHEN n %% 10 = 0 THEN 0 ELSE 1 END
+                                last_reported_at, state, closed_at)
+        SELECT CASE WHEN n %% 500 = 0 THEN 'comment' ELSE 'post' END, %(first)s + n * %(step)s,
+               %(user)s + n %% %(users)s, 5, CASE WHEN n %% 1000 = 0 THEN ARRAY['nudity'] ELSE ARRAY['spam'] END,
+               now(), now(), CASE WHEN n %% 10 = 0 THEN 0 WHEN n %% 100 = 1 THEN 2 ELSE 1 END,
+               CASE WHEN n %% 10 <> 0 THEN now() - make_interval(mins => n %% 100000) END
         FROM generate_series(1, %(cases)s) AS n
     """,
     "audit entries": """

@@ -55,14 +55,6 @@ class Migration(migrations.Migration):
             options={'permissions': [('suspend_user', 'Can suspend users, warn them, and end their sessions'), ('pin_celebrity', 'Can pin users to push or pull')]},
         ),
         migrations.AddIndex(
-            model_name='user',
-            index=models.Index(condition=models.Q(('is_staff', True)), fields=['id'], name='user_staff'),
-        ),
-        migrations.AddIndex(
-            model_name='user',
-            index=models.Index(condition=models.Q(('suspended_at__isnull', False)), fields=['id'], name='user_suspended'),
-        ),
-        migrations.AddIndex(
             model_name='auditentry',
             index=models.Index(fields=['target_type', 'target_id', '-id'], name='audit_target'),
         ),
@@ -73,6 +65,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='auditentry',
             index=models.Index(fields=['actor_id', '-id'], name='audit_actor'),
+        ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['action', '-id'], name='audit_action'),
         ),
         migrations.RunSQL(APPEND_ONLY, BACK),
     ]

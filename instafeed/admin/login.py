@@ -71,9 +71,10 @@ class StaffPasswordChangeForm(AdminPasswordChangeForm):
     """Ends the API's sessions of the user as well; Django ends all of the admin's but this one."""
 
     def save(self, commit: bool = True) -> User:
+        """The password alone: hashing takes a while, in which the account may lose its rights or its access."""
+        user = super().save(commit=False)
         with transaction.atomic():
-            User.objects.select_for_update(no_key=True).get(pk=self.user.pk)
-            user = super().save(commit)
+            user.save(update_fields=["password"])
             sessions.end_all(user.pk)
         return user
 

@@ -16,8 +16,9 @@ class Migration(migrations.Migration):
             name='media',
             options={'permissions': [('reprocess_media', 'Can have pictures processed again')], 'verbose_name_plural': 'media'},
         ),
-        migrations.AddIndex(
+        migrations.AddField(
             model_name='media',
-            index=models.Index(condition=models.Q(('status', 3)), fields=['id'], name='media_failed'),
+            name='again_at',
+            field=models.DateTimeField(null=True, verbose_name='last processed again'),
         ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -76,7 +77,8 @@ class Case(models.Model):
             # The queue: the most reported first, the oldest of equals.
             models.Index(fields=["-report_count", "id"], name="case_open", condition=Q(state=CaseState.OPEN)),
             # What was closed of late.
-            models.Index(fields=["-closed_at", "-id"], name="case_closed", condition=~Q(state=CaseState.OPEN)),
+            models.Index(fields=["state", "-closed_at", "-id"], name="case_closed", condition=~Q(state=CaseState.OPEN)),
+            GinIndex(fields=["reasons"], name="case_reasons"),
             models.Index(fields=["user_id", "-id"], name="case_user"),
         ]
 

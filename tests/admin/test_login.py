@@ -17,7 +17,7 @@ from pytest_django import Settings
 from accounts import services, sessions
 from accounts.models import Session, User
 from instafeed import tasks
-from instafeed.admin.login import REFUSED
+from instafeed.admin.login import REFUSED, StaffPasswordChangeForm
 from tests.admin.staff import PASSWORD, member, signed_in
 from tests.factories import UserFactory
 
@@ -145,3 +145,16 @@ def test_sessions_that_are_over_are_deleted() -> None:
 @pytest.mark.parametrize("username", ["\0", "a" * 5_000, "", "İ", "' OR 1=1 --"])
 def test_hostile_names_are_refused_like_any_other(username: str) -> None:
     assert sign_in(username).status_code == 200
+
+
+def test_a_new_password_changes_nothing_else_that_changed_meanwhile() -> None:
+    user = member()
+    form = StaffPasswordChangeForm(
+        user, {"old_password": PASSWORD, "new_password1": "another secret 1", "new_password2": "another secret 1"}
+    )
+    assert form.is_valid()
+    User.objects.filter(pk=user.pk).update(is_staff=False, is_active=False, post_count=7)
+    form.save()
+    user.refresh_from_db()
+    assert (user.is_staff, user.is_active, user.post_count) == (False, False, 7)
+    assert user.check_password("another secret 1")
