@@ -6,6 +6,7 @@ audit log of what staff did.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -16,6 +17,7 @@ from django.db.models.functions import Collate, Lower, Now
 
 from instafeed.ids import NextId
 
+END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
 # Unicode's full case folding, ordered by code points: built into PostgreSQL 18, the same on every system.
 FOLDED_DISPLAY_NAME = Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")')
@@ -70,6 +72,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_until = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # Part of what the admin's sessions are signed with: raised, it ends them all.
+    admin_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     celebrity_state = models.PositiveSmallIntegerField(
         choices=CelebrityState, default=CelebrityState.ORDINARY, db_default=CelebrityState.ORDINARY
@@ -95,6 +99,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.CheckConstraint(condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"),
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
+            # PostgreSQL knows dates that Python cannot read back.
+            models.CheckConstraint(condition=Q(suspended_until__lt=END_OF_TIME), name="user_suspension_is_readable"),
         ]
         permissions = [
             ("suspend_user", "Can suspend users, warn them, and end their sessions"),
@@ -137,6 +143,11 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.username
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """Django's, which is of the password alone, and the epoch."""
+        of_password = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{of_password}:{self.admin_epoch}"
 
     @property
     def is_celebrity(self) -> bool:

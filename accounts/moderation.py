@@ -8,7 +8,8 @@ Locks are taken in one order by all acts, those of `posts` too: the row of whom 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from unicodedata import category
 
 from django.db import transaction
 from django.utils import timezone
@@ -17,6 +18,8 @@ from accounts import services, sessions
 from accounts.audit import Changes
 from accounts.models import AuditEntry, User
 from accounts.signals import account_judged, celebrity_pinned
+
+LONGEST = timedelta(days=3653)  # of a suspension that ends
 
 
 class Refused(Exception):
@@ -35,7 +38,7 @@ def judged(actor: User, user_id: int) -> User:
 
 def demand(reason: str) -> None:
     """Whatever hurts somebody needs a reason. Raises Refused."""
-    if not reason.strip():
+    if not any(category(character)[0] not in "CZ" for character in reason):  # neither control, format nor space
         raise Refused("Give a reason.")
 
 
@@ -60,6 +63,8 @@ def suspend(
         raise Refused("Nobody suspends themselves.")
     if until is not None and until <= timezone.now():
         raise Refused("The end of a suspension lies in the future.")
+    if until is not None and until > timezone.now() + LONGEST:
+        raise Refused("Suspend for good, or for ten years at most.")
     changes = changes or Changes()
     if seen is None or times("suspend", user_id) <= seen:
         changes.note("suspended", user.suspended_at is not None, True)
@@ -86,9 +91,12 @@ def lift(actor: User, user_id: int, reason: str = "") -> bool:
 def end_sessions(actor: User, user_id: int, reason: str) -> bool:
     """Sign the account out everywhere. Raises Refused."""
     demand(reason)
-    judged(actor, user_id)
+    user = judged(actor, user_id)
     changes = Changes()
     changes.note("sessions", sessions.end_all(user_id), 0)
+    if user.is_staff:
+        User.objects.filter(pk=user_id).update(admin_epoch=user.admin_epoch + 1)
+        changes.note("admin_epoch", user.admin_epoch, user.admin_epoch + 1)
     account_judged.send(User, actor=actor, user_id=user_id, changes=changes)
     return changes.record(actor, "end_sessions", "user", user_id, user_id=user_id, reason=reason)
 

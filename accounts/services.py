@@ -83,6 +83,9 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
             avatars.drop(user.avatar_path)
         for field in changed:
             setattr(user, field, changes[field])
+        if "is_staff" in changed:
+            user.admin_epoch += 1
+            changed.append("admin_epoch")
         if changed:
             with _reporting_taken():
                 user.save(update_fields=changed)
@@ -104,7 +107,8 @@ def suspend(user_id: int, until: datetime | None = None) -> bool:
             user.suspended_at = timezone.now()
         user.suspended_until = until
         user.is_active = False
-        user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
+        user.admin_epoch += 1  # unlike the API's, the admin's sessions do not sleep
+        user.save(update_fields=["suspended_at", "suspended_until", "is_active", "admin_epoch"])
         if had_access:
             announce_access(user)
     return had_access

@@ -44,12 +44,19 @@ def configuration(level: str, form: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"into_one_line": {"()": "instafeed.log_format.IntoOneLine"}},
+        "filters": {
+            "into_one_line": {"()": "instafeed.log_format.IntoOneLine"},
+            "refusals": {"()": "instafeed.log_format.Refusals"},
+        },
         "formatters": {"lines": {"()": "instafeed.log_format.formatter", "form": form}},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "lines"},
+            "refusals": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["refusals"]},
+        },
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "django": {"handlers": [], "propagate": True, "level": "INFO" if level == "DEBUG" else level},
+            "django.security": {"handlers": ["refusals"], "propagate": False},
             "django.request": {"level": "ERROR", "filters": ["into_one_line"]},
             "celery.worker.strategy": quiet,
             "celery.app.trace": quiet,
@@ -67,6 +74,15 @@ class IntoOneLine(logging.Filter):
             return True
         errors.append(record.exc_info)
         return False
+
+
+class Refusals(logging.Filter):
+    """On Django's lines about hosts, origins and parameters that it refused: which rule, not what the client sent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args, record.exc_info = f"refused: {record.name.rpartition('.')[2]}", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
 
 
 def _from_record(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -50,6 +50,7 @@ def start(dsn: str, *, environment: str, release: str | None, traces: float) -> 
     )
     # An answer of 5xx without an exception is a part that is away, which the metrics tell better.
     ignore_logger("instafeed.requests")
+    ignore_logger("django.security.*")  # what clients sent, and were refused
 
 
 def _cleaned(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:

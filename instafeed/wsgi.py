@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
+from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
@@ -17,9 +19,27 @@ _django = get_wsgi_application()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if ";" in environ.get("CONTENT_TYPE", ""):
+        environ["CONTENT_TYPE"] = _without_codecs(environ["CONTENT_TYPE"])
     if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
         _measure(environ)
     return _django(environ, start_response)
+
+
+def _without_codecs(content_type: str) -> str:
+    """Text is taken for UTF-8, whatever a client calls it.
+
+    Django would decode queries and forms by any codec of Python's that is named here, before its handlers of errors
+    stand: `hex` and `zlib` make no text at all, and `utf-7` lets lone surrogates in.
+    """
+    kind, *_ = content_type.split(";", 1)
+    try:
+        _, parameters = parse_header_parameters(content_type)
+    except (LookupError, ValueError):
+        return kind
+    parameters.pop("charset", None)
+    escaped = {name: re.sub(r'(["\\])', r"\\\1", value) for name, value in parameters.items()}
+    return "; ".join([kind, *(f'{name}="{value}"' for name, value in escaped.items())])
 
 
 def _measure(environ: dict[str, Any]) -> None:

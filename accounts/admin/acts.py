@@ -11,6 +11,7 @@ from django import forms
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.moderation import LONGEST as LONGEST_SUSPENSION
 
 Given = Mapping[str, Any]  # the cleaned data of an act's form, and `seen`
 LONGEST = 1000  # characters of a reason
@@ -55,13 +56,17 @@ class SuspendForm(ActForm):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        length, until = given.get("length"), given.get("until")
-        if length == "x" and "until" in given and (until is None or until <= timezone.now()):
-            self.add_error("until", "Say when it ends, in the future.")
+        length, until, now = given.get("length"), given.get("until"), timezone.now()
+        if (
+            length == "x"
+            and "until" in given
+            and not (until and timezone.now() < until < timezone.now() + LONGEST_SUSPENSION)
+        ):
+            self.add_error("until", "Say when it ends, in the future, within ten years.")
         elif length != "x" and until is not None:
             self.add_error("until", "Choose “until …”, or leave this empty.")
         elif length != "x":
-            given["until"] = timezone.now() + timedelta(days=int(length)) if length else None
+            given["until"] = now + timedelta(days=int(length)) if length else None
         return given
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 
+from accounts.admin.filters import ChoiceFilter
 from accounts.models import AuditEntry, User
 from instafeed.admin.cells import link
 from instafeed.admin.lean import LeanAdmin
@@ -30,14 +30,12 @@ MODELS = {
 }
 
 
-class ActionFilter(SimpleListFilter):
+class ActionFilter(ChoiceFilter):
     title = parameter_name = "action"
+    values = tuple((action, action.replace("_", " ")) for action in ACTIONS)
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        return [(action, action.replace("_", " ")) for action in ACTIONS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(action=self.value()) if self.value() else queryset
+    def condition_for(self, value: str) -> Q:
+        return Q(action=value)
 
 
 @admin.register(AuditEntry)

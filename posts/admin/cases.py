@@ -9,11 +9,12 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin, SimpleListFilter
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from accounts.admin.filters import ChoiceFilter
 from accounts.models import User
 from instafeed.admin.cells import span, state
 from instafeed.ids import parse_id
@@ -55,24 +56,20 @@ class StateFilter(SimpleListFilter):
         return found
 
 
-class TypeFilter(SimpleListFilter):
+class TypeFilter(ChoiceFilter):
     title = parameter_name = "type"
+    values = TargetType.choices
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        return [(str(value), label) for value, label in TargetType.choices]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
-        return queryset.filter(target_type=self.value()) if self.value() else queryset
+    def condition_for(self, value: str) -> Q:
+        return Q(target_type=value)
 
 
-class ReasonFilter(SimpleListFilter):
+class ReasonFilter(ChoiceFilter):
     title = parameter_name = "reason"
+    values = Reason.choices
 
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        return [(str(value), label) for value, label in Reason.choices]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Case]) -> QuerySet[Case]:
-        return queryset.filter(reasons__contains=[self.value()]) if self.value() else queryset
+    def condition_for(self, value: str) -> Q:
+        return Q(reasons__contains=[value])
 
 
 def _is_of_one(request: HttpRequest) -> bool:

@@ -201,3 +201,28 @@ def answers(stack: LiveStack, within: float) -> bool:
             return polite.send("GET /health/live HTTP/1.1").receive()[0] == 200
         except TimeoutError:
             return False
+
+
+@pytest.mark.parametrize("codec", ["hex", "zlib", "idna", "utf-7", "unicode_escape", "no-such-codec"])
+def test_a_codec_of_the_clients_choice_decodes_nothing(live_stack: LiveStack, codec: str) -> None:
+    for path in ("/health?x=1", "/api/v1/users?search=%2B2AA-", "/admin/login/?next=%2B2AA-"):
+        for name in (f"charset={codec}", f"charset*={codec}''utf-8", f"boundary*={codec}''x"):
+            answer = live_stack.get(path, headers={"Content-Type": f"text/plain; {name}"})
+            assert answer.status_code in (200, 401), answer.text
+    signed_in = live_stack.post(
+        "/admin/login/",
+        content=b"username=%2B2AA-",
+        headers={"Content-Type": f"application/x-www-form-urlencoded; charset={codec}"},
+    )
+    assert signed_in.status_code == 403  # no token against forgery
+    many = "&".join(f"a{number}=1" for number in range(1_200))
+    assert (
+        live_stack.get(f"/api/v1/users?{many}", headers={"Content-Type": "text/plain; charset=utf-8"}).status_code < 500
+    )
+
+
+def test_what_django_refuses_is_logged_without_what_was_sent(live_stack: LiveStack) -> None:
+    assert live_stack.get("/health", headers={"Host": "evil-host.example"}).status_code == 400
+    log = (live_stack.data_dir / "log" / "web.log").read_text()
+    assert "refused: DisallowedHost" in log
+    assert "evil-host" not in log
