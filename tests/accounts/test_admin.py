@@ -79,8 +79,17 @@ def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser
     assert list(user.groups.all()) == [moderators]
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor_name, entry.user_id) == ("edit_user", "root", user.pk)
+    assert entry.before == {"is_staff": False, "groups": ""}
     assert entry.after == {"fields": "username, is_private, is_staff, groups", "is_staff": True, "groups": "Moderator"}
     assert not Invalidation.objects.exists(), "caches are dropped"
+
+
+def test_what_a_superuser_takes_away_is_in_the_log(superuser: Staff, moderator: Staff) -> None:
+    data = {"username": "mod", "email": moderator.user.email, "is_staff": "on"}
+    url = reverse("admin:accounts_user_change", args=[moderator.user.pk])
+    assert superuser.client.post(url, data).status_code == 302
+    entry = AuditEntry.objects.get()
+    assert (entry.before, entry.after) == ({"groups": "Moderator"}, {"groups": "", "fields": "groups"})
 
 
 @pytest.mark.parametrize("data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}])
@@ -154,7 +163,7 @@ def test_a_moderator_suspends_lifts_and_ends_sessions(moderator: Staff) -> None:
     assert moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
     assert not works(access)
     again = moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="30")
-    assert again[0].startswith("That was done already by mod at")
+    assert again[0].startswith(f"{user.username}: Suspended meanwhile until")
     assert offered(moderator, user) == ["suspend", "lift", "end_sessions"]
     assert moderator.told("accounts_user", "lift", user.pk) == ["reinstated."]
     assert works(access)
