@@ -230,6 +230,40 @@ def test_a_suspended_moderator_is_out_at_once(moderator: Staff, superuser: Staff
     assert not User.objects.get(pk=moderator.user.pk).is_active
 
 
+# --- Groups ------------------------------------------------------------------------------------------
+
+
+def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: Staff) -> None:
+    looks, suspends = (Permission.objects.get(codename=name) for name in ("view_user", "suspend_user"))
+
+    def post(page: str, *args: int, **data: object) -> None:
+        assert superuser.client.post(reverse(f"admin:auth_group_{page}", args=args), data).status_code == 302
+
+    post("add", name="Helper", permissions=[looks.pk])
+    group = Group.objects.get(name="Helper")
+    post("change", group.pk, name="Helper", permissions=[looks.pk, suspends.pk])
+    post("change", group.pk, name="Helper", permissions=[looks.pk, suspends.pk])
+    superuser.user.groups.set([group])
+    post("delete", group.pk, post="yes")
+    other = Group.objects.create(name="Other")
+    post("changelist", action="delete_selected", _selected_action=[other.pk], post="yes")
+    assert set(Group.objects.values_list("name", flat=True)) == {"Moderator", "Operator"}
+    both = "suspend_user, view_user"
+    rows = AuditEntry.objects.filter(actor_name="root", target_type="group", user_id=None).order_by("pk")
+    assert list(rows.values_list("action", "target_id", "before", "after")) == [
+        ("add_group", group.pk, {"name": None, "permissions": ""}, {"name": "Helper", "permissions": "view_user"}),
+        ("change_group", group.pk, {"permissions": "view_user"}, {"permissions": both}),
+        (
+            "delete_group",
+            group.pk,
+            {"name": "Helper", "permissions": both, "members": 1},
+            {"name": None, "permissions": "", "members": 0},
+        ),
+        ("delete_group", other.pk, {"name": "Other"}, {"name": None}),
+    ]
+    assert superuser.rows("accounts_auditentry", action="delete_group") == list(rows)[:1:-1]
+
+
 # --- The audit log -----------------------------------------------------------------------------------
 
 
