@@ -61,7 +61,9 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.after)
 
-    def record(self, actor: User, action: str, target_type: str, target_id: int, *, user_id: int, reason: str) -> bool:
+    def record(
+        self, actor: User, action: str, target_type: str, target_id: int, *, user_id: int | None, reason: str = ""
+    ) -> bool:
         """Write the act's one entry, if it changed something; whether it did."""
         if self:
             record(

@@ -118,7 +118,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             # Whoever is pulled: the celebrity set is rebuilt from it.
             models.Index(fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)),
-            # Whose side a moderator has chosen: a handful, settled every few seconds.
+            # Whose side a moderator has chosen: a handful.
             models.Index(fields=["id"], name="user_pinned", condition=Q(celebrity_pin__isnull=False)),
             # Suspensions that end by themselves: looked for every minute.
             models.Index(

@@ -8,10 +8,12 @@ Locks are taken in one order by all acts, those of `posts` too: the row of whom 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from unicodedata import category
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from accounts import services, sessions
@@ -27,11 +29,18 @@ class Refused(Exception):
 
 
 def judged(actor: User, user_id: int) -> User:
-    """Whom an act concerns, locked until the end of the transaction. Raises Refused for staff, but to superusers."""
-    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    """Whom an act concerns, locked until the end of the transaction. Raises Refused for staff, but to superusers, and
+    for whoever is gone."""
+    user = judged_or_gone(actor, user_id)
     if user is None:
         raise Refused("The account is gone.")
-    if (user.is_staff or user.is_superuser) and not actor.is_superuser:
+    return user
+
+
+def judged_or_gone(actor: User, user_id: int) -> User | None:
+    """The same, for acts that need nobody to be there."""
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user and (user.is_staff or user.is_superuser) and not actor.is_superuser:
         raise Refused("Only superusers may act on staff.")
     return user
 
@@ -54,8 +63,9 @@ def suspend(
 ) -> bool:
     """Suspend an account until a moment, or for good; one that is suspended already from now on until that moment.
 
-    `seen`: how many suspensions of the account the moderator knows of (`times`); whoever does not know of the newest
-    changes nothing by this. `changes`: what else the same act has changed. Raises Refused.
+    `seen`: how many suspensions of the account the moderator knows of (`times_suspended`); whoever does not know of the
+    newest is refused. `changes`: what else the same act has changed. Raises Refused, and then nothing is to be kept of
+    the transaction.
     """
     demand(reason)
     user = _living(actor, user_id)
@@ -65,12 +75,13 @@ def suspend(
         raise Refused("The end of a suspension lies in the future.")
     if until is not None and until > timezone.now() + LONGEST:
         raise Refused("Suspend for good, or for ten years at most.")
-    changes = changes or Changes()
-    if seen is None or times("suspend", user_id) <= seen:
-        changes.note("suspended", user.suspended_at is not None, True)
-        changes.note("until", user.suspended_until, until)
-        if user.suspended_at is None or user.suspended_until != until:
-            services.suspend(user_id, until)
+    if seen is not None and times_suspended([user_id]).get(user_id, 0) > seen:
+        raise Refused(f"{_suspended_meanwhile(user)}: look again.")
+    changes = Changes() if changes is None else changes
+    changes.note("suspended", user.suspended_at is not None, True)
+    changes.note("until", user.suspended_until, until)
+    if user.suspended_at is None or user.suspended_until != until:
+        services.suspend(user_id, until)
     account_judged.send(User, actor=actor, user_id=user_id, changes=changes)
     return changes.record(actor, "suspend", "user", user_id, user_id=user_id, reason=reason)
 
@@ -117,9 +128,18 @@ def pin(actor: User, user_id: int, side: bool | None, reason: str = "") -> bool:
     return changes.record(actor, action, "user", user_id, user_id=user_id, reason=reason)
 
 
-def times(action: str, user_id: int) -> int:
-    """How often this was done to an account."""
-    return AuditEntry.objects.filter(target_type="user", target_id=user_id, action=action).count()
+def times_suspended(user_ids: Collection[int]) -> dict[int, int]:
+    """How often each of these accounts was suspended, whatever for; the others are left out."""
+    entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS)
+    entries = entries.filter(target_type="user", target_id__in=user_ids, action="suspend")
+    return dict(entries.values_list("target_id").annotate(Count("pk")))
+
+
+def _suspended_meanwhile(user: User) -> str:
+    if user.suspended_at is None:
+        return "Suspended and reinstated meanwhile"
+    until = user.suspended_until
+    return f"Suspended meanwhile until {until:%Y-%m-%d %H:%M} UTC" if until else "Suspended meanwhile for good"
 
 
 def _living(actor: User, user_id: int) -> User:

@@ -48,18 +48,32 @@ class Reclassified:
     demoted: int
 
 
-def promote(author_ids: Iterable[int]) -> int:
-    """From push to pull; returns how many moves were finished."""
+def promote(author_ids: Iterable[int], among: QuerySet[User] | None = None) -> int:
+    """From push to pull, who is still `among` these, or not pinned to push; returns how many moves were finished."""
+    authors = User.objects.exclude(celebrity_pin=False) if among is None else among
     since = timezone.now()
-    begun = _step(User.objects.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
+    begun = _step(authors.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
     return _finish_promotion(begun, since)
 
 
-def demote(author_ids: Iterable[int]) -> int:
-    """From pull to push; returns how many moves were finished."""
+def demote(author_ids: Iterable[int], among: QuerySet[User] | None = None) -> int:
+    """From pull to push, who is still `among` these, or not pinned to pull; returns how many moves were finished."""
+    authors = User.objects.exclude(celebrity_pin=True) if among is None else among
     since = timezone.now()
-    begun = _step(User.objects.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
+    begun = _step(authors.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
     return _finish_demotion(begun, since)
+
+
+def begin(author_id: int) -> None:
+    """Take the first step of an author who is on the wrong side by a moderator's word, in that word's transaction.
+
+    So the word is never lost: `finish_moves` finds whatever was begun. Who is half way turns round, as posts are both
+    pushed and pulled in either state between.
+    """
+    author = User.objects.select_for_update(no_key=True).get(pk=author_id)
+    if policy.is_misplaced(author):
+        after = State.DEMOTING if policy.is_becoming(author) else State.PROMOTING
+        _step(User.objects.filter(pk=author_id), State(author.celebrity_state), after, since=timezone.now())
 
 
 def _finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
@@ -80,7 +94,10 @@ def _of_move(author_ids: Sequence[int], since: datetime | None) -> QuerySet[User
 
 
 def _step(authors: QuerySet[User], before: State, after: State, *, since: datetime | None = None) -> list[int]:
-    """Those of `authors` that were in state `before` and are in `after` now; `since` begins a move."""
+    """Those of `authors` that were in state `before` and are in `after` now; `since` begins a move.
+
+    Who they are is asked again under the lock: a pin that was set a moment ago holds.
+    """
     changes: dict[str, object] = {"celebrity_state": after}
     if since is not None:
         changes["celebrity_since"] = since
@@ -105,20 +122,8 @@ def _drop_feeds_of_followers(author_id: int) -> None:
 def settle(author_id: int) -> None:
     """Finish a move of this author, then move it if it is on the wrong side of the line."""
     finish_moves([author_id])
-    author = User.objects.filter(pk=author_id).first()
-    if author is not None and policy.is_misplaced(author):
-        if policy.should_be_celebrity(author):
-            promote([author_id])
-        else:
-            demote([author_id])
-
-
-def settle_pinned() -> int:
-    """Move those whom a moderator pinned to the other side; how many. Reads the few rows of an index."""
-    pinned = User.objects.filter(celebrity_pin__isnull=False)
-    up = list((policy.to_promote() & pinned).values_list("pk", flat=True)[:BATCH])
-    down = list((policy.to_demote() & pinned).values_list("pk", flat=True)[:BATCH])
-    return promote(up) + demote(down)
+    if not promote([author_id], policy.to_promote()):
+        demote([author_id], policy.to_demote())
 
 
 def finish_moves(author_ids: Sequence[int] | None = None) -> int:
@@ -144,12 +149,15 @@ def reclassify(
 
 
 def _move_all(
-    misplaced: QuerySet[User], move: Callable[[Iterable[int]], int], progress: Callable[[int], None], at_once: int
+    misplaced: QuerySet[User],
+    move: Callable[[Iterable[int], QuerySet[User]], int],
+    progress: Callable[[int], None],
+    at_once: int,
 ) -> int:
     author_ids = list(misplaced.order_by("pk").values_list("pk", flat=True))
     moved = 0
     for start in range(0, len(author_ids), at_once):
-        count = move(author_ids[start : start + at_once])
+        count = move(author_ids[start : start + at_once], misplaced)
         moved += count
         progress(count)
     return moved

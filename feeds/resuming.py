@@ -1,4 +1,4 @@
-"""Handing out fan-outs again by an operator's word; each leaves an entry in the audit log."""
+"""Handing out fan-outs again by an operator's word; each that was dead leaves an entry in the audit log."""
 
 from __future__ import annotations
 
@@ -26,22 +26,18 @@ class Resumed:
 def resume(post_ids: Collection[int], operator: User) -> Resumed:
     """Have workers take these fan-outs up now, from where they stopped. What is done or under way is left alone.
 
-    Should the broker be away, the sweeper hands them out once it is back.
+    What merely waits is changed in nothing by being handed out, and leaves no entry. Should the broker be away, the
+    sweeper hands them out once it is back.
     """
     # In the order of their ids, so that two operators do not wait for each other; workers claim one by one.
     locked = FanOut.objects.select_for_update(no_key=True).order_by("pk")
     dead = list(locked.filter(pk__in=post_ids, state=State.DEAD))
     waiting = list(ledger.unclaimed().filter(pk__in=post_ids).order_by("pk").select_for_update(no_key=True))
     ledger.revive([fan_out.pk for fan_out in dead])
+    before, after = {"state": State.DEAD.label}, {"state": State.PENDING.label}
+    for fan_out in dead:
+        author_id = fan_out.author_id
+        audit.record(operator, "resume", "fan_out", fan_out.pk, user_id=author_id, before=before, after=after)
     for fan_out in (*dead, *waiting):
-        audit.record(
-            operator,
-            "resume",
-            "fan_out",
-            fan_out.pk,
-            user_id=fan_out.author_id,
-            before={"state": State(fan_out.state).label},
-            after={"state": State.PENDING.label if fan_out in dead else State(fan_out.state).label},
-        )
         transaction.on_commit(partial(dispatch.nudge, tasks.deliver_post, fan_out.pk), robust=True)
     return Resumed(len(dead), len(waiting), len(set(post_ids)) - len(dead) - len(waiting))

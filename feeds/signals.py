@@ -15,7 +15,7 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import celebrity_pinned
-from feeds import fanout, ledger, policy, sources, tasks
+from feeds import celebrities, fanout, ledger, policy, sources, tasks
 from instafeed import dispatch
 from instafeed.invalidation import invalidate
 from posts.models import Post
@@ -57,5 +57,6 @@ def reconsider_authors(author_ids: Iterable[int], **_: Any) -> None:
 
 @receiver(celebrity_pinned)
 def move_pinned(user_id: int, **_: Any) -> None:
-    """A moderator has decided; beat makes up for a nudge that is lost (celebrities.settle_pinned)."""
+    """A moderator has decided: the move begins with that; beat makes up for a nudge that is lost."""
+    celebrities.begin(user_id)
     transaction.on_commit(partial(dispatch.nudge, tasks.settle_celebrity, user_id), robust=True)

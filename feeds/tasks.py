@@ -34,6 +34,5 @@ def settle_celebrity(author_id: int) -> None:
 
 @shared_task
 def finish_celebrity_moves() -> None:
-    """Finish moves whose worker died half way, and begin those of pinned authors whose nudge got lost."""
+    """Finish moves whose worker died half way, or whose nudge got lost after a moderator's word had begun them."""
     celebrities.finish_moves()
-    celebrities.settle_pinned()

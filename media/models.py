@@ -45,6 +45,7 @@ class Media(models.Model):
     again_at = models.DateTimeField("last processed again", null=True)  # by an operator's word
     due_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0, db_default=0)
+    attempts_before = models.PositiveIntegerField(default=0, db_default=0)  # of them, before `again_at`
     failures = models.PositiveSmallIntegerField(default=0, db_default=0)  # of them, that killed or failed their worker
 
     class Meta:

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 5)  # by then Celery has killed whoever held it
 ATTEMPTS = 6  # that killed their worker, or failed for the machine's reasons
 WAITING = timedelta(days=1)  # for a storage that is away
-FIRST_PAUSE = timedelta(seconds=5)  # doubled with each attempt
+FIRST_PAUSE = timedelta(seconds=5)  # doubled with each attempt since it was uploaded, or begun anew
 LONGEST_PAUSE = timedelta(minutes=5)
 GAVE_UP = "It could not be processed; please upload it again."
 
@@ -144,7 +144,8 @@ def _fail(media: Media, reason: str, *, keep_original: bool = False) -> None:
 
 @transaction.atomic
 def _put_off(media: Media, *, is_failure: bool) -> None:
-    pause = min(FIRST_PAUSE * 2 ** min(media.attempts - 1, 10), LONGEST_PAUSE)
+    times = media.attempts - media.attempts_before
+    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 10), LONGEST_PAUSE)
     failures = media.failures if is_failure else media.failures - 1
     if not _ours(media).update(due_at=timezone.now() + pause, failures=failures):  # what it has stored is nobody's
         removal.remove_later(variants.paths_of(media))

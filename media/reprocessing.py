@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from copy import copy
 
 from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts import audit
@@ -57,9 +58,8 @@ def _again(media_id: int, operator: User) -> None:
     if storage.size(media.incoming) is None:
         raise Impossible("its original is not in the storage")
     _ask_for(media, operator)
-    task = tasks.process_media if media.status == Status.FAILED else tasks.remake_media
-    if not dispatch.nudge(task, media_id) and media.status == Status.READY:  # of failed ones the sweeper knows
-        raise Impossible("the broker does not answer; it stays as it is")
+    if media.status == Status.FAILED:  # if the nudge is lost, the sweeper knows of it
+        dispatch.nudge(tasks.process_media, media_id)
 
 
 @transaction.atomic
@@ -69,7 +69,9 @@ def _ask_for(media: Media, operator: User) -> None:
     same = Media.objects.filter(pk=media.pk, status=media.status, attempts=media.attempts, incoming=media.incoming)
     if media.status == Status.FAILED:
         # Not `attempts`: by it those who were overtaken know that they were.
-        changed = same.update(status=Status.PROCESSING, error="", failures=0, due_at=now, again_at=now)
+        changed = same.update(
+            status=Status.PROCESSING, error="", failures=0, attempts_before=F("attempts"), due_at=now, again_at=now
+        )
         media_changed.send(Media, media_ids=[media.pk])
     else:
         changed = same.update(again_at=now)
@@ -77,6 +79,9 @@ def _ask_for(media: Media, operator: User) -> None:
         raise Impossible("somebody else was faster")
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
+    # Before the commit, as nobody else would send it; the task reads nothing that is written here.
+    if media.status == Status.READY and not dispatch.nudge(tasks.remake_media, media.pk):
+        raise Impossible("the broker does not answer; it stays as it is")
 
 
 def remake(media_id: int) -> None:

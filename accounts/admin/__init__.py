@@ -1,5 +1,5 @@
-"""Users and the audit log in the admin; `acting` is what all pages share on which moderators act."""
+"""Users, groups and the audit log in the admin; `acting` is what all pages share on which moderators act."""
 
-from accounts.admin import audit, users
+from accounts.admin import audit, groups, users
 
-__all__ = ["audit", "users"]
+__all__ = ["audit", "groups", "users"]

@@ -6,7 +6,8 @@ each row, each in a transaction of its own. What could not be done is said in a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 from django.contrib import messages
@@ -14,13 +15,14 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts.admin.acts import Act, Offer
+from accounts.admin.acts import Act, Given, Offer
 from accounts.models import AuditEntry, User
 from accounts.moderation import Refused
 from instafeed.admin.lean import PER_PAGE, LeanAdmin, LeanChangeList
@@ -29,6 +31,16 @@ from instafeed.ids import parse_id
 TOLD = 5  # refusals told one by one
 
 ActionFunction = Callable[..., Any]
+
+
+@dataclass
+class Outcome:
+    """What became of the subjects of one act."""
+
+    changed: list[Any] = field(default_factory=list)
+    already: list[Any] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # in words
+    along: int = 0  # changed by `Act.along`
 
 
 class DressedChangeList(LeanChangeList):
@@ -51,6 +63,10 @@ class ActingAdmin(LeanAdmin):
     def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, Any]:
         """What acts are done to, by row."""
         return {row.pk: row for row in rows}
+
+    def target(self, subject: Any) -> tuple[str, int]:
+        """The type and id by which the audit log knows it."""
+        raise NotImplementedError
 
     def concerned(self, subject: Any) -> int:
         """The id of the user whom an act on it concerns."""
@@ -124,33 +140,35 @@ class ActingAdmin(LeanAdmin):
         return self.confirmation(request, Offer.make(act, subjects), subjects)
 
     def _do(self, request: HttpRequest, offer: Offer, subjects: Mapping[int, Any]) -> None:
-        act = offer.act
-        changed: list[Any] = []
-        already: list[Any] = []
-        refused: list[str] = []
-        for pk, subject in subjects.items():
-            seen = parse_id(request.POST.get(f"seen-{pk}", "")) or 0
-            try:
-                done = act.perform(cast(User, request.user), subject, {**offer.form.cleaned_data, "seen": seen})
-            except Refused as refusal:
-                refused.append(f"{subject}: {refusal}")
-            else:
-                (changed if done else already).append(subject)
-        if changed:
-            act.afterwards(changed)
-        self._tell(request, act, len(subjects), changed, already, refused)
+        act, outcome = offer.act, Outcome()
+        try:
+            for pk, subject in subjects.items():
+                seen = parse_id(request.POST.get(f"seen-{pk}", "")) or 0
+                given = {**offer.form.cleaned_data, "seen": seen}
+                try:
+                    self._do_one(act, cast(User, request.user), subject, given, outcome)
+                except Refused as refusal:
+                    outcome.refused.append(f"{subject}: {refusal}")
+        finally:  # whatever went wrong: what is committed is
+            if outcome.changed:
+                act.afterwards(outcome.changed)
+        self._tell(request, act, len(subjects), outcome)
 
-    def _tell(
-        self,
-        request: HttpRequest,
-        act: Act,
-        total: int,
-        changed: Collection[Any],
-        already: Sequence[Any],
-        refused: Sequence[str],
-    ) -> None:
+    def _do_one(self, act: Act, actor: User, subject: Any, given: Given, outcome: Outcome) -> None:
+        """Raises Refused."""
+        if act.along and self.concerned(subject) in map(self.concerned, outcome.changed):
+            outcome.along += act.along(actor, subject, given)
+        elif act.perform(actor, subject, given):
+            outcome.changed.append(subject)
+        else:
+            outcome.already.append(subject)
+
+    def _tell(self, request: HttpRequest, act: Act, total: int, outcome: Outcome) -> None:
+        changed, already, refused = outcome.changed, outcome.already, outcome.refused
         if changed:
             self.message_user(request, f"{act.done if total == 1 else f'{len(changed)} {act.done}'}.")
+        if outcome.along:
+            self.message_user(request, f"{outcome.along} more of the same accounts closed.")
         if already:
             what = "That was" if total == 1 else f"{len(already)} were"
             by = self._by_whom(act, already[0]) if total == 1 else ""
@@ -161,7 +179,10 @@ class ActingAdmin(LeanAdmin):
             self.message_user(request, f"And {len(refused) - TOLD} more were refused.", messages.ERROR)
 
     def _by_whom(self, act: Act, subject: Any) -> str:
-        done = AuditEntry.objects.filter(user_id=self.concerned(subject), action=act.name).order_by("-pk").first()
+        """Nobody, if it came about without this act."""
+        kind, pk = ("user", self.concerned(subject)) if act.on_account else self.target(subject)
+        entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(target_type=kind, target_id=pk)
+        done = entries.filter(action=act.entry or act.name).order_by("-pk").first()
         return f" by {done.actor_name} at {done.created_at:%Y-%m-%d %H:%M} UTC" if done else ""
 
     def _permitted(self, request: HttpRequest) -> list[Act]:

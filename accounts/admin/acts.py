@@ -90,7 +90,12 @@ class Act:
     * `applies(subject)`: whether it makes sense for it as it is; the service decides again.
     * `seen(subjects)`: by row, as they come, how much there is now of what must not be overlooked: `given["seen"]`
       when it comes to it.
-    * `afterwards(subjects)`: once, for those that changed, after the commits. Does not raise.
+    * `afterwards(subjects)`: once, for those that changed, after their commits; also if something unexpected ended a
+      bulk act in the middle. Does not raise.
+    * `along(actor, subject, given)`: in bulk, done instead of `perform` to further subjects of an account to which this
+      was done just now; whether anything changed. For acts `on_account`.
+    * `entry`: what it is called in the audit log, if not by its name; `on_account`: its entry is about the account, not
+      about what it wrote.
     """
 
     name: str
@@ -105,6 +110,9 @@ class Act:
     applies: Callable[[Any], bool] = _always
     seen: Callable[[Mapping[int, Any]], Mapping[int, int]] = _none_seen
     afterwards: Callable[[Sequence[Any]], None] = _nothing_more
+    along: Callable[[User, Any, Given], bool] | None = None
+    entry: str = ""
+    on_account: bool = False
 
 
 @dataclass(frozen=True)

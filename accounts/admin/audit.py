@@ -17,8 +17,8 @@ from instafeed.admin.lean import LeanAdmin
 from instafeed.ids import parse_id
 
 ACTIONS = (
-    *("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift", "end_sessions", "pin", "unpin", "edit_user"),
-    *("resume", "reprocess"),
+    *("dismiss", "hide", "restore", "delete", "warn", "suspend", "close", "lift", "end_sessions", "pin", "unpin"),
+    *("edit_user", "add_group", "change_group", "delete_group", "resume", "reprocess"),
 )
 # Types of targets, by name: most belong to apps above.
 MODELS = {
@@ -27,6 +27,7 @@ MODELS = {
     "comment": "posts.Comment",
     "media": "media.Media",
     "fan_out": "feeds.FanOut",
+    "group": "auth.Group",
 }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 from django.contrib import admin
 from django.db import models
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -38,12 +38,6 @@ POWERS = ("is_staff", "is_superuser", "groups")
 ENTRIES = 20  # of the audit log, on a user's page
 
 
-def times_suspended(user_ids: Collection[int]) -> dict[int, int]:
-    """How often each of these accounts was suspended; the others are left out."""
-    entries = AuditEntry.objects.filter(target_type="user", target_id__in=user_ids, action="suspend")
-    return dict(entries.values_list("target_id").annotate(Count("pk")))
-
-
 def _suspend(actor: User, user: User, given: Given) -> bool:
     return moderation.suspend(actor, user.pk, given["until"], given["reason"], seen=given["seen"])
 
@@ -68,6 +62,7 @@ def _pin_act(name: str, label: str, done: str, help_: str, side: bool | None) ->
     return Act(
         *(name, label, done, help_, "accounts.pin_celebrity"),
         perform=partial(_pin, side=side),
+        entry="unpin" if side is None else "pin",
         form=MildForm,
         in_bulk=False,
         applies=lambda user: user.celebrity_pin is not side,
@@ -81,7 +76,7 @@ ACTS = (
         perform=_suspend,
         form=SuspendForm,
         hurts=True,
-        seen=lambda users: times_suspended(list(users)),
+        seen=moderation.times_suspended,
         afterwards=_withdraw,
     ),
     Act(
@@ -190,6 +185,9 @@ class UserAdmin(ActingAdmin):
     def joined(self, user: User) -> str:
         return f"{user.created_at:%Y-%m-%d}"
 
+    def target(self, subject: Any) -> tuple[str, int]:
+        return "user", cast(User, subject).pk
+
     def concerned(self, subject: Any) -> int:
         return cast(User, subject).pk
 
@@ -217,9 +215,12 @@ class UserAdmin(ActingAdmin):
         services.update_profile(obj.pk, changes)
         if form.changed_data:
             # Names of fields only, but for powers: texts of users must be erasable.
-            powers = {name: _powers(form.cleaned_data[name]) for name in POWERS if name in form.changed_data}
-            after = {"fields": ", ".join(form.changed_data), **powers}
-            audit.record(cast(User, request.user), "edit_user", "user", obj.pk, user_id=obj.pk, after=after)
+            powers = [name for name in POWERS if name in form.changed_data]
+            before = {name: _powers(form.initial[name]) for name in powers}
+            after = {name: _powers(form.cleaned_data[name]) for name in powers}
+            after["fields"] = ", ".join(form.changed_data)
+            editor = cast(User, request.user)
+            audit.record(editor, "edit_user", "user", obj.pk, user_id=obj.pk, before=before, after=after)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -239,7 +240,7 @@ class UserAdmin(ActingAdmin):
 
 
 def _powers(value: Any) -> Any:
-    return value if isinstance(value, bool) else ", ".join(str(group) for group in value)
+    return value if isinstance(value, bool) else ", ".join(sorted(str(group) for group in value))
 
 
 def _may_view(request: HttpRequest, model: type[Model]) -> bool:

@@ -43,7 +43,8 @@ class LeanChangeList(ChangeList):
 
 
 class LeanAdmin(admin.ModelAdmin):
-    """Lists newest first; search and filters must be answered by an index.
+    """Lists newest first. A search must be answered by an index; so must a filter, unless most rows pass it, or it
+    narrows what an index has bounded already (the open cases, the failed pictures).
 
     `linked_by`: fields by whose values other pages may link here, as in `?author=17`.
     """

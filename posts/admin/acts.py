@@ -38,6 +38,10 @@ def _suspend(actor: User, sight: Sight, given: Given) -> bool:
     return moderation.suspend_author(actor, sight.target, given["until"], given["reason"], seen=given["seen"])
 
 
+def _close_along(actor: User, sight: Sight, given: Given) -> bool:
+    return moderation.close_along(actor, sight.target, given["reason"])
+
+
 def _lift(actor: User, sight: Sight, given: Given) -> bool:
     return moderation.lift(actor, sight.target, given["reason"])
 
@@ -118,6 +122,8 @@ SUSPEND = Act(
     applies=lambda sight: sight.is_there,
     seen=_suspensions,
     afterwards=_withdraw,
+    along=_close_along,
+    on_account=True,
 )
 LIFT = Act(
     *("lift", "Lift the suspension", "reinstated", "The author has their access back, and all they wrote its place."),
@@ -125,4 +131,5 @@ LIFT = Act(
     perform=_lift,
     form=MildForm,
     applies=lambda sight: sight.is_there and sight.is_suspended,
+    on_account=True,
 )

@@ -27,6 +27,10 @@ class SightingAdmin(ActingAdmin):
     def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, Sight]:
         raise NotImplementedError
 
+    def target(self, subject: Any) -> tuple[str, int]:
+        target = cast(Sight, subject).target
+        return str(target.type), target.id
+
     def concerned(self, subject: Any) -> int:
         return cast(Sight, subject).target.user_id
 

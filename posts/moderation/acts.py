@@ -1,7 +1,8 @@
 """What a moderator decides: each act is one transaction that does it, writes its audit entry, and closes the case.
 
 All return whether anything changed by it: of two moderators at once the second changes nothing, and leaves no entry.
-All raise `Refused`, with words for the moderator. Locks: the author's row, the case, the post or comment.
+All raise `Refused`, with words for the moderator, and have then changed nothing. Locks: the author's row, the case, the
+post or comment.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from django.db import transaction
 from accounts import moderation
 from accounts.audit import Changes
 from accounts.models import User
-from accounts.moderation import Refused, demand, judged
+from accounts.moderation import Refused, demand, judged, judged_or_gone
 from posts import services
 from posts.models import CaseState, Comment, Post, TargetType
 from posts.moderation.cases import case_of, close
@@ -37,9 +38,9 @@ _RESTORE: dict[TargetType, Callable[[int], bool]] = {
 @retried
 @transaction.atomic
 def dismiss(actor: User, target: Target, *, seen: int, reason: str = "") -> bool:
-    """Close a case without doing anything. `seen`: how many reports the moderator has looked at; Refused if there
-    are more."""
-    judged(actor, target.user_id)
+    """Close a case without doing anything, whatever has become of its target and author. `seen`: how many reports the
+    moderator has looked at; Refused if there are more."""
+    judged_or_gone(actor, target.user_id)
     case = case_of(target)
     if case is None:
         raise Refused("Nobody has reported this.")
@@ -93,10 +94,11 @@ def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
     (`seen`: how many there were about this) changes nothing."""
     demand(text)
     judged(actor, target.user_id)
-    if Record([target]).times_warned(target) > seen:
+    times = Record([target]).times_warned(target)
+    if times > seen:
         return False
     changes = _begun(actor, target)
-    changes.note("warned", seen, seen + 1)
+    changes.note("warned", times, times + 1)
     post_id, comment_id = _place(target)
     notifications.warn(target.user_id, text, post_id, comment_id)
     return _record(changes, actor, "warn", target, text)
@@ -109,8 +111,16 @@ def suspend_author(
 ) -> bool:
     """Suspend whoever is behind the target, until a moment or for good (`accounts.moderation.suspend`)."""
     demand(reason)
-    changes = _begun(actor, target)
+    changes = _begun(actor, target)  # undone should it be refused
     return moderation.suspend(actor, target.user_id, until, reason, seen=seen, changes=changes)
+
+
+@retried
+@transaction.atomic
+def close_along(actor: User, target: Target, reason: str) -> bool:
+    """Close the case of an author whom the same decision has suspended for something else."""
+    demand(reason)
+    return _record(_begun(actor, target), actor, "close", target, reason)
 
 
 @retried

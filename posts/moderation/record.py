@@ -1,16 +1,16 @@
-"""What was done before about the targets of a page: counted when first asked for, in one query for all of them."""
+"""What was done before about the targets of a page: counted when first asked for, for all of them at once."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from functools import cached_property
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Count
 
+from accounts import moderation
 from accounts.models import AuditEntry
 from posts.services import Target
-
-COUNTED = ("warn", "suspend")  # acts that may be done again, by whoever knows of the last time
 
 
 class Record:
@@ -19,14 +19,18 @@ class Record:
 
     def times_warned(self, target: Target) -> int:
         """How often the author was told something about this."""
-        return self._counts.get(("warn", str(target.type), target.id), 0)
+        return self._warnings.get((str(target.type), target.id), 0)
 
     def times_suspended(self, target: Target) -> int:
         """How often the author was suspended, whatever for."""
-        return self._counts.get(("suspend", "user", target.user_id), 0)
+        return self._suspensions.get(target.user_id, 0)
 
     @cached_property
-    def _counts(self) -> dict[tuple[str, str, int], int]:
-        entries = AuditEntry.objects.filter(user_id__in=self._user_ids, action__in=COUNTED)
-        rows = entries.values_list("action", "target_type", "target_id").annotate(Count("pk"))
-        return {(action, target_type, target_id): count for action, target_type, target_id, count in rows}
+    def _warnings(self) -> dict[tuple[str, int], int]:
+        entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(user_id__in=self._user_ids, action="warn")
+        rows = entries.values_list("target_type", "target_id").annotate(Count("pk"))
+        return {(target_type, target_id): count for target_type, target_id, count in rows}
+
+    @cached_property
+    def _suspensions(self) -> dict[int, int]:
+        return moderation.times_suspended(self._user_ids)

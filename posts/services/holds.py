@@ -11,6 +11,7 @@ from django.http import Http404
 
 # Raw: the ORM knows no FOR KEY SHARE, which any number of writers may hold at once.
 _POST = "SELECT FROM posts_post WHERE id = %s AND deleted_at IS NULL AND hidden_at IS NULL FOR KEY SHARE"
+_ACCOUNT = "SELECT FROM accounts_user WHERE id = %s AND deleted_at IS NULL FOR KEY SHARE"
 _COMMENT = "SELECT FROM posts_comment WHERE id = %s AND hidden_at IS NULL FOR KEY SHARE"
 
 
@@ -22,6 +23,11 @@ def hold_post(post_id: int) -> None:
 def hold_comment(comment_id: int) -> None:
     """Keep the comment until the current transaction ends. Raises Http404 if it is gone."""
     _hold(_COMMENT, comment_id)
+
+
+def hold_account(user_id: int) -> None:
+    """Keep the account until the current transaction ends. Raises Http404 if it is gone, or being erased."""
+    _hold(_ACCOUNT, user_id)
 
 
 def _hold(statement: str, id_: int) -> None:

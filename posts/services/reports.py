@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from posts.models import CaseState, Reason, Report, TargetType
+from posts.services.holds import hold_account, hold_comment, hold_post
 
 # Raw: the ORM's upsert can't add to what is there. A closed case is opened again.
 _ADD_TO_CASE = """
@@ -31,7 +32,10 @@ class Target:
 
 @transaction.atomic
 def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple[Report, bool]:
-    """The user's report of what they see, and whether it is new; a repeated one changes nothing."""
+    """The user's report of what they see, and whether it is new; a repeated one changes nothing.
+
+    Raises Http404 if the target, or the account behind it, is gone or hidden by now: its case could outlive it.
+    """
     report, is_new = Report.objects.get_or_create(
         reporter_id=reporter_id,
         target_type=target.type,
@@ -39,6 +43,7 @@ def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple
         defaults={"reason": reason, "note": note},
     )
     if is_new:
+        hold_account(target.user_id)
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(
                 _ADD_TO_CASE,
@@ -50,4 +55,9 @@ def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple
                     "open": CaseState.OPEN,
                 },
             )
+        # After the case: whoever judges locks in this order too.
+        if target.type == TargetType.POST:
+            hold_post(target.id)
+        elif target.type == TargetType.COMMENT:
+            hold_comment(target.id)
     return report, is_new

@@ -79,8 +79,17 @@ def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser
     assert list(user.groups.all()) == [moderators]
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor_name, entry.user_id) == ("edit_user", "root", user.pk)
+    assert entry.before == {"is_staff": False, "groups": ""}
     assert entry.after == {"fields": "username, is_private, is_staff, groups", "is_staff": True, "groups": "Moderator"}
     assert not Invalidation.objects.exists(), "caches are dropped"
+
+
+def test_what_a_superuser_takes_away_is_in_the_log(superuser: Staff, moderator: Staff) -> None:
+    data = {"username": "mod", "email": moderator.user.email, "is_staff": "on"}
+    url = reverse("admin:accounts_user_change", args=[moderator.user.pk])
+    assert superuser.client.post(url, data).status_code == 302
+    entry = AuditEntry.objects.get()
+    assert (entry.before, entry.after) == ({"groups": "Moderator"}, {"groups": "", "fields": "groups"})
 
 
 @pytest.mark.parametrize("data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}])
@@ -154,7 +163,7 @@ def test_a_moderator_suspends_lifts_and_ends_sessions(moderator: Staff) -> None:
     assert moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
     assert not works(access)
     again = moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="30")
-    assert again[0].startswith("That was done already by mod at")
+    assert again[0].startswith(f"{user.username}: Suspended meanwhile until")
     assert offered(moderator, user) == ["suspend", "lift", "end_sessions"]
     assert moderator.told("accounts_user", "lift", user.pk) == ["reinstated."]
     assert works(access)
@@ -219,6 +228,40 @@ def test_a_suspended_moderator_is_out_at_once(moderator: Staff, superuser: Staff
     moderator.page("accounts_user_changelist", status=302)
     assert moderator.act("accounts_user", "lift", moderator.user.pk).status_code == 302
     assert not User.objects.get(pk=moderator.user.pk).is_active
+
+
+# --- Groups ------------------------------------------------------------------------------------------
+
+
+def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: Staff) -> None:
+    looks, suspends = (Permission.objects.get(codename=name) for name in ("view_user", "suspend_user"))
+
+    def post(page: str, *args: int, **data: object) -> None:
+        assert superuser.client.post(reverse(f"admin:auth_group_{page}", args=args), data).status_code == 302
+
+    post("add", name="Helper", permissions=[looks.pk])
+    group = Group.objects.get(name="Helper")
+    post("change", group.pk, name="Helper", permissions=[looks.pk, suspends.pk])
+    post("change", group.pk, name="Helper", permissions=[looks.pk, suspends.pk])
+    superuser.user.groups.set([group])
+    post("delete", group.pk, post="yes")
+    other = Group.objects.create(name="Other")
+    post("changelist", action="delete_selected", _selected_action=[other.pk], post="yes")
+    assert set(Group.objects.values_list("name", flat=True)) == {"Moderator", "Operator"}
+    both = "suspend_user, view_user"
+    rows = AuditEntry.objects.filter(actor_name="root", target_type="group", user_id=None).order_by("pk")
+    assert list(rows.values_list("action", "target_id", "before", "after")) == [
+        ("add_group", group.pk, {"name": None, "permissions": ""}, {"name": "Helper", "permissions": "view_user"}),
+        ("change_group", group.pk, {"permissions": "view_user"}, {"permissions": both}),
+        (
+            "delete_group",
+            group.pk,
+            {"name": "Helper", "permissions": both, "members": 1},
+            {"name": None, "permissions": "", "members": 0},
+        ),
+        ("delete_group", other.pk, {"name": "Other"}, {"name": None}),
+    ]
+    assert superuser.rows("accounts_auditentry", action="delete_group") == list(rows)[:1:-1]
 
 
 # --- The audit log -----------------------------------------------------------------------------------

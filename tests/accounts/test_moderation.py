@@ -132,10 +132,43 @@ def test_a_pin_moves_the_author_and_no_post_is_lost(moderator: User, redis_broke
     ]
 
 
-def test_a_pin_whose_nudge_was_lost_is_settled_by_beat(moderator: User) -> None:
+def test_a_pin_whose_nudge_was_lost_is_settled_by_beat_and_its_end_as_well(moderator: User) -> None:
     up, down = UserFactory(), UserFactory(celebrity_state=CelebrityState.CELEBRITY, follower_count=10**6)
     moderation.pin(moderator, up.pk, True)
     moderation.pin(moderator, down.pk, False)
     tasks.finish_celebrity_moves()
     assert (state_of(up), state_of(down)) == (CelebrityState.CELEBRITY, CelebrityState.ORDINARY)
-    assert celebrities.settle_pinned() == 0
+    moderation.pin(moderator, up.pk, None)
+    moderation.pin(moderator, down.pk, None)
+    tasks.finish_celebrity_moves()
+    assert (state_of(up), state_of(down)) == (CelebrityState.ORDINARY, CelebrityState.CELEBRITY)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_pin_in_the_middle_of_a_move_turns_it_round(pinned: bool, moderator: User) -> None:
+    """Whoever was moving them the other way cannot go on, nor is anything lost meanwhile."""
+    author, follower = UserFactory(), UserFactory()
+    follow(author, follower)
+    feed(follower)
+    if pinned:
+        celebrities.promote([author.pk])
+    posts = write(author)
+    since = timezone.now()
+    before, between = (
+        (CelebrityState.CELEBRITY, CelebrityState.DEMOTING)
+        if pinned
+        else (CelebrityState.ORDINARY, CelebrityState.PROMOTING)
+    )
+    assert celebrities._step(User.objects.filter(pk=author.pk), before, between, since=since) == [author.pk]
+    posts += write(author)
+    moderation.pin(moderator, author.pk, pinned)
+    finish = celebrities._finish_demotion if pinned else celebrities._finish_promotion
+    assert finish([author.pk], since) == 0
+    posts += write(author)
+    deliver()
+    assert feed(follower) == posts[::-1]
+    tasks.finish_celebrity_moves()
+    assert state_of(author) == (CelebrityState.CELEBRITY if pinned else CelebrityState.ORDINARY)
+    posts += write(author)
+    deliver()
+    assert feed(follower) == posts[::-1]

@@ -103,12 +103,14 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
     states = dict(FanOut.objects.values_list("pk", "state"))
     assert (states[dead], states[working], states[done]) == (State.PENDING, State.RUNNING, State.DONE)
     assert FanOut.objects.get(pk=dead).last_follower_id == 1, "goes on where it stopped"
-    entries = AuditEntry.objects.order_by("target_id")
-    assert {entry.target_id for entry in entries} == {dead, waiting, abandoned}
-    assert {(entry.actor_name, entry.action, entry.target_type, entry.user_id) for entry in entries} == {
-        ("otto", "resume", "fan_out", author.pk)
-    }
-    assert (entries[0].before, entries[0].after) == ({"state": "dead letter"}, {"state": "pending"})
+    entry = AuditEntry.objects.get()  # nothing has changed about the others
+    assert (entry.actor_name, entry.action, entry.target_type, entry.user_id) == (
+        "otto",
+        "resume",
+        "fan_out",
+        author.pk,
+    )
+    assert (entry.target_id, entry.before, entry.after) == (dead, {"state": "dead letter"}, {"state": "pending"})
     while fanout.deliver_slice(waiting) or fanout.deliver_slice(abandoned):
         pass
     assert waiting in feed(reader)
@@ -128,7 +130,7 @@ def test_of_two_operators_at_once_one_revives_it(author: User) -> None:
     operators = [member(), member()]
     done = at_once([partial(resuming.resume, [dead], each) for each in operators])
     assert sorted(done, key=lambda each: each.revived) == [Resumed(0, 1, 0), Resumed(1, 0, 0)]
-    assert AuditEntry.objects.filter(before={"state": "dead letter"}).count() == 1
+    assert AuditEntry.objects.count() == 1
 
 
 def test_without_a_broker_it_is_left_to_the_sweeper(author: User) -> None:

@@ -129,14 +129,17 @@ def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_bro
 
 def test_one_that_waited_for_a_storage_for_a_day_has_another_day(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media = upload(owner)
-    Media.objects.update(created_at=timezone.now() - timedelta(days=3))
+    Media.objects.update(created_at=timezone.now() - timedelta(days=3), attempts=20)
     pipeline.run(media.pk)
     assert fresh(media).error == pipeline.GAVE_UP
     reprocessing.again([media.pk], member())
     with monkeypatch.context() as away:
         away.setattr(storage, "open", _raise(storage.StorageError))
         pipeline.run(media.pk)
-    assert fresh(media).status == Status.PROCESSING, "it is waited for once more"
+    waiting = fresh(media)
+    assert waiting.status == Status.PROCESSING, "it is waited for once more"
+    assert waiting.due_at is not None
+    assert waiting.due_at < timezone.now() + timedelta(seconds=6), "with pauses that begin anew"
     let_it_be_due(media)
     pipeline.run(media.pk)
     assert fresh(media).status == Status.READY
@@ -278,6 +281,8 @@ def test_a_worker_that_dies_in_the_middle_leaves_nothing(kept: Media, monkeypatc
 def test_without_a_broker_the_operator_is_told_that_nothing_happens(kept: Media) -> None:
     with patch("media.tasks.remake_media.apply_async", side_effect=redis.ConnectionError):
         assert "broker" in why(kept)
+    assert fresh(kept).again_at is None
+    assert not AuditEntry.objects.exists()
 
 
 def test_only_operators_have_pictures_processed_moderators_look(kept: Media) -> None:

@@ -169,3 +169,16 @@ def test_followers_of_a_celebrity_are_told_on_its_posts() -> None:
     assert b'"is_celebrity":false' in assembly.page(follower.pk, None, 1)[0][0]
     celebrities.promote([author.pk])
     assert b'"is_celebrity":true' in assembly.page(follower.pk, None, 1)[0][0]
+
+
+@pytest.mark.parametrize("pin", [True, False])
+def test_a_pin_that_is_set_while_all_are_reclassified_holds(pin: bool) -> None:
+    side = CelebrityState.CELEBRITY if pin else CelebrityState.ORDINARY
+    first, second = (with_count(0 if pin else 99, side) for _ in range(2))
+
+    def pin_the_next(_: int) -> None:
+        User.objects.filter(pk=second.pk).update(celebrity_pin=pin)
+
+    celebrities.reclassify(progress=pin_the_next, at_once=1)
+    assert (state_of(first), state_of(second)) == (CelebrityState.ORDINARY if pin else CelebrityState.CELEBRITY, side)
+    assert not celebrities.promote([second.pk]) + celebrities.demote([second.pk])

@@ -32,8 +32,9 @@ urlpatterns = [path(django_settings.MEDIA_URL.removeprefix("/"), include("media.
 
 
 @pytest.fixture(autouse=True)
-def _served(settings: Settings) -> Iterator[None]:
-    """The site hands out files, as on the embedded stack."""
+def _served(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The site hands out files, as on the embedded stack; a machine that is slow today is waited for."""
+    monkeypatch.setattr(withdrawal, "PATIENCE", 60.0)
     settings.ROOT_URLCONF = __name__
     clear_url_caches()
     yield
@@ -171,6 +172,61 @@ def test_a_slow_storage_holds_up_nobody_for_long(
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
     thread.join(20)
     assert not any(is_there(url) for url in urls), "what was begun is finished"
+
+
+def test_one_at_a_time_withdraws_and_gives_up_its_turn_and_connection_whatever_happens(
+    author: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    post = share(author, ready(author.user))
+    urls = urls_of(author, post)
+    services.hide_post(int(post))
+
+    def waits_and_fails(*_: Any) -> None:
+        at_work.set()
+        assert go_on.wait(30)
+        raise RuntimeError("unexpected")
+
+    close = withdrawal.connections.close_all
+
+    def close_all() -> None:
+        close()
+        closed.set()
+        raise RuntimeError("unexpected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(withdrawal, "PATIENCE", 0.1)
+        patch.setattr(placement, "move", waits_and_fails)
+        withdrawal.withdraw([author.id])
+        assert at_work.wait(5)
+        withdrawal.withdraw([author.id])
+        assert [thread.name for thread in threading.enumerate()].count("withdrawal") == 1
+        patch.setattr(withdrawal.connections, "close_all", close_all)
+        patch.setattr(threading, "excepthook", lambda _: None)
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
+        go_on.set()
+        thread.join(20)
+        assert closed.is_set()
+    assert is_there(urls[0])
+    withdrawal.withdraw([author.id])
+    assert not is_there(urls[0])
+
+
+def test_without_another_thread_it_is_left_to_the_workers_and_tried_the_next_time(
+    author: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    post = share(author, ready(author.user))
+    urls = urls_of(author, post)
+    services.hide_post(int(post))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        withdrawal.withdraw([author.id])
+    assert is_there(urls[0])
+    withdrawal.withdraw([author.id])
+    assert not is_there(urls[0])
 
 
 def test_a_removal_that_fails_for_ever_is_not_in_the_way(author: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

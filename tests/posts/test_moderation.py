@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from accounts import erasure
 from accounts.models import AuditEntry, User
-from accounts.moderation import Refused
+from accounts.moderation import Refused, times_suspended
 from posts import counters, moderation, services
 from posts.models import Case, CaseState, Comment, Post, Reason, TargetType
+from posts.moderation.record import Record
 from posts.recount import RECOUNTS
 from posts.services import Target
 from social.notifications.drain import drain_slice
@@ -91,7 +92,9 @@ def test_of_two_moderators_at_once_one_acts_and_the_other_is_told(act: str, post
     case = reported(post)
     moderators = [UserFactory(is_staff=True) for _ in range(4)]
     answers = at_once([partial(ACTS[act], moderator, post) for moderator in moderators])
-    assert sorted(answer for answer in answers if isinstance(answer, bool)) == [False] * 3 + [True], answers
+    others = [answer for answer in answers if answer is not True]
+    assert len(others) == 3
+    assert all(isinstance(answer, Refused) if act == "suspend" else answer is False for answer in others), answers
     assert AuditEntry.objects.count() == 1
     case.refresh_from_db()
     assert case.state != CaseState.OPEN
@@ -174,6 +177,25 @@ def test_what_is_gone_can_only_be_dismissed(act: str, moderator: User, post: Tar
     assert states() == [CaseState.DISMISSED]
 
 
+def test_a_case_whose_account_is_gone_is_dismissed(moderator: User) -> None:
+    gone = Target(TargetType.USER, 10**9, 10**9)
+    case = Case.objects.create(
+        target_type=gone.type,
+        target_id=gone.id,
+        user_id=gone.user_id,
+        report_count=1,
+        reasons=["spam"],
+        first_reported_at=timezone.now(),
+        last_reported_at=timezone.now(),
+    )
+    with pytest.raises(Refused, match="gone"):
+        ACTS["suspend"](moderator, gone)
+    assert moderation.dismiss(moderator, gone, seen=1)
+    case.refresh_from_db()
+    assert case.state == CaseState.DISMISSED
+    assert entries() == [("dismiss", "user", gone.id, "")]
+
+
 def test_a_comment_on_a_post_that_is_gone_is_gone(moderator: User, post: Target, comment: Target) -> None:
     services.delete_post(post.id, post.user_id)
     with pytest.raises(Refused, match="gone"):
@@ -211,28 +233,33 @@ def test_a_suspension_closes_the_case_of_the_account_as_well(moderator: User, po
     assert entry.after == {"case": "acted on", "suspended": True, "until": until.isoformat()}
 
 
-def test_several_cases_of_one_author_are_closed_by_one_suspension_after_the_other(
-    moderator: User, author: Caller
-) -> None:
+def test_other_cases_of_one_author_are_closed_along_and_count_as_no_suspension(moderator: User, author: Caller) -> None:
     targets = [Target(TargetType.POST, int(author.write()), author.id) for _ in range(3)]
     for target in targets:
         reported(target)
-    for target in targets:
-        assert moderation.suspend_author(moderator, target, None, "spammer", seen=0)
+    assert moderation.suspend_author(moderator, targets[0], None, "spammer", seen=0)
+    assert [moderation.close_along(moderator, target, "spammer") for target in targets] == [False, True, True]
     assert states() == [CaseState.ACTED] * 3
+    assert entries()[1:] == [("close", "post", target.id, "spammer") for target in targets[1:]]
     assert [entry.after for entry in AuditEntry.objects.order_by("pk")][1:] == [{"case": "acted on"}] * 2
+    assert Record(targets).times_suspended(targets[0]) == times_suspended([author.id])[author.id] == 1
 
 
 def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: Target) -> None:
     one, other = UserFactory(is_staff=True), UserFactory(is_staff=True)
     until = timezone.now() + timedelta(days=30)
     assert moderation.suspend_author(one, post, until, "a month", seen=0)
-    assert not moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", seen=0)
+    reported(post)
+    with pytest.raises(Refused, match=rf"until {until:%Y-%m-%d %H:%M} UTC: look again"):
+        moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", seen=0)
+    assert (states(), AuditEntry.objects.count()) == ([CaseState.OPEN], 1)
     assert User.objects.get(pk=post.user_id).suspended_until == until
     assert moderation.suspend_author(other, post, None, "for good", seen=1)
     assert User.objects.get(pk=post.user_id).suspended_until is None
     assert moderation.lift(one, post, "appeal")
     assert not moderation.lift(other, post)
+    with pytest.raises(Refused, match="reinstated meanwhile"):
+        moderation.suspend_author(other, post, None, "for good", seen=1)
     assert [action for action, *_ in entries()] == ["suspend", "suspend", "lift"]
     assert User.objects.get(pk=post.user_id).is_active
 
@@ -344,6 +371,11 @@ def test_a_warning_stays_whatever_becomes_of_what_it_is_about(
     purge_all()
     assert told(author) == [entry]
     assert author.get("/notifications/unread-count") == {"count": 1}
+
+
+def test_an_entry_tells_how_many_warnings_there_were_whatever_the_client_says(moderator: User, post: Target) -> None:
+    assert moderation.warn(moderator, post, "Careful.", seen=99)
+    assert (AuditEntry.objects.get().before["warned"], AuditEntry.objects.get().after["warned"]) == (0, 1)
 
 
 def test_warnings_do_not_melt_into_one(moderator: User, author: Caller, post: Target) -> None:

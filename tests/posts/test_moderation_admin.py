@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from posts import services
+from posts import moderation, services
 from posts.models import Case, CaseState, Comment, Post, Reason, TargetType
 from posts.services import Target
 from social.models import Warning
@@ -124,8 +124,8 @@ def test_a_case_shows_all_that_it_takes_to_decide(moderator: Staff, author: Call
 def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(moderator: Staff, author: Caller) -> None:
     picture = ready(author.user, is_public=False)
     post = services.create_post(author.id, "", [picture.pk])
-    services.hide_post(post.pk)
     case = report(Target(TargetType.POST, post.pk, author.id))
+    services.hide_post(post.pk)
     page = moderator.page("posts_case_change", case.pk)
     assert "signature=" in page.context["sight"].pictures[0].url
     assert "restore" in [offer.act.name for offer in page.context["offers"]]
@@ -209,7 +209,9 @@ def test_a_moderator_acts_on_the_page_of_a_case(act: str, moderator: Staff, auth
     assert (entry.actor_name, entry.action, entry.reason) == ("mod", act, GIVEN[act].get("reason", ""))
     again = moderator.told("posts_case", act, case.pk, **GIVEN[act], **seen)
     assert AuditEntry.objects.count() == 1
-    if act != "delete":
+    if act == "suspend":
+        assert "Suspended meanwhile until" in again[0]
+    elif act != "delete":
         assert again[0].startswith("That was done already by mod"), again
 
 
@@ -356,9 +358,41 @@ def test_authors_of_several_cases_are_suspended_once_and_all_cases_closed(modera
     cases = [report(post_of(author)), report(post_of(author)), report(post_of(Caller()))]
     page = choose(moderator, "posts_case", "suspend", cases)
     seen = {f"seen-{pk}": number for pk, _, number in page.context["rows"]}
-    moderator.told("posts_case", "suspend", *[case.pk for case in cases], reason="spam ring", length="", **seen)
+    ids = [case.pk for case in cases]
+    told = moderator.told("posts_case", "suspend", *ids, reason="spam ring", length="", **seen)
+    assert told == ["2 suspended.", "1 more of the same accounts closed."]
+    assert sorted(AuditEntry.objects.values_list("action", flat=True)) == ["close", "suspend", "suspend"]
     assert User.objects.filter(suspended_at__isnull=False).count() == 2
     assert not Case.objects.filter(state=CaseState.OPEN).exists()
+
+
+def test_whoever_did_the_same_to_something_else_is_not_named(moderator: Staff, author: Caller) -> None:
+    posts = [post_of(author), post_of(author)]
+    moderator.told("posts_post", "hide", posts[0].id, reason="spam")
+    services.hide_post(posts[1].id)
+    assert moderator.told("posts_post", "hide", posts[1].id, reason="spam") == [
+        "That was done already: nothing changed."
+    ]
+    again = moderator.told("posts_post", "hide", posts[0].id, reason="spam")
+    assert again[0].startswith("That was done already by mod at")
+
+
+def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
+    moderator: Staff, author: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts, withdrawn, hide = [post_of(author) for _ in range(3)], list[Any](), moderation.hide
+
+    def fails_at_the_second(actor: User, target: Target, reason: str) -> bool:
+        if target == posts[1]:
+            raise RuntimeError("unexpected")
+        return hide(actor, target, reason)
+
+    monkeypatch.setattr(moderation, "hide", fails_at_the_second)
+    monkeypatch.setattr("posts.admin.acts.withdraw", lambda owners, first: withdrawn.append(owners))
+    with pytest.raises(RuntimeError):
+        moderator.act("posts_post", "hide", *[post.id for post in posts], reason="spam")
+    assert withdrawn == [{author.id}]
+    assert Post.objects.filter(hidden_at__isnull=False).count() == 1
 
 
 def test_a_bulk_action_takes_no_more_than_what_is_ticked(moderator: Staff, author: Caller) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from functools import partial
 
-from posts.models import Case, CaseState, Report
+import pytest
+from django.http import Http404
+from django.utils import timezone
+
+from accounts.models import User
+from posts import moderation, services
+from posts.models import Case, CaseState, Reason, Report, TargetType
+from posts.services import Target
 from social import services as social
 from tests.api.shape import check_shape
+from tests.factories import UserFactory
 from tests.posts.callers import Caller
 from tests.social.helpers import at_once
 
@@ -64,6 +72,37 @@ def test_what_the_reporter_does_not_see_is_a_404(author: Caller, reader: Caller)
     for kind, target in (("post", post), ("comment", comment), ("user", author.id), ("post", 1), ("user", 2**62)):
         check_shape(reader.call("post", "/reports", about(kind, target)), 404)
     assert not Report.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["post", "comment", "user"])
+@pytest.mark.parametrize("gone", ["target", "account"])
+def test_what_went_between_the_look_and_the_report_is_a_404_and_makes_no_case(
+    kind: str, gone: str, author: Caller, reader: Caller
+) -> None:
+    post = int(author.write())
+    ids = {"post": post, "comment": int(author.comment(str(post))), "user": author.id}
+    target = Target(TargetType(kind), ids[kind], author.id)
+    if gone == "account" or kind == "user":
+        User.objects.filter(pk=author.id).update(deleted_at=timezone.now())
+    elif kind == "post":
+        services.delete_post(post, author.id)
+    else:
+        services.delete_comment(ids["comment"])
+    with pytest.raises(Http404):
+        services.report(reader.id, target, Reason.SPAM, "")
+    assert not Report.objects.exists()
+    assert not Case.objects.exists()
+
+
+def test_reporting_a_comment_while_a_moderator_deletes_it_deadlocks_nobody(author: Caller) -> None:
+    moderator, post = UserFactory(is_staff=True), author.write()
+    for _ in range(5):
+        target = Target(TargetType.COMMENT, int(author.comment(post)), author.id)
+        services.report(UserFactory().pk, target, Reason.SPAM, "")
+        reports = [partial(services.report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
+        answers = at_once([partial(moderation.delete, moderator, target, "spam"), *reports])
+        assert answers[0] is True, answers
+        assert all(isinstance(answer, tuple | Http404) for answer in answers[1:]), answers
 
 
 @pytest.mark.parametrize(
