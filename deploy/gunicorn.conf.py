@@ -6,12 +6,9 @@ Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from prometheus_client.multiprocess import mark_process_dead
-
-from instafeed import env, metrics
+from instafeed import env, metric_files
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
@@ -50,8 +47,7 @@ proc_name = "instafeed-web"
 
 def child_exit(server: Any, worker: Any) -> None:
     """What a dead process was in the middle of is in progress no more; what it counted stays."""
-    if metrics.DIRECTORY:
-        mark_process_dead(worker.pid)
+    metric_files.fold()
 
 
 def on_starting(server: Any) -> None:
@@ -59,8 +55,7 @@ def on_starting(server: Any) -> None:
 
     In a process of its own: the master must not load the code that a reload is to replace.
     """
-    for left in Path(metrics.DIRECTORY).glob("gauge_live*.db") if metrics.DIRECTORY else ():
-        left.unlink(missing_ok=True)  # of a gunicorn that was killed
+    metric_files.fold()  # of a gunicorn that was killed
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
     loaded = subprocess.run(
         [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],

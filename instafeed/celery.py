@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init, worker_init, worker_process_init
 
-from instafeed import logs, task_events  # noqa: F401  (connect signals, before Celery sets up its own logging)
+from instafeed import logs, metric_files, task_events  # noqa: F401  (connect signals, before Celery sets up its own logging)
 from instafeed.heartbeat import Heartbeat
 from instafeed.parents import die_with
 
@@ -36,6 +36,13 @@ def _wait_longer_in_workers(conf: Any, **_: Any) -> None:
 def _know_the_worker(**_: Any) -> None:
     global _worker
     _worker = os.getpid()
+
+
+@worker_init.connect
+@worker_process_init.connect
+def _fold_metrics(**_: Any) -> None:
+    """A pool's process is followed by another whenever it ends, however it ended."""
+    metric_files.fold()
 
 
 @worker_init.connect

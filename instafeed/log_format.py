@@ -14,7 +14,7 @@ from typing import Any
 from structlog.contextvars import merge_contextvars
 from structlog.processors import format_exc_info
 from structlog.stdlib import ProcessorFormatter
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from instafeed.redaction import redact
 
@@ -27,15 +27,30 @@ _ORDER = ("timestamp", "level", "logger", "event", *FIELDS, "exception", "stack"
 
 def formatter(form: str) -> logging.Formatter:
     """A logging formatter for "json" or "plain"."""
-    return ProcessorFormatter(
+    return _Formatter(
+        last=_as_json if form == "json" else _as_text,
         foreign_pre_chain=[_from_record, merge_contextvars],
         processors=[
             ProcessorFormatter.remove_processors_meta,
             format_exc_info,
             _redacted,
-            _as_json if form == "json" else _as_text,
         ],
     )
+
+
+class _Formatter(ProcessorFormatter):
+    """Says of a record that cannot be formatted or redacted when and where it came from only: logging's own answer
+    to an error would be to print the record as it is."""
+
+    def __init__(self, *, last: Processor, processors: list[Processor], foreign_pre_chain: list[Processor]) -> None:
+        super().__init__(processors=[*processors, last], foreign_pre_chain=foreign_pre_chain)
+        self._last = last
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return super().format(record)
+        except Exception:
+            return str(self._last(None, "", {**_origin(record), "event": "[could not be redacted]"}))
 
 
 def configuration(level: str, form: str) -> dict[str, Any]:
@@ -87,12 +102,16 @@ class Refusals(logging.Filter):
 
 def _from_record(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
-    event["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    event["level"], event["logger"] = record.levelname.lower(), record.name
+    event.update(_origin(record))
     event.update({name: value for name in FIELDS if (value := getattr(record, name, None)) is not None})
     if stack := event.pop("stack_info", None):
         event["stack"] = stack
     return event
+
+
+def _origin(record: logging.LogRecord) -> EventDict:
+    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return {"timestamp": moment, "level": record.levelname.lower(), "logger": record.name}
 
 
 def _redacted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -101,7 +120,7 @@ def _redacted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return json.dumps(event, default=str, ensure_ascii=False)
+    return json.dumps(event, default=lambda value: redact(str(value)), ensure_ascii=False)
 
 
 def _as_text(_: WrappedLogger, __: str, event: EventDict) -> str:

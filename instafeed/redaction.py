@@ -8,7 +8,7 @@ repetitions are bounded or cannot overlap, so a long line costs time in proporti
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 BLANK = "[redacted]"
@@ -16,21 +16,36 @@ DEEPEST = 12  # levels of nested values
 LONGEST = 50_000  # characters of one text
 
 _NAMES = (
-    r"passw(?:or)?d|passphrase|secret|token|refresh|access|signature|credential|policy|authorization|cookie|"
+    r"passw(?:or)?d|pwd|passphrase|secret|token|refresh|access|signature|credential|policy|authorization|cookie|"
     r"api_?key|private_?key|session_?id|sessionid|csrf|otp"
 )
 _SECRET_KEY = re.compile(_NAMES, re.IGNORECASE)
+_KEY = re.compile(r"[\w.-]{1,60}")
+_MANY = Mapping | list | tuple | Set
 
-_QUOTED = r"""(?:b?"(?:[^"\\]|\\.)*"?|b?'(?:[^'\\]|\\.)*'?)"""  # one that was cut has no end
-_BARE = r"""[^\s&;,"'<>()\[\]{}]+"""
-# name=value · name: value · name = "value" (else it is a line of source) · "name": value · ["name"] = value
-_SEPARATED = rf"""(?:=(?:{_QUOTED}|{_BARE})|:[ ]{{1,3}}(?:{_QUOTED}|{_BARE})|[ ]=[ ]{_QUOTED})"""
-_AFTER_QUOTE = rf"""["']\]?[ ]?[:=][ ]?(?:{_QUOTED}|{_BARE})"""
+# The end of each may have been cut off, so all do without. Possessive (*+), so that none is tried a second time.
+_QUOTED = r"""(?:b?"(?:[^"\\]|\\.)*+"?|b?'(?:[^'\\]|\\.)*+'?)"""
+_BARE = r"""[^\s&;,"'<>()\[\]{}\\]++"""
+_FLAT = rf"""[\[({{](?:[^\[\](){{}}"']|{_QUOTED})*+[\])}}]?"""
+_NESTED = rf"""[\[({{](?:[^\[\](){{}}"']|{_QUOTED}|{_FLAT})*+[\])}}]?"""
+_VALUE = rf"(?:{_QUOTED}|{_BARE}(?:{_FLAT})?|{_NESTED})"
+# name=value · name: value · name = "value" (else it is a line of source)
+_SEPARATED = rf"(?:={_VALUE}|:[ ]{{1,3}}{_VALUE}|[ ]=[ ]{_QUOTED})"
+# "name": value · ["name"] = value · ("name", "value")
+_AFTER_QUOTE = rf"""["'](?:\]?[ ]?[:=][ ]?{_VALUE}|,[ ]?{_QUOTED})"""
+# JSON within JSON: \"name\": \"value\", up to a quote that has as many backslashes before it
+_WITHIN_JSON = (
+    r"""(?P<escape>\\{1,16})["'][ ]?[:,][ ]?"""
+    r"""(?:(?P=escape)["'](?:(?!(?<!\\)(?P=escape)["'])[\s\S])*+"""
+    r"""|[^\s,"'\[\](){}\\]++|[\[({](?:[^\[\](){}]|[\[({][^\[\](){}]*+[\])}]?)*+[\])}]?)"""
+)
 _NAME = rf"((?:{_NAMES})[A-Za-z0-9_-]{{0,40}})"  # from the word that tells: what stands before it stays anyway
+_TAG = rf"(<[a-z0-9_:.-]{{0,40}}?(?:{_NAMES})[a-z0-9_:.-]{{0,40}}(?:\s[a-z0-9_:.-]{{1,40}}=[^<>]{{0,200}})?>)"
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
+        (r"-----BEGIN [a-z0-9 ]{0,40}PRIVATE KEY(?:(?!-----END)[\s\S])*+(?:-----END [a-z0-9 ]{0,60}-----)?", BLANK),
         # Cookie: a=b; c=d, to the end of the line or of the quoted text
         (r"""\b((?:set-)?cookie["']?[ ]?[:=][ ]?["']?)[^"'\r\n]+""", rf"\1{BLANK}"),
         # Authorization: Scheme value
@@ -40,8 +55,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\beyJ[a-z0-9_-]{6,}(?:\.[a-z0-9_-]*){0,4}", BLANK),
         # scheme://user:password@
         (r"\b([a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']{0,256}):[^\s\"']{1,512}@", rf"\1:{BLANK}@"),
+        # https://key@, as in a Sentry's address
+        (r"(https?://)[^\s/:@\"'?#]{1,256}@", rf"\1{BLANK}@"),
+        (rf"{_TAG}(?:<!\[CDATA\[)?[^<]+", rf"\1{BLANK}"),
         (rf"{_NAME}{_SEPARATED}", rf"\1={BLANK}"),
         (rf"{_NAME}{_AFTER_QUOTE}", rf"\1: {BLANK}"),
+        (rf"{_NAME}{_WITHIN_JSON}", rf"\1: {BLANK}"),
     )
 )
 
@@ -53,10 +72,12 @@ def redact(value: Any, depth: int = 0) -> Any:
     if isinstance(value, bytes):
         return redact_text(value.decode(errors="replace"))
     if depth >= DEEPEST:
-        return BLANK if isinstance(value, Mapping | list | tuple) else value
+        return BLANK if isinstance(value, _MANY) else value
     if isinstance(value, Mapping):
         return {key: _field(str(key), item, depth) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and len(value) == 2 and _names_a_secret(value[0]):
+        return [value[0], _field(str(value[0]), value[1], depth)]
+    if isinstance(value, list | tuple | Set):
         return [redact(item, depth + 1) for item in value]
     return value
 
@@ -64,7 +85,8 @@ def redact(value: Any, depth: int = 0) -> Any:
 def redact_text(text: str) -> str:
     """At most LONGEST characters; cut between words, as half a secret fits no pattern."""
     if len(text) > LONGEST:
-        text = f"{text[:LONGEST].rsplit(None, 1)[0]} [cut]"
+        whole = text[:LONGEST].rsplit(None, 1)
+        text = f"{whole[0] if whole else ''} [cut]"
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
@@ -75,7 +97,12 @@ def is_secret(name: str) -> bool:
     return _SECRET_KEY.search(name) is not None
 
 
+def _names_a_secret(value: Any) -> bool:
+    """Of a pair's first half: a key, not a sentence with such a word in it."""
+    return isinstance(value, str) and _KEY.fullmatch(value) is not None and is_secret(value)
+
+
 def _field(name: str, value: Any, depth: int) -> Any:
-    if is_secret(name) and isinstance(value, str | bytes) and value:
+    if is_secret(name) and isinstance(value, str | bytes | _MANY) and value:
         return BLANK
     return redact(value, depth + 1)

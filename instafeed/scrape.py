@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -26,10 +25,11 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from instafeed import health, metrics
+from instafeed import health, metric_files, metrics
 from instafeed.probes import Probe, Report, ask_all
 
 LIMIT = 1.0  # seconds for all the probes; what is later is absent from this scrape
+logger = logging.getLogger(__name__)
 _PROXIED = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 # A gauge's name, its labels' values, its value.
@@ -80,17 +80,15 @@ class _Joined(Collector):
 
 
 class _Summed(Collector):
-    """Over the files of all processes, the dead among them: a sum must not shrink."""
+    """Over the files of all processes, the dead among them: a sum must not shrink. Rather no counts than wrong ones."""
 
     def collect(self) -> Iterable[Metric]:
-        return MultiProcessCollector.merge(list(self._files()), accumulate=True)
-
-    def _files(self) -> Iterator[str]:
-        """Without those that are empty: a process that begins gives its file a size a moment after its name."""
-        for path in Path(metrics.DIRECTORY).glob("*.db"):
-            with suppress(FileNotFoundError):
-                if path.stat().st_size:
-                    yield str(path)
+        try:
+            with metric_files.summed() as paths:
+                return MultiProcessCollector.merge(paths, accumulate=True)
+        except TimeoutError as error:
+            logger.error("no counts in this scrape: %s", error)
+            return ()
 
 
 class Services(Collector):

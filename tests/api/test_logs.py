@@ -74,6 +74,28 @@ def test_a_line_is_one_json_object_with_its_keys_in_order(lines: Lines) -> None:
     assert (line["level"], line["logger"], line["event"]) == ("warning", NAME, "two\nlines of text")
 
 
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_a_record_that_cannot_be_formatted_or_redacted_is_not_shown_as_it_is(
+    form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = Lines(form)
+
+    def fail(value: object) -> None:
+        raise IndexError
+
+    for argument in ("wrong in number", ""):
+        record = logging.LogRecord(NAME, logging.ERROR, "", 0, "password=hunter2 %s %s", (argument,), None)
+        lines.handler.handle(record)
+        monkeypatch.setattr(log_format, "redact", fail)
+        lines.handler.handle(logging.LogRecord(NAME, logging.ERROR, "", 0, "password=hunter2", None, None))
+    assert "hunter2" not in lines.text + capsys.readouterr().err
+    assert len(lines.text.splitlines()) == 4
+    for line in lines.text.splitlines():
+        assert "[could not be redacted]" in line
+        if form == "json":
+            assert list(json.loads(line)) == ["timestamp", "level", "logger", "event"]
+
+
 def test_a_traceback_is_one_field_of_one_line_without_the_secrets_in_it(lines: Lines) -> None:
     try:
         raise ValueError("redis://:hunter2hunter2@host refused; password=hunter2hunter2")

@@ -70,8 +70,11 @@ def test_a_life(stack: LiveStack) -> None:
     stack.stop(signal.SIGKILL)
     gone(everything)
 
+    of_the_last_life = Layout(stack.data_dir).metrics / "counter_1.db"
+    of_the_last_life.touch()
     stack.start()
     assert stack.environment["SECRET_KEY"] == secret
+    assert not of_the_last_life.exists(), "a new life begins without counts"
     everything = stack.processes()
     answer = manage("stack", "--stop", "--data-dir", str(stack.data_dir))
     assert (answer.returncode, answer.stderr) == (0, "")
