@@ -21,4 +21,9 @@ class Migration(migrations.Migration):
             name='again_at',
             field=models.DateTimeField(null=True, verbose_name='last processed again'),
         ),
+        migrations.AddField(
+            model_name='media',
+            name='attempts_before',
+            field=models.PositiveIntegerField(db_default=0, default=0),
+        ),
     ]
