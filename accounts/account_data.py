@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from accounts import avatars, second_factor
 from accounts.counts import counted, counts_of
-from accounts.models import Session, User
+from accounts.models import AuditEntry, Session, User
 from accounts.personal_data import Holding, Row, chunks, erase_rows, register
 from instafeed import keys
 from instafeed.api.idempotency import forget_user
@@ -53,6 +53,29 @@ def export_answers(user_id: int) -> Iterator[Row]:
         for row in chunk:
             answer = json.loads(bytes(row["body"]) or b"null")
             yield {"created_at": row["created_at"], "status": row["status"], "answer": answer}
+
+
+def export_moderation(user_id: int) -> Iterator[Row]:
+    """What staff did about the user, without who did, and of the reasons a warning's only: it is meant for them.
+
+    Without dismissals: that somebody reported the user is that one's private affair.
+    """
+    shown = ("action", "target_type", "target_id", "reason", "created_at")
+    done = AuditEntry.objects.filter(user_id=user_id).exclude(action="dismiss")
+    for chunk in chunks(done.values("id", *shown), "id"):
+        for row in chunk:
+            yield {
+                "action": row["action"],
+                "target_type": row["target_type"],
+                "target_id": str(row["target_id"]),
+                "reason": row["reason"] if row["action"] == "warn" else None,
+                "created_at": row["created_at"],
+            }
+
+
+def keep_audit(user_id: int) -> bool:
+    """Nothing to erase: the audit log is append-only, and holds of a user an id that leads nowhere afterwards."""
+    return True
 
 
 def erase_sessions(user_id: int) -> bool:
@@ -99,6 +122,7 @@ def declare() -> None:
             erase=erase_powers,
         ),
         Holding("sessions", ["accounts.Session.user"], export_sessions, erase_sessions),
+        Holding("moderation", export=export_moderation, erase=keep_audit),
         Holding("idempotent_answers", ["instafeed.IdempotentAnswer.user_id"], export_answers, erase_answers),
         redis_keys=redis_keys,
     )

@@ -21,9 +21,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prometheus_client.mmap_dict import MmapedDict
+from instafeed import metrics  # before prometheus_client, as metrics says
 
-from instafeed import metrics
+# isort: split
+from prometheus_client.mmap_dict import MmapedDict
 
 _ADDED = ("counter", "histogram")  # what a dead process counted stays
 _LIVING = "gauge_livesum"  # what it was in the middle of does not

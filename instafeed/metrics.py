@@ -67,9 +67,11 @@ REQUESTS_IN_PROGRESS = Gauge(
     multiprocess_mode="livesum",
 )
 REFUSED_BY_LIMIT = _counter("instafeed_throttled_total", "Requests beyond a rate limit.", "scope")
+# rejected, ignored: by itself, or interrupted; lost: killed by its time limit, or with its process.
+TASK_OUTCOMES = ("success", "failure", "retry", "rejected", "ignored", "lost")
 TASKS = _counter(
     "instafeed_tasks_total",
-    "Celery tasks that ended: success, failure, retry, or lost with their process.",
+    f"Celery tasks that ended: {', '.join(TASK_OUTCOMES)}.",
     *("task", "outcome"),
 )
 TASK_SECONDS = _histogram("instafeed_task_seconds", "Seconds a Celery task ran.", _WORK, "task")

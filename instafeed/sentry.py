@@ -1,7 +1,7 @@
 """Error reports to Sentry, with nothing in them that is anybody's secret or personal data.
 
-Only the integrations that are named here, no bodies, no local variables, no cookies or addresses; and what is left
-passes the same redaction as log lines.
+Only the integrations that are named here, no bodies, no local variables, no cookies or addresses; of a request its
+method, as the transaction names the route; and what is left passes the same redaction as log lines.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def start(dsn: str, *, environment: str, release: str | None, traces: float) -> 
 def _cleaned(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
     # What a line was made of: without the words around it, a secret shows by nothing.
     event.get("logentry", {}).pop("params", None)
+    if "request" in event:  # its url, query, cookies and headers (a Referer among them) name people and searches
+        event["request"] = {"method": event["request"].get("method")}
     context = get_contextvars()
     tags = {name: context[name] for name in TAGS if context.get(name)}
     return dict(redact({**event, "tags": {**event.get("tags", {}), **tags}}))

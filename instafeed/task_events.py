@@ -17,7 +17,7 @@ from celery.signals import before_task_publish, task_failure, task_postrun, task
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from instafeed.api.request_id import current_request_id
-from instafeed.metrics import TASK_SECONDS, TASKS
+from instafeed.metrics import TASK_OUTCOMES, TASK_SECONDS, TASKS
 
 _HEADER = "request_id"
 logger = logging.getLogger(__name__)
@@ -49,7 +49,9 @@ def _end(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
     if run is None:
         return
     seconds = time.perf_counter() - run.began
-    outcome = (state or "ignored").lower()
+    outcome = (state or "").lower()
+    if outcome not in TASK_OUTCOMES:
+        outcome = "ignored"
     TASKS.labels(task.name, outcome).inc()
     TASK_SECONDS.labels(task.name).observe(seconds)
     level = logging.INFO if current_request_id() else logging.DEBUG

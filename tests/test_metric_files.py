@@ -112,6 +112,17 @@ def test_a_new_process_with_a_dead_ones_id_counts_on(directory: Path, dead: int)
         assert deliveries() == 5 * number
 
 
+def test_it_may_be_imported_before_all_else_where_no_directory_is_set() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from instafeed import metric_files; metric_files.fold()"],
+        cwd=ROOT,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_file_without_content_is_no_obstacle(directory: Path, dead: int) -> None:
     (directory / f"histogram_{dead}.db").touch()
     metric_files.fold()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import redis
 from celery import shared_task
 from celery.app.trace import build_tracer
+from celery.exceptions import Ignore, Reject, Retry
 from celery.signals import task_failure
 from django.db import connections
 from django.test import Client
@@ -354,6 +356,33 @@ def test_the_operators_page_lists_every_metric_with_its_labels() -> None:
     }
     asked = {name: ("gauge", asked.labels) for name, asked in metrics.SCRAPED.items()}
     assert documented == counted | asked
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(Ignore(), "ignored"), (Reject(), "rejected"), (SystemExit(), "ignored"), (Retry(), "retry")]
+)
+def test_every_end_of_a_task_has_an_outcome_that_the_operators_page_lists(error: BaseException, outcome: str) -> None:
+    @shared_task(name=f"tests.{type(error).__name__}")
+    def ending() -> None:
+        raise error
+
+    change = Change("instafeed_tasks_total", task=f"tests.{type(error).__name__}", outcome=outcome)
+    with suppress(SystemExit, Reject):
+        build_tracer(ending.name, ending, app=app)("task-1", [], {}, {"id": "task-1"})
+    assert change.by == 1
+
+
+def test_the_operators_page_lists_the_outcomes_of_tasks() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("| `instafeed_tasks_total`"))
+    assert set(re.findall(r"`(\w+)`", row.split("|")[4])) == set(metrics.TASK_OUTCOMES)
+    outcomes = {
+        sample.labels["outcome"]
+        for metric in metrics.REGISTRY.collect()
+        if metric.name == "instafeed_tasks"
+        for sample in metric.samples
+    }
+    assert outcomes <= set(metrics.TASK_OUTCOMES)
 
 
 COUNT = """

@@ -20,6 +20,7 @@ SECRET = "hunter2hunter2"
 
 # A request that fails, a task that fails, a line that is an error; secrets in all of them.
 SCRIPT = """
+import contextlib
 import logging
 import django
 django.setup()
@@ -27,26 +28,35 @@ import sentry_sdk
 from celery import shared_task
 from celery.app.trace import build_tracer
 from django.http import HttpResponse
-from django.test import Client
+from django.core.wsgi import get_wsgi_application
+from django.test import RequestFactory
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 from instafeed import urls
 from instafeed.celery import app
 
 SECRET = "hunter2" * 2
+@csrf_exempt
 def fail(request, name):
     password = SECRET
     logging.getLogger("instafeed.tests").info("a breadcrumb with token=%s", SECRET)
     raise RuntimeError(f"redis://:{SECRET}@host refused; password={SECRET}")
 urls.urlpatterns.insert(0, path("fails/<name>", fail))
-client = Client(raise_request_exception=False)
-client.cookies["sessionid"] = SECRET
-answer = client.post(
-    f"/fails/x?token={SECRET}&page=2",
+request = RequestFactory().post(
+    f"/fails/somebody?token={SECRET}&q=a-search",
     {"password": SECRET},
     "application/json",
-    headers={"Authorization": f"Bearer {SECRET}", "X-Request-ID": "abc"},
+    headers={
+        "Authorization": f"Bearer {SECRET}",
+        "X-Request-ID": "abc",
+        "Referer": "https://example.org/a-page?q=a-search",
+        "Cookie": f"sessionid={SECRET}",
+    },
 )
-assert answer.status_code == 500, answer
+statuses = []
+with contextlib.closing(get_wsgi_application()(request.environ, lambda *answer: statuses.append(answer[0]))) as answer:
+    list(answer)
+assert statuses[0].startswith("500"), statuses
 
 @shared_task(name="tests.failing")
 def failing(argument):
@@ -121,8 +131,13 @@ def test_a_failed_request_is_one_report_with_its_id(sentry: Sentry) -> None:
     assert event["tags"]["request_id"] == "abc"
     assert (event["environment"], event["release"]) == ("staging", "1.2.3")
     assert event["transaction"] == "/fails/{name}"
-    assert not event["request"].get("data")
-    assert not event["request"].get("cookies")
+    assert event["request"] == {"method": "POST"}
+
+
+def test_whom_and_what_a_request_was_about_is_in_no_report(sentry: Sentry) -> None:
+    for body in sentry.raw:
+        for told in ("somebody", "a-search", "a-page", "sessionid"):
+            assert told not in body
 
 
 def test_a_failed_task_is_one_report_with_its_own_id_and_its_requests(sentry: Sentry) -> None:

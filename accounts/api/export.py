@@ -29,7 +29,10 @@ class Export(OwnView):
         operation_id="export_me", tags=["me"], responses={200: OpenApiResponse(DOCUMENT, examples=[_EXAMPLE])}
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        """All that is held about you: profile, sessions, relations, posts, and whatever else you made."""
+        """All that is held about you: profile, sessions, relations, posts, whatever else you made, what moderators did.
+
+        Left out is what others think of you: who blocks, mutes or reports you, and reports that were dismissed.
+        """
         user = current_user(request)
         pieces = export.export(user.pk)
         # The first piece is made now: a database that is away is a 503 then, not half an answer.

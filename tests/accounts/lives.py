@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from accounts import eraser, erasure, personal_data, sessions
+from accounts import audit, eraser, erasure, personal_data, sessions
 from accounts.models import CountChange, User
 from instafeed.models import IdempotentAnswer
 from media.models import Media
@@ -45,6 +45,8 @@ def live(user: User) -> list[User]:
     _write(friends[0], friends[1])
     with transaction.atomic():
         warn(user.pk, "be nice")
+    for action in ("warn", "suspend", "dismiss"):
+        audit.record(foe, action, "user", user.pk, user_id=user.pk, reason=f"a reason to {action}")
     while drain_slice():
         pass
     _hear_and_sign_in(user, friends[0])

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import export, personal_data, sessions
+from accounts import audit, export, personal_data, sessions
 from accounts.models import Session, User
 from instafeed.api import throttling
 from posts.models import Comment, Post
@@ -26,9 +26,9 @@ from tests.factories import BlockFactory, FollowFactory, MuteFactory, UserFactor
 pytestmark = pytest.mark.django_db
 
 DISPLAYED = 'Al "the" ice\u2028🐚'
-EXPORT = 25  # queries
+EXPORT = 26  # queries
 SECTIONS = {
-    *("profile", "sessions", "idempotent_answers"),
+    *("profile", "sessions", "idempotent_answers", "moderation"),
     *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
     "warnings",
     *("media", "posts", "comments", "likes", "comment_likes", "saved", "reports"),
@@ -70,6 +70,19 @@ def test_it_is_a_download_of_every_section(alice: User) -> None:
     assert {comment["text"] for comment in body["comments"]} == {"well said", "thank you"}
     assert {entry["kind"] for entry in body["notifications"]} >= {"like", "comment"}
     assert body["idempotent_answers"][0]["answer"] == {"id": "1"}
+
+
+def test_what_moderators_did_is_there_without_who_did_why_or_at_whose_request(alice: User) -> None:
+    moderator = UserFactory(username="moderator")
+    for action, target, reason in (("warn", 1, "Be nice."), ("hide", 2, "spam, says bob"), ("dismiss", 3, "not so")):
+        audit.record(moderator, action, "post", target, user_id=alice.pk, reason=reason)
+    audit.record(moderator, "hide", "post", 4, user_id=UserFactory().pk, reason="of somebody else")
+    rows = exported(alice)["moderation"]
+    assert all(datetime.fromisoformat(row.pop("created_at")) for row in rows)
+    assert rows == [
+        {"action": "warn", "target_type": "post", "target_id": "1", "reason": "Be nice."},
+        {"action": "hide", "target_type": "post", "target_id": "2", "reason": None},
+    ]
 
 
 def test_the_profile_is_whole_and_text_comes_back_as_it_was(alice: User) -> None:
