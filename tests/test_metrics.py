@@ -308,12 +308,12 @@ def test_a_broker_that_is_left_alone_is_counted(monkeypatch: pytest.MonkeyPatch)
 def test_what_becomes_of_pictures_is_counted(
     result: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from media import pipeline
+    from media import pipeline, variants
 
     settings.MEDIA_ROOT = str(tmp_path)
     content = b"\xff\xd8\xff\xe0 no picture" if result == "failed" else None
     if result == "retried":
-        monkeypatch.setattr(pipeline, "process", lambda *_, **__: _raising(ProcessingError("busy"))())
+        monkeypatch.setattr(variants, "make", lambda *_, **__: _raising(ProcessingError("busy"))())
     change, attempts = Change("instafeed_media_results_total", result=result), Change("instafeed_media_seconds_count")
     media = upload(UserFactory(), content)
     pipeline.run(media.pk)
