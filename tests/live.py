@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -133,11 +134,13 @@ class LiveStack:
 
     def freeze(self, name: str) -> None:
         for process in self.tree(name):
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # a connection that just ended
+                process.suspend()
 
     def thaw(self, name: str) -> None:
         for process in self.tree(name):
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs for this stack, the supervisor first."""

@@ -59,11 +59,11 @@ def test_a_life(stack: LiveStack) -> None:
     refused("a stack already runs in", stack.data_dir, port=free_port())
 
     worker, web = stack.process("worker"), stack.process("web")
-    left_behind = [*worker.children(), *web.children()]
+    left_behind, pids = [*worker.children(), *web.children()], {"worker": worker.pid, "web": web.pid}
     worker.kill()
     web.kill()
     gone([worker, web, *left_behind])
-    eventually(lambda: stack.process("worker").pid != worker.pid and stack.process("web").pid != web.pid)
+    eventually(lambda: all(stack.record.children[old].pid != pid for old, pid in pids.items()))
     eventually(lambda: alive(stack))
 
     secret, everything = stack.environment["SECRET_KEY"], stack.processes()
