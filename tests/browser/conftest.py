@@ -46,7 +46,9 @@ def staff(admin_stack: LiveStack) -> dict[str, Staff]:
     return hire(admin_stack)
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while Playwright is at work its event loop runs in this thread, and Django refuses every query
+# there, those of the tests that come next in this process, too.
+@pytest.fixture(scope="module")
 def _browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
