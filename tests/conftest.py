@@ -11,11 +11,17 @@ from django.conf import settings
 from instafeed import dispatch
 from instafeed import redis as breaker
 from instafeed.replicas.health import monitor
-from tests import emptying
+from tests import emptying, prepared
 
 emptying.use_it()
 
 _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Each process' test database is a copy of one that was migrated once (settings.DATABASES, TEST)."""
+    prepared.migrated_database()
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import psutil
 
 from instafeed.stack.ports import free_port
 from instafeed.stack.state import PROJECT_ROOT, Layout, Record, running_record
+from tests import prepared
 
 # What the session's own services and test settings put there must not reach a stack of its own.
 _OURS = ("DATABASE", "REDIS", "CELERY", "SECRET_KEY", "MEDIA_ROOT", "INSTAFEED", "THROTTLE", "DJANGO", "PYTEST")
@@ -40,7 +41,7 @@ def manage(
 
 
 class LiveStack:
-    """`manage.py stack --empty` in a directory of its own; with `demo`, the demo network is in it.
+    """`manage.py stack --empty` in a directory of its own, prepared; with `demo`, the demo network is in it.
 
     * `base_url`, `environment` (the services' URLs and the secret key), `port`, `data_dir`, `output`
     * `get()`, `post()`, …: `client` is an httpx client on `base_url`
@@ -52,6 +53,8 @@ class LiveStack:
     def __init__(self, data_dir: Path | None = None, *options: str, demo: bool = False, **environment: str) -> None:
         self._own_directory = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="instafeed-live-"))
+        if self._own_directory:
+            prepared.stack_directory(self.data_dir)
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.base_url, timeout=10, trust_env=False)

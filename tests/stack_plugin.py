@@ -19,14 +19,14 @@ import pytest
 
 from instafeed.stack.services import DataServices
 from instafeed.stack.state import StackError
+from tests.prepared import SERVICES
 
-_MARK = "INSTAFEED_TEST_SERVICES"
 _session = ExitStack()
 
 
 def start() -> None:
     """Puts the services' URLs into the environment; does nothing if a parent session did."""
-    if os.environ.get(_MARK):
+    if os.environ.get(SERVICES):
         return
     directory = Path(tempfile.mkdtemp(prefix="instafeed-"))
     _session.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -36,7 +36,7 @@ def start() -> None:
     except StackError as error:
         raise pytest.UsageError(f"no data services for the tests: {error}") from None
     os.environ.update(services.environment)
-    os.environ[_MARK] = str(directory)
+    os.environ[SERVICES] = str(directory)
 
 
 @pytest.hookimpl(wrapper=True)
