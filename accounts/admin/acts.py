@@ -57,11 +57,7 @@ class SuspendForm(ActForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         length, until, now = given.get("length"), given.get("until"), timezone.now()
-        if (
-            length == "x"
-            and "until" in given
-            and not (until and timezone.now() < until < timezone.now() + LONGEST_SUSPENSION)
-        ):
+        if length == "x" and "until" in given and not (until and now < until < now + LONGEST_SUSPENSION):
             self.add_error("until", "Say when it ends, in the future, within ten years.")
         elif length != "x" and until is not None:
             self.add_error("until", "Choose “until …”, or leave this empty.")
