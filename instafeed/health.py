@@ -29,7 +29,7 @@ REDIS_LIMIT = 1.0  # seconds for a command
 FULL = 0.95  # of the memory of a Redis that may not evict anything
 DOUBTFUL = 1.0  # seconds of lag that are looked at again
 SECOND_LOOK = 0.25  # seconds later
-_FINE = ("ok", "off")
+FINE = ("ok", "off")  # what a part may say of itself without the site being degraded
 
 # The replica's own view of how long ago its newest transaction was committed; see wal.REPLAYED_POSITION.
 _LAG = """
@@ -153,7 +153,7 @@ PROBES = {
 def _overall(checks: Mapping[str, Report]) -> str:
     if checks["database"]["status"] != "ok":
         return "down"
-    return "ok" if all(report["status"] in _FINE for report in checks.values()) else "degraded"
+    return "ok" if all(report["status"] in FINE for report in checks.values()) else "degraded"
 
 
 @lru_cache

@@ -13,12 +13,11 @@ from django.urls import reverse
 
 from instafeed.admin import charts, series
 from instafeed.admin.figures import FIGURES
-from instafeed.health import PROBES
+from instafeed.health import FINE, PROBES
 from posts.models import Case, CaseState
 
 PATIENCE = 0.2  # seconds; a part that takes longer is not known yet, and the next view knows
 MANY = 1_000  # cases; more are not counted
-_FINE = ("ok", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def badges() -> list[Badge]:
 def _badge(part: str, status: str) -> Badge:
     if not status:
         return Badge(part, "no answer yet", "unknown")
-    return Badge(part, status, "fine" if status in _FINE else "amiss")
+    return Badge(part, status, "fine" if status in FINE else "amiss")
 
 
 def open_cases() -> dict[str, str]:
