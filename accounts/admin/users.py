@@ -20,11 +20,11 @@ from django.utils.safestring import SafeString
 from accounts import audit, moderation, services, sessions
 from accounts.admin.acting import ActingAdmin
 from accounts.admin.acts import Act, Given, MildForm, SuspendForm
-from accounts.admin.filters import OnlyFilter
 from accounts.counts import counts_of
 from accounts.models import AuditEntry, CelebrityState, User
 from accounts.signals import files_unwanted
 from instafeed.admin.cells import state
+from instafeed.admin.filters import OnlyFilter
 from instafeed.api.links import file_url
 
 # Kept exact by the code that owns them: never typed in by hand.
