@@ -13,7 +13,6 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
@@ -25,6 +24,7 @@ from accounts.models import AuditEntry, CelebrityState, User
 from accounts.signals import files_unwanted
 from instafeed.admin.cells import state
 from instafeed.admin.filters import OnlyFilter
+from instafeed.admin.pages import list_url
 from instafeed.api.links import file_url
 
 # Kept exact by the code that owns them: never typed in by hand.
@@ -107,8 +107,7 @@ class Link:
     field: str  # of the list, one of its `linked_by`
 
     def url(self, user_id: int) -> str:
-        meta = self.model._meta
-        return f"{reverse(f'admin:{meta.app_label}_{meta.model_name}_changelist')}?{self.field}={user_id}"
+        return f"{list_url(self.model)}?{self.field}={user_id}"
 
 
 LINKS = [Link("all audit entries about them", AuditEntry, "user_id"), Link("what they did", AuditEntry, "actor_id")]

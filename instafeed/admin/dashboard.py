@@ -9,10 +9,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
 
 from instafeed.admin import charts, series
 from instafeed.admin.figures import FIGURES
+from instafeed.admin.pages import list_url
 from instafeed.health import FINE, PROBES
 from posts.models import Case, CaseState
 
@@ -77,5 +77,5 @@ def open_cases() -> dict[str, str]:
     """How many wait for a moderator, and where."""
     found = Case.objects.filter(state=CaseState.OPEN).order_by().values("pk")[: MANY + 1].count()
     count = f"{MANY:,}+" if found > MANY else f"{found:,}"
-    url = reverse("admin:posts_case_changelist") if admin.site.is_registered(Case) else ""
+    url = list_url(Case) if admin.site.is_registered(Case) else ""
     return {"count": count, "label": "open case" if found == 1 else "open cases", "url": url}
