@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.admin.acts import Given
 from accounts.models import AuditEntry, User
-from posts import moderation, services
+from posts import services
+from posts.admin.acts import HIDE
+from posts.admin.contents import PostAdmin
 from posts.models import Case, CaseState, Comment, Post, Reason, TargetType
+from posts.moderation.sights import Sight
 from posts.services import Target
 from social.models import Warning
 from tests.factories import UserFactory
@@ -383,14 +388,14 @@ def test_whoever_did_the_same_to_something_else_is_not_named(moderator: Staff, a
 def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
     moderator: Staff, author: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    posts, withdrawn, hide = [post_of(author) for _ in range(3)], list[Any](), moderation.hide
+    posts, withdrawn = [post_of(author) for _ in range(3)], list[Any]()
 
-    def fails_at_the_second(actor: User, target: Target, reason: str) -> bool:
-        if target == posts[1]:
+    def fails_at_the_second(actor: User, sight: Sight, given: Given) -> bool:
+        if sight.target == posts[1]:
             raise RuntimeError("unexpected")
-        return hide(actor, target, reason)
+        return HIDE.perform(actor, sight, given)
 
-    monkeypatch.setattr(moderation, "hide", fails_at_the_second)
+    monkeypatch.setattr(PostAdmin, "acts", [replace(HIDE, perform=fails_at_the_second)])
     monkeypatch.setattr("posts.admin.acts.withdraw", lambda owners, first: withdrawn.append(owners))
     with pytest.raises(RuntimeError):
         moderator.act("posts_post", "hide", *[post.id for post in posts], reason="spam")
