@@ -456,7 +456,7 @@ def test_they_are_hidden_restored_and_deleted_from_their_own_page(kind: str, mod
 
 @pytest.mark.parametrize("model", ["case", "post", "comment"])
 def test_nothing_is_added_changed_or_deleted_by_forms(model: str, author: Caller) -> None:
-    superuser, post = Staff(superuser=True), post_of(author)
+    superuser, post = Staff(is_superuser=True), post_of(author)
     pk = {"case": report(post).pk, "post": post.id, "comment": comment_of(author, post).id}[model]
     superuser.page(f"posts_{model}_add", status=403)
     superuser.page(f"posts_{model}_delete", pk, status=403)
