@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -16,27 +16,20 @@ from feeds import resuming
 from feeds.models import FanOut, Mode, State
 from instafeed.admin import cells, searching
 from instafeed.admin.buttons import ButtonsAdmin
+from instafeed.admin.filters import ChoiceFilter
 from posts.models import Post
 
 _KINDS = {State.PENDING: "busy", State.RUNNING: "busy", State.DONE: "good", State.DEAD: "bad"}
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
     """Answered by the partial indexes on what is open and what is dead; "done" is nearly every row."""
 
-    title = "state"
-    parameter_name = "state"
+    title = parameter_name = "state"
+    values = (("open", "pending or running"), ("dead", "dead letter"), ("done", "done"))
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[FanOut]) -> list[tuple[str, str]]:
-        return [("open", "pending or running"), ("dead", "dead letter"), ("done", "done")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> QuerySet[FanOut]:
-        states = {"open": [State.PENDING, State.RUNNING], "dead": [State.DEAD], "done": [State.DONE]}.get(
-            self.value() or ""
-        )
-        if states is None:
-            return queryset
-        return queryset.filter(state=states[0]) if len(states) == 1 else queryset.filter(state__in=states)
+    def condition_for(self, value: str) -> Q:
+        return Q(state__in=[State.PENDING, State.RUNNING]) if value == "open" else Q(state=State[value.upper()])
 
 
 @admin.register(FanOut)

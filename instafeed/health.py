@@ -29,7 +29,7 @@ REDIS_LIMIT = 1.0  # seconds for a command
 FULL = 0.95  # of the memory of a Redis that may not evict anything
 DOUBTFUL = 1.0  # seconds of lag that are looked at again
 SECOND_LOOK = 0.25  # seconds later
-_FINE = ("ok", "off")
+FINE = ("ok", "off")  # what a part may say of itself without the site being degraded
 
 # The replica's own view of how long ago its newest transaction was committed; see wal.REPLAYED_POSITION.
 _LAG = """
@@ -102,12 +102,12 @@ def _replica(alias: str, primary: int | None) -> Report:
 
 
 def cache() -> Report:
-    return _redis(_client(settings.REDIS_URL).pipeline(transaction=False))[0]
+    return _redis(bounded_client(settings.REDIS_URL).pipeline(transaction=False))[0]
 
 
 def broker() -> Report:
     """Queue depths, and `unacked`: tasks that workers hold."""
-    pipeline = _client(settings.CELERY_BROKER_URL).pipeline(transaction=False)
+    pipeline = bounded_client(settings.CELERY_BROKER_URL).pipeline(transaction=False)
     for queue in QUEUES:
         pipeline.llen(queue)
     pipeline.hlen("unacked")
@@ -135,7 +135,7 @@ def _redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
 
 def workers() -> Report:
     """A queue whose last worker died lacks its sign of life within WORKER_TTL seconds, beat its own in SWEPT_WITHIN."""
-    client = _client(settings.REDIS_URL)
+    client = bounded_client(settings.REDIS_URL)
     queues, idle = heartbeat.alive(client), heartbeat.seconds_since_sweep(client)
     beat = idle is not None and idle < heartbeat.SWEPT_WITHIN
     return {"status": "ok" if beat and all(queues.values()) else "missing", "queues": queues, "beat": beat}
@@ -153,12 +153,12 @@ PROBES = {
 def _overall(checks: Mapping[str, Report]) -> str:
     if checks["database"]["status"] != "ok":
         return "down"
-    return "ok" if all(report["status"] in _FINE for report in checks.values()) else "degraded"
+    return "ok" if all(report["status"] in FINE for report in checks.values()) else "degraded"
 
 
 @lru_cache
-def _client(url: str) -> redis.Redis:
-    """Apart from the application's pool, whose time-outs are others and which may be exhausted."""
+def bounded_client(url: str) -> redis.Redis:
+    """Waits REDIS_LIMIT at most, and is apart from the application's pool, which may be exhausted."""
     return redis.Redis.from_url(
         url, socket_timeout=REDIS_LIMIT, socket_connect_timeout=REDIS_LIMIT, retry=None, max_connections=4
     )

@@ -12,10 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from celery.schedules import crontab
 from corsheaders.defaults import default_headers
 
-from instafeed import env, log_format, object_storage, policies
+from instafeed import env, log_format, object_storage, policies, queues, schedule
 from instafeed.api import introduction
 from instafeed.stack import state
 
@@ -222,59 +221,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-CELERY_TASK_ROUTES = {
-    "feeds.tasks.deliver_post": {"queue": "fan_out"},
-    "social.tasks.drain_notifications": {"queue": "notifications"},
-    "media.tasks.process_media": {"queue": "media"},
-    "media.tasks.remake_media": {"queue": "media"},
-}
-CELERY_BEAT_SCHEDULE = {
-    "sweep-fan-outs": {"task": "feeds.tasks.sweep_fan_outs", "schedule": 5.0, "options": {"expires": 10}},
-    "sweep-invalidations": {
-        "task": "instafeed.tasks.sweep_invalidations",
-        "schedule": 2.0,
-        "options": {"expires": 10},
-    },
-    "drain-notifications": {"task": "social.tasks.drain_notifications", "schedule": 2.0, "options": {"expires": 4}},
-    "forget-notifications-taken-back": {
-        "task": "social.tasks.forget_notifications_taken_back",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
-    "roll-up-counts": {"task": "social.tasks.roll_up_counts", "schedule": 1.0, "options": {"expires": 2}},
-    "finish-celebrity-moves": {
-        "task": "feeds.tasks.finish_celebrity_moves",
-        "schedule": 15.0,
-        "options": {"expires": 30},
-    },
-    "purge-posts": {"task": "posts.tasks.purge_posts", "schedule": 5.0, "options": {"expires": 10}},
-    "rank-explore": {"task": "posts.tasks.rank_explore", "schedule": 15.0, "options": {"expires": 15}},
-    "flush-expired-tokens": {
-        "task": "accounts.tasks.flush_expired_tokens",
-        "schedule": 86_400.0,
-        "options": {"expires": 3_600},
-    },
-    "flush-idempotent-answers": {
-        "task": "instafeed.tasks.flush_idempotent_answers",
-        "schedule": 86_400.0,
-        "options": {"expires": 3_600},
-    },
-    "flush-expired-sessions": {
-        "task": "instafeed.tasks.flush_expired_sessions",
-        "schedule": 86_400.0,
-        "options": {"expires": 3_600},
-    },
-    # At each full minute: of an interval of 60 s, a run that is a little late would leave a minute out.
-    "take-sample": {"task": "instafeed.tasks.take_sample", "schedule": crontab(), "options": {"expires": 50}},
-    "lift-suspensions": {
-        "task": "accounts.tasks.lift_suspensions",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "erase-accounts": {"task": "accounts.tasks.erase_accounts", "schedule": 5.0, "options": {"expires": 10}},
-    "sweep-media": {"task": "media.tasks.sweep_media", "schedule": 5.0, "options": {"expires": 10}},
-    "delete-orphaned-media": {"task": "media.tasks.delete_orphans", "schedule": 600.0, "options": {"expires": 600}},
-}
+CELERY_TASK_ROUTES = queues.ROUTES
+CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
 
 # --- The API -----------------------------------------------------------------------------------------
 

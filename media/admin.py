@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from instafeed.admin import cells, searching
 from instafeed.admin.buttons import ButtonsAdmin
+from instafeed.admin.filters import ChoiceFilter
 from media import reprocessing, storage, variants
 from media.models import Media, Status
 
@@ -22,22 +23,16 @@ _THUMBNAIL, _LARGE = 150, 1080  # of media.processing.SIZES
 _SHOWN = 5  # pictures that can't be processed and are named with the reason
 
 
-class StatusFilter(admin.SimpleListFilter):
+class StatusFilter(ChoiceFilter):
     """Answered by partial indexes; "ready" is nearly every row."""
 
-    title = "status"
-    parameter_name = "status"
+    title = parameter_name = "status"
+    values = [(status.label, status.label) for status in Status]
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Media]) -> list[tuple[str, str]]:
-        return [(status.label, status.label) for status in Status]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Media]) -> QuerySet[Media]:
-        for status in Status:
-            if self.value() == status.label:
-                # What is uploading is in no post yet: said so that the index on the unattached answers.
-                unattached = {"is_attached": False} if status == Status.UPLOADING else {}
-                return queryset.filter(status=status, **unattached)
-        return queryset
+    def condition_for(self, value: str) -> Q:
+        status = Status[value.upper()]
+        # What is uploading is in no post yet: said so that the index on the unattached answers.
+        return Q(status=status, is_attached=False) if status == Status.UPLOADING else Q(status=status)
 
 
 @admin.register(Media)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,7 +13,6 @@ from media.models import Media, Removal, Status
 from media.storage.paths import KEY
 
 SIZE = "320"
-UNUSED_AFTER = timedelta(minutes=10)  # a copy that no user has by then is a leftover
 _OURS = re.compile(rf"avatars/{KEY}\.webp")
 
 
@@ -26,7 +24,7 @@ def copy_for(owner_id: int, media_id: int) -> str | None:
         if media is None:
             return None
         path = f"avatars/{storage.new_key()}.webp"
-        Removal.objects.create(paths=[path], due_at=timezone.now() + UNUSED_AFTER)
+        removal.announce([path])
         try:
             storage.copy(f"{variants.place_of(media)}/{_name(media)}", path)
         except storage.FileMissing:

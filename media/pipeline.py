@@ -118,10 +118,7 @@ def _finish(media: Media, picture: Picture) -> None:
         status=Status.READY,
         incoming=original,
         due_at=None,
-        width=picture.width,
-        height=picture.height,
-        blurhash=picture.blurhash,
-        variants=variants.described(picture),
+        **variants.columns_of(picture),
     )
     if not original:
         removal.remove_later([media.incoming], again=True)

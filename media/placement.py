@@ -14,16 +14,15 @@ from functools import partial
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.dispatch import receiver
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed
 from instafeed import dispatch
-from media import removal, storage, tasks, variants
-from media.models import Media, Relocation, Removal, Status
-from media.signals import media_changed
+from media import removal, replacing, storage, tasks, variants
+from media.models import Media, Relocation, Status
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,8 @@ _RELOCATE = """
 INSERT INTO media_relocation AS relocation (owner_id, due_at, version) VALUES (%s, clock_timestamp(), 1)
 ON CONFLICT (owner_id) DO UPDATE SET due_at = EXCLUDED.due_at, version = relocation.version + 1
 """
-DOUBTFUL = timedelta(minutes=10)  # until copies that no row names any more are taken for leftovers
+# The opposite of `belongs_in_public`, of rows.
+BELONGS_IN_PRIVATE = Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__is_private=True)
 
 
 def belongs_in_public(media: Media, owner: User) -> bool:
@@ -99,9 +99,7 @@ def move(media: Media) -> None:
     StorageError leaves all as it was.
     """
     target = Media(key=storage.new_key(), is_public=not media.is_public)
-    copies = variants.paths_of(target)
-    # Should this die now, nobody would know of the copies.
-    doubtful = Removal.objects.create(paths=copies, due_at=timezone.now() + DOUBTFUL)
+    announced = removal.announce(variants.paths_of(target))
     source_place, target_place = variants.place_of(media), variants.place_of(target)
     for name in variants.names_of(media):
         try:
@@ -109,14 +107,9 @@ def move(media: Media) -> None:
         except storage.FileMissing:
             # Moved by somebody else, or lost: which must not keep the owner's other pictures where they are.
             logger.warning("media %s has no %s to be moved", media.pk, name)
-    with transaction.atomic():
-        owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-        here = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
-        in_time = Removal.objects.filter(pk=doubtful.pk).delete()[0]  # else some of the copies are gone
-        # It may have been deleted, or moved by somebody else, and the owner may have changed sides once more.
-        if not (in_time and owner and here and belongs_in_public(here, owner) == target.is_public):
-            removal.remove_later(copies)
-            return
-        Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public)
-        removal.remove_later(variants.paths_of(media), public_key=media.key if media.is_public else "")
-        media_changed.send(Media, media_ids=[media.pk])
+
+    def still_wanted(here: Media, owner: User) -> bool:
+        """The owner may have changed sides once more."""
+        return belongs_in_public(here, owner) == target.is_public
+
+    replacing.replace(media, target, announced, wanted=still_wanted)

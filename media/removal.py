@@ -25,6 +25,7 @@ ORPHANS_AT_ONCE = 200
 UNWANTED_AFTER = timedelta(hours=24)  # without a post
 ABANDONED_AFTER = timedelta(hours=2)  # an upload that never came; its form is valid for minutes
 LONGEST_PAUSE = timedelta(hours=1)
+DOUBTFUL = timedelta(minutes=10)  # until files that no row names are taken for leftovers
 # By then whoever was at work on a picture is done or dead, and no form of a direct upload is valid any more.
 LAST_WRITES = timedelta(seconds=UPLOAD_TTL + 300)
 
@@ -44,6 +45,16 @@ def remove_later(paths: Iterable[str], *, public_key: str = "", again: bool = Fa
     if again:
         Removal.objects.create(paths=wanted, due_at=timezone.now() + LAST_WRITES)
     transaction.on_commit(partial(dispatch.nudge, tasks.remove_files), robust=True)
+
+
+def announce(paths: Sequence[str]) -> Removal:
+    """Before files are written that no row names yet: they go after `DOUBTFUL`, unless that is taken back in time."""
+    return Removal.objects.create(paths=list(paths), due_at=timezone.now() + DOUBTFUL)
+
+
+def take_back(announced: Removal) -> bool:
+    """The files are wanted from the current transaction on; False if some of them are gone by now."""
+    return bool(Removal.objects.filter(pk=announced.pk).delete()[0])
 
 
 def remove_slice() -> bool:
@@ -73,8 +84,7 @@ def remove_newest_pictures() -> None:
 def _remove_now(wanted: QuerySet[Removal]) -> None:
     with transaction.atomic():
         rows = list(wanted.select_for_update().order_by("pk"))
-        storage.delete([path for row in rows for path in row.paths])
-        storage.purge(sorted({row.public_key for row in rows}))
+        _delete(rows)
         Removal.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
@@ -91,13 +101,19 @@ def _one_by_one(rows: Sequence[Removal]) -> list[Removal]:
 
 def _remove(rows: Sequence[Removal]) -> bool:
     try:
-        storage.delete([path for row in rows for path in row.paths])
-        storage.purge([row.public_key for row in rows if row.public_key])
-        storage.purge_files([path for row in rows for path in row.paths if path.startswith("avatars/")])
+        _delete(rows)
     except storage.StorageError as error:
         logger.warning("%d removals are put off: %s", len(rows), error)
         return False
     return True
+
+
+def _delete(rows: Sequence[Removal]) -> None:
+    """The files, and what a CDN holds of them. Raises storage.StorageError."""
+    paths = [path for row in rows for path in row.paths]
+    storage.delete(paths)
+    storage.purge([row.public_key for row in rows if row.public_key])
+    storage.purge_files([path for path in paths if path.startswith("avatars/")])
 
 
 def _put_off(rows: Sequence[Removal]) -> None:

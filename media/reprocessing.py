@@ -17,10 +17,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from instafeed import dispatch
-from media import pipeline, removal, scratch, storage, tasks, variants
-from media.models import Media, Removal, Status
-from media.placement import DOUBTFUL
-from media.processing import BadPicture, Picture, ProcessingError
+from media import pipeline, removal, replacing, scratch, storage, tasks, variants
+from media.models import Media, Status
+from media.processing import BadPicture, ProcessingError
 from media.signals import media_changed
 
 logger = logging.getLogger(__name__)
@@ -94,33 +93,11 @@ def remake(media_id: int) -> None:
         return
     target = copy(media)
     target.key = storage.new_key()
-    # Should this die now, nobody would know of the new files.
-    files = variants.paths_of(target)
-    doubtful = Removal.objects.create(paths=files, due_at=timezone.now() + DOUBTFUL)
+    announced = removal.announce(variants.paths_of(target))
     try:
         with scratch.directory() as directory:
             picture = pipeline.make(target, directory)
     except (BadPicture, ProcessingError, storage.StorageError, OSError) as error:
         logger.warning("media %s stays as it was: %s", media_id, error)
     else:
-        _replace(media, target, picture, doubtful)
-
-
-@transaction.atomic
-def _replace(media: Media, target: Media, picture: Picture, doubtful: Removal) -> None:
-    User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    # Moved or deleted meanwhile, it has another key or none; after so long, some of the new files are gone.
-    here = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
-    if not (Removal.objects.filter(pk=doubtful.pk).delete()[0] and here):
-        removal.remove_later(variants.paths_of(target))
-        return
-    Media.objects.filter(pk=media.pk).update(
-        key=target.key,
-        width=picture.width,
-        height=picture.height,
-        blurhash=picture.blurhash,
-        variants=variants.described(picture),
-    )
-    old = variants.paths_of(media)
-    removal.remove_later(old, public_key=media.key if media.is_public else "")
-    media_changed.send(Media, media_ids=[media.pk])
+        replacing.replace(media, target, announced, **variants.columns_of(picture))

@@ -47,8 +47,18 @@ def names_of(media: Media) -> list[str]:
     return list(dict.fromkeys(name for name in named if name))
 
 
+def columns_of(picture: Picture) -> dict[str, Any]:
+    """What was made, as the row of its `Media` holds it."""
+    return {
+        "width": picture.width,
+        "height": picture.height,
+        "blurhash": picture.blurhash,
+        "variants": described(picture),
+    }
+
+
 def described(picture: Picture) -> dict[str, dict[str, Any]]:
-    """What was made, as `Media.variants` holds it."""
+    """Its files, as `Media.variants` holds them."""
     found: dict[str, dict[str, Any]] = {}
     for variant in picture.variants:
         entry = found.setdefault(str(variant.size), {"width": variant.width, "height": variant.height})

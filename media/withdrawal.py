@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.dispatch import receiver
 
 from accounts.signals import files_unwanted
@@ -88,6 +88,6 @@ def _batches(owner_ids: list[int], first: list[int], ends: float) -> Iterator[li
 
 def _wrongly_public(owner_ids: list[int], first: list[int]) -> QuerySet[Media]:
     public = Media.objects.using(DEFAULT_DB_ALIAS).filter(status=Status.READY, is_public=True, owner__in=owner_ids)
-    public = public.filter(Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__is_private=True))
+    public = public.filter(placement.BELONGS_IN_PRIVATE)
     turn = Case(When(pk__in=first, then=Value(0)), default=Value(1), output_field=IntegerField())
     return public.order_by(turn, "-pk")

@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite: an empty Redis before each test that uses data."""
+"""Fixtures of the whole suite: an empty Redis before each test that uses data, and what several files ask for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from instafeed import dispatch
+from instafeed import dispatch, health, probes, scrape
 from instafeed import redis as breaker
 from instafeed.replicas.health import monitor
 from tests import emptying, prepared
@@ -67,3 +67,14 @@ def _replicas_only_where_named(request: pytest.FixtureRequest, monkeypatch: pyte
     named = (marked.kwargs.get("databases") if marked else None) or ()
     if named != "__all__" and not set(settings.REPLICA_ALIASES).intersection(named):
         monkeypatch.setattr(monitor, "usable", list)
+
+
+@pytest.fixture
+def fresh_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No result of an earlier test, and threads that wait for what an earlier test broke in nobody's way."""
+    for place in (health.PROBES, scrape._added):
+        for name, probe in place.items():
+            monkeypatch.setitem(place, name, probes.Probe(probe._check))
+    probes._executor.cache_clear()
+    yield
+    probes._executor.cache_clear()

@@ -11,16 +11,49 @@ from django.urls import reverse
 from accounts.models import User
 from tests.factories import UserFactory
 
+PASSWORD = "correct horse battery"
+
+
+def member(*groups: str, **fields: Any) -> User:
+    """A member of staff in these groups, by name; `is_superuser=True` for one who may do anything."""
+    user = UserFactory(is_staff=True, **fields)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    assert user.groups.count() == len(groups)
+    return user
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def operator() -> Client:
+    return signed_in(member("Operator"))
+
+
+def moderator() -> Client:
+    return signed_in(member("Moderator"))
+
+
+def superuser() -> Client:
+    return signed_in(member(is_superuser=True))
+
+
+def act(client: Client, url: str, action: str, *ids: int, **more: str) -> list[str]:
+    """Have a list's action done to these; what the page says then."""
+    data = {"action": action, "_selected_action": [str(pk) for pk in ids], **more}
+    answer = client.post(url, data, follow=True)
+    assert answer.status_code == 200, answer.content
+    return [str(message) for message in answer.context["messages"]]
+
 
 class Staff:
-    """A member of some groups, by name; `superuser=True` for one who may do anything."""
+    """One of them, who knows the pages of acts (`accounts.admin.acting`) by their models."""
 
-    def __init__(self, *groups: str, superuser: bool = False, **fields: Any) -> None:
-        self.user: User = UserFactory(is_staff=True, is_superuser=superuser, **fields)
-        self.user.groups.set(Group.objects.filter(name__in=groups))
-        assert self.user.groups.count() == len(groups)
-        self.client = Client()
-        self.client.force_login(self.user)
+    def __init__(self, *groups: str, **fields: Any) -> None:
+        self.user = member(*groups, **fields)
+        self.client = signed_in(self.user)
 
     def page(self, name: str, *args: Any, status: int = 200, **query: Any) -> Any:
         """The answer to a GET of an admin page: `posts_case_changelist`, say."""

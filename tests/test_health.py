@@ -21,17 +21,8 @@ from instafeed.celery import app
 from instafeed.checks import check_bounds
 from instafeed.queues import QUEUES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(autouse=True)
-def _new_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No result of an earlier test, and threads that wait for what an earlier test broke in nobody's way."""
-    monkeypatch.setattr(health, "PROBES", {name: probes.Probe(probe._check) for name, probe in health.PROBES.items()})
-    probes._executor.cache_clear()
-    yield
-    probes._executor.cache_clear()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -26,6 +26,7 @@ from accounts.admin.acts import Act, Given, Offer
 from accounts.models import AuditEntry, User
 from accounts.moderation import Refused
 from instafeed.admin.lean import PER_PAGE, LeanAdmin, LeanChangeList
+from instafeed.admin.pages import change_url, list_url, name_of
 from instafeed.ids import parse_id
 
 TOLD = 5  # refusals told one by one
@@ -106,13 +107,13 @@ class ActingAdmin(LeanAdmin):
         if act is None:
             raise Http404
         if request.method != "POST":  # after signing in again, say
-            return HttpResponseRedirect(self._list_url())
+            return HttpResponseRedirect(list_url(self.model))
         if not (request.user.has_perm(act.permission) and self.has_view_permission(request)):
             raise PermissionDenied
         subjects = self._chosen(request, request.POST.getlist("pk"))
         if not subjects:
             self.message_user(request, "That is gone by now.", messages.WARNING)
-            return HttpResponseRedirect(self._list_url())
+            return HttpResponseRedirect(list_url(self.model))
         offer = Offer.make(act, subjects, request.POST)
         if not offer.form.is_valid():
             return self.confirmation(request, offer, subjects)
@@ -130,7 +131,7 @@ class ActingAdmin(LeanAdmin):
             "offer": offer,
             "rows": [(pk, subject, offer.seen.get(pk, 0)) for pk, subject in subjects.items()],
             "action_url": self._act_url(offer.act),
-            "back": back if _is_ours(request, back) and "/act/" not in back else self._list_url(),
+            "back": back if _is_ours(request, back) and "/act/" not in back else list_url(self.model),
         }
         return TemplateResponse(request, "accounts/admin/confirmation.html", context)
 
@@ -199,25 +200,18 @@ class ActingAdmin(LeanAdmin):
     # --- URLs ----------------------------------------------------------------------------------------
 
     def _act_route(self) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_act"
+        return name_of(self.model, "act")
 
     def _act_url(self, act: Act) -> str:
-        return reverse(f"{self.admin_site.name}:{self._act_route()}", args=[act.name])
-
-    def _list_url(self) -> str:
-        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        return reverse(f"admin:{self._act_route()}", args=[act.name])
 
     def _way_back(self, request: HttpRequest, ids: Sequence[int]) -> str:
         """To where the act was chosen: the list as it was, or the row's page if there still is one."""
         back = request.POST.get("back", "")
         if back:
-            return back if _is_ours(request, back) else self._list_url()
+            return back if _is_ours(request, back) else list_url(self.model)
         there = self.get_queryset(request).filter(pk__in=ids).exists()
-        return change_url(self.model, ids[0]) if there and len(ids) == 1 else self._list_url()
-
-
-def change_url(model: type[Model], pk: int) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
+        return change_url(self.model, ids[0]) if there and len(ids) == 1 else list_url(self.model)
 
 
 def _action(act: Act) -> ActionFunction:

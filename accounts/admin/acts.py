@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from accounts.models import User
 from accounts.moderation import LONGEST as LONGEST_SUSPENSION
 
 Given = Mapping[str, Any]  # the cleaned data of an act's form, and `seen`
+Perform = Callable[[User, Any, Given], bool]
 LONGEST = 1000  # characters of a reason
 
 
@@ -57,17 +59,19 @@ class SuspendForm(ActForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         length, until, now = given.get("length"), given.get("until"), timezone.now()
-        if (
-            length == "x"
-            and "until" in given
-            and not (until and timezone.now() < until < timezone.now() + LONGEST_SUSPENSION)
-        ):
+        if length == "x" and "until" in given and not (until and now < until < now + LONGEST_SUSPENSION):
             self.add_error("until", "Say when it ends, in the future, within ten years.")
         elif length != "x" and until is not None:
             self.add_error("until", "Choose “until …”, or leave this empty.")
         elif length != "x":
             given["until"] = now + timedelta(days=int(length)) if length else None
         return given
+
+
+def by_reason(service: Callable[[User, Any, str], bool], target: str) -> Perform:
+    """For a service that asks for nothing but a reason: `target` is the attribute of the subject that it is done to."""
+    target_of = attrgetter(target)
+    return lambda actor, subject, given: service(actor, target_of(subject), given["reason"])
 
 
 def _always(subject: Any) -> bool:
@@ -103,14 +107,14 @@ class Act:
     done: str  # “3 hidden.”
     help: str
     permission: str
-    perform: Callable[[User, Any, Given], bool]
+    perform: Perform
     form: type[ActForm] = ActForm
     hurts: bool = False
     in_bulk: bool = True
     applies: Callable[[Any], bool] = _always
     seen: Callable[[Mapping[int, Any]], Mapping[int, int]] = _none_seen
     afterwards: Callable[[Sequence[Any]], None] = _nothing_more
-    along: Callable[[User, Any, Given], bool] | None = None
+    along: Perform | None = None
     entry: str = ""
     on_account: bool = False
 

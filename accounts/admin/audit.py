@@ -10,9 +10,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 
-from accounts.admin.filters import ChoiceFilter
 from accounts.models import AuditEntry, User
 from instafeed.admin.cells import link
+from instafeed.admin.filters import ChoiceFilter
 from instafeed.admin.lean import LeanAdmin
 from instafeed.ids import parse_id
 

@@ -13,18 +13,18 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import audit, moderation, services, sessions
 from accounts.admin.acting import ActingAdmin
-from accounts.admin.acts import Act, Given, MildForm, SuspendForm
-from accounts.admin.filters import OnlyFilter
+from accounts.admin.acts import Act, Given, MildForm, SuspendForm, by_reason
 from accounts.counts import counts_of
 from accounts.models import AuditEntry, CelebrityState, User
 from accounts.signals import files_unwanted
 from instafeed.admin.cells import state
+from instafeed.admin.filters import OnlyFilter
+from instafeed.admin.pages import list_url
 from instafeed.api.links import file_url
 
 # Kept exact by the code that owns them: never typed in by hand.
@@ -40,14 +40,6 @@ ENTRIES = 20  # of the audit log, on a user's page
 
 def _suspend(actor: User, user: User, given: Given) -> bool:
     return moderation.suspend(actor, user.pk, given["until"], given["reason"], seen=given["seen"])
-
-
-def _lift(actor: User, user: User, given: Given) -> bool:
-    return moderation.lift(actor, user.pk, given["reason"])
-
-
-def _end_sessions(actor: User, user: User, given: Given) -> bool:
-    return moderation.end_sessions(actor, user.pk, given["reason"])
 
 
 def _pin(actor: User, user: User, given: Given, side: bool | None) -> bool:
@@ -82,14 +74,14 @@ ACTS = (
     Act(
         *("lift", "Lift the suspension", "reinstated", "All is as before, at once."),
         "accounts.suspend_user",
-        perform=_lift,
+        perform=by_reason(moderation.lift, "pk"),
         form=MildForm,
         applies=lambda user: user.suspended_at is not None,
     ),
     Act(
         *("end_sessions", "End all sessions", "signed out", "Signed out of every app; they may sign in again."),
         "accounts.suspend_user",
-        perform=_end_sessions,
+        perform=by_reason(moderation.end_sessions, "pk"),
         hurts=True,
     ),
     _pin_act("pull", "Pin as celebrity", "pinned", "New posts are pulled by followers, however many there are.", True),
@@ -107,8 +99,7 @@ class Link:
     field: str  # of the list, one of its `linked_by`
 
     def url(self, user_id: int) -> str:
-        meta = self.model._meta
-        return f"{reverse(f'admin:{meta.app_label}_{meta.model_name}_changelist')}?{self.field}={user_id}"
+        return f"{list_url(self.model)}?{self.field}={user_id}"
 
 
 LINKS = [Link("all audit entries about them", AuditEntry, "user_id"), Link("what they did", AuditEntry, "actor_id")]

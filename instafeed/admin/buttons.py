@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 
 from instafeed.admin.lean import LeanAdmin
+from instafeed.admin.pages import list_url
 
 
 class ButtonsAdmin(LeanAdmin):
@@ -19,7 +19,6 @@ class ButtonsAdmin(LeanAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         actions = self.get_actions(request)
-        meta = self.opts
         context["buttons"] = [action[1:] for action in actions.values() if action]
-        context["buttons_url"] = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+        context["buttons_url"] = list_url(self.model)
         return super().render_change_form(request, context, *args, **kwargs)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from django.contrib import admin
 from django.db.models import Model
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from instafeed.admin.pages import change_url
 
 
 def link(model: type[Model], pk: int, text: str = "") -> SafeString | str:
@@ -16,9 +17,7 @@ def link(model: type[Model], pk: int, text: str = "") -> SafeString | str:
     text = text or str(pk)
     if not admin.site.is_registered(model):
         return text
-    meta = model._meta
-    url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[pk])
-    return format_html('<a href="{}">{}</a>', url, text)
+    return format_html('<a href="{}">{}</a>', change_url(model, pk), text)
 
 
 def state(label: str, kind: str) -> SafeString:

@@ -9,16 +9,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
 
 from instafeed.admin import charts, series
 from instafeed.admin.figures import FIGURES
-from instafeed.health import PROBES
+from instafeed.admin.pages import list_url
+from instafeed.health import FINE, PROBES
 from posts.models import Case, CaseState
 
 PATIENCE = 0.2  # seconds; a part that takes longer is not known yet, and the next view knows
 MANY = 1_000  # cases; more are not counted
-_FINE = ("ok", "off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,12 @@ def badges() -> list[Badge]:
 def _badge(part: str, status: str) -> Badge:
     if not status:
         return Badge(part, "no answer yet", "unknown")
-    return Badge(part, status, "fine" if status in _FINE else "amiss")
+    return Badge(part, status, "fine" if status in FINE else "amiss")
 
 
 def open_cases() -> dict[str, str]:
     """How many wait for a moderator, and where."""
     found = Case.objects.filter(state=CaseState.OPEN).order_by().values("pk")[: MANY + 1].count()
     count = f"{MANY:,}+" if found > MANY else f"{found:,}"
-    url = reverse("admin:posts_case_changelist") if admin.site.is_registered(Case) else ""
+    url = list_url(Case) if admin.site.is_registered(Case) else ""
     return {"count": count, "label": "open case" if found == 1 else "open cases", "url": url}

@@ -18,7 +18,6 @@ from instafeed import health, keys
 from instafeed.admin.figures import NAMES, queue
 from instafeed.ids import first_id_at
 from instafeed.models import Sample
-from instafeed.queues import QUEUES
 from posts.models import Post, Report
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,6 @@ LAG_OVER = timedelta(minutes=5)  # fan-outs of posts that are no older
 LAG_OF = 10_000  # of them, at most
 MOST = 100_000  # rows that are counted
 LOOKED_AT = 200  # keys, to tell how many are feeds
-REDIS_LIMIT = 1.0  # seconds for an answer
 STATEMENT_LIMIT = "2s"
 
 Values = dict[str, float | None]
@@ -75,7 +73,7 @@ def _asked(part: Callable[[], Values]) -> Values:
 
 
 def _cache() -> Values:
-    with _client(settings.REDIS_URL) as client, client.pipeline(transaction=False) as pipeline:
+    with health.bounded_client(settings.REDIS_URL).pipeline(transaction=False) as pipeline:
         pipeline.info("memory")
         pipeline.dbsize()
         for _ in range(LOOKED_AT):
@@ -86,12 +84,9 @@ def _cache() -> Values:
 
 
 def _broker() -> Values:
-    with _client(settings.CELERY_BROKER_URL) as client, client.pipeline(transaction=False) as pipeline:
-        pipeline.info("memory")
-        for name in QUEUES:
-            pipeline.llen(name)
-        memory, *depths = pipeline.execute()
-    return {"memory_broker": memory["used_memory"], **dict(zip(map(queue, QUEUES), depths, strict=True))}
+    report = health.broker()
+    depths = {queue(name): depth for name, depth in report["queues"].items()}
+    return {"memory_broker": report["used_memory"], **depths}
 
 
 def _replica() -> Values:
@@ -129,7 +124,3 @@ def _written(at: datetime) -> Values:
     posts, reports = (model.objects.using(DEFAULT_DB_ALIAS).filter(**minute) for model in (Post, Report))
     with _primary():
         return {"posts": posts.count(), "reports": reports.count()}
-
-
-def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=REDIS_LIMIT, socket_connect_timeout=REDIS_LIMIT, retry=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from accounts.admin.acts import Act, Given, MildForm, SuspendForm, WarnForm
+from accounts.admin.acts import Act, Given, MildForm, SuspendForm, WarnForm, by_reason
 from accounts.models import User
 from media.withdrawal import withdraw
 from posts import moderation
@@ -18,32 +18,12 @@ def _dismiss(actor: User, sight: Sight, given: Given) -> bool:
     return moderation.dismiss(actor, sight.target, seen=given["seen"], reason=given["reason"])
 
 
-def _hide(actor: User, sight: Sight, given: Given) -> bool:
-    return moderation.hide(actor, sight.target, given["reason"])
-
-
-def _restore(actor: User, sight: Sight, given: Given) -> bool:
-    return moderation.restore(actor, sight.target, given["reason"])
-
-
-def _delete(actor: User, sight: Sight, given: Given) -> bool:
-    return moderation.delete(actor, sight.target, given["reason"])
-
-
 def _warn(actor: User, sight: Sight, given: Given) -> bool:
     return moderation.warn(actor, sight.target, given["reason"], seen=given["seen"])
 
 
 def _suspend(actor: User, sight: Sight, given: Given) -> bool:
     return moderation.suspend_author(actor, sight.target, given["until"], given["reason"], seen=given["seen"])
-
-
-def _close_along(actor: User, sight: Sight, given: Given) -> bool:
-    return moderation.close_along(actor, sight.target, given["reason"])
-
-
-def _lift(actor: User, sight: Sight, given: Given) -> bool:
-    return moderation.lift(actor, sight.target, given["reason"])
 
 
 def _reports(sights: Mapping[int, Sight]) -> dict[int, int]:
@@ -69,12 +49,10 @@ def _is_open(sight: Sight) -> bool:
 
 
 DISMISS = Act(
-    *(
-        "dismiss",
-        "Dismiss",
-        "dismissed",
-        "Nothing is wrong with it: the case is closed until somebody reports it anew.",
-    ),
+    "dismiss",
+    "Dismiss",
+    "dismissed",
+    "Nothing is wrong with it: the case is closed until somebody reports it anew.",
     _JUDGE,
     perform=_dismiss,
     form=MildForm,
@@ -84,7 +62,7 @@ DISMISS = Act(
 HIDE = Act(
     *("hide", "Hide", "hidden", "Out of everybody's sight at once, its author's too; can be restored."),
     _JUDGE,
-    perform=_hide,
+    perform=by_reason(moderation.hide, "target"),
     hurts=True,
     applies=lambda sight: sight.is_content and sight.hidden_at is None,
     afterwards=_withdraw,
@@ -92,14 +70,14 @@ HIDE = Act(
 RESTORE = Act(
     *("restore", "Restore", "restored", "Back in its old place, for everybody who saw it."),
     _JUDGE,
-    perform=_restore,
+    perform=by_reason(moderation.restore, "target"),
     form=MildForm,
     applies=lambda sight: sight.is_content and sight.hidden_at is not None,
 )
 DELETE = Act(
     *("delete", "Delete", "deleted", "For good, as if its author did it. There is no way back."),
     _JUDGE,
-    perform=_delete,
+    perform=by_reason(moderation.delete, "target"),
     hurts=True,
     applies=lambda sight: sight.is_content,
     afterwards=_withdraw,
@@ -122,13 +100,13 @@ SUSPEND = Act(
     applies=lambda sight: sight.is_there,
     seen=_suspensions,
     afterwards=_withdraw,
-    along=_close_along,
+    along=by_reason(moderation.close_along, "target"),
     on_account=True,
 )
 LIFT = Act(
     *("lift", "Lift the suspension", "reinstated", "The author has their access back, and all they wrote its place."),
     _SUSPEND,
-    perform=_lift,
+    perform=by_reason(moderation.lift, "target"),
     form=MildForm,
     applies=lambda sight: sight.is_there and sight.is_suspended,
     on_account=True,

@@ -14,9 +14,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from accounts.admin.filters import ChoiceFilter
 from accounts.models import User
 from instafeed.admin.cells import span, state
+from instafeed.admin.filters import ChoiceFilter
 from instafeed.ids import parse_id
 from posts.admin.acts import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
 from posts.admin.sighting import SightingAdmin

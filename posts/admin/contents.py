@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from accounts.admin.filters import OnlyFilter
 from instafeed.admin.cells import link
+from instafeed.admin.filters import OnlyFilter
 from instafeed.admin.searching import HELP, by_id_or_user
 from posts.admin.acts import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
 from posts.admin.sighting import SightingAdmin

@@ -17,6 +17,7 @@ from accounts.admin.acting import ActingAdmin
 from accounts.admin.users import badges
 from accounts.models import User
 from instafeed.admin.cells import link, state
+from instafeed.admin.pages import list_url
 from posts.moderation.dossier import dossier_of
 from posts.moderation.sights import Sight
 
@@ -59,7 +60,7 @@ class SightingAdmin(ActingAdmin):
             raise PermissionDenied
         if row is None:
             self.message_user(request, "That is gone by now.", "warning")
-            return HttpResponseRedirect(self._list_url())
+            return HttpResponseRedirect(list_url(self.model))
         sight = self.subjects(request, [row])[row.pk]
         context = {
             **self.admin_site.each_context(request),

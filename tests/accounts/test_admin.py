@@ -23,7 +23,7 @@ MOST_QUERIES = 15
 
 @pytest.fixture
 def superuser() -> Staff:
-    return Staff(superuser=True, username="root")
+    return Staff(is_superuser=True, username="root")
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and 
 
 
 def test_nothing_is_left_and_the_others_counts_are_exact(alice: User, others: list[User]) -> None:
-    alice.groups.add(Group.objects.create(name="moderators"))
+    alice.groups.add(Group.objects.get(name="Moderator"))
     second_factor.enroll(alice.pk, replace=False)
     untried = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
     assert {column for column in declared() if column not in mentions(alice.pk)} <= untried

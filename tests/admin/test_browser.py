@@ -17,9 +17,9 @@ from pytest_django.live_server_helper import LiveServer
 
 from instafeed.admin.figures import NAMES
 from instafeed.models import Sample
-from tests.admin.staff import superuser
 from tests.feeds.helpers import write
 from tests.media.helpers import processed
+from tests.staff import superuser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

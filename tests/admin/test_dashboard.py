@@ -18,7 +18,7 @@ from instafeed.admin import charts, dashboard, figures, series
 from instafeed.admin.figures import FIGURES, NAMES
 from instafeed.models import Sample
 from posts.models import Case, CaseState
-from tests.admin.staff import member, moderator, operator, signed_in
+from tests.staff import member, moderator, operator, signed_in
 
 pytestmark = pytest.mark.django_db
 

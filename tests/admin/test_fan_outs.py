@@ -16,10 +16,10 @@ from accounts.models import AuditEntry, User
 from feeds import fanout, resuming
 from feeds.models import FanOut, Mode, State
 from feeds.resuming import Resumed
-from tests.admin.staff import act, member, moderator, operator, signed_in
 from tests.factories import UserFactory
 from tests.feeds.helpers import deliver, feed, follow, write
 from tests.social.helpers import at_once
+from tests.staff import act, member, moderator, operator, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

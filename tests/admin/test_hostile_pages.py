@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts import moderation, services
 from accounts.models import END_OF_TIME, AuditEntry, User
-from tests.admin.staff import member, signed_in, superuser
 from tests.factories import UserFactory
+from tests.staff import member, signed_in, superuser
 
 pytestmark = pytest.mark.django_db
 

@@ -15,8 +15,8 @@ from feeds.models import FanOut
 from instafeed.admin.lean import DEEPEST, PER_PAGE
 from media.models import Media
 from posts.models import Post
-from tests.admin.staff import act, moderator, operator, superuser
 from tests.factories import UserFactory
+from tests.staff import act, moderator, operator, superuser
 
 pytestmark = pytest.mark.django_db
 

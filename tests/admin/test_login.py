@@ -18,8 +18,8 @@ from accounts import services, sessions
 from accounts.models import Session, User
 from instafeed import tasks
 from instafeed.admin.login import REFUSED, StaffPasswordChangeForm
-from tests.admin.staff import PASSWORD, member, signed_in
 from tests.factories import UserFactory
+from tests.staff import PASSWORD, member, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def limited(settings: Settings) -> None:
 
 
 def test_staff_gets_in_whatever_the_case_of_the_name() -> None:
-    member(username="maria")
+    member(password=PASSWORD, username="maria")
     client = Client()
     assert sign_in("MaRia", client=client).status_code == 302
     assert enters(client)
@@ -49,8 +49,8 @@ def test_staff_gets_in_whatever_the_case_of_the_name() -> None:
 @pytest.mark.parametrize("who", ["nobody", "user", "suspended", "wrong"])
 def test_every_refusal_reads_the_same(who: str) -> None:
     UserFactory(username="user", password=PASSWORD)
-    services.suspend(member(username="suspended").pk)
-    member(username="wrong")
+    services.suspend(member(password=PASSWORD, username="suspended").pk)
+    member(password=PASSWORD, username="wrong")
     client = Client()
     answer = sign_in(who, "not it" if who == "wrong" else PASSWORD, client)
     assert answer.status_code == 200
@@ -76,7 +76,7 @@ def test_an_unknown_name_costs_a_hash_as_a_known_one_does(monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("limited")
 def test_an_account_can_be_tried_so_often_from_wherever_and_by_the_api_too() -> None:
-    member(username="maria")
+    member(password=PASSWORD, username="maria")
     token = {"username": "MARIA", "password": "x"}
     assert Client().post("/api/v1/auth/token", token, "application/json").status_code == 401
     for number in (1, 2):
@@ -98,13 +98,13 @@ def test_an_address_can_try_so_often_whatever_the_account() -> None:
 
 @pytest.mark.usefixtures("limited")
 def test_passwords_tried_from_inside_a_session_are_counted_with_the_rest() -> None:
-    client = signed_in(member())
+    client = signed_in(member(password=PASSWORD))
     data = {"old_password": "x", "new_password1": "a new and long one", "new_password2": "a new and long one"}
     assert [client.post(CHANGE, data).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
 def test_a_changed_password_ends_all_other_sessions_of_admin_and_api() -> None:
-    user = member()
+    user = member(password=PASSWORD)
     sessions.start(user)
     here, there = signed_in(user), signed_in(user)
     new = "a new and long one"
@@ -126,7 +126,7 @@ def test_who_loses_the_right_is_out_at_the_next_click(loss: dict[str, bool]) -> 
 
 def test_a_session_lasts_for_a_working_day_however_busy() -> None:
     client = Client()
-    sign_in(member().username, client=client)
+    sign_in(member(password=PASSWORD).username, client=client)
     cookie = client.cookies["sessionid"]
     assert (cookie["max-age"], cookie["httponly"], cookie["samesite"]) == (12 * 3_600, True, "Strict")
     assert "sessionid" not in client.get(INDEX).cookies, "and is not prolonged"
@@ -148,7 +148,7 @@ def test_hostile_names_are_refused_like_any_other(username: str) -> None:
 
 
 def test_a_new_password_changes_nothing_else_that_changed_meanwhile() -> None:
-    user = member()
+    user = member(password=PASSWORD)
     form = StaffPasswordChangeForm(
         user, {"old_password": PASSWORD, "new_password1": "another secret 1", "new_password2": "another secret 1"}
     )

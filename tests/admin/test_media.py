@@ -16,13 +16,13 @@ from media import pipeline, placement, removal, reprocessing, storage
 from media.models import Media, Removal, Status
 from media.processing import ProcessingError
 from posts.models import Post
-from tests.admin.staff import act, member, moderator, operator, signed_in
 from tests.factories import UserFactory
 from tests.feeds.helpers import deliver, feed, follow
 from tests.media.helpers import claimed, fresh, let_it_be_due, processed, remove_files, settle, stored, upload
 from tests.media.pictures import jpeg, paths
 from tests.media.test_waiting import share
 from tests.posts.callers import Caller
+from tests.staff import act, member, moderator, operator, signed_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 

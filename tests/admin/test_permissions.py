@@ -26,8 +26,8 @@ from media import storage
 from media.models import Media, Status
 from posts import services
 from posts.models import Case, Reason, TargetType
-from tests.admin.staff import signed_in
 from tests.factories import UserFactory
+from tests.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -160,9 +160,7 @@ def pages() -> Iterator[tuple[str, str, set[str]]]:
 def test_the_table_knows_every_page_and_every_act() -> None:
     known = {f"{model}_{kind}" if model else kind for model, kind, _ in pages()}
     assert names() - UNASKED - {f"{model}_act" for model in ACTS} == known
-    registered = {
-        f"{model._meta.app_label}_{model._meta.model_name}": page for model, page in admin.site._registry.items()
-    }
+    registered = {name_of(model): page for model, page in admin.site._registry.items()}
     assert {
         model: {act.name for act in acts} for model, page in registered.items() if (acts := getattr(page, "acts", ()))
     } == {model: set(acts) for model, acts in ACTS.items()}

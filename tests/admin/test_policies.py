@@ -16,8 +16,8 @@ from pytest_django import Settings
 from instafeed import object_storage, policies
 from media import storage
 from media.storage.s3 import BucketStorage
-from tests.admin.staff import superuser
 from tests.media.pictures import ready
+from tests.staff import superuser
 
 ROOT = Path(__file__).resolve().parents[2]
 # Whatever 'self' alone does not allow.

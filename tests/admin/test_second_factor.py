@@ -18,15 +18,15 @@ from pytest_django import Settings
 from accounts import second_factor
 from accounts.models import User
 from instafeed.admin.login import REFUSED
-from tests.admin.staff import PASSWORD, member, signed_in
 from tests.factories import UserFactory
+from tests.staff import PASSWORD, member, signed_in
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def user() -> User:
-    return member(username="maria")
+    return member(password=PASSWORD, username="maria")
 
 
 @pytest.fixture

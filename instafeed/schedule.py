@@ -1,0 +1,37 @@
+"""What beat has done, and how often. A run that no worker has begun by the time it `expires` is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+
+def _every(when: float | crontab, task: str, *, expires: int) -> dict[str, Any]:
+    """`when` and `expires` in seconds."""
+    return {"task": task, "schedule": when, "options": {"expires": expires}}
+
+
+_TEN_MINUTES, _DAY = 600.0, 86_400.0
+
+SCHEDULE = {
+    "sweep-fan-outs": _every(5.0, "feeds.tasks.sweep_fan_outs", expires=10),
+    "sweep-invalidations": _every(2.0, "instafeed.tasks.sweep_invalidations", expires=10),
+    "drain-notifications": _every(2.0, "social.tasks.drain_notifications", expires=4),
+    "forget-notifications-taken-back": _every(
+        _TEN_MINUTES, "social.tasks.forget_notifications_taken_back", expires=600
+    ),
+    "roll-up-counts": _every(1.0, "social.tasks.roll_up_counts", expires=2),
+    "finish-celebrity-moves": _every(15.0, "feeds.tasks.finish_celebrity_moves", expires=30),
+    "purge-posts": _every(5.0, "posts.tasks.purge_posts", expires=10),
+    "rank-explore": _every(15.0, "posts.tasks.rank_explore", expires=15),
+    "flush-expired-tokens": _every(_DAY, "accounts.tasks.flush_expired_tokens", expires=3_600),
+    "flush-idempotent-answers": _every(_DAY, "instafeed.tasks.flush_idempotent_answers", expires=3_600),
+    "flush-expired-sessions": _every(_DAY, "instafeed.tasks.flush_expired_sessions", expires=3_600),
+    # At each full minute: of an interval of 60 s, a run that is a little late would leave a minute out.
+    "take-sample": _every(crontab(), "instafeed.tasks.take_sample", expires=50),
+    "lift-suspensions": _every(60.0, "accounts.tasks.lift_suspensions", expires=60),
+    "erase-accounts": _every(5.0, "accounts.tasks.erase_accounts", expires=10),
+    "sweep-media": _every(5.0, "media.tasks.sweep_media", expires=10),
+    "delete-orphaned-media": _every(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
+}

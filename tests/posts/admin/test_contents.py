@@ -1,0 +1,67 @@
+"""The pages of posts and comments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import AuditEntry
+from posts import services
+from posts.models import CaseState, Comment, Post
+from tests.posts.admin.cases import comment_of, post_of, report
+from tests.posts.callers import Caller
+from tests.staff import Staff
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_posts_and_comments_are_found_by_author_and_id_and_filtered(
+    moderator: Staff, author: Caller, reader: Caller
+) -> None:
+    post, other = post_of(author), post_of(reader)
+    said = comment_of(reader, post)
+    services.hide_post(other.id)
+    gone = post_of(author)
+    services.delete_post(gone.id, author.id)
+
+    def found(model: str, **query: Any) -> list[int]:
+        return [row.pk for row in moderator.rows(model, **query)]
+
+    assert found("posts_post") == [other.id, post.id]
+    assert found("posts_post", q=author.name) == [post.id]
+    assert found("posts_post", q=str(other.id)) == [other.id]
+    assert found("posts_post", author=reader.id) == [other.id]
+    assert found("posts_post", hidden="1") == [other.id]
+    assert found("posts_comment", q=reader.name) == [said.id]
+    assert found("posts_comment", hidden="1") == []
+
+
+@pytest.mark.parametrize("kind", ["post", "comment"])
+def test_they_are_hidden_restored_and_deleted_from_their_own_page(kind: str, moderator: Staff, author: Caller) -> None:
+    post = post_of(author, "my words")
+    target = post if kind == "post" else comment_of(author, post, "my words")
+    case, model = report(target), f"posts_{kind}"
+    rows: Any = Post.objects if kind == "post" else Comment.objects
+    page = moderator.page(f"{model}_change", target.id)
+    assert "my words" in page.content.decode()
+    assert reverse("admin:posts_case_change", args=[case.pk]) in page.content.decode()
+    assert moderator.told(model, "hide", target.id, reason="spam") == ["hidden."]
+    assert rows.get(pk=target.id).hidden_at
+    case.refresh_from_db()
+    assert case.state == CaseState.ACTED
+    assert moderator.told(model, "restore", target.id) == ["restored."]
+    assert moderator.act(model, "delete", target.id).status_code == 200, "without a reason"
+    assert moderator.told(model, "delete", target.id, reason="spam") == ["deleted."]
+    assert [entry.action for entry in AuditEntry.objects.order_by("pk")] == ["hide", "restore", "delete"]
+
+
+@pytest.mark.parametrize("model", ["case", "post", "comment"])
+def test_nothing_is_added_changed_or_deleted_by_forms(model: str, author: Caller) -> None:
+    superuser, post = Staff(is_superuser=True), post_of(author)
+    pk = {"case": report(post).pk, "post": post.id, "comment": comment_of(author, post).id}[model]
+    superuser.page(f"posts_{model}_add", status=403)
+    superuser.page(f"posts_{model}_delete", pk, status=403)
+    url = reverse(f"admin:posts_{model}_change", args=[pk])
+    assert superuser.client.post(url, {"caption": "x", "text": "x", "state": "1"}).status_code == 403
