@@ -34,6 +34,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the A
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.lint_migrations
 	$(BIN)/python manage.py check
 	$(DESCRIBE) --file $(VENV)/openapi.json
 	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json is not what the code says: run \`make schema\`, look at the difference, commit it."; exit 1; }

@@ -174,6 +174,7 @@ if not OFFLINE:
 DATABASE_ROUTERS = ["instafeed.replicas.router.ReplicaRouter"]
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
+MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, maximum=60)  # seconds; `migrate`
 
 # --- Redis: the cache holds feeds and cards, the broker holds tasks ----------------------------------
 
