@@ -6,6 +6,7 @@ version that the migrations will meet.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -15,6 +16,7 @@ from tests import stack_plugin
 def main() -> None:
     stack_plugin.start()
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.lint_settings"
+    logging.disable(logging.INFO)  # a line for each migration
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage.py", "lintmigrations", *sys.argv[1:]])

@@ -43,8 +43,8 @@ class Command(migrate.Command):
                 time.sleep(pause)
             if not self._try(*args, **options):
                 raise CommandError(
-                    f"in {len(PAUSES) + 1} tries a lock that others hold was not to be had within"
-                    f" {settings.MIGRATION_LOCK_TIMEOUT} s. That migration is undone, those before it stay: run it again."
+                    f"a lock that others hold was not to be had within {settings.MIGRATION_LOCK_TIMEOUT} s, in"
+                    f" {len(PAUSES) + 1} tries. That migration is undone, those before it stay: run it again."
                 )
 
     def _try(self, *args: Any, **options: Any) -> bool:
