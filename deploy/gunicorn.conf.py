@@ -4,11 +4,9 @@ Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 """
 
 import os
-import subprocess
-import sys
 from typing import Any
 
-from instafeed import env, log_format, metric_files
+from instafeed import env, log_format, metric_files, web
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
@@ -52,16 +50,7 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Ends the start at a wrong setting, in one line. Left to the workers, each would die of it and be replaced.
-
-    In a process of its own: the master must not load the code that a reload is to replace.
-    """
     metric_files.fold()  # of a gunicorn that was killed
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
-    loaded = subprocess.run(
-        [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],
-        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": ""},
-        check=False,
-    )
-    if loaded.returncode:
-        sys.exit(loaded.returncode)
+
+
+web.refuse_wrong_settings()

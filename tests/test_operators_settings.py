@@ -61,13 +61,6 @@ def test_a_share_is_a_number_from_0_to_1(value: str) -> None:
     assert float(run("-c", show, SENTRY_TRACES_SAMPLE_RATE=value).stdout) == float(value)
 
 
-def test_gunicorn_says_it_in_one_line_too() -> None:
-    done = run("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi", LOG_FORMAT="xml")
-    assert done.returncode
-    assert done.stderr.splitlines()[-1].startswith("instafeed: LOG_FORMAT ")
-    assert "Traceback" not in done.stderr
-
-
 def test_a_worker_does_not_start_on_a_port_that_is_taken_or_without_the_directory(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
