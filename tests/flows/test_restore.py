@@ -84,7 +84,7 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     clean(dumped_stack, "seed_demo", *SMALL)
     before, token = feed(dumped_stack, signed_in(dumped_stack)), signed_in(dumped_stack)
     assert len(before) > 100
-    celebrities = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE is_celebrity"
+    celebrities = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebrity_state = 2"
     with psycopg.connect(dumped_stack.environment["DATABASE_URL"]) as old:
         stars = old.execute(celebrities).fetchone()
         largest = old.execute("SELECT max(id) FROM accounts_user").fetchone()
