@@ -100,6 +100,7 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     dump = tmp_path / "instafeed.dump"
     run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=dumped_stack.environment["DATABASE_URL"])
     dumped_stack.thaw("worker")
+    dumped_stack.stop()
 
     restored_dir = tmp_path / "restored"
     restored_dir.mkdir(mode=0o700)
@@ -107,7 +108,7 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     new = LiveStack(restored_dir, "--data-only")
     try:
         new.start()
-        assert set(new.record.children) == {"cache", "broker", "primary", "replica"}
+        assert {"web", "worker", "beat"}.isdisjoint(new.record.children)
         url = new.environment["DATABASE_URL"]
         run(command("pg_restore ", **{"instafeed.dump": str(dump)}), url=url)
         run(command("psql "), url=url)
