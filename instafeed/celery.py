@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_init, worker_process_init
 
 from instafeed import logs, metric_files, task_events  # noqa: F401  (connect signals, before Celery sets up its own logging)
+from instafeed.endings import BoundedEnd
 from instafeed.heartbeat import Heartbeat
 from instafeed.parents import die_with
 
@@ -18,7 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 app = Celery("instafeed")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.steps["worker"].add(Heartbeat)
+app.steps["worker"].update((Heartbeat, BoundedEnd))
 
 _worker = 0  # its process id, here and in its pool
 
