@@ -21,6 +21,8 @@ from django.db.migrations.loader import MigrationLoader
 from instafeed import indexes
 from instafeed.stack.state import PROJECT_ROOT
 
+pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+
 QUICK = "from instafeed.management.commands import migrate; migrate.PAUSES = (.2, .2); import manage; manage.main()"
 COLUMN = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'media_media' AND column_name = 'again_at'"
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('media_failed')"
@@ -50,7 +52,7 @@ class Database:
         )
 
     def migrate(self, *arguments: str) -> None:
-        out, err = (process := self.start(*arguments)).communicate(timeout=60)
+        out, err = (process := self.start(*arguments)).communicate(timeout=120)
         assert process.returncode == 0, out + err
 
     @contextmanager
@@ -68,7 +70,7 @@ class Database:
 
 
 def until(seen: Callable[[], object]) -> object:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while not (value := seen()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -130,7 +132,7 @@ def test_it_goes_on_once_it_gets_the_lock(database: Database) -> None:
         process = database.start("media")
         read_until(process, "did not get a lock")
         reader.rollback()
-        assert process.communicate(timeout=60)[1] == ""
+        assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == 0
     assert database.ask(COLUMN)
 
@@ -142,8 +144,8 @@ def test_of_two_at_once_the_second_waits_and_finds_nothing_to_do(database: Datab
         second = database.start("media")
         read_until(second, "Another migrate is at work")
         reader.rollback()
-        assert first.wait(60) == 0
-        out, err = second.communicate(timeout=60)
+        assert first.wait(120) == 0
+        out, err = second.communicate(timeout=120)
     assert (second.returncode, err) == (0, "")
     assert "No migrations to apply." in out
     first.communicate()
@@ -156,7 +158,7 @@ def test_a_long_transaction_delays_an_index_and_is_no_failure(without_index: Dat
         time.sleep(1.5)  # past the lock's timeout
         assert process.poll() is None
         old.rollback()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert "did not get a lock" not in out
     assert without_index.ask(VALID) is True
@@ -166,7 +168,7 @@ def test_the_ruin_of_an_interrupted_build_is_built_anew(without_index: Database)
     with without_index.transaction(*SNAPSHOT):
         process = without_index.start("media")
         without_index.ask(f"SELECT pg_terminate_backend({until(lambda: without_index.ask(BUILDS))})")
-        assert len(process.communicate(timeout=60)[1].splitlines()) == 1
+        assert len(process.communicate(timeout=120)[1].splitlines()) == 1
         assert process.returncode == 1
     assert without_index.ask(VALID) is False
     without_index.migrate("media")

@@ -13,6 +13,8 @@ import pytest
 from deploy import reference
 from instafeed.stack.state import PROJECT_ROOT
 
+pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+
 PROGRAMS = {
     "manage.py": ("manage.py", "check"),
     "gunicorn": ("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"),
@@ -40,7 +42,7 @@ def start(*arguments: str, **changed: str) -> subprocess.Popen[str]:
 
 
 def refused(process: subprocess.Popen[str], name: str) -> None:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert err.startswith(f"instafeed: {name} "), err
     assert len(err.splitlines()) == 1, err
@@ -101,7 +103,7 @@ def test_gunicorn_refuses_what_is_its_own(name: str, value: str) -> None:
 
 def test_the_right_ones_are_not_refused() -> None:
     process = start(*PROGRAMS["manage.py"])
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert "no issues" in out
 
@@ -114,7 +116,7 @@ def written() -> subprocess.Popen[str]:
 
 
 def test_the_reference_is_what_the_code_says_whatever_the_environment() -> None:
-    out, err = written().communicate(timeout=60)
+    out, err = written().communicate(timeout=120)
     assert err == ""
     assert out == (PROJECT_ROOT / "docs" / "configuration.md").read_text()
 

@@ -21,6 +21,8 @@ from instafeed.stack.state import PROJECT_ROOT
 from tests.flows import slow_tasks
 from tests.flows.actors import eventually
 
+pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+
 GRACE = 15  # seconds: stop_grace_period
 WORKER = ("celery", "-q", "-A", "tests.flows.slow_tasks", "worker", "-Q", slow_tasks.QUEUE, "--concurrency", "1")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
