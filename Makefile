@@ -9,7 +9,7 @@ ARGS ?=
 DESCRIBE := $(BIN)/python manage.py spectacular --format openapi-json --validate --fail-on-warn
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test screenshots check schema fuzz format clean
+.PHONY: help install up down test screenshots check schema reference fuzz format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -28,19 +28,25 @@ test: $(VENV)/.installed-test  ## Run the test suite on its own throw-away stack
 screenshots: $(VENV)/.installed-test  ## Let the browser tests write the pictures of docs/images anew
 	SCREENSHOTS=docs/images BROWSER_TESTS=required $(BIN)/pytest tests/browser
 
-check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the API's description, a short fuzz
+check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the API's description, the reference, a short fuzz
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.lint_migrations
 	$(BIN)/python manage.py check
 	$(DESCRIBE) --file $(VENV)/openapi.json
 	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json is not what the code says: run \`make schema\`, look at the difference, commit it."; exit 1; }
+	@$(BIN)/python -m deploy.reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md is not what the code says: run \`make reference\`, look at the difference, commit it."; exit 1; }
 	$(BIN)/python -m tests.contract.fuzz --examples 2 --phases examples,fuzzing --seed 1
 
 schema: $(VENV)/.installed-dev  ## Write openapi.json, the API's description, from the code
 	$(DESCRIBE) --file openapi.json
+
+reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the settings and .env.example
+	$(BIN)/python -m deploy.reference > $(VENV)/configuration.md
+	@mv $(VENV)/configuration.md docs/configuration.md
 
 fuzz: $(VENV)/.installed-dev  ## Ask the API what its description allows, at length (ARGS="--examples 1000")
 	$(BIN)/python -m tests.contract.fuzz $(ARGS)

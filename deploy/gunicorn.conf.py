@@ -4,19 +4,18 @@ Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 """
 
 import os
-import subprocess
-import sys
 from typing import Any
 
-from instafeed import env, metric_files
+from instafeed import env, log_format, metric_files, web
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
 # Threads wait for PostgreSQL and Redis, processes use the cores. Each thread may hold one pooled
 # connection to each database, so more threads than the pool has connections would only queue there.
 worker_class = "instafeed.web.Worker"  # gthread, with errors in the API's shape
-workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256)
-threads = env.integer("WEB_THREADS", env.integer("DATABASE_POOL_SIZE", 8), minimum=1, maximum=200)
+workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256, computed=True)
+_pool = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
+threads = env.integer("WEB_THREADS", _pool, minimum=1, maximum=200, computed=True)
 
 # Not preloaded: connection pools and their threads must begin after the fork, and a reload (SIGHUP)
 # is to load new code.
@@ -41,7 +40,7 @@ forwarder_headers = ""  # nobody sets SCRIPT_NAME by a header: a wrong one would
 logger_class = "instafeed.web.Log"
 accesslog = None  # instafeed.requests writes a line where a request is worth one
 errorlog = "-"
-loglevel = env.text("LOG_LEVEL", "info").lower()
+loglevel = env.choice("LOG_LEVEL", "INFO", log_format.LEVELS).lower()
 proc_name = "instafeed-web"
 
 
@@ -51,16 +50,7 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Ends the start at a wrong setting, in one line. Left to the workers, each would die of it and be replaced.
-
-    In a process of its own: the master must not load the code that a reload is to replace.
-    """
     metric_files.fold()  # of a gunicorn that was killed
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
-    loaded = subprocess.run(
-        [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],
-        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": ""},
-        check=False,
-    )
-    if loaded.returncode:
-        sys.exit(loaded.returncode)
+
+
+web.refuse_wrong_settings()

@@ -1,14 +1,17 @@
 """Reading settings from the environment: a wrong value stops the start with one line that names it.
 
-Every helper takes the variable's name and a default, and returns a parsed value. `SettingError` is a
-`SystemExit`, so that manage.py, gunicorn, Celery and pytest alike end with its message instead of a
-traceback.
+Every helper takes the variable's name and a default, and returns a parsed value; set to nothing is not set.
+`SettingError` is a `SystemExit`, so that manage.py, gunicorn, Celery and pytest alike end with its message instead
+of a traceback. What each helper was asked is kept in `READ`, from which docs/configuration.md is written
+(deploy/reference.py).
 """
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +20,21 @@ from psycopg.conninfo import conninfo_to_dict
 
 _PERIODS = ("second", "minute", "hour", "day")
 _LIBPQ_TO_DJANGO = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+_ROOT = Path(__file__).resolve().parent.parent
+_TEXT = "text"
+_MOST = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What the reference says of it. `default` is as one would write it, or None: required, or made from others."""
+
+    name: str
+    kind: str
+    default: str | None
+
+
+READ: dict[str, Variable] = {}
 
 
 class SettingError(SystemExit):
@@ -26,12 +44,25 @@ class SettingError(SystemExit):
         super().__init__(f"instafeed: {name} {problem}")
 
 
+def _read(name: str, kind: str, default: str | None) -> str:
+    """The raw value, empty when unset. Of several readers of one name the one that knows most is remembered."""
+    if name not in READ or READ[name].kind == _TEXT:
+        READ[name] = Variable(name, kind, default)
+    return os.environ.get(name, "").strip()
+
+
 def text(name: str, default: str = "") -> str:
-    return os.environ.get(name, default).strip()
+    return _read(name, _TEXT, default) or default
+
+
+def path(name: str, default: Path) -> Path:
+    """A default within the project is shown relative to it."""
+    shown = default.relative_to(_ROOT) if default.is_relative_to(_ROOT) else default
+    return Path(_read(name, "path", str(shown)) or default)
 
 
 def boolean(name: str, default: bool) -> bool:
-    raw = text(name)
+    raw = _read(name, "`true` or `false`", str(default).lower())
     if not raw:
         return default
     if raw.lower() in ("1", "true", "yes", "on"):
@@ -41,8 +72,10 @@ def boolean(name: str, default: bool) -> bool:
     raise SettingError(name, f"must be true or false, not {raw!r}")
 
 
-def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 - 1) -> int:
-    raw = text(name)
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int = _MOST, computed: bool = False) -> int:
+    """A `computed` default depends on the machine or on other variables: no reference can name it."""
+    bounds = f"from {minimum}" if maximum == _MOST else f"{minimum} to {maximum}"
+    raw = _read(name, f"whole number, {bounds}", None if computed else str(default))
     if not raw:
         return default
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", raw):
@@ -55,7 +88,7 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int = 2**31 -
 
 def share(name: str, default: float) -> float:
     """A number from 0 to 1."""
-    raw = text(name)
+    raw = _read(name, "number, 0 to 1", f"{default:g}")
     if not raw:
         return default
     if not re.fullmatch(r"[01]|[01]?\.[0-9]{1,9}", raw) or float(raw) > 1:
@@ -63,13 +96,32 @@ def share(name: str, default: float) -> float:
     return float(raw)
 
 
-def words(name: str, default: str = "") -> list[str]:
+def words(name: str, default: str = "", *, of: str = "words") -> list[str]:
     """A comma-separated list; empty items are dropped."""
-    return [item.strip() for item in (text(name) or default).split(",") if item.strip()]
+    raw = _read(name, f"{of}, comma-separated", default) or default
+    return [item.strip() for item in raw.split(",") if item.strip()]
 
 
-def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
-    raw = text(name) or default
+def hosts(name: str, default: str) -> list[str]:
+    """What ALLOWED_HOSTS takes: names without scheme and port, `.example.org` for all below, `*` for any."""
+    names = words(name, default, of="host names")
+    for raw in names:
+        if not re.fullmatch(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", raw):
+            raise SettingError(name, f"must be host names like example.org, without scheme and port, not {raw!r}")
+    return names
+
+
+def secret_key(name: str) -> str:
+    """As `check --deploy` wants it; empty when unset."""
+    raw = text(name)
+    if raw and (len(raw) < 50 or len(set(raw)) < 5 or raw.startswith("django-insecure-")):
+        raise SettingError(name, "must be 50 random characters or more: `openssl rand -base64 48` makes a good one")
+    return raw
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...], *, computed: bool = False) -> str:
+    listed = ", ".join(f"`{value}`" for value in allowed)
+    raw = _read(name, listed, None if computed else default) or default
     if raw not in allowed:
         raise SettingError(name, f"must be one of {', '.join(allowed)}, not {raw!r}")
     return raw
@@ -84,21 +136,23 @@ def require(*names: str) -> None:
 
 def web_origin(name: str) -> str:
     """`https://example.org`, without a trailing slash; empty when unset."""
-    return next(iter(web_origins(name)), "")
+    return _origin(name, raw) if (raw := _read(name, "origin, as `https://example.org`", "")) else ""
 
 
 def web_origins(name: str) -> list[str]:
     """A comma-separated list of these."""
-    origins = words(name)
-    for raw in origins:
-        if not re.fullmatch(r"https?://[^/?#\s]+/?", raw):
-            raise SettingError(name, f"must be like https://example.org, not {raw!r}")
-    return [raw.rstrip("/") for raw in origins]
+    return [_origin(name, raw) for raw in words(name, of="origins")]
+
+
+def _origin(name: str, raw: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#,\s]+/?", raw):
+        raise SettingError(name, f"must be like https://example.org, not {raw!r}")
+    return raw.rstrip("/")
 
 
 def rate(name: str, default: str) -> str | None:
     """A throttle as `N/second|minute|hour|day`; `off` gives None."""
-    raw = (text(name) or default).lower()
+    raw = (_read(name, "rate, as `100/minute`, or `off`", default) or default).lower()
     if raw == "off":
         return None
     if not re.fullmatch(rf"[1-9][0-9]{{0,8}}/({'|'.join(_PERIODS)})", raw):
@@ -108,6 +162,7 @@ def rate(name: str, default: str) -> str | None:
 
 def postgres(name: str, url: str) -> dict[str, Any]:
     """`postgresql://user:password@host:port/name?option=…` as one entry of Django's DATABASES."""
+    _read(name, "`postgresql://` URL", None)
     if not url.startswith(("postgres://", "postgresql://")):
         raise SettingError(name, "must be a postgresql:// URL")
     try:
@@ -131,7 +186,7 @@ def postgres(name: str, url: str) -> dict[str, Any]:
 
 def redis(name: str, default: str) -> str:
     """A redis:// URL, checked by its parts so that a typing error shows at the start, not at the first read."""
-    url = text(name, default)
+    url = _read(name, "`redis://` URL", None) or default
     try:
         parts = urlsplit(url)
         port = parts.port

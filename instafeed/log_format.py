@@ -19,6 +19,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from instafeed.redaction import redact
 
 FORMS = ("json", "plain")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # What a record may say beside its text: through `extra`, or the context (request_id, task_id, task).
 FIELDS = ("request_id", "task_id", "task", "method", "route", "status", "outcome", "duration_ms", "user_id")
 ERRORS = "_instafeed_errors"  # of a request that will have a line of its own: what else was said of it

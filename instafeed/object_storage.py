@@ -6,7 +6,6 @@ profile, or the role of the instance or container.
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def _s3() -> dict[str, Any]:
     if env.text("AWS_ACCESS_KEY_ID") or env.text("AWS_SECRET_ACCESS_KEY"):
         env.require("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     endpoint = env.web_origin("AWS_S3_ENDPOINT_URL")
-    region = env.text("AWS_S3_REGION_NAME") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = env.text("AWS_S3_REGION_NAME") or env.text("AWS_REGION") or env.text("AWS_DEFAULT_REGION")
     if not region and not endpoint:
         # S3 refuses what is signed for another region than the bucket's.
         raise env.SettingError("AWS_S3_REGION_NAME", f"must be set too: the region of {_BUCKET}")
@@ -74,7 +73,7 @@ def _s3() -> dict[str, Any]:
         # Never boto3's own "auto": it signs for the global address, where other regions than the first answer
         # with a redirect that a signed URL does not survive.
         "addressing_style": env.choice(
-            "AWS_S3_ADDRESSING_STYLE", "path" if endpoint else "virtual", ("virtual", "path")
+            "AWS_S3_ADDRESSING_STYLE", "path" if endpoint else "virtual", ("virtual", "path"), computed=True
         ),
     }
 

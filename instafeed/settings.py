@@ -22,7 +22,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Where the services are --------------------------------------------------------------------------
 
-STACK_DIR = Path(env.text("INSTAFEED_STACK_DIR") or state.DEFAULT_DATA_DIR)
+STACK_DIR = env.path("INSTAFEED_STACK_DIR", state.DEFAULT_DATA_DIR)
 ON_OWN_SERVICES = bool(env.text("DATABASE_URL") or env.text("REDIS_URL"))
 if not ON_OWN_SERVICES:
     # setdefault: what an operator sets by hand beats what the stack says.
@@ -37,8 +37,10 @@ CELERY_BROKER_URL = env.redis("CELERY_BROKER_URL", REDIS_URL)
 
 DEBUG = env.boolean("DEBUG", False)
 # Drawn afresh only where nothing is signed; several processes must agree on it.
-SECRET_KEY = env.text("SECRET_KEY") or (secrets.token_urlsafe(50) if OFFLINE else "")
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+SECRET_KEY = (env.text("SECRET_KEY") if DEBUG else env.secret_key("SECRET_KEY")) or (
+    secrets.token_urlsafe(50) if OFFLINE else ""
+)
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 # --- The feed ----------------------------------------------------------------------------------------
 
@@ -157,7 +159,7 @@ def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
     return database
 
 
-REPLICA_URLS = env.words("DATABASE_REPLICA_URLS")
+REPLICA_URLS = env.words("DATABASE_REPLICA_URLS", of="`postgresql://` URLs")
 REPLICA_ALIASES = [f"replica{number}" for number in range(1, len(REPLICA_URLS) + 1)]
 DATABASES = {
     "default": _database("DATABASE_URL", DATABASE_URL, replica=False),
@@ -173,6 +175,7 @@ if not OFFLINE:
 DATABASE_ROUTERS = ["instafeed.replicas.router.ReplicaRouter"]
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
+MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, maximum=60)  # seconds; `migrate`
 
 # --- Redis: the cache holds feeds and cards, the broker holds tasks ----------------------------------
 
@@ -288,13 +291,13 @@ THROTTLES = {
 # --- Files and security ------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
-STATIC_ROOT = env.text("INSTAFEED_STATIC_ROOT") or str(BASE_DIR / "staticfiles")
+STATIC_ROOT = str(env.path("INSTAFEED_STATIC_ROOT", BASE_DIR / "staticfiles"))
 MEDIA_MAX_BYTES = env.integer("MEDIA_MAX_BYTES", 20 * 2**20, minimum=1, maximum=31 * 2**20)  # of one picture
 MEDIA_MAX_PIXELS = env.integer("MEDIA_MAX_PIXELS", 50_000_000, minimum=1, maximum=50_000_000)
 MEDIA_JPEG = env.boolean("MEDIA_JPEG", False)  # each variant as JPEG too, for clients without WebP
 MEDIA_KEEP_ORIGINALS = env.boolean("MEDIA_KEEP_ORIGINALS", False)  # privately; else they go once processed
 # Uploads live under var/, never in the app `media/`.
-MEDIA_ROOT = env.text("MEDIA_ROOT") or str(BASE_DIR / "var" / "media")
+MEDIA_ROOT = str(env.path("MEDIA_ROOT", BASE_DIR / "var" / "media"))
 MEDIA_URL = "/files/"
 # Where clients reach this site, as in https://example.org: completes URLs of files that are served from here.
 PUBLIC_URL = env.web_origin("PUBLIC_URL")
@@ -329,17 +332,17 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- What operators see (docs/operations.md) ---------------------------------------------------------
 
-LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", log_format.LEVELS)
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", log_format.FORMS)
 LOG_REQUESTS = env.choice("LOG_REQUESTS", "writes", ("writes", "all", "none"))
 LOGGING = log_format.configuration(LOG_LEVEL, LOG_FORMAT)
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_PORT = env.integer("METRICS_PORT", 0, maximum=65_535)  # of a Celery worker; 0: none
-METRICS_BIND = env.text("METRICS_BIND") or "127.0.0.1"
+METRICS_BIND = env.text("METRICS_BIND", "127.0.0.1")
 
 SENTRY_DSN = env.text("SENTRY_DSN")
-SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT") or "production"
+SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
 SENTRY_RELEASE = env.text("SENTRY_RELEASE")
 SENTRY_TRACES_SAMPLE_RATE = env.share("SENTRY_TRACES_SAMPLE_RATE", 0.0)
 if SENTRY_DSN:

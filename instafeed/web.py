@@ -6,10 +6,14 @@ Loaded by gunicorn's master before Django is, so what needs Django is imported w
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 from contextlib import suppress
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -40,6 +44,22 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (errors.ForbiddenProxyRequest, 403),
     (errors.ParseException, 400),
 )
+
+
+@cache
+def refuse_wrong_settings() -> None:
+    """Ends the start at a wrong setting, in one line. Left to the workers, each would die of it and be replaced.
+
+    Once in a master's life: a reload reads gunicorn's configuration again, and must not end a site that runs.
+    In a process of its own: the master must not load the code that a reload is to replace.
+    """
+    loaded = subprocess.run(
+        [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],
+        env={"DJANGO_SETTINGS_MODULE": "instafeed.settings", **os.environ, "PROMETHEUS_MULTIPROC_DIR": ""},
+        check=False,
+    )
+    if loaded.returncode:
+        sys.exit(loaded.returncode)
 
 
 class Log(glogging.Logger):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -59,13 +58,6 @@ def test_a_wrong_value_stops_the_start_with_one_line(name: str, value: str) -> N
 def test_a_share_is_a_number_from_0_to_1(value: str) -> None:
     show = "from django.conf import settings; print(settings.SENTRY_TRACES_SAMPLE_RATE)"
     assert float(run("-c", show, SENTRY_TRACES_SAMPLE_RATE=value).stdout) == float(value)
-
-
-def test_gunicorn_says_it_in_one_line_too() -> None:
-    done = run("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi", LOG_FORMAT="xml")
-    assert done.returncode
-    assert done.stderr.splitlines()[-1].startswith("instafeed: LOG_FORMAT ")
-    assert "Traceback" not in done.stderr
 
 
 def test_a_worker_does_not_start_on_a_port_that_is_taken_or_without_the_directory(tmp_path: Path) -> None:
@@ -128,13 +120,3 @@ def fetch(url: str, token: str) -> str:
         raise
     except OSError:
         return ""
-
-
-def test_every_setting_is_in_the_example_and_on_the_operators_page() -> None:
-    places = (".env.example", "docs/operations.md", "instafeed/settings.py", "instafeed/metrics.py")
-    example, page, settings, counting = ((ROOT / place).read_text() for place in places)
-    read = re.findall(r'env\.\w+\(\s*"((?:LOG|METRICS|SENTRY|PROMETHEUS)_\w+)"', settings + counting)
-    assert len(read) > 10
-    for name in read:
-        assert f"\n{name}=" in example
-        assert f"| `{name}` |" in page

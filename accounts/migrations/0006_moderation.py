@@ -4,6 +4,7 @@ import datetime
 
 import django.db.models.functions.datetime
 import instafeed.ids
+from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
 
@@ -57,7 +58,8 @@ class Migration(migrations.Migration):
             name='admin_epoch',
             field=models.PositiveIntegerField(db_default=0, default=0, editable=False),
         ),
-        migrations.AddConstraint(
+        # Checked against the rows by 0008, under a lock that lets writers through.
+        AddConstraintNotValid(
             model_name='user',
             constraint=models.CheckConstraint(condition=models.Q(('suspended_until__lt', datetime.datetime(3000, 1, 1, 0, 0, tzinfo=datetime.timezone.utc))), name='user_suspension_is_readable'),
         ),

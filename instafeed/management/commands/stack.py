@@ -7,18 +7,18 @@ import shlex
 import shutil
 import time
 from argparse import ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGTERM
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from instafeed.stack import demo, state
 from instafeed.stack.ports import is_free
-from instafeed.stack.process import stop_all
+from instafeed.stack.process import Child, stop_all
 from instafeed.stack.programs import Beat, Manage, Web, Worker
 from instafeed.stack.services import DataServices
 from instafeed.stack.state import StackError
@@ -41,6 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=_port, default=8000, help="of the web server, on 127.0.0.1")
         parser.add_argument("--data-dir", type=Path, default=settings.STACK_DIR, help="default: var/stack")
         parser.add_argument("--empty", action="store_true", help="no demo network")
+        parser.add_argument("--data-only", action="store_true", help="PostgreSQL and Redis only, for a restore")
         parser.add_argument("--web-workers", type=_count, default=max(2, os.cpu_count() or 1), metavar="N")
         parser.add_argument("--celery-workers", type=_count, default=max(2, os.cpu_count() or 1), metavar="N")
         parser.add_argument("--no-sync", action="store_true", help="faster; a power cut may damage the data")
@@ -98,8 +99,15 @@ class Command(BaseCommand):
             with self._step("PostgreSQL with a streaming replica, Redis for cache and broker"):
                 running.enter_context(services)
             running.callback(self._say, "Stopping ...")
+            if options["data_only"]:
+                self._serve_data(services, signals)
             self._prepare(services, signals, empty=options["empty"])
             self._serve(services, signals, port, options)
+
+    def _serve_data(self, services: DataServices, signals: StopSignals) -> NoReturn:
+        """Nothing reads or writes but the operator; what is put there is migrated by the next start."""
+        self._say("\nRunning.  Data services only: `manage.py stack --env` tells where.\nCtrl-C stops everything.")
+        self._watch(services, signals, [])
 
     def _prepare(self, services: DataServices, signals: StopSignals, *, empty: bool) -> None:
         """Schema, static files and, the first time, the demo network.
@@ -159,14 +167,17 @@ class Command(BaseCommand):
                     program.launch()
                 web.wait_ready(timeout=180, sleep=signals.sleep)
             self._greet(port, demo_network=layout.seeded.exists() and not options["empty"])
-            Supervisor(
-                [*services.children, *programs],
-                sleep=signals.sleep,
-                say=self._say,
-                chores=[services.replica.mend, lambda: self._end_without(layout.record)],
-            ).watch()
+            self._watch(services, signals, programs)
         finally:
             stop_all(programs)
+
+    def _watch(self, services: DataServices, signals: StopSignals, programs: Sequence[Child]) -> NoReturn:
+        Supervisor(
+            [*services.children, *programs],
+            sleep=signals.sleep,
+            say=self._say,
+            chores=[services.replica.mend, lambda: self._end_without(services.layout.record)],
+        ).watch()
 
     def _end_without(self, record: Path) -> None:
         """Whoever deletes the directory means the stack too: it could start nothing in it any more."""
