@@ -1,0 +1,15 @@
+"""Prints .env.example with a random text for each secret: `python3 deploy/dotenv.py > .env`.
+
+Needs nothing but Python. Other values stay as they are; a line for a team to look at is HTTPS_ONLY.
+"""
+
+import re
+import secrets
+import sys
+from pathlib import Path
+
+SECRET = re.compile(r"^([A-Z_]+)= # secret$", re.MULTILINE)
+
+example = (Path(__file__).parents[1] / ".env.example").read_text()
+# Letters, digits, - and _: they become parts of URLs.
+sys.stdout.write(SECRET.sub(lambda line: f"{line[1]}={secrets.token_urlsafe(38)}", example))
