@@ -11,5 +11,7 @@ from pathlib import Path
 SECRET = re.compile(r"^([A-Z_]+)= # secret$", re.MULTILINE)
 
 example = (Path(__file__).parents[1] / ".env.example").read_text()
-# Letters, digits, - and _: they become parts of URLs.
-sys.stdout.write(SECRET.sub(lambda line: f"{line[1]}={secrets.token_urlsafe(38)}", example))
+# Hexadecimal: they become parts of URLs, words of commands, and MinIO takes 40 characters at most.
+sys.stdout.write(
+    SECRET.sub(lambda line: f"{line[1]}={secrets.token_hex(32 if line[1] == 'SECRET_KEY' else 20)}", example)
+)
