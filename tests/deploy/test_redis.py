@@ -18,6 +18,8 @@ from instafeed.stack.redis import executable
 from tests.deploy import compose
 from tests.stack.waiting import eventually
 
+pytestmark = pytest.mark.xdist_group("deploy_redis")
+
 
 class Server(Program):
     """`redis` or `redis-broker`, in a directory of its own."""
