@@ -29,6 +29,8 @@ class Service:
     mounts: dict[str, str]
     """By the path inside: a path in the project (`./…`), a volume's name, or nothing for a tmpfs."""
     stop_signal: str
+    grace: float
+    """Seconds from the stop signal to SIGKILL."""
     profiles: list[str]
 
 
@@ -46,7 +48,7 @@ def required(path: Path) -> set[str]:
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:
-    mounts = {target: "" for target in (entry.partition(":")[0] for entry in _listed(raw.get("tmpfs")))}
+    mounts = dict.fromkeys((entry.partition(":")[0] for entry in _listed(raw.get("tmpfs"))), "")
     for volume in raw.get("volumes", ()):
         if isinstance(volume, dict):
             mounts[volume["target"]] = volume.get("source", "")
@@ -60,6 +62,7 @@ def _service(name: str, raw: dict[str, Any]) -> Service:
         environment=_environment(raw.get("environment") or {}),
         mounts=mounts,
         stop_signal=raw.get("stop_signal", "SIGTERM"),
+        grace=float(raw.get("stop_grace_period", "10s").removesuffix("s")),
         profiles=raw.get("profiles", []),
     )
 

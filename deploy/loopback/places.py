@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ class Places:
     """`port()` and `inside()` answer the same whenever they are asked."""
 
     root: Path
+    """The data directory. What is mounted is copied there once: remove `mounts` to have it copied anew."""
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def port(self, host: str, number: int) -> int:
@@ -31,15 +33,26 @@ class Places:
 
     def mounts(self, service: Service) -> dict[str, Path]:
         """By the path inside the container, where it is here; the longest first. Everybody has a /tmp."""
-        found = {"/tmp": self.directory("tmp", service.name)}
+        found = {"/tmp": self.directory("tmp", service.name)}  # noqa: S108
         for inside, source in service.mounts.items():
             if source.startswith("."):
-                found[inside] = PROJECT_ROOT / source
+                found[inside] = self._copy(PROJECT_ROOT / source, service.name)
             elif source:
                 found[inside] = self.directory("volumes", source)
-            else:
-                found[inside] = self.directory("tmp", service.name, *inside.strip("/").split("/")[1:])
+            elif inside not in found:
+                found[inside] = self.directory("tmp", service.name, *inside.strip("/").split("/"))
         return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+    def _copy(self, source: Path, name: str) -> Path:
+        """Of a mounted file or directory, for a server that may not be able to read ours."""
+        target = self.directory("mounts", name) / source.name
+        if target.exists():
+            return target
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+        return target
 
     def translate(self, text: str, service: Service, hosts: set[str]) -> str:
         """A word of a command, or a variable's value: with hosts, ports and paths as they are here."""
