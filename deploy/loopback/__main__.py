@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ def main() -> int:
 
 
 def _run(data_dir: Path, port: int, signals: StopSignals) -> None:
-    with Deployment(data_dir, port, sleep=signals.sleep, say=_say) as deployment:
+    with Deployment(data_dir, port, variables=os.environ, sleep=signals.sleep, say=_say) as deployment:
         _say(
             f"\nRunning.  {deployment.base_url}/api/v1/   docs {deployment.base_url}/docs\n"
             f"Logs, the files as they are mounted, and data: {deployment.root}\nCtrl-C stops everything; the data stay."

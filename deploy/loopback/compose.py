@@ -20,7 +20,7 @@ _VARIABLE = re.compile(
 
 @dataclass(frozen=True)
 class Service:
-    """One service. `command` holds entrypoint and command, and is empty where the image's own is meant."""
+    """One service. What is empty is as the image has it."""
 
     name: str
     command: list[str]

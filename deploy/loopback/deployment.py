@@ -28,7 +28,7 @@ class Deployment:
     """Entering starts everything in the order of its dependencies; leaving ends it the other way round.
 
     * `base_url`: nginx. `programs`: by the service's name, each with `pid`, `stop()`, `start()`, `kill()`.
-    * `variables`: what stands for .env: ours below, then the environment's, then `settings`.
+    * `variables`: what the file's variables are, as .env and the environment say it to Compose.
 
     Secrets that the file demands are made once for the directory. StackError, one line, for what cannot be.
     """
@@ -38,7 +38,7 @@ class Deployment:
         data_dir: Path,
         port: int,
         *,
-        settings: Mapping[str, str] | None = None,
+        variables: Mapping[str, str],
         sleep: Sleep = time.sleep,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -47,7 +47,7 @@ class Deployment:
         self.base_url = f"http://127.0.0.1:{port}"
         self.programs: dict[str, ServiceProgram] = {}
         self.services: dict[str, Service] = {}
-        self._settings = dict(settings or {})
+        self._given = dict(variables)
         self._sleep = sleep
         self._say = say
         self._exit = ExitStack()
@@ -88,8 +88,7 @@ class Deployment:
             "HTTPS_ONLY": "false",  # nothing here ends TLS
             "PUBLIC_URL": self.base_url,
             "AWS_S3_PUBLIC_ENDPOINT_URL": self.base_url,
-            **os.environ,
-            **self._settings,
+            **self._given,
         }
         self.services = compose.read(COMPOSE, self.variables)
         hosts = {name for name, service in self.services.items() if not service.profiles}

@@ -56,8 +56,9 @@ class Places:
 
     def translate(self, text: str, service: Service, hosts: set[str]) -> str:
         """A word of a command, or a variable's value: with hosts, ports and paths as they are here."""
-        for inside, here in self.mounts(service).items():
-            text = re.sub(rf"(?<![\w./-]){re.escape(inside)}(?![\w-])", lambda _, here=here: str(here), text)
+        mounts = self.mounts(service)
+        paths = "|".join(map(re.escape, mounts))  # the longest first
+        text = re.sub(rf"(?<![\w./-])({paths})(?![\w-])", lambda found: str(mounts[found[1]]), text)
         names = "|".join(map(re.escape, hosts))
         return re.sub(rf"\b({names}):(\d+)\b", lambda found: self._address(found[1], int(found[2])), text)
 

@@ -82,8 +82,8 @@ class Programs:
         more = {"WEB_BIND": "127.0.0.1", "PORT": str(port), "METRICS_BIND": "127.0.0.1"}
         if "METRICS_PORT" in service.environment:
             more["METRICS_PORT"] = str(self.places.port(service.name, int(service.environment["METRICS_PORT"])))
-        environment = _image_environment() | {"INSTAFEED_STATIC_ROOT": str(self.places.directory("static"))}
-        program = self._program(service, service.command or _image_command(), environment, more, build)
+        more["INSTAFEED_STATIC_ROOT"] = str(self.places.directory("static"))
+        program = self._program(service, self._words(service) or _image_command(), _image_environment(), more, build)
         program.port = port
         # Relative to the mount points that a container has; here they have to be made.
         for name in ("PROMETHEUS_MULTIPROC_DIR", "MEDIA_ROOT"):
@@ -102,8 +102,8 @@ class Programs:
         }
         if upstream := service.environment.get("PRIMARY_HOST"):
             more |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(self.places.port(upstream, 5432))}
-        entrypoint = service.entrypoint or ["docker-entrypoint.sh"]
-        program = self._program(service, [*entrypoint, *service.command, *listen], _POSTGRES, more)
+        entrypoint = [] if service.entrypoint else ["docker-entrypoint.sh"]
+        program = self._program(service, [*entrypoint, *self._words(service), *listen], _POSTGRES, more)
         program.port = port
         self.unprivileged(program, service)
         return program
@@ -113,7 +113,7 @@ class Programs:
         here = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.places.mounts(service).get("/data", ""))]
         if not here[-1]:
             here[-1] = str(self.places.directory("tmp", service.name))
-        program = self._program(service, [*service.entrypoint, *service.command, *here], {}, {})
+        program = self._program(service, [*self._words(service), *here], {}, {})
         program.port = port
         return program
 
@@ -125,7 +125,6 @@ class Programs:
         more: dict[str, str],
         build: type[ServiceProgram] = ServiceProgram,
     ) -> ServiceProgram:
-        words = [*_PROGRAMS.get(command[0], [command[0]]), *command[1:]]
         environment = {
             **self.translated({**image, **service.environment}, service),
             **more,
@@ -134,12 +133,17 @@ class Programs:
         program = build(
             service.name,
             self.places.directory("log") / f"{service.name}.log",
-            [self.places.translate(word, service, self.hosts) for word in words],
+            [*_PROGRAMS.get(command[0], [command[0]]), *command[1:]],
             environment,
         )
         program.directory = PROJECT_ROOT
         self.stops_as(program, service)
         return program
+
+    def _words(self, service: Service) -> list[str]:
+        """Entrypoint and command."""
+        words = [*service.entrypoint, *service.command]
+        return [self.places.translate(word, service, self.hosts) for word in words]
 
     def translated(self, environment: Mapping[str, str], service: Service) -> dict[str, str]:
         return {name: self.places.translate(value, service, self.hosts) for name, value in environment.items()}
