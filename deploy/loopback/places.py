@@ -59,8 +59,10 @@ class Places:
         mounts = self.mounts(service)
         paths = "|".join(map(re.escape, mounts))  # the longest first
         text = re.sub(rf"(?<![\w./-])({paths})(?![\w-])", lambda found: str(mounts[found[1]]), text)
+        if not hosts:
+            return text
         names = "|".join(map(re.escape, hosts))
-        return re.sub(rf"\b({names}):(\d+)\b", lambda found: self._address(found[1], int(found[2])), text)
+        return re.sub(rf"(?<![\w.-])({names}):(\d+)\b", lambda found: self._address(found[1], int(found[2])), text)
 
     def _address(self, host: str, number: int) -> str:
         return f"127.0.0.1:{self.port(host, number)}"
