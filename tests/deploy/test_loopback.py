@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -60,10 +61,14 @@ class Site(Deployment):
 
 
 @pytest.fixture(scope="module")
-def site(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("loopback"), free_port(), variables=SETTINGS) as site:
-        with httpx.Client(base_url=site.base_url, timeout=20, trust_env=False) as site.client:
-            yield site
+def site(nginx_program: str) -> Iterator[Site]:
+    # Not pytest's own directory, which later sessions of other people's may remove.
+    with (
+        tempfile.TemporaryDirectory(prefix="instafeed-loopback-", ignore_cleanup_errors=True) as directory,
+        Site(Path(directory), free_port(), variables=SETTINGS) as site,
+        httpx.Client(base_url=site.base_url, timeout=20, trust_env=False) as site.client,
+    ):
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -181,23 +186,22 @@ def test_no_header_makes_the_app_believe_in_https_or_another_host(site: Site, au
 
 def test_metrics_are_not_for_clients(site: Site) -> None:
     for path in ("/metrics", "//metrics", "/%6detrics", "/x/../metrics"):
-        assert raw_get(site, path)[0] == 404
+        assert raw_get(site, path) == 404
     port = site.programs["api-1"].port
     assert "instafeed_" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
 
 
-def raw_get(site: Site, path: str, host: str = "localhost") -> tuple[int, bytes]:
+def raw_get(site: Site, path: str) -> int:
     """As it is: httpx would tidy the path up."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        answer = connection.makefile("rb").read()
-    return int(answer.split()[1]), answer.partition(b"\r\n\r\n")[2]
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return int(connection.makefile("rb").read().split()[1])
 
 
 def test_a_host_that_is_not_ours_is_refused(site: Site) -> None:
-    status, body = raw_get(site, "/api/v1/explore", "evil.example")
-    assert status == 400
-    assert json.loads(body)["type"] == "client_error"
+    answer = site.client.get("/api/v1/explore", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "client_error"
 
 
 def test_a_request_keeps_its_id(site: Site) -> None:
@@ -209,9 +213,11 @@ def test_a_request_keeps_its_id(site: Site) -> None:
 
 
 def test_json_is_compressed_where_it_is_worth_it(site: Site) -> None:
-    answer = site.client.get("/schema", headers={"Accept-Encoding": "gzip"})
+    answer = site.client.get(
+        "/schema", headers={"Accept-Encoding": "gzip", "Accept": "application/vnd.oai.openapi+json"}
+    )
     assert answer.headers["Content-Encoding"] == "gzip"
-    assert "paths" in answer.json() or "openapi" in answer.text
+    assert "/api/v1/feed" in answer.json()["paths"]
 
 
 # --- Uploads ---------------------------------------------------------------------------------------------
@@ -227,12 +233,13 @@ def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, auth
 
 
 def test_nginx_refuses_what_no_app_would_take(site: Site, author: Actor) -> None:
+    taken = sum(line["upstream"] != "" for line in site.log())
     for path, size in (("/media", 33 * 2**20), ("/posts", 2 * 2**20)):
         answer = author.call("POST", path, content=bytes(size))
         assert answer.status_code == 413
         (error,) = answer.json()["errors"]
         assert (error["code"], error["detail"]) == ("request_too_large", RequestTooLarge.default_detail)
-        assert site.log()[-1]["upstream"] == ""
+    assert sum(line["upstream"] != "" for line in site.log()) == taken, "no app was asked"
 
 
 # --- Pictures --------------------------------------------------------------------------------------------
