@@ -21,6 +21,7 @@ from instafeed.stack.state import PROJECT_ROOT, Layout, locked, stored_secrets
 COMPOSE = PROJECT_ROOT / "docker-compose.yml"
 _POLICY = PROJECT_ROOT / "deploy" / "minio" / "public-read.json"
 _PROCESSES = ("api-", "worker-", "beat")
+_COLLECT = ["python", "manage.py", "collectstatic", "--noinput"]
 _START_TIMEOUT = 120.0  # seconds
 
 
@@ -105,8 +106,7 @@ class Deployment:
             self._until_ready(self.programs[name])
         self._launch(make.postgres(services["postgres-replica"]))
         self._say("Migrations, static files ...")
-        self.run("python", "manage.py", "migrate", "--noinput", name="migrate")
-        self.run("python", "manage.py", "collectstatic", "--noinput", name="collectstatic")
+        self._prepare()
         self._until_ready(self.programs["postgres-replica"])
         self._say("Web servers, workers, beat, nginx ...")
         for name, service in services.items():
@@ -118,11 +118,18 @@ class Deployment:
         self._launch(nginx.program(services["nginx"], make, self.port))
         self._until_ready(self.programs["nginx"])
 
-    def run(self, *command: str, name: str) -> None:
-        """A one-off command in the environment of the service `migrate`, to its end. StackError if it fails."""
-        template = self.services["migrate"]
-        service = Service(**{**vars(template), "name": name, "command": list(command)})
-        self._make.app(service).run(self._sleep)
+    def _prepare(self) -> None:
+        """What the service `migrate` does, and what the image holds already."""
+        migrate = self.services["migrate"]
+        image = Service(**{**vars(migrate), "name": "image", "command": _COLLECT})
+        steps = [self._make.app(service) for service in (migrate, image)]
+        try:
+            for step in steps:
+                step.launch()
+            for step in steps:
+                step.finish(self._sleep)
+        finally:
+            stop_all(steps)
 
     def _object_store(self) -> ServiceProgram:
         port = self._make.places.port("minio", 9000)

@@ -19,8 +19,8 @@ PAUSE = 0.03  # seconds between two requests of one client
 class Crowd:
     """Within its `with`, clients read feeds, post with keys, like and unlike; each request once, no client retries.
 
-    `failures`: what went wrong, as texts. `keys`: of the posts that were sent, which are their captions. `answers`: their
-    number.
+    `failures`: what went wrong, as texts. `keys`: of the posts that were sent, and their captions. `answers`: how many
+    there were.
     """
 
     def __init__(self, author: Actor, readers: list[Actor], post: str) -> None:

@@ -1,4 +1,4 @@
-"""nginx's configuration before apps that do what they are told: what it hands on, what it repeats, what it says itself."""
+"""nginx before apps that do what they are told: what it hands on, what it repeats, what it says itself."""
 
 from __future__ import annotations
 
