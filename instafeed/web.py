@@ -62,7 +62,7 @@ class Worker(ThreadWorker):
         get a reset. What nobody listens for is refused instead, and can be sent elsewhere.
         """
         super().set_accept_enabled(enabled)
-        if self.alive:
+        if enabled or self.alive:
             return
         for listener in self.sockets:
             taken = -1
@@ -70,6 +70,7 @@ class Worker(ThreadWorker):
                 taken = self.nr_conns
                 self.accept(listener)  # if there is one
             listener.close()
+        self.sockets = []
 
     def handle(self, conn: Any) -> Any:
         # gunicorn waits for ever: as many clients as there are threads, each with half a request, would be the
