@@ -48,6 +48,7 @@ def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         REDIS_URL=settings.REDIS_URL,
         CELERY_BROKER_URL=broker_url,
         SECRET_KEY="x" * 50,
+        LOG_LEVEL="INFO",
     )
     log = tmp_path_factory.mktemp("worker") / "worker.log"
     worker = Program("worker-media", log, shlex.split(service["command"]), environment)
