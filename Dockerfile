@@ -1,15 +1,31 @@
-# One image for web, worker, beat and one-off commands; the command decides which.
+# One image for web, workers, beat and commands; the command decides which. It needs no root, and no file to write to
+# but /tmp: `docker run --read-only --tmpfs /tmp …`.
+#
+#     docker build -t instafeed .                                   the application
+#     docker build -t instafeed-flower --target flower .            Flower, which watches the workers
+#
+# To pin the base to the very bytes that were tested, add the digest that `docker buildx imagetools inspect
+# python:3.11.14-slim-bookworm` prints: `FROM python:3.11.14-slim-bookworm@sha256:… AS base`.
 
-FROM python:3.11-slim AS build
+FROM python:3.11.14-slim-bookworm AS base
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+
+# The requirements before the code: a change of code alone installs nothing anew.
+FROM base AS build
 WORKDIR /build
+RUN python -m venv /venv
 COPY pyproject.toml constraints.txt ./
 COPY deploy/requirements.py deploy/
-RUN python -m venv /venv \
-    && python deploy/requirements.py > requirements.txt \
-    && /venv/bin/pip install --no-cache-dir -c constraints.txt -r requirements.txt
+RUN python deploy/requirements.py > requirements.txt \
+    && pip install --no-cache-dir --no-compile --only-binary :all: -c constraints.txt -r requirements.txt \
+    && python -m compileall -q /venv
 
-FROM python:3.11-slim
-RUN useradd --system --uid 10001 --create-home instafeed
+FROM build AS build-flower
+RUN python deploy/requirements.py flower > requirements.txt \
+    && pip install --no-cache-dir --no-compile --only-binary :all: -c constraints.txt -r requirements.txt
+
+FROM base AS app
+RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp instafeed
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY manage.py ./
@@ -20,12 +36,23 @@ COPY social social
 COPY media media
 COPY posts posts
 COPY feeds feeds
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    WEB_BIND=0.0.0.0 DATABASE_POOL=true INSTAFEED_STATIC_ROOT=/app/staticfiles
-# Offline: no database is needed to collect the admin's files.
-RUN DATABASE_POOL=false python manage.py collectstatic --noinput
+ENV WEB_BIND=0.0.0.0 DATABASE_POOL=true MEDIA_ROOT=/tmp/media INSTAFEED_STATIC_ROOT=/app/staticfiles
+# Without a database: the admin's files come from the packages. The code is compiled here, as nothing can be written later.
+RUN DATABASE_POOL=false python manage.py collectstatic --noinput && python -m compileall -q .
 USER instafeed
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+# Of the web server; docker-compose.yml has others for workers.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
 CMD ["python", "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"]
+
+FROM app AS flower
+COPY --from=build-flower /venv /venv
+COPY deploy/flower-start.sh /flower-start.sh
+EXPOSE 5555
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5555/healthcheck', timeout=2)"]
+ENTRYPOINT ["/bin/sh", "/flower-start.sh"]
+
+# The last stage is what `docker build` makes when it is told none.
+FROM app

@@ -17,6 +17,7 @@ _BUCKET = "AWS_STORAGE_BUCKET_NAME"
 # What says that somebody wants object storage.
 _NEED_A_BUCKET = (
     "AWS_S3_ENDPOINT_URL",
+    "AWS_S3_PUBLIC_ENDPOINT_URL",
     "AWS_S3_REGION_NAME",
     "AWS_S3_ADDRESSING_STYLE",
     "MEDIA_CDN_DOMAIN",
@@ -50,9 +51,8 @@ def public_origins() -> list[str]:
     options = {**_s3(), **_cloudfront()}
     bucket, region = options["bucket_name"], options["region_name"]
     # The first region's buckets are also addressed without its name.
-    own = (
-        [options["endpoint_url"]] if options["endpoint_url"] else [f"https://s3.{region}.amazonaws.com", _FIRST_REGION]
-    )
+    endpoint = options["public_endpoint_url"]
+    own = [endpoint] if endpoint else [f"https://s3.{region}.amazonaws.com", _FIRST_REGION]
     if options["addressing_style"] == "virtual":
         own = [origin.replace("://", f"://{bucket}.") for origin in own]
     cdn = [f"https://{options['cdn_domain']}"] if options["cdn_domain"] else []
@@ -63,6 +63,9 @@ def _s3() -> dict[str, Any]:
     if env.text("AWS_ACCESS_KEY_ID") or env.text("AWS_SECRET_ACCESS_KEY"):
         env.require("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     endpoint = env.web_origin("AWS_S3_ENDPOINT_URL")
+    public = env.web_origin("AWS_S3_PUBLIC_ENDPOINT_URL")
+    if public and not endpoint:
+        raise env.SettingError("AWS_S3_PUBLIC_ENDPOINT_URL", "needs AWS_S3_ENDPOINT_URL")
     region = env.text("AWS_S3_REGION_NAME") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region and not endpoint:
         # S3 refuses what is signed for another region than the bucket's.
@@ -70,6 +73,7 @@ def _s3() -> dict[str, Any]:
     return {
         "bucket_name": _matching(_BUCKET, r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name"),
         "endpoint_url": endpoint or None,
+        "public_endpoint_url": public or endpoint or None,
         "region_name": region or "us-east-1",
         # Never boto3's own "auto": it signs for the global address, where other regions than the first answer
         # with a redirect that a signed URL does not survive.

@@ -2,6 +2,9 @@
 
 One client a process, which threads may share; django-storages keeps one a thread, each of some megabytes. No
 ACLs: the bucket's policy says what may be read (docs/media.md).
+
+The app itself speaks to `endpoint_url`; what it gives to clients is made and signed for `public_endpoint_url`, as a
+signature holds for one host only.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ _MISSING = frozenset({"404", "NoSuchKey"})
 class BucketStorage(S3Storage):
     failures = (OSError, BotoCoreError, Boto3Error, ClientError)
 
+    public_endpoint_url: str | None
     cdn_domain: str
     signing_key_id: str
     signing_key: str
@@ -49,7 +53,7 @@ class BucketStorage(S3Storage):
         # Left to boto3, which also knows how to renew them.
         credentials = dict.fromkeys(("access_key", "secret_key", "security_token", "session_profile"))
         ours = dict.fromkeys(("cdn_domain", "signing_key_id", "signing_key", "distribution_id"), "")
-        return defaults | credentials | ours
+        return defaults | credentials | ours | {"public_endpoint_url": None}
 
     def __init__(self, **options: Any) -> None:
         style = options["addressing_style"]
@@ -63,6 +67,13 @@ class BucketStorage(S3Storage):
     @cached_property
     def _client(self) -> Any:
         return self._session.client("s3", endpoint_url=self.endpoint_url, config=self.client_config)
+
+    @cached_property
+    def _signing_client(self) -> Any:
+        """As clients see the bucket. It sends nothing."""
+        if self.public_endpoint_url in (None, self.endpoint_url):
+            return self._client
+        return self._session.client("s3", endpoint_url=self.public_endpoint_url, config=self.client_config)
 
     # --- URLs ----------------------------------------------------------------------------------------
 
@@ -94,7 +105,7 @@ class BucketStorage(S3Storage):
     @cached_property
     def _own(self) -> str:
         """The bucket's own address, by boto3's rules for regions and addressing styles."""
-        url: str = self._client.generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": "x"})
+        url: str = self._signing_client.generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": "x"})
         return url.partition("?")[0].removesuffix("/x")
 
     def _credentials(self) -> ReadOnlyCredentials:
@@ -105,7 +116,7 @@ class BucketStorage(S3Storage):
         return frozen
 
     def form(self, path: str, content_type: str, size: int) -> Upload:
-        post = self._client.generate_presigned_post(
+        post = self._signing_client.generate_presigned_post(
             self.bucket_name,
             path,
             Fields={"Content-Type": content_type},

@@ -1,0 +1,87 @@
+"""PostgreSQL 18 of the wheel, started as docker-compose.yml starts the image: the same scripts, files, arguments and
+environment, with loopback addresses in place of a network's and directories in place of volumes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from instafeed.stack.ports import free_port
+from instafeed.stack.process import Program
+from instafeed.stack.state import PROJECT_ROOT
+from instafeed.stack.wheel import BINARIES, give, let_through, let_use_programs, server_account
+from tests.deploy import compose
+
+ENTRYPOINT = Path(__file__).parent / "docker-entrypoint.sh"
+
+
+class Server(Program):
+    """`postgres` or `postgres-replica` of the compose file, in a directory of its own."""
+
+    stop_signals = (signal.SIGINT, signal.SIGQUIT)
+    grace = 20.0
+
+    def __init__(self, name: str, root: Path, **environment: str) -> None:
+        self.service: dict[str, Any] = compose.services()[name]
+        self.port = free_port()
+        self.root = root / name
+        self.root.mkdir()
+        self.data = self.root / "18" / "docker"
+        account = server_account()
+        give(self.root, account)
+        let_through(PROJECT_ROOT / "deploy")
+        let_use_programs()
+        mounted = compose.mounts(self.service)
+        inside = self.service.get("entrypoint", [str(ENTRYPOINT)]) + shlex.split(self.service["command"])
+        command = [_outside(argument, mounted) for argument in inside]
+        super().__init__(name, root / f"{name}.log", [*command, "-p", str(self.port), *self._local()])
+        self.environment = {
+            "PATH": f"{BINARIES}:{os.environ['PATH']}",
+            "PGDATA": str(self.data),
+            "PGHOST": str(self.root),
+            "PGPORT": str(self.port),
+            "INITDB_SCRIPT": str(mounted.get("/docker-entrypoint-initdb.d/10-roles.sh", "")),
+            "TMPDIR": str(self.root),
+            **self.service["environment"],
+            **environment,
+        }
+        self.directory = self.root
+        if account is not None:
+            self.user, self.group = account.pw_uid, account.pw_gid
+
+    def _local(self) -> list[str]:
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.root), "fsync": "off"}
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def ready(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return self.running
+
+    def connect(self, user: str = "instafeed", **more: Any) -> psycopg.Connection[Any]:
+        """Over TCP, as containers do. Raises psycopg.OperationalError."""
+        password = compose.SECRETS[
+            {"postgres": "POSTGRES_SUPERUSER_PASSWORD", "replicator": "POSTGRES_REPLICATION_PASSWORD"}.get(
+                user, "POSTGRES_PASSWORD"
+            )
+        ]
+        options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 2, **more}
+        return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
+
+    def ask(self, query: str, user: str = "instafeed", **more: Any) -> Any:
+        """The first row."""
+        with self.connect(user, **more) as connection:
+            return connection.execute(query).fetchone()
+
+
+def _outside(argument: str, mounted: dict[str, Path]) -> str:
+    for inside, path in mounted.items():
+        argument = argument.replace(inside, str(path))
+    return argument

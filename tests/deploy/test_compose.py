@@ -1,0 +1,240 @@
+"""docker-compose.yml and .env.example: by the specification, by each other, and by the settings. Nothing is started."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from instafeed.queues import QUEUES
+from instafeed.stack.state import PROJECT_ROOT
+from tests.deploy import compose, variables
+
+RAW = compose.raw()
+SERVICES: dict[str, Any] = compose.services()
+# What compose itself decides, whatever .env says: where things are, and what a production server never is.
+DECIDED = {
+    *("DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "CELERY_BROKER_URL", "DATABASE_POOL", "MEDIA_ROOT"),
+    *("BEHIND_PROXY", "NUM_PROXIES", "PROMETHEUS_MULTIPROC_DIR", "METRICS_PORT", "METRICS_BIND", "WEB_BIND", "PORT"),
+    *("DEBUG", "SERVE_FILES", "INSTAFEED_STACK_DIR", "INSTAFEED_STATIC_ROOT"),
+}
+FOREIGN = ("POSTGRES_SUPERUSER_PASSWORD", "POSTGRES_REPLICATION_PASSWORD", "MINIO_ROOT_PASSWORD", "FLOWER_PASSWORD")
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("name", names or sorted(SERVICES))
+
+
+def test_it_is_what_the_compose_specification_allows() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(compose.FILE)]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout
+
+
+# --- .env --------------------------------------------------------------------------------------------
+
+
+def test_every_variable_has_a_line_and_a_comment() -> None:
+    lines = variables.example_lines()
+    names = [found[1] for found in map(variables._LINE.fullmatch, lines) if found]
+    assert len(names) == len(set(names))
+    for number, line in enumerate(lines):
+        if variables._LINE.fullmatch(line):
+            assert re.fullmatch(r"# .*[.:]", lines[number - 1]), line
+    assert not [line for line in lines if line and not line.startswith("#") and not variables._LINE.fullmatch(line)]
+
+
+def test_what_the_settings_read_and_what_compose_uses_is_in_the_example_and_nothing_else() -> None:
+    assert set(variables.examples()) == variables.read_by_the_settings() | compose.variables(RAW)
+
+
+def test_a_team_can_set_every_setting_that_compose_does_not_decide() -> None:
+    api, worker = (set(SERVICES[name]["environment"]) for name in ("api-1", "worker-media"))
+    assert api | worker == variables.read_by_the_settings() - DECIDED | (api | worker) & DECIDED
+    for name in variables.read_by_the_settings() - DECIDED:
+        given = compose.services(**{name: "a-value"})["api-1"]["environment"][name]
+        assert "a-value" in given, name
+    assert SERVICES["api-1"]["environment"] == SERVICES["api-2"]["environment"]
+
+
+def test_the_examples_values_are_the_defaults() -> None:
+    """Who copies the file changes nothing by that."""
+    examples = {name: value for name, value in variables.examples().items() if value}
+    copied = compose.services(**{name: value for name, value in examples.items() if name not in DECIDED})
+    for name in compose.APP:
+        differing = {
+            variable: (value, SERVICES[name]["environment"][variable])
+            for variable, value in copied[name]["environment"].items()
+            if value != SERVICES[name]["environment"][variable] and variable != "ALLOWED_HOSTS"
+        }
+        assert differing == {}, name
+
+
+def test_a_secret_that_is_missing_is_named() -> None:
+    for name in compose.SECRETS:
+        with pytest.raises(ValueError, match=f"^{name}: set it in .env"):
+            compose.interpolate(RAW["services"], {**compose.SECRETS, name: ""})
+
+
+def test_dotenv_fills_in_every_secret_and_nothing_else() -> None:
+    printed = subprocess.run([sys.executable, "deploy/dotenv.py"], cwd=PROJECT_ROOT, capture_output=True, text=True)
+    filled = dict(line.split("=", 1) for line in printed.stdout.splitlines() if re.match(r"[A-Z]", line))
+    drawn = {name: value for name, value in filled.items() if variables.examples()[name] != value}
+    assert drawn.keys() >= compose.SECRETS.keys()
+    assert len(set(drawn.values())) == len(drawn)
+    assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value) for value in drawn.values())
+    assert "secret" not in "".join(line for line in printed.stdout.splitlines() if not line.startswith("#"))
+    assert compose.interpolate(RAW["services"], filled)["migrate"]["environment"]["SECRET_KEY"] == filled["SECRET_KEY"]
+
+
+@each(*compose.APP)
+def test_the_application_gets_no_other_programs_secret(name: str) -> None:
+    service = compose.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
+    assert "env_file" not in service
+    given = str(service)
+    for secret in FOREIGN:
+        assert f"{secret.lower().replace('_', '-')}-of-the-tests" not in given
+
+
+@each()
+def test_no_secret_is_on_a_command_line(name: str) -> None:
+    service = compose.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
+    for part in ("command", "entrypoint", "healthcheck", "labels", "build"):
+        assert "-of-the-tests" not in str(service.get(part))
+
+
+# --- Containers --------------------------------------------------------------------------------------
+
+
+@each()
+def test_images_are_pinned(name: str) -> None:
+    service = SERVICES[name]
+    if "build" in service:
+        assert service["image"] in ("instafeed", "instafeed-flower")
+        return
+    _, _, tag = service["image"].rpartition(":")
+    assert re.search(r"\d+\.\d+\.\d+|\d+\.\d+-|RELEASE\.\d{4}-", tag), service["image"]
+
+
+@each()
+def test_what_is_mounted_exists(name: str) -> None:
+    missing = [str(path) for path in compose.mounts(SERVICES[name]).values() if not path.exists()]
+    assert missing == []
+    for volume in SERVICES[name].get("volumes", ()):
+        source, target, *options = volume.split(":")
+        if source.startswith("./"):
+            assert options == ["ro"], volume
+        else:
+            assert source in RAW["volumes"]
+        assert target.startswith("/")
+
+
+@each()
+def test_nothing_but_nginx_is_published_beyond_this_machine(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
+    opened = compose.services(HTTP_BIND="0.0.0.0")[name].get("ports", ())
+    assert [port for port in opened if not port.startswith("127.0.0.1:")] == (
+        ["0.0.0.0:8000:8080"] if name == "nginx" else []
+    )
+
+
+@each()
+def test_containers_are_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["logging"]["options"]["max-size"]
+    assert not {"privileged", "cap_add", "pid", "network_mode", "devices"} & service.keys()
+    assert service["restart"] == ("no" if name in ("migrate", "minio-init") else "unless-stopped")
+
+
+def test_data_services_are_out_of_the_edge_s_reach() -> None:
+    edge = {name for name, service in SERVICES.items() if "edge" in service["networks"]}
+    assert edge == {"nginx", "api-1", "api-2", "minio"}
+    assert SERVICES["nginx"]["networks"] == ["edge"]
+    assert SERVICES["grafana"]["networks"] == ["monitoring"]
+
+
+def test_fixed_addresses_are_in_the_subnet_and_known_to_nginx() -> None:
+    known = dict(entry.split(":") for entry in SERVICES["nginx"]["extra_hosts"])
+    fixed = {
+        name: service["networks"]["edge"]["ipv4_address"]
+        for name, service in SERVICES.items()
+        if isinstance(service["networks"], dict) and service["networks"].get("edge")
+    }
+    assert known == fixed
+    ((subnet,),) = [network["ipam"]["config"] for network in RAW["networks"].values() if network]
+    assert all(address.startswith(subnet["subnet"].removesuffix("0/24")) for address in fixed.values())
+
+
+def test_postgres_and_redis_alone_need_nothing_else() -> None:
+    for name in ("postgres", "redis", "redis-broker"):
+        assert not SERVICES[name].get("depends_on")
+        assert not SERVICES[name].get("profiles")
+
+
+def test_what_others_wait_for_says_when_it_is_ready() -> None:
+    for service in SERVICES.values():
+        dependencies = service.get("depends_on", {})
+        for name, condition in dependencies.items() if isinstance(dependencies, dict) else ():
+            if condition["condition"] == "service_healthy":
+                assert SERVICES[name]["healthcheck"]["test"]
+            else:
+                assert SERVICES[name]["restart"] == "no"
+
+
+# --- Workers -----------------------------------------------------------------------------------------
+
+
+def test_every_queue_has_a_worker_of_its_own() -> None:
+    commands = [shlex.split(SERVICES[name]["command"]) for name in compose.APP if name.startswith("worker-")]
+    assert sorted(command[command.index("--queues") + 1] for command in commands) == sorted(QUEUES)
+    for command in commands:
+        # Events for Flower; of Celery's own heartbeat see instafeed.heartbeat.
+        assert {"--task-events", "--without-heartbeat", "--without-gossip", "--without-mingle"} <= set(command)
+
+
+def test_containers_get_the_time_that_a_graceful_stop_takes(settings: Any) -> None:
+    for name in compose.APP:
+        grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+        assert grace > settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT
+        assert (SERVICES[name].get("stop_signal") == "SIGQUIT") == name.startswith("worker-")
+    gunicorn = (PROJECT_ROOT / "deploy" / "gunicorn.conf.py").read_text()
+    (graceful,) = re.findall(r"^graceful_timeout = (\d+)", gunicorn, re.MULTILINE)
+    assert int(graceful) < int(SERVICES["api-1"]["stop_grace_period"].removesuffix("s"))
+
+
+def test_the_caches_container_is_larger_than_its_contents() -> None:
+    units = {"m": 2**20, "g": 2**30, "mb": 2**20, "gb": 2**30}
+
+    def size(text: str) -> int:
+        number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()  # type: ignore[union-attr]
+        return int(number) * units[unit]
+
+    *_, maxmemory = SERVICES["redis"]["command"].split()
+    assert size(SERVICES["redis"]["mem_limit"]) >= 1.5 * size(maxmemory)
+
+
+# --- Django ------------------------------------------------------------------------------------------
+
+
+def test_djangos_own_check_of_a_deployment_is_clean() -> None:
+    """With .env as deploy/dotenv.py prints it. Warnings fail."""
+    printed = subprocess.run([sys.executable, "deploy/dotenv.py"], cwd=PROJECT_ROOT, capture_output=True, text=True)
+    filled = dict(line.split("=", 1) for line in printed.stdout.splitlines() if re.match(r"[A-Z]", line))
+    environment = compose.interpolate(RAW["services"], filled)["api-1"]["environment"]
+    checked = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=PROJECT_ROOT,
+        env={"PATH": "/usr/bin:/bin", **environment, "PROMETHEUS_MULTIPROC_DIR": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "no issues (0 silenced)" in checked.stdout

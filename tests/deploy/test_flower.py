@@ -1,0 +1,132 @@
+"""Flower from PyPI, started as docker-compose.yml starts it: who may look, and what they see."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.conf import settings
+
+from instafeed.stack.ports import free_port
+from instafeed.stack.process import Program
+from instafeed.stack.state import PROJECT_ROOT
+from tests.deploy import compose
+from tests.deploy.test_redis import Server, started
+from tests.live import clean_environment
+from tests.stack.waiting import eventually
+
+START = PROJECT_ROOT / "deploy" / "flower-start.sh"
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+OPERATOR = ("operator", "flower-password")
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Server]:
+    yield from started("redis-broker")
+
+
+@pytest.fixture(scope="module")
+def broker_url(broker: Server) -> str:
+    return f"redis://:{compose.SECRETS['REDIS_PASSWORD']}@127.0.0.1:{broker.port}/0"
+
+
+@pytest.fixture(scope="module")
+def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """worker-media of the compose file: idle, as nobody posts pictures here."""
+    service = compose.services()["worker-media"]
+    environment = clean_environment(
+        PATH=PATH,
+        DATABASE_URL="postgresql://127.0.0.1:1/instafeed",
+        REDIS_URL=settings.REDIS_URL,
+        CELERY_BROKER_URL=broker_url,
+        SECRET_KEY="x" * 50,
+        LOG_LEVEL="INFO",
+    )
+    log = tmp_path_factory.mktemp("worker") / "worker.log"
+    worker = Program("worker-media", log, shlex.split(service["command"]), environment)
+    worker.directory = PROJECT_ROOT
+    worker.launch()
+    try:
+        eventually(lambda: "ready." in log.read_text())
+        yield worker
+    finally:
+        worker.kill()
+
+
+@pytest.fixture(scope="module")
+def flower(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    port = free_port()
+    service = compose.services(FLOWER_USER=OPERATOR[0], FLOWER_PASSWORD=OPERATOR[1])["flower"]
+    local = {"FLOWER_ADDRESS": "127.0.0.1", "FLOWER_PORT": str(port), "CELERY_BROKER_URL": broker_url, "PATH": PATH}
+    root = tmp_path_factory.mktemp("flower")
+    flower = Program("flower", root / "flower.log", ["sh", str(START)], {**service["environment"], **local})
+    flower.directory = root
+    flower.launch()
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
+        try:
+            eventually(lambda: answers(client))
+            yield client
+        finally:
+            flower.stop()
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthcheck").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def workers(client: httpx.Client) -> dict[str, Any]:
+    found = client.get("/workers", params={"json": 1}, auth=OPERATOR).json()["data"]
+    return {worker["hostname"].partition("@")[0]: worker for worker in found}
+
+
+@pytest.mark.parametrize("missing", ["FLOWER_USER", "FLOWER_PASSWORD"])
+def test_without_a_password_it_does_not_start(missing: str) -> None:
+    given = {"FLOWER_USER": "operator", "FLOWER_PASSWORD": "x", "PATH": PATH, missing: ""}
+    refused = subprocess.run(["sh", str(START)], env=given, capture_output=True, text=True, timeout=20)
+    assert (refused.returncode, refused.stderr) == (1, "flower: FLOWER_USER and FLOWER_PASSWORD must be set\n")
+
+
+def test_only_who_knows_the_password_sees_anything(flower: httpx.Client) -> None:
+    for path in ("/", "/workers?json=1", "/tasks", "/api/workers", "/api/tasks"):
+        assert flower.get(path).status_code == 401, path
+        assert flower.get(path, auth=("operator", "x")).status_code == 401, path
+    assert flower.get("/tasks", auth=OPERATOR).status_code == 200
+
+
+def test_an_idle_worker_is_seen_and_stays_alive_in_its_eyes(flower: httpx.Client, worker: Program) -> None:
+    """Celery's own heartbeat is off: instafeed.heartbeat sends it, every two seconds."""
+    eventually(lambda: workers(flower).get("media", {}).get("status"))
+    seen = workers(flower)["media"]["heartbeats"][-1]
+    eventually(lambda: workers(flower)["media"]["heartbeats"][-1] > seen, 10)
+    assert workers(flower)["media"]["status"] is True
+
+
+def test_looking_is_all_that_may_be_done(flower: httpx.Client, worker: Program) -> None:
+    eventually(lambda: workers(flower).get("media"))
+    hostname = workers(flower)["media"]["hostname"]
+    assert flower.post(f"/api/worker/shutdown/{hostname}", auth=OPERATOR).status_code == 403
+    assert worker.running
+
+
+def test_a_worker_whose_broker_is_gone_still_ends_in_time(worker: Program, broker: Server) -> None:
+    """Its events must not be what keeps it: sent without end, they would."""
+    broker.stop()
+    try:
+        time.sleep(5)  # two heartbeats that nobody takes
+        assert worker.running
+        os.kill(worker.pid, 3)  # SIGQUIT, the container's stop signal
+        assert worker.wait(15)
+    finally:
+        broker.start(20)
+        worker.launch()

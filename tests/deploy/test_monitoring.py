@@ -1,0 +1,138 @@
+"""deploy/prometheus/ and deploy/grafana/: by Prometheus' own program, and by the metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from django.urls import resolve
+
+from instafeed import metrics
+from instafeed.queues import QUEUES
+from instafeed.stack.state import PROJECT_ROOT
+from tests.deploy import compose
+
+PROMETHEUS = PROJECT_ROOT / "deploy" / "prometheus"
+GRAFANA = PROJECT_ROOT / "deploy" / "grafana"
+ALERTS = [
+    rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+]
+DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "dashboards" / "instafeed.json").read_text())
+_ASKED = re.compile(r"(instafeed_\w+)(?:\{([^}]*)\})?")
+
+
+@pytest.fixture(scope="module")
+def promtool() -> str:
+    program = shutil.which("promtool")
+    if program is None:
+        if os.environ.get("DEPLOY_TESTS") == "required":
+            pytest.fail("DEPLOY_TESTS=required, and there is no promtool")
+        pytest.skip("there is no promtool (Debian: prometheus)")
+    return program
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["check config --syntax-only prometheus.yml", "check rules alerts.yml", "test rules alerts.test.yml"],
+)
+def test_prometheus_own_program_finds_nothing_wrong(promtool: str, arguments: str) -> None:
+    checked = subprocess.run([promtool, *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def known() -> dict[str, set[str]]:
+    """The labels of each series that the application has."""
+    series: dict[str, set[str]] = {name: set(asked.labels) for name, asked in metrics.SCRAPED.items()}
+    for collector in metrics.REGISTRY._collector_to_names:
+        labels = set(collector._labelnames)  # type: ignore[attr-defined]
+        for family in collector.describe():
+            suffixes = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",)}.get(family.type, ("",))
+            series |= {family.name + suffix: labels | ({"le"} if suffix == "_bucket" else set()) for suffix in suffixes}
+    return series
+
+
+def expressions() -> list[str]:
+    panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
+    variables = [variable["query"]["query"] for variable in DASHBOARD["templating"]["list"]]
+    return [*panels, *variables, *(rule["expr"] for rule in ALERTS)]
+
+
+def test_dashboard_and_alerts_ask_for_what_there_is() -> None:
+    series = known()
+    asked = [(found, expression) for expression in expressions() for found in _ASKED.findall(expression)]
+    assert len(asked) > 60
+    for (name, selector), expression in asked:
+        assert name in series, expression
+        assert set(re.findall(r"(\w+)(?:=~|!=|=)", selector)) <= series[name], expression
+    for expression in expressions():
+        names = {name for name, _ in _ASKED.findall(expression)}
+        wanted = {label for group in re.findall(r"\bby \(([^)]*)\)", expression) for label in group.split(", ")}
+        assert not names or wanted <= set().union(*(series[name] for name in names)), expression
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    shown = " ".join(expressions())
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known()}
+    assert [name for name in families if name not in shown] == []
+
+
+def test_panels_have_titles_and_the_one_source() -> None:
+    panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    source = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert {panel["datasource"]["uid"] for panel in panels} == {source[0]["uid"]}
+    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
+
+
+def test_alerts_say_how_bad_what_and_where_it_is_written() -> None:
+    assert len({rule["alert"] for rule in ALERTS}) == len(ALERTS)
+    for rule in ALERTS:
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_every_alert_has_a_unit_test_in_which_it_fires() -> None:
+    tests = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
+    fired = [case["alertname"] for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]]
+    quiet = [case["alertname"] for test in tests for case in test["alert_rule_test"] if not case["exp_alerts"]]
+    assert sorted(fired) == sorted(quiet) == sorted(rule["alert"] for rule in ALERTS)
+
+
+def test_what_operations_calls_worth_an_alert_is_one() -> None:
+    page = (PROJECT_ROOT / "docs" / "operations.md").read_text()
+    worth = page[page.index("Worth an alert") :].partition("\n\n")[0]
+    mentioned = set(re.findall(r"instafeed_\w+", worth)) | {"instafeed_request_seconds"}
+    assert len(mentioned) >= 6
+    rules = " ".join(rule["expr"] for rule in ALERTS)
+    assert [name for name in mentioned if name not in rules] == []
+
+
+def test_routes_that_alerts_name_exist() -> None:
+    for path in {path for rule in ALERTS for path in re.findall(r'route="([^"]+)"', rule["expr"])}:
+        assert f"/{resolve(path, urlconf='instafeed.urls').route}" == path
+
+
+def test_every_server_and_worker_is_scraped() -> None:
+    jobs = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
+    services = compose.services()
+    apis = [f"{name}:{services[name]['environment']['PORT']}" for name in services if name.startswith("api-")]
+    workers = [
+        f"{name}:{services[name]['environment']['METRICS_PORT']}" for name in services if name.startswith("worker-")
+    ]
+    assert (targets["api"], targets["worker"]) == (apis, workers)
+    assert len(workers) == len(QUEUES)
+    hosts = services["api-1"]["environment"]["ALLOWED_HOSTS"].split(",")
+    assert {target.partition(":")[0] for target in targets["api"]} <= set(hosts)
+
+
+def test_grafana_does_not_start_without_a_password() -> None:
+    refused = subprocess.run(["sh", str(GRAFANA / "start.sh")], env={}, capture_output=True, text=True, timeout=10)
+    assert (refused.returncode, refused.stderr) == (1, "grafana: GRAFANA_PASSWORD must be set\n")

@@ -1,0 +1,237 @@
+"""deploy/postgres/ on a real primary and a real replica: who may do what, and how the replica comes back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.deploy import compose
+from tests.deploy.clusters import Server
+from tests.live import manage
+from tests.stack.waiting import eventually
+
+pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    # A socket's path may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="instafeed-pg-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def primary(root: Path) -> Iterator[Server]:
+    server = Server("postgres", root)
+    try:
+        server.start(60)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def _replica(primary: Server, root: Path) -> Iterator[Server]:
+    server = Server(
+        "postgres-replica", root, PRIMARY_HOST="127.0.0.1", PRIMARY_PORT=str(primary.port), REPLICA_WATCH="1"
+    )
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def replica(_replica: Server) -> Server:
+    """It runs, whatever the test before did with it."""
+    if not _replica.running:
+        _replica.start(60)
+    return _replica
+
+
+@pytest.fixture
+def written(primary: Server) -> Iterator[str]:
+    """A table with one row."""
+    with primary.connect() as connection:
+        connection.execute("CREATE TABLE written AS SELECT 1 AS number")
+    yield "SELECT count(*) FROM written"
+    with primary.connect() as connection:
+        connection.execute("DROP TABLE written")
+
+
+def slot(primary: Server) -> tuple[bool, str] | None:
+    query = "SELECT active, wal_status FROM pg_replication_slots WHERE slot_name = 'replica'"
+    row: tuple[bool, str] | None = primary.ask(query)
+    return row
+
+
+def shows(replica: Server, query: str, number: int) -> bool:
+    try:
+        return bool(replica.ask(query) == (number,))
+    except psycopg.Error:
+        return False
+
+
+# --- Who may do what ---------------------------------------------------------------------------------
+
+
+def test_the_application_owns_its_database_and_rules_over_nothing_else(primary: Server) -> None:
+    rights = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+    rights = f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"
+    assert primary.ask(rights) == (False,) * 5
+    assert primary.ask(
+        "SELECT pg_has_role('pg_monitor', 'member'), pg_has_role('pg_write_server_files', 'member')"
+    ) == (
+        True,
+        False,
+    )
+    for forbidden in ("COPY (SELECT 1) TO PROGRAM 'true'", "CREATE DATABASE other", "ALTER SYSTEM SET jit = on"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            primary.ask(forbidden)
+
+
+def test_the_applications_rights_are_enough_for_it(primary: Server) -> None:
+    """Migrations are what asks for the most of them."""
+    url = f"postgresql://instafeed:{compose.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{primary.port}/instafeed"
+    services = {"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
+    migrated = manage("migrate", "--noinput", environment={**services, "SECRET_KEY": "x" * 50}, timeout=120)
+    assert migrated.returncode == 0, migrated.stderr
+    assert primary.ask("SELECT count(*) FROM feeds_fanout") == (0,)
+
+
+def test_the_replicator_streams_and_reads_nothing(primary: Server) -> None:
+    for database in ("instafeed", "postgres"):
+        with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf"):
+            primary.ask("SELECT 1", "replicator", dbname=database)
+
+
+def test_the_superuser_is_let_in_by_a_password_from_inside_only(primary: Server) -> None:
+    assert primary.ask("SHOW server_version_num", "postgres", dbname="postgres") >= ("180000",)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(host="127.0.0.1", port=primary.port, user="postgres", dbname="postgres", password="")
+    rules = "SELECT type, user_name, address, auth_method FROM pg_hba_file_rules WHERE error IS NULL"
+    with primary.connect("postgres", dbname="postgres") as connection:
+        found = [rule for rule in connection.execute(rules).fetchall() if "postgres" in rule[1] and rule[0] == "host"]
+        assert [(address, method) for _, _, address, method in found] == [
+            ("127.0.0.1", "scram-sha-256"),
+            ("::1", "scram-sha-256"),
+            ("all", "reject"),
+        ]
+        methods = "SELECT DISTINCT auth_method FROM pg_hba_file_rules"
+        assert {row[0] for row in connection.execute(methods)} == {"scram-sha-256", "reject"}
+
+
+def test_the_files_settings_are_the_servers(primary: Server) -> None:
+    assert primary.ask("SHOW max_slot_wal_keep_size") == ("4GB",)
+    assert primary.ask("SHOW password_encryption") == ("scram-sha-256",)
+    # Of which addresses it listens on, the command line of these tests says more.
+    wrong = "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL AND name <> 'listen_addresses'"
+    assert primary.ask(wrong, "postgres") == (0,)
+    collation = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'instafeed'"
+    assert primary.ask(collation) == ("b", "C.UTF-8")
+
+
+# --- The replica -------------------------------------------------------------------------------------
+
+
+def test_the_replica_streams_through_its_slot(primary: Server, replica: Server, written: str) -> None:
+    eventually(lambda: slot(primary) == (True, "reserved"))
+    eventually(lambda: shows(replica, written, 1))
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        replica.ask("DELETE FROM written")
+    # Nobody reads a password off a command line.
+    lines = [" ".join(process.cmdline()) for server in (primary, replica) for process in server.tree()]
+    assert not any(secret in line for line in lines for secret in compose.SECRETS.values())
+
+
+def test_a_primary_that_is_away_costs_no_copy(primary: Server, replica: Server, written: str) -> None:
+    eventually(lambda: shows(replica, written, 1))
+    copied = (replica.data / "backup_manifest").stat().st_ino
+    primary.stop()
+    try:
+        replica.stop()
+        replica.start(60)  # though nobody is there to copy from
+        assert replica.ask(written) == (1,)
+    finally:
+        primary.start(60)
+    with primary.connect() as connection:
+        connection.execute("INSERT INTO written VALUES (2)")
+    eventually(lambda: shows(replica, written, 2))
+    assert (replica.data / "backup_manifest").stat().st_ino == copied
+
+
+def test_a_lost_slot_is_mended_by_a_new_copy(primary: Server, replica: Server, written: str) -> None:
+    eventually(lambda: shows(replica, written, 1))
+    replica.stop()
+    with primary.connect("postgres") as superuser:
+        superuser.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+        superuser.execute("SELECT pg_reload_conf()")
+        while slot(primary) != (False, "lost"):
+            superuser.execute("INSERT INTO written SELECT 1")
+            superuser.execute("SELECT pg_switch_wal()")
+            superuser.execute("CHECKPOINT")
+        superuser.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        superuser.execute("SELECT pg_reload_conf()")
+    (rows,) = primary.ask(written)
+    replica.start(60)
+    eventually(lambda: shows(replica, written, rows))
+    eventually(lambda: slot(primary) == (True, "reserved"))
+    assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker"]
+
+
+def test_an_interrupted_copy_is_made_again(replica: Server, written: str) -> None:
+    """The first one, killed while it is under way."""
+    replica.stop()
+    shutil.rmtree(replica.data)
+    unfinished = replica.data.with_name("docker.new")
+    replica.launch()
+    while not (unfinished / "PG_VERSION").exists():
+        assert replica.running
+    replica.kill()
+    assert unfinished.exists()
+    assert not replica.data.exists()
+    replica.start(60)
+    assert not unfinished.exists()
+    eventually(lambda: shows(replica, written, 1))
+
+
+def test_an_empty_primary_in_the_others_place_is_not_followed(primary: Server, replica: Server, written: str) -> None:
+    """Its copy would cost the last good one."""
+    eventually(lambda: shows(replica, written, 1))
+    primary.stop()
+    aside = primary.data.with_name("aside")
+    primary.data.rename(aside)
+    try:
+        primary.start(60)
+        eventually(lambda: "has another history" in replica.log.read_text())
+        assert shows(replica, written, 1)
+    finally:
+        primary.stop()
+        shutil.rmtree(primary.data)
+        aside.rename(primary.data)
+        primary.start(60)
+
+
+def test_a_promoted_replica_is_left_alone(primary: Server, replica: Server) -> None:
+    """It is a primary from now on, though the old one says that its slot is lost."""
+    eventually(lambda: slot(primary) == (True, "reserved"))
+    try:
+        with replica.connect("postgres", dbname="postgres") as superuser:
+            assert superuser.execute("SELECT pg_promote()").fetchone() == (True,)
+        eventually(lambda: slot(primary) == (False, "reserved"))
+        with primary.connect("postgres") as superuser:
+            superuser.execute("SELECT pg_drop_replication_slot('replica')")
+        with replica.connect() as connection:
+            connection.execute("CREATE TABLE after_promotion (id int)")
+        replica.stop()
+        replica.start(60)
+        assert not replica.wait(3)
+        assert replica.ask("SELECT count(*) FROM after_promotion") == (0,)
+    finally:
+        replica.stop()
+        shutil.rmtree(replica.data)

@@ -1,0 +1,185 @@
+"""Production settings on an S3 over HTTP (moto's server): the whole way of a picture, and what clients are given by the
+three set-ups: Amazon S3, an S3 of one's own with an address for clients, CloudFront."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from moto.server import ThreadedMotoServer
+
+from instafeed.stack.ports import free_port
+from instafeed.stack.programs import Web
+from instafeed.stack.state import PROJECT_ROOT, Layout
+from tests.flows.actors import Actor, eventually
+from tests.flows.test_media import fetched, picture_of, status, upload, upload_directly
+from tests.live import LiveStack, clean_environment
+from tests.media.pictures import jpeg
+from tests.media.storage.sigv4 import opens
+
+BUCKET, SECRET, TTL = "media", "a-secret-of-the-tests", 60
+PRODUCTION = {
+    "DEBUG": "false",
+    "SERVE_FILES": "false",
+    "HTTPS_ONLY": "true",
+    "BEHIND_PROXY": "true",
+    "PUBLIC_URL": "https://example.org",
+    "MEDIA_URL_TTL": str(TTL),
+    "AWS_STORAGE_BUCKET_NAME": BUCKET,
+    "AWS_ACCESS_KEY_ID": "the-application",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+OVER_TLS = {"X-Forwarded-Proto": "https"}
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """Its address, as the application knows it. The bucket has the policy of docker-compose.yml's."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    client = boto3.client(
+        "s3", endpoint_url=address, region_name="us-east-1", aws_access_key_id="root", aws_secret_access_key="root"
+    )
+    client.create_bucket(Bucket=BUCKET)
+    policy = (PROJECT_ROOT / "deploy" / "minio" / "public-read.json").read_text()
+    client.put_bucket_policy(Bucket=BUCKET, Policy=policy)
+    yield address
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def bucket_stack(s3: str) -> Iterator[LiveStack]:
+    endpoints = {"AWS_S3_ENDPOINT_URL": s3, "AWS_S3_PUBLIC_ENDPOINT_URL": s3.replace("127.0.0.1", "localhost")}
+    stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "1", **PRODUCTION, **endpoints)
+    stack.client.headers.update(OVER_TLS)
+    try:
+        yield stack.start()
+    finally:
+        stack.close()
+
+
+@pytest.fixture(scope="module")
+def author(bucket_stack: LiveStack) -> Actor:
+    return Actor(bucket_stack)
+
+
+@pytest.fixture(scope="module")
+def posts(bucket_stack: LiveStack, author: Actor) -> list[str]:
+    """One picture sent through the app, one by a form, each in a post; processed by the worker."""
+    ids = [upload(author, jpeg(700, 500)), upload_directly(author, jpeg(600, 600))]
+    eventually(lambda: {status(author, media_id) for media_id in ids} == {"ready"}, 60)
+    return [author.call("POST", "/posts", json={"media": [media_id]}).json()["id"] for media_id in ids]
+
+
+@pytest.fixture(scope="module")
+def private_post(bucket_stack: LiveStack, author: Actor, posts: list[str]) -> str:
+    """The first of them, after the account turned private and the files have moved."""
+    before = picture_of(author, posts[0])["url"]
+    assert fetched(before) == 200
+    assert author.call("PATCH", "/me", json={"is_private": True}).status_code == 200
+    eventually(lambda: fetched(before) == 404, 60)
+    return posts[0]
+
+
+def test_production_answers_over_tls_only(bucket_stack: LiveStack) -> None:
+    plain = bucket_stack.get("/api/v1/feed", headers={"X-Forwarded-Proto": "http"})
+    assert (plain.status_code, plain.headers["Location"].partition(":")[0]) == (301, "https")
+
+
+def test_public_pictures_are_read_from_the_address_for_clients(author: Actor, posts: list[str], s3: str) -> None:
+    for post_id in posts:
+        url = picture_of(author, post_id)["url"]
+        assert url.startswith(s3.replace("127.0.0.1", "localhost") + f"/{BUCKET}/public/")
+        answer = httpx.get(url, trust_env=False)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/webp")
+
+
+def test_a_private_picture_is_read_by_its_signature_which_ends(author: Actor, private_post: str) -> None:
+    url = picture_of(author, private_post)["url"]
+    assert urlsplit(url).hostname == "localhost"
+    assert fetched(url) == 200
+    assert fetched(url.partition("?")[0]) == 403
+    now = datetime.now(UTC)
+    assert opens(url, SECRET, now)
+    assert opens(url, SECRET, now + timedelta(seconds=TTL - 1))
+    assert not opens(url, SECRET, now + timedelta(seconds=2 * TTL + 1))
+
+
+def given_by(stack: LiveStack, reader: Actor, post_id: str, root: Path, **settings: str) -> str:
+    """The picture's URL, from another web server on the same services with other settings."""
+    layout = Layout(root)
+    layout.log.mkdir(parents=True)
+    port = free_port()
+    web = Web(layout, {}, port, 1)
+    here = {"PORT": str(port), "WEB_BIND": "127.0.0.1", "WEB_WORKERS": "1", "DATABASE_POOL": "true"}
+    web.environment = clean_environment(**{**stack.environment, **PRODUCTION, **settings, **here})
+    web.start(90)
+    try:
+        address = f"http://127.0.0.1:{port}/api/v1/posts/{post_id}"
+        answer = httpx.get(address, headers={**OVER_TLS, **reader._headers}, trust_env=False, timeout=10)
+        assert answer.status_code == 200, answer.text
+        (picture,) = answer.json()["media"]
+        return str(picture["url"])
+    finally:
+        web.stop()
+
+
+def test_amazons_own_address(
+    bucket_stack: LiveStack, author: Actor, private_post: str, s3: str, tmp_path: Path
+) -> None:
+    url = given_by(bucket_stack, author, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
+    parts = urlsplit(url)
+    assert parts.scheme == "https"
+    assert parts.netloc == f"{BUCKET}.s3.eu-central-1.amazonaws.com"
+    assert parts.path.startswith("/private/")
+    assert opens(url, SECRET, datetime.now(UTC))
+    assert not opens(url, SECRET, datetime.now(UTC), host=urlsplit(s3).netloc)
+
+
+def test_cloudfront_verifies_the_signature_by_the_public_key(
+    bucket_stack: LiveStack, author: Actor, private_post: str, tmp_path: Path
+) -> None:
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    url = given_by(
+        bucket_stack,
+        author,
+        private_post,
+        tmp_path,
+        AWS_S3_REGION_NAME="eu-central-1",
+        MEDIA_CDN_DOMAIN="media.example.org",
+        CLOUDFRONT_KEY_ID="K2EXAMPLE",
+        CLOUDFRONT_PRIVATE_KEY=pem.replace("\n", "\\n"),
+    )
+    statement = cloudfront_policy(url, key)
+    folder = url.partition("?")[0].rpartition("/")[0]
+    assert folder.startswith("https://media.example.org/private/")
+    assert statement["Resource"] == f"{folder}/*"
+    ends = statement["Condition"]["DateLessThan"]["AWS:EpochTime"] - datetime.now(UTC).timestamp()
+    assert TTL - 10 <= ends <= 2 * TTL
+
+
+def cloudfront_policy(url: str, key: RSAPrivateKey) -> dict[str, Any]:
+    """The one statement of its policy. Raises InvalidSignature."""
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query, strict_parsing=True).items()}
+    assert query["Key-Pair-Id"] == "K2EXAMPLE"
+    plain = {name: query[name].translate(str.maketrans("-_~", "+=/")) for name in ("Policy", "Signature")}
+    policy = base64.b64decode(plain["Policy"], validate=True)
+    key.public_key().verify(base64.b64decode(plain["Signature"], validate=True), policy, PKCS1v15(), SHA1())
+    (statement,) = json.loads(policy)["Statement"]
+    return dict(statement)

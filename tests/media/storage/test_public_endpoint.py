@@ -1,0 +1,91 @@
+"""An S3 with two addresses: the one of the app, and the one of clients (in docker-compose.yml that of nginx)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from django.core.files.storage import default_storage
+
+from instafeed import object_storage
+from media import storage
+from media.storage.s3 import BucketStorage
+from tests.media.storage.conftest import CLIENT, UseStorage
+from tests.media.storage.sigv4 import opens
+
+
+@pytest.fixture
+def public(s3_endpoint: str, s3: Any, bucket: str, use_bucket: UseStorage) -> str:
+    """The same server by another name. The default storage knows both."""
+    public = s3_endpoint.replace("127.0.0.1", "localhost")
+    use_bucket(endpoint_url=s3_endpoint, public_endpoint_url=public)
+    return public
+
+
+def put(path: str, content: bytes = b"a picture") -> str:
+    default_storage.put(path, BytesIO(content), "image/webp")
+    return path
+
+
+def fetched(url: str) -> httpx.Response:
+    return httpx.get(url, trust_env=False)
+
+
+def test_clients_are_given_the_public_address(public: str, bucket: str) -> None:
+    key = storage.new_key()
+    url = storage.url(put(f"public/{key}/150.webp"))
+    assert url == f"{public}/{bucket}/public/{key}/150.webp"
+    url = storage.url(put(f"private/{key}/150.webp"))
+    assert url.startswith(f"{public}/{bucket}/private/{key}/150.webp?X-Amz-")
+    assert fetched(url).content == b"a picture"
+
+
+def test_a_signature_holds_for_the_public_address_only(public: str, s3_endpoint: str) -> None:
+    url = storage.url(f"private/{storage.new_key()}/150.webp")
+    now, secret = datetime.now(UTC), CLIENT["aws_secret_access_key"]
+    assert opens(url, secret, now)
+    assert not opens(url, secret, now, host=urlsplit(s3_endpoint).netloc)
+    assert not opens(url, secret, now + timedelta(hours=2))
+    assert not opens(url.replace("150", "640"), secret, now)
+    assert not opens(url, "another secret", now)
+
+
+def test_forms_are_sent_to_the_public_address(public: str, s3: Any, bucket: str) -> None:
+    content = b"an original"
+    path = f"incoming/{storage.new_key()}"
+    upload = storage.direct_upload(path, "image/jpeg", len(content))
+    assert upload.url == f"{public}/{bucket}"
+    sent = httpx.post(upload.url, data=upload.fields, files={"file": content}, trust_env=False)
+    assert sent.status_code == 204, sent.text
+    assert s3.get_object(Bucket=bucket, Key=path)["Body"].read() == content
+
+
+def test_the_app_itself_never_takes_the_public_way(s3_endpoint: str, bucket: str, use_bucket: UseStorage) -> None:
+    use_bucket(endpoint_url=s3_endpoint, public_endpoint_url="http://127.0.0.1:1")
+    path = put(f"public/{storage.new_key()}/150.webp")
+    assert default_storage.length(path) == len(b"a picture")
+    default_storage.remove([path])
+    assert default_storage.length(path) is None
+
+
+def test_pages_may_show_pictures_from_the_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_STORAGE_BUCKET_NAME": "media",
+        "AWS_S3_ENDPOINT_URL": "http://minio:9000",
+        "AWS_S3_PUBLIC_ENDPOINT_URL": "https://example.org/",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert object_storage.public_origins() == ["https://example.org"]
+    backend = BucketStorage(**object_storage.default_storage()["OPTIONS"])
+    assert backend.url("public/k/150.webp") == "https://example.org/media/public/k/150.webp"
+
+
+def test_it_needs_the_other_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_STORAGE_BUCKET_NAME", "media")
+    monkeypatch.setenv("AWS_S3_PUBLIC_ENDPOINT_URL", "https://example.org")
+    with pytest.raises(SystemExit, match="AWS_S3_PUBLIC_ENDPOINT_URL needs AWS_S3_ENDPOINT_URL"):
+        object_storage.default_storage()
