@@ -70,7 +70,7 @@ class Worker(ThreadWorker):
                 taken = self.nr_conns
                 self.accept(listener)  # if there is one
             listener.close()
-        self.sockets = []
+        self.sockets: list[Any] = []
 
     def handle(self, conn: Any) -> Any:
         # gunicorn waits for ever: as many clients as there are threads, each with half a request, would be the
