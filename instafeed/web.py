@@ -75,6 +75,23 @@ class Log(glogging.Logger):
 class Worker(ThreadWorker):
     """What goes wrong before Django sees a request, or after, is answered in the API's shape too."""
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """At the end, take what waits to be accepted, and stop listening at once.
+
+        gunicorn listens until its last request is answered, without accepting any more: clients connect, send, and
+        get a reset. What nobody listens for is refused instead, and can be sent elsewhere.
+        """
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        for listener in self.sockets:
+            taken = -1
+            while taken != self.nr_conns:
+                taken = self.nr_conns
+                self.accept(listener)  # if there is one
+            listener.close()
+        self.sockets: list[Any] = []
+
     def handle(self, conn: Any) -> Any:
         # gunicorn waits for ever: as many clients as there are threads, each with half a request, would be the
         # end of the site. A trickle still holds a thread; a proxy that buffers is the answer to that.

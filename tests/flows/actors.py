@@ -5,26 +5,32 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
-
-from tests.live import LiveStack
 
 _number = itertools.count(1)
 PASSWORD = "a long enough secret"
 
 
+class Site(Protocol):
+    """Something that answers at a URL; `client` is an httpx client on it."""
+
+    base_url: str
+    client: httpx.Client
+
+
 class Actor:
     """A registered user with a token."""
 
-    def __init__(self, stack: LiveStack, username: str | None = None) -> None:
+    def __init__(self, stack: Site, username: str | None = None) -> None:
         self.stack = stack
         self.username = username or f"actor{time.time_ns() % 10**9}_{next(_number)}"
-        answer = stack.post("/api/v1/auth/register", json=self.credentials | {"email": f"{self.username}@example.com"})
+        form = self.credentials | {"email": f"{self.username}@example.com"}
+        answer = stack.client.post("/api/v1/auth/register", json=form)
         assert answer.status_code == 201, answer.text
         self.id = answer.json()["user"]["id"]
-        self._headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+        self.headers = {"Authorization": f"Bearer {answer.json()['access']}"}
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -32,7 +38,7 @@ class Actor:
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         url = path if path.startswith("http") else f"/api/v1{path}"
-        return self.stack.client.request(method, url, headers=self._headers, **options)
+        return self.stack.client.request(method, url, headers=self.headers, **options)
 
     def get(self, path: str, **options: Any) -> Any:
         answer = self.call("GET", path, **options)

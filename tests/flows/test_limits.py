@@ -61,7 +61,7 @@ def check_refusals(answers: list[httpx.Response]) -> None:
 @pytest.mark.timeout(300)
 def test_of_many_requests_at_once_exactly_the_limit_passes(limited_stack: LiveStack) -> None:
     actor, other = Actor(limited_stack), Actor(limited_stack)
-    token = actor._headers["Authorization"]
+    token = actor.headers["Authorization"]
     answers = at_once(limited_stack, lambda client: client.get("/api/v1/feed", headers={"Authorization": token}))
     assert Counter(answer.status_code for answer in answers) == {200: LIMIT, 429: 60 - LIMIT}
     check_refusals(answers)

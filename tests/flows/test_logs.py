@@ -27,7 +27,7 @@ def test_one_id_is_found_in_the_lines_of_web_and_worker(live_stack: LiveStack) -
     request_id = f"test-{uuid.uuid4().hex}"
     author, follower = Actor(live_stack), Actor(live_stack)
     follower.follow(author)
-    headers = author._headers | {"X-Request-ID": request_id}
+    headers = author.headers | {"X-Request-ID": request_id}
     answer = live_stack.post("/api/v1/posts", json={"caption": "traced"}, headers=headers)
     assert answer.headers["X-Request-ID"] == request_id
 
@@ -48,7 +48,7 @@ def test_one_id_is_found_in_the_lines_of_web_and_worker(live_stack: LiveStack) -
 @pytest.mark.timeout(120)
 def test_every_line_is_json_and_holds_no_secret_whatever_fails(live_stack: LiveStack) -> None:
     actor = Actor(live_stack)
-    token = actor._headers["Authorization"].removeprefix("Bearer ")
+    token = actor.headers["Authorization"].removeprefix("Bearer ")
     secrets = [token, token[:40], PASSWORD, "hunter2hunter2", live_stack.environment["SECRET_KEY"]]
     secrets += [
         url.partition("@")[0].rpartition(":")[2] for name, url in live_stack.environment.items() if "URL" in name

@@ -26,7 +26,7 @@ def test_requests_to_several_processes_are_summed_whichever_of_them_answers(live
     before = value(live_stack, "instafeed_request_seconds_count", **FEED)
     for _ in range(40):
         url = f"{live_stack.base_url}/api/v1/feed"
-        assert httpx.get(url, headers=reader._headers, trust_env=False).status_code == 200
+        assert httpx.get(url, headers=reader.headers, trust_env=False).status_code == 200
     counts = {value(live_stack, "instafeed_request_seconds_count", **FEED) for _ in range(20)}
     assert counts == {before + 40}
 

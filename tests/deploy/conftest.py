@@ -1,0 +1,24 @@
+"""The deployment's own files, run by the programs that they are made for.
+
+Without nginx the tests that need it are skipped, but where DEPLOY_TESTS=required (as in continuous integration) they
+fail.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from deploy.loopback import nginx
+from instafeed.stack.state import StackError
+
+
+@pytest.fixture(scope="session")
+def nginx_program() -> str:
+    try:
+        return nginx.executable()
+    except StackError as error:
+        if os.environ.get("DEPLOY_TESTS") == "required":
+            pytest.fail(f"DEPLOY_TESTS=required, and {error}")
+        pytest.skip(str(error))

@@ -1,0 +1,385 @@
+"""The whole deployment as docker-compose.yml has it, on loopback, as clients see it: through nginx."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+
+from deploy.loopback.deployment import Deployment
+from instafeed.api.errors import RequestTooLarge
+from instafeed.stack.ports import free_port
+from tests.deploy.crowd import Crowd
+from tests.flows.actors import Actor, eventually
+from tests.media.pictures import jpeg
+
+pytestmark = [pytest.mark.xdist_group("loopback"), pytest.mark.timeout(600)]
+
+FRESH = 2  # seconds for which a cached picture is served without being asked for
+REGISTRATIONS = 30  # an hour, from one address
+LEFT_OUT = 2.3  # seconds after which nginx tries an app again that failed: fail_timeout, and a little
+SETTINGS = {
+    "MEDIA_CACHE_FRESH": f"{FRESH}s",
+    "THROTTLE_REGISTER": f"{REGISTRATIONS}/hour",
+    "THROTTLE_USER": "off",
+    "WEB_WORKERS": "1",
+    "WEB_THREADS": "2",
+    "LOG_REQUESTS": "all",
+}
+
+
+class Site(Deployment):
+    """With a client, whose connections go to nginx."""
+
+    client: httpx.Client
+
+    def log(self) -> list[dict[str, Any]]:
+        """nginx's lines."""
+        text = (self.root / "log" / "nginx.log").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+    def wait_for(self, name: str) -> None:
+        """Until the app answers, and nginx knows."""
+        self.programs[name].wait_ready(60)
+        time.sleep(LEFT_OUT)
+
+
+@pytest.fixture(scope="module")
+def site(nginx_program: str) -> Iterator[Site]:
+    # Not pytest's own directory, which later sessions of other people's may remove.
+    with (
+        tempfile.TemporaryDirectory(prefix="instafeed-loopback-", ignore_cleanup_errors=True) as directory,
+        Site(Path(directory), free_port(), variables=SETTINGS) as site,
+        httpx.Client(base_url=site.base_url, timeout=20, trust_env=False) as site.client,
+    ):
+        yield site
+
+
+@pytest.fixture(scope="module")
+def author(site: Site) -> Actor:
+    return Actor(site)
+
+
+def upload(actor: Actor, content: bytes | None = None) -> dict[str, Any]:
+    """A picture, once it is processed."""
+    answer = actor.call("POST", "/media", files={"file": ("a.jpg", content or jpeg(), "image/jpeg")})
+    assert answer.status_code == 202, answer.text
+    path = f"/media/{answer.json()['id']}"
+    eventually(lambda: actor.get(path)["status"] == "ready", 30)
+    return dict(actor.get(path))
+
+
+def here(url: str) -> str:
+    """A picture's path and query: the site is what is asked, whatever the URL says."""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def address(stack: ExitStack, site: Site, number: int) -> httpx.Client:
+    """A client with an address of its own."""
+    transport = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
+    return stack.enter_context(httpx.Client(base_url=site.base_url, transport=transport, timeout=20))
+
+
+# --- The load balancer -----------------------------------------------------------------------------------
+
+
+def test_both_apps_answer(site: Site) -> None:
+    seen = len(site.log())
+    for _ in range(20):
+        assert site.client.get("/health/live").status_code == 200
+    served = Counter(line["upstream"] for line in site.log()[seen:])
+    assert sorted(served) == sorted(f"127.0.0.1:{site.programs[name].port}" for name in ("api-1", "api-2"))
+    assert min(served.values()) >= 5, served
+
+
+def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, author: Actor) -> None:
+    readers = [Actor(site) for _ in range(2)]
+    for reader in readers:
+        reader.follow(author)
+    post = author.write()
+    with Crowd(author, readers, post) as crowd:
+        time.sleep(1)
+        site.programs["api-1"].kill()
+        time.sleep(2)
+        site.programs["api-1"].launch()
+        site.wait_for("api-1")
+        for name in ("api-2", "api-1"):
+            site.programs[name].stop()
+            site.programs[name].launch()
+            site.wait_for(name)
+        os.kill(site.programs["api-2"].pid, signal.SIGHUP)
+        site.wait_for("api-2")
+    assert crowd.failures == []
+    assert crowd.answers > 100
+    captions = Counter(found["caption"] for found in posts_of(author) if found["id"] != post)
+    assert captions == Counter(crowd.keys), "each post once"
+    eventually(lambda: author.get(f"/posts/{post}")["like_count"] == 0)
+
+
+def posts_of(actor: Actor) -> list[dict[str, Any]]:
+    found, url = [], f"/users/{actor.username}/posts?limit=100"
+    while url:
+        page = actor.get(url)
+        found += page["results"]
+        url = page["next"]
+    return found
+
+
+def test_uploads_that_trickle_in_hold_no_thread_of_the_apps(site: Site) -> None:
+    head = b"POST /api/v1/media HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", site.port))) for _ in range(12)]
+        for connection in slow:
+            connection.sendall(head + b"x" * 1000)
+        began = time.monotonic()
+        for _ in range(10):
+            assert site.client.get("/health/live").status_code == 200
+        assert time.monotonic() - began < 3
+        for connection in slow:
+            connection.sendall(b"still there")
+
+
+def test_the_client_counted_is_the_one_that_nginx_sees(site: Site) -> None:
+    """Whatever it says of itself. An empty form is counted, and refused."""
+    with ExitStack() as stack:
+        client, other = address(stack, site, 77), address(stack, site, 78)
+        answers = [
+            client.post(
+                "/api/v1/auth/register",
+                json={},
+                headers={
+                    "X-Forwarded-For": f"10.9.8.{number}",
+                    "X-Real-IP": f"10.9.8.{number}",
+                    "Forwarded": f"for=10.9.8.{number}",
+                },
+            ).status_code
+            for number in range(REGISTRATIONS + 1)
+        ]
+        assert answers == [400] * REGISTRATIONS + [429]
+        assert other.post("/api/v1/auth/register", json={}).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Forwarded-Host"])
+def test_no_header_makes_the_app_believe_in_https_or_another_host(site: Site, author: Actor, name: str) -> None:
+    value = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}.get(name, "evil")
+    answer = site.client.get("/api/v1/explore?limit=1", headers=author.headers | {name: value})
+    assert answer.status_code == 200, answer.text
+    assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_metrics_are_not_for_clients(site: Site) -> None:
+    for path in ("/metrics", "//metrics", "/%6detrics", "/x/../metrics"):
+        assert raw_get(site, path) == 404
+    port = site.programs["api-1"].port
+    assert "instafeed_" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+
+
+def raw_get(site: Site, path: str) -> int:
+    """As it is: httpx would tidy the path up."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return int(connection.makefile("rb").read().split()[1])
+
+
+def test_a_host_that_is_not_ours_is_refused(site: Site) -> None:
+    answer = site.client.get("/api/v1/explore", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "client_error"
+
+
+def test_a_request_keeps_its_id(site: Site) -> None:
+    for path in ("/health/live", "/metrics"):
+        assert site.client.get(path, headers={"X-Request-ID": "of-mine.1"}).headers["X-Request-ID"] == "of-mine.1"
+        made = site.client.get(path, headers={"X-Request-ID": "not sane"}).headers["X-Request-ID"]
+        assert len(made) == 32
+        assert site.log()[-1]["request_id"] == made
+
+
+def test_json_is_compressed_where_it_is_worth_it(site: Site) -> None:
+    answer = site.client.get(
+        "/schema", headers={"Accept-Encoding": "gzip", "Accept": "application/vnd.oai.openapi+json"}
+    )
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert "/api/v1/feed" in answer.json()["paths"]
+
+
+# --- Uploads ---------------------------------------------------------------------------------------------
+
+
+def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, author: Actor) -> None:
+    largest = 20 * 2**20
+    picture = jpeg()
+    picture += bytes(largest - len(picture))
+    assert author.call("POST", "/media", files={"file": ("a.jpg", picture, "image/jpeg")}).status_code == 202
+    answer = author.call("POST", "/media", files={"file": ("a.jpg", picture + b"x", "image/jpeg")})
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(("path", "size"), [("/media", 33 * 2**20), ("/posts", 2 * 2**20)])
+def test_nginx_refuses_what_no_app_would_take(site: Site, author: Actor, path: str, size: int) -> None:
+    headers = author.headers | {"X-Request-ID": f"too-large{path.replace('/', '-')}"}
+    with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=20, trust_env=False) as client:
+        answer = client.post(path, content=bytes(size), headers=headers)
+    assert answer.status_code == 413
+    (error,) = answer.json()["errors"]
+    assert (error["code"], error["detail"]) == ("request_too_large", RequestTooLarge.default_detail)
+
+    def asked() -> list[str]:
+        return [line["upstream"] for line in site.log() if line["request_id"] == headers["X-Request-ID"]]
+
+    eventually(asked)  # a line comes when the connection ends
+    assert asked() == [""]
+
+
+# --- Pictures --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def picture(author: Actor) -> str:
+    """The path of a picture of a public account."""
+    return here(upload(author, jpeg(1200, 900))["url"])
+
+
+def test_a_public_picture_comes_from_the_cache(site: Site, picture: str) -> None:
+    assert picture.startswith("/media/public/")
+    first, second = site.client.get(picture), site.client.get(picture + "?utm=x")
+    assert [answer.headers["X-Cache-Status"] for answer in (first, second)] == ["MISS", "HIT"]
+    assert first.content == second.content
+    assert Image.open(BytesIO(second.content)).size == (1080, 810)
+    assert second.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert second.headers["Content-Type"] == "image/webp"
+    assert second.headers["X-Content-Type-Options"] == "nosniff"
+    time.sleep(FRESH + 0.5)
+    third = site.client.get(picture)
+    assert third.headers["X-Cache-Status"] == "REVALIDATED"
+    assert third.content == first.content
+
+
+def test_the_cache_answers_validators_and_ranges(site: Site, picture: str) -> None:
+    whole = site.client.get(picture)
+    same = site.client.get(picture, headers={"If-None-Match": whole.headers["ETag"]})
+    assert (same.status_code, same.content, same.headers["X-Cache-Status"]) == (304, b"", "HIT")
+    assert site.client.get(picture, headers={"If-None-Match": '"another"'}).status_code == 200
+    part = site.client.get(picture, headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content, part.headers["X-Cache-Status"]) == (206, whole.content[10:20], "HIT")
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole.content)}"
+    beyond = site.client.get(picture, headers={"Range": f"bytes={len(whole.content)}-"})
+    assert beyond.status_code == 416
+    head = site.client.head(picture)
+    assert (head.status_code, int(head.headers["Content-Length"])) == (200, len(whole.content))
+
+
+def test_a_range_that_comes_first_is_right_too(site: Site, author: Actor) -> None:
+    path = here(upload(author)["url"])
+    part = site.client.get(path, headers={"Range": "bytes=2-5"})
+    assert (part.status_code, part.headers["X-Cache-Status"]) == (206, "MISS")
+    assert part.content == site.client.get(path).content[2:6]
+
+
+def test_what_is_deleted_is_gone_from_the_cache_within_the_promised_seconds(site: Site, author: Actor) -> None:
+    media = upload(author)
+    path = here(media["url"])
+    for _ in range(2):
+        assert site.client.get(path).status_code == 200
+    assert author.call("DELETE", f"/media/{media['id']}").status_code == 204
+    store = f"http://127.0.0.1:{site.programs['minio'].port}{path}"
+    eventually(lambda: httpx.get(store, trust_env=False).status_code != 200, 30)
+    assert eventually(lambda: site.client.get(path).status_code != 200) <= FRESH + 1
+
+
+def test_a_private_picture_is_for_who_holds_its_url_and_never_cached(site: Site) -> None:
+    owner = Actor(site)
+    media = upload(owner)
+    public = here(media["url"])
+    assert site.client.get(public).status_code == 200
+    assert owner.call("PATCH", "/me", json={"is_private": True}).status_code == 200
+    eventually(lambda: "/private/" in owner.get(f"/media/{media['id']}")["url"], 30)
+    signed = here(owner.get(f"/media/{media['id']}")["url"])
+    for _ in range(2):
+        answer = site.client.get(signed)
+        assert (answer.status_code, answer.headers.get("X-Cache-Status")) == (200, None), answer.text
+        assert answer.headers["Cache-Control"].startswith("private")
+    unsigned = signed.partition("?")[0]
+    for path in (unsigned, unsigned + "?x=1"):
+        answer = site.client.get(path)
+        assert answer.status_code == 403
+        assert answer.headers["Cache-Control"] == "private"
+    assert eventually(lambda: site.client.get(public).status_code != 200, 30) < 30
+
+
+def test_a_signed_request_for_a_public_picture_passes_by_the_cache(site: Site, picture: str) -> None:
+    site.client.get(picture)
+    for more in ({"params": {"X-Amz-Signature": "x"}}, {"headers": {"Authorization": "AWS4-HMAC-SHA256 x"}}):
+        answer = site.client.get(picture, **more)  # type: ignore[arg-type]
+        assert "X-Cache-Status" not in answer.headers
+        assert answer.headers["Cache-Control"] == "private"
+
+
+def test_a_direct_upload_goes_through(site: Site, author: Actor) -> None:
+    content = jpeg(300, 200)
+    asked = {"filename": "a.jpg", "content_type": "image/jpeg", "size": len(content)}
+    made = author.call("POST", "/media/uploads", json=asked).json()
+    form = made["upload"]
+    assert here(form["url"]) == "/media"
+    sent = site.client.post("/media", data=form["fields"], files={"file": ("a.jpg", content, "image/jpeg")})
+    assert sent.status_code == 204, sent.text
+    assert author.call("POST", f"/media/{made['id']}/complete").status_code == 202
+    eventually(lambda: author.get(f"/media/{made['id']}")["status"] == "ready", 30)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/media", 405),
+        ("GET", "/media/", 404),
+        ("GET", "/media/?list-type=2", 404),
+        ("GET", f"/media/incoming/{'x' * 32}", 404),
+        ("POST", "/media/?delete", 404),
+        ("PUT", f"/media/public/{'x' * 32}/1080.webp", 405),
+        ("DELETE", f"/media/private/{'x' * 32}/1080.webp", 405),
+        ("PUT", f"/media/public/{'x' * 32}/1080.html", 404),
+        ("GET", f"/media/public/../incoming/{'x' * 32}", 404),
+    ],
+)
+def test_the_object_stores_other_calls_are_not_for_clients(site: Site, method: str, path: str, status: int) -> None:
+    assert site.client.request(method, path).status_code == status
+    assert site.log()[-1]["upstream"] == ""
+
+
+# --- Operators -------------------------------------------------------------------------------------------
+
+
+def test_nginx_logs_no_paths_addresses_or_secrets(site: Site) -> None:
+    site.client.get("/api/v1/users/somebody?token=sesame", headers={"Authorization": "Bearer sesame"})
+    with ExitStack() as stack:
+        address(stack, site, 99).get(f"/media/private/{'x' * 32}/1080.webp?X-Amz-Signature=sesame")
+    raw_get(site, "/sesame\x01")
+    text = (site.root / "log" / "nginx.log").read_text()
+    for word in ("sesame", "somebody", "127.0.0.99", "private/"):
+        assert word not in text
+
+
+def test_it_says_in_one_line_what_is_in_the_way(nginx_program: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "deploy.loopback", "--data-dir", str(tmp_path), "--port"]
+        ended = subprocess.run([*command, str(taken.getsockname()[1])], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("loopback: port ")
+    assert ended.stderr.count("\n") == 1

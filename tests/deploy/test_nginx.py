@@ -1,0 +1,349 @@
+"""nginx before apps that do what they are told: what it hands on, what it repeats, what it says itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.loopback import compose, nginx
+from deploy.loopback.compose import Service
+from deploy.loopback.deployment import COMPOSE
+from deploy.loopback.places import Places
+from deploy.loopback.programs import Programs
+from instafeed.api.errors import RequestTooLarge, ServiceUnavailable, error_body
+from instafeed.stack.ports import free_port
+from instafeed.stack.state import PROJECT_ROOT
+
+pytestmark = pytest.mark.xdist_group("nginx")
+
+PICTURE = f"/media/public/{'k' * 32}/150.webp"
+PRIVATE = f"/media/private/{'k' * 32}/150.webp"
+TLS = PROJECT_ROOT / "deploy/nginx/tls/tls.conf.template"
+
+
+class App(ThreadingHTTPServer):
+    """Answers with what it was asked; while `dies` is set it reads a request and ends the connection."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.dies = False
+        self.requests: list[str] = []
+        threading.Thread(target=self.serve_forever, args=[0.05], daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: App
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.requests.append(f"{self.command} {self.path}")
+        if self.server.dies:
+            self.close_connection = True
+            return
+        told = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": len(body)}
+        answer = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Set-Cookie", "a=b")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Balancer:
+    """nginx before two apps and an object store."""
+
+    def __init__(self, directory: Path, *, tls: bool = False, **variables: str) -> None:
+        self.apps = [App(), App()]
+        self.store = App()
+        self.port, self.tls_port = free_port(), free_port()
+        service = compose.read(COMPOSE, dict.fromkeys(compose.required(COMPOSE), "x") | variables)["nginx"]
+        upstreams = zip(("NGINX_API_1", "NGINX_API_2", "NGINX_OBJECT_STORE"), (*self.apps, self.store), strict=True)
+        here = {name: app.address for name, app in upstreams} | {
+            "NGINX_LISTEN_TLS": f"127.0.0.1:{self.tls_port}",
+            "NGINX_TLS_DIR": "../../../tls",  # from where nginx.conf is
+        }
+        service = Service(**{**vars(service), "environment": service.environment | here})
+        programs = Programs(Places(directory), set())
+        if tls:
+            mounted = programs.places.mounts(service)["/etc/nginx/templates"]
+            shutil.copy(TLS, mounted)
+        self.program = nginx.program(service, programs, self.port)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
+
+    def renew(self) -> None:
+        """So that it leaves nobody out."""
+        self.program.kill()
+        self.program.start(20)
+
+    def close(self) -> None:
+        self.program.kill()
+        self.client.close()
+        for app in (*self.apps, self.store):
+            app.shutdown()
+            app.server_close()
+
+    def told(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """What reached an app, or the store."""
+        answer = self.client.request(method, path, **options)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def asked(self) -> list[str]:
+        return [request for app in self.apps for request in app.requests]
+
+    def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(request)
+            answer = connection.makefile("rb")
+            status = int(answer.readline().split()[1])
+            headers = {}
+            while line := answer.readline().decode().strip():
+                name, _, value = line.partition(": ")
+                headers[name] = value
+            return status, headers, answer.read(int(headers["Content-Length"]))
+
+
+@pytest.fixture(scope="module")
+def _balancer(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancer]:
+    balancer = Balancer(tmp_path_factory.mktemp("nginx"))
+    try:
+        balancer.program.start(20)
+        yield balancer
+    finally:
+        balancer.close()
+
+
+@pytest.fixture
+def balancer(_balancer: Balancer) -> Balancer:
+    """As new: nobody dies, and nginx leaves nobody out any more."""
+    dead = [app for app in _balancer.apps if app.dies]
+    for app in (*_balancer.apps, _balancer.store):
+        app.dies = False
+        app.requests.clear()
+    if dead:
+        _balancer.renew()
+    return _balancer
+
+
+# --- What reaches the app ----------------------------------------------------------------------------------
+
+
+def test_what_a_client_says_of_itself_is_overwritten(balancer: Balancer) -> None:
+    claims = {
+        "X-Forwarded-For": "10.1.1.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil",
+        "X-Forwarded-Port": "1",
+        "X-Forwarded-Ssl": "on",
+        "X-Forwarded-Protocol": "ssl",
+        "X-Real-IP": "10.1.1.1",
+        "Forwarded": "for=10.1.1.1",
+        "Host": "example.org",
+    }
+    headers = balancer.told("GET", "/", headers=claims)["headers"]
+    found = {name: headers[name] for name in claims if name in headers}
+    assert found == {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "Host": "example.org"}
+    assert headers["Connection"] == "close"
+
+
+def test_the_path_and_the_query_pass_as_they_are(balancer: Balancer) -> None:
+    for path in ("/a%2Fb//c/../d?x=%2e&y", "/api/v1/posts/1/like?a=b"):
+        with socket.create_connection(("127.0.0.1", balancer.port)) as connection:
+            connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            connection.makefile("rb").read()
+        assert f"POST {path}" in balancer.asked()
+
+
+# --- Who else is asked -------------------------------------------------------------------------------------
+
+REPEATED = [
+    ("GET", "/api/v1/feed", {}),
+    ("DELETE", "/api/v1/posts/1", {}),
+    ("PUT", "/x", {}),
+    ("POST", "/api/v1/posts", {"Idempotency-Key": "k"}),
+    ("POST", "/api/v1/posts/1/comments", {"Idempotency-Key": "k"}),
+    ("POST", "/api/v1/posts/1/like", {}),
+    ("POST", "/api/v1/comments/1/like", {}),
+    ("POST", "/api/v1/users/a/follow", {}),
+]
+ONCE = [
+    ("POST", "/api/v1/posts", {}),
+    ("POST", "/api/v1/auth/token/refresh", {"Idempotency-Key": "k"}),
+    ("POST", "/api/v1/auth/register", {"Idempotency-Key": "k"}),
+    ("POST", "/api/v1/media", {"Idempotency-Key": "k"}),
+    ("PATCH", "/api/v1/me", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), REPEATED)
+def test_what_is_safe_to_repeat_is_asked_of_both(
+    balancer: Balancer, method: str, path: str, headers: dict[str, str]
+) -> None:
+    """All of it the second time too."""
+    first, second = balancer.apps
+    for app, other in ((first, second), (second, first)):
+        app.dies, other.dies = True, False
+        balancer.renew()
+        told = [balancer.told(method, path, headers=headers, content=b"x" * 100_000) for _ in range(3)]
+        assert [(one["method"], one["body"]) for one in told] == [(method, 100_000)] * 3
+    assert balancer.asked().count(f"{method} {path}") > 6, "nobody died of it"
+
+
+@pytest.mark.parametrize(("method", "path", "headers"), ONCE)
+def test_what_is_not_safe_to_repeat_is_asked_once(
+    balancer: Balancer, method: str, path: str, headers: dict[str, str]
+) -> None:
+    for app in balancer.apps:
+        app.dies = True
+    answer = balancer.client.request(method, path, headers=headers, content=b"{}")
+    assert answer.status_code == 503
+    assert balancer.asked() == [f"{method} {path}"]
+
+
+# --- nginx's own answers -----------------------------------------------------------------------------------
+
+HEAD = b"Host: x\r\nConnection: close\r\n"
+OWN = [
+    (b"nonsense\r\n\r\n", 400),
+    (b"GET / HTTP/9.9\r\n" + HEAD + b"\r\n", 400),
+    (b"GET / HTTP/1.1\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: nonsense\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    (b"GET /metrics HTTP/1.1\r\n" + HEAD + b"\r\n", 404),
+    (b"TRACE / HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
+    (b"DELETE /media HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
+    (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 1200000\r\n\r\n", 413),
+    (b"POST /api/v1/media HTTP/1.1\r\n" + HEAD + b"Content-Length: 34000000\r\n\r\n", 413),
+    (b"POST /media HTTP/1.1\r\n" + HEAD + b"Content-Length: 34000000\r\n\r\n", 413),
+    (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 414),
+    (b"GET / HTTP/1.1\r\n" + HEAD + b"X: " + b"x" * 9000 + b"\r\n\r\n", 431),
+]
+BODIES = {413: error_body(413, RequestTooLarge.default_code, RequestTooLarge.default_detail)}
+
+
+@pytest.mark.parametrize(("request_", "status"), OWN, ids=range(len(OWN)))
+def test_its_own_errors_have_the_apis_shape(balancer: Balancer, request_: bytes, status: int) -> None:
+    found, headers, body = balancer.raw(request_)
+    assert (found, body) == (status, BODIES.get(status) or error_body(status))
+    assert headers["Content-Type"] == "application/json"
+    assert headers["X-Request-ID"]
+    assert headers["Server"] == "nginx"
+    assert balancer.asked() == []
+
+
+def test_no_app_left_is_a_503_that_says_when_to_come_again(balancer: Balancer) -> None:
+    for app in balancer.apps:
+        app.dies = True
+    answer = balancer.client.get("/api/v1/feed", headers={"X-Request-ID": "mine"})
+    assert answer.status_code == 503
+    assert answer.content == error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)
+    assert answer.headers["Retry-After"] == str(ServiceUnavailable.wait)
+    assert answer.headers["X-Request-ID"] == "mine"
+
+
+def test_every_error_that_it_can_say_is_the_apis(balancer: Balancer) -> None:
+    """Those too that are hard to bring about."""
+    text = (PROJECT_ROOT / "deploy/nginx/snippets/errors.conf").read_text()
+    own = {413: BODIES[413], 503: error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)}
+    for status in (400, 404, 405, 408, 412, 413, 414, 416, 431, 500, 503):
+        body = own.get(status) or error_body(status)
+        assert f"return {status} '{body.decode()}';" in text
+
+
+# --- Pictures ----------------------------------------------------------------------------------------------
+
+
+def test_the_object_store_is_asked_as_nobody(balancer: Balancer) -> None:
+    answer = balancer.client.get(f"{PICTURE}?a=b", headers={"Cookie": "secret", "Host": "elsewhere.example"})
+    told = answer.json()
+    assert told["path"] == PICTURE
+    assert told["headers"]["Host"] == "object_store"
+    assert "Cookie" not in told["headers"]
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_signed_url_reaches_it_as_it_was_signed(balancer: Balancer) -> None:
+    query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb&X-Amz-Signature=c"
+    for _ in range(2):
+        told = balancer.told("GET", f"{PRIVATE}?{query}", headers={"Cookie": "secret", "Host": "example.org"})
+        assert told["path"] == f"{PRIVATE}?{query}"
+        assert told["headers"]["Host"] == "example.org"
+        assert "Cookie" not in told["headers"]
+    assert len(balancer.store.requests) == 2
+
+
+def test_while_it_is_away_pictures_are_a_503_in_the_one_shape(balancer: Balancer) -> None:
+    balancer.store.dies = True
+    answer = balancer.client.get(PRIVATE)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "service_unavailable")
+
+
+# --- Behind another balancer, and with TLS -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chained(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancer]:
+    """127.0.0.0/30 is the other balancer's network; TLS is ended here as well."""
+    directory = tmp_path_factory.mktemp("chained")
+    (directory / "tls").mkdir()
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
+            *("-keyout", str(directory / "tls/privkey.pem"), "-out", str(directory / "tls/fullchain.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    (directory / "tls/privkey.pem").chmod(0o644)
+    balancer = Balancer(directory, tls=True, TRUSTED_PROXIES="127.0.0.0/30, 2001:db8::/32")
+    try:
+        balancer.program.start(20)
+        yield balancer
+    finally:
+        balancer.close()
+
+
+def test_a_trusted_balancer_says_who_the_client_is(chained: Balancer) -> None:
+    said = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    headers = chained.told("GET", "/", headers=said)["headers"]
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("203.0.113.9", "https")
+
+
+def test_anybody_else_does_not(chained: Balancer) -> None:
+    transport = httpx.HTTPTransport(local_address="127.0.0.9")
+    said = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    with httpx.Client(transport=transport) as stranger:
+        headers = stranger.get(f"http://127.0.0.1:{chained.port}/", headers=said).json()["headers"]
+    assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.9", "http")
+
+
+def test_tls_ends_here_where_it_is_asked_for(chained: Balancer) -> None:
+    trust = ssl.create_default_context(cafile=str(Path(chained.program.log).parents[1] / "tls/fullchain.pem"))
+    transport = httpx.HTTPTransport(local_address="127.0.0.9", verify=trust)
+    with httpx.Client(transport=transport) as client:
+        answer = client.get(f"https://localhost:{chained.tls_port}/")
+    assert answer.json()["headers"]["X-Forwarded-Proto"] == "https"
