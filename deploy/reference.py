@@ -70,30 +70,30 @@ def variables() -> dict[str, env.Variable]:
 
 
 def example() -> Iterator[Entry]:
-    """The lines of .env.example: a comment holds for the variables below it, up to the next comment."""
-    section = meaning = ""
-    above = False
+    """The lines of .env.example: `NAME=value`, commented out or not, each below the comment that says what it means."""
+    section, meaning = "", []
     for line in (ROOT / ".env.example").read_text().splitlines():
         if title := re.fullmatch(r"# --- (.+?) -*", line):
-            section = title[1]
+            section, meaning = title[1], []
+        elif variable := re.fullmatch(r"(?:# )?([A-Z][A-Z0-9_]*)=(.*?)( # secret)?", line):
+            yield Entry(section, variable[1], variable[2], " ".join(meaning))
+            meaning = []
         elif comment := re.fullmatch(r"# (.+)", line):
-            meaning = f"{meaning} {comment[1]}" if above else comment[1]
-        elif variable := re.fullmatch(r"(\w+)=(.*)", line):
-            yield Entry(section, variable[1], variable[2], meaning)
-        above = line.startswith("# ") and not title
+            meaning.append(comment[1])
 
 
 def disagreements(read: dict[str, env.Variable], entries: list[Entry]) -> Iterator[str]:
-    compose = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    compose = dict(re.findall(r"\$\{(\w+)(?::-([^}]*))?", (ROOT / "docker-compose.yml").read_text()))
     for entry in entries:
         variable = read.get(entry.name)
         if not entry.meaning or not entry.section:
             yield f"{entry.name}: .env.example does not say what it means"
         if variable is None and entry.name not in compose:
             yield f"{entry.name}: is in .env.example, but nothing reads it"
-        if variable is not None and variable.default not in (None, entry.value):
+        # A line that is commented out shows how an address looks; docker-compose.yml may know better than the settings.
+        if variable is not None and entry.value not in (variable.default, compose.get(entry.name)):
             yield f"{entry.name}: is {entry.value!r} in .env.example, but {variable.default!r} by default"
-    for name in sorted((read.keys() | compose) - {entry.name for entry in entries}):
+    for name in sorted((read.keys() | compose.keys()) - {entry.name for entry in entries}):
         yield f"{name}: is read, but not in .env.example"
 
 
