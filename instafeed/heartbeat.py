@@ -16,7 +16,6 @@ from typing import Any
 
 import redis
 from celery import bootsteps
-from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from instafeed import keys
@@ -56,6 +55,8 @@ def tell_monitors(worker: Any) -> None:
 
     In place of Celery's own, which is off: it retries for ever, and so keeps a worker whose broker is gone from ending.
     """
+    from celery.worker import state  # not in web processes, which import this module for `alive`
+
     events = getattr(worker.consumer, "event_dispatcher", None)
     if events is not None and events.enabled:
         with suppress(OSError, OperationalError):
