@@ -17,6 +17,7 @@ from typing import NamedTuple
 from instafeed import env
 
 ROOT = Path(__file__).resolve().parent.parent
+LINE = re.compile(r"(?:# )?([A-Z][A-Z0-9_]*)=(\S*)(?: # secret)?")
 # With these all the others are asked for, whatever the environment that this runs in.
 COMPLETE = {
     "DATABASE_URL": "postgresql://localhost/instafeed",
@@ -75,11 +76,13 @@ def example() -> Iterator[Entry]:
     for line in (ROOT / ".env.example").read_text().splitlines():
         if title := re.fullmatch(r"# --- (.+?) -*", line):
             section, meaning = title[1], []
-        elif variable := re.fullmatch(r"(?:# )?([A-Z][A-Z0-9_]*)=(.*?)( # secret)?", line):
+        elif variable := LINE.fullmatch(line):
             yield Entry(section, variable[1], variable[2], " ".join(meaning))
             meaning = []
         elif comment := re.fullmatch(r"# (.+)", line):
             meaning.append(comment[1])
+        elif not line:
+            meaning = []
 
 
 def disagreements(read: dict[str, env.Variable], entries: list[Entry]) -> Iterator[str]:
@@ -90,8 +93,9 @@ def disagreements(read: dict[str, env.Variable], entries: list[Entry]) -> Iterat
             yield f"{entry.name}: .env.example does not say what it means"
         if variable is None and entry.name not in compose:
             yield f"{entry.name}: is in .env.example, but nothing reads it"
-        # A line that is commented out shows how an address looks; docker-compose.yml may know better than the settings.
-        if variable is not None and entry.value not in (variable.default, compose.get(entry.name)):
+        # docker-compose.yml may know better than the settings. Addresses are shown, not given.
+        known = (variable.default, compose.get(entry.name)) if variable else ()
+        if variable and variable.default and entry.value not in known:
             yield f"{entry.name}: is {entry.value!r} in .env.example, but {variable.default!r} by default"
     for name in sorted((read.keys() | compose.keys()) - {entry.name for entry in entries}):
         yield f"{name}: is read, but not in .env.example"

@@ -13,7 +13,7 @@ import yaml
 
 from instafeed.stack.state import StackError
 
-_VARIABLE = re.compile(
+VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<text>[^{}]*))?\})"
 )
 
@@ -37,14 +37,14 @@ class Service:
 def read(path: Path, variables: Mapping[str, str]) -> dict[str, Service]:
     """The services by name. StackError where a required variable is not set."""
     services = yaml.safe_load(path.read_text())["services"]
-    return {name: _service(name, _filled(raw, variables)) for name, raw in services.items()}
+    return {name: _service(name, filled(raw, variables)) for name, raw in services.items()}
 
 
 def required(path: Path) -> set[str]:
     """The variables that the file demands (`${NAME:?…}`) of whoever starts everything: not those of a profile."""
     services = yaml.safe_load(path.read_text())["services"].values()
     text = yaml.safe_dump([service for service in services if "profiles" not in service])
-    return {found["name"] for found in _VARIABLE.finditer(text) if (found["how"] or "").endswith("?")}
+    return {found["name"] for found in VARIABLE.finditer(text) if (found["how"] or "").endswith("?")}
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:
@@ -85,11 +85,12 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _filled(raw: Any, variables: Mapping[str, str]) -> Any:
+def filled(raw: Any, variables: Mapping[str, str]) -> Any:
+    """Whatever YAML holds, with its texts filled in. StackError as for `fill_in`."""
     if isinstance(raw, dict):
-        return {name: _filled(value, variables) for name, value in raw.items()}
+        return {name: filled(value, variables) for name, value in raw.items()}
     if isinstance(raw, list):
-        return [_filled(value, variables) for value in raw]
+        return [filled(value, variables) for value in raw]
     return fill_in(raw, variables) if isinstance(raw, str) else raw
 
 
@@ -110,4 +111,4 @@ def fill_in(text: str, variables: Mapping[str, str]) -> str:
             raise StackError(f"{name} must be set: {found['text']}")
         return found["text"] if how else known or ""
 
-    return _VARIABLE.sub(value, text)
+    return VARIABLE.sub(value, text)

@@ -17,7 +17,7 @@ from instafeed.stack.state import PROJECT_ROOT
 from instafeed.stack.wheel import BINARIES, give, let_through, let_use_programs, server_account
 from tests.deploy import compose
 
-ENTRYPOINT = Path(__file__).parent / "docker-entrypoint.sh"
+ENTRYPOINT = PROJECT_ROOT / "deploy" / "loopback" / "docker-entrypoint.sh"
 
 
 class Server(Program):
@@ -45,7 +45,7 @@ class Server(Program):
             "PGDATA": str(self.data),
             "PGHOST": str(self.root),
             "PGPORT": str(self.port),
-            "INITDB_SCRIPT": str(mounted.get("/docker-entrypoint-initdb.d/10-roles.sh", "")),
+            "INITDB_SCRIPTS": str(mounted.get("/docker-entrypoint-initdb.d/10-roles.sh", "")),
             "TMPDIR": str(self.root),
             **self.service["environment"],
             **environment,

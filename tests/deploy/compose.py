@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from deploy.loopback.compose import VARIABLE, filled
 from instafeed.stack.state import PROJECT_ROOT
 
 FILE = PROJECT_ROOT / "docker-compose.yml"
@@ -22,7 +22,6 @@ APP = (
     "beat",
     "migrate",
 )
-_VARIABLE = re.compile(r"\$(?:\$|\{([A-Z][A-Z0-9_]*)(?::([-?])([^}]*))?\})")
 # What .env must hold, as a team would fill it in.
 SECRETS = {
     name: f"{name.lower().replace('_', '-')}-of-the-tests"
@@ -50,23 +49,8 @@ def services(**environment: str) -> dict[str, Any]:
 
 
 def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
-    """Raises ValueError for a variable that must be set and is not."""
-    if isinstance(value, dict):
-        return {key: interpolate(item, environment) for key, item in value.items()}
-    if isinstance(value, list):
-        return [interpolate(item, environment) for item in value]
-    return _VARIABLE.sub(lambda found: _one(found, environment), value) if isinstance(value, str) else value
-
-
-def _one(found: re.Match[str], environment: Mapping[str, str]) -> str:
-    name, operator, argument = found.groups()
-    if name is None:
-        return "$"
-    if given := environment.get(name, ""):
-        return given
-    if operator == "?":
-        raise ValueError(f"{name}: {argument}")
-    return argument or ""
+    """StackError for a variable that must be set and is not."""
+    return filled(value, environment)
 
 
 def variables(value: Any) -> set[str]:
@@ -75,7 +59,8 @@ def variables(value: Any) -> set[str]:
         return set().union(*(variables(item) for item in value.values()))
     if isinstance(value, list):
         return set().union(*(variables(item) for item in value))
-    return {found[1] for found in _VARIABLE.finditer(value) if found[1]} if isinstance(value, str) else set()
+    found = VARIABLE.finditer(value) if isinstance(value, str) else ()
+    return {name for one in found if (name := one["bare"] or one["name"])}
 
 
 def mounts(service: Mapping[str, Any]) -> dict[str, Path]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from deploy import reference
 from instafeed.queues import QUEUES
-from instafeed.stack.state import PROJECT_ROOT
+from instafeed.stack.state import PROJECT_ROOT, StackError
 from tests.deploy import compose, variables
 
 RAW = compose.raw()
@@ -20,7 +21,7 @@ SERVICES: dict[str, Any] = compose.services()
 DECIDED = {
     *("DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "CELERY_BROKER_URL", "DATABASE_POOL", "MEDIA_ROOT"),
     *("BEHIND_PROXY", "NUM_PROXIES", "PROMETHEUS_MULTIPROC_DIR", "METRICS_PORT", "METRICS_BIND", "WEB_BIND", "PORT"),
-    *("DEBUG", "SERVE_FILES", "INSTAFEED_STACK_DIR", "INSTAFEED_STATIC_ROOT"),
+    *("DEBUG", "SERVE_FILES", "INSTAFEED_STACK_DIR", "INSTAFEED_STATIC_ROOT", "AWS_REGION", "AWS_DEFAULT_REGION"),
 }
 FOREIGN = ("POSTGRES_SUPERUSER_PASSWORD", "POSTGRES_REPLICATION_PASSWORD", "MINIO_ROOT_PASSWORD", "FLOWER_PASSWORD")
 
@@ -40,12 +41,12 @@ def test_it_is_what_the_compose_specification_allows() -> None:
 
 def test_every_variable_has_a_line_and_a_comment() -> None:
     lines = variables.example_lines()
-    names = [found[1] for found in map(variables._LINE.fullmatch, lines) if found]
+    names = [found[1] for found in map(reference.LINE.fullmatch, lines) if found]
     assert len(names) == len(set(names))
     for number, line in enumerate(lines):
-        if variables._LINE.fullmatch(line):
+        if reference.LINE.fullmatch(line):
             assert re.fullmatch(r"# .*[.:]", lines[number - 1]), line
-    assert not [line for line in lines if line and not line.startswith("#") and not variables._LINE.fullmatch(line)]
+    assert not [line for line in lines if line and not line.startswith("#") and not reference.LINE.fullmatch(line)]
 
 
 def test_what_the_settings_read_and_what_compose_uses_is_in_the_example_and_nothing_else() -> None:
@@ -76,7 +77,7 @@ def test_the_examples_values_are_the_defaults() -> None:
 
 def test_a_secret_that_is_missing_is_named() -> None:
     for name in compose.SECRETS:
-        with pytest.raises(ValueError, match=f"^{name}: set it in .env"):
+        with pytest.raises(StackError, match=f"^{name} must be set: set it in .env"):
             compose.interpolate(RAW["services"], {**compose.SECRETS, name: ""})
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from deploy import reference
 from instafeed.stack.state import PROJECT_ROOT
 
 _READ = re.compile(r"""(?:\benv\.[a-z_]+|\b_matching)\(\s*["']([A-Z][A-Z0-9_]+)["']""")
-_LINE = re.compile(r"(?:# )?([A-Z][A-Z0-9_]+)=(\S*)( # secret)?")
 
 
 def read_by_the_settings() -> set[str]:
@@ -22,4 +22,4 @@ def example_lines() -> list[str]:
 
 def examples() -> dict[str, str]:
     """Each variable of .env.example, commented out or not, with the value given there."""
-    return {found[1]: found[2] for found in map(_LINE.fullmatch, example_lines()) if found}
+    return {entry.name: entry.value for entry in reference.example()}
