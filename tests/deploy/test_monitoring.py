@@ -98,6 +98,15 @@ def test_alerts_say_how_bad_what_and_where_it_is_written() -> None:
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
 
 
+def test_the_runbook_has_a_section_for_each_alert_and_for_no_other() -> None:
+    page = (PROJECT_ROOT / "docs" / "runbook.md").read_text()
+    sections = re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in sections] == [rule["alert"] for rule in ALERTS]
+    for name, text in sections:
+        assert "*Means*" in text, name
+        assert "*Do*" in text or "*Look*" in text, name
+
+
 def test_every_alert_has_a_unit_test_in_which_it_fires() -> None:
     tests = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
     fired = [case["alertname"] for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]]
