@@ -131,7 +131,7 @@ def given_by(stack: LiveStack, reader: Actor, post_id: str, root: Path, **settin
     web.start(90)
     try:
         address = f"http://127.0.0.1:{port}/api/v1/posts/{post_id}"
-        answer = httpx.get(address, headers={**OVER_TLS, **reader._headers}, trust_env=False, timeout=10)
+        answer = httpx.get(address, headers={**OVER_TLS, **reader.headers}, trust_env=False, timeout=10)
         assert answer.status_code == 200, answer.text
         (picture,) = answer.json()["media"]
         return str(picture["url"])
