@@ -33,6 +33,7 @@ _ADMIN = "postgres"
 _REPLICATOR = "replicator"
 _SLOT = "replica"
 _PATIENCE = 20.0
+_GLANCE = 2  # seconds, for what is asked again and again
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -93,13 +94,13 @@ class PostgresServer(Child):
         """As superuser: for tests and the stack itself, never for the application."""
         return self.url(_ADMIN, "postgres")
 
-    def connect(self, url: str | None = None) -> psycopg.Connection:
-        """Autocommit; OperationalError within two seconds if the server does not answer."""
-        return psycopg.connect(url or self.admin_url, autocommit=True, connect_timeout=2)
+    def connect(self, url: str | None = None, *, timeout: int = 10) -> psycopg.Connection:
+        """Autocommit; OperationalError within `timeout` seconds if the server does not answer."""
+        return psycopg.connect(url or self.admin_url, autocommit=True, connect_timeout=timeout)
 
     def accepting(self) -> bool:
         try:
-            self.connect().close()
+            self.connect(timeout=_GLANCE).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -183,7 +184,7 @@ class Primary(PostgresServer):
     def slot(self) -> Slot | None:
         """The replica's slot; None if there is none. OperationalError if the primary does not answer."""
         query = "SELECT active, wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
-        with self.connect() as connection:
+        with self.connect(timeout=_GLANCE) as connection:
             row = connection.execute(query, [_SLOT]).fetchone()
         return Slot(*row) if row else None
 
