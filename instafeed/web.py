@@ -28,6 +28,7 @@ from instafeed import env, log_format
 FORM = env.choice("LOG_FORMAT", "json", log_format.FORMS)
 DRAINED = 32 * 1024  # bytes of an unread body that gunicorn reads past, to keep the connection
 STALL = 10  # seconds without a byte from, or to, a client in the middle of a request or an answer
+TAKEN_AT_THE_END = 16  # connections a thread
 LINGER = 2.0  # seconds for the client of a connection that ends to take its answer
 LINGER_BYTES = 16 * 1024 * 1024  # that it may still send meanwhile
 
@@ -85,12 +86,21 @@ class Worker(ThreadWorker):
         if enabled or self.alive:
             return
         for listener in self.sockets:
-            taken = -1
-            while taken != self.nr_conns:
-                taken = self.nr_conns
-                self.accept(listener)  # if there is one
-            listener.close()
+            try:
+                self._take_who_waits(listener)
+            except OSError as error:  # no descriptors left, say; who was taken is answered all the same
+                self.log.warning("not all who waited to be accepted were: %s", error)
+            finally:
+                listener.close()
         self.sockets: list[Any] = []
+
+    def _take_who_waits(self, listener: Any) -> None:
+        """No more than can be answered in time: at a reload, other workers listen on, and take the rest."""
+        most = self.nr_conns + self.cfg.threads * TAKEN_AT_THE_END
+        taken = -1
+        while taken != self.nr_conns < most:
+            taken = self.nr_conns
+            self.accept(listener)  # if there is one
 
     def handle(self, conn: Any) -> Any:
         # gunicorn waits for ever: as many clients as there are threads, each with half a request, would be the

@@ -53,7 +53,7 @@ class LiveStack:
     def __init__(self, data_dir: Path | None = None, *options: str, demo: bool = False, **environment: str) -> None:
         self._own_directory = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="instafeed-live-"))
-        if self._own_directory:
+        if self._own_directory and prepared.SERVICES in os.environ:  # the fuzz makes stacks outside of any suite
             prepared.stack_directory(self.data_dir)
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"

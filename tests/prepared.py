@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from psycopg import sql
 
 from instafeed.stack.services import DataServices
 from instafeed.stack.state import PROJECT_ROOT
-from instafeed.stack.wheel import let_through
+from instafeed.stack.wheel import let_through, server_account
 
 SERVICES = "INSTAFEED_TEST_SERVICES"  # the variable that names the session's directory
 TEMPLATE = "instafeed_migrated"  # nobody connects to it, or it could not be copied
@@ -31,6 +32,8 @@ def migrated_database() -> None:
         if missing:
             url = os.environ["DATABASE_URL"]
             with psycopg.connect(url, autocommit=True) as connection:
+                # What a failed try left behind would only hide why it failed.
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(TEMPLATE)))
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
             _manage({"DATABASE_URL": urlsplit(url)._replace(path=f"/{TEMPLATE}").geturl()}, "migrate", "--noinput")
 
@@ -40,6 +43,7 @@ def stack_directory(target: Path) -> None:
     source = Path(os.environ[SERVICES]) / "prepared"
     with _once("stack") as missing:
         if missing:
+            shutil.rmtree(source, ignore_errors=True)
             source.mkdir()
             with DataServices(source, fsync=False) as services:
                 _manage(services.environment, "migrate", "--noinput")
@@ -47,7 +51,8 @@ def stack_directory(target: Path) -> None:
     # cp keeps the owner, who is another account where the suite runs as root.
     kept = [source / name for name in ("primary", "static", "secrets.json")]
     subprocess.run(["cp", "-a", *kept, target], check=True)
-    let_through(target / "primary")
+    if server_account() is not None:
+        let_through(target / "primary")
 
 
 @contextmanager

@@ -23,7 +23,9 @@ from instafeed.stack.state import PROJECT_ROOT
 
 pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
 
-QUICK = "from instafeed.management.commands import migrate; migrate.PAUSES = (.2, .2); import manage; manage.main()"
+_PAUSES = "from instafeed.management.commands import migrate; migrate.PAUSES = {}; import manage; manage.main()"
+QUICK = _PAUSES.format("(.2, .2)")
+PATIENT = _PAUSES.format("(1,) * 100")
 COLUMN = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'media_media' AND column_name = 'again_at'"
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('media_failed')"
 # As a dump has one: whatever builds an index waits for its end. It locks no table.
@@ -139,7 +141,7 @@ def test_it_goes_on_once_it_gets_the_lock(database: Database) -> None:
 
 def test_of_two_at_once_the_second_waits_and_finds_nothing_to_do(database: Database) -> None:
     with database.transaction("SELECT FROM media_media") as reader:
-        first = database.start("media")
+        first = database.start("media", program=("-c", PATIENT))
         read_until(first, "did not get a lock")
         second = database.start("media")
         read_until(second, "Another migrate is at work")

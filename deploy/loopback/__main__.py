@@ -34,7 +34,8 @@ def _run(data_dir: Path, port: int, signals: StopSignals) -> None:
     with Deployment(data_dir, port, variables=os.environ, sleep=signals.sleep, say=_say) as deployment:
         _say(
             f"\nRunning.  {deployment.base_url}/api/v1/   docs {deployment.base_url}/docs\n"
-            f"Logs, the files as they are mounted, and data: {deployment.root}\nCtrl-C stops everything; the data stay."
+            f"Logs, the files as they are mounted, and data: {deployment.root}\n"
+            "Ctrl-C stops everything; the data stay, but for the pictures."
         )
         Supervisor(deployment.children, sleep=signals.sleep, say=_say).watch()
 

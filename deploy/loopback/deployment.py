@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ class Deployment:
         stop_all(named.values())
 
     def _read(self) -> None:
+        shutil.rmtree(self.root / "mounts", ignore_errors=True)  # of the last start
         layout = Layout(self.root / "state")
         generated = stored_secrets(layout, *sorted(compose.required(COMPOSE)))
         self.variables = {

@@ -17,7 +17,7 @@ class Places:
     """`port()` and `inside()` answer the same whenever they are asked."""
 
     root: Path
-    """The data directory. What is mounted is copied there once: remove `mounts` to have it copied anew."""
+    """The data directory. What is mounted is copied there anew at each start."""
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def port(self, host: str, number: int) -> int:

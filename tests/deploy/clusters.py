@@ -33,9 +33,10 @@ class Server(Program):
         self.root.mkdir()
         self.data = self.root / "18" / "docker"
         account = server_account()
-        give(self.root, account)
-        let_through(PROJECT_ROOT / "deploy")
-        let_use_programs()
+        if account is not None:
+            give(self.root, account)
+            let_through(PROJECT_ROOT / "deploy" / "postgres")
+            let_use_programs()
         mounted = compose.mounts(self.service)
         inside = self.service.get("entrypoint", [str(ENTRYPOINT)]) + shlex.split(self.service["command"])
         command = [_outside(argument, mounted) for argument in inside]

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,15 +82,41 @@ def test_a_secret_that_is_missing_is_named() -> None:
             compose.interpolate(RAW["services"], {**compose.SECRETS, name: ""})
 
 
-def test_dotenv_fills_in_every_secret_and_nothing_else() -> None:
-    printed = subprocess.run([sys.executable, "deploy/dotenv.py"], cwd=PROJECT_ROOT, capture_output=True, text=True)
-    filled = dict(line.split("=", 1) for line in printed.stdout.splitlines() if re.match(r"[A-Z]", line))
+def dotenv(target: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "deploy/dotenv.py", str(target)], cwd=PROJECT_ROOT, capture_output=True, text=True
+    )
+
+
+def assignments(target: Path) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in target.read_text().splitlines() if re.match(r"[A-Z]", line))
+
+
+@pytest.fixture(scope="module")
+def drawn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dotenv") / ".env"
+    assert dotenv(target).returncode == 0
+    return target
+
+
+def test_dotenv_fills_in_every_secret_and_nothing_else(drawn_file: Path) -> None:
+    filled = assignments(drawn_file)
     drawn = {name: value for name, value in filled.items() if variables.examples()[name] != value}
     assert drawn.keys() >= compose.SECRETS.keys()
     assert len(set(drawn.values())) == len(drawn)
     assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value) for value in drawn.values())
-    assert "secret" not in "".join(line for line in printed.stdout.splitlines() if not line.startswith("#"))
+    lines = drawn_file.read_text().splitlines()
+    assert "secret" not in "".join(line for line in lines if not line.startswith("#"))
     assert compose.interpolate(RAW["services"], filled)["migrate"]["environment"]["SECRET_KEY"] == filled["SECRET_KEY"]
+
+
+def test_dotenv_is_for_its_owner_and_never_overwrites_passwords_in_use(drawn_file: Path) -> None:
+    before = drawn_file.read_text()
+    assert drawn_file.stat().st_mode & 0o777 == 0o600
+    again = dotenv(drawn_file)
+    assert again.returncode == 1
+    assert len(again.stderr.splitlines()) == 1
+    assert drawn_file.read_text() == before
 
 
 @each(*compose.APP)
@@ -224,11 +251,9 @@ def test_the_caches_container_is_larger_than_its_contents() -> None:
 # --- Django ------------------------------------------------------------------------------------------
 
 
-def test_djangos_own_check_of_a_deployment_is_clean() -> None:
-    """With .env as deploy/dotenv.py prints it. Warnings fail."""
-    printed = subprocess.run([sys.executable, "deploy/dotenv.py"], cwd=PROJECT_ROOT, capture_output=True, text=True)
-    filled = dict(line.split("=", 1) for line in printed.stdout.splitlines() if re.match(r"[A-Z]", line))
-    environment = compose.interpolate(RAW["services"], filled)["api-1"]["environment"]
+def test_djangos_own_check_of_a_deployment_is_clean(drawn_file: Path) -> None:
+    """With .env as deploy/dotenv.py makes it. Warnings fail."""
+    environment = compose.interpolate(RAW["services"], assignments(drawn_file))["api-1"]["environment"]
     checked = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=PROJECT_ROOT,

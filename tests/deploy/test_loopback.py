@@ -94,7 +94,7 @@ def here(url: str) -> str:
 def address(stack: ExitStack, site: Site, number: int) -> httpx.Client:
     """A client with an address of its own."""
     transport = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
-    return stack.enter_context(httpx.Client(base_url=site.base_url, transport=transport, timeout=20))
+    return stack.enter_context(httpx.Client(base_url=site.base_url, transport=transport, timeout=20, trust_env=False))
 
 
 # --- The load balancer -----------------------------------------------------------------------------------

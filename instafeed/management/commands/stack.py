@@ -106,7 +106,11 @@ class Command(BaseCommand):
 
     def _serve_data(self, services: DataServices, signals: StopSignals) -> NoReturn:
         """Nothing reads or writes but the operator; what is put there is migrated by the next start."""
-        self._say("\nRunning.  Data services only: `manage.py stack --env` tells where.\nCtrl-C stops everything.")
+        if services.layout.unfinished.exists():  # else that start would empty what the operator is about to put there
+            services.reset()
+            services.layout.unfinished.unlink()
+        env = f"`manage.py stack --env --data-dir {shlex.quote(str(services.layout.root))}`"
+        self._say(f"\nRunning.  Data services only: {env} tells where.\nCtrl-C stops everything.")
         self._watch(services, signals, [])
 
     def _prepare(self, services: DataServices, signals: StopSignals, *, empty: bool) -> None:
