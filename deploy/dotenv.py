@@ -1,9 +1,9 @@
-"""Writes .env from .env.example with a random text for each secret: `python3 deploy/dotenv.py [FILE]`.
+"""Writes .env from .env.example, with a random text for each secret. Needs nothing but Python.
 
-Needs nothing but Python. Other values stay as they are; a line for a team to look at is HTTPS_ONLY. A file that exists
-is left alone: the databases were made with its passwords.
+A file that exists is left alone: the databases were made with its passwords.
 """
 
+import argparse
 import os
 import re
 import secrets
@@ -19,10 +19,16 @@ def drawn(line: re.Match[str]) -> str:
     return f"{line[1]}={secrets.token_hex(32 if line[1] == 'SECRET_KEY' else 20)}"
 
 
-target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / ".env"
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--local", action="store_true", help="to look at it on this machine: HTTPS_ONLY=false")
+parser.add_argument("file", type=Path, nargs="?", default=ROOT / ".env")
+options = parser.parse_args()
+text = SECRET.sub(drawn, (ROOT / ".env.example").read_text())
+if options.local:
+    text = text.replace("\nHTTPS_ONLY=true\n", "\nHTTPS_ONLY=false\n")
 try:
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 except OSError as error:
-    sys.exit(f"dotenv: {target} is not written: {error.strerror}")
+    sys.exit(f"dotenv: {options.file} is not written: {error.strerror}")
 with open(descriptor, "w") as file:
-    file.write(SECRET.sub(drawn, (ROOT / ".env.example").read_text()))
+    file.write(text)

@@ -86,7 +86,7 @@ def example() -> Iterator[Entry]:
 
 
 def disagreements(read: dict[str, env.Variable], entries: list[Entry]) -> Iterator[str]:
-    compose = dict(re.findall(r"\$\{(\w+)(?::-([^}]*))?", (ROOT / "docker-compose.yml").read_text()))
+    compose = dict(re.findall(r"\$\{(\w+)(?::-([^{}$]*)\})?", (ROOT / "docker-compose.yml").read_text()))
     for entry in entries:
         variable = read.get(entry.name)
         if not entry.meaning or not entry.section:

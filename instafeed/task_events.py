@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextvars import Token
 from typing import Any, NamedTuple
 
-from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun
+from celery.signals import before_task_publish, task_failure, task_postrun, task_prerun, worker_init
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from instafeed.api.request_id import current_request_id
@@ -35,6 +35,15 @@ _running: dict[str, _Run] = {}  # of this process, by task id
 def _send_along(headers: dict[str, Any], **_: Any) -> None:
     if request_id := current_request_id():
         headers[_HEADER] = request_id
+
+
+@worker_init.connect
+def _count_from_zero(sender: Any, **_: Any) -> None:
+    """A series that is born with the first failure would not show that failure as an increase."""
+    for name in sender.app.tasks:
+        if not name.startswith("celery."):
+            for outcome in ("failure", "lost"):
+                TASKS.labels(name, outcome)
 
 
 @task_prerun.connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from pytest_django import Settings
 
 from feeds import assembly, backlog, fanout, ledger, store
 from feeds.models import FanOut
-from instafeed import dispatch, metrics
+from instafeed import dispatch, metrics, task_events
 from instafeed import redis as breaker
 from instafeed.celery import app
 from media.processing import ProcessingError
@@ -53,6 +54,13 @@ def test_requests_are_counted_by_route_never_by_path(
     }
     assert "somebody" not in str(routes)
     assert metrics.REGISTRY.get_sample_value("instafeed_requests_in_progress") == 0
+
+
+def test_failures_of_tasks_are_counted_from_zero() -> None:
+    task_events._count_from_zero(SimpleNamespace(app=app))
+    for outcome in ("failure", "lost"):
+        labels = {"task": "posts.tasks.rank_explore", "outcome": outcome}
+        assert metrics.REGISTRY.get_sample_value("instafeed_tasks_total", labels) is not None
 
 
 def test_requests_beyond_a_limit_are_counted(client: Client, settings: Settings) -> None:

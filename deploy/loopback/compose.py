@@ -14,7 +14,7 @@ import yaml
 from instafeed.stack.state import StackError
 
 VARIABLE = re.compile(
-    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<text>[^{}]*))?\})"
+    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<text>(?:[^{}]|\$\{[^{}]*\})*))?\})"
 )
 
 
@@ -95,7 +95,8 @@ def filled(raw: Any, variables: Mapping[str, str]) -> Any:
 
 
 def fill_in(text: str, variables: Mapping[str, str]) -> str:
-    """`$NAME`, `${NAME:-default}`, `${NAME:?why}`, `${NAME:+instead}`, each also without the colon, and `$$`."""
+    """`$NAME`, `${NAME:-default}`, `${NAME:?why}`, `${NAME:+instead}`, each also without the colon and one in the
+    other's text, and `$$`."""
 
     def value(found: re.Match[str]) -> str:
         if found["escaped"]:
@@ -104,11 +105,11 @@ def fill_in(text: str, variables: Mapping[str, str]) -> str:
         known = variables.get(name)
         there = bool(known) if how.startswith(":") else known is not None
         if how.endswith("+"):
-            return str(found["text"]) if there else ""
+            return fill_in(found["text"], variables) if there else ""
         if there:
             return str(known)
         if how.endswith("?"):
             raise StackError(f"{name} must be set: {found['text']}")
-        return found["text"] if how else known or ""
+        return fill_in(found["text"], variables) if how else known or ""
 
     return VARIABLE.sub(value, text)

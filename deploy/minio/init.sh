@@ -11,5 +11,5 @@ mc anonymous set-json public-read.json "minio/$BUCKET"
 mc ilm import "minio/$BUCKET" <lifecycle.json
 mc admin policy create minio application application.json
 mc admin user add minio "$APP_USER" "$APP_PASSWORD"
-# Attaching a second time is an error.
-mc admin user info minio "$APP_USER" | grep -q application || mc admin policy attach minio application --user "$APP_USER"
+# Again is no error for mc of 2025 and later.
+mc admin policy attach minio application --user "$APP_USER"

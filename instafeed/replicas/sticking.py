@@ -91,7 +91,7 @@ def choose(session: Session) -> str | None:
 def _choose(user_id: int | None, candidates: list[str]) -> tuple[str | None, str]:
     """The choice and, for the metrics, why."""
     if not candidates:
-        return None, "none_usable"
+        return None, "none_usable" if settings.REPLICA_ALIASES else "off"
     if user_id is None:
         return candidates[0], "nobody"
     try:

@@ -59,8 +59,9 @@ def variables(value: Any) -> set[str]:
         return set().union(*(variables(item) for item in value.values()))
     if isinstance(value, list):
         return set().union(*(variables(item) for item in value))
-    found = VARIABLE.finditer(value) if isinstance(value, str) else ()
-    return {name for one in found if (name := one["bare"] or one["name"])}
+    found = list(VARIABLE.finditer(value)) if isinstance(value, str) else []
+    inner = set().union(*(variables(one["text"]) for one in found if one["text"]))
+    return inner | {name for one in found if (name := one["bare"] or one["name"])}
 
 
 def mounts(service: Mapping[str, Any]) -> dict[str, Path]:

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,9 @@ def test_a_secret_that_is_missing_is_named() -> None:
             compose.interpolate(RAW["services"], {**compose.SECRETS, name: ""})
 
 
-def dotenv(target: Path) -> subprocess.CompletedProcess[str]:
+def dotenv(target: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "deploy/dotenv.py", str(target)], cwd=PROJECT_ROOT, capture_output=True, text=True
+        [sys.executable, "deploy/dotenv.py", *options, str(target)], cwd=PROJECT_ROOT, capture_output=True, text=True
     )
 
 
@@ -141,11 +142,30 @@ def test_no_secret_is_on_a_command_line(name: str) -> None:
 @each()
 def test_images_are_pinned(name: str) -> None:
     service = SERVICES[name]
-    if "build" in service:
-        assert service["image"] in ("instafeed", "instafeed-flower")
-        return
+    if service["image"].startswith("instafeed"):
+        version = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["version"]
+        assert service["image"] in (f"instafeed:{version}", f"instafeed-flower:{version}")
     _, _, tag = service["image"].rpartition(":")
     assert re.search(r"\d+\.\d+\.\d+|\d+\.\d+-|RELEASE\.\d{4}-", tag), service["image"]
+
+
+def test_each_image_is_built_once() -> None:
+    """Builders that export one name at the same time get in each other's way."""
+    built = [service["image"] for service in SERVICES.values() if "build" in service]
+    assert len(built) == len(set(built)) == 2
+    others = [service for service in SERVICES.values() if service["image"] in built and "build" not in service]
+    assert {service["pull_policy"] for service in others} == {"never"}
+    assert all("migrate" in service["depends_on"] for service in others)
+
+
+def test_pictures_are_where_the_site_is_unless_told_otherwise() -> None:
+    environment = compose.services(PUBLIC_URL="https://example.org")["api-1"]["environment"]
+    assert environment["AWS_S3_PUBLIC_ENDPOINT_URL"] == "https://example.org"
+
+
+def test_dotenv_for_this_machine_expects_no_tls(tmp_path: Path) -> None:
+    assert dotenv(tmp_path / "a", "--local").returncode == dotenv(tmp_path / "b").returncode == 0
+    assert [assignments(tmp_path / name)["HTTPS_ONLY"] for name in "ab"] == ["false", "true"]
 
 
 @each()

@@ -85,7 +85,7 @@ def test_what_is_copied_is_enough_for_web_workers_and_commands(checkout: Path) -
         "DATABASE_URL": "postgresql://127.0.0.1:1/instafeed",
         "REDIS_URL": "redis://127.0.0.1:1/0",
         "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
-        "SECRET_KEY": "x" * 50,
+        "SECRET_KEY": "a-secret-that-is-long-enough-and-signs-nothing-at-all",
     }
     code = """
 import instafeed.wsgi, instafeed.urls, importlib

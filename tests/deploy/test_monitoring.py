@@ -130,16 +130,18 @@ def test_routes_that_alerts_name_exist() -> None:
 
 def test_every_server_and_worker_is_scraped() -> None:
     jobs = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
+    api, worker = ({job["job_name"]: job for job in jobs}[name] for name in ("api", "worker"))
+    found = worker["dns_sd_configs"][0]
     services = compose.services()
     apis = [f"{name}:{services[name]['environment']['PORT']}" for name in services if name.startswith("api-")]
     workers = [
         f"{name}:{services[name]['environment']['METRICS_PORT']}" for name in services if name.startswith("worker-")
     ]
-    assert (targets["api"], targets["worker"]) == (apis, workers)
+    assert api["static_configs"][0]["targets"] == apis
+    assert [f"{name}:{found['port']}" for name in found["names"]] == workers
     assert len(workers) == len(QUEUES)
     hosts = services["api-1"]["environment"]["ALLOWED_HOSTS"].split(",")
-    assert {target.partition(":")[0] for target in targets["api"]} <= set(hosts)
+    assert {target.partition(":")[0] for target in apis} <= set(hosts)
 
 
 def test_grafana_does_not_start_without_a_password() -> None:
