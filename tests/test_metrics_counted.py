@@ -57,6 +57,7 @@ def test_requests_are_counted_by_route_never_by_path(
 
 
 def test_failures_of_tasks_are_counted_from_zero() -> None:
+    app.loader.import_default_modules()
     task_events._count_from_zero(SimpleNamespace(app=app))
     for outcome in ("failure", "lost"):
         labels = {"task": "posts.tasks.rank_explore", "outcome": outcome}
