@@ -19,6 +19,7 @@ from feeds.models import FanOut
 from instafeed import dispatch, metrics, task_events
 from instafeed import redis as breaker
 from instafeed.celery import app
+from instafeed.replicas import sticking
 from media.processing import ProcessingError
 from posts import services as posts
 from tests.counting import Change, scraped
@@ -62,6 +63,12 @@ def test_failures_of_tasks_are_counted_from_zero() -> None:
     for outcome in ("failure", "lost"):
         labels = {"task": "posts.tasks.rank_explore", "outcome": outcome}
         assert metrics.REGISTRY.get_sample_value("instafeed_tasks_total", labels) is not None
+
+
+def test_a_site_without_replicas_does_not_miss_them(settings: Settings) -> None:
+    assert sticking._choose(1, []) == (None, "none_usable")
+    settings.REPLICA_ALIASES = []
+    assert sticking._choose(1, []) == (None, "off")
 
 
 def test_requests_beyond_a_limit_are_counted(client: Client, settings: Settings) -> None:

@@ -105,6 +105,7 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     restored_dir = tmp_path / "restored"
     restored_dir.mkdir(mode=0o700)
     shutil.copy(Layout(dumped_stack.data_dir).secrets, Layout(restored_dir).secrets)
+    Layout(restored_dir).unfinished.touch()  # of a first start that was ended in the middle
     new = LiveStack(restored_dir, "--data-only")
     try:
         new.start()
