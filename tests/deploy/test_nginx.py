@@ -33,7 +33,10 @@ TLS = PROJECT_ROOT / "deploy/nginx/tls/tls.conf.template"
 
 
 class App(ThreadingHTTPServer):
-    """Answers with what it was asked; while `dies` is set it reads a request and ends the connection."""
+    """Answers with what it was asked; while `dies` is set it reads a request and ends the connection.
+
+    To other sites' pages it says what MinIO does.
+    """
 
     daemon_threads = True
 
@@ -63,6 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.send_header("Set-Cookie", "a=b")
+        self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin") or "https://first.example")
+        self.send_header("Access-Control-Allow-Credentials", "true")
+        self.send_header("Access-Control-Expose-Headers", "*")
+        self.send_header("Vary", "Origin, Accept-Encoding")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer)
@@ -195,6 +202,8 @@ ONCE = [
     ("POST", "/api/v1/auth/token/refresh", {"Idempotency-Key": "k"}),
     ("POST", "/api/v1/auth/register", {"Idempotency-Key": "k"}),
     ("POST", "/api/v1/media", {"Idempotency-Key": "k"}),
+    ("POST", "/api/v1/posts/1/like%0A", {}),
+    ("POST", "/api/v1/posts%0A", {"Idempotency-Key": "k"}),
     ("PATCH", "/api/v1/me", {}),
 ]
 
@@ -284,6 +293,28 @@ def test_the_object_store_is_asked_as_nobody(balancer: Balancer) -> None:
     assert told["headers"]["Host"] == "object_store"
     assert "Cookie" not in told["headers"]
     assert "Set-Cookie" not in answer.headers
+
+
+def test_who_asks_first_does_not_say_which_sites_may_read_it(balancer: Balancer) -> None:
+    path = PICTURE.replace("k", "o")
+    asks = {"Origin": "https://evil.example", "Accept-Encoding": "br"}
+    for headers, cache in ((asks, "MISS"), ({}, "HIT")):
+        answer = balancer.client.get(path, headers=headers)
+        assert answer.headers["X-Cache-Status"] == cache
+        assert not {"Origin", "Accept-Encoding"} & set(answer.json()["headers"])
+        said = {
+            name: value for name, value in answer.headers.items() if name.startswith("access-control") or name == "vary"
+        }
+        assert said == {"access-control-allow-origin": "*"}
+
+
+@pytest.mark.parametrize(
+    "path", [PICTURE, f"/media/avatars/{'k' * 32}.jpg", PRIVATE, f"{PRIVATE}%0A?X-Amz-Signature=c"]
+)
+def test_a_newline_never_reaches_the_object_store(balancer: Balancer, path: str) -> None:
+    path = path if "%0A" in path else f"{path}%0A"
+    assert balancer.client.get(path).status_code == 404
+    assert balancer.store.requests == []
 
 
 def test_a_signed_url_reaches_it_as_it_was_signed(balancer: Balancer) -> None:
