@@ -48,7 +48,7 @@ def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         DATABASE_URL="postgresql://127.0.0.1:1/instafeed",
         REDIS_URL=settings.REDIS_URL,
         CELERY_BROKER_URL=broker_url,
-        SECRET_KEY="x" * 50,
+        SECRET_KEY="a-secret-that-is-long-enough-and-signs-nothing-at-all",
         LOG_LEVEL="INFO",
     )
     log = tmp_path_factory.mktemp("worker") / "worker.log"
@@ -56,7 +56,8 @@ def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     worker.directory = PROJECT_ROOT
     worker.launch()
     try:
-        eventually(lambda: "ready." in log.read_text())
+        eventually(lambda: "ready." in log.read_text() or not worker.running)
+        assert worker.running, log.read_text()
         yield worker
     finally:
         worker.kill()

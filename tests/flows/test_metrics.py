@@ -58,6 +58,8 @@ def test_a_post_is_counted_from_its_creation_to_its_followers_feeds(live_stack: 
     author, follower = Actor(live_stack), Actor(live_stack)
     follower.follow(author)
     assert follower.feed() == []
+    # What other tests left under way, of workers that they froze, is over.
+    eventually(lambda: value(live_stack, "instafeed_fan_outs_open") == 0)
     before = {
         name: value(live_stack, name) for name in ("instafeed_deliveries_total", "instafeed_post_visible_seconds_count")
     }

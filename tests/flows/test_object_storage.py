@@ -87,13 +87,21 @@ def posts(bucket_stack: LiveStack, author: Actor) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def private_post(bucket_stack: LiveStack, author: Actor, posts: list[str]) -> str:
-    """The first of them, after the account turned private and the files have moved."""
-    before = picture_of(author, posts[0])["url"]
+def recluse(bucket_stack: LiveStack) -> Actor:
+    return Actor(bucket_stack)
+
+
+@pytest.fixture(scope="module")
+def private_post(recluse: Actor) -> str:
+    """A post of an account that turned private, after its files have moved."""
+    media_id = upload(recluse, jpeg(500, 400))
+    eventually(lambda: status(recluse, media_id) == "ready", 60)
+    post_id = recluse.call("POST", "/posts", json={"media": [media_id]}).json()["id"]
+    before = picture_of(recluse, post_id)["url"]
     assert fetched(before) == 200
-    assert author.call("PATCH", "/me", json={"is_private": True}).status_code == 200
+    assert recluse.call("PATCH", "/me", json={"is_private": True}).status_code == 200
     eventually(lambda: fetched(before) == 404, 60)
-    return posts[0]
+    return str(post_id)
 
 
 def test_production_answers_over_tls_only(bucket_stack: LiveStack) -> None:
@@ -109,8 +117,8 @@ def test_public_pictures_are_read_from_the_address_for_clients(author: Actor, po
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/webp")
 
 
-def test_a_private_picture_is_read_by_its_signature_which_ends(author: Actor, private_post: str) -> None:
-    url = picture_of(author, private_post)["url"]
+def test_a_private_picture_is_read_by_its_signature_which_ends(recluse: Actor, private_post: str) -> None:
+    url = picture_of(recluse, private_post)["url"]
     assert urlsplit(url).hostname == "localhost"
     assert fetched(url) == 200
     assert fetched(url.partition("?")[0]) == 403
@@ -140,9 +148,9 @@ def given_by(stack: LiveStack, reader: Actor, post_id: str, root: Path, **settin
 
 
 def test_amazons_own_address(
-    bucket_stack: LiveStack, author: Actor, private_post: str, s3: str, tmp_path: Path
+    bucket_stack: LiveStack, recluse: Actor, private_post: str, s3: str, tmp_path: Path
 ) -> None:
-    url = given_by(bucket_stack, author, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
+    url = given_by(bucket_stack, recluse, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
     parts = urlsplit(url)
     assert parts.scheme == "https"
     assert parts.netloc == f"{BUCKET}.s3.eu-central-1.amazonaws.com"
@@ -152,13 +160,13 @@ def test_amazons_own_address(
 
 
 def test_cloudfront_verifies_the_signature_by_the_public_key(
-    bucket_stack: LiveStack, author: Actor, private_post: str, tmp_path: Path
+    bucket_stack: LiveStack, recluse: Actor, private_post: str, tmp_path: Path
 ) -> None:
     key = generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     url = given_by(
         bucket_stack,
-        author,
+        recluse,
         private_post,
         tmp_path,
         AWS_S3_REGION_NAME="eu-central-1",
