@@ -95,7 +95,8 @@ make_slot() {
 # From a primary that has what was here, if anything was; or none, if it is another one by now.
 take_copy() {
     mkdir -p "${PGDATA%/*}"
-    until rm -rf "$copy" && [ "$(compare)" = shared ] && make_slot && background pg_basebackup --pgdata "$copy" --dbname "$upstream" \
+    until rm -rf "$copy" && [ "$(compare)" = shared ] && make_slot &&
+        background pg_basebackup --pgdata "$copy" --dbname "$upstream" \
         --slot "$slot" --wal-method stream --checkpoint fast --write-recovery-conf && wait "$child"; do
         say 'no copy yet, trying again'
         pause 2
