@@ -83,12 +83,7 @@ standing() {
     [ "$compared" = shared ] || { echo "$compared"; return; }
     held=$(primary "READ_REPLICATION_SLOT $slot" 2>/dev/null) || { echo away; return; }
     # type|position|timeline: all empty if there is no such slot, no position if it is lost.
-    case $held in physical\|?*\|*) ;; *) echo lost; return ;; esac
-    # A copy that was interrupted leaves a slot that begins after what is here. We are asked again, and last: a slot
-    # moves on with what we have told.
-    now=$(here) || { echo away; return; }
-    from=${held#*|} at=${now#*|*|}
-    if beyond "${from%%|*}" "${at%%|*}"; then echo lost; else echo follows; fi
+    case $held in physical\|?*\|*) echo follows ;; *) echo lost ;; esac
 }
 
 # A slot from before may be lost, or hold back what the new copy has anyway.

@@ -61,7 +61,7 @@ class Server(Program):
 
     def ready(self) -> bool:
         try:
-            self.connect().close()
+            self.connect(connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return self.running
@@ -73,7 +73,7 @@ class Server(Program):
                 user, "POSTGRES_PASSWORD"
             )
         ]
-        options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 2, **more}
+        options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 10, **more}
         return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
 
     def ask(self, query: str, user: str = "instafeed", **more: Any) -> Any:

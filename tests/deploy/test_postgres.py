@@ -235,22 +235,6 @@ def test_a_lost_slot_is_mended_by_a_new_copy(primary: Server, replica: Server, w
     assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker"]
 
 
-def test_a_slot_that_begins_after_the_copy_is_mended_too(primary: Server, replica: Server, written: str) -> None:
-    """A second copy that was interrupted leaves one behind."""
-    eventually(lambda: shows(replica, written, 1))
-    replica.stop()
-    with primary.connect("postgres") as superuser:
-        superuser.execute("SELECT pg_drop_replication_slot('replica')")
-        for _ in range(3):
-            superuser.execute("INSERT INTO written SELECT 1")
-            superuser.execute("SELECT pg_switch_wal()")
-            superuser.execute("CHECKPOINT")
-        superuser.execute("SELECT pg_create_physical_replication_slot('replica', true)")
-    replica.start(60)
-    eventually(lambda: shows(replica, written, 4))
-    eventually(lambda: slot(primary) == (True, "reserved"))
-
-
 def test_an_interrupted_copy_is_made_again(replica: Server, written: str) -> None:
     """The first one, killed while it is under way."""
     replica.stop()
