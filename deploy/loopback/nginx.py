@@ -61,9 +61,7 @@ def envsubst(text: str, variables: Mapping[str, str]) -> str:
 
 def _environment(service: Service, programs: Programs, port: int) -> dict[str, str]:
     """The service's, and what the entrypoint's own scripts make of it."""
-    here = {
-        name: programs.places.translate(value, service, programs.hosts) for name, value in service.environment.items()
-    }
+    here = programs.translated(service.environment, service)
     here["NGINX_LISTEN"] = f"127.0.0.1:{port}"
     for inside, path in sorted(programs.places.mounts(service).items()):
         if inside.startswith(_SCRIPTS) and inside.endswith(".envsh"):

@@ -10,14 +10,13 @@ import shutil
 import signal
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.loopback.compose import Service
 from deploy.loopback.places import Places
 from instafeed.stack.process import Child, Program
+from instafeed.stack.programs import answers
 from instafeed.stack.redis import executable
 from instafeed.stack.state import PROJECT_ROOT, StackError
 from instafeed.stack.wheel import BINARIES, give, let_use_programs, server_account
@@ -54,12 +53,7 @@ class Api(ServiceProgram):
     """Ready when it answers, as the image's health check asks it."""
 
     def ready(self) -> bool:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/health/live")
-        try:
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=2) as answer:
-                return self.running and bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
+        return self.port is not None and answers(self.port) and self.running
 
 
 class Programs:

@@ -30,6 +30,16 @@ def environment(services: Mapping[str, str]) -> dict[str, str]:
     return {**_DEFAULTS, **os.environ, **services, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
 
 
+def answers(port: int) -> bool:
+    """Whether a web server of ours does, on loopback and past any proxy of the environment."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://127.0.0.1:{port}/health/live", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
 class Web(Program):
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)
     grace = 15.0  # above gunicorn's own graceful_timeout
@@ -52,13 +62,7 @@ class Web(Program):
         self.port = port
 
     def ready(self) -> bool:
-        url = f"http://127.0.0.1:{self.port}/health/live"
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with direct.open(url, timeout=2) as answer:
-                return self.running and answer.status == 200
-        except (OSError, urllib.error.URLError):
-            return False
+        return answers(self.port) and self.running
 
 
 class Worker(Program):
