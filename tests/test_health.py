@@ -20,6 +20,8 @@ from instafeed import health, heartbeat, keys, probes, tasks
 from instafeed.celery import app
 from instafeed.checks import check_bounds
 from instafeed.queues import QUEUES
+from instafeed.stack.redis import BROKER, CACHE, RedisServer
+from instafeed.stack.state import Layout
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,14 +103,18 @@ def test_beats_task_is_its_sign_of_life(redis_cache: redis.Redis) -> None:
 
 
 @pytest.fixture
-def bounded(request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
-    """A Redis server, cache or broker, whose memory a test may bound; as it was before, afterwards."""
-    server: redis.Redis = request.getfixturevalue(f"redis_{request.param}")
-    names = ("maxmemory", "maxmemory-policy")
-    before = {name: server.config_get(name)[name] for name in names}  # type: ignore[index]
-    yield server
-    for name, value in before.items():
-        server.config_set(name, value)
+def bounded(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Iterator[redis.Redis]:
+    """A Redis server of its own, cache or broker: one that other tests use has to take their writes."""
+    layout = Layout(tmp_path)
+    layout.log.mkdir()
+    server = RedisServer(request.param, layout, "secret", {"cache": CACHE, "broker": BROKER}[request.param])
+    try:
+        server.start(20)
+        setattr(settings, {"cache": "REDIS_URL", "broker": "CELERY_BROKER_URL"}[request.param], server.url)
+        with server.client() as client:
+            yield client
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("bounded", ["broker", "cache"], indirect=True)
@@ -132,13 +138,9 @@ def test_a_broker_is_full_a_little_before_it_refuses_writes(
     bounded.setrange("ballast", 20_000_000, "x")  # so that nothing else that happens there matters
     used = int(bounded.info("memory")["used_memory"])  # type: ignore[index]
     bounded.config_set("maxmemory", int(used / share))
-    try:
-        assert _get(client)[1]["checks"]["broker"]["status"] == status
-        bounded.config_set("maxmemory-policy", "allkeys-lfu")
-        assert health.broker()["status"] == "ok", "what may evict is never full"
-    finally:
-        bounded.config_set("maxmemory-policy", "noeviction")
-        bounded.delete("ballast")
+    assert _get(client)[1]["checks"]["broker"]["status"] == status
+    bounded.config_set("maxmemory-policy", "allkeys-lfu")
+    assert health.broker()["status"] == "ok", "what may evict is never full"
 
 
 def test_without_the_primary_the_site_is_down(client: Client, no_primary: None) -> None:

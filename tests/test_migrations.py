@@ -169,7 +169,8 @@ def test_a_long_transaction_delays_an_index_and_is_no_failure(without_index: Dat
 def test_the_ruin_of_an_interrupted_build_is_built_anew(without_index: Database) -> None:
     with without_index.transaction(*SNAPSHOT):
         process = without_index.start("media")
-        without_index.ask(f"SELECT pg_terminate_backend({until(lambda: without_index.ask(BUILDS))})")
+        until(lambda: without_index.ask(VALID) is False)  # the statement's first transaction is committed
+        without_index.ask(f"SELECT pg_terminate_backend({without_index.ask(BUILDS)})")
         assert len(process.communicate(timeout=120)[1].splitlines()) == 1
         assert process.returncode == 1
     assert without_index.ask(VALID) is False
