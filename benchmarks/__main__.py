@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [--quick] [--json FILE]`: measure one thing on a throw-away stack of its own.
+"""`python -m benchmarks NAME [--quick] [--json FILE] [--data-dir DIR]`: measure one thing on a stack of its own.
 
 Exit status 1 if one of the benchmark's checks failed, 2 if it is called wrongly. Targets are printed, not
 asserted: a machine may be slow, an answer may not be wrong.
@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.harness import throwaway_stack
+from benchmarks.harness import own_stack
 from benchmarks.results import BenchmarkError, Result
 from instafeed.stack.state import StackError
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     signal.signal(signal.SIGTERM, _terminate)  # unwinds like Ctrl-C, so that all children end
     try:
-        result = _run(options.name, quick=options.quick)
+        result = _run(options.name, options.data_dir, quick=options.quick)
     except KeyboardInterrupt:
         return 130
     except (BenchmarkError, StackError) as error:
@@ -45,12 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure one thing.")
     parser.add_argument("name", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="an empty stack's, instead of a throw-away one")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
     return parser
 
 
-def _run(name: str, *, quick: bool) -> Result:
-    with throwaway_stack() as stack:
+def _run(name: str, data_dir: Path | None, *, quick: bool) -> Result:
+    with own_stack(data_dir) as stack:
         # Only now: the modules import models, and the settings read the stack's environment.
         result: Result = import_module(f"benchmarks.{name}").run(stack, quick=quick)
     return result

@@ -1,6 +1,6 @@
-"""A throw-away stack to measure on: the data services with fsync on, migrated, and what runs beside them.
+"""A stack to measure on, of its own: the data services with fsync on, migrated, and what runs beside them.
 
-Importing this module reads no settings: those are read by `throwaway_stack`, once the services' URLs are in
+Importing this module reads no settings: those are read by `own_stack`, once the services' URLs are in
 the environment. Whatever was started ends with the block, in the reverse order, also on Ctrl-C; the
 servers end with this process even if it is killed.
 """
@@ -88,15 +88,19 @@ class Worker(Program):
 
 
 @contextmanager
-def throwaway_stack() -> Iterator[Stack]:
-    """An empty, migrated stack in a temporary directory; Django is set up for it when this returns."""
-    with (
-        tempfile.TemporaryDirectory(prefix="instafeed-bench-", ignore_cleanup_errors=True) as directory,
-        DataServices(Path(directory)) as services,
-        ExitStack() as children,
-    ):
+def own_stack(data_dir: Path | None) -> Iterator[Stack]:
+    """Migrated, in a temporary directory if in no other; Django is set up for it when this returns.
+
+    Raises BenchmarkError if it is not empty: what a benchmark writes there is not for others.
+    """
+    with ExitStack() as children:
+        directory = data_dir or children.enter_context(
+            tempfile.TemporaryDirectory(prefix="instafeed-bench-", ignore_cleanup_errors=True)
+        )
+        services = children.enter_context(DataServices(Path(directory)))
         os.environ.update(environment(services.environment), LOG_LEVEL="WARNING")
         _migrate()
+        _refuse_users(directory)
         yield Stack(services, children)
 
 
@@ -108,6 +112,13 @@ def _migrate() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
     connections.close_all()
+
+
+def _refuse_users(directory: Path | str) -> None:
+    from accounts.models import User
+
+    if User.objects.exists():
+        raise BenchmarkError(f"somebody has an account in {directory}: a benchmark needs an empty stack")
 
 
 def wait_for(condition: Callable[[], _T | None], *, timeout: float, every: float, what: str) -> _T:

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from instafeed.stack.services import DataServices
 from instafeed.stack.state import PROJECT_ROOT
+from instafeed.stack.static import note_collected
 from instafeed.stack.wheel import let_through, server_account
 
 SERVICES = "INSTAFEED_TEST_SERVICES"  # the variable that names the session's directory
@@ -48,6 +49,7 @@ def stack_directory(target: Path) -> None:
             with DataServices(source, fsync=False) as services:
                 _manage(services.environment, "migrate", "--noinput")
                 _manage(services.environment, "collectstatic", "--noinput")
+                note_collected(services.layout.static)
     # cp keeps the owner, who is another account where the suite runs as root.
     kept = [source / name for name in ("primary", "static", "secrets.json")]
     subprocess.run(["cp", "-a", *kept, target], check=True)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from instafeed import metric_files, metrics, scrape
@@ -193,7 +195,7 @@ def test_a_lock_that_somebody_keeps_costs_the_counts_of_a_scrape_not_the_scrape(
     assert deliveries() == 3
 
 
-def test_a_scrape_of_ten_busy_processes_is_cheap(directory: Path) -> None:
+def test_a_scrape_of_ten_busy_processes_costs_no_more_than_the_librarys_own(directory: Path) -> None:
     for process in range(10):
         file = MmapedDict(str(directory / f"histogram_{process}.db"))
         for route in range(60):
@@ -204,6 +206,20 @@ def test_a_scrape_of_ten_busy_processes_is_cheap(directory: Path) -> None:
                     mmap_key("instafeed_request_seconds", name, names, [*labels, str(edge)], "help"), 1.0, 0.0
                 )
         file.close()
-    began = time.process_time()
-    scrape.exposition()
-    assert time.process_time() - began < 0.25
+
+    def of_the_library() -> None:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, path=str(directory))
+        generate_latest(registry)
+
+    assert seconds(scrape.exposition) < 3 * seconds(of_the_library)
+
+
+def seconds(scraped: Callable[[], object]) -> float:
+    """Of CPU; the best of a few, as others are at work."""
+    tries = []
+    for _ in range(3):
+        began = time.process_time()
+        scraped()
+        tries.append(time.process_time() - began)
+    return min(tries)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from instafeed.stack.ports import free_port
+from tests.preloaded import Preloaded, preloaded
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = ("-m", "celery", "-q", "-A", "instafeed", "worker", "--concurrency", "2", "-Q", "media")
@@ -29,6 +30,13 @@ def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=60
     )
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Preloaded]:
+    """Programs that read the settings."""
+    with preloaded(environment()) as program:
+        yield program
 
 
 @pytest.mark.parametrize(
@@ -47,17 +55,17 @@ def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/metrics"),
     ],
 )
-def test_a_wrong_value_stops_the_start_with_one_line(name: str, value: str) -> None:
-    done = run("-c", "from django.conf import settings; settings.DEBUG", **{name: value})
+def test_a_wrong_value_stops_the_start_with_one_line(fresh: Preloaded, name: str, value: str) -> None:
+    done = fresh.run("from django.conf import settings; settings.DEBUG", environment(**{name: value}))
     assert done.returncode == 1
     assert done.stderr.startswith(f"instafeed: {name} ")
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("value", ["0", "1", "0.25", ".5", "1.0"])
-def test_a_share_is_a_number_from_0_to_1(value: str) -> None:
+def test_a_share_is_a_number_from_0_to_1(fresh: Preloaded, value: str) -> None:
     show = "from django.conf import settings; print(settings.SENTRY_TRACES_SAMPLE_RATE)"
-    assert float(run("-c", show, SENTRY_TRACES_SAMPLE_RATE=value).stdout) == float(value)
+    assert float(fresh.run(show, environment(SENTRY_TRACES_SAMPLE_RATE=value)).stdout) == float(value)
 
 
 def test_a_worker_does_not_start_on_a_port_that_is_taken_or_without_the_directory(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy import reference
 from instafeed.stack.state import PROJECT_ROOT
+from tests.preloaded import Preloaded, preloaded
 
 pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
 
@@ -49,6 +51,18 @@ def refused(process: subprocess.Popen[str], name: str) -> None:
     assert out == ""
 
 
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[Preloaded]:
+    """Programs that read the settings."""
+    with preloaded({"PATH": os.environ["PATH"], **PRODUCTION}) as program:
+        yield program
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_refuses_it(program: str) -> None:
+    refused(start(*PROGRAMS[program], CELEBRITY_THRESHOLD="many"), "CELEBRITY_THRESHOLD")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -56,17 +70,6 @@ def refused(process: subprocess.Popen[str], name: str) -> None:
         ("DATABASE_URL", "mysql://x"),
         ("FAN_OUT_BATCH_SIZE", "-5"),
         ("SECRET_KEY", ""),
-    ],
-)
-def test_every_program_refuses_it(name: str, value: str) -> None:
-    started = [start(*command, **{name: value}) for command in PROGRAMS.values()]
-    for process in started:
-        refused(process, name)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "a" * 60),
         ("SECRET_KEY", f"django-insecure-{'0123456789' * 5}"),
@@ -90,8 +93,16 @@ def test_every_program_refuses_it(name: str, value: str) -> None:
         ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # and no bucket
     ],
 )
-def test_the_settings_refuse_it(name: str, value: str) -> None:
-    refused(start("-c", "from django.conf import settings; settings.DEBUG", **{name: value}), name)
+def test_the_settings_refuse_it(fresh: Preloaded, name: str, value: str) -> None:
+    done = fresh.run("from django.conf import settings; settings.DEBUG", {**PRODUCTION, name: value})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"instafeed: {name} "), done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_the_right_ones_are_not_refused_by_the_settings_either(fresh: Preloaded) -> None:
+    done = fresh.run("from django.conf import settings; print(settings.DEBUG)", PRODUCTION)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
 @pytest.mark.parametrize(

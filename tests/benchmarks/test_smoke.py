@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from benchmarks.__main__ import NAMES
 from benchmarks.results import Result, percentile
 from instafeed.stack.state import PROJECT_ROOT
+from tests import prepared
 from tests.live import clean_environment
 
 RATIOS = {
@@ -30,11 +33,19 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """An empty stack's."""
+    with tempfile.TemporaryDirectory(prefix="instafeed-", ignore_cleanup_errors=True) as directory:
+        prepared.stack_directory(Path(directory))
+        yield Path(directory)
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_quick_run_finds_nothing_wrong_and_writes_numbers(name: str, tmp_path: Path) -> None:
+def test_a_quick_run_finds_nothing_wrong_and_writes_numbers(name: str, tmp_path: Path, data_dir: Path) -> None:
     file = tmp_path / "result.json"
-    finished = benchmark(name, "--quick", "--json", str(file))
+    finished = benchmark(name, "--quick", "--json", str(file), "--data-dir", str(data_dir))
     assert finished.returncode == 0, finished.stdout + finished.stderr
     result = json.loads(file.read_text())
     assert result.keys() == {"name", "figures", "ratios", "checks"}

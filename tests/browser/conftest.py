@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("admin_stack"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def admin_stack() -> Iterator[LiveStack]:
     """With the demo network, so that lists look as they do where people are."""
     stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "1", demo=True)
@@ -40,7 +40,7 @@ def admin_stack() -> Iterator[LiveStack]:
         stack.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def staff(admin_stack: LiveStack) -> dict[str, Staff]:
     """By username."""
     return hire(admin_stack)

@@ -25,9 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(stacks[0] if stacks else "live_stack"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live_stack() -> Iterator[LiveStack]:
-    """An empty stack with a low celebrity threshold, for the whole session."""
+    """An empty stack with a low celebrity threshold. Idle it would cost, so it ends after the last test here."""
     stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "2", CELEBRITY_THRESHOLD="5", LOG_LEVEL="INFO")
     try:
         yield stack.start()

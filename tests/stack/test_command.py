@@ -46,7 +46,7 @@ def refused(reason: str, data_dir: Path, **options: Any) -> None:
 
 def test_a_life(stack: LiveStack) -> None:
     """One directory and few starts for many claims, as each start takes seconds: what it tells, what it mends,
-    its supervisor killed, stopped by command, its directory deleted."""
+    its supervisor killed, its directory deleted."""
     stack.start()
     assert stack.get("/health/live").status_code == 200
     assert f"{stack.base_url}/docs" in stack.output
@@ -70,25 +70,33 @@ def test_a_life(stack: LiveStack) -> None:
     stack.stop(signal.SIGKILL)
     gone(everything)
 
+    assert "Static files" in stack.output
     of_the_last_life = Layout(stack.data_dir).metrics / "counter_1.db"
     of_the_last_life.touch()
     stack.start()
     assert stack.environment["SECRET_KEY"] == secret
     assert not of_the_last_life.exists(), "a new life begins without counts"
-    everything = stack.processes()
-    answer = manage("stack", "--stop", "--data-dir", str(stack.data_dir))
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert stack.supervisor.wait(5) == 0
-    gone(everything, seconds=1)
-    assert stack.output.rstrip().endswith("Stopped.")
-    refused("no stack runs in", stack.data_dir, stop=True)
-
-    stack.start()
+    assert "Static files" not in stack.output, "they are there already"
     everything = stack.processes()
     shutil.rmtree(stack.data_dir, ignore_errors=True)
     assert stack.supervisor.wait(30) == 0
     gone(everything, seconds=5)
     assert "is gone, so the stack ends" in stack.output
+
+
+def test_a_command_stops_it(directory: Path) -> None:
+    stack = LiveStack(directory, "--data-only")
+    try:
+        stack.start()
+        everything = stack.processes()
+        answer = manage("stack", "--stop", "--data-dir", str(directory))
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert stack.supervisor.wait(5) == 0
+        gone(everything, seconds=1)
+        assert stack.output.rstrip().endswith("Stopped.")
+        refused("no stack runs in", directory, stop=True)
+    finally:
+        stack.close()
 
 
 def alive(stack: LiveStack) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from instafeed.stack import demo, state
+from instafeed.stack import demo, state, static
 from instafeed.stack.ports import is_free
 from instafeed.stack.process import Child, stop_all
 from instafeed.stack.programs import Beat, Manage, Web, Worker
@@ -124,18 +124,22 @@ class Command(BaseCommand):
             layout.unfinished.touch()
         elif layout.unfinished.exists():
             services.reset()
-        static = Manage(layout, environment, "collectstatic", "--noinput")
-        services.track(static)
-        static.launch()
+        is_collected = static.is_collected(layout.static)
+        collecting = Manage(layout, environment, "collectstatic", "--noinput")
+        if not is_collected:
+            services.track(collecting)
+            collecting.launch()
         try:
             with self._step("Migrations"):
                 self._manage(services, signals, "migrate", "--noinput")
             if not empty and not layout.seeded.exists():
                 self._seed(services, signals)
-            with self._step("Static files"):
-                static.finish(signals.sleep)
+            if not is_collected:
+                with self._step("Static files"):
+                    collecting.finish(signals.sleep)
+                static.note_collected(layout.static)
         finally:
-            static.stop()
+            collecting.stop()
         layout.unfinished.unlink(missing_ok=True)
 
     def _seed(self, services: DataServices, signals: StopSignals) -> None:
