@@ -13,7 +13,7 @@ import httpx
 
 from tests.flows.actors import Actor
 
-PAUSE = 0.03  # seconds between two requests of one client
+PAUSE = 0.06  # seconds between two requests of one client
 
 
 class Crowd:
