@@ -382,7 +382,7 @@ def test_every_feed_equals_the_model(mode: str, settings: object) -> None:
 
 def _profile() -> settings:
     return settings(
-        max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "8")),
+        max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "6")),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
