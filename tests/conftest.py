@@ -19,14 +19,10 @@ _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_b
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole stacks are tried twice: they hold promises in seconds, and so does a host that is busy elsewhere.
-
-    The report names those that needed it. No other test gets a second chance: one that fails now and then has found
-    something.
-    """
+    """No second try (see the Makefile) for tests of races, which are those that call `at_once()`."""
     for item in items:
-        if item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
+        if isinstance(item, pytest.Function) and "at_once" in item.function.__code__.co_names:
+            item.add_marker(pytest.mark.flaky(reruns=0))
 
 
 @pytest.fixture(scope="session")

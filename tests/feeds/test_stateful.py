@@ -372,6 +372,7 @@ MODES = {
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.flaky(reruns=0)
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_feed_equals_the_model(mode: str, settings: object) -> None:
