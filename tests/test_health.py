@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,20 +189,22 @@ def test_no_replica_is_no_fault(client: Client, all_workers: None, settings: Any
 
 def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
+    is_over = threading.Event()
 
     def hang() -> probes.Report:
         calls.append(1)
-        time.sleep(1.5)
+        is_over.wait(60)
         return {"status": "ok"}
 
-    monkeypatch.setattr(health, "LIMIT", 0.3)
+    monkeypatch.setattr(health, "LIMIT", 1.0)
     monkeypatch.setitem(health.PROBES, "cache", probes.Probe(hang))
     for _ in range(3):
         began = time.monotonic()
         status, body = _get(client)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20, "the limit, and what a busy machine takes"
         assert status == 200
         assert body["checks"]["cache"] == {"status": "down", "error": "Timeout"}
+    is_over.set()
     assert len(calls) == 1  # the others waited for the same probe
 
 
