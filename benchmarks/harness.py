@@ -99,18 +99,18 @@ def own_stack(data_dir: Path | None) -> Iterator[Stack]:
         )
         services = children.enter_context(DataServices(Path(directory)))
         os.environ.update(environment(services.environment), LOG_LEVEL="WARNING")
-        _migrate()
-        _refuse_users(directory)
+        _migrate(directory)
         yield Stack(services, children)
 
 
-def _migrate() -> None:
+def _migrate(directory: Path | str) -> None:
     import django
     from django.core.management import call_command
     from django.db import connections
 
     django.setup()
     call_command("migrate", verbosity=0)
+    _refuse_users(directory)
     connections.close_all()
 
 

@@ -98,4 +98,4 @@ def test_a_file_that_has_just_been_made_does_not_fail_the_answer(
 ) -> None:
     monkeypatch.setattr(metrics, "DIRECTORY", str(tmp_path))
     (tmp_path / "counter_1.db").touch()
-    assert ("instafeed_up", "primary") in scraped(client)
+    assert scraped(client)["instafeed_up", "primary"] == 1

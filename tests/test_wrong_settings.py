@@ -58,9 +58,17 @@ def fresh() -> Iterator[Preloaded]:
         yield program
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_every_program_refuses_it(program: str) -> None:
-    refused(start(*PROGRAMS[program], CELEBRITY_THRESHOLD="many"), "CELEBRITY_THRESHOLD")
+@pytest.mark.parametrize(
+    ("program", "name", "value"),
+    [
+        ("manage.py", "DATABASE_URL", "mysql://x"),
+        ("gunicorn", "SECRET_KEY", ""),
+        ("worker", "FAN_OUT_BATCH_SIZE", "-5"),
+        ("beat", "CELEBRITY_THRESHOLD", "many"),
+    ],
+)
+def test_every_program_refuses_one(program: str, name: str, value: str) -> None:
+    refused(start(*PROGRAMS[program], **{name: value}), name)
 
 
 @pytest.mark.parametrize(
