@@ -1,4 +1,4 @@
-"""What accounts, and the shared parts below it, hold about a user (see `accounts.personal_data`)."""
+"""What accounts, and the shared parts below it, hold about a user (see `accounts.personal_data_registry`)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
 
 from accounts import avatars, second_factor
-from accounts.counts import counted, counts_of
+from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import AuditEntry, Session, User
-from accounts.personal_data import Holding, Row, chunks, erase_rows, register
-from instafeed import keys
-from instafeed.api.idempotency import forget_user
-from instafeed.api.links import file_url
-from instafeed.api.throttling import counters_of
-from instafeed.models import IdempotentAnswer
+from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
+from instafeed.core.api.idempotency import delete_for_user
+from instafeed.core.api.links import file_url
+from instafeed.core.api.throttling import counter_keys
+from instafeed.core.cache import keys
+from instafeed.core.models import IdempotentAnswer
 
-_PROFILE = (
+_PROFILE_FIELDS = (
     *("username", "email", "display_name", "bio", "website", "is_private", "is_staff"),
     *("post_count", "created_at", "last_login"),
 )
@@ -28,11 +28,11 @@ _PROFILE = (
 
 def export_profile(user_id: int) -> Iterator[Row]:
     """The account's own row, without its password's hash."""
-    user = counted(User.objects.using(DEFAULT_DB_ALIAS)).get(pk=user_id)
+    user = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS)).get(pk=user_id)
     yield {
         "id": str(user.pk),
-        **{field: getattr(user, field) for field in _PROFILE},
-        **counts_of(user)._asdict(),
+        **{field: getattr(user, field) for field in _PROFILE_FIELDS},
+        **get_exact_counts(user)._asdict(),
         "avatar_url": file_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,
         "groups": list(user.groups.using(DEFAULT_DB_ALIAS).values_list("name", flat=True)),
@@ -42,14 +42,14 @@ def export_profile(user_id: int) -> Iterator[Row]:
 def export_sessions(user_id: int) -> Iterator[Row]:
     """Every sign-in that is still known, without what its tokens are made of."""
     shown = ("created_at", "ended_at", "expires_at")
-    for chunk in chunks(Session.objects.filter(user=user_id).values("id", *shown), "id"):
+    for chunk in iterate_chunks(Session.objects.filter(user=user_id).values("id", *shown), "id"):
         yield from ({name: session[name] for name in shown} for session in chunk)
 
 
-def export_answers(user_id: int) -> Iterator[Row]:
+def export_idempotent_answers(user_id: int) -> Iterator[Row]:
     """The answers kept for requests that carried an Idempotency-Key."""
     rows = IdempotentAnswer.objects.filter(user_id=user_id).values("digest", "status", "body", "created_at")
-    for chunk in chunks(rows, "digest"):
+    for chunk in iterate_chunks(rows, "digest"):
         for row in chunk:
             answer = json.loads(bytes(row["body"]) or b"null")
             yield {"created_at": row["created_at"], "status": row["status"], "answer": answer}
@@ -62,7 +62,7 @@ def export_moderation(user_id: int) -> Iterator[Row]:
     """
     shown = ("action", "target_type", "target_id", "reason", "created_at")
     done = AuditEntry.objects.filter(user_id=user_id).exclude(action="dismiss")
-    for chunk in chunks(done.values("id", *shown), "id"):
+    for chunk in iterate_chunks(done.values("id", *shown), "id"):
         for row in chunk:
             yield {
                 "action": row["action"],
@@ -73,7 +73,7 @@ def export_moderation(user_id: int) -> Iterator[Row]:
             }
 
 
-def keep_audit(user_id: int) -> bool:
+def keep_audit_log(user_id: int) -> bool:
     """Nothing to erase: the audit log is append-only, and holds of a user an id that leads nowhere afterwards."""
     return True
 
@@ -82,8 +82,8 @@ def erase_sessions(user_id: int) -> bool:
     return erase_rows(Session.objects.filter(user=user_id))
 
 
-def erase_answers(user_id: int) -> bool:
-    forget_user(user_id)  # a day's worth
+def erase_idempotent_answers(user_id: int) -> bool:
+    delete_for_user(user_id)  # a day's worth
     return True
 
 
@@ -92,12 +92,12 @@ def erase_avatar(user_id: int) -> bool:
     shown = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
     for path in shown.values_list("avatar_path", flat=True):
         with transaction.atomic():
-            avatars.drop(path)
+            avatars.schedule_deletion(path)
             User.objects.filter(pk=user_id).update(avatar_path="")
     return True
 
 
-def erase_powers(user_id: int) -> bool:
+def erase_permissions(user_id: int) -> bool:
     """Groups and permissions, second factors, and the admin's log of and about the account: former staff has all."""
     second_factor.remove(user_id)
     User.groups.through._default_manager.filter(user_id=user_id).delete()
@@ -107,22 +107,27 @@ def erase_powers(user_id: int) -> bool:
 
 
 def redis_keys(user_id: int) -> Iterable[str]:
-    return keys.person(user_id), keys.access(user_id), keys.wal(user_id), *counters_of(user_id)
+    return keys.user_card(user_id), keys.auth_state(user_id), keys.wal_position(user_id), *counter_keys(user_id)
 
 
-def declare() -> None:
+def register_categories() -> None:
     register(
-        Holding("profile", ["accounts.User.id", "accounts.Erasure.user"], export_profile, erase_avatar),
-        Holding(
+        PersonalDataCategory("profile", ["accounts.User.id", "accounts.Erasure.user"], export_profile, erase_avatar),
+        PersonalDataCategory(
             "staff",
             [
                 *("accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"),
                 *("otp_totp.TOTPDevice.user", "otp_static.StaticDevice.user"),
             ],
-            erase=erase_powers,
+            erase=erase_permissions,
         ),
-        Holding("sessions", ["accounts.Session.user"], export_sessions, erase_sessions),
-        Holding("moderation", export=export_moderation, erase=keep_audit),
-        Holding("idempotent_answers", ["instafeed.IdempotentAnswer.user_id"], export_answers, erase_answers),
+        PersonalDataCategory("sessions", ["accounts.Session.user"], export_sessions, erase_sessions),
+        PersonalDataCategory("moderation", export=export_moderation, erase=keep_audit_log),
+        PersonalDataCategory(
+            "idempotent_answers",
+            ["instafeed.IdempotentAnswer.user_id"],
+            export_idempotent_answers,
+            erase_idempotent_answers,
+        ),
         redis_keys=redis_keys,
     )

@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from accounts import account_data
 
-        account_data.declare()
+        account_data.register_categories()

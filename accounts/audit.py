@@ -37,12 +37,12 @@ def record(
         target_id=target_id,
         user_id=user_id,
         reason=reason,
-        before=_plain(before or {}),
-        after=_plain(after or {}),
+        before=_to_json(before or {}),
+        after=_to_json(after or {}),
     )
 
 
-def _plain(state: State) -> dict[str, Any]:
+def _to_json(state: State) -> dict[str, Any]:
     return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in state.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Pictures(Protocol):
+class AvatarStorage(Protocol):
     """Public copies of users' pictures in the default storage. One that is never kept goes by itself."""
 
     def copy_for(self, owner_id: int, media_id: int) -> str | None:
@@ -18,36 +18,36 @@ class Pictures(Protocol):
         """Has a copy deleted that is used no more."""
 
 
-class UnknownPicture(LookupError):
+class PictureNotFound(LookupError):
     """A media id that is unknown, somebody else's, or not ready."""
 
 
-_pictures: Pictures
+_storage: AvatarStorage
 
 
-def register(pictures: Pictures) -> None:
+def register_storage(pictures: AvatarStorage) -> None:
     """Called once, by the app that keeps media."""
-    global _pictures
-    _pictures = pictures
+    global _storage
+    _storage = pictures
 
 
-def path_of(owner_id: int, media_id: int | None) -> str:
+def create_copy(owner_id: int, media_id: int | None) -> str:
     """The path of a copy of the owner's picture, empty for None. Raises UnknownPicture, PartAway."""
     if media_id is None:
         return ""
-    path = _pictures.copy_for(owner_id, media_id)
+    path = _storage.copy_for(owner_id, media_id)
     if path is None:
-        raise UnknownPicture
+        raise PictureNotFound
     return path
 
 
-def keep(path: str) -> None:
+def confirm(path: str) -> None:
     """The copy is used from the current transaction on; nothing for an empty path. Raises PartAway."""
     if path:
-        _pictures.keep(path)
+        _storage.keep(path)
 
 
-def drop(path: str) -> None:
+def schedule_deletion(path: str) -> None:
     """The file is used no more; nothing for an empty path."""
     if path:
-        _pictures.drop(path)
+        _storage.drop(path)

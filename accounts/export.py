@@ -12,17 +12,17 @@ from itertools import islice
 
 from rest_framework.utils.encoders import JSONEncoder
 
-from accounts.personal_data import Row, holdings
+from accounts.personal_data_registry import Row, get_categories
 
-ROWS_A_PIECE = 200
+ROW_BATCH_SIZE = 200
 
 _encoder = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def export(user_id: int) -> Iterator[bytes]:
+def stream_export(user_id: int) -> Iterator[bytes]:
     """The document in pieces; joined, they are valid JSON. Raises User.DoesNotExist before the first."""
     opening = b"{"
-    for holding in holdings():
+    for holding in get_categories():
         if holding.export is not None:
             yield from _section(opening + json.dumps(holding.name).encode() + b":[", holding.export(user_id))
             opening = b","
@@ -31,13 +31,13 @@ def export(user_id: int) -> Iterator[bytes]:
 
 def _section(opening: bytes, rows: Iterator[Row]) -> Iterator[bytes]:
     between = b""
-    for piece in _pieces(rows):
+    for piece in _encode_batches(rows):
         yield opening + between + b",".join(piece)
         opening, between = b"", b","
     yield opening + b"]"
 
 
-def _pieces(rows: Iterable[Row]) -> Iterator[list[bytes]]:
+def _encode_batches(rows: Iterable[Row]) -> Iterator[list[bytes]]:
     iterator = iter(rows)
-    while piece := [_encoder.encode(row).encode() for row in islice(iterator, ROWS_A_PIECE)]:
+    while piece := [_encoder.encode(row).encode() for row in islice(iterator, ROW_BATCH_SIZE)]:
         yield piece

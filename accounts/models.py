@@ -15,7 +15,7 @@ from django.db import models
 from django.db.models import Func, Q
 from django.db.models.functions import Collate, Lower, Now
 
-from instafeed.ids import NextId
+from instafeed.core.db.snowflake import NextId
 
 END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
@@ -23,7 +23,7 @@ USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
 FOLDED_DISPLAY_NAME = Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")')
 # How many characters a username and the folded display name begin with in common, 0 to 30. No username holds a space,
 # and the longest match is the one whose repeated part is longest.
-NAMES_ALIKE = Func(
+COMMON_PREFIX_LENGTH = Func(
     "username",
     FOLDED_DISPLAY_NAME,
     arg_joiner=" || ' ' || ",
@@ -33,7 +33,7 @@ NAMES_ALIKE = Func(
 
 
 class CelebrityState(models.IntegerChoices):
-    """Where an author's posts travel. Only `feeds.celebrities` moves it, always one step (ADR 3)."""
+    """Where an author's posts travel. Only `feeds.celebrity_transitions` moves it, always one step (ADR 3)."""
 
     ORDINARY = 0, "ordinary"  # pushed
     PROMOTING = 1, "promoting"  # pushed and pulled
@@ -78,13 +78,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     celebrity_state = models.PositiveSmallIntegerField(
         choices=CelebrityState, default=CelebrityState.ORDINARY, db_default=CelebrityState.ORDINARY
     )
-    # When the last move began; the token of that move (feeds.celebrities).
+    # When the last move began; the token of that move (feeds.celebrity_transitions).
     celebrity_since = models.DateTimeField(null=True, blank=True)
     # A moderator's word: True and False hold whatever the follower count says, None follows it.
     celebrity_pin = models.BooleanField(null=True, blank=True, default=None)
 
     post_count = models.PositiveIntegerField(default=0, db_default=0)
-    # Without what is still to be added to them (CountChange): accounts.counts has the exact ones.
+    # Without what is still to be added to them (CountChange): accounts.follower_counts has the exact ones.
     follower_count = models.IntegerField(default=0, db_default=0)
     following_count = models.IntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -132,7 +132,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 Collate("username", "C"), name="user_search_username", include=["id"], condition=Q(is_active=True)
             ),
             models.Index(
-                NAMES_ALIKE,
+                COMMON_PREFIX_LENGTH,
                 FOLDED_DISPLAY_NAME,
                 "id",
                 name="user_search_display_name",
@@ -159,8 +159,8 @@ class CountChange(models.Model):
     """What is to be added to a user's follower and following counts, and is not yet in the user's row.
 
     Appended in the transaction that adds or ends a follow, so that nobody waits for the row of a much-followed
-    user; within a second a task adds it to the row (social.roll_up). Whoever reads the counts reads
-    both at once (accounts.counts).
+    user; within a second a task adds it to the row (social.counter_rollup). Whoever reads the counts reads
+    both at once (accounts.follower_counts).
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from django.db.models.query import RawQuerySet
 
 from accounts.models import User
-from instafeed.replicas import session
+from instafeed.core.db.replicas import session
 
-BATCH = 20  # people at least, so that refilling a page from which many were left out takes few rounds
-LONGEST_ALIKE = 30  # characters: a whole username
+MIN_BATCH_SIZE = 20  # people at least, so that refilling a page from which many were left out takes few rounds
+MAX_COMMON_PREFIX_LENGTH = 30  # characters: a whole username
 
 
-class Place(NamedTuple):
+class SearchPosition(NamedTuple):
     """Where somebody stands among the people found; in the order of the results."""
 
     by_display_name: bool
@@ -31,55 +31,55 @@ class Place(NamedTuple):
     user_id: int
 
 
-START = Place(False, "", 0)
+FIRST_POSITION = SearchPosition(False, "", 0)
 
 # Raw, because the ORM knows no `^@` (begins with), which needs no escaping, and compares nothing in a collation of
 # choice. The text is a literal when it arrives, so the planner folds it and turns `^@` into a range of the index.
-_FOLD = """casefold({} COLLATE "pg_unicode_fast")"""
-_PREFIX = _FOLD.format("%(text)s::text")
-_NAME = _FOLD.format("display_name")
-_ALIKE = rf"length(substring(username || ' ' || {_NAME} from '^([^ ]*)[^ ]* \1'))"  # as in the index: NAMES_ALIKE
-_BY_USERNAME = f"""
+_CASEFOLD_SQL = """casefold({} COLLATE "pg_unicode_fast")"""
+_PREFIX_SQL = _CASEFOLD_SQL.format("%(text)s::text")
+_DISPLAY_NAME_SQL = _CASEFOLD_SQL.format("display_name")
+_COMMON_PREFIX_SQL = rf"length(substring(username || ' ' || {_DISPLAY_NAME_SQL} from '^([^ ]*)[^ ]* \1'))"  # as in the index: NAMES_ALIKE
+_BY_USERNAME_SQL = f"""
 SELECT id, username AS key FROM accounts_user
-WHERE is_active AND username ^@ ({_PREFIX} COLLATE "C") AND username COLLATE "C" > %(key)s
+WHERE is_active AND username ^@ ({_PREFIX_SQL} COLLATE "C") AND username COLLATE "C" > %(key)s
 ORDER BY username COLLATE "C" LIMIT %(wanted)s
 """  # noqa: S608 - our own words
 # A row comparison is where the scan of a list begins, whatever `^@` says: so never before the text itself.
-_BY_DISPLAY_NAME = f"""
-SELECT found.id, found.key FROM generate_series(0, least(length({_PREFIX}) - 1, {LONGEST_ALIKE})) AS list (alike),
+_BY_DISPLAY_NAME_SQL = f"""
+SELECT found.id, found.key FROM generate_series(0, least(length({_PREFIX_SQL}) - 1, {MAX_COMMON_PREFIX_LENGTH})) AS list (alike),
 LATERAL (
-    SELECT id, {_NAME} AS key FROM accounts_user
-    WHERE is_active AND display_name <> '' AND {_ALIKE} = list.alike AND {_NAME} ^@ {_PREFIX}
-      AND ({_NAME}, id) > (greatest(%(key)s, {_PREFIX}), %(user_id)s)
-    ORDER BY {_NAME}, id LIMIT %(wanted)s
+    SELECT id, {_DISPLAY_NAME_SQL} AS key FROM accounts_user
+    WHERE is_active AND display_name <> '' AND {_COMMON_PREFIX_SQL} = list.alike AND {_DISPLAY_NAME_SQL} ^@ {_PREFIX_SQL}
+      AND ({_DISPLAY_NAME_SQL}, id) > (greatest(%(key)s, {_PREFIX_SQL}), %(user_id)s)
+    ORDER BY {_DISPLAY_NAME_SQL}, id LIMIT %(wanted)s
 ) AS found
 ORDER BY found.key, found.id LIMIT %(wanted)s
 """  # noqa: S608
 
 
-def places(text: str, after: Place | None, wanted: int) -> tuple[list[Place], bool]:
+def find_users(text: str, after: SearchPosition | None, wanted: int) -> tuple[list[SearchPosition], bool]:
     """Some `wanted` people behind `after` whose names begin with `text`, and whether these are the last.
 
     `text` is not blank and holds no NUL. At most a query for each half; the first page may come from a replica.
     Who may be shown is for the caller to say.
     """
     if after is None:
-        return _places(text, START, max(wanted, BATCH))
+        return _find_users(text, FIRST_POSITION, max(wanted, MIN_BATCH_SIZE))
     # The page before may have come from a server that was ahead of a replica: no hole between them.
     with session.use_primary():
-        return _places(text, after, max(wanted, BATCH))
+        return _find_users(text, after, max(wanted, MIN_BATCH_SIZE))
 
 
-def _places(text: str, after: Place, count: int) -> tuple[list[Place], bool]:
-    found: list[Place] = []
+def _find_users(text: str, after: SearchPosition, count: int) -> tuple[list[SearchPosition], bool]:
+    found: list[SearchPosition] = []
     if not after.by_display_name:
-        found = [Place(False, row.key, row.pk) for row in _read(_BY_USERNAME, text, after, count)]
-        after = Place(True, "", 0)
+        found = [SearchPosition(False, row.key, row.pk) for row in _query_users(_BY_USERNAME_SQL, text, after, count)]
+        after = SearchPosition(True, "", 0)
     if len(found) < count:
-        rows = _read(_BY_DISPLAY_NAME, text, after, count - len(found))
-        found += [Place(True, row.key, row.pk) for row in rows]
+        rows = _query_users(_BY_DISPLAY_NAME_SQL, text, after, count - len(found))
+        found += [SearchPosition(True, row.key, row.pk) for row in rows]
     return found, len(found) < count
 
 
-def _read(statement: str, text: str, after: Place, wanted: int) -> RawQuerySet[Any]:
+def _query_users(statement: str, text: str, after: SearchPosition, wanted: int) -> RawQuerySet[Any]:
     return User.objects.raw(statement, {"text": text, "wanted": wanted, **after._asdict()})

@@ -9,10 +9,10 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from accounts.models import User
 
-BACKUP_CODES = 10
+BACKUP_CODE_COUNT = 10
 
 
-class Enrolled(Exception):
+class AlreadyEnrolled(Exception):
     """The user has a second factor already."""
 
 
@@ -26,9 +26,9 @@ def enroll(user_id: int, *, replace: bool) -> tuple[TOTPDevice, list[str]]:
     if replace:
         remove(user_id)
     elif TOTPDevice.objects.filter(user=user_id).exists():
-        raise Enrolled
+        raise AlreadyEnrolled
     device = TOTPDevice.objects.create(user_id=user_id, name="app")
-    codes = [StaticToken.random_token() for _ in range(BACKUP_CODES)]
+    codes = [StaticToken.random_token() for _ in range(BACKUP_CODE_COUNT)]
     backup = StaticDevice.objects.create(user_id=user_id, name="backup codes")
     StaticToken.objects.bulk_create([StaticToken(device=backup, token=code) for code in codes])
     return device, codes

@@ -15,13 +15,13 @@ from psycopg.errors import UniqueViolation
 from accounts import avatars, sessions
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed, privacy_changing
-from instafeed import keys
-from instafeed.invalidation import invalidate
+from instafeed.core.cache import keys
+from instafeed.core.cache.invalidation import invalidate
 
-LIFT_BATCH = 500  # suspensions
+LIFT_BATCH_SIZE = 500  # suspensions
 
 
-class Taken(Exception):
+class AlreadyTaken(Exception):
     """`field` (username or email) belongs to somebody else, whatever its case."""
 
     def __init__(self, field: str) -> None:
@@ -35,9 +35,9 @@ class WrongPassword(Exception):
 
 def register(username: str, email: str, password: str) -> User:
     """A new account. Raises Taken; the database decides, so that of two at once one gets it."""
-    with _reporting_taken():
+    with _raise_already_taken():
         user = User.objects.create_user(username, email, password)
-        _forget(user.pk)  # somebody may have asked for this id before, and "absent" is cached too
+        _invalidate_user(user.pk)  # somebody may have asked for this id before, and "absent" is cached too
     return user
 
 
@@ -72,24 +72,24 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """
     changes = dict(changes)
     if "avatar" in changes:
-        changes["avatar_path"] = avatars.path_of(user_id, changes.pop("avatar"))
+        changes["avatar_path"] = avatars.create_copy(user_id, changes.pop("avatar"))
     with transaction.atomic():
         if "is_private" in changes:
             privacy_changing.send(User, user_id=user_id)
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
         if "avatar_path" in changed:
-            avatars.keep(changes["avatar_path"])
-            avatars.drop(user.avatar_path)
+            avatars.confirm(changes["avatar_path"])
+            avatars.schedule_deletion(user.avatar_path)
         for field in changed:
             setattr(user, field, changes[field])
         if "is_staff" in changed:
             user.admin_epoch += 1
             changed.append("admin_epoch")
         if changed:
-            with _reporting_taken():
+            with _raise_already_taken():
                 user.save(update_fields=changed)
-            _forget(user_id)
+            _invalidate_user(user_id)
         if "is_private" in changed:
             privacy_changed.send(User, user_id=user_id, is_private=user.is_private)
     return user
@@ -110,7 +110,7 @@ def suspend(user_id: int, until: datetime | None = None) -> bool:
         user.admin_epoch += 1  # unlike the API's, the admin's sessions do not sleep
         user.save(update_fields=["suspended_at", "suspended_until", "is_active", "admin_epoch"])
         if had_access:
-            announce_access(user)
+            announce_access_change(user)
     return had_access
 
 
@@ -127,7 +127,7 @@ def lift_due_suspensions() -> int:
     """Reinstate those whose suspension ends by now; returns their number."""
     with transaction.atomic():
         due = User.objects.select_for_update(no_key=True, skip_locked=True).filter(suspended_until__lte=timezone.now())
-        users = list(due.order_by("pk")[:LIFT_BATCH])
+        users = list(due.order_by("pk")[:LIFT_BATCH_SIZE])
         for user in users:
             _reinstate(user)
     return len(users)
@@ -139,22 +139,22 @@ def _reinstate(user: User) -> bool:
     user.is_active = user.is_active or regains
     user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
     if regains:
-        announce_access(user)
+        announce_access_change(user)
     return regains
 
 
-def announce_access(user: User) -> None:
+def announce_access_change(user: User) -> None:
     """Drop what is cached of a user whose access was just given or taken, and tell the other apps."""
-    _forget(user.pk)
+    _invalidate_user(user.pk)
     access_changed.send(User, user_id=user.pk, is_active=user.is_active)
 
 
-def _forget(user_id: int) -> None:
-    invalidate([keys.person(user_id), keys.access(user_id)])
+def _invalidate_user(user_id: int) -> None:
+    invalidate([keys.user_card(user_id), keys.auth_state(user_id)])
 
 
 @contextmanager
-def _reporting_taken() -> Iterator[None]:
+def _raise_already_taken() -> Iterator[None]:
     """A transaction or savepoint in which a username or email that is in use raises Taken."""
     try:
         with transaction.atomic():
@@ -163,5 +163,5 @@ def _reporting_taken() -> Iterator[None]:
         violation = error.__cause__
         if isinstance(violation, UniqueViolation):
             name = violation.diag.constraint_name or ""
-            raise Taken("email" if "email" in name else "username") from error
+            raise AlreadyTaken("email" if "email" in name else "username") from error
         raise

@@ -3,7 +3,7 @@
 A refresh token works once: using it makes the next one, and the row knows which one that is. A token
 that is not the newest has been used before, by its owner or by a thief, and nobody can tell which, so
 the whole session ends (RFC 9700, section 4.14). Access tokens of an ended session are refused too:
-`accounts.access` lists those sessions until their last access token has expired.
+`accounts.auth_cache` lists those sessions until their last access token has expired.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
 from accounts import tokens
-from accounts.access import forget
+from accounts.auth_cache import invalidate_auth_state
 from accounts.models import Session, User
 from accounts.tokens import TokenRefused, Tokens
 
-FLUSH_BATCH = 5_000  # rows
+FLUSH_BATCH_SIZE = 5_000  # rows
 
 
 def start(user: User) -> Tokens:
@@ -48,7 +48,7 @@ def rotate(raw: str) -> tuple[int, Tokens]:
     with transaction.atomic():
         # The user's row before the session's, as whoever ends all sessions does: the two must not wait for each other.
         users = User.objects.select_for_update(no_key=True).filter(pk=claims.user_id, is_active=True)
-        session = _locked(claims) if users.exists() else None
+        session = _lock_session(claims) if users.exists() else None
         if session is None or session.ended_at is not None:
             raise TokenRefused
         alive = session.refresh_jti == claims.jti
@@ -71,7 +71,7 @@ def end(raw: str) -> int:
     """
     _, claims = tokens.read_refresh(raw)
     with transaction.atomic():
-        session = _locked(claims)
+        session = _lock_session(claims)
         if session is not None and session.ended_at is None:
             _end(session.user_id, [session.pk])
     return claims.user_id
@@ -93,18 +93,18 @@ def count_live(user_id: int) -> int:
     return live.filter(expires_at__gt=timezone.now()).count()
 
 
-def flush() -> int:
+def delete_expired() -> int:
     """Delete sessions of which no token can be valid any more; returns their number."""
     deleted = 0
     while True:
         expired = Session.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
-        batch = list(expired.values_list("pk", flat=True)[:FLUSH_BATCH])
+        batch = list(expired.values_list("pk", flat=True)[:FLUSH_BATCH_SIZE])
         if not batch:
             return deleted
         deleted += Session.objects.filter(pk__in=batch).delete()[0]
 
 
-def _locked(claims: tokens.Claims) -> Session | None:
+def _lock_session(claims: tokens.Claims) -> Session | None:
     """The token's session, locked, so that of two uses of one token the second sees the first."""
     if claims.session_id is None:
         return None
@@ -114,7 +114,7 @@ def _locked(claims: tokens.Claims) -> Session | None:
 def _end(user_id: int, session_ids: list[int]) -> None:
     now = timezone.now()
     Session.objects.filter(pk__in=session_ids).update(ended_at=now, expires_at=now + api_settings.ACCESS_TOKEN_LIFETIME)
-    forget(user_id)
+    invalidate_auth_state(user_id)
 
 
 def _refresh_expiry() -> datetime:

@@ -11,9 +11,9 @@ privacy_changed = Signal()
 access_changed = Signal()
 # actor: User, user_id: int, changes: accounts.audit.Changes. A moderator acts against the account, whose row is
 # locked; receivers note what they change themselves.
-account_judged = Signal()
+account_sanctioned = Signal()
 # user_id: int. A moderator pinned the user to push or pull, or took the pin away.
 celebrity_pinned = Signal()
 # user_ids: list[int]. Sent after the commit, by whoever waits for it: their files are to leave public sight at once,
 # within a few seconds, and not when a worker comes to it. Receivers do not raise.
-files_unwanted = Signal()
+public_files_revoked = Signal()

@@ -2,14 +2,14 @@
 
 from celery import shared_task
 
-from accounts import eraser, services, sessions
-from instafeed import dispatch
+from accounts import erasure_worker, services, sessions
+from instafeed.core.jobs import enqueue
 
 
 @shared_task
 def flush_expired_tokens() -> None:
     """Delete sessions of which no token can be valid any more."""
-    sessions.flush()
+    sessions.delete_expired()
 
 
 @shared_task
@@ -21,5 +21,5 @@ def lift_suspensions() -> None:
 @shared_task
 def erase_accounts() -> None:
     """One slice of erasing what was deleted; what is left goes behind the other tasks in the queue."""
-    if eraser.erase_slice():
-        dispatch.nudge(erase_accounts)
+    if erasure_worker.process_next():
+        enqueue.try_enqueue(erase_accounts)

@@ -12,10 +12,10 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from instafeed.ids import parse_id
+from instafeed.core.db.snowflake import parse_id
 
 SESSION_CLAIM = "sid"
-MAX_LENGTH = 2048  # characters; ours have about 300
+MAX_TOKEN_LENGTH = 2048  # characters; ours have about 300
 _TokenT = TypeVar("_TokenT", bound=Token)
 
 
@@ -71,7 +71,7 @@ def issue(user_id: int, session_id: int, jti: str) -> Tokens:
 
 
 def _read(kind: type[_TokenT], raw: str | bytes) -> tuple[_TokenT, Claims]:
-    if len(raw) > MAX_LENGTH:
+    if len(raw) > MAX_TOKEN_LENGTH:
         raise TokenRefused
     try:
         token = kind(raw)  # type: ignore[arg-type]

@@ -14,18 +14,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks.harness import own_stack
+from benchmarks.harness import benchmark_stack
 from benchmarks.results import BenchmarkError, Result
-from instafeed.stack.state import StackError
+from instafeed.devstack.state import StackError
 
 # Each names a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
-NAMES = ("admin", "fan_out", "feed_read", "likes", "media")
+BENCHMARKS = ("admin", "fan_out", "feed_read", "likes", "media")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    if options.name not in NAMES:
-        print(f"benchmarks: no benchmark {options.name!r}; there are {', '.join(NAMES)}", file=sys.stderr)
+    if options.name not in BENCHMARKS:
+        print(f"benchmarks: no benchmark {options.name!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, _terminate)  # unwinds like Ctrl-C, so that all children end
     try:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure one thing.")
-    parser.add_argument("name", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("name", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="an empty stack's, instead of a throw-away one")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(name: str, data_dir: Path | None, *, quick: bool) -> Result:
-    with own_stack(data_dir) as stack:
+    with benchmark_stack(data_dir) as stack:
         # Only now: the modules import models, and the settings read the stack's environment.
         result: Result = import_module(f"benchmarks.{name}").run(stack, quick=quick)
     return result

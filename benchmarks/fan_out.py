@@ -19,19 +19,20 @@ from django.db import transaction
 
 from accounts.models import User
 from benchmarks import pinger, seeding
-from benchmarks.harness import Stack, load_average, say, wait_for
+from benchmarks.child_process import ChildProcess
+from benchmarks.harness import Stack, load_average, log, wait_for
 from benchmarks.pinger import Pinger
-from benchmarks.remote import Remote
 from benchmarks.results import Result, percentile
-from feeds import store
+from feeds import timeline_store
 from feeds.models import FanOut, State
-from instafeed import ids, keys
-from instafeed.redis import connection
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client
+from instafeed.core.db import snowflake
 from posts.services import create_post
 
-WARM_UP = 2  # rounds that do not count
-POLL = 0.001  # seconds between two looks at the last feed
-IDLE = 0.1  # seconds of PINGs with nothing else going on, before each round
+WARM_UP_ROUNDS = 2  # rounds that do not count
+POLL_INTERVAL = 0.001  # seconds between two looks at the last feed
+IDLE_SECONDS = 0.1  # seconds of PINGs with nothing else going on, before each round
 TARGETS = {
     "deliveries_per_s": ">= 50,000",
     "to_yardstick": ">= 0.5",
@@ -60,19 +61,19 @@ class FanOutBench:
     pushed: list[int] = field(default_factory=list)  # post ids that every feed must hold
 
     def __post_init__(self) -> None:
-        source = "\n".join((store._LUA / name).read_text() for name in ("common.lua", "push.lua"))
+        source = "\n".join((timeline_store._LUA_DIR / name).read_text() for name in ("common.lua", "push_to_feeds.lua"))
         self._digest: Any = self.client.script_load(source)
         self._batches = _batched(self.names, settings.FAN_OUT_BATCH_SIZE)
-        self._arguments = [settings.FEED_LENGTH, store._slack()]
+        self._arguments = [settings.FEED_LENGTH, timeline_store._trim_slack()]
 
     def round(self) -> Round:
         with self.pinger.during("idle"):
-            time.sleep(IDLE)
+            time.sleep(IDLE_SECONDS)
         with self.pinger.during("yardstick"):
-            yardstick = self._push_bare(ids.next_ids(1)[0])
+            yardstick = self._push_bare(snowflake.next_ids(1)[0])
         with self.pinger.during("fan_out"):
             post_id, delivery = self._deliver()
-            row = wait_for(lambda: _finished(post_id), timeout=10, every=POLL, what="closing a fan-out")
+            row = wait_for(lambda: _finished(post_id), timeout=10, every=POLL_INTERVAL, what="closing a fan-out")
         wrong = row.state != State.DONE or row.deliveries != len(self.names)
         return Round(post_id, delivery, yardstick, wrong)
 
@@ -84,7 +85,9 @@ class FanOutBench:
             transaction.on_commit(lambda: committed.append(time.perf_counter()))
             post_id = create_post(self.author.pk, seeding.CAPTION).pk
         newest = str(post_id).encode()
-        wait_for(lambda: self.client.lindex(self.names[-1], 0) == newest, timeout=60, every=POLL, what="a delivery")
+        wait_for(
+            lambda: self.client.lindex(self.names[-1], 0) == newest, timeout=60, every=POLL_INTERVAL, what="a delivery"
+        )
         self.pushed.append(post_id)
         return post_id, time.perf_counter() - committed[0]
 
@@ -115,7 +118,7 @@ class FanOutBench:
         """Posts that the reader's own parser does not find exactly once, in every `sample`-th feed."""
         wrong = 0
         for name in self.names[::sample]:
-            timeline = store.peek(name)
+            timeline = timeline_store.peek(name)
             seen = timeline.ids if timeline else []
             wrong += sum(seen.count(post_id) != 1 for post_id in self.pushed)
             wrong += any(newer <= older for newer, older in pairwise(seen))
@@ -124,29 +127,29 @@ class FanOutBench:
 
 def run(stack: Stack, *, quick: bool) -> Result:
     followers, rounds = (300, 2) if quick else (9_999, 15)
-    say(f"an author with {followers:,} followers")
+    log(f"an author with {followers:,} followers")
     author, names = _seed(followers)
-    say("filling their feeds")
-    _fill(connection(), names)
+    log("filling their feeds")
+    _fill(get_client(), names)
     stack.fan_out_worker()
     cache_url = stack.services.environment["REDIS_URL"]
-    with redis.Redis.from_url(cache_url) as client, Remote(pinger.serve, cache_url) as remote:
+    with redis.Redis.from_url(cache_url) as client, ChildProcess(pinger.serve, cache_url) as remote:
         bench = FanOutBench(author, names, client, Pinger(remote))
-        for _ in range(WARM_UP):
+        for _ in range(WARM_UP_ROUNDS):
             bench.round()
         bench.pinger.round_trips.clear()
-        _forget_slow_commands(client)
-        say(f"{rounds} rounds")
+        _reset_slow_log(client)
+        log(f"{rounds} rounds")
         done = [bench.round() for _ in range(rounds)]
         return _result(bench, done)
 
 
 def _seed(count: int) -> tuple[User, list[str]]:
     """The author, and the feed keys of the followers in the order in which fan-out pages through them."""
-    (author,) = seeding.people("author", 1)
-    followers = seeding.people("follower", count)
-    seeding.follow((follower, author) for follower in followers)
-    return author, [keys.feed(pk) for pk in sorted(follower.pk for follower in followers)]
+    (author,) = seeding.create_users("author", 1)
+    followers = seeding.create_users("follower", count)
+    seeding.create_follows((follower, author) for follower in followers)
+    return author, [keys.home_timeline(pk) for pk in sorted(follower.pk for follower in followers)]
 
 
 def _fill(client: redis.Redis, names: list[str]) -> None:
@@ -154,13 +157,15 @@ def _fill(client: redis.Redis, names: list[str]) -> None:
 
     Were all of one length, none would be cut for fifty posts, and then all by one.
     """
-    slack = store._slack() + 1
-    old = ids.next_ids(settings.FEED_LENGTH + slack)
-    patterns = [f"{keys.FEED_PREFIX}pattern:{number}" for number in range(min(slack, len(names)))]
+    slack = timeline_store._trim_slack() + 1
+    old = snowflake.next_ids(settings.FEED_LENGTH + slack)
+    patterns = [f"{keys.HOME_TIMELINE_PREFIX}pattern:{number}" for number in range(min(slack, len(names)))]
     for number, pattern in enumerate(patterns):
-        token = store.begin_rebuild(pattern)
+        token = timeline_store.begin_rebuild(pattern)
         assert token is not None
-        store.finish_rebuild(pattern, token, store.Timeline(old[settings.FEED_LENGTH - 1 :: -1], floor=1))
+        timeline_store.finish_rebuild(
+            pattern, token, timeline_store.Timeline(old[settings.FEED_LENGTH - 1 :: -1], floor=1)
+        )
         if number:
             client.lpush(pattern, *old[settings.FEED_LENGTH : settings.FEED_LENGTH + number])
     for part in _batched(list(enumerate(names)), 500):
@@ -175,7 +180,7 @@ def _finished(post_id: int) -> FanOut | None:
     return FanOut.objects.filter(pk=post_id, state__in=[State.DONE, State.DEAD]).first()
 
 
-def _forget_slow_commands(client: redis.Redis) -> None:
+def _reset_slow_log(client: redis.Redis) -> None:
     client.config_set("slowlog-log-slower-than", 1_000)  # microseconds
     client.config_set("slowlog-max-len", 10_000)
     client.slowlog_reset()

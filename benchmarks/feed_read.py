@@ -20,20 +20,20 @@ from django.db import connection as database
 from accounts import sessions
 from accounts.models import User
 from benchmarks import http_load, seeding
-from benchmarks.harness import Stack, load_average, say
+from benchmarks.child_process import ChildProcess
+from benchmarks.harness import Stack, load_average, log
 from benchmarks.http_load import HttpConnection, Job, Outcome
-from benchmarks.remote import Remote
 from benchmarks.results import BenchmarkError, Result, percentile
-from feeds import sources, store
-from feeds.api.views import CURSOR
-from instafeed.api.pagination import DEFAULT_LIMIT, encode_cursor
-from instafeed.ids import MAX_ID
+from feeds import timeline_store, visible_authors
+from feeds.api.views import FEED_CURSOR
+from instafeed.core.api.pagination.cursors import DEFAULT_LIMIT, encode_cursor
+from instafeed.core.db.snowflake import MAX_ID
 
 WORKERS = 2  # as the embedded stack
 CLIENTS = 2  # load processes, each with one connection to each worker
 TARGETS = {"push_only": ">= 0.5", "hybrid": ">= 0.35"}
 
-_EXPECTED = """
+_EXPECTED_SQL = """
 SELECT post.id FROM posts_post AS post
 WHERE post.id < %s AND post.author_id IN (SELECT followee_id FROM social_follow WHERE follower_id = %s)
 ORDER BY post.id DESC LIMIT %s
@@ -68,7 +68,7 @@ class Viewer:
 
     def page(self, before: int | None = None) -> bytes:
         """The request for a page."""
-        cursor = f"?cursor={encode_cursor(CURSOR, before)}" if before else ""
+        cursor = f"?cursor={encode_cursor(FEED_CURSOR, before)}" if before else ""
         return http_load.get(f"/api/v1/feed{cursor}", self.token)
 
 
@@ -87,7 +87,7 @@ class Scenario:
     def latency(self, percent: float) -> float:
         return percentile([latency for outcome in self.outcomes for latency in outcome.latencies], percent)
 
-    def run(self, clients: Sequence[Remote], seconds: float) -> None:
+    def run(self, clients: Sequence[ChildProcess], seconds: float) -> None:
         if self.prepare is not None:
             self.prepare()
         job = Job(self.requests, 0 if self.prepare else seconds, DEFAULT_LIMIT)
@@ -96,14 +96,14 @@ class Scenario:
 
 def run(stack: Stack, *, quick: bool) -> Result:
     size = QUICK if quick else FULL
-    say(f"{2 * size.viewers} viewers of {size.followees} authors each, half of them of {size.celebrities} celebrities")
+    log(f"{2 * size.viewers} viewers of {size.followees} authors each, half of them of {size.celebrities} celebrities")
     push_only, hybrid = _seed(size)
     site = stack.web(WORKERS)
     scenarios = _scenarios(push_only, hybrid)
-    say("warming")
+    log("warming")
     wrong = _count_wrong(site.port, [*push_only, *hybrid])
-    say(f"{size.rounds} rounds of {len(scenarios)} slices")
-    with _load(site.port) as clients:
+    log(f"{size.rounds} rounds of {len(scenarios)} slices")
+    with _load_clients(site.port) as clients:
         for _ in range(size.rounds):
             for scenario in scenarios.values():
                 scenario.run(clients, size.seconds)
@@ -116,13 +116,15 @@ def run(stack: Stack, *, quick: bool) -> Result:
 def _seed(size: Size) -> tuple[list[Viewer], list[Viewer]]:
     """Viewers of ordinary authors only, and as many who follow the same ones and all celebrities as well."""
     rng = Random(20)
-    authors = seeding.people("author", size.authors)
-    celebrities = seeding.people("celebrity", size.celebrities, celebrity=True)
-    push_only, hybrid = seeding.people("reader", size.viewers), seeding.people("fan", size.viewers)
-    seeding.follow(_edges(size, rng, authors, celebrities, push_only, hybrid))
-    seeding.posts(authors, size.posts, rng)
+    authors = seeding.create_users("author", size.authors)
+    celebrities = seeding.create_users("celebrity", size.celebrities, celebrity=True)
+    push_only, hybrid = seeding.create_users("reader", size.viewers), seeding.create_users("fan", size.viewers)
+    seeding.create_follows(_edges(size, rng, authors, celebrities, push_only, hybrid))
+    seeding.create_posts(authors, size.posts, rng)
     # As many days, fewer posts: every page of a hybrid feed is a mixture.
-    seeding.posts(celebrities, size.celebrity_posts, rng, every=seeding.EVERY * size.posts / size.celebrity_posts)
+    seeding.create_posts(
+        celebrities, size.celebrity_posts, rng, every=seeding.POST_INTERVAL * size.posts / size.celebrity_posts
+    )
     with database.cursor() as cursor:
         cursor.execute("ANALYZE")
     return [_viewer(user, size) for user in push_only], [_viewer(user, size) for user in hybrid]
@@ -145,13 +147,13 @@ def _edges(
 
 
 def _viewer(user: User, size: Size) -> Viewer:
-    return Viewer(user.pk, sessions.start(user).access, _expected(user.pk, MAX_ID, size.depth)[-1])
+    return Viewer(user.pk, sessions.start(user).access, _expected_post_ids(user.pk, MAX_ID, size.depth)[-1])
 
 
-def _expected(viewer_id: int, before: int, count: int) -> list[int]:
+def _expected_post_ids(viewer_id: int, before: int, count: int) -> list[int]:
     """What the feed holds, straight from the tables."""
     with database.cursor() as cursor:
-        cursor.execute(_EXPECTED, [before, viewer_id, count])
+        cursor.execute(_EXPECTED_SQL, [before, viewer_id, count])
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -169,7 +171,7 @@ def _scenarios(push_only: list[Viewer], hybrid: list[Viewer]) -> dict[str, Scena
 
 def _make_cold(viewers: Sequence[Viewer]) -> None:
     """Make feeds cold as a follow or an unfollow does: the list and the sources."""
-    store.drop(sources.keys_of(viewer.pk for viewer in viewers))
+    timeline_store.evict(visible_authors.home_feed_keys(viewer.pk for viewer in viewers))
 
 
 def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
@@ -181,17 +183,17 @@ def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
             status, body = client.exchange(viewer.page(before))
             shown = [int(post["id"]) for post in json.loads(body)["results"]] if status == 200 else []
             in_order = all(newer > older for newer, older in pairwise(shown))
-            wrong += not (in_order and shown == _expected(viewer.pk, before or MAX_ID, DEFAULT_LIMIT))
+            wrong += not (in_order and shown == _expected_post_ids(viewer.pk, before or MAX_ID, DEFAULT_LIMIT))
     client.close()
     return wrong
 
 
 @contextmanager
-def _load(port: int) -> Iterator[list[Remote]]:
+def _load_clients(port: int) -> Iterator[list[ChildProcess]]:
     """The client processes, each connected to every worker of the server."""
     who = http_load.get("/yardstick/worker")
     with ExitStack() as stack:
-        clients = [stack.enter_context(Remote(http_load.serve, port, WORKERS, who)) for _ in range(CLIENTS)]
+        clients = [stack.enter_context(ChildProcess(http_load.serve, port, WORKERS, who)) for _ in range(CLIENTS)]
         for client in clients:
             if client.receive() != WORKERS:
                 raise BenchmarkError("not every worker of the server takes connections")

@@ -1,6 +1,6 @@
 """A stack to measure on, of its own: the data services with fsync on, migrated, and what runs beside them.
 
-Importing this module reads no settings: those are read by `own_stack`, once the services' URLs are in
+Importing this module reads no settings: those are read by `benchmark_stack`, once the services' URLs are in
 the environment. Whatever was started ends with the block, in the reverse order, also on Ctrl-C; the
 servers end with this process even if it is killed.
 """
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.results import BenchmarkError
-from instafeed.stack.ports import free_port
-from instafeed.stack.process import Child, Program
-from instafeed.stack.programs import Web, environment
-from instafeed.stack.services import DataServices
-from instafeed.stack.state import PROJECT_ROOT
+from instafeed.devstack.child_process import Child, Program
+from instafeed.devstack.data_services import DataServices
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.programs import Web, child_environment
+from instafeed.devstack.state import PROJECT_ROOT
 
 _T = TypeVar("_T")
 
@@ -41,9 +41,9 @@ class Stack:
         self.children.callback(child.stop)
         child.start()
 
-    def web(self, workers: int) -> Site:
+    def web(self, workers: int) -> WebServer:
         """gunicorn as the stack runs it, with the benchmarks' own views beside the project's."""
-        site = Site(self.services.layout, self.services.environment, free_port(), workers)
+        site = WebServer(self.services.layout, self.services.environment, free_port(), workers)
         self.start(site)
         return site
 
@@ -56,7 +56,7 @@ class Stack:
         self.start(Worker(self.services, "notifications"))
 
 
-class Site(Web):
+class WebServer(Web):
     def command(self) -> list[str]:
         return [*super().command()[:-1], "benchmarks.wsgi:application"]
 
@@ -75,20 +75,20 @@ class Worker(Program):
             *("--concurrency", "1", "--hostname", f"bench-{queue}-{os.getpid()}@%h"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
         ]
-        super().__init__("worker", services.layout.log / "worker.log", command, environment(services.environment))
+        super().__init__("worker", services.layout.log / "worker.log", command, child_environment(services.environment))
         self.queue = queue
         self.directory = PROJECT_ROOT
 
     def ready(self) -> bool:
         """Its heartbeat begins once it has started."""
-        from instafeed import keys
-        from instafeed.redis import connection
+        from instafeed.core.cache import keys
+        from instafeed.core.cache.client import get_client
 
-        return self.running and bool(connection().exists(keys.worker(self.queue)))
+        return self.running and bool(get_client().exists(keys.worker(self.queue)))
 
 
 @contextmanager
-def own_stack(data_dir: Path | None) -> Iterator[Stack]:
+def benchmark_stack(data_dir: Path | None) -> Iterator[Stack]:
     """Migrated, in a temporary directory if in no other; Django is set up for it when this returns.
 
     Raises BenchmarkError if it is not empty: what a benchmark writes there is not for others.
@@ -98,7 +98,7 @@ def own_stack(data_dir: Path | None) -> Iterator[Stack]:
             tempfile.TemporaryDirectory(prefix="instafeed-bench-", ignore_cleanup_errors=True)
         )
         services = children.enter_context(DataServices(Path(directory)))
-        os.environ.update(environment(services.environment), LOG_LEVEL="WARNING")
+        os.environ.update(child_environment(services.environment), LOG_LEVEL="WARNING")
         _migrate(directory)
         yield Stack(services, children)
 
@@ -110,11 +110,11 @@ def _migrate(directory: Path | str) -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
-    _refuse_users(directory)
+    _require_no_users(directory)
     connections.close_all()
 
 
-def _refuse_users(directory: Path | str) -> None:
+def _require_no_users(directory: Path | str) -> None:
     from accounts.models import User
 
     if User.objects.exists():
@@ -136,6 +136,6 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
-def say(what: str) -> None:
+def log(what: str) -> None:
     """One line about what is going on; standard output holds the result alone."""
     print(f"  {what}", file=sys.stderr, flush=True)

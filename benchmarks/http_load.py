@@ -14,11 +14,11 @@ from itertools import cycle, islice
 from multiprocessing.connection import Connection as Pipe
 from threading import Thread
 
-from benchmarks.remote import Remote
+from benchmarks.child_process import ChildProcess
 
 HOST = "127.0.0.1"
-MARK = b'"caption":'  # once in every post
-_TRIES = 500
+POST_MARKER = b'"caption":'  # once in every post
+_MAX_CONNECT_ATTEMPTS = 500
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _request(method: str, path: str, token: str, more: str = "") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{authorization}{more}\r\n".encode()
 
 
-def run(clients: Sequence[Remote], job: Job) -> Outcome:
+def run(clients: Sequence[ChildProcess], job: Job) -> Outcome:
     """The job, shared by all clients at once: each sends its part of the requests."""
     for number, client in enumerate(clients):
         client.send(Job(job.requests[number :: len(clients)], job.seconds, job.posts))
@@ -107,12 +107,12 @@ def run(clients: Sequence[Remote], job: Job) -> Outcome:
 
 
 def serve(pipe: Pipe, port: int, workers: int, worker_request: bytes) -> None:
-    """For `Remote`: one connection to each of the server's worker processes, one thread a connection.
+    """For `ChildProcess`: one connection to each of the server's worker processes, one thread a connection.
 
     Connections stay with the worker that accepted them, and chance would give one worker more than the
     other; so we go on connecting until we have met all, who name themselves in answer to `worker_request`.
     """
-    connections = _one_to_each(port, workers, worker_request)
+    connections = _connect_to_each_worker(port, workers, worker_request)
     pipe.send(len(connections))
     while True:
         job: Job = pipe.recv()
@@ -130,9 +130,9 @@ def serve(pipe: Pipe, port: int, workers: int, worker_request: bytes) -> None:
         pipe.send(total)
 
 
-def _one_to_each(port: int, workers: int, worker_request: bytes) -> list[HttpConnection]:
+def _connect_to_each_worker(port: int, workers: int, worker_request: bytes) -> list[HttpConnection]:
     found: dict[bytes, HttpConnection] = {}
-    for _ in range(_TRIES):
+    for _ in range(_MAX_CONNECT_ATTEMPTS):
         connection = HttpConnection(port)
         _, name = connection.exchange(worker_request)
         if name in found:
@@ -152,7 +152,7 @@ def _work(connection: HttpConnection, job: Job, requests: Sequence[bytes], outco
             status, body = connection.exchange(request)
             outcome.latencies.append((time.perf_counter() - sent) * 1000)
             outcome.errors += status != 200
-            outcome.short += body.count(MARK) != job.posts
+            outcome.short += body.count(POST_MARKER) != job.posts
     except OSError:
         outcome.errors += 1
     outcome.rate = len(outcome.latencies) / (time.perf_counter() - began)

@@ -20,12 +20,12 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.models import Session, User
 from benchmarks import http_load, open_loop, seeding
-from benchmarks.harness import Stack, load_average, say
+from benchmarks.child_process import ChildProcess
+from benchmarks.harness import Stack, load_average, log
 from benchmarks.http_load import HttpConnection, Outcome
 from benchmarks.open_loop import CONNECTIONS, Schedule
-from benchmarks.remote import Remote
 from benchmarks.results import Result, percentile
-from instafeed.redis import connection as redis
+from instafeed.core.cache.client import get_client as redis
 from posts.models import Like
 
 WORKERS = 2  # as the embedded stack
@@ -47,20 +47,20 @@ QUICK = Size(50, 50, 1, 1)
 def run(stack: Stack, *, quick: bool) -> Result:
     size = QUICK if quick else FULL
     slice_ = size.rate * size.seconds
-    say(f"{max(size.burst, slice_):,} users")
-    likers = [_token(user) for user in seeding.people("liker", max(size.burst, slice_))]
-    authors = seeding.people("author", 20)
-    posts = seeding.posts(authors, slice_ * size.rounds + size.rounds + 1, Random(20))
+    log(f"{max(size.burst, slice_):,} users")
+    likers = [_token(user) for user in seeding.create_users("liker", max(size.burst, slice_))]
+    authors = seeding.create_users("author", 20)
+    posts = seeding.create_posts(authors, slice_ * size.rounds + size.rounds + 1, Random(20))
     burst_post, hot, cold = posts[0], posts[1 : size.rounds + 1], posts[size.rounds + 1 :]
     site = stack.web(WORKERS)
     stack.notifications_worker()
-    with Remote(open_loop.serve, site.port, CONNECTIONS) as client:
+    with ChildProcess(open_loop.serve, site.port, CONNECTIONS) as client:
         client.receive()
-        say(f"{size.burst:,} users like one post at once")
+        log(f"{size.burst:,} users like one post at once")
         burst = _run(client, [_like(burst_post, token) for token in likers[: size.burst]], 0)
         one, many = [], []
         for number in range(size.rounds):
-            say(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
+            log(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
             spread = cold[number * slice_ : (number + 1) * slice_]
             many.append(
                 _run(
@@ -83,7 +83,7 @@ def _like(post_id: int, token: str) -> bytes:
     return http_load.post(f"/api/v1/posts/{post_id}/like", token)
 
 
-def _run(client: Remote, requests: Sequence[bytes], rate: int) -> Outcome:
+def _run(client: ChildProcess, requests: Sequence[bytes], rate: int) -> Outcome:
     client.send(Schedule(requests, rate))
     outcome: Outcome = client.receive()
     return outcome

@@ -19,14 +19,14 @@ from statistics import median
 
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter, ImageOps, ImageStat
 
-from benchmarks.harness import Stack, load_average, say
+from benchmarks.harness import Stack, load_average, log
 from benchmarks.results import BenchmarkError, Result
 from media.processing import SIZES, Options, Picture, Processor
 
 TARGETS = {"plain": ">= 3"}
-_SETTINGS = {"quality": 80, "method": 2}
+_WEBP_OPTIONS = {"quality": 80, "method": 2}
 _SRGB = ImageCms.createProfile("sRGB")
-_MOST_DIFFERENT = 6  # of 255, as a mean: what two encodings of the same pixels differ by
+_MAX_MEAN_DIFFERENCE = 6  # of 255, as a mean: what two encodings of the same pixels differ by
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def run(stack: Stack, *, quick: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="instafeed-bench-") as name:
         directory = Path(name)
         photo, largest = directory / "photo.jpg", directory / "largest.webp"
-        say(f"drawing a photograph of {size.photo[0] * size.photo[1] / 1e6:.1f} megapixels")
+        log(f"drawing a photograph of {size.photo[0] * size.photo[1] / 1e6:.1f} megapixels")
         _draw(size.photo, photo)
         source_bytes = photo.stat().st_size
-        ours, plain, picture = _measured(photo, directory, size.rounds)
-        wrong, different = _compared(directory, picture)
-        say("the largest picture that is allowed")
+        ours, plain, picture = _measure(photo, directory, size.rounds)
+        wrong, different = _compare(directory, picture)
+        log("the largest picture that is allowed")
         Image.open(photo).resize(size.largest).convert("RGBA").save(largest, quality=80, method=0)
-        largest_ms, peak = _largest(largest, directory)
+        largest_ms, peak = _measure_largest(largest, directory)
     ratios = [theirs / own for own, theirs in zip(ours, plain, strict=True)]
     return Result(
         "media",
@@ -77,7 +77,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     )
 
 
-def _measured(photo: Path, directory: Path, rounds: int) -> tuple[list[float], list[float], Picture]:
+def _measure(photo: Path, directory: Path, rounds: int) -> tuple[list[float], list[float], Picture]:
     """Seconds of each round, ours and the plain way's, in turn."""
     (directory / "ours").mkdir()
     (directory / "plain").mkdir()
@@ -86,7 +86,7 @@ def _measured(photo: Path, directory: Path, rounds: int) -> tuple[list[float], l
     try:
         picture = processor.process(photo, directory / "ours")  # starts the child
         for number in range(rounds):
-            say(f"round {number + 1} of {rounds}")
+            log(f"round {number + 1} of {rounds}")
             ours.append(_seconds(lambda: processor.process(photo, directory / "ours")))
             plain.append(_seconds(lambda: _plain(photo, directory / "plain")))
     finally:
@@ -109,10 +109,10 @@ def _plain(photo: Path, directory: Path) -> None:
         raise BenchmarkError("no colours were converted")
     for size in SIZES:
         variant = ImageOps.contain(converted, (size, size), Image.Resampling.LANCZOS)
-        variant.save(directory / f"{size}.webp", icc_profile=None, exif=b"", **_SETTINGS)
+        variant.save(directory / f"{size}.webp", icc_profile=None, exif=b"", **_WEBP_OPTIONS)
 
 
-def _compared(directory: Path, picture: Picture) -> tuple[int, int]:
+def _compare(directory: Path, picture: Picture) -> tuple[int, int]:
     """How many variants have another size than the plain way's, and how many look different."""
     wrong = different = 0
     for variant in picture.variants:
@@ -120,12 +120,12 @@ def _compared(directory: Path, picture: Picture) -> tuple[int, int]:
         plain = Image.open(directory / "plain" / f"{variant.size}.webp")
         if ours.size != plain.size:
             wrong += 1
-        elif max(ImageStat.Stat(ImageChops.difference(ours, plain)).mean) > _MOST_DIFFERENT:
+        elif max(ImageStat.Stat(ImageChops.difference(ours, plain)).mean) > _MAX_MEAN_DIFFERENCE:
             different += 1
     return wrong, different
 
 
-def _largest(path: Path, directory: Path) -> tuple[float, float]:
+def _measure_largest(path: Path, directory: Path) -> tuple[float, float]:
     """Milliseconds, and the child's highest resident memory in MB; WebP takes the most of all formats."""
     processor = Processor()
     try:

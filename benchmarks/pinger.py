@@ -9,15 +9,15 @@ from multiprocessing.connection import Connection
 
 import redis
 
-from benchmarks.remote import Remote
+from benchmarks.child_process import ChildProcess
 
-PAUSE = 0.0005  # seconds between two PINGs: often enough to meet every Lua call, too seldom to be a load
+PING_INTERVAL = 0.0005  # seconds between two PINGs: often enough to meet every Lua call, too seldom to be a load
 
 
 class Pinger:
     """Collects round trips by the name of what went on meanwhile, in milliseconds."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: ChildProcess) -> None:
         self._remote = remote
         self.round_trips: dict[str, list[float]] = {}
 
@@ -32,7 +32,7 @@ class Pinger:
 
 
 def serve(pipe: Connection, url: str) -> None:
-    """For `Remote`: PING from "begin" to "end", then send the round trips."""
+    """For `ChildProcess`: PING from "begin" to "end", then send the round trips."""
     with redis.Redis.from_url(url) as client:
         client.ping()
         while pipe.recv() == "begin":
@@ -41,6 +41,6 @@ def serve(pipe: Connection, url: str) -> None:
                 began = time.perf_counter()
                 client.ping()
                 round_trips.append((time.perf_counter() - began) * 1000)
-                time.sleep(PAUSE)
+                time.sleep(PING_INTERVAL)
             pipe.recv()
             pipe.send(round_trips)

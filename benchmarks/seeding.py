@@ -9,7 +9,7 @@ from random import Random
 from django.utils import timezone
 
 from accounts.models import CelebrityState, User
-from instafeed import ids
+from instafeed.core.db import snowflake
 from media.models import Media, Status
 from posts.models import Post, PostMedia
 from social.models import Follow
@@ -17,13 +17,13 @@ from social.models import Follow
 VARIANTS = {
     str(size): {"name": f"{size}.webp", "width": size * 4 // 5, "height": size} for size in (150, 320, 640, 1080)
 }
-BATCH = 5_000  # rows of one INSERT
+BATCH_SIZE = 5_000  # rows of one INSERT
 CAPTION = "Sunday light over the old harbour, coffee in hand and nowhere to be. Thanks for walking along, all of you!"
-NEWEST = timedelta(minutes=1)
-EVERY = timedelta(minutes=3)  # between two posts
+NEWEST_POST_AGE = timedelta(minutes=1)
+POST_INTERVAL = timedelta(minutes=3)  # between two posts
 
 
-def people(name: str, count: int, *, celebrity: bool = False) -> list[User]:
+def create_users(name: str, count: int, *, celebrity: bool = False) -> list[User]:
     """`count` users called `name0`, `name1`, …"""
     state = CelebrityState.CELEBRITY if celebrity else CelebrityState.ORDINARY
     return User.objects.bulk_create(
@@ -37,29 +37,29 @@ def people(name: str, count: int, *, celebrity: bool = False) -> list[User]:
             )
             for number in range(count)
         ],
-        batch_size=BATCH,
+        batch_size=BATCH_SIZE,
     )
 
 
-def follow(edges: Iterable[tuple[User, User]]) -> None:
+def create_follows(edges: Iterable[tuple[User, User]]) -> None:
     """Follower, followee; with the followees' counts."""
     rows = [Follow(follower=follower, followee=followee) for follower, followee in edges]
-    Follow.objects.bulk_create(rows, batch_size=BATCH)
+    Follow.objects.bulk_create(rows, batch_size=BATCH_SIZE)
     followees: dict[int, User] = {row.followee_id: row.followee for row in rows}
     for row in rows:
         followees[row.followee_id].follower_count += 1
-    User.objects.bulk_update(followees.values(), ["follower_count"], batch_size=BATCH)
+    User.objects.bulk_update(followees.values(), ["follower_count"], batch_size=BATCH_SIZE)
 
 
-def posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta = EVERY) -> list[int]:
+def create_posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta = POST_INTERVAL) -> list[int]:
     """`count` posts with a caption and a picture each, by random ones of `authors`; ids, oldest first.
 
-    One `every` so often, the newest `NEWEST` ago.
+    One `every` so often, the newest `NEWEST_POST_AGE` ago.
     """
-    newest = timezone.now() - NEWEST
+    newest = timezone.now() - NEWEST_POST_AGE
     written = [
         Post(
-            id=ids.first_id_at(newest - every * (count - number)) | number % 2**14,
+            id=snowflake.first_id_at(newest - every * (count - number)) | number % 2**14,
             author=rng.choice(authors),
             caption=f"{CAPTION} ({number})",
         )
@@ -67,7 +67,7 @@ def posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta 
     ]
     pictures = [
         Media(
-            id=post.pk - 2**ids.TIME_SHIFT,  # a millisecond before its post
+            id=post.pk - 2**snowflake.TIME_SHIFT,  # a millisecond before its post
             owner_id=post.author_id,
             status=Status.READY,
             is_public=True,
@@ -82,7 +82,7 @@ def posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta 
         for post in written
     ]
     places = [PostMedia(post=post, position=0, media=media) for post, media in zip(written, pictures, strict=True)]
-    Post.objects.bulk_create(written, batch_size=BATCH)
-    Media.objects.bulk_create(pictures, batch_size=BATCH)
-    PostMedia.objects.bulk_create(places, batch_size=BATCH)
+    Post.objects.bulk_create(written, batch_size=BATCH_SIZE)
+    Media.objects.bulk_create(pictures, batch_size=BATCH_SIZE)
+    PostMedia.objects.bulk_create(places, batch_size=BATCH_SIZE)
     return [post.pk for post in written]

@@ -7,17 +7,17 @@ import os
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from instafeed import keys
-from instafeed.redis import connection
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client
 
 PAGE = 20  # posts
 
 
 def bare_page(request: HttpRequest, viewer_id: int) -> HttpResponse:
     """One LRANGE, one MGET, and the bytes as they are: nobody is asked who they are or what they may see."""
-    client = connection()
-    ids: list[bytes] = client.lrange(keys.feed(viewer_id), 0, PAGE - 1)  # type: ignore[assignment]
-    cards: list[bytes] = client.mget([keys.card(int(post_id)) for post_id in ids])  # type: ignore[assignment]
+    client = get_client()
+    ids: list[bytes] = client.lrange(keys.home_timeline(viewer_id), 0, PAGE - 1)  # type: ignore[assignment]
+    cards: list[bytes] = client.mget([keys.post_card(int(post_id)) for post_id in ids])  # type: ignore[assignment]
     return _plain(b"[%b]" % b",".join(cards), "application/json")
 
 

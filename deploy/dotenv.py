@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SECRET = re.compile(r"^([A-Z_]+)= # secret$", re.MULTILINE)
 
 
-def drawn(line: re.Match[str]) -> str:
+def random_value(line: re.Match[str]) -> str:
     """Hexadecimal: they become parts of URLs, words of commands, and MinIO takes 40 characters at most."""
     return f"{line[1]}={secrets.token_hex(32 if line[1] == 'SECRET_KEY' else 20)}"
 
@@ -23,7 +23,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--local", action="store_true", help="to look at it on this machine: HTTPS_ONLY=false")
 parser.add_argument("file", type=Path, nargs="?", default=ROOT / ".env")
 options = parser.parse_args()
-text = SECRET.sub(drawn, (ROOT / ".env.example").read_text())
+text = SECRET.sub(random_value, (ROOT / ".env.example").read_text())
 if options.local:
     text = text.replace("\nHTTPS_ONLY=true\n", "\nHTTPS_ONLY=false\n")
 try:

@@ -1,6 +1,6 @@
 """Writes docs/configuration.md: `python -m deploy.reference > docs/configuration.md`, compared in `make check`.
 
-Names, types, bounds and defaults are what the settings asked `instafeed.env` for while they were loaded; sections and
+Names, types, bounds and defaults are what the settings asked `instafeed.core.env` for while they were loaded; sections and
 meanings are .env.example's. Where the two disagree, a line on stderr names the variable, and the status is 1.
 """
 
@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from instafeed import env
+from instafeed.core import env
 
 ROOT = Path(__file__).resolve().parent.parent
-LINE = re.compile(r"(?:# )?([A-Z][A-Z0-9_]*)=(\S*)(?: # secret)?")
+VARIABLE_LINE = re.compile(r"(?:# )?([A-Z][A-Z0-9_]*)=(\S*)(?: # secret)?")
 # With these all the others are asked for, whatever the environment that this runs in.
-COMPLETE = {
+COMPLETE_ENVIRONMENT = {
     "DATABASE_URL": "postgresql://localhost/instafeed",
     "REDIS_URL": "redis://localhost",
     "CELERY_BROKER_URL": "redis://localhost",
@@ -27,7 +27,7 @@ COMPLETE = {
     "AWS_STORAGE_BUCKET_NAME": "instafeed",
     "AWS_DEFAULT_REGION": "eu-west-1",
 }
-HEAD = """\
+PAGE_HEAD = """\
 # Configuration
 
 Every variable of the environment, written from the code by `make reference`; [.env.example](../.env.example) has the
@@ -46,37 +46,37 @@ class Entry(NamedTuple):
 
 
 def main() -> None:
-    read = variables()
-    entries = list(example())
+    read = read_variables()
+    entries = list(example_entries())
     problems = list(disagreements(read, entries))
     if problems:
         sys.exit("\n".join(problems))
-    sys.stdout.write(HEAD)
+    sys.stdout.write(PAGE_HEAD)
     section = None
     for entry in entries:
         if entry.section != section:
             section = entry.section
             sys.stdout.write(f"\n## {section}\n\n| variable | type | default | meaning |\n| --- | --- | --- | --- |\n")
-        sys.stdout.write(row(entry, read.get(entry.name)))
+        sys.stdout.write(table_row(entry, read.get(entry.name)))
 
 
-def variables() -> dict[str, env.Variable]:
+def read_variables() -> dict[str, env.Variable]:
     """All that the settings and gunicorn's configuration read."""
     os.environ.clear()
-    os.environ.update(COMPLETE)
+    os.environ.update(COMPLETE_ENVIRONMENT)
     import instafeed.settings  # noqa: F401
 
     runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
-    return env.READ
+    return env.KNOWN_VARIABLES
 
 
-def example() -> Iterator[Entry]:
+def example_entries() -> Iterator[Entry]:
     """The lines of .env.example: `NAME=value`, commented out or not, each below the comment that says what it means."""
     section, meaning = "", []
     for line in (ROOT / ".env.example").read_text().splitlines():
         if title := re.fullmatch(r"# --- (.+?) -*", line):
             section, meaning = title[1], []
-        elif variable := LINE.fullmatch(line):
+        elif variable := VARIABLE_LINE.fullmatch(line):
             yield Entry(section, variable[1], variable[2], " ".join(meaning))
             meaning = []
         elif comment := re.fullmatch(r"# (.+)", line):
@@ -101,7 +101,7 @@ def disagreements(read: dict[str, env.Variable], entries: list[Entry]) -> Iterat
         yield f"{name}: is read, but not in .env.example"
 
 
-def row(entry: Entry, variable: env.Variable | None) -> str:
+def table_row(entry: Entry, variable: env.Variable | None) -> str:
     kind = variable.kind if variable else "for docker-compose.yml"
     default = (variable.default if variable else entry.value) or ""
     cells = [f"`{entry.name}`", kind, f"`{default}`" if default else "–", entry.meaning]

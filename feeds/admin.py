@@ -12,14 +12,14 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from accounts.models import User
-from feeds import resuming
-from feeds.models import FanOut, Mode, State
-from instafeed.admin import cells, searching
-from instafeed.admin.buttons import ButtonsAdmin
-from instafeed.admin.filters import ChoiceFilter
+from feeds import admin_actions
+from feeds.models import DeliveryMode, FanOut, State
+from instafeed.core.admin import display, search
+from instafeed.core.admin.buttons import ActionButtonsAdmin
+from instafeed.core.admin.filters import ChoiceFilter
 from posts.models import Post
 
-_KINDS = {State.PENDING: "busy", State.RUNNING: "busy", State.DONE: "good", State.DEAD: "bad"}
+_STATE_STYLES = {State.PENDING: "busy", State.RUNNING: "busy", State.DONE: "good", State.DEAD: "bad"}
 
 
 class StateFilter(ChoiceFilter):
@@ -33,7 +33,7 @@ class StateFilter(ChoiceFilter):
 
 
 @admin.register(FanOut)
-class FanOutAdmin(ButtonsAdmin):
+class FanOutAdmin(ActionButtonsAdmin):
     list_display = ("post_id", "author_link", "mode", "state_shown", "progress", "lag", "trouble")
     list_filter = (StateFilter,)
     search_fields = ("post_id",)
@@ -51,35 +51,35 @@ class FanOutAdmin(ButtonsAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[FanOut], search_term: str
     ) -> tuple[QuerySet[FanOut], bool]:
-        return searching.by_id_or_user(queryset, search_term, "author_id"), False
+        return search.search_by_id_or_username(queryset, search_term, "author_id"), False
 
     def has_resume_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("feeds.resume_fanout")
 
     @admin.action(description="Resume", permissions=["resume"])
     def resume(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> None:
-        done = resuming.resume(list(queryset.values_list("pk", flat=True)), cast(User, request.user))
-        parts = [f"Dead letters revived: {done.revived}", f"waiting ones handed out: {done.nudged}"]
-        if done.left:
-            parts.append(f"left alone, as they are done or at work: {done.left}")
+        done = admin_actions.resume_fan_outs(list(queryset.values_list("pk", flat=True)), cast(User, request.user))
+        parts = [f"Dead letters revived: {done.requeued}", f"waiting ones handed out: {done.dispatched}"]
+        if done.skipped:
+            parts.append(f"left alone, as they are done or at work: {done.skipped}")
         self.message_user(request, "; ".join(parts) + ".")
 
     @admin.display(description="post")
     def post_link(self, fan_out: FanOut) -> str:
-        return cells.link(Post, fan_out.pk)
+        return display.object_link(Post, fan_out.pk)
 
     @admin.display(description="author")
     def author_link(self, fan_out: FanOut) -> str:
-        return cells.link(User, fan_out.author_id, fan_out.author.username)
+        return display.object_link(User, fan_out.author_id, fan_out.author.username)
 
     @admin.display(description="state")
     def state_shown(self, fan_out: FanOut) -> SafeString:
-        return cells.state(State(fan_out.state).label, _KINDS[State(fan_out.state)])
+        return display.state_badge(State(fan_out.state).label, _STATE_STYLES[State(fan_out.state)])
 
     @admin.display(description="progress")
     def progress(self, fan_out: FanOut) -> str:
         """How far it came. The checkpoint is a follower's id, so how many are left is not known."""
-        if fan_out.mode == Mode.PULL:
+        if fan_out.mode == DeliveryMode.PULL:
             return "nothing to deliver: its readers pull it"
         reached = f"{fan_out.deliveries:,} warm feeds of {fan_out.author.follower_count:,} followers"
         if fan_out.state == State.DONE or not fan_out.last_follower_id:
@@ -89,8 +89,8 @@ class FanOutAdmin(ButtonsAdmin):
     @admin.display(description="lag")
     def lag(self, fan_out: FanOut) -> str:
         if fan_out.finished_at is not None:
-            return cells.span(fan_out.finished_at - fan_out.created_at)
-        return f"{cells.span(timezone.now() - fan_out.created_at)} so far"
+            return display.format_duration(fan_out.finished_at - fan_out.created_at)
+        return f"{display.format_duration(timezone.now() - fan_out.created_at)} so far"
 
     @admin.display(description="trouble")
     def trouble(self, fan_out: FanOut) -> str:

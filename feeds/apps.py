@@ -6,11 +6,11 @@ class FeedsConfig(AppConfig):
 
     def ready(self) -> None:
         from feeds import (
-            backlog,
+            metrics,
             personal_data,
-            signals,  # noqa: F401  (connects the receivers)
+            receivers,  # noqa: F401  (connects the receivers)
         )
-        from instafeed import scrape
+        from instafeed.core.observability import exporter
 
         personal_data.declare()
-        scrape.probe("fan_outs", backlog.gauges)
+        exporter.register_probe("fan_outs", metrics.fan_out_gauges)

@@ -14,33 +14,33 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from feeds import budget, ledger, store
-from feeds.ledger import Claim
-from feeds.models import Mode
-from instafeed.metrics import DELIVERIES, FAN_OUT_SLICES, POST_VISIBLE_SECONDS
+from feeds import fanout_outbox, rate_limiter, timeline_store
+from feeds.fanout_outbox import Claim
+from feeds.models import DeliveryMode
+from instafeed.core.observability.metrics import DELIVERIES, FAN_OUT_SLICES, POST_VISIBLE_SECONDS
 from social import audience
 
 logger = logging.getLogger(__name__)
 
-READ_AHEAD = 5  # batches in one query
-SLICE = 1.0  # seconds of work before a task makes room for others
+READ_AHEAD_BATCHES = 5  # batches in one query
+SLICE_SECONDS = 1.0  # seconds of work before a task makes room for others
 
 
-def publish(post_id: int, author_id: int) -> None:
+def deliver_to_author(post_id: int, author_id: int) -> None:
     """Show the post in its author's own feed and list at once, before any task ran.
 
     A failure is only logged: readers without Redis use SQL, and the first slice does the same again.
     """
     try:
-        _deliver_to_author(post_id, author_id)
+        _push_to_author(post_id, author_id)
     except redis.RedisError as error:
         logger.warning("post %s is not in its author's feed yet: %s", post_id, error)
 
 
-def _deliver_to_author(post_id: int, author_id: int) -> None:
+def _push_to_author(post_id: int, author_id: int) -> None:
     # Into the author's list whatever the author's state: while it moves, pushed posts are pulled as well.
-    store.push_to_author(author_id, post_id)
-    store.push([author_id], post_id)
+    timeline_store.push_to_author_timeline(author_id, post_id)
+    timeline_store.push_to_feeds([author_id], post_id)
 
 
 def deliver_slice(post_id: int) -> bool:
@@ -48,29 +48,29 @@ def deliver_slice(post_id: int) -> bool:
 
     Failures are noted in the ledger, from where the sweeper takes up the rest.
     """
-    claim = ledger.claim(post_id)
-    outcome = _slice(claim) if claim else "unclaimed"
+    claim = fanout_outbox.claim(post_id)
+    outcome = _run_slice(claim) if claim else "unclaimed"
     FAN_OUT_SLICES.labels(outcome).inc()
     return outcome == "continued"
 
 
-def _slice(claim: Claim) -> str:
+def _run_slice(claim: Claim) -> str:
     """How it ended: a label of the metric."""
     try:
-        _deliver_to_author(claim.post_id, claim.author_id)
-        return _push_pages(claim) if claim.mode == Mode.PUSH else _close(claim, 0)
+        _push_to_author(claim.post_id, claim.author_id)
+        return _push_to_followers(claim) if claim.mode == DeliveryMode.PUSH else _finish(claim, 0)
     except redis.RedisError as error:
         # Not the post's fault; without Redis there are no feeds to deliver to. It never becomes a dead letter.
-        ledger.postpone(claim, error, counts=False)
+        fanout_outbox.retry_later(claim, error, counts=False)
         return "postponed"
     except Exception as error:
         logger.exception("fan-out of post %s failed", claim.post_id)
-        ledger.postpone(claim, error, counts=True)
+        fanout_outbox.retry_later(claim, error, counts=True)
         return "failed"
 
 
-def _close(claim: Claim, deliveries: int) -> str:
-    if not ledger.close(claim, deliveries):
+def _finish(claim: Claim, deliveries: int) -> str:
+    if not fanout_outbox.mark_done(claim, deliveries):
         return "overtaken"
     if claim.visible_since is not None:
         seconds = (timezone.now() - claim.visible_since).total_seconds()
@@ -78,14 +78,14 @@ def _close(claim: Claim, deliveries: int) -> str:
     return "finished"
 
 
-def _push_pages(claim: Claim) -> str:
+def _push_to_followers(claim: Claim) -> str:
     """Push to the audience batch by batch until the slice is over."""
-    ends = time.monotonic() + SLICE
+    ends = time.monotonic() + SLICE_SECONDS
     last_follower_id, deliveries = claim.last_follower_id, 0
-    for batch in _batches(claim.author_id, last_follower_id):
-        if not _wait_for_budget(len(batch), ends):
+    for batch in _follower_batches(claim.author_id, last_follower_id):
+        if not _wait_for_rate_limiter(len(batch), ends):
             break
-        pushed = store.push(batch, claim.post_id)
+        pushed = timeline_store.push_to_feeds(batch, claim.post_id)
         DELIVERIES.inc(pushed)
         deliveries += pushed
         last_follower_id = batch[-1]
@@ -93,29 +93,29 @@ def _push_pages(claim: Claim) -> str:
             break
     else:
         # Whoever follows from now on rebuilds its feed and finds the post there.
-        return _close(claim, deliveries)
+        return _finish(claim, deliveries)
     # A lost claim means that another worker has gone on; it needs no help.
-    return "continued" if ledger.checkpoint(claim, last_follower_id, deliveries) else "overtaken"
+    return "continued" if fanout_outbox.checkpoint(claim, last_follower_id, deliveries) else "overtaken"
 
 
-def _batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:
+def _follower_batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:
     """The audience in batches for Redis, several to a query: five queries for as many rows take twice as long."""
     size = settings.FAN_OUT_BATCH_SIZE
     if settings.FAN_OUT_RATE_LIMIT:
         size = min(size, settings.FAN_OUT_RATE_LIMIT)  # or a batch could outwait every slice
     while True:
-        followers = audience.page(author_id, last_follower_id, READ_AHEAD * size)
+        followers = audience.page(author_id, last_follower_id, READ_AHEAD_BATCHES * size)
         for start in range(0, len(followers), size):
             yield followers[start : start + size]
-        if len(followers) < READ_AHEAD * size:
+        if len(followers) < READ_AHEAD_BATCHES * size:
             return
         last_follower_id = followers[-1]
 
 
-def _wait_for_budget(deliveries: int, ends: float) -> bool:
+def _wait_for_rate_limiter(deliveries: int, ends: float) -> bool:
     """Wait until the deliveries are granted; False when that would outlast the slice."""
-    while (wait := budget.take(deliveries)) > 0:
-        if time.monotonic() + wait > ends + SLICE:
+    while (wait := rate_limiter.acquire(deliveries)) > 0:
+        if time.monotonic() + wait > ends + SLICE_SECONDS:
             return False
         time.sleep(wait)
     return True

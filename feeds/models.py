@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from posts.models import Post
 
 
-class Mode(models.IntegerChoices):
+class DeliveryMode(models.IntegerChoices):
     PUSH = 0, "push"
     PULL = 1, "pull"
 
@@ -27,7 +27,7 @@ class State(models.IntegerChoices):
 class FanOut(models.Model):
     post = models.OneToOneField(Post, models.CASCADE, primary_key=True, related_name="fan_out")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="fan_out_set")
-    mode = models.PositiveSmallIntegerField(choices=Mode)
+    mode = models.PositiveSmallIntegerField(choices=DeliveryMode)
     state = models.PositiveSmallIntegerField(choices=State, default=State.PENDING, db_default=State.PENDING)
     last_follower_id = models.BigIntegerField(default=0, db_default=0)  # the checkpoint
     deliveries = models.PositiveIntegerField(default=0, db_default=0)  # feeds reached that were warm

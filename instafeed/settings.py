@@ -14,9 +14,12 @@ from typing import Any
 
 from corsheaders.defaults import default_headers
 
-from instafeed import env, log_format, object_storage, policies, queues, schedule
-from instafeed.api import introduction
-from instafeed.stack import state
+from instafeed.core import env, storage_settings
+from instafeed.core.api.openapi import description
+from instafeed.core.http import security_headers
+from instafeed.core.jobs import queues, schedule
+from instafeed.core.observability import logging_config
+from instafeed.devstack import state
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -32,15 +35,15 @@ if not ON_OWN_SERVICES:
 OFFLINE = not env.text("DATABASE_URL") and not env.text("REDIS_URL")
 # Port 1 answers nobody: an offline command that does need a service fails at once, with manage.py's line.
 DATABASE_URL = env.text("DATABASE_URL") or "postgresql://127.0.0.1:1/instafeed"
-REDIS_URL = env.redis("REDIS_URL", "redis://127.0.0.1:1/0")
-CELERY_BROKER_URL = env.redis("CELERY_BROKER_URL", REDIS_URL)
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:1/0")
+CELERY_BROKER_URL = env.redis_url("CELERY_BROKER_URL", REDIS_URL)
 
 DEBUG = env.boolean("DEBUG", False)
 # Drawn afresh only where nothing is signed; several processes must agree on it.
 SECRET_KEY = (env.text("SECRET_KEY") if DEBUG else env.secret_key("SECRET_KEY")) or (
     secrets.token_urlsafe(50) if OFFLINE else ""
 )
-ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = env.host_names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 # --- The feed ----------------------------------------------------------------------------------------
 
@@ -53,8 +56,10 @@ FEED_TTL = env.integer("FEED_TTL", 7 * 86_400, minimum=1)  # seconds without a r
 # --- Django ------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "instafeed",  # first: its templates take the place of the admin's
-    "instafeed.admin.apps.InstafeedAdminConfig",
+    # Before the admin: their templates replace the admin's.
+    "instafeed.core",
+    "instafeed.backoffice.apps.BackofficeConfig",
+    "instafeed.backoffice.apps.InstafeedAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -76,17 +81,19 @@ INSTALLED_APPS = [
     "media",
     "posts",
     "feeds",
+    "instafeed.demo",
+    "instafeed.devstack",
 ]
 
 MIDDLEWARE = [
-    "instafeed.api.request_id.RequestIdMiddleware",
-    "instafeed.requests.RequestMiddleware",
-    "instafeed.policies.PolicyMiddleware",
-    "instafeed.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
+    "instafeed.core.observability.request_id.RequestIdMiddleware",
+    "instafeed.core.observability.request_log.RequestLogMiddleware",
+    "instafeed.core.http.security_headers.SecurityHeadersMiddleware",
+    "instafeed.core.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "instafeed.replicas.middleware.ReplicaMiddleware",
+    "instafeed.core.db.replicas.middleware.ReplicaMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -140,10 +147,10 @@ DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200
 
 
 def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
-    database = env.postgres(name, url)
+    database = env.postgres_database(name, url)
     database["OPTIONS"].setdefault("connect_timeout", "3")
     if replica:
-        database["ENGINE"] = "instafeed.replicas.backend"
+        database["ENGINE"] = "instafeed.core.db.replicas.backend"
         database["TEST"] = {"MIRROR": "default"}
     if DATABASE_POOL:
         smallest = 0 if replica else 1
@@ -159,7 +166,7 @@ def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
     return database
 
 
-REPLICA_URLS = env.words("DATABASE_REPLICA_URLS", of="`postgresql://` URLs")
+REPLICA_URLS = env.string_list("DATABASE_REPLICA_URLS", of="`postgresql://` URLs")
 REPLICA_ALIASES = [f"replica{number}" for number in range(1, len(REPLICA_URLS) + 1)]
 DATABASES = {
     "default": _database("DATABASE_URL", DATABASE_URL, replica=False),
@@ -172,7 +179,7 @@ if not SECRET_KEY:
     raise env.SettingError("SECRET_KEY", "must be set: `openssl rand -base64 48` makes a good one")
 if not OFFLINE:
     env.require("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
-DATABASE_ROUTERS = ["instafeed.replicas.router.ReplicaRouter"]
+DATABASE_ROUTERS = ["instafeed.core.db.replicas.router.ReplicaRouter"]
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
 MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, maximum=60)  # seconds; `migrate`
@@ -233,9 +240,12 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_THROTTLE_CLASSES": ["instafeed.api.throttling.AnonThrottle", "instafeed.api.throttling.UserThrottle"],
-    "DEFAULT_PARSER_CLASSES": ["instafeed.api.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "instafeed.api.openapi.ApiSchema",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "instafeed.core.api.throttling.AnonThrottle",
+        "instafeed.core.api.throttling.UserThrottle",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["instafeed.core.api.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "instafeed.core.api.openapi.auto_schema.ApiSchema",
     "DEFAULT_PAGINATION_CLASS": None,
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -243,7 +253,7 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 DRF_STANDARDIZED_ERRORS = {
-    "EXCEPTION_HANDLER_CLASS": "instafeed.api.errors.ErrorHandler",
+    "EXCEPTION_HANDLER_CLASS": "instafeed.core.api.errors.ErrorHandler",
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
 SIMPLE_JWT = {
@@ -254,11 +264,11 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "instafeed",
-    "DESCRIPTION": introduction.DESCRIPTION,
+    "DESCRIPTION": description.DESCRIPTION,
     "VERSION": "1",
     "LICENSE": {"name": "MIT"},
     "OAS_VERSION": "3.1.0",
-    "TAGS": introduction.TAGS,
+    "TAGS": description.TAGS,
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -267,25 +277,25 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "ErrorTypeEnum": "instafeed.api.schema.ERROR_TYPES",
+        "ErrorTypeEnum": "instafeed.core.api.openapi.components.ERROR_TYPES",
         "MediaKindEnum": "media.api.serializers.KINDS",
         "MediaStatusEnum": "media.api.serializers.STATUSES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "instafeed.api.openapi.complete",
+        "instafeed.core.api.openapi.auto_schema.add_shared_components",
     ],
 }
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
 THROTTLES = {
-    "anon": env.rate("THROTTLE_ANON", "1200/minute"),
-    "user": env.rate("THROTTLE_USER", "3000/minute"),
-    "register": env.rate("THROTTLE_REGISTER", "60/hour"),
-    "login": env.rate("THROTTLE_LOGIN", "30/minute"),
-    "upload": env.rate("THROTTLE_UPLOAD", "600/hour"),
-    "export": env.rate("THROTTLE_EXPORT", "60/hour"),
+    "anon": env.throttle_rate("THROTTLE_ANON", "1200/minute"),
+    "user": env.throttle_rate("THROTTLE_USER", "3000/minute"),
+    "register": env.throttle_rate("THROTTLE_REGISTER", "60/hour"),
+    "login": env.throttle_rate("THROTTLE_LOGIN", "30/minute"),
+    "upload": env.throttle_rate("THROTTLE_UPLOAD", "600/hour"),
+    "export": env.throttle_rate("THROTTLE_EXPORT", "60/hour"),
 }
 
 # --- Files and security ------------------------------------------------------------------------------
@@ -302,10 +312,10 @@ MEDIA_URL = "/files/"
 # Where clients reach this site, as in https://example.org: completes URLs of files that are served from here.
 PUBLIC_URL = env.web_origin("PUBLIC_URL")
 # The app itself serves MEDIA_ROOT: embedded stack only.
-SERVE_FILES = env.boolean("SERVE_FILES", False) and not object_storage.in_use()
+SERVE_FILES = env.boolean("SERVE_FILES", False) and not storage_settings.uses_object_storage()
 MEDIA_URL_TTL = env.integer("MEDIA_URL_TTL", 3_600, minimum=60, maximum=302_400)  # seconds; twice that is S3's most
 STORAGES = {
-    "default": object_storage.default_storage(),
+    "default": storage_settings.default_storage(),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 
@@ -320,10 +330,10 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3_600  # seconds: a working day of the admin, however busy
-CONTENT_SECURITY_POLICY = policies.content_security(
-    [*object_storage.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
+CONTENT_SECURITY_POLICY = security_headers.content_security_policy(
+    [*storage_settings.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
 )
-CSRF_FAILURE_VIEW = "instafeed.api.errors.csrf_failure"
+CSRF_FAILURE_VIEW = "instafeed.core.api.errors.csrf_failure"
 ADMIN_OTP = env.boolean("ADMIN_OTP", False)  # nobody gets into the admin without a second factor
 OTP_TOTP_ISSUER = "instafeed"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -332,10 +342,10 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- What operators see (docs/operations.md) ---------------------------------------------------------
 
-LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", log_format.LEVELS)
-LOG_FORMAT = env.choice("LOG_FORMAT", "json", log_format.FORMS)
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", logging_config.LEVELS)
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", logging_config.FORMATS)
 LOG_REQUESTS = env.choice("LOG_REQUESTS", "writes", ("writes", "all", "none"))
-LOGGING = log_format.configuration(LOG_LEVEL, LOG_FORMAT)
+LOGGING = logging_config.build_logging_dict(LOG_LEVEL, LOG_FORMAT)
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 METRICS_PORT = env.integer("METRICS_PORT", 0, maximum=65_535)  # of a Celery worker; 0: none
@@ -344,14 +354,14 @@ METRICS_BIND = env.text("METRICS_BIND", "127.0.0.1")
 SENTRY_DSN = env.text("SENTRY_DSN")
 SENTRY_ENVIRONMENT = env.text("SENTRY_ENVIRONMENT", "production")
 SENTRY_RELEASE = env.text("SENTRY_RELEASE")
-SENTRY_TRACES_SAMPLE_RATE = env.share("SENTRY_TRACES_SAMPLE_RATE", 0.0)
+SENTRY_TRACES_SAMPLE_RATE = env.fraction("SENTRY_TRACES_SAMPLE_RATE", 0.0)
 if SENTRY_DSN:
     from sentry_sdk.utils import BadDsn
 
-    from instafeed import sentry
+    from instafeed.core.observability import sentry
 
     try:
-        sentry.start(
+        sentry.init_sentry(
             SENTRY_DSN,
             environment=SENTRY_ENVIRONMENT,
             release=SENTRY_RELEASE or None,

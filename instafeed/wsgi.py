@@ -13,20 +13,20 @@ from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
-MAX_CHUNKED = 32 * 1024 * 1024  # bytes: above what any path takes, which then refuses a body that was cut here
-_IN_MEMORY = 1024 * 1024  # bytes; a larger body waits on disk
-_django = get_wsgi_application()
+MAX_CHUNKED_BYTES = 32 * 1024 * 1024  # bytes: above what any path takes, which then refuses a body that was cut here
+_MAX_IN_MEMORY_BYTES = 1024 * 1024  # bytes; a larger body waits on disk
+_django_application = get_wsgi_application()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     if ";" in environ.get("CONTENT_TYPE", ""):
-        environ["CONTENT_TYPE"] = _without_codecs(environ["CONTENT_TYPE"])
+        environ["CONTENT_TYPE"] = _drop_charset(environ["CONTENT_TYPE"])
     if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
-        _measure(environ)
-    return _django(environ, start_response)
+        _buffer_chunked_body(environ)
+    return _django_application(environ, start_response)
 
 
-def _without_codecs(content_type: str) -> str:
+def _drop_charset(content_type: str) -> str:
     """Text is taken for UTF-8, whatever a client calls it.
 
     Django would decode queries and forms by any codec of Python's that is named here, before its handlers of errors
@@ -42,11 +42,11 @@ def _without_codecs(content_type: str) -> str:
     return "; ".join([kind, *(f'{name}="{value}"' for name, value in escaped.items())])
 
 
-def _measure(environ: dict[str, Any]) -> None:
+def _buffer_chunked_body(environ: dict[str, Any]) -> None:
     """Give a body that comes in chunks the length without which Django takes it for an empty one."""
-    body = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  (Django reads it later; it ends with the request)
+    body = SpooledTemporaryFile(max_size=_MAX_IN_MEMORY_BYTES)  # noqa: SIM115  (Django reads it later; it ends with the request)
     length = 0
-    while length < MAX_CHUNKED and (piece := environ["wsgi.input"].read(min(65_536, MAX_CHUNKED - length))):
+    while length < MAX_CHUNKED_BYTES and (piece := environ["wsgi.input"].read(min(65_536, MAX_CHUNKED_BYTES - length))):
         length += body.write(piece)
     body.seek(0)
     environ["wsgi.input"] = body

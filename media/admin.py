@@ -12,15 +12,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.models import User
-from instafeed.admin import cells, searching
-from instafeed.admin.buttons import ButtonsAdmin
-from instafeed.admin.filters import ChoiceFilter
+from instafeed.core.admin import display, search
+from instafeed.core.admin.buttons import ActionButtonsAdmin
+from instafeed.core.admin.filters import ChoiceFilter
 from media import reprocessing, storage, variants
 from media.models import Media, Status
 
-_KINDS = {Status.UPLOADING: "busy", Status.PROCESSING: "busy", Status.READY: "good", Status.FAILED: "bad"}
+_STATUS_STYLES = {Status.UPLOADING: "busy", Status.PROCESSING: "busy", Status.READY: "good", Status.FAILED: "bad"}
 _THUMBNAIL, _LARGE = 150, 1080  # of media.processing.SIZES
-_SHOWN = 5  # pictures that can't be processed and are named with the reason
+_MAX_REFUSALS_SHOWN = 5  # pictures that can't be processed and are named with the reason
 
 
 class StatusFilter(ChoiceFilter):
@@ -36,7 +36,7 @@ class StatusFilter(ChoiceFilter):
 
 
 @admin.register(Media)
-class MediaAdmin(ButtonsAdmin):
+class MediaAdmin(ActionButtonsAdmin):
     list_display = ("thumbnail", "id", "owner_link", "outcome", "post_link", "bytes", "created_at")
     list_display_links = ("thumbnail", "id")
     list_filter = (StatusFilter,)
@@ -57,7 +57,7 @@ class MediaAdmin(ButtonsAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Media], search_term: str
     ) -> tuple[QuerySet[Media], bool]:
-        return searching.by_id_or_user(queryset, search_term, "owner_id"), False
+        return search.search_by_id_or_username(queryset, search_term, "owner_id"), False
 
     def has_reprocess_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("media.reprocess_media")
@@ -65,34 +65,34 @@ class MediaAdmin(ButtonsAdmin):
     @admin.action(description="Process again", permissions=["reprocess"])
     def reprocess(self, request: HttpRequest, queryset: QuerySet[Media]) -> None:
         ids = list(queryset.order_by("pk").values_list("pk", flat=True))
-        started, refused = reprocessing.again(ids, cast(User, request.user))
+        started, refused = reprocessing.reprocess(ids, cast(User, request.user))
         if started:
             self.message_user(request, f"{started} to be processed again.")
-        for media_id, why in list(refused.items())[:_SHOWN]:
+        for media_id, why in list(refused.items())[:_MAX_REFUSALS_SHOWN]:
             self.message_user(request, f"Picture {media_id} can't be: {why}.", messages.WARNING)
-        if len(refused) > _SHOWN:
-            self.message_user(request, f"Nor can {len(refused) - _SHOWN} others.", messages.WARNING)
+        if len(refused) > _MAX_REFUSALS_SHOWN:
+            self.message_user(request, f"Nor can {len(refused) - _MAX_REFUSALS_SHOWN} others.", messages.WARNING)
 
     @admin.display(description="")
     def thumbnail(self, media: Media) -> SafeString | str:
-        return _image(media, _THUMBNAIL, "thumbnail")
+        return _img_tag(media, _THUMBNAIL, "thumbnail")
 
     @admin.display(description="picture")
     def picture(self, media: Media) -> SafeString | str:
-        return _image(media, _LARGE, "picture")
+        return _img_tag(media, _LARGE, "picture")
 
     @admin.display(description="owner")
     def owner_link(self, media: Media) -> str:
-        return cells.link(User, media.owner_id, media.owner.username)
+        return display.object_link(User, media.owner_id, media.owner.username)
 
     @admin.display(description="post")
     def post_link(self, media: Media) -> str:
         place = getattr(media, "post_media", None)
-        return cells.link(place._meta.get_field("post").related_model, place.post_id) if place else "–"
+        return display.object_link(place._meta.get_field("post").related_model, place.post_id) if place else "–"
 
     @admin.display(description="status")
     def status_shown(self, media: Media) -> SafeString:
-        return cells.state(Status(media.status).label, _KINDS[Status(media.status)])
+        return display.state_badge(Status(media.status).label, _STATUS_STYLES[Status(media.status)])
 
     @admin.display(description="status")
     def outcome(self, media: Media) -> SafeString:
@@ -111,10 +111,10 @@ class MediaAdmin(ButtonsAdmin):
         return f"{media.width} × {media.height}" if media.width else "–"
 
 
-def _image(media: Media, size: int, kind: str) -> SafeString | str:
+def _img_tag(media: Media, size: int, kind: str) -> SafeString | str:
     """The picture as it lies in the storage, a withheld one too: its URL is signed for a while."""
     try:
-        url = variants.url(media, size)
+        url = variants.variant_url(media, size)
     except storage.StorageError:
         url = None
     return format_html('<img class="{}" src="{}" alt="{}">', kind, url, media.alt_text) if url else "–"

@@ -7,7 +7,7 @@ class MediaConfig(AppConfig):
     def ready(self) -> None:
         from accounts import avatars
         from media import avatars as copies
-        from media import personal_data, placement, withdrawal  # noqa: F401  (both connect their receivers)
+        from media import personal_data, relocation, unpublish  # noqa: F401  (both connect their receivers)
 
-        personal_data.declare()
-        avatars.register(copies)
+        personal_data.register_categories()
+        avatars.register_storage(copies)

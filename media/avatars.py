@@ -7,13 +7,13 @@ import re
 from django.db import transaction
 from django.utils import timezone
 
-from instafeed.away import PartAway
-from media import removal, storage, variants
+from instafeed.core.exceptions import DependencyUnavailable
+from media import file_deletion, storage, variants
 from media.models import Media, Removal, Status
 from media.storage.paths import KEY
 
-SIZE = "320"
-_OURS = re.compile(rf"avatars/{KEY}\.webp")
+AVATAR_SIZE = "320"
+_AVATAR_PATH = re.compile(rf"avatars/{KEY}\.webp")
 
 
 def copy_for(owner_id: int, media_id: int) -> str | None:
@@ -24,29 +24,29 @@ def copy_for(owner_id: int, media_id: int) -> str | None:
         if media is None:
             return None
         path = f"avatars/{storage.new_key()}.webp"
-        removal.announce([path])
+        file_deletion.register_pending_files([path])
         try:
-            storage.copy(f"{variants.place_of(media)}/{_name(media)}", path)
+            storage.copy(f"{variants.directory_of(media)}/{_variant_name(media)}", path)
         except storage.FileMissing:
             continue
         return path
-    raise PartAway("the picture is being moved")
+    raise DependencyUnavailable("the picture is being moved")
 
 
 def keep(path: str) -> None:
     """It is used from the current transaction on. Raises PartAway if it is taken for a leftover by now."""
     unused = Removal.objects.filter(due_at__gt=timezone.now(), paths=[path])
     if not unused.delete()[0]:
-        raise PartAway("the copy came too late")
+        raise DependencyUnavailable("the copy came too late")
 
 
 def drop(path: str) -> None:
     """Have an avatar's file deleted that is used no more, or never was."""
-    if _OURS.fullmatch(path):
+    if _AVATAR_PATH.fullmatch(path):
         with transaction.atomic():
-            removal.remove_later([path])
+            file_deletion.schedule_deletion([path])
 
 
-def _name(media: Media) -> str:
-    name: str = media.variants[SIZE]["name"]
+def _variant_name(media: Media) -> str:
+    name: str = media.variants[AVATAR_SIZE]["name"]
     return name

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from instafeed.ids import NextId
+from instafeed.core.db.snowflake import NextId
 
 
 class Status(models.IntegerChoices):

@@ -1,4 +1,4 @@
-"""What media hold about a user: rows and the files they name (see `accounts.personal_data`)."""
+"""What media hold about a user: rows and the files they name (see `accounts.personal_data_registry`)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from django.db import DEFAULT_DB_ALIAS, transaction
 
 from accounts.models import User
-from accounts.personal_data import Holding, Row, chunks, register
-from media import removal, storage, variants
+from accounts.personal_data_registry import PersonalDataCategory, Row, iterate_chunks, register
+from media import file_deletion, storage, variants
 from media.models import Media, Relocation
 
-AT_ONCE = 100  # media
+ERASE_BATCH_SIZE = 100  # media
 
 
 def export_media(user_id: int) -> Iterator[Row]:
-    for chunk in chunks(Media.objects.filter(owner=user_id).values("id"), "id"):
+    for chunk in iterate_chunks(Media.objects.filter(owner=user_id).values("id"), "id"):
         for media in Media.objects.filter(pk__in=[row["id"] for row in chunk]).order_by("pk"):
-            shown = variants.shown(media, storage.url)
+            shown = variants.serialize(media, storage.url)
             more = {"content_type": media.content_type, "size": media.size, "error": media.error or None}
             yield {**shown, **more, "status": media.get_status_display(), "created_at": media.created_at}
 
@@ -26,11 +26,13 @@ def erase_media(user_id: int) -> bool:
     """Raises IntegrityError for what has just become part of a post: that goes first, at the next attempt."""
     with transaction.atomic():
         User.objects.using(DEFAULT_DB_ALIAS).select_for_update(no_key=True).filter(pk=user_id).first()
-        media = list(Media.objects.select_for_update().filter(owner=user_id).order_by("pk")[:AT_ONCE])
-        removal.delete_media(media)
+        media = list(Media.objects.select_for_update().filter(owner=user_id).order_by("pk")[:ERASE_BATCH_SIZE])
+        file_deletion.delete_media(media)
         Relocation.objects.filter(pk=user_id).delete()
-    return len(media) < AT_ONCE
+    return len(media) < ERASE_BATCH_SIZE
 
 
-def declare() -> None:
-    register(Holding("media", ["media.Media.owner", "media.Relocation.owner_id"], export_media, erase_media))
+def register_categories() -> None:
+    register(
+        PersonalDataCategory("media", ["media.Media.owner", "media.Relocation.owner_id"], export_media, erase_media)
+    )

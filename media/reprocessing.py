@@ -1,6 +1,6 @@
 """Processing pictures once more by an operator's word: failed ones whose original is kept, and ready ones whose is.
 
-A failed picture goes the usual way again (media.pipeline), and the post that waited for it appears once it is ready. A
+A failed picture goes the usual way again (media.processing_job), and the post that waited for it appears once it is ready. A
 ready one stays as it is until its new variants are stored, and if they can't be made.
 """
 
@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from instafeed import dispatch
-from media import pipeline, removal, replacing, scratch, storage, tasks, variants
+from instafeed.core.jobs import enqueue
+from media import file_deletion, file_swap, processing_job, storage, tasks, tempdirs, variants
 from media.models import Media, Status
 from media.processing import BadPicture, ProcessingError
 from media.signals import media_changed
@@ -25,18 +25,18 @@ from media.signals import media_changed
 logger = logging.getLogger(__name__)
 
 
-class Impossible(Exception):
+class NotReprocessable(Exception):
     """str() says why, for the operator."""
 
 
-def again(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, str]]:
+def reprocess(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, str]]:
     """Have these processed once more; how many will be, and why the others can't."""
     started, refused = 0, dict[int, str]()
     for media_id in media_ids:
         try:
-            _again(media_id, operator)
+            _reprocess_one(media_id, operator)
             started += 1
-        except Impossible as why:
+        except NotReprocessable as why:
             refused[media_id] = str(why)
         except storage.StorageError:
             # Nobody waits for a storage that is away fifty times.
@@ -44,25 +44,25 @@ def again(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, str]
     return started, refused
 
 
-def _again(media_id: int, operator: User) -> None:
+def _reprocess_one(media_id: int, operator: User) -> None:
     """Raises Impossible, storage.StorageError."""
     media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id).first()
     if media is None:
-        raise Impossible("it is gone")
+        raise NotReprocessable("it is gone")
     if media.status in (Status.UPLOADING, Status.PROCESSING):
-        raise Impossible("it was never uploaded" if media.status == Status.UPLOADING else "it is being processed")
+        raise NotReprocessable("it was never uploaded" if media.status == Status.UPLOADING else "it is being processed")
     if not media.incoming:
         failed = media.status == Status.FAILED
-        raise Impossible("the picture itself was bad" if failed else "its original was not kept")
+        raise NotReprocessable("the picture itself was bad" if failed else "its original was not kept")
     if storage.size(media.incoming) is None:
-        raise Impossible("its original is not in the storage")
-    _ask_for(media, operator)
+        raise NotReprocessable("its original is not in the storage")
+    _record_request(media, operator)
     if media.status == Status.FAILED:  # if the nudge is lost, the sweeper knows of it
-        dispatch.nudge(tasks.process_media, media_id)
+        enqueue.try_enqueue(tasks.process_media, media_id)
 
 
 @transaction.atomic
-def _ask_for(media: Media, operator: User) -> None:
+def _record_request(media: Media, operator: User) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     now = timezone.now()
     same = Media.objects.filter(pk=media.pk, status=media.status, attempts=media.attempts, incoming=media.incoming)
@@ -75,15 +75,15 @@ def _ask_for(media: Media, operator: User) -> None:
     else:
         changed = same.update(again_at=now)
     if not changed:
-        raise Impossible("somebody else was faster")
+        raise NotReprocessable("somebody else was faster")
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
     # Before the commit, as nobody else would send it; the task reads nothing that is written here.
-    if media.status == Status.READY and not dispatch.nudge(tasks.remake_media, media.pk):
-        raise Impossible("the broker does not answer; it stays as it is")
+    if media.status == Status.READY and not enqueue.try_enqueue(tasks.remake_media, media.pk):
+        raise NotReprocessable("the broker does not answer; it stays as it is")
 
 
-def remake(media_id: int) -> None:
+def regenerate(media_id: int) -> None:
     """Make a ready picture's variants anew, under a new key, and have them take the old ones' place.
 
     A failure changes nothing.
@@ -93,11 +93,11 @@ def remake(media_id: int) -> None:
         return
     target = copy(media)
     target.key = storage.new_key()
-    announced = removal.announce(variants.paths_of(target))
+    announced = file_deletion.register_pending_files(variants.possible_paths(target))
     try:
-        with scratch.directory() as directory:
-            picture = pipeline.make(target, directory)
+        with tempdirs.temporary_directory() as directory:
+            picture = processing_job.store_variants(target, directory)
     except (BadPicture, ProcessingError, storage.StorageError, OSError) as error:
         logger.warning("media %s stays as it was: %s", media_id, error)
     else:
-        replacing.replace(media, target, announced, **variants.columns_of(picture))
+        file_swap.swap_files(media, target, announced, **variants.model_fields(picture))

@@ -8,7 +8,7 @@ from django.http import Http404
 from media.models import Media
 
 
-def own(owner_id: int, media_id: int) -> Media:
+def get_own_media(owner_id: int, media_id: int) -> Media:
     """A picture of the owner's, from the primary. Raises Http404."""
     media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, owner_id=owner_id).first()
     if media is None:

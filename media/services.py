@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 from django.http import Http404
 
-from media import removal
+from media import file_deletion
 from media.models import Media, Status
 
 
-class Attached(Exception):
+class MediaInUse(Exception):
     """The picture is part of a post."""
 
 
@@ -30,8 +30,8 @@ def delete(owner_id: int, media_id: int) -> None:
     if media is None:
         raise Http404
     if media.is_attached:
-        raise Attached
-    removal.delete_media([media])
+        raise MediaInUse
+    file_deletion.delete_media([media])
 
 
 def attach(owner_id: int, media_ids: Sequence[int]) -> list[Media]:
@@ -53,7 +53,7 @@ def attach(owner_id: int, media_ids: Sequence[int]) -> list[Media]:
     return [found[media_id] for media_id in media_ids]
 
 
-def release(media_ids: Collection[int]) -> None:
+def delete_for_posts(media_ids: Collection[int]) -> None:
     """Delete the pictures of posts that are gone, inside the caller's transaction, which took them out of the posts."""
     locked = Media.objects.filter(pk__in=media_ids).select_for_update().order_by("pk")
-    removal.delete_media(list(locked))
+    file_deletion.delete_media(list(locked))

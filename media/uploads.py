@@ -9,8 +9,8 @@ from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 
-from instafeed import dispatch
-from media import removal, storage, tasks
+from instafeed.core.jobs import enqueue
+from media import file_deletion, storage, tasks
 from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
@@ -18,11 +18,11 @@ from media.storage import Upload
 CONTENT_TYPES = (*(f"image/{format}" for format in Format), "image/heif")  # some say the container's type for HEIC
 
 
-class NotAPicture(ValueError):
+class InvalidImage(ValueError):
     """The file is empty, or of a kind that is not accepted."""
 
 
-class NotThere(Exception):
+class NotUploaded(Exception):
     """Nothing has been uploaded yet."""
 
 
@@ -31,18 +31,22 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
 
     The row comes first: whoever dies in the middle leaves a file that the row names.
     """
-    kind = _kind_of(file)
+    kind = _detect_format(file)
     media = Media.objects.create(
-        owner_id=owner_id, incoming=storage.incoming_path(), content_type=_mime(kind), size=size, alt_text=alt_text
+        owner_id=owner_id,
+        incoming=storage.new_incoming_path(),
+        content_type=_content_type(kind),
+        size=size,
+        alt_text=alt_text,
     )
     storage.save(media.incoming, file, media.content_type)
-    return _arrived(media.pk)
+    return _start_processing(media.pk)
 
 
 def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
     """Prepare a direct upload of exactly so many bytes of this type."""
     media = Media.objects.create(
-        owner_id=owner_id, incoming=storage.incoming_path(), content_type=content_type, size=size, alt_text=alt_text
+        owner_id=owner_id, incoming=storage.new_incoming_path(), content_type=content_type, size=size, alt_text=alt_text
     )
     return media, storage.direct_upload(media.incoming, content_type, size)
 
@@ -59,44 +63,46 @@ def complete(owner_id: int, media_id: int) -> Media:
         return media
     size = storage.size(media.incoming)
     if size is None:
-        raise NotThere
+        raise NotUploaded
     try:
         if size != media.size:
-            raise NotAPicture(f"{media.size} bytes were announced, and {size} have arrived.")
+            raise InvalidImage(f"{media.size} bytes were announced, and {size} have arrived.")
         with storage.open(media.incoming) as file:
-            _kind_of(file)
-    except NotAPicture as error:
-        _refuse(media, str(error))
+            _detect_format(file)
+    except InvalidImage as error:
+        _mark_failed(media, str(error))
         raise
-    return _arrived(media_id)
+    return _start_processing(media_id)
 
 
 @transaction.atomic
-def _refuse(media: Media, reason: str) -> None:
+def _mark_failed(media: Media, reason: str) -> None:
     waiting = Media.objects.filter(pk=media.pk, status=Status.UPLOADING)
     if waiting.update(status=Status.FAILED, error=reason[:200], incoming=""):
-        removal.remove_later([media.incoming], again=True)
+        file_deletion.schedule_deletion([media.incoming], again=True)
 
 
-def _kind_of(file: IO[bytes]) -> Format:
+def _detect_format(file: IO[bytes]) -> Format:
     head = file.read(SNIFFED_BYTES)
     if file.seekable():
         file.seek(0)
     kind = sniff(head)
     if kind is None:
-        raise NotAPicture("The file is empty." if not head else "The file is not a picture of a kind that is accepted.")
+        raise InvalidImage(
+            "The file is empty." if not head else "The file is not a picture of a kind that is accepted."
+        )
     return kind
 
 
-def _mime(kind: Format) -> str:
+def _content_type(kind: Format) -> str:
     return f"image/{kind}"
 
 
 @transaction.atomic
-def _arrived(media_id: int) -> Media:
+def _start_processing(media_id: int) -> Media:
     waiting = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
     if waiting.update(status=Status.PROCESSING, due_at=timezone.now()):
-        transaction.on_commit(partial(dispatch.nudge, tasks.process_media, media_id), robust=True)
+        transaction.on_commit(partial(enqueue.try_enqueue, tasks.process_media, media_id), robust=True)
     media = Media.objects.filter(pk=media_id).first()
     if media is None:
         raise Http404  # the account was erased meanwhile

@@ -1,4 +1,4 @@
-"""What posts hold about a user (see `accounts.personal_data`)."""
+"""What posts hold about a user (see `accounts.personal_data_registry`)."""
 
 from __future__ import annotations
 
@@ -10,35 +10,43 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import QuerySet
 
-from accounts.personal_data import Holding, Row, chunks, delete, erase_rows, register, take
-from instafeed import keys
-from posts import counters, purge, services, text
+from accounts.personal_data_registry import (
+    PersonalDataCategory,
+    Row,
+    delete_locked_rows,
+    erase_rows,
+    iterate_chunks,
+    lock_chunk,
+    register,
+)
+from instafeed.core.cache import keys
+from posts import counters, entities, purge, services
 from posts.counters import Counts
 from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
-from social.services.locks import retried
+from social.services.locks import retry_on_conflict
 
-PAUSE = 0.05  # seconds, while somebody else purges the last posts
+PURGE_POLL_INTERVAL = 0.05  # seconds, while somebody else purges the last posts
 
 
 def export_posts(user_id: int) -> Iterator[Row]:
     """Every post, those included that a moderator has hidden."""
     posts = Post.objects.filter(author=user_id, deleted_at=None)
-    for chunk in chunks(posts.values("id", "caption", "created_at", "edited_at", "hidden_at"), "id"):
+    for chunk in iterate_chunks(posts.values("id", "caption", "created_at", "edited_at", "hidden_at"), "id"):
         post_ids = [post["id"] for post in chunk]
-        counts, pictures = counters.settled(post_ids), _pictures(post_ids)
+        counts, pictures = counters.fetch_counts(post_ids), _load_media_ids(post_ids)
         for post in chunk:
             yield {
                 **post,
                 "id": str(post["id"]),
-                "hashtags": text.hashtags(post["caption"]),
-                "mentions": text.mentions(post["caption"]),
+                "hashtags": entities.extract_hashtags(post["caption"]),
+                "mentions": entities.extract_mentions(post["caption"]),
                 "media": pictures[post["id"]],
                 "like_count": counts[post["id"]].likes,
                 "comment_count": counts[post["id"]].comments,
             }
 
 
-def _pictures(post_ids: list[int]) -> dict[int, list[Row]]:
+def _load_media_ids(post_ids: list[int]) -> dict[int, list[Row]]:
     """By post; what else is known of them stands in the section of media."""
     places = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=post_ids).select_related("media")
     found = defaultdict(list)
@@ -49,51 +57,51 @@ def _pictures(post_ids: list[int]) -> dict[int, list[Row]]:
 
 def export_comments(user_id: int) -> Iterator[Row]:
     comments = Comment.objects.filter(author=user_id)
-    return _rows(comments.values("id", "post_id", "reply_to_id", "text", "created_at", "hidden_at"), "id")
+    return _export_rows(comments.values("id", "post_id", "reply_to_id", "text", "created_at", "hidden_at"), "id")
 
 
 def export_likes(user_id: int) -> Iterator[Row]:
-    return _rows(Like.objects.filter(user=user_id).values("post_id", "created_at"), "post_id")
+    return _export_rows(Like.objects.filter(user=user_id).values("post_id", "created_at"), "post_id")
 
 
 def export_comment_likes(user_id: int) -> Iterator[Row]:
-    return _rows(CommentLike.objects.filter(user=user_id).values("comment_id", "created_at"), "comment_id")
+    return _export_rows(CommentLike.objects.filter(user=user_id).values("comment_id", "created_at"), "comment_id")
 
 
 def export_saves(user_id: int) -> Iterator[Row]:
-    return _rows(Save.objects.filter(user=user_id).values("post_id", "created_at"), "post_id")
+    return _export_rows(Save.objects.filter(user=user_id).values("post_id", "created_at"), "post_id")
 
 
 def export_reports(user_id: int) -> Iterator[Row]:
     """What the user told the moderators."""
     reports = Report.objects.filter(reporter=user_id)
-    return _rows(reports.values("id", "target_type", "target_id", "reason", "note", "created_at"), "id")
+    return _export_rows(reports.values("id", "target_type", "target_id", "reason", "note", "created_at"), "id")
 
 
-def _rows(rows: QuerySet[Any, Any], by: str) -> Iterator[Row]:
+def _export_rows(rows: QuerySet[Any, Any], by: str) -> Iterator[Row]:
     """As they are, with ids as texts."""
-    for chunk in chunks(rows, by):
+    for chunk in iterate_chunks(rows, by):
         for row in chunk:
             yield {name: str(value) if isinstance(value, int) else value for name, value in row.items()}
 
 
 def erase_posts(user_id: int) -> bool:
     """By the purge, which takes along what others have hung on them; beat's may be at it as well."""
-    if not purge.delete_all_of(user_id) or purge.purge_slice(user_id):
+    if not purge.mark_posts_deleted(user_id) or purge.purge_batch(user_id):
         return False
     if not Post.objects.filter(author=user_id).exists():
         return True
-    time.sleep(PAUSE)
+    time.sleep(PURGE_POLL_INTERVAL)
     return False
 
 
-@retried  # from a deadlock with somebody whose comments answer these, and are erased at the same time
+@retry_on_conflict  # from a deadlock with somebody whose comments answer these, and are erased at the same time
 @transaction.atomic
 def erase_comments(user_id: int) -> bool:
     """Their likes first, which may be many."""
-    comments, is_last = take(Comment.objects.filter(author=user_id))
-    likes, are_last = take(CommentLike.objects.filter(comment__in=comments))
-    delete(likes)
+    comments, is_last = lock_chunk(Comment.objects.filter(author=user_id))
+    likes, are_last = lock_chunk(CommentLike.objects.filter(comment__in=comments))
+    delete_locked_rows(likes)
     if are_last:
         services.erase_comments(comments)
     return is_last and are_last
@@ -101,17 +109,17 @@ def erase_comments(user_id: int) -> bool:
 
 @transaction.atomic
 def erase_likes(user_id: int) -> bool:
-    likes, is_last = take(Like.objects.filter(user=user_id))
-    delete(likes)
-    counters.move_many({like.post_id: Counts(likes=-1) for like in likes})
+    likes, is_last = lock_chunk(Like.objects.filter(user=user_id))
+    delete_locked_rows(likes)
+    counters.increment_many({like.post_id: Counts(likes=-1) for like in likes})
     return is_last
 
 
 @transaction.atomic
 def erase_comment_likes(user_id: int) -> bool:
-    likes, is_last = take(CommentLike.objects.filter(user=user_id))
-    delete(likes)
-    counters.move_many({like.comment_id: Counts(likes=-1) for like in likes})
+    likes, is_last = lock_chunk(CommentLike.objects.filter(user=user_id))
+    delete_locked_rows(likes)
+    counters.increment_many({like.comment_id: Counts(likes=-1) for like in likes})
     return is_last
 
 
@@ -134,19 +142,19 @@ def erase_cases(user_id: int) -> bool:
 
 
 def redis_keys(user_id: int) -> Iterable[str]:
-    return [keys.marks(user_id)]
+    return [keys.viewer_flags(user_id)]
 
 
-def declare() -> None:
+def register_categories() -> None:
     register(
-        Holding("posts", ["posts.Post.author"], export_posts, erase_posts),
-        Holding("comments", ["posts.Comment.author"], export_comments, erase_comments),
-        Holding("likes", ["posts.Like.user"], export_likes, erase_likes),
-        Holding("comment_likes", ["posts.CommentLike.user"], export_comment_likes, erase_comment_likes),
-        Holding("saved", ["posts.Save.user"], export_saves, erase_saves),
-        Holding("reports", ["posts.Report.reporter"], export_reports, erase_reports),
+        PersonalDataCategory("posts", ["posts.Post.author"], export_posts, erase_posts),
+        PersonalDataCategory("comments", ["posts.Comment.author"], export_comments, erase_comments),
+        PersonalDataCategory("likes", ["posts.Like.user"], export_likes, erase_likes),
+        PersonalDataCategory("comment_likes", ["posts.CommentLike.user"], export_comment_likes, erase_comment_likes),
+        PersonalDataCategory("saved", ["posts.Save.user"], export_saves, erase_saves),
+        PersonalDataCategory("reports", ["posts.Report.reporter"], export_reports, erase_reports),
         # Who reported somebody is nobody else's affair.
-        Holding("reports_about", ["posts.Report.target_id"], erase=erase_reports_about),
-        Holding("cases", ["posts.Case.user_id", "posts.Case.target_id"], erase=erase_cases),
+        PersonalDataCategory("reports_about", ["posts.Report.target_id"], erase=erase_reports_about),
+        PersonalDataCategory("cases", ["posts.Case.user_id", "posts.Case.target_id"], erase=erase_cases),
         redis_keys=redis_keys,
     )

@@ -10,29 +10,29 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from instafeed import keys
-from instafeed.invalidation import invalidate
+from instafeed.core.cache import keys
+from instafeed.core.cache.invalidation import invalidate
 from media import services as media
 from posts import counters
 from posts.models import Comment, CommentLike, Like, Post, PostHashtag, PostMedia, Save
 from social import notifications
 
-POSTS = 100  # purged at once
-ROWS = 1_000  # deleted at once
+POST_BATCH_SIZE = 100  # purged at once
+ROW_BATCH_SIZE = 1_000  # deleted at once
 
 
-def delete_all_of(author_id: int) -> bool:
+def mark_posts_deleted(author_id: int) -> bool:
     """Mark some of the author's posts as deleted; True when none is left unmarked. For erasure."""
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).only("pk").get(pk=author_id)
         posts = Post.objects.filter(author_id=author_id, deleted_at=None).order_by("pk")
-        post_ids = list(posts.values_list("pk", flat=True)[:ROWS])
+        post_ids = list(posts.values_list("pk", flat=True)[:ROW_BATCH_SIZE])
         Post.objects.filter(pk__in=post_ids).update(deleted_at=timezone.now())
-        invalidate(map(keys.card, post_ids))
-    return len(post_ids) < ROWS
+        invalidate(map(keys.post_card, post_ids))
+    return len(post_ids) < ROW_BATCH_SIZE
 
 
-def purge_slice(author_id: int | None = None) -> bool:
+def purge_batch(author_id: int | None = None) -> bool:
     """One bounded piece of work on deleted posts, perhaps of one author; False when there was nothing to do.
 
     Posts in the hands of another purger, or held by a like that is just being written, are left for later.
@@ -42,7 +42,7 @@ def purge_slice(author_id: int | None = None) -> bool:
         if author_id is not None:
             deleted = deleted.filter(author_id=author_id)
         locked = deleted.order_by("pk").select_for_update(skip_locked=True, of=("self",))
-        post_ids = list(locked.values_list("pk", flat=True)[:POSTS])
+        post_ids = list(locked.values_list("pk", flat=True)[:POST_BATCH_SIZE])
         if not post_ids:
             return False
         if not (_purge_reactions(post_ids) or _purge_comments(post_ids)):
@@ -54,7 +54,7 @@ def _purge_reactions(post_ids: list[int]) -> bool:
     """Some likes and saves; False when none was left."""
     for model in (Like, Save):
         rows = model._default_manager.filter(post_id__in=post_ids)
-        some = list(rows.values_list("pk", flat=True)[:ROWS])
+        some = list(rows.values_list("pk", flat=True)[:ROW_BATCH_SIZE])
         if some:
             model._default_manager.filter(pk__in=some).delete()
             return True
@@ -63,14 +63,16 @@ def _purge_reactions(post_ids: list[int]) -> bool:
 
 def _purge_comments(post_ids: list[int]) -> bool:
     """Some comments with their likes; False when none was left."""
-    ids = list(Comment.objects.filter(post_id__in=post_ids).order_by("pk").values_list("pk", flat=True)[:ROWS])
-    likes = list(CommentLike.objects.filter(comment_id__in=ids).values_list("pk", flat=True)[:ROWS])
+    ids = list(
+        Comment.objects.filter(post_id__in=post_ids).order_by("pk").values_list("pk", flat=True)[:ROW_BATCH_SIZE]
+    )
+    likes = list(CommentLike.objects.filter(comment_id__in=ids).values_list("pk", flat=True)[:ROW_BATCH_SIZE])
     if likes:
         CommentLike.objects.filter(pk__in=likes).delete()
     elif ids:
         Comment.objects.filter(pk__in=ids).delete()
-        counters.forget(ids)
-        notifications.forget_comments(ids)
+        counters.delete_counters(ids)
+        notifications.delete_for_comments(ids)
     return bool(ids)
 
 
@@ -79,8 +81,8 @@ def _purge_posts(post_ids: list[int]) -> None:
     pictures = PostMedia.objects.filter(post_id__in=post_ids)
     media_ids = list(pictures.values_list("media_id", flat=True))
     pictures.delete()
-    media.release(media_ids)
-    counters.forget(post_ids)
-    notifications.forget_posts(post_ids)
+    media.delete_for_posts(media_ids)
+    counters.delete_counters(post_ids)
+    notifications.delete_for_posts(post_ids)
     # What is above takes its own rows along (the fan-outs), by Django's cascade.
     Post.objects.filter(pk__in=post_ids).delete()

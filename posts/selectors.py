@@ -1,4 +1,4 @@
-"""Lists of post ids, to be shown through `posts.hydration` or `posts.visibility`."""
+"""Lists of post ids, to be shown through `posts.rendering` or `posts.visibility`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 
-from instafeed.ids import MAX_ID, moment_of
-from instafeed.replicas import session
+from instafeed.core.db.replicas import session
+from instafeed.core.db.snowflake import MAX_ID, timestamp_of_id
 from posts.models import Comment, Like, Post, Save
-from social.lists import PeopleList
+from social.user_lists import UserList
 
-LIKERS = PeopleList("likers", Like, "post", "user")
+LIKERS = UserList("likers", Like, "post", "user")
 
 
-def ids_by_author(author_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
+def list_post_ids_by_author(author_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
     """The author's next `wanted` post ids below the cursor, newest first, and whether these are the last."""
     posts = Post.objects.filter(author_id=author_id, hidden_at=None, deleted_at=None)
     if before is None:
         ids = list(posts.order_by("-pk").values_list("pk", flat=True)[:wanted])
     else:
         # The page before may have come from a server that was ahead of this one: no hole between them.
-        with session.reading_before(moment_of(min(before, MAX_ID))):
+        with session.reading_before(timestamp_of_id(min(before, MAX_ID))):
             ids = list(posts.filter(pk__lt=before).order_by("-pk").values_list("pk", flat=True)[:wanted])
     return ids, len(ids) < wanted
 
 
-def saves_of(user_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
+def list_save_ids(user_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
     """The ids of the user's next `wanted` saves below the cursor, newest first, and whether these are the last."""
     saves = Save.objects.filter(user_id=user_id)
     if before is not None:
@@ -36,12 +36,12 @@ def saves_of(user_id: int, before: int | None, wanted: int) -> tuple[list[int], 
     return ids, len(ids) < wanted
 
 
-def posts_of_saves(save_ids: Sequence[int]) -> dict[int, int]:
+def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
     """Post by save."""
     return dict(Save.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=save_ids).values_list("pk", "post_id"))
 
 
-def comments_on(post_id: int, after: int | None, wanted: int) -> tuple[list[int], bool]:
+def list_comment_ids(post_id: int, after: int | None, wanted: int) -> tuple[list[int], bool]:
     """The ids of the next `wanted` comments above the cursor, oldest first, and whether these are the last."""
     comments = Comment.objects.filter(post_id=post_id, hidden_at=None)
     if after is None:

@@ -10,4 +10,4 @@ class SocialConfig(AppConfig):
             receivers,  # noqa: F401  (connects them)
         )
 
-        personal_data.declare()
+        personal_data.register_categories()

@@ -8,16 +8,16 @@ from django.dispatch import receiver
 
 from accounts.signals import privacy_changed, privacy_changing
 from social.services.locks import lock_account
-from social.services.privacy import admit_requesters
+from social.services.privacy import accept_pending_requests
 
 
 @receiver(privacy_changing)
-def keep_relation_writes_out(user_id: int, **_: Any) -> None:
+def lock_account_relations(user_id: int, **_: Any) -> None:
     """Nobody follows, by the old rule or by the new, until the change has committed."""
     lock_account(user_id)
 
 
 @receiver(privacy_changed)
-def admit_who_waits(user_id: int, is_private: bool, **_: Any) -> None:
+def accept_requests_when_public(user_id: int, is_private: bool, **_: Any) -> None:
     if not is_private:
-        admit_requesters(user_id)
+        accept_pending_requests(user_id)

@@ -33,20 +33,20 @@ class Relationship:
         """A block either way: neither sees what the other posts."""
         return self.blocking or self.blocked_by
 
-    def shows_posts(self, is_private: bool) -> bool:
+    def can_view_posts(self, is_private: bool) -> bool:
         """Whether the posts of the other, active and private or not, exist for the viewer."""
         return not self.apart and (self.following or not is_private)
 
 
 _FIELDS = tuple(field.name for field in fields(Relationship))
-_PREFIX = "relationship_"  # of the annotations: a User has attributes of its own
+_ANNOTATION_PREFIX = "relationship_"  # of the annotations: a User has attributes of its own
 
 
-def annotated(users: QuerySet[User], viewer_id: int) -> QuerySet[User]:
-    """The same users, each with what `relationship_on` reads. For a queryset of one user.
+def annotate_relationship(users: QuerySet[User], viewer_id: int) -> QuerySet[User]:
+    """The same users, each with what `read_annotated_relationship` reads. For a queryset of one user.
 
     Of several, PostgreSQL may prefer to read every follow of the viewer and hash them, which is a million
-    rows for some viewers: `relationship` is for those.
+    rows for some viewers: `fetch_relationships` is for those.
     """
     other = OuterRef("pk")
     columns = {
@@ -57,15 +57,15 @@ def annotated(users: QuerySet[User], viewer_id: int) -> QuerySet[User]:
         "blocked_by": Exists(Block.objects.filter(blocker_id=other, blocked_id=viewer_id)),
         "muting": Exists(Mute.objects.filter(muter_id=viewer_id, muted_id=other)),
     }
-    return users.annotate(**{f"{_PREFIX}{field}": column for field, column in columns.items()})
+    return users.annotate(**{f"{_ANNOTATION_PREFIX}{field}": column for field, column in columns.items()})
 
 
-def relationship_on(user: User) -> Relationship:
-    """The relationship to a user that was read through `annotated`."""
-    return Relationship(**{field: getattr(user, f"{_PREFIX}{field}") for field in _FIELDS})
+def read_annotated_relationship(user: User) -> Relationship:
+    """The relationship to a user that was read through `annotate_relationship`."""
+    return Relationship(**{field: getattr(user, f"{_ANNOTATION_PREFIX}{field}") for field in _FIELDS})
 
 
-def relationship(viewer_id: int, other_ids: Collection[int]) -> dict[int, Relationship]:
+def fetch_relationships(viewer_id: int, other_ids: Collection[int]) -> dict[int, Relationship]:
     """The viewer's relationship to each of `other_ids`, strangers and unknown ids included; one query.
 
     A union of probes: it reads at most six rows a user, however many the viewer or they follow.
@@ -91,25 +91,25 @@ def _probe(field: str, rows: QuerySet[Any], other: str) -> QuerySet[Any, tuple[s
     return rows.values_list(Value(field, output_field=CharField()), other)
 
 
-def blockers_among(viewer_id: int, user_ids: Iterable[int]) -> set[int]:
+def filter_blockers(viewer_id: int, user_ids: Iterable[int]) -> set[int]:
     """Those of `user_ids` who block the viewer, and so do not exist for them."""
     blocks = Block.objects.using(DEFAULT_DB_ALIAS).filter(blocked_id=viewer_id, blocker_id__in=list(user_ids))
     return set(blocks.values_list("blocker_id", flat=True))
 
 
-def seen_authors(viewer_id: int) -> list[tuple[int, int]]:
+def fetch_visible_authors(viewer_id: int) -> list[tuple[int, int]]:
     """Whose posts are in the viewer's feed: (author id, its CelebrityState); one query.
 
     Everyone followed, less the muted and whoever is apart by a block, and the viewer. Inactive authors are
     included: their author cards decide.
     """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_SEEN_AUTHORS, {"viewer": viewer_id})
+        cursor.execute(_VISIBLE_AUTHORS, {"viewer": viewer_id})
         return cursor.fetchall()
 
 
 # Raw, because every cold feed runs it twice: building the same statement in the ORM was most of a cold read (cProfile).
-_SEEN_AUTHORS = """
+_VISIBLE_AUTHORS = """
 SELECT author.id, author.celebrity_state
 FROM social_follow AS follow JOIN accounts_user AS author ON author.id = follow.followee_id
 WHERE follow.follower_id = %(viewer)s

@@ -11,5 +11,5 @@ from django.dispatch import Signal
 relations_changed = Signal()
 
 # author_ids: Iterable[int], the users whose follower_count changed; it already has its new value. Not part of the
-# follow's transaction: follows are added to the rows up to a second later (social.roll_up).
+# follow's transaction: follows are added to the rows up to a second later (social.counter_rollup).
 audience_changed = Signal()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from instafeed import dispatch
-from social.notifications import drain, erasure
-from social.roll_up import roll_up
+from instafeed.core.jobs import enqueue
+from social.counter_rollup import roll_up
+from social.notifications import consumer, deletion
 
-SLICES = 100  # of forgetting, at once
+MAX_SLICES = 100  # of forgetting, at once
 
 
 @shared_task
@@ -20,13 +20,13 @@ def roll_up_counts() -> None:
 @shared_task
 def drain_notifications() -> None:
     """A slice of making entries of events; what is left goes behind the other tasks of the queue."""
-    if drain.drain_slice():
-        dispatch.nudge(drain_notifications)
+    if consumer.consume_batches():
+        enqueue.try_enqueue(drain_notifications)
 
 
 @shared_task
-def forget_notifications_taken_back() -> None:
+def delete_retracted_notifications() -> None:
     """Drop what was kept only as a memory of likes and follows taken back."""
-    for _ in range(SLICES):
-        if erasure.forget_what_was_taken_back():
+    for _ in range(MAX_SLICES):
+        if deletion.delete_retracted():
             return

@@ -8,12 +8,13 @@ import pytest
 import redis
 from django.conf import settings
 
-from instafeed import dispatch, health, probes, scrape
-from instafeed import redis as breaker
-from instafeed.replicas.health import monitor
-from tests import emptying, prepared
+from instafeed.core.cache import client as breaker
+from instafeed.core.db.replicas.monitor import monitor
+from instafeed.core.jobs import enqueue
+from instafeed.core.observability import exporter, health, probes
+from tests import database_cleanup, prebuilt_data
 
-emptying.use_it()
+database_cleanup.install()
 
 _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
 
@@ -28,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Each process' test database is a copy of one that was migrated once (settings.DATABASES, TEST)."""
-    prepared.migrated_database()
+    prebuilt_data.create_migrated_template()
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +61,8 @@ def _empty_redis(request: pytest.FixtureRequest) -> None:
         for server in request.getfixturevalue("_redis_servers"):
             server.flushdb()
         # No test rests after the failures of the one before.
-        breaker.reset()
-        dispatch.reset()
+        breaker.reset_circuit_breaker()
+        enqueue.reset_circuit_breaker()
 
 
 @pytest.fixture(autouse=True)
@@ -80,9 +81,9 @@ def _replicas_only_where_named(request: pytest.FixtureRequest, monkeypatch: pyte
 def fresh_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No result of an earlier test, no answer that is late on a busy machine, and threads that wait for what an
     earlier test broke in nobody's way."""
-    for place in (health, scrape):
-        monkeypatch.setattr(place, "LIMIT", 30.0)
-    for place in (health.PROBES, scrape._added):
+    for place in (health, exporter):
+        monkeypatch.setattr(place, "PROBES_TIMEOUT", 30.0)
+    for place in (health.PROBES, exporter._registered_probes):
         for name, probe in place.items():
             monkeypatch.setitem(place, name, probes.Probe(probe._check))
     probes._executor.cache_clear()

@@ -18,8 +18,8 @@ for _name in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD"):
     os.environ[f"THROTTLE_{_name}"] = "off"
 
 from instafeed.settings import *  # noqa: E402, F403
-from tests.prepared import TEMPLATE  # noqa: E402
+from tests.prebuilt_data import TEMPLATE_DATABASE  # noqa: E402
 
-DATABASES["default"]["TEST"] = {"TEMPLATE": TEMPLATE}  # noqa: F405
+DATABASES["default"]["TEST"] = {"TEMPLATE": TEMPLATE_DATABASE}  # noqa: F405
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by design

@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from instafeed.stack.services import DataServices
-from instafeed.stack.state import StackError
-from tests.prepared import SERVICES
+from instafeed.devstack.data_services import DataServices
+from instafeed.devstack.state import StackError
+from tests.prebuilt_data import SERVICES_VARIABLE
 
 _session = ExitStack()
 
 
 def start() -> None:
     """Puts the services' URLs into the environment; does nothing if a parent session did."""
-    if os.environ.get(SERVICES):
+    if os.environ.get(SERVICES_VARIABLE):
         return
     directory = Path(tempfile.mkdtemp(prefix="instafeed-"))
     _session.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -36,7 +36,7 @@ def start() -> None:
     except StackError as error:
         raise pytest.UsageError(f"no data services for the tests: {error}") from None
     os.environ.update(services.environment)
-    os.environ[SERVICES] = str(directory)
+    os.environ[SERVICES_VARIABLE] = str(directory)
 
 
 @pytest.hookimpl(wrapper=True)

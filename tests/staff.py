@@ -14,7 +14,7 @@ from tests.factories import UserFactory
 PASSWORD = "correct horse battery"
 
 
-def member(*groups: str, **fields: Any) -> User:
+def create_staff(*groups: str, **fields: Any) -> User:
     """A member of staff in these groups, by name; `is_superuser=True` for one who may do anything."""
     user = UserFactory(is_staff=True, **fields)
     user.groups.set(Group.objects.filter(name__in=groups))
@@ -22,25 +22,25 @@ def member(*groups: str, **fields: Any) -> User:
     return user
 
 
-def signed_in(user: User) -> Client:
+def admin_client(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
 
 
-def operator() -> Client:
-    return signed_in(member("Operator"))
+def operator_client() -> Client:
+    return admin_client(create_staff("Operator"))
 
 
-def moderator() -> Client:
-    return signed_in(member("Moderator"))
+def moderator_client() -> Client:
+    return admin_client(create_staff("Moderator"))
 
 
-def superuser() -> Client:
-    return signed_in(member(is_superuser=True))
+def superuser_client() -> Client:
+    return admin_client(create_staff(is_superuser=True))
 
 
-def act(client: Client, url: str, action: str, *ids: int, **more: str) -> list[str]:
+def run_bulk_action(client: Client, url: str, action: str, *ids: int, **more: str) -> list[str]:
     """Have a list's action done to these; what the page says then."""
     data = {"action": action, "_selected_action": [str(pk) for pk in ids], **more}
     answer = client.post(url, data, follow=True)
@@ -48,12 +48,12 @@ def act(client: Client, url: str, action: str, *ids: int, **more: str) -> list[s
     return [str(message) for message in answer.context["messages"]]
 
 
-class Staff:
-    """One of them, who knows the pages of acts (`accounts.admin.acting`) by their models."""
+class StaffMember:
+    """One of them, who knows the pages of acts (`accounts.admin.action_admin`) by their models."""
 
     def __init__(self, *groups: str, **fields: Any) -> None:
-        self.user = member(*groups, **fields)
-        self.client = signed_in(self.user)
+        self.user = create_staff(*groups, **fields)
+        self.client = admin_client(self.user)
 
     def page(self, name: str, *args: Any, status: int = 200, **query: Any) -> Any:
         """The answer to a GET of an admin page: `posts_case_changelist`, say."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from instafeed.stack.state import PROJECT_ROOT
+from instafeed.devstack.state import PROJECT_ROOT
 
 PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CHANGELOG.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
 _APPS = "accounts|social|media|posts|feeds|instafeed"

@@ -18,14 +18,14 @@ from accounts import services as accounts
 from posts import explore
 from posts.models import Save
 from social import services as social
-from social.notifications import drain
-from tests.feeds.helpers import deliver
-from tests.posts.callers import Caller
+from social.notifications import consumer
+from tests.feeds.feed_setup import deliver_all
+from tests.posts.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 VIEWERS = ("owner", "follower", "requester", "stranger", "blocked", "blocker", "anonymous", "suspended")
-SECRET = "zebrafinch"
+SECRET_WORD = "zebrafinch"
 TAG = "lighthouse"
 
 
@@ -44,49 +44,60 @@ class Call:
 
 
 # Reads of the profile and of what hangs on it.
-SEEN = "200 200 200 200 404 404 200 401", "200 200 404 404 404 404 404 401"
+READ_STATUSES = "200 200 200 200 404 404 200 401", "200 200 404 404 404 404 404 401"
 # The same where a token is needed.
-TOKEN = "200 200 200 200 404 404 401 401", "200 200 404 404 404 404 401 401"
-MADE = "201 201 201 201 404 404 401 401", "201 201 404 404 404 404 401 401"
-OWN = "200 403 403 403 404 404 401 401", "200 403 404 404 404 404 401 401"
-GONE = "204 403 403 403 404 404 401 401", "204 403 404 404 404 404 401 401"
-KNOWN = "400 204 204 204 404 204 401 401"
-PERSON = "201 201 201 201 404 201 401 401"
+TOKEN_STATUSES = "200 200 200 200 404 404 401 401", "200 200 404 404 404 404 401 401"
+CREATE_STATUSES = "201 201 201 201 404 404 401 401", "201 201 404 404 404 404 401 401"
+OWNER_ONLY_STATUSES = "200 403 403 403 404 404 401 401", "200 403 404 404 404 404 401 401"
+DELETE_STATUSES = "204 403 403 403 404 404 401 401", "204 403 404 404 404 404 401 401"
+KNOWN_USER_STATUSES = "400 204 204 204 404 204 401 401"
+REPORT_USER_STATUSES = "201 201 201 201 404 201 401 401"
 
 CALLS = [
     Call("get", "/users/{owner}", "200 200 200 200 404 200 200 401", "200 200 200 200 404 200 200 401"),
     Call("get", "/users/{owner}/posts", "200 200 200 200 404 200 200 401", "200 200 403 403 404 200 403 401"),
     Call("get", "/users/{owner}/followers", "200 200 200 200 404 200 401 401", "200 200 403 403 404 403 401 401"),
     Call("get", "/users/{owner}/following", "200 200 200 200 404 200 401 401", "200 200 403 403 404 403 401 401"),
-    Call("get", "/posts/{post}", *SEEN),
-    Call("patch", "/posts/{post}", *OWN, body={"caption": f"edited {SECRET}"}),
-    Call("get", "/posts/{post}/likes", *TOKEN),
-    Call("post", "/posts/{post}/like", *TOKEN),
-    Call("delete", "/posts/{post}/like", *TOKEN),
-    Call("post", "/posts/{post}/save", *TOKEN),
-    Call("delete", "/posts/{post}/save", *TOKEN),
-    Call("get", "/posts/{post}/comments", *TOKEN),
-    Call("post", "/posts/{post}/comments", *MADE, body={"text": "well"}),
-    Call("post", "/posts/{post}/comments", *MADE, body={"text": "well", "reply_to": "{comment}"}),
-    Call("post", "/comments/{comment}/like", *TOKEN),
-    Call("delete", "/comments/{comment}/like", *TOKEN),
-    Call("post", "/comments/{guests}/like", *TOKEN),
-    Call("post", "/reports", *MADE, body={"target_type": "post", "target_id": "{post}", "reason": "spam"}),
-    Call("post", "/reports", *MADE, body={"target_type": "comment", "target_id": "{comment}", "reason": "spam"}),
-    Call("post", "/reports", PERSON, PERSON, body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"}),
+    Call("get", "/posts/{post}", *READ_STATUSES),
+    Call("patch", "/posts/{post}", *OWNER_ONLY_STATUSES, body={"caption": f"edited {SECRET_WORD}"}),
+    Call("get", "/posts/{post}/likes", *TOKEN_STATUSES),
+    Call("post", "/posts/{post}/like", *TOKEN_STATUSES),
+    Call("delete", "/posts/{post}/like", *TOKEN_STATUSES),
+    Call("post", "/posts/{post}/save", *TOKEN_STATUSES),
+    Call("delete", "/posts/{post}/save", *TOKEN_STATUSES),
+    Call("get", "/posts/{post}/comments", *TOKEN_STATUSES),
+    Call("post", "/posts/{post}/comments", *CREATE_STATUSES, body={"text": "well"}),
+    Call("post", "/posts/{post}/comments", *CREATE_STATUSES, body={"text": "well", "reply_to": "{comment}"}),
+    Call("post", "/comments/{comment}/like", *TOKEN_STATUSES),
+    Call("delete", "/comments/{comment}/like", *TOKEN_STATUSES),
+    Call("post", "/comments/{guests}/like", *TOKEN_STATUSES),
+    Call("post", "/reports", *CREATE_STATUSES, body={"target_type": "post", "target_id": "{post}", "reason": "spam"}),
+    Call(
+        "post",
+        "/reports",
+        *CREATE_STATUSES,
+        body={"target_type": "comment", "target_id": "{comment}", "reason": "spam"},
+    ),
+    Call(
+        "post",
+        "/reports",
+        REPORT_USER_STATUSES,
+        REPORT_USER_STATUSES,
+        body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"},
+    ),
     # Destructive ones last, comments before their post and blocks at the very end.
-    Call("delete", "/comments/{guests}", *GONE),
-    Call("delete", "/comments/{comment}", *GONE),
-    Call("delete", "/posts/{post}", *GONE),
+    Call("delete", "/comments/{guests}", *DELETE_STATUSES),
+    Call("delete", "/comments/{comment}", *DELETE_STATUSES),
+    Call("delete", "/posts/{post}", *DELETE_STATUSES),
     Call("delete", "/me/followers/{owner}", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
     Call("post", "/users/{owner}/follow", "400 200 200 200 404 409 401 401", "400 200 200 200 404 409 401 401"),
     Call("delete", "/users/{owner}/follow", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
-    Call("post", "/users/{owner}/mute", KNOWN, KNOWN),
+    Call("post", "/users/{owner}/mute", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
     Call("delete", "/users/{owner}/mute", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
-    Call("post", "/users/{owner}/block", KNOWN, KNOWN),
+    Call("post", "/users/{owner}/block", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
     Call("delete", "/users/{owner}/block", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
 ]
-UNKNOWN = {
+MISSING_NAMES = {
     "owner": "nobody.by.that.name",
     "owner_id": "999999999",
     "post": "382840948838629377",
@@ -94,21 +105,21 @@ UNKNOWN = {
     "guests": "382840948838629379",
 }
 # Lists that hold the post exactly for those who see it. Their own answer is always 200, or 401.
-LISTS = {
+LIST_VIEWERS = {
     f"/hashtags/{TAG}/posts": "owner follower requester stranger",
     "/explore": "owner follower requester stranger",
     "/feed": "owner follower",
     "/me/saved": "owner follower requester stranger",
     "/notifications": "owner follower requester stranger",
 }
-ONLY_PUBLIC = ("/explore", f"/hashtags/{TAG}/posts")
+PUBLIC_ONLY_LISTS = ("/explore", f"/hashtags/{TAG}/posts")
 
 
 @dataclass
 class World:
     """An account with a post, a comment of its own on it and one by a guest, and all kinds of viewers."""
 
-    viewers: dict[str, Caller | None]
+    viewers: dict[str, ApiUser | None]
     names: dict[str, str]
     client: Client
 
@@ -121,19 +132,19 @@ class World:
         return getattr(self.client, method)(f"/api/v1{path}", **options)
 
 
-def build(*, private: bool) -> World:
+def build_world(*, private: bool) -> World:
     """The relations come last, so that everybody has met the post before; only then they may not see it any more."""
-    callers = {name: Caller(username=f"the.{name}") for name in VIEWERS if name != "anonymous"}
-    owner, guest = callers["owner"], Caller(username="the.guest")
+    callers = {name: ApiUser(username=f"the.{name}") for name in VIEWERS if name != "anonymous"}
+    owner, guest = callers["owner"], ApiUser(username="the.guest")
     for name in ("follower", "suspended"):
         callers[name].follow(owner)
     guest.follow(owner)
     everybody = " ".join(f"@{caller.name}" for caller in callers.values())
-    post = owner.write(f"{SECRET} #{TAG} {everybody}")
-    comment, guests = owner.comment(post, f"first {SECRET}"), guest.comment(post, f"guest {SECRET}")
+    post = owner.write(f"{SECRET_WORD} #{TAG} {everybody}")
+    comment, guests = owner.comment(post, f"first {SECRET_WORD}"), guest.comment(post, f"guest {SECRET_WORD}")
     Save.objects.bulk_create([Save(user=caller.user, post_id=int(post)) for caller in callers.values()])
-    deliver()
-    drain.drain_slice()
+    deliver_all()
+    consumer.consume_batches()
     if private:
         accounts.update_profile(owner.id, {"is_private": True})
     callers["requester"].follow(owner)
@@ -142,7 +153,7 @@ def build(*, private: bool) -> World:
     social.block(owner.id, callers["blocked"].id)
     social.block(callers["blocker"].id, owner.id)
     accounts.suspend(callers["suspended"].id)
-    explore.refresh()
+    explore.compute_ranking()
     names = {"owner": owner.name, "owner_id": str(owner.id), "post": post, "comment": comment, "guests": guests}
     return World({**callers, "anonymous": None}, names, Client())
 
@@ -150,67 +161,70 @@ def build(*, private: bool) -> World:
 @pytest.mark.parametrize("account", ["public", "private"])
 @pytest.mark.parametrize("viewer", VIEWERS)
 def test_everybody_gets_what_is_theirs_and_learns_of_nothing_else(viewer: str, account: str) -> None:
-    world = build(private=account == "private")
-    wrong = [*_wrong_lists(world, viewer, account), *_wrong_calls(world, viewer, lambda call: getattr(call, account))]
+    world = build_world(private=account == "private")
+    wrong = [
+        *_find_wrong_lists(world, viewer, account),
+        *_find_wrong_calls(world, viewer, lambda call: getattr(call, account)),
+    ]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("gone", ["suspended", "deleted"])
 def test_an_account_without_access_and_all_it_made_are_404_to_everybody(gone: str) -> None:
-    world = build(private=False)
+    world = build_world(private=False)
     owner = world.viewers["owner"]
     assert owner is not None
     if gone == "suspended":
         accounts.suspend(owner.id)
     else:
-        from accounts import erasure
+        from accounts import deletion
 
-        erasure.delete_account(owner.id)
+        deletion.delete_account(owner.id)
     wrong = []
     for viewer in VIEWERS:
         denied = 401 if viewer in ("owner", "suspended") else 404
-        for path in LISTS:
+        for path in LIST_VIEWERS:
             answer = world.ask(viewer, "get", path, {})
             expected = denied if denied == 401 or viewer != "anonymous" else 401
-            if answer.status_code != (200 if expected == 404 else 401) or SECRET in answer.content.decode():
+            if answer.status_code != (200 if expected == 404 else 401) or SECRET_WORD in answer.content.decode():
                 wrong.append(f"{viewer}: {path} {answer.status_code} {answer.content[:200]!r}")
         for call in CALLS:
             signed_out = viewer == "anonymous" and call.public.split()[VIEWERS.index("anonymous")] == "401"
-            wrong += _wrong(world, viewer, call, 401 if signed_out else denied)
+            wrong += _find_wrong_answer(world, viewer, call, 401 if signed_out else denied)
     assert not wrong, "\n".join(wrong)
 
 
-def _wrong_lists(world: World, viewer: str, account: str) -> Iterator[str]:
-    for path, seen_by in LISTS.items():
+def _find_wrong_lists(world: World, viewer: str, account: str) -> Iterator[str]:
+    for path, seen_by in LIST_VIEWERS.items():
         answer = world.ask(viewer, "get", path, {})
         signed_in = viewer not in ("anonymous", "suspended")
         if answer.status_code != (200 if signed_in else 401):
             yield f"{viewer}: {path} answered {answer.status_code}"
-        hidden = account == "private" and (path in ONLY_PUBLIC or viewer not in ("owner", "follower"))
+        hidden = account == "private" and (path in PUBLIC_ONLY_LISTS or viewer not in ("owner", "follower"))
         expected = viewer in seen_by.split() and not hidden
-        if (SECRET in answer.content.decode()) is not expected:
+        if (SECRET_WORD in answer.content.decode()) is not expected:
             yield f"{viewer}: {path} {'lacks' if expected else 'shows'} the post: {answer.content[:300]!r}"
 
 
-def _wrong_calls(world: World, viewer: str, statuses: Callable[[Call], str]) -> Iterator[str]:
+def _find_wrong_calls(world: World, viewer: str, statuses: Callable[[Call], str]) -> Iterator[str]:
     for call in CALLS:
-        yield from _wrong(world, viewer, call, int(statuses(call).split()[VIEWERS.index(viewer)]))
+        yield from _find_wrong_answer(world, viewer, call, int(statuses(call).split()[VIEWERS.index(viewer)]))
 
 
-def _wrong(world: World, viewer: str, call: Call, expected: int) -> Iterator[str]:
-    path, body = _fill(call, world.names)
+def _find_wrong_answer(world: World, viewer: str, call: Call, expected: int) -> Iterator[str]:
+    path, body = _fill_in_names(call, world.names)
     answer = world.ask(viewer, call.method, path, body)
     if answer.status_code != expected:
         yield f"{viewer}: {call} {body} is {answer.status_code}, not {expected}: {answer.content[:200]!r}"
-    elif expected in (401, 403, 404) and SECRET in answer.content.decode():
+    elif expected in (401, 403, 404) and SECRET_WORD in answer.content.decode():
         yield f"{viewer}: {call} tells: {answer.content[:300]!r}"
     elif expected == 404:
-        nothing = world.ask(viewer, call.method, *_fill(call, UNKNOWN))
+        nothing = world.ask(viewer, call.method, *_fill_in_names(call, MISSING_NAMES))
         if (nothing.status_code, nothing.content) != (404, answer.content):
             yield f"{viewer}: {call} differs from what never existed: {answer.content!r}, {nothing.content!r}"
 
 
-def _fill(call: Call, names: dict[str, str]) -> tuple[str, dict[str, str]]:
+def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, str]]:
     return call.path.format(**names), {name: value.format(**names) for name, value in call.body.items()}
 
 

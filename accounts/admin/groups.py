@@ -42,7 +42,7 @@ class SuperusersGroupAdmin(GroupAdmin):
         given, changes = form.cleaned_data, Changes()
         changes.note("name", form.initial.get("name"), given["name"])
         changes.note("permissions", _codenames(form.initial.get("permissions", ())), _codenames(given["permissions"]))
-        _record(request, changes, "change_group" if change else "add_group", form.instance)
+        _record_changes(request, changes, "change_group" if change else "add_group", form.instance)
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
@@ -50,7 +50,7 @@ class SuperusersGroupAdmin(GroupAdmin):
         changes.note("name", obj.name, None)
         changes.note("permissions", _codenames(obj.permissions.all()), "")
         changes.note("members", obj.user_set.count(), 0)
-        _record(request, changes, "delete_group", obj)
+        _record_changes(request, changes, "delete_group", obj)
         super().delete_model(request, obj)
 
     @transaction.atomic
@@ -64,7 +64,7 @@ def _codenames(permissions: Iterable[Permission]) -> str:
     return ", ".join(sorted(permission.codename for permission in permissions))
 
 
-def _record(request: HttpRequest, changes: Changes, action: str, group: Group) -> None:
+def _record_changes(request: HttpRequest, changes: Changes, action: str, group: Group) -> None:
     changes.record(cast(User, request.user), action, "group", group.pk, user_id=None)
 
 

@@ -17,115 +17,130 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import audit, moderation, services, sessions
-from accounts.admin.acting import ActingAdmin
-from accounts.admin.acts import Act, Given, MildForm, SuspendForm, by_reason
-from accounts.counts import counts_of
+from accounts.admin.action_admin import ActionModelAdmin
+from accounts.admin.actions import ActionInput, AdminAction, OptionalReasonForm, SuspendForm, with_reason
+from accounts.follower_counts import get_exact_counts
 from accounts.models import AuditEntry, CelebrityState, User
-from accounts.signals import files_unwanted
-from instafeed.admin.cells import state
-from instafeed.admin.filters import OnlyFilter
-from instafeed.admin.pages import list_url
-from instafeed.api.links import file_url
+from accounts.signals import public_files_revoked
+from instafeed.core.admin.display import state_badge
+from instafeed.core.admin.filters import FlagFilter
+from instafeed.core.admin.urls import changelist_url
+from instafeed.core.api.links import file_url
 
 # Kept exact by the code that owns them: never typed in by hand.
-OWNED = (
+MANAGED_FIELDS = (
     *("is_active", "suspended_at", "suspended_until", "deleted_at", "celebrity_state", "celebrity_pin"),
     *("post_count", "follower_count", "following_count", "created_at", "last_login"),
 )
-EDITABLE = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
-READ = ("email", "is_private", "is_active", "suspended_at", "suspended_until", "celebrity_state", "last_login")
-POWERS = ("is_staff", "is_superuser", "groups")
-ENTRIES = 20  # of the audit log, on a user's page
+EDITABLE_FIELDS = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
+MODERATOR_FIELDS = (
+    "email",
+    "is_private",
+    "is_active",
+    "suspended_at",
+    "suspended_until",
+    "celebrity_state",
+    "last_login",
+)
+PERMISSION_FIELDS = ("is_staff", "is_superuser", "groups")
+MAX_AUDIT_ENTRIES = 20  # of the audit log, on a user's page
 
 
-def _suspend(actor: User, user: User, given: Given) -> bool:
+def _suspend(actor: User, user: User, given: ActionInput) -> bool:
     return moderation.suspend(actor, user.pk, given["until"], given["reason"], seen=given["seen"])
 
 
-def _pin(actor: User, user: User, given: Given, side: bool | None) -> bool:
+def _pin(actor: User, user: User, given: ActionInput, side: bool | None) -> bool:
     return moderation.pin(actor, user.pk, side, given["reason"])
 
 
-def _withdraw(users: Sequence[User]) -> None:
-    files_unwanted.send(User, user_ids=[user.pk for user in users])
+def _revoke_public_files(users: Sequence[User]) -> None:
+    public_files_revoked.send(User, user_ids=[user.pk for user in users])
 
 
-def _pin_act(name: str, label: str, done: str, help_: str, side: bool | None) -> Act:
-    return Act(
+def _pin_action(name: str, label: str, done: str, help_: str, side: bool | None) -> AdminAction:
+    return AdminAction(
         *(name, label, done, help_, "accounts.pin_celebrity"),
         perform=partial(_pin, side=side),
         entry="unpin" if side is None else "pin",
-        form=MildForm,
+        form=OptionalReasonForm,
         in_bulk=False,
         applies=lambda user: user.celebrity_pin is not side,
     )
 
 
-ACTS = (
-    Act(
+ACTIONS = (
+    AdminAction(
         *("suspend", "Suspend", "suspended", "Nobody sees the account or what it wrote, and its tokens are refused."),
         "accounts.suspend_user",
         perform=_suspend,
         form=SuspendForm,
         hurts=True,
-        seen=moderation.times_suspended,
-        afterwards=_withdraw,
+        seen=moderation.count_suspensions,
+        afterwards=_revoke_public_files,
     ),
-    Act(
+    AdminAction(
         *("lift", "Lift the suspension", "reinstated", "All is as before, at once."),
         "accounts.suspend_user",
-        perform=by_reason(moderation.lift, "pk"),
-        form=MildForm,
+        perform=with_reason(moderation.lift_suspension, "pk"),
+        form=OptionalReasonForm,
         applies=lambda user: user.suspended_at is not None,
     ),
-    Act(
+    AdminAction(
         *("end_sessions", "End all sessions", "signed out", "Signed out of every app; they may sign in again."),
         "accounts.suspend_user",
-        perform=by_reason(moderation.end_sessions, "pk"),
+        perform=with_reason(moderation.end_sessions, "pk"),
         hurts=True,
     ),
-    _pin_act("pull", "Pin as celebrity", "pinned", "New posts are pulled by followers, however many there are.", True),
-    _pin_act("push", "Pin as ordinary", "pinned", "New posts are pushed to followers, however many there are.", False),
-    _pin_act("unpin", "Take the pin away", "unpinned", "The number of followers decides again.", None),
+    _pin_action(
+        "pull", "Pin as celebrity", "pinned", "New posts are pulled by followers, however many there are.", True
+    ),
+    _pin_action(
+        "push", "Pin as ordinary", "pinned", "New posts are pushed to followers, however many there are.", False
+    ),
+    _pin_action("unpin", "Take the pin away", "unpinned", "The number of followers decides again.", None),
 )
 
 
 @dataclass(frozen=True)
-class Link:
-    """From a user's page to a list of what is theirs. For the apps above, which add to `LINKS`."""
+class RelatedLink:
+    """From a user's page to a list of what is theirs. For the apps above, which add to `RELATED_LINKS`."""
 
     text: str
     model: type[Model]
     field: str  # of the list, one of its `linked_by`
 
     def url(self, user_id: int) -> str:
-        return f"{list_url(self.model)}?{self.field}={user_id}"
+        return f"{changelist_url(self.model)}?{self.field}={user_id}"
 
 
-LINKS = [Link("all audit entries about them", AuditEntry, "user_id"), Link("what they did", AuditEntry, "actor_id")]
+RELATED_LINKS = [
+    RelatedLink("all audit entries about them", AuditEntry, "user_id"),
+    RelatedLink("what they did", AuditEntry, "actor_id"),
+]
 
 
-class StaffFilter(OnlyFilter):
+class StaffFilter(FlagFilter):
     title = parameter_name = "staff"
     choice, condition = "staff", Q(is_staff=True)
 
 
-class SuspendedFilter(OnlyFilter):
+class SuspendedFilter(FlagFilter):
     title = parameter_name = "suspended"
     choice, condition = "suspended", Q(suspended_at__isnull=False)
 
 
-class CelebrityFilter(OnlyFilter):
+class CelebrityFilter(FlagFilter):
     title = parameter_name = "celebrity"
     choice, condition = "celebrities", ~Q(celebrity_state=CelebrityState.ORDINARY)
 
 
-class PinnedFilter(OnlyFilter):
+class PinnedFilter(FlagFilter):
     title = parameter_name = "pinned"
     choice, condition = "pinned", Q(celebrity_pin__isnull=False)
 
 
-def states_of(user: User) -> Iterable[tuple[str, str]]:
+def get_state_badges(user: User) -> Iterable[tuple[str, str]]:
     """What is to be known of an account at a glance: words, and their kind of badge."""
     if user.deleted_at is not None:
         yield "being erased", "bad"
@@ -142,13 +157,13 @@ def states_of(user: User) -> Iterable[tuple[str, str]]:
         yield "pinned as celebrity" if user.celebrity_pin else "pinned as ordinary", "busy"
 
 
-def badges(user: User) -> SafeString:
-    return format_html_join(" ", "{}", ((state(words, kind),) for words, kind in states_of(user)))
+def render_state_badges(user: User) -> SafeString:
+    return format_html_join(" ", "{}", ((state_badge(words, kind),) for words, kind in get_state_badges(user)))
 
 
 @admin.register(User)
-class UserAdmin(ActingAdmin):
-    acts = ACTS
+class UserAdmin(ActionModelAdmin):
+    acts = ACTIONS
     list_title = "Users"
     list_display = ("username", "display_name", "states", "posts", "followers", "joined")
     list_filter = (SuspendedFilter, StaffFilter, CelebrityFilter, PinnedFilter)
@@ -156,12 +171,12 @@ class UserAdmin(ActingAdmin):
     search_help_text = "The start of a username, or a whole email address."
     filter_horizontal = ("groups",)
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-    readonly_fields = OWNED
+    readonly_fields = MANAGED_FIELDS
     change_form_template = "accounts/admin/user.html"
 
     @admin.display(description="state")
     def states(self, user: User) -> SafeString:
-        return badges(user)
+        return render_state_badges(user)
 
     @admin.display
     def posts(self, user: User) -> int:
@@ -184,7 +199,9 @@ class UserAdmin(ActingAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """Whoever may not edit reads the rest of it above."""
-        return (*EDITABLE, "groups", *OWNED) if cast(User, request.user).is_superuser else READ
+        return (
+            (*EDITABLE_FIELDS, "groups", *MANAGED_FIELDS) if cast(User, request.user).is_superuser else MODERATOR_FIELDS
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return cast(User, request.user).is_superuser
@@ -202,13 +219,13 @@ class UserAdmin(ActingAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
         """Through the service, which drops caches and tells the other apps. Runs inside a transaction."""
-        changes = {name: getattr(obj, name) for name in form.changed_data if name in EDITABLE}
+        changes = {name: getattr(obj, name) for name in form.changed_data if name in EDITABLE_FIELDS}
         services.update_profile(obj.pk, changes)
         if form.changed_data:
             # Names of fields only, but for powers: texts of users must be erasable.
-            powers = [name for name in POWERS if name in form.changed_data]
-            before = {name: _powers(form.initial[name]) for name in powers}
-            after = {name: _powers(form.cleaned_data[name]) for name in powers}
+            powers = [name for name in PERMISSION_FIELDS if name in form.changed_data]
+            before = {name: _serialize_permission(form.initial[name]) for name in powers}
+            after = {name: _serialize_permission(form.cleaned_data[name]) for name in powers}
             after["fields"] = ", ".join(form.changed_data)
             editor = cast(User, request.user)
             audit.record(editor, "edit_user", "user", obj.pk, user_id=obj.pk, before=before, after=after)
@@ -219,18 +236,18 @@ class UserAdmin(ActingAdmin):
         user = cast(User, context["original"])
         context |= {
             "person": user,
-            "badges": badges(user),
+            "badges": render_state_badges(user),
             "avatar": file_url(user.avatar_path),
-            "counts": counts_of(user),
+            "counts": get_exact_counts(user),
             "live_sessions": sessions.count_live(user.pk),
             "offers": self.offers(request, user, user),
-            "links": [(link.text, link.url(user.pk)) for link in LINKS if _may_view(request, link.model)],
-            "entries": _entries(user) if _may_view(request, AuditEntry) else [],
+            "links": [(link.text, link.url(user.pk)) for link in RELATED_LINKS if _may_view(request, link.model)],
+            "entries": _recent_audit_entries(user) if _may_view(request, AuditEntry) else [],
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def _powers(value: Any) -> Any:
+def _serialize_permission(value: Any) -> Any:
     return value if isinstance(value, bool) else ", ".join(sorted(str(group) for group in value))
 
 
@@ -239,5 +256,5 @@ def _may_view(request: HttpRequest, model: type[Model]) -> bool:
     return request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
 
 
-def _entries(user: User) -> list[AuditEntry]:
-    return list(AuditEntry.objects.filter(user_id=user.pk).order_by("-pk")[:ENTRIES])
+def _recent_audit_entries(user: User) -> list[AuditEntry]:
+    return list(AuditEntry.objects.filter(user_id=user.pk).order_by("-pk")[:MAX_AUDIT_ENTRIES])

@@ -11,15 +11,15 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
-from accounts.counts import counts_of
+from accounts.follower_counts import get_exact_counts
 from accounts.models import User
-from instafeed.api.fields import FlagField, IdField, IdTextField, StrictText, TextField
-from instafeed.api.links import file_url
-from instafeed.api.schema import example
+from instafeed.core.api.fields import IdField, IdInputField, StrictBooleanField, StrictCharField, VerbatimCharField
+from instafeed.core.api.links import file_url
+from instafeed.core.api.openapi.components import example
 
-MIN_PASSWORD, MAX_PASSWORD = 8, 1_024  # characters
+MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 8, 1_024  # characters
 
-PROFILE: dict[str, Any] = {
+PROFILE_EXAMPLE: dict[str, Any] = {
     "id": "42",
     "username": "grace",
     "display_name": "Grace Hopper",
@@ -33,26 +33,26 @@ PROFILE: dict[str, Any] = {
     "following_count": 67,
     "created_at": "2026-01-31T09:30:00Z",
 }
-_OWN_PROFILE = {**PROFILE, "relationship": None, "email": "grace@mail.example"}
-_PHRASE = "nanoseconds, 11.8 inch"
-_TOKENS = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
-_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_HOST = rf"({_LABEL}\.)+([A-Za-z][A-Za-z-]{{0,61}}[A-Za-z]|xn--[A-Za-z0-9]{{1,59}})"
+_OWN_PROFILE_EXAMPLE = {**PROFILE_EXAMPLE, "relationship": None, "email": "grace@mail.example"}
+_EXAMPLE_PASSWORD = "nanoseconds, 11.8 inch"  # noqa: S105 (of the description only)
+_TOKENS_EXAMPLE = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
+_HOST_LABEL_PATTERN = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL_ATOM_PATTERN = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_HOST_PATTERN = rf"({_HOST_LABEL_PATTERN}\.)+([A-Za-z][A-Za-z-]{{0,61}}[A-Za-z]|xn--[A-Za-z0-9]{{1,59}})"
 # What Django takes, less quoted names and addresses in brackets.
-_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@{_HOST}$"
-_URL = {
+_EMAIL_PATTERN = rf"^{_EMAIL_ATOM_PATTERN}(\.{_EMAIL_ATOM_PATTERN})*@{_HOST_PATTERN}$"
+_URL_SCHEMA = {
     "type": "string",
     "maxLength": 200,
     # What the validator takes, less IP addresses, user information, and letters that URLs spell with %.
-    "pattern": rf"^https?://{_HOST}(:[0-9]{{1,5}})?([/?#][!-~]*)?$",
+    "pattern": rf"^https?://{_HOST_PATTERN}(:[0-9]{{1,5}})?([/?#][!-~]*)?$",
 }
 
 
 _check_url = URLValidator(schemes=["http", "https"])
 
 
-class UsernameField(StrictText, serializers.RegexField):
+class UsernameField(StrictCharField, serializers.RegexField):
     """3 to 30 of a-z 0-9 . _, in any case and with blanks around it; stored in lower case, without them."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -68,15 +68,15 @@ class UsernameField(StrictText, serializers.RegexField):
 
 
 @extend_schema_field({"type": "string", "pattern": "^[a-z0-9._]{1,30}$"})
-class ShownUsernameField(serializers.CharField):
+class StoredUsernameField(serializers.CharField):
     """A username as it is stored. Read-only."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(read_only=True, **kwargs)
 
 
-@extend_schema_field({"type": "string", "format": "email", "maxLength": 254, "pattern": _ADDRESS})
-class AddressField(StrictText, serializers.EmailField):
+@extend_schema_field({"type": "string", "format": "email", "maxLength": 254, "pattern": _EMAIL_PATTERN})
+class EmailAddressField(StrictCharField, serializers.EmailField):
     """An email address; its domain is stored in lower case."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -86,8 +86,8 @@ class AddressField(StrictText, serializers.EmailField):
         return User.objects.normalize_email(super().to_internal_value(data))
 
 
-@extend_schema_field(_URL)
-class WebsiteField(StrictText):
+@extend_schema_field(_URL_SCHEMA)
+class WebsiteField(StrictCharField):
     """An http or https URL, or nothing."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -99,30 +99,30 @@ class WebsiteField(StrictText):
         _check_url(value)
 
 
-class PasswordField(TextField):
+class PasswordField(VerbatimCharField):
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=MAX_PASSWORD, write_only=True, style={"input_type": "password"}, **kwargs)
+        super().__init__(max_length=MAX_PASSWORD_LENGTH, write_only=True, style={"input_type": "password"}, **kwargs)
 
 
 @extend_schema_field(
     {
         "type": "string",
-        "minLength": MIN_PASSWORD,
-        "maxLength": MAX_PASSWORD,
+        "minLength": MIN_PASSWORD_LENGTH,
+        "maxLength": MAX_PASSWORD_LENGTH,
         "pattern": r"^[^\u0000]*[^\u00000-9][^\u0000]*$",
         "description": "Not all digits, not a common password, and not like the username or the email address.",
     }
 )
 class NewPasswordField(PasswordField):
-    """A password that `check_strength` will look at; the rules that a pattern can express are in the schema."""
+    """A password that `validate_password_strength` will look at; the rules that a pattern can express are in the schema."""
 
 
-@extend_schema_serializer(examples=[example("A profile", PROFILE)])
+@extend_schema_serializer(examples=[example("A profile", PROFILE_EXAMPLE)])
 class ProfileSerializer(serializers.ModelSerializer[User]):
     """A user's public profile, without the viewer's relationship to it."""
 
     id = IdField()
-    username = ShownUsernameField()
+    username = StoredUsernameField()
     website = serializers.CharField(read_only=True, help_text="A URL, or empty.")
     avatar_url = serializers.SerializerMethodField()
     is_celebrity = serializers.BooleanField(read_only=True)
@@ -140,10 +140,10 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
 
     def to_representation(self, instance: User) -> dict[str, Any]:
         """With the exact counts: those of the row are up to a second old."""
-        return super().to_representation(instance) | counts_of(instance)._asdict()
+        return super().to_representation(instance) | get_exact_counts(instance)._asdict()
 
 
-@extend_schema_serializer(examples=[example("The own profile", _OWN_PROFILE)])
+@extend_schema_serializer(examples=[example("The own profile", _OWN_PROFILE_EXAMPLE)])
 class OwnProfileSerializer(ProfileSerializer):
     """The same for its owner."""
 
@@ -165,43 +165,47 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     """What PATCH /me takes; fields that it does not know are ignored."""
 
     username = UsernameField(required=False)
-    email = AddressField(required=False)
-    display_name = TextField(required=False, allow_blank=True, max_length=60)
-    bio = TextField(required=False, allow_blank=True, max_length=500)
+    email = EmailAddressField(required=False)
+    display_name = VerbatimCharField(required=False, allow_blank=True, max_length=60)
+    bio = VerbatimCharField(required=False, allow_blank=True, max_length=500)
     website = WebsiteField(required=False)
-    is_private = FlagField(required=False)
-    avatar = IdTextField(required=False, allow_null=True, help_text="One of your media; null for no picture.")
+    is_private = StrictBooleanField(required=False)
+    avatar = IdInputField(required=False, allow_null=True, help_text="One of your media; null for no picture.")
 
 
 @extend_schema_serializer(
-    examples=[example("Somebody new", {"username": "grace", "email": "grace@mail.example", "password": _PHRASE})]
+    examples=[
+        example("Somebody new", {"username": "grace", "email": "grace@mail.example", "password": _EXAMPLE_PASSWORD})
+    ]
 )
 class RegistrationSerializer(serializers.Serializer[Any]):
     username = UsernameField()
-    email = AddressField()
+    email = EmailAddressField()
     password = NewPasswordField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        check_strength(attrs["password"], User(username=attrs["username"], email=attrs["email"]), "password")
+        validate_password_strength(
+            attrs["password"], User(username=attrs["username"], email=attrs["email"]), "password"
+        )
         return attrs
 
 
-@extend_schema_serializer(examples=[example("Name and password", {"username": "grace", "password": _PHRASE})])
+@extend_schema_serializer(examples=[example("Name and password", {"username": "grace", "password": _EXAMPLE_PASSWORD})])
 class SignInSerializer(serializers.Serializer[Any]):
-    username = TextField(max_length=254)
+    username = VerbatimCharField(max_length=254)
     password = PasswordField()
 
 
-@extend_schema_serializer(examples=[example("The newest refresh token", {"refresh": _TOKENS["refresh"]})])
+@extend_schema_serializer(examples=[example("The newest refresh token", {"refresh": _TOKENS_EXAMPLE["refresh"]})])
 class RefreshSerializer(serializers.Serializer[Any]):
-    refresh = TextField()
+    refresh = VerbatimCharField()
 
 
 @extend_schema_serializer(
     examples=[
         example(
             "From the old one to a new one",
-            {"current_password": _PHRASE, "new_password": "a moth in relay 70"},
+            {"current_password": _EXAMPLE_PASSWORD, "new_password": "a moth in relay 70"},
         )
     ]
 )
@@ -210,23 +214,23 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = NewPasswordField()
 
 
-@extend_schema_serializer(examples=[example("The own password", {"password": _PHRASE})])
+@extend_schema_serializer(examples=[example("The own password", {"password": _EXAMPLE_PASSWORD})])
 class DeletionSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 
 
-@extend_schema_serializer(examples=[example("Tokens", _TOKENS)])
+@extend_schema_serializer(examples=[example("Tokens", _TOKENS_EXAMPLE)])
 class TokensSerializer(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
 
 
-@extend_schema_serializer(examples=[example("A new account", {"user": _OWN_PROFILE, **_TOKENS})])
+@extend_schema_serializer(examples=[example("A new account", {"user": _OWN_PROFILE_EXAMPLE, **_TOKENS_EXAMPLE})])
 class RegisteredSerializer(TokensSerializer):
     user = OwnProfileSerializer()
 
 
-def check_strength(password: str, user: User, field: str) -> None:
+def validate_password_strength(password: str, user: User, field: str) -> None:
     """Django's password validators; a ValidationError of `field` with their codes."""
     try:
         validate_password(password, user)

@@ -14,7 +14,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import erasure, services, sessions
+from accounts import deletion, services, sessions
 from accounts.api.serializers import (
     DeletionSerializer,
     OwnProfileSerializer,
@@ -25,13 +25,13 @@ from accounts.api.serializers import (
     RegistrationSerializer,
     SignInSerializer,
     TokensSerializer,
-    check_strength,
+    validate_password_strength,
 )
-from accounts.avatars import UnknownPicture
+from accounts.avatars import PictureNotFound
 from accounts.models import User
 from accounts.tokens import SESSION_CLAIM, TokenRefused
-from instafeed.api.schema import missing, refusal
-from instafeed.api.throttling import (
+from instafeed.core.api.openapi.components import error_response, not_found_response
+from instafeed.core.api.throttling import (
     AnonThrottle,
     LoginAccountThrottle,
     LoginAddressThrottle,
@@ -39,9 +39,9 @@ from instafeed.api.throttling import (
     RegisterThrottle,
     UserThrottle,
 )
-from instafeed.replicas.session import identify
+from instafeed.core.db.replicas.session import identify_user
 
-_DEAD_TOKEN = refusal(
+_INVALID_TOKEN_RESPONSE = error_response(
     401,
     "token_not_valid",
     "The refresh token is invalid, expired, or was used before.",
@@ -49,7 +49,7 @@ _DEAD_TOKEN = refusal(
 )
 
 
-class SignInView(APIView):
+class UnauthenticatedView(APIView):
     """Base of the paths that need no access token, and that an expired one must not get in the way of."""
 
     authentication_classes = []
@@ -59,7 +59,7 @@ class SignInView(APIView):
         return 'Bearer realm="api"'  # without it DRF would turn 401 into 403
 
 
-class Register(SignInView):
+class Register(UnauthenticatedView):
     throttle_classes = [AnonThrottle, RegisterThrottle]
 
     @extend_schema(
@@ -75,14 +75,14 @@ class Register(SignInView):
         serializer.is_valid(raise_exception=True)
         try:
             user = services.register(**serializer.validated_data)
-        except services.Taken as error:
-            raise _taken(error) from None
-        identify(user.pk)
+        except services.AlreadyTaken as error:
+            raise _taken_error(error) from None
+        identify_user(user.pk)
         tokens = sessions.start(user)
         return Response({"user": OwnProfileSerializer(user).data, **asdict(tokens)}, status=201)
 
 
-class SignIn(SignInView):
+class SignIn(UnauthenticatedView):
     throttle_classes = [AnonThrottle, LoginAddressThrottle, LoginAccountThrottle]
 
     @extend_schema(
@@ -91,7 +91,7 @@ class SignIn(SignInView):
         request=SignInSerializer,
         responses={
             200: TokensSerializer,
-            **refusal(401, "wrong_credentials", "No account with this username and password."),
+            **error_response(401, "wrong_credentials", "No account with this username and password."),
         },
         auth=[],
     )
@@ -102,36 +102,36 @@ class SignIn(SignInView):
         user = services.verify_password(**serializer.validated_data)
         if user is None:
             raise AuthenticationFailed("No account with this username and password.", "wrong_credentials")
-        identify(user.pk)
+        identify_user(user.pk)
         return Response(asdict(sessions.start(user)))
 
 
-class Refresh(SignInView):
+class Refresh(UnauthenticatedView):
     @extend_schema(
         operation_id="refresh_tokens",
         tags=["sign-in"],
         request=RefreshSerializer,
-        responses={200: TokensSerializer, **_DEAD_TOKEN},
+        responses={200: TokensSerializer, **_INVALID_TOKEN_RESPONSE},
         auth=[],
     )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for new ones. It works once; using it again ends the whole session."""
-        user_id, tokens = sessions.rotate(_refresh_token(request))
-        identify(user_id)
+        user_id, tokens = sessions.rotate(_read_refresh_token(request))
+        identify_user(user_id)
         return Response(asdict(tokens))
 
 
-class SignOut(SignInView):
+class SignOut(UnauthenticatedView):
     @extend_schema(
         operation_id="sign_out",
         tags=["sign-in"],
         request=RefreshSerializer,
-        responses={204: None, **_DEAD_TOKEN},
+        responses={204: None, **_INVALID_TOKEN_RESPONSE},
         auth=[],
     )
     def post(self, request: Request) -> Response:
         """End the session that the refresh token belongs to, its access tokens included."""
-        identify(sessions.end(_refresh_token(request)))
+        identify_user(sessions.end(_read_refresh_token(request)))
         return Response(status=204)
 
 
@@ -146,7 +146,7 @@ class Password(APIView):
         serializer = PasswordChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         new = serializer.validated_data["new_password"]
-        check_strength(new, _own(request), "new_password")
+        validate_password_strength(new, _get_own_account(request), "new_password")
         try:
             services.change_password(
                 current_user(request).pk,
@@ -155,22 +155,22 @@ class Password(APIView):
                 keep_session=cast(AccessToken, request.auth).get(SESSION_CLAIM),
             )
         except services.WrongPassword:
-            raise _wrong_password("current_password") from None
+            raise _wrong_password_error("current_password") from None
         return Response(status=204)
 
 
-class OwnView(APIView):
+class OwnAccountView(APIView):
     """Base of what needs the whole account, which may have been erased since its token was checked: 401."""
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(TokenRefused() if isinstance(exc, User.DoesNotExist) else exc)
 
 
-class Me(OwnView):
+class Me(OwnAccountView):
     @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
         """The own profile."""
-        return Response(OwnProfileSerializer(_own(request)).data)
+        return Response(OwnProfileSerializer(_get_own_account(request)).data)
 
     @extend_schema(
         operation_id="edit_me",
@@ -178,7 +178,7 @@ class Me(OwnView):
         request=ProfileChangeSerializer,
         responses={
             200: OwnProfileSerializer,
-            **missing("The picture does not exist, or is not yours."),
+            **not_found_response("The picture does not exist, or is not yours."),
         },
     )
     def patch(self, request: Request) -> Response:
@@ -187,9 +187,9 @@ class Me(OwnView):
         serializer.is_valid(raise_exception=True)
         try:
             user = services.update_profile(current_user(request).pk, serializer.validated_data)
-        except services.Taken as error:
-            raise _taken(error) from None
-        except UnknownPicture:
+        except services.AlreadyTaken as error:
+            raise _taken_error(error) from None
+        except PictureNotFound:
             raise NotFound from None
         return Response(OwnProfileSerializer(user).data)
 
@@ -197,17 +197,20 @@ class Me(OwnView):
         operation_id="delete_me",
         tags=["me"],
         request=DeletionSerializer,
-        responses={204: None, **refusal(403, "staff_account", "Staff accounts are deleted by an administrator.")},
+        responses={
+            204: None,
+            **error_response(403, "staff_account", "Staff accounts are deleted by an administrator."),
+        },
     )
     def delete(self, request: Request) -> Response:
         """Delete the own account: it and all it made vanish at once, and are erased in the background."""
         serializer = DeletionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
-            erasure.delete_own_account(current_user(request).pk, serializer.validated_data["password"])
+            deletion.delete_own_account(current_user(request).pk, serializer.validated_data["password"])
         except services.WrongPassword:
-            raise _wrong_password("password") from None
-        except erasure.StaffAccount:
+            raise _wrong_password_error("password") from None
+        except deletion.StaffAccount:
             raise PermissionDenied("Staff accounts are deleted by an administrator.", "staff_account") from None
         return Response(status=204)
 
@@ -218,24 +221,24 @@ class Me(OwnView):
 
 
 def current_user(request: Request) -> User:
-    """Whoever asks, on a path that needs a token; has accounts.access.FIELDS loaded."""
+    """Whoever asks, on a path that needs a token; has accounts.auth_cache.AUTH_FIELDS loaded."""
     return cast(User, request.user)
 
 
-def _own(request: Request) -> User:
+def _get_own_account(request: Request) -> User:
     """The same with the whole row."""
     return get_object_or_404(User, pk=current_user(request).pk)
 
 
-def _refresh_token(request: Request) -> str:
+def _read_refresh_token(request: Request) -> str:
     serializer = RefreshSerializer(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data["refresh"]
 
 
-def _wrong_password(field: str) -> ValidationError:
+def _wrong_password_error(field: str) -> ValidationError:
     return ValidationError({field: [ErrorDetail("This is not the current password.", "wrong_password")]})
 
 
-def _taken(error: services.Taken) -> ValidationError:
+def _taken_error(error: services.AlreadyTaken) -> ValidationError:
     return ValidationError({error.field: [ErrorDetail(f"This {error.field} is taken.", "unique")]})

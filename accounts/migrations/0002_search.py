@@ -1,7 +1,7 @@
 from django.db import migrations, models
 from django.db.models.functions import Collate
 
-from instafeed.indexes import AddIndexConcurrently
+from instafeed.core.db.concurrent_indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

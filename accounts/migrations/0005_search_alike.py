@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from instafeed.indexes import AddIndexConcurrently, RemoveIndexConcurrently
+from instafeed.core.db.concurrent_indexes import AddIndexConcurrently, RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):

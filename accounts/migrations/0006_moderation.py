@@ -3,7 +3,7 @@
 import datetime
 
 import django.db.models.functions.datetime
-import instafeed.ids
+import instafeed.core.db.snowflake
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='AuditEntry',
             fields=[
-                ('id', models.BigIntegerField(db_default=instafeed.ids.NextId(), editable=False, primary_key=True, serialize=False)),
+                ('id', models.BigIntegerField(db_default=instafeed.core.db.snowflake.NextId(), editable=False, primary_key=True, serialize=False)),
                 ('actor_id', models.BigIntegerField()),
                 ('actor_name', models.CharField(max_length=30)),
                 ('action', models.CharField(max_length=30)),

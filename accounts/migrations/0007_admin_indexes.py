@@ -1,7 +1,7 @@
 from django.db import migrations, models
 from django.db.models import Q
 
-from instafeed.indexes import AddIndexConcurrently
+from instafeed.core.db.concurrent_indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.loopback.deployment import Deployment
-from instafeed.stack.ports import is_free
-from instafeed.stack.state import StackError
-from instafeed.stack.supervisor import Stopped, StopSignals, Supervisor
+from instafeed.devstack.ports import is_free
+from instafeed.devstack.state import StackError
+from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         _require_free(options.port)
-        with StopSignals() as signals, suppress(Stopped):
+        with StopSignals() as signals, suppress(StopRequested):
             _run(options.data_dir, options.port, signals)
     except StackError as error:
         print(f"loopback: {error}", file=sys.stderr)  # noqa: T201

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from instafeed.stack.state import StackError
+from instafeed.devstack.state import StackError
 
 VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<text>(?:[^{}]|\$\{[^{}]*\})*))?\})"
@@ -34,13 +34,13 @@ class Service:
     profiles: list[str]
 
 
-def read(path: Path, variables: Mapping[str, str]) -> dict[str, Service]:
+def read_services(path: Path, variables: Mapping[str, str]) -> dict[str, Service]:
     """The services by name. StackError where a required variable is not set."""
     services = yaml.safe_load(path.read_text())["services"]
-    return {name: _service(name, filled(raw, variables)) for name, raw in services.items()}
+    return {name: _service(name, interpolate_values(raw, variables)) for name, raw in services.items()}
 
 
-def required(path: Path) -> set[str]:
+def required_variables(path: Path) -> set[str]:
     """The variables that the file demands (`${NAME:?…}`) of whoever starts everything: not those of a profile."""
     services = yaml.safe_load(path.read_text())["services"].values()
     text = yaml.safe_dump([service for service in services if "profiles" not in service])
@@ -48,7 +48,7 @@ def required(path: Path) -> set[str]:
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:
-    mounts = dict.fromkeys((entry.partition(":")[0] for entry in _listed(raw.get("tmpfs"))), "")
+    mounts = dict.fromkeys((entry.partition(":")[0] for entry in _as_list(raw.get("tmpfs"))), "")
     for volume in raw.get("volumes", ()):
         if isinstance(volume, dict):
             mounts[volume["target"]] = volume.get("source", "")
@@ -77,7 +77,7 @@ def _words(raw: str | list[Any] | None) -> list[str]:
     return shlex.split(raw) if isinstance(raw, str) else [_text(word) for word in raw or ()]
 
 
-def _listed(raw: str | list[str] | None) -> list[str]:
+def _as_list(raw: str | list[str] | None) -> list[str]:
     return [raw] if isinstance(raw, str) else raw or []
 
 
@@ -85,16 +85,16 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def filled(raw: Any, variables: Mapping[str, str]) -> Any:
-    """Whatever YAML holds, with its texts filled in. StackError as for `fill_in`."""
+def interpolate_values(raw: Any, variables: Mapping[str, str]) -> Any:
+    """Whatever YAML holds, with its texts filled in. StackError as for `interpolate`."""
     if isinstance(raw, dict):
-        return {name: filled(value, variables) for name, value in raw.items()}
+        return {name: interpolate_values(value, variables) for name, value in raw.items()}
     if isinstance(raw, list):
-        return [filled(value, variables) for value in raw]
-    return fill_in(raw, variables) if isinstance(raw, str) else raw
+        return [interpolate_values(value, variables) for value in raw]
+    return interpolate(raw, variables) if isinstance(raw, str) else raw
 
 
-def fill_in(text: str, variables: Mapping[str, str]) -> str:
+def interpolate(text: str, variables: Mapping[str, str]) -> str:
     """`$NAME`, `${NAME:-default}`, `${NAME:?why}`, `${NAME:+instead}`, each also without the colon and one in the
     other's text, and `$$`."""
 
@@ -105,11 +105,11 @@ def fill_in(text: str, variables: Mapping[str, str]) -> str:
         known = variables.get(name)
         there = bool(known) if how.startswith(":") else known is not None
         if how.endswith("+"):
-            return fill_in(found["text"], variables) if there else ""
+            return interpolate(found["text"], variables) if there else ""
         if there:
             return str(known)
         if how.endswith("?"):
             raise StackError(f"{name} must be set: {found['text']}")
-        return fill_in(found["text"], variables) if how else known or ""
+        return interpolate(found["text"], variables) if how else known or ""
 
     return VARIABLE.sub(value, text)

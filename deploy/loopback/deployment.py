@@ -14,15 +14,15 @@ from typing import Self
 
 from deploy.loopback import compose, nginx
 from deploy.loopback.compose import Service
-from deploy.loopback.places import Places
-from deploy.loopback.programs import Programs, ServiceProgram
-from instafeed.stack.process import Child, Sleep, stop_all
-from instafeed.stack.state import PROJECT_ROOT, Layout, locked, stored_secrets
+from deploy.loopback.host_mapping import HostMapping
+from deploy.loopback.programs import ProgramFactory, ServiceProgram
+from instafeed.devstack.child_process import Child, Sleep, stop_children
+from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, load_or_create_secrets, lock_directory
 
-COMPOSE = PROJECT_ROOT / "docker-compose.yml"
-_POLICY = PROJECT_ROOT / "deploy" / "minio" / "public-read.json"
-_PROCESSES = ("api-", "worker-", "beat")
-_COLLECT = ["python", "manage.py", "collectstatic", "--noinput"]
+COMPOSE_FILE = PROJECT_ROOT / "docker-compose.yml"
+_BUCKET_POLICY = PROJECT_ROOT / "deploy" / "minio" / "public-read.json"
+_APP_PREFIXES = ("api-", "worker-", "beat")
+_COLLECTSTATIC = ["python", "manage.py", "collectstatic", "--noinput"]
 _START_TIMEOUT = 120.0  # seconds
 
 
@@ -59,10 +59,10 @@ class Deployment:
         return list(self.programs.values())
 
     def __enter__(self) -> Self:
-        nginx.executable()
+        nginx.nginx_executable()
         with ExitStack() as undo:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            undo.enter_context(locked(Layout(self.root / "state")))
+            undo.enter_context(lock_directory(DataDirectory(self.root / "state")))
             undo.callback(self.stop)
             self._read()
             self._start()
@@ -77,15 +77,15 @@ class Deployment:
     def stop(self) -> None:
         """Who asks before who answers."""
         named = self.programs
-        stop_all(named[name] for name in named if name == "nginx")
-        stop_all(named[name] for name in named if name.startswith(_PROCESSES))
-        stop_all(named[name] for name in named if name != "postgres")
-        stop_all(named.values())
+        stop_children(named[name] for name in named if name == "nginx")
+        stop_children(named[name] for name in named if name.startswith(_APP_PREFIXES))
+        stop_children(named[name] for name in named if name != "postgres")
+        stop_children(named.values())
 
     def _read(self) -> None:
         shutil.rmtree(self.root / "mounts", ignore_errors=True)  # of the last start
-        layout = Layout(self.root / "state")
-        generated = stored_secrets(layout, *sorted(compose.required(COMPOSE)))
+        layout = DataDirectory(self.root / "state")
+        generated = load_or_create_secrets(layout, *sorted(compose.required_variables(COMPOSE_FILE)))
         self.variables = {
             **generated,
             "HTTPS_ONLY": "false",  # nothing here ends TLS
@@ -93,9 +93,9 @@ class Deployment:
             "AWS_S3_PUBLIC_ENDPOINT_URL": self.base_url,
             **self._given,
         }
-        self.services = compose.read(COMPOSE, self.variables)
+        self.services = compose.read_services(COMPOSE_FILE, self.variables)
         hosts = {name for name, service in self.services.items() if not service.profiles}
-        self._make = Programs(Places(self.root), hosts)
+        self._make = ProgramFactory(HostMapping(self.root), hosts)
 
     def _start(self) -> None:
         services, make = self.services, self._make
@@ -112,18 +112,18 @@ class Deployment:
         self._until_ready(self.programs["postgres-replica"])
         self._say("Web servers, workers, beat, nginx ...")
         for name, service in services.items():
-            if name.startswith(_PROCESSES):
+            if name.startswith(_APP_PREFIXES):
                 port = make.places.port(name, 8000) if name.startswith("api-") else None
                 self._launch(make.app(service, port))
         for name in self.programs:
             self._until_ready(self.programs[name])
-        self._launch(nginx.program(services["nginx"], make, self.port))
+        self._launch(nginx.nginx_program(services["nginx"], make, self.port))
         self._until_ready(self.programs["nginx"])
 
     def _prepare(self) -> None:
         """What the service `migrate` does, and what the image holds already."""
         migrate = self.services["migrate"]
-        image = Service(**{**vars(migrate), "name": "image", "command": _COLLECT})
+        image = Service(**{**vars(migrate), "name": "image", "command": _COLLECTSTATIC})
         steps = [self._make.app(service) for service in (migrate, image)]
         try:
             for step in steps:
@@ -131,12 +131,12 @@ class Deployment:
             for step in steps:
                 step.finish(self._sleep)
         finally:
-            stop_all(steps)
+            stop_children(steps)
 
     def _object_store(self) -> ServiceProgram:
         port = self._make.places.port("minio", 9000)
         bucket = self.services["minio-init"].environment["BUCKET"]
-        command = [sys.executable, "-m", "deploy.loopback.object_store", str(port), bucket, str(_POLICY)]
+        command = [sys.executable, "-m", "deploy.loopback.object_store", str(port), bucket, str(_BUCKET_POLICY)]
         log = self._make.places.directory("log") / "minio.log"
         program = ServiceProgram("minio", log, command, {"PATH": os.environ.get("PATH", os.defpath)})
         program.directory = PROJECT_ROOT

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.loopback.compose import Service
-from deploy.loopback.places import Places
-from deploy.loopback.programs import Programs, ServiceProgram
-from instafeed.stack.state import StackError
+from deploy.loopback.host_mapping import HostMapping
+from deploy.loopback.programs import ProgramFactory, ServiceProgram
+from instafeed.devstack.state import StackError
 
 _ETC = "/etc/nginx"
-_SCRIPTS = "/docker-entrypoint.d/"
+_ENTRYPOINT_DIR = "/docker-entrypoint.d/"
 
 
-def executable() -> str:
+def nginx_executable() -> str:
     """StackError where there is none."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if found is None:
@@ -25,14 +25,14 @@ def executable() -> str:
     return found
 
 
-def program(service: Service, programs: Programs, port: int) -> ServiceProgram:
+def nginx_program(service: Service, programs: ProgramFactory, port: int) -> ServiceProgram:
     """The service's command on a copy of its mounts, with the templates filled in beside them."""
     places = programs.places
-    directory = configure(service, places, _environment(service, programs, port))
+    directory = write_configuration(service, places, _environment(service, programs, port))
     state = places.directory("tmp", service.name)
     # The command's words but for the two paths that -p and -c name, and the program's.
     rest = [word for word in service.command[1:] if word not in ("-p", "-c") and not word.startswith("/")]
-    command = [executable(), "-p", str(state), "-c", str(directory / "nginx.conf"), *rest]
+    command = [nginx_executable(), "-p", str(state), "-c", str(directory / "nginx.conf"), *rest]
     made = ServiceProgram(service.name, places.directory("log") / f"{service.name}.log", command, {})
     made.port = port
     programs.stops_as(made, service)
@@ -40,7 +40,7 @@ def program(service: Service, programs: Programs, port: int) -> ServiceProgram:
     return made
 
 
-def configure(service: Service, places: Places, environment: Mapping[str, str]) -> Path:
+def write_configuration(service: Service, places: HostMapping, environment: Mapping[str, str]) -> Path:
     """Writes /etc/nginx as the container has it; returns where that is."""
     mounts, directory = places.mounts(service), places.root / "mounts" / service.name / "etc"
     shutil.rmtree(directory, ignore_errors=True)
@@ -59,12 +59,12 @@ def envsubst(text: str, variables: Mapping[str, str]) -> str:
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: variables.get(found[1] or found[2], found[0]), text)
 
 
-def _environment(service: Service, programs: Programs, port: int) -> dict[str, str]:
+def _environment(service: Service, programs: ProgramFactory, port: int) -> dict[str, str]:
     """The service's, and what the entrypoint's own scripts make of it."""
     here = programs.translated(service.environment, service)
     here["NGINX_LISTEN"] = f"127.0.0.1:{port}"
     for inside, path in sorted(programs.places.mounts(service).items()):
-        if inside.startswith(_SCRIPTS) and inside.endswith(".envsh"):
+        if inside.startswith(_ENTRYPOINT_DIR) and inside.endswith(".envsh"):
             answer = subprocess.run(
                 ["sh", "-c", '. "$1"; exec env -0', "sh", str(path)],
                 env={"PATH": "/usr/bin:/bin", **here},

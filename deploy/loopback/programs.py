@@ -14,22 +14,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.loopback.compose import Service
-from deploy.loopback.places import Places
-from instafeed.stack.process import Child, Program
-from instafeed.stack.programs import answers
-from instafeed.stack.redis import executable
-from instafeed.stack.state import PROJECT_ROOT, StackError
-from instafeed.stack.wheel import BINARIES, give, let_use_programs, server_account
+from deploy.loopback.host_mapping import HostMapping
+from instafeed.devstack.child_process import Child, Program
+from instafeed.devstack.postgres_wheel import POSTGRES_BIN, chown_to_account, make_programs_executable, server_account
+from instafeed.devstack.programs import is_live
+from instafeed.devstack.redis import redis_executable
+from instafeed.devstack.state import PROJECT_ROOT, StackError
 
-_HERE = Path(__file__).parent
-_PROGRAMS = {
+_LOOPBACK_DIR = Path(__file__).parent
+_EXECUTABLES = {
     "python": [sys.executable],
     "celery": [sys.executable, "-m", "celery"],
-    "docker-entrypoint.sh": ["sh", str(_HERE / "docker-entrypoint.sh")],
+    "docker-entrypoint.sh": ["sh", str(_LOOPBACK_DIR / "docker-entrypoint.sh")],
 }
 # What the postgres image sets by itself.
-_POSTGRES = {"PGDATA": "/var/lib/postgresql/18/docker"}
-_INITDB = "/docker-entrypoint-initdb.d/"
+_POSTGRES_ENVIRONMENT = {"PGDATA": "/var/lib/postgresql/18/docker"}
+_INITDB_DIR = "/docker-entrypoint-initdb.d/"
 
 
 class ServiceProgram(Program):
@@ -49,30 +49,30 @@ class ServiceProgram(Program):
         return True
 
 
-class Api(ServiceProgram):
+class ApiProgram(ServiceProgram):
     """Ready when it answers, as the image's health check asks it."""
 
     def ready(self) -> bool:
-        return self.port is not None and answers(self.port) and self.running
+        return self.port is not None and is_live(self.port) and self.running
 
 
-class Programs:
+class ProgramFactory:
     """Makes the programs of one deployment. `hosts` are the names by which services know each other."""
 
-    def __init__(self, places: Places, hosts: set[str]) -> None:
+    def __init__(self, places: HostMapping, hosts: set[str]) -> None:
         self.places = places
         self.hosts = hosts
         # PostgreSQL refuses root, and nginx must not be root either.
         self.account: pwd.struct_passwd | None = server_account()
         if self.account is not None:
-            let_use_programs()
+            make_programs_executable()
         self._path = os.pathsep.join(
-            [self._links(), str(BINARIES), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+            [self._links(), str(POSTGRES_BIN), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
         )
 
     def app(self, service: Service, port: int | None = None) -> ServiceProgram:
         """A command of the project's image; one of its web servers where `port` is given."""
-        build = Api if port else ServiceProgram
+        build = ApiProgram if port else ServiceProgram
         more = {"WEB_BIND": "127.0.0.1", "PORT": str(port), "METRICS_BIND": "127.0.0.1"}
         if "METRICS_PORT" in service.environment:
             more["METRICS_PORT"] = str(self.places.port(service.name, int(service.environment["METRICS_PORT"])))
@@ -89,7 +89,7 @@ class Programs:
         """Primary or replica. The options that are added say where, and nothing else."""
         port = self.places.port(service.name, 5432)
         listen = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        scripts = [inside for inside in service.mounts if inside.startswith(_INITDB)]
+        scripts = [inside for inside in service.mounts if inside.startswith(_INITDB_DIR)]
         more = {
             "PGPORT": str(port),
             "INITDB_SCRIPTS": " ".join(str(self.places.mounts(service)[inside]) for inside in sorted(scripts)),
@@ -97,7 +97,7 @@ class Programs:
         if upstream := service.environment.get("PRIMARY_HOST"):
             more |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(self.places.port(upstream, 5432))}
         entrypoint = [] if service.entrypoint else ["docker-entrypoint.sh"]
-        program = self._program(service, [*entrypoint, *self._words(service), *listen], _POSTGRES, more)
+        program = self._program(service, [*entrypoint, *self._words(service), *listen], _POSTGRES_ENVIRONMENT, more)
         program.port = port
         self.unprivileged(program, service)
         return program
@@ -127,7 +127,7 @@ class Programs:
         program = build(
             service.name,
             self.places.directory("log") / f"{service.name}.log",
-            [*_PROGRAMS.get(command[0], [command[0]]), *command[1:]],
+            [*_EXECUTABLES.get(command[0], [command[0]]), *command[1:]],
             environment,
         )
         program.directory = PROJECT_ROOT
@@ -159,17 +159,17 @@ class Programs:
         program.user, program.group = self.account.pw_uid, self.account.pw_gid
         program.directory = self.places.directory("tmp", program.name)
         program.log.touch(mode=0o600)
-        give(program.log, self.account)
+        chown_to_account(program.log, self.account)
         for path in self.places.mounts(service).values():
             for found in (path, *path.rglob("*")):
-                give(found, self.account)
+                chown_to_account(found, self.account)
 
     def _links(self) -> str:
         """`redis-server` may be the wheel's, and the entrypoint is asked for by its name."""
         directory = self.places.directory("bin")
         for name, target in (
-            ("redis-server", executable()),
-            ("docker-entrypoint.sh", str(_HERE / "docker-entrypoint.sh")),
+            ("redis-server", redis_executable()),
+            ("docker-entrypoint.sh", str(_LOOPBACK_DIR / "docker-entrypoint.sh")),
         ):
             link = directory / name
             link.unlink(missing_ok=True)

@@ -13,26 +13,26 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from accounts.api.views import current_user
-from feeds import assembly
-from instafeed.api.pagination import (
+from feeds import timeline
+from instafeed.core.api.openapi.components import example, list_parameters, page_serializer
+from instafeed.core.api.pagination.cursors import (
     decode_cursor,
     encode_cursor,
     parse_limit,
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import example, list_parameters, page_of
-from instafeed.ids import MAX_ID
+from instafeed.core.db.snowflake import MAX_ID
 from posts.api.serializers import PostSerializer
 
-CURSOR = "feed"
-_SINCE = {"type": "string", "pattern": "^([0-9]{1,18}|[0-8][0-9]{18})$", "example": "382835763848413185"}
-UNREAD_CAP = 100
+FEED_CURSOR = "feed"
+_SINCE_SCHEMA = {"type": "string", "pattern": "^([0-9]{1,18}|[0-8][0-9]{18})$", "example": "382835763848413185"}
+MAX_UNREAD_COUNT = 100
 
 
 @extend_schema_serializer(examples=[example("Three new posts", {"count": 3, "capped": False})])
 class UnreadCountSerializer(serializers.Serializer[Any]):
-    count = serializers.IntegerField(min_value=0, max_value=UNREAD_CAP)
+    count = serializers.IntegerField(min_value=0, max_value=MAX_UNREAD_COUNT)
     capped = serializers.BooleanField(help_text="There are more than that.")
 
 
@@ -40,18 +40,21 @@ class FeedViewSet(ViewSet):
     """The hybrid timeline of whoever is signed in."""
 
     @extend_schema(
-        operation_id="get_feed", parameters=list_parameters(CURSOR), responses=page_of(PostSerializer), tags=["feed"]
+        operation_id="get_feed",
+        parameters=list_parameters(FEED_CURSOR),
+        responses=page_serializer(PostSerializer),
+        tags=["feed"],
     )
     def list(self, request: Request) -> HttpResponse:
         """Own posts and those of everyone followed, newest first, without end."""
         limit, raw = parse_limit(request), raw_cursor(request)
-        before = decode_cursor(CURSOR, raw)[0] if raw is not None else None
-        posts, after = assembly.page(current_user(request).pk, before, limit)
-        return raw_page_response(request, posts, None if after is None else encode_cursor(CURSOR, after))
+        before = decode_cursor(FEED_CURSOR, raw)[0] if raw is not None else None
+        posts, after = timeline.get_page(current_user(request).pk, before, limit)
+        return raw_page_response(request, posts, None if after is None else encode_cursor(FEED_CURSOR, after))
 
     @extend_schema(
         operation_id="count_unread_posts",
-        parameters=[OpenApiParameter("since", _SINCE, required=True, description="A post id.")],
+        parameters=[OpenApiParameter("since", _SINCE_SCHEMA, required=True, description="A post id.")],
         responses=UnreadCountSerializer,
         tags=["feed"],
     )
@@ -60,5 +63,5 @@ class FeedViewSet(ViewSet):
         raw = request.query_params.get("since", "")
         if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_ID):
             raise ValidationError({"since": "A post id is required."}, code="invalid")
-        count, capped = assembly.count_newer(current_user(request).pk, int(raw), UNREAD_CAP)
+        count, capped = timeline.count_newer(current_user(request).pk, int(raw), MAX_UNREAD_COUNT)
         return Response({"count": count, "capped": capped})

@@ -13,38 +13,40 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.errors import Conflict
-from instafeed.api.ids import id_or_404
-from instafeed.api.schema import refusal
-from instafeed.api.throttling import UploadThrottle, UserThrottle
+from instafeed.core.api.errors import Conflict
+from instafeed.core.api.ids import id_or_404
+from instafeed.core.api.openapi.components import error_response
+from instafeed.core.api.throttling import UploadThrottle, UserThrottle
 from media import selectors, services, uploads
 from media.api.serializers import FileInputSerializer, MediaSerializer, UploadInputSerializer, UploadSerializer
-from media.api.uploading import bound_upload
+from media.api.upload_handlers import limit_upload_size
 
-_ATTACHED = refusal(409, "media_used", "It is part of a post.")
-_NOT_THERE = refusal(409, "not_uploaded", "Nothing has been uploaded yet.")
-_NO_PICTURE = refusal(400, "invalid_image", "The file is not a picture of a kind that is accepted.", attr="file")
+_MEDIA_USED = error_response(409, "media_used", "It is part of a post.")
+_NOT_UPLOADED = error_response(409, "not_uploaded", "Nothing has been uploaded yet.")
+_INVALID_IMAGE = error_response(
+    400, "invalid_image", "The file is not a picture of a kind that is accepted.", attr="file"
+)
 
 
-class _View(APIView):
+class _MediaAPIView(APIView):
     def handle_exception(self, exc: Exception) -> Any:
-        if isinstance(exc, uploads.NotAPicture):
+        if isinstance(exc, uploads.InvalidImage):
             exc = ValidationError({"file": str(exc)}, code="invalid_image")
         return super().handle_exception(exc)
 
 
-class MediaListView(_View):
+class MediaListView(_MediaAPIView):
     parser_classes = [MultiPartParser]
     throttle_classes = [UserThrottle, UploadThrottle]
 
     def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
-        bound_upload(request)
+        limit_upload_size(request)
         return super().initialize_request(request, *args, **kwargs)
 
     @extend_schema(
         operation_id="upload_media",
         request={"multipart/form-data": FileInputSerializer},
-        responses={202: MediaSerializer, **_NO_PICTURE},
+        responses={202: MediaSerializer, **_INVALID_IMAGE},
         tags=["media"],
     )
     def post(self, request: Request) -> Response:
@@ -58,7 +60,7 @@ class MediaListView(_View):
         return Response(MediaSerializer(media).data, status=202)
 
 
-class UploadsView(_View):
+class UploadsView(_MediaAPIView):
     throttle_classes = [UserThrottle, UploadThrottle]
 
     @extend_schema(
@@ -74,33 +76,33 @@ class UploadsView(_View):
         return Response({"id": str(media.pk), "upload": form}, status=201)
 
 
-class CompleteView(_View):
+class CompleteView(_MediaAPIView):
     @extend_schema(
         operation_id="complete_upload",
         request=None,
-        responses={202: MediaSerializer, **_NO_PICTURE, **_NOT_THERE},
+        responses={202: MediaSerializer, **_INVALID_IMAGE, **_NOT_UPLOADED},
         tags=["media"],
     )
     def post(self, request: Request, media_id: str) -> Response:
         """Say that a direct upload is done; again: the same answer."""
         try:
             media = uploads.complete(current_user(request).pk, id_or_404(media_id))
-        except uploads.NotThere:
+        except uploads.NotUploaded:
             raise Conflict("Nothing has been uploaded yet.", "not_uploaded") from None
         return Response(MediaSerializer(media).data, status=202)
 
 
-class MediaView(_View):
+class MediaView(_MediaAPIView):
     @extend_schema(operation_id="get_media", responses=MediaSerializer, tags=["media"])
     def get(self, request: Request, media_id: str) -> Response:
         """One of your own pictures."""
-        return Response(MediaSerializer(selectors.own(current_user(request).pk, id_or_404(media_id))).data)
+        return Response(MediaSerializer(selectors.get_own_media(current_user(request).pk, id_or_404(media_id))).data)
 
-    @extend_schema(operation_id="delete_media", responses={204: None, **_ATTACHED}, tags=["media"])
+    @extend_schema(operation_id="delete_media", responses={204: None, **_MEDIA_USED}, tags=["media"])
     def delete(self, request: Request, media_id: str) -> Response:
         """Delete a picture that is not part of a post."""
         try:
             services.delete(current_user(request).pk, id_or_404(media_id))
-        except services.Attached:
+        except services.MediaInUse:
             raise Conflict("It is part of a post.", "media_used") from None
         return Response(status=204)

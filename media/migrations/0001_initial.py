@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import instafeed.ids
+import instafeed.core.db.snowflake
 from django.conf import settings
 from django.db import migrations, models
 
@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Media',
             fields=[
-                ('id', models.BigIntegerField(db_default=instafeed.ids.NextId(), editable=False, primary_key=True, serialize=False)),
+                ('id', models.BigIntegerField(db_default=instafeed.core.db.snowflake.NextId(), editable=False, primary_key=True, serialize=False)),
                 ('path', models.CharField(max_length=200, unique=True)),
                 ('width', models.PositiveIntegerField()),
                 ('height', models.PositiveIntegerField()),

@@ -7,8 +7,8 @@ colours to sRGB (`colour`) and writes every size (`variants`). This process neve
 
 from media.processing.errors import BadPicture, ProcessingError, Reason
 from media.processing.formats import SNIFFED_BYTES, Format, sniff
-from media.processing.processor import Limits, Processor, process
-from media.processing.results import SIZES, VARIANT_FORMATS, Options, Picture, Variant, filename
+from media.processing.parent import Limits, Processor, process
+from media.processing.protocol import SIZES, VARIANT_FORMATS, Options, Picture, Variant, variant_filename
 
 __all__ = [
     "SIZES",
@@ -23,7 +23,7 @@ __all__ = [
     "Processor",
     "Reason",
     "Variant",
-    "filename",
     "process",
     "sniff",
+    "variant_filename",
 ]

@@ -15,10 +15,10 @@ class Reason(StrEnum):
 
     @property
     def text(self) -> str:
-        return _TEXTS[self]
+        return _REASON_TEXTS[self]
 
 
-_TEXTS = {
+_REASON_TEXTS = {
     Reason.UNSUPPORTED: "This is not a JPEG, PNG, GIF, WebP, HEIC or AVIF picture.",
     Reason.DAMAGED: "The picture is damaged or incomplete.",
     Reason.TOO_MANY_BYTES: "The file is too large.",

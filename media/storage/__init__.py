@@ -13,33 +13,33 @@ from typing import IO, cast
 
 from django.core.files.storage import default_storage
 
-from instafeed.api.links import absolute
-from media.storage import references
+from instafeed.core.api.links import absolute_url
+from media.storage import url_placeholders
 from media.storage.backend import Backend, FileMissing, StorageError, Upload
-from media.storage.paths import directory, incoming_path, kind_of, new_key
-from media.storage.references import Private, encode
+from media.storage.paths import kind_of, new_incoming_path, new_key, variants_directory
+from media.storage.url_placeholders import PrivateFile, encode_with_placeholders
 
 __all__ = [
     "FileMissing",
-    "Private",
+    "PrivateFile",
     "StorageError",
     "Upload",
     "copy",
     "delete",
     "direct_upload",
-    "directory",
-    "encode",
-    "fill_in",
-    "incoming_path",
+    "encode_with_placeholders",
+    "new_incoming_path",
     "new_key",
     "open",
     "purge",
     "purge_files",
-    "reference",
     "save",
+    "sign_placeholders",
     "signed_urls",
     "size",
     "url",
+    "url_or_placeholder",
+    "variants_directory",
 ]
 
 
@@ -47,46 +47,46 @@ def url(path: str) -> str:
     """A public file's permanent URL; a private one's signed now. ValueError for an original."""
     if kind_of(path) == "incoming":
         raise ValueError("originals have no URL")
-    with _failing() as backend:
-        return absolute(backend.url(path))
+    with _translate_errors() as backend:
+        return absolute_url(backend.url(path))
 
 
 def signed_urls(key: str, names: Sequence[str]) -> list[str]:
     """URLs of private/<key>/<name>, valid for MEDIA_URL_TTL seconds at least and twice that at most."""
     for name in names:
         kind_of(f"private/{key}/{name}")
-    with _failing() as backend:
-        return [absolute(signed) for signed in backend.signed(key, names)]
+    with _translate_errors() as backend:
+        return [absolute_url(signed) for signed in backend.signed(key, names)]
 
 
-def reference(path: str) -> str | Private:
-    """What a card holds for a file: its permanent URL, or what `encode` marks for `fill_in`."""
-    return Private(path) if kind_of(path) == "private" else url(path)
+def url_or_placeholder(path: str) -> str | PrivateFile:
+    """What a card holds for a file: its permanent URL, or what `encode_with_placeholders` marks for `sign_placeholders`."""
+    return PrivateFile(path) if kind_of(path) == "private" else url(path)
 
 
-def fill_in(card: bytes) -> bytes:
-    """A card made by `encode`, with private files' URLs as of now; the same object if there are none."""
-    return references.fill_in(card, signed_urls)
+def sign_placeholders(card: bytes) -> bytes:
+    """A card made by `encode_with_placeholders`, with private files' URLs as of now; the same object if there are none."""
+    return url_placeholders.sign_placeholders(card, signed_urls)
 
 
 def save(path: str, file: IO[bytes], content_type: str) -> None:
     """Streamed, the whole of a seekable file; takes the place of what is there, all at once."""
     kind_of(path)
     file.seek(0)
-    with _failing() as backend:
+    with _translate_errors() as backend:
         backend.put(path, file, content_type)
 
 
 def open(path: str) -> AbstractContextManager[IO[bytes]]:
     """The file, seekable. FileMissing, or StorageError, on entering; from then on the file is a local one."""
     kind_of(path)
-    return _opened(path)
+    return _open_file(path)
 
 
 def size(path: str) -> int | None:
     """Bytes; None if there is no such file."""
     kind_of(path)
-    with _failing() as backend:
+    with _translate_errors() as backend:
         return backend.length(path)
 
 
@@ -98,7 +98,7 @@ def copy(source: str, target: str) -> None:
     kind_of(source)
     if kind_of(target) == "incoming":
         raise ValueError("originals are not copied to")
-    with _failing() as backend:
+    with _translate_errors() as backend:
         backend.duplicate(source, target)
 
 
@@ -107,7 +107,7 @@ def delete(paths: Iterable[str]) -> None:
     wanted = list(dict.fromkeys(paths))
     for path in wanted:
         kind_of(path)
-    with _failing() as backend:
+    with _translate_errors() as backend:
         backend.remove(wanted)
 
 
@@ -115,9 +115,9 @@ def direct_upload(path: str, content_type: str, size: int) -> Upload:
     """A form by which a client brings one original itself: this path, this type, exactly `size` bytes, soon."""
     if kind_of(path) != "incoming":
         raise ValueError("only originals are uploaded")
-    with _failing() as backend:
+    with _translate_errors() as backend:
         form = backend.form(path, content_type, size)
-    return Upload(form.method, absolute(form.url), form.fields)
+    return Upload(form.method, absolute_url(form.url), form.fields)
 
 
 def purge(keys: Sequence[str]) -> None:
@@ -125,7 +125,7 @@ def purge(keys: Sequence[str]) -> None:
     for key in keys:
         kind_of(f"public/{key}/any.webp")
     if keys:
-        with _failing() as backend:
+        with _translate_errors() as backend:
             backend.purge(keys)
 
 
@@ -134,12 +134,12 @@ def purge_files(paths: Sequence[str]) -> None:
     for path in paths:
         kind_of(path)
     if paths:
-        with _failing() as backend:
+        with _translate_errors() as backend:
             backend.purge_files(paths)
 
 
 @contextmanager
-def _failing() -> Iterator[Backend]:
+def _translate_errors() -> Iterator[Backend]:
     """The backend; what it raises when it fails becomes StorageError."""
     backend = cast(Backend, default_storage)
     try:
@@ -149,9 +149,9 @@ def _failing() -> Iterator[Backend]:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
+def _open_file(path: str) -> Iterator[IO[bytes]]:
     """Only the opening is translated: what goes wrong inside the caller's block is the caller's."""
     with ExitStack() as stack:
-        with _failing() as backend:
+        with _translate_errors() as backend:
             file = stack.enter_context(backend.get(path))
         yield file

@@ -11,12 +11,12 @@ from typing import IO, Protocol
 
 from django.conf import settings
 
-from instafeed.away import PartAway
+from instafeed.core.exceptions import DependencyUnavailable
 
 UPLOAD_TTL = 900  # seconds in which a direct upload must begin
 
 
-class StorageError(PartAway):
+class StorageError(DependencyUnavailable):
     """The storage is away, or refuses."""
 
 
@@ -51,7 +51,7 @@ class Backend(Protocol):
     def purge_files(self, paths: Sequence[str]) -> None: ...
 
 
-def expiry(key: str) -> int:
+def link_expiry(key: str) -> int:
     """When a URL signed now ends, as a Unix time: between MEDIA_URL_TTL and twice that from now.
 
     The same for MEDIA_URL_TTL seconds, in every process, so that browsers find the picture in their cache. Each

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-SIGNATURES_KEPT = 10_000  # under 10 MB a process; one takes about a millisecond to make
-AT_ONCE = 15  # paths with a wildcard that a distribution takes at a time
+SIGNATURE_CACHE_SIZE = 10_000  # under 10 MB a process; one takes about a millisecond to make
+INVALIDATION_BATCH_SIZE = 15  # paths with a wildcard that a distribution takes at a time
 
 
 class UrlSigner:
@@ -29,7 +29,7 @@ class UrlSigner:
         # that is in it comes from here.
         self._signer = CloudFrontSigner(key_id, lambda message: private_key.sign(message, PKCS1v15(), SHA1()))  # noqa: S303
         self._domain = domain
-        self.query = lru_cache(SIGNATURES_KEPT)(self._query)
+        self.query = lru_cache(SIGNATURE_CACHE_SIZE)(self._query)
 
     def _query(self, key: str, expires: int) -> str:
         """Policy, signature and key id, as the query of any URL under private/<key>/."""
@@ -40,13 +40,13 @@ class UrlSigner:
 
 
 def invalidate(session: boto3.Session, config: Any, distribution: str, patterns: Sequence[str]) -> None:
-    """One call for each `AT_ONCE` paths, which may end with a wildcard.
+    """One call for each `INVALIDATION_BATCH_SIZE` paths, which may end with a wildcard.
 
     Raises ClientError when too many invalidations are under way already.
     """
     client = session.client("cloudfront", config=config)
-    for start in range(0, len(patterns), AT_ONCE):
-        paths = patterns[start : start + AT_ONCE]
+    for start in range(0, len(patterns), INVALIDATION_BATCH_SIZE):
+        paths = patterns[start : start + INVALIDATION_BATCH_SIZE]
         client.create_invalidation(
             DistributionId=distribution,
             InvalidationBatch={

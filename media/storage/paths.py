@@ -21,11 +21,11 @@ Kind = Literal["public", "avatars", "private", "incoming"]
 
 KEY = r"[A-Za-z0-9_-]{22,64}"
 _CONTENT_TYPES = {"webp": "image/webp", "jpg": "image/jpeg", "jpeg": "image/jpeg"}
-_TYPE = f"(?:{'|'.join(_CONTENT_TYPES)})"
+_EXTENSION = f"(?:{'|'.join(_CONTENT_TYPES)})"
 # No character that means anything to a URL, to JSON, to a shell or to a file system; no dot but the last one.
-NAME = rf"[A-Za-z0-9_-]{{1,64}}\.{_TYPE}"
+NAME = rf"[A-Za-z0-9_-]{{1,64}}\.{_EXTENSION}"
 _PATH = re.compile(
-    rf"(?P<several>public|private)/{KEY}/{NAME}|(?P<single>avatars)/{KEY}\.{_TYPE}|(?P<original>incoming)/{KEY}"
+    rf"(?P<several>public|private)/{KEY}/{NAME}|(?P<single>avatars)/{KEY}\.{_EXTENSION}|(?P<original>incoming)/{KEY}"
 )
 
 
@@ -34,12 +34,12 @@ def new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-def directory(key: str, *, is_public: bool) -> str:
+def variants_directory(key: str, *, is_public: bool) -> str:
     """Where the variants of a picture lie."""
     return f"{'public' if is_public else 'private'}/{key}"
 
 
-def incoming_path() -> str:
+def new_incoming_path() -> str:
     """For one more original."""
     return f"incoming/{new_key()}"
 

@@ -25,18 +25,18 @@ from django.conf import settings
 from django.utils.encoding import filepath_to_uri
 from storages.backends.s3 import S3Storage
 
-from media.storage.backend import UPLOAD_TTL, FileMissing, StorageError, Upload, expiry
+from media.storage.backend import UPLOAD_TTL, FileMissing, StorageError, Upload, link_expiry
 from media.storage.cloudfront import UrlSigner, invalidate
 from media.storage.paths import cache_control_of, content_type_of
-from media.storage.presigning import presigned
+from media.storage.s3_links import presign
 
-AT_ONCE = 1000  # objects that one call may delete
-_NETWORK: dict[str, Any] = {
+DELETE_BATCH_SIZE = 1000  # objects that one call may delete
+_NETWORK_CONFIG: dict[str, Any] = {
     "connect_timeout": 2,  # seconds
     "read_timeout": 10,
     "retries": {"mode": "standard", "total_max_attempts": 2},  # a request waits; a task comes again by itself
 }
-_MISSING = frozenset({"404", "NoSuchKey"})
+_NOT_FOUND_CODES = frozenset({"404", "NoSuchKey"})
 
 
 class BucketStorage(S3Storage):
@@ -57,7 +57,7 @@ class BucketStorage(S3Storage):
 
     def __init__(self, **options: Any) -> None:
         style = options["addressing_style"]
-        options["client_config"] = Config(signature_version="s3v4", s3={"addressing_style": style}, **_NETWORK)
+        options["client_config"] = Config(signature_version="s3v4", s3={"addressing_style": style}, **_NETWORK_CONFIG)
         super().__init__(**options)
 
     @cached_property
@@ -84,13 +84,13 @@ class BucketStorage(S3Storage):
         return f"{self._public}/{filepath_to_uri(name)}"
 
     def signed(self, key: str, names: Sequence[str]) -> list[str]:
-        expires = expiry(key)
+        expires = link_expiry(key)
         if self._signer:
             query = self._signer.query(key, expires)
             return [f"{self._public}/private/{key}/{name}?{query}" for name in names]
         credentials, lifetime = self._credentials(), 2 * settings.MEDIA_URL_TTL
         return [
-            presigned(f"{self._own}/private/{key}/{name}", self.region_name, credentials, expires, lifetime)
+            presign(f"{self._own}/private/{key}/{name}", self.region_name, credentials, expires, lifetime)
             for name in names
         ]
 
@@ -135,21 +135,21 @@ class BucketStorage(S3Storage):
     @contextmanager
     def get(self, path: str) -> Iterator[IO[bytes]]:
         with tempfile.TemporaryFile() as file:
-            with _missing(path):
+            with _translate_not_found(path):
                 shutil.copyfileobj(self._client.get_object(**self._object(path))["Body"], file)
             file.seek(0)
             yield file
 
     def length(self, path: str) -> int | None:
         try:
-            with _missing(path):
+            with _translate_not_found(path):
                 length: int = self._client.head_object(**self._object(path))["ContentLength"]
         except FileMissing:
             return None
         return length
 
     def duplicate(self, source: str, target: str) -> None:
-        with _missing(source):
+        with _translate_not_found(source):
             self._client.copy_object(
                 **self._object(target),
                 CopySource=self._object(source),
@@ -160,8 +160,8 @@ class BucketStorage(S3Storage):
             )
 
     def remove(self, paths: Sequence[str]) -> None:
-        for start in range(0, len(paths), AT_ONCE):
-            objects = [{"Key": path} for path in paths[start : start + AT_ONCE]]
+        for start in range(0, len(paths), DELETE_BATCH_SIZE):
+            objects = [{"Key": path} for path in paths[start : start + DELETE_BATCH_SIZE]]
             answer = self._client.delete_objects(Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True})
             if errors := answer.get("Errors"):
                 raise StorageError(f"{len(errors)} not deleted, first {errors[0].get('Key')}: {errors[0].get('Code')}")
@@ -171,18 +171,18 @@ class BucketStorage(S3Storage):
 
     def purge_files(self, paths: Sequence[str]) -> None:
         if self.distribution_id:
-            invalidate(self._session, Config(**_NETWORK), self.distribution_id, [f"/{path}" for path in paths])
+            invalidate(self._session, Config(**_NETWORK_CONFIG), self.distribution_id, [f"/{path}" for path in paths])
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket_name, "Key": path}
 
 
 @contextmanager
-def _missing(path: str) -> Iterator[None]:
+def _translate_not_found(path: str) -> Iterator[None]:
     """FileMissing for what S3 says of an object that is not there. Without s3:ListBucket it would say 403."""
     try:
         yield
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _MISSING:
+        if error.response.get("Error", {}).get("Code") in _NOT_FOUND_CODES:
             raise FileMissing(path) from error
         raise

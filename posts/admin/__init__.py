@@ -1,13 +1,13 @@
 """The moderators' pages: the queue of cases, posts, comments, and links to them from users."""
 
-from accounts.admin.users import LINKS, Link
-from posts.admin import cases, contents
+from accounts.admin.users import RELATED_LINKS, RelatedLink
+from posts.admin import cases, content
 from posts.models import Case, Comment, Post
 
-LINKS[:0] = [
-    Link("posts", Post, "author"),
-    Link("comments", Comment, "author"),
-    Link("cases", Case, "user_id"),
+RELATED_LINKS[:0] = [
+    RelatedLink("posts", Post, "author"),
+    RelatedLink("comments", Comment, "author"),
+    RelatedLink("cases", Case, "user_id"),
 ]
 
-__all__ = ["cases", "contents"]
+__all__ = ["cases", "content"]

@@ -15,17 +15,17 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from accounts.models import User
-from instafeed.admin.cells import span, state
-from instafeed.admin.filters import ChoiceFilter
-from instafeed.ids import parse_id
-from posts.admin.acts import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
-from posts.admin.sighting import SightingAdmin
+from instafeed.core.admin.display import format_duration, state_badge
+from instafeed.core.admin.filters import ChoiceFilter
+from instafeed.core.db.snowflake import parse_id
+from posts.admin.actions import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
+from posts.admin.target_admin import TargetAdmin
 from posts.models import Case, CaseState, Reason, TargetType
-from posts.moderation.dossier import next_open
-from posts.moderation.sights import Sight, sights_of_cases
+from posts.moderation.case_detail import get_next_open_case
+from posts.moderation.targets import TargetSnapshot, load_snapshots_for_cases
 
-CLOSED_SHOWN = timedelta(days=90)
-_KINDS = {CaseState.OPEN: "busy", CaseState.DISMISSED: "good", CaseState.ACTED: "bad"}
+CLOSED_CASES_WINDOW = timedelta(days=90)
+_STATE_STYLES = {CaseState.OPEN: "busy", CaseState.DISMISSED: "good", CaseState.ACTED: "bad"}
 
 
 class StateFilter(SimpleListFilter):
@@ -34,7 +34,7 @@ class StateFilter(SimpleListFilter):
     title = parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
-        self.default = "" if _is_of_one(request) else str(CaseState.OPEN.value)
+        self.default = "" if _is_targeted_lookup(request) else str(CaseState.OPEN.value)
         return [(str(value), label) for value, label in CaseState.choices]
 
     def choices(self, changelist: ChangeList) -> Any:
@@ -52,7 +52,7 @@ class StateFilter(SimpleListFilter):
             return queryset
         found = queryset.filter(state=int(wanted))
         if self.default and int(wanted) != CaseState.OPEN:
-            found = found.filter(closed_at__gte=timezone.now() - CLOSED_SHOWN)
+            found = found.filter(closed_at__gte=timezone.now() - CLOSED_CASES_WINDOW)
         return found
 
 
@@ -72,12 +72,12 @@ class ReasonFilter(ChoiceFilter):
         return Q(reasons__contains=[value])
 
 
-def _is_of_one(request: HttpRequest) -> bool:
+def _is_targeted_lookup(request: HttpRequest) -> bool:
     return bool(request.GET.get(SEARCH_VAR, "").strip() or request.GET.get("user_id"))
 
 
 @admin.register(Case)
-class CaseAdmin(SightingAdmin):
+class CaseAdmin(TargetAdmin):
     acts = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
     list_title = "Reported"
     list_display = ("what", "author_shown", "reports", "reasons_shown", "first", "last", "state_shown")
@@ -92,7 +92,7 @@ class CaseAdmin(SightingAdmin):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """As the indexes have them: what is open by its reports, what is closed by its closing."""
-        if _is_of_one(request):
+        if _is_targeted_lookup(request):
             return ("-pk",)
         closed = {str(state.value) for state in CaseState if state != CaseState.OPEN}
         is_closed = request.GET.get(StateFilter.parameter_name) in closed
@@ -109,14 +109,16 @@ class CaseAdmin(SightingAdmin):
             return queryset.filter(target_type__in=TargetType.values, target_id=id_), False
         return queryset.filter(user_id=author or 0), False  # nobody has the id 0
 
-    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, Sight]:
-        return sights_of_cases(rows)
+    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
+        return load_snapshots_for_cases(rows)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         case = parse_id(object_id)
-        return super().change_view(request, object_id, form_url, {"next_case": next_open(case) if case else None})
+        return super().change_view(
+            request, object_id, form_url, {"next_case": get_next_open_case(case) if case else None}
+        )
 
     def reports(self, case: Case) -> int:
         return case.report_count
@@ -127,17 +129,17 @@ class CaseAdmin(SightingAdmin):
 
     @admin.display(description="first")
     def first(self, case: Case) -> str:
-        return _short(case.first_reported_at)
+        return _format_age(case.first_reported_at)
 
     @admin.display(description="last")
     def last(self, case: Case) -> str:
-        return _short(case.last_reported_at)
+        return _format_age(case.last_reported_at)
 
     @admin.display(description="state")
     def state_shown(self, case: Case) -> SafeString:
-        return state(case.get_state_display(), _KINDS[CaseState(case.state)])
+        return state_badge(case.get_state_display(), _STATE_STYLES[CaseState(case.state)])
 
 
-def _short(moment: datetime) -> str:
+def _format_age(moment: datetime) -> str:
     """As a moderator thinks of it; the case's page has it in full."""
-    return f"{span(timezone.now() - moment)} ago"
+    return f"{format_duration(timezone.now() - moment)} ago"

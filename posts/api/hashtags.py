@@ -12,27 +12,33 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.fields import TextField
-from instafeed.api.lists import page
-from instafeed.api.pagination import (
+from instafeed.core.api.fields import VerbatimCharField
+from instafeed.core.api.openapi.components import (
+    example,
+    list_parameters,
+    non_blank_pattern,
+    page_serializer,
+    text_list_parameters,
+)
+from instafeed.core.api.pagination.cursors import (
     decode_text_cursor,
     encode_text_cursor,
     parse_limit,
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import example, list_parameters, page_of, text_list_parameters, words_pattern
-from instafeed.refill import filled_page
-from posts import hashtags, text
+from instafeed.core.api.pagination.filtered import fetch_filtered_page
+from instafeed.core.api.pagination.list_page import filtered_page_response
+from posts import entities, hashtag_index
 from posts.api.serializers import PostSerializer
-from posts.visibility import shown
+from posts.visibility import render_visible_posts
 
-POSTS = "hashtag_posts"  # names the list in its cursors
-TAGS = "hashtags"
+POSTS_LIST_NAME = "hashtag_posts"  # names the list in its cursors
+HASHTAGS_LIST_NAME = "hashtags"
 
 
-@extend_schema_field({"type": "string", "pattern": words_pattern(ignored="#＃")})
-class PrefixField(TextField):
+@extend_schema_field({"type": "string", "pattern": non_blank_pattern(ignored="#＃")})
+class HashtagPrefixField(VerbatimCharField):
     """How a hashtag begins, with or without its #; not blank."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -46,26 +52,26 @@ class PrefixField(TextField):
 
 
 class HashtagSearchSerializer(serializers.Serializer[Any]):
-    search = PrefixField(help_text="How the hashtag begins, in any case, with or without its #.")
+    search = HashtagPrefixField(help_text="How the hashtag begins, in any case, with or without its #.")
 
 
 @extend_schema_serializer(examples=[example("A hashtag", {"name": "sunset", "post_count": 17})])
 class HashtagSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.hashtags` renders; never runs."""
+    """Documents what `posts.hashtag_index` renders; never runs."""
 
     name = serializers.CharField(help_text="In lower case, without its #.")
     post_count = serializers.IntegerField(
         min_value=1,
-        max_value=hashtags.COUNTED,
-        help_text=f"Public posts with it that you may see; {hashtags.COUNTED} stands for that many or more.",
+        max_value=hashtag_index.MAX_POST_COUNT,
+        help_text=f"Public posts with it that you may see; {hashtag_index.MAX_POST_COUNT} stands for that many or more.",
     )
 
 
 class HashtagSearchView(APIView):
     @extend_schema(
         operation_id="search_hashtags",
-        parameters=[HashtagSearchSerializer, *text_list_parameters(TAGS)],
-        responses=page_of(HashtagSerializer),
+        parameters=[HashtagSearchSerializer, *text_list_parameters(HASHTAGS_LIST_NAME)],
+        responses=page_serializer(HashtagSerializer),
         tags=["explore"],
     )
     def get(self, request: Request) -> HttpResponse:
@@ -73,27 +79,29 @@ class HashtagSearchView(APIView):
         query = HashtagSearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         limit, raw = parse_limit(request), raw_cursor(request)
-        after = hashtags.Tag(decode_text_cursor(TAGS, raw)) if raw is not None else None
-        prefix = text.hashtag_prefix(query.validated_data["search"])
+        after = hashtag_index.HashtagRef(decode_text_cursor(HASHTAGS_LIST_NAME, raw)) if raw is not None else None
+        prefix = entities.parse_hashtag_prefix(query.validated_data["search"])
         if prefix is None:
             return raw_page_response(request, [], None)
-        fetch = partial(hashtags.beginning_with, prefix)
-        show = partial(hashtags.counted, current_user(request).pk)
-        rows, last = filled_page(fetch, show, after, limit)
-        return raw_page_response(request, rows, None if last is None else encode_text_cursor(TAGS, last.name))
+        fetch = partial(hashtag_index.find_by_prefix, prefix)
+        show = partial(hashtag_index.render_visible_hashtags, current_user(request).pk)
+        rows, last = fetch_filtered_page(fetch, show, after, limit)
+        return raw_page_response(
+            request, rows, None if last is None else encode_text_cursor(HASHTAGS_LIST_NAME, last.name)
+        )
 
 
 class HashtagPostsView(APIView):
     @extend_schema(
         operation_id="list_hashtag_posts",
-        parameters=list_parameters(POSTS),
-        responses=page_of(PostSerializer),
+        parameters=list_parameters(POSTS_LIST_NAME),
+        responses=page_serializer(PostSerializer),
         tags=["explore"],
     )
     def get(self, request: Request, tag: str) -> HttpResponse:
         """Posts of public accounts with a hashtag, newest first; an unused one has none."""
-        name = text.hashtag_name(tag)
+        name = entities.parse_hashtag(tag)
         if name is None:
             raise Http404
-        show = partial(shown, current_user(request).pk, public_only=True)
-        return page(request, POSTS, partial(hashtags.ids_by_hashtag, name), show)
+        show = partial(render_visible_posts, current_user(request).pk, public_only=True)
+        return filtered_page_response(request, POSTS_LIST_NAME, partial(hashtag_index.list_post_ids, name), show)

@@ -12,20 +12,20 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.fields import IdField, IdTextField
-from instafeed.api.lists import page
-from instafeed.api.schema import example, list_parameters, page_of
-from posts.notifications import MOST_UNREAD, SHOWN_ACTORS, NotificationList, unread_count
-from social.api.serializers import PERSON, PersonSerializer
+from instafeed.core.api.fields import IdField, IdInputField
+from instafeed.core.api.openapi.components import example, list_parameters, page_serializer
+from instafeed.core.api.pagination.list_page import filtered_page_response
+from posts.notification_list import MAX_SHOWN_ACTORS, MAX_UNREAD_COUNT, NotificationList, count_unread
+from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 from social.models import NotificationKind
-from social.notifications.reading import mark_read
+from social.notifications.read_state import mark_read
 
-KIND = "notifications"  # names the list in its cursors
+LIST_NAME = "notifications"  # names the list in its cursors
 _TAGS = ["notifications"]
-_NOTIFICATION = {
+_NOTIFICATION_EXAMPLE = {
     "id": "4711",
     "kind": "like",
-    "actors": [PERSON],
+    "actors": [PERSON_EXAMPLE],
     "actor_count": 1,
     "post_id": "382835763848413185",
     "comment_id": None,
@@ -35,15 +35,15 @@ _NOTIFICATION = {
 }
 
 
-@extend_schema_serializer(examples=[example("A like", _NOTIFICATION)])
+@extend_schema_serializer(examples=[example("A like", _NOTIFICATION_EXAMPLE)])
 class NotificationSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.notifications` renders; never runs."""
+    """Documents what `posts.notification_list` renders; never runs."""
 
     id = IdField(help_text="Of this state of the entry: when somebody new joins it, it moves to the top with a new id.")
     kind = serializers.ChoiceField(choices=NotificationKind.values)
     actors = PersonSerializer(
         many=True,
-        help_text=f"The newest {SHOWN_ACTORS}. Of a failed picture and of a moderators' warning it is yourself.",
+        help_text=f"The newest {MAX_SHOWN_ACTORS}. Of a failed picture and of a moderators' warning it is yourself.",
     )
     actor_count = serializers.IntegerField(min_value=1)
     post_id = IdField(allow_null=True)
@@ -57,28 +57,28 @@ class NotificationSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(examples=[example("The newest one seen", {"up_to": "4711"})])
 class ReadUpToSerializer(serializers.Serializer[Any]):
-    up_to = IdTextField(help_text="The id of the newest notification that was seen.")
+    up_to = IdInputField(help_text="The id of the newest notification that was seen.")
 
 
 @extend_schema_serializer(examples=[example("Three", {"count": 3})])
 class UnreadNotificationsSerializer(serializers.Serializer[Any]):
-    count = serializers.IntegerField(min_value=0, max_value=MOST_UNREAD)
+    count = serializers.IntegerField(min_value=0, max_value=MAX_UNREAD_COUNT)
 
 
 class NotificationsView(APIView):
     @extend_schema(
         operation_id="list_notifications",
-        parameters=list_parameters(KIND),
-        responses=page_of(NotificationSerializer),
+        parameters=list_parameters(LIST_NAME),
+        responses=page_serializer(NotificationSerializer),
         tags=_TAGS,
     )
     def get(self, request: Request) -> HttpResponse:
         """What others did that concerns you, newest first; likes of one thing are one entry."""
         mine = NotificationList(current_user(request).pk)
-        return page(request, KIND, mine.ids, mine.show)
+        return filtered_page_response(request, LIST_NAME, mine.ids, mine.show)
 
 
-class ReadView(APIView):
+class MarkNotificationsReadView(APIView):
     @extend_schema(operation_id="read_notifications", request=ReadUpToSerializer, responses={204: None}, tags=_TAGS)
     def post(self, request: Request) -> Response:
         """Mark everything up to a notification as read; what is read stays read."""
@@ -88,8 +88,8 @@ class ReadView(APIView):
         return Response(status=204)
 
 
-class UnreadCountView(APIView):
+class UnreadNotificationsView(APIView):
     @extend_schema(operation_id="count_unread_notifications", responses=UnreadNotificationsSerializer, tags=_TAGS)
     def get(self, request: Request) -> Response:
         """How many notifications are unread, at most a thousand."""
-        return Response({"count": unread_count(current_user(request).pk)})
+        return Response({"count": count_unread(current_user(request).pk)})

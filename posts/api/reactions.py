@@ -11,105 +11,107 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.ids import id_or_404
-from instafeed.api.lists import page
-from instafeed.api.schema import list_parameters, page_of
+from instafeed.core.api.ids import id_or_404
+from instafeed.core.api.openapi.components import list_parameters, page_serializer
+from instafeed.core.api.pagination.list_page import filtered_page_response
 from posts import selectors, services
 from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
-from posts.comments import visible_comment
+from posts.comment_selectors import get_visible_comment
 from posts.counters import Counts
-from posts.visibility import author_of_visible, shown
-from social.api.base import people_page
+from posts.visibility import get_visible_post_author_id, render_visible_posts
+from social.api.base import user_list_response
 from social.api.serializers import PersonSerializer
 
-SAVED = "saved"  # names the list in its cursors
+SAVED_LIST_NAME = "saved"  # names the list in its cursors
 
 
 class PostLikeView(APIView):
     @extend_schema(operation_id="like_post", request=None, responses=LikedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
         """Like a post; again: the same answer."""
-        return _liked(services.like_post(*_seen_post(request, post_id)), liked=True)
+        return _liked_response(services.like_post(*_resolve_post(request, post_id)), liked=True)
 
     @extend_schema(operation_id="unlike_post", responses={200: LikedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Take the like back; also when there is none."""
-        return _liked(services.unlike_post(*_seen_post(request, post_id)), liked=False)
+        return _liked_response(services.unlike_post(*_resolve_post(request, post_id)), liked=False)
 
 
 class PostLikesView(APIView):
     @extend_schema(
         operation_id="list_post_likes",
         parameters=list_parameters(selectors.LIKERS.kind),
-        responses=page_of(PersonSerializer),
+        responses=page_serializer(PersonSerializer),
         tags=["posts"],
     )
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """Who likes a post, the newest accounts first."""
-        _, id_, _ = _seen_post(request, post_id)
-        return people_page(request, selectors.LIKERS, id_)
+        _, id_, _ = _resolve_post(request, post_id)
+        return user_list_response(request, selectors.LIKERS, id_)
 
 
 class PostSaveView(APIView):
     @extend_schema(operation_id="save_post", request=None, responses=SavedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
         """Keep a post for later; nobody else learns of it."""
-        user_id, id_, _ = _seen_post(request, post_id)
+        user_id, id_, _ = _resolve_post(request, post_id)
         services.save_post(user_id, id_)
         return Response({"saved": True})
 
     @extend_schema(operation_id="unsave_post", responses={200: SavedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Drop it again; also when it is not kept."""
-        user_id, id_, _ = _seen_post(request, post_id)
+        user_id, id_, _ = _resolve_post(request, post_id)
         services.unsave_post(user_id, id_)
         return Response({"saved": False})
 
 
-class SavedView(APIView):
+class SavedPostsView(APIView):
     @extend_schema(
         operation_id="list_saved_posts",
-        parameters=list_parameters(SAVED),
-        responses=page_of(PostSerializer),
+        parameters=list_parameters(SAVED_LIST_NAME),
+        responses=page_serializer(PostSerializer),
         tags=["me"],
     )
     def get(self, request: Request) -> HttpResponse:
         """What you saved, the newest save first, as far as you may still see it."""
         user_id = current_user(request).pk
-        return page(request, SAVED, partial(selectors.saves_of, user_id), partial(_show_saves, user_id))
+        return filtered_page_response(
+            request, SAVED_LIST_NAME, partial(selectors.list_save_ids, user_id), partial(_render_saved_posts, user_id)
+        )
 
 
 class CommentLikeView(APIView):
     @extend_schema(operation_id="like_comment", request=None, responses=LikedSerializer, tags=["comments"])
     def post(self, request: Request, comment_id: str) -> Response:
         """Like a comment; again: the same answer."""
-        return _liked(services.like_comment(*_seen_comment(request, comment_id)), liked=True)
+        return _liked_response(services.like_comment(*_resolve_comment(request, comment_id)), liked=True)
 
     @extend_schema(operation_id="unlike_comment", responses={200: LikedSerializer}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
         """Take the like back; also when there is none."""
-        return _liked(services.unlike_comment(*_seen_comment(request, comment_id)), liked=False)
+        return _liked_response(services.unlike_comment(*_resolve_comment(request, comment_id)), liked=False)
 
 
-def _seen_post(request: Request, post_id: str) -> tuple[int, int, int]:
+def _resolve_post(request: Request, post_id: str) -> tuple[int, int, int]:
     """Who asks, the post, its author; Http404 if it does not exist for who asks."""
     user_id, id_ = current_user(request).pk, id_or_404(post_id)
-    return user_id, id_, author_of_visible(user_id, id_)
+    return user_id, id_, get_visible_post_author_id(user_id, id_)
 
 
-def _seen_comment(request: Request, comment_id: str) -> tuple[int, int, int, int]:
+def _resolve_comment(request: Request, comment_id: str) -> tuple[int, int, int, int]:
     """Who asks, the comment, its post, its author; Http404 likewise."""
     user_id = current_user(request).pk
-    comment, _ = visible_comment(user_id, id_or_404(comment_id))
+    comment, _ = get_visible_comment(user_id, id_or_404(comment_id))
     return user_id, comment.pk, comment.post_id, comment.author_id
 
 
-def _liked(counts: Counts, *, liked: bool) -> Response:
+def _liked_response(counts: Counts, *, liked: bool) -> Response:
     return Response({"liked": liked, "like_count": counts.likes})
 
 
-def _show_saves(user_id: int, save_ids: list[int]) -> list[tuple[int, bytes]]:
+def _render_saved_posts(user_id: int, save_ids: list[int]) -> list[tuple[int, bytes]]:
     """The posts of these saves, by save."""
-    posts = selectors.posts_of_saves(save_ids)
-    rendered = dict(shown(user_id, list(posts.values())))
+    posts = selectors.get_post_ids_by_save(save_ids)
+    rendered = dict(render_visible_posts(user_id, list(posts.values())))
     return [(save_id, rendered[posts[save_id]]) for save_id in save_ids if posts.get(save_id) in rendered]

@@ -8,13 +8,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.schema import missing
+from instafeed.core.api.openapi.components import not_found_response
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
-from posts.comments import visible_comment
+from posts.comment_selectors import get_visible_comment
 from posts.models import Reason, TargetType
-from posts.visibility import author_of_visible
-from social.visibility import visible_user_by_id
+from posts.visibility import get_visible_post_author_id
+from social.visibility import get_visible_user_by_id
 
 
 class ReportsView(APIView):
@@ -24,7 +24,7 @@ class ReportsView(APIView):
         responses={
             200: OpenApiResponse(ReportSerializer, "You told them before."),
             201: ReportSerializer,
-            **missing("The target does not exist, or not for you."),
+            **not_found_response("The target does not exist, or not for you."),
         },
         tags=["reports"],
     )
@@ -33,16 +33,16 @@ class ReportsView(APIView):
         data = ReportInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         user_id, given = current_user(request).pk, data.validated_data
-        target = _visible_target(user_id, TargetType(given["target_type"]), given["target_id"])
-        report, is_new = services.report(user_id, target, Reason(given["reason"]), given["note"])
+        target = _resolve_target(user_id, TargetType(given["target_type"]), given["target_id"])
+        report, is_new = services.file_report(user_id, target, Reason(given["reason"]), given["note"])
         return Response(ReportSerializer(report).data, status=201 if is_new else 200)
 
 
-def _visible_target(user_id: int, target_type: TargetType, target_id: int) -> services.Target:
+def _resolve_target(user_id: int, target_type: TargetType, target_id: int) -> services.Target:
     if target_type == TargetType.POST:
-        owner_id = author_of_visible(user_id, target_id)
+        owner_id = get_visible_post_author_id(user_id, target_id)
     elif target_type == TargetType.COMMENT:
-        owner_id = visible_comment(user_id, target_id)[0].author_id
+        owner_id = get_visible_comment(user_id, target_id)[0].author_id
     else:
-        owner_id = visible_user_by_id(user_id, target_id).pk
+        owner_id = get_visible_user_by_id(user_id, target_id).pk
     return services.Target(target_type, target_id, owner_id)

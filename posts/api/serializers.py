@@ -7,17 +7,17 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from instafeed.api.fields import IdField, IdTextField, TextField, WordsField
-from instafeed.api.schema import ID_PATTERN, WORDS_PATTERN, example
-from media.api.serializers import PICTURE, PictureSerializer
+from instafeed.core.api.fields import IdField, IdInputField, NonBlankCharField, VerbatimCharField
+from instafeed.core.api.openapi.components import ID_PATTERN, NON_BLANK_PATTERN, example
+from media.api.serializers import PICTURE_EXAMPLE, PictureSerializer
 from posts.models import Reason, Report, TargetType
-from social.api.serializers import PERSON, PersonSerializer
+from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 
-POST = {
+POST_EXAMPLE = {
     "id": "382835763848413185",
-    "author": PERSON,
+    "author": PERSON_EXAMPLE,
     "caption": "The harbour tonight #sunset with @ada",
-    "media": [PICTURE],
+    "media": [PICTURE_EXAMPLE],
     "hashtags": ["sunset"],
     "mentions": ["ada"],
     "like_count": 7,
@@ -27,10 +27,10 @@ POST = {
     "created_at": "2026-02-01T18:12:05.123456Z",
     "edited_at": None,
 }
-COMMENT: dict[str, Any] = {
+COMMENT_EXAMPLE: dict[str, Any] = {
     "id": "382835763848413200",
     "post_id": "382835763848413185",
-    "author": PERSON,
+    "author": PERSON_EXAMPLE,
     "text": "What a sky!",
     "reply_to": None,
     "mentions": [],
@@ -40,8 +40,8 @@ COMMENT: dict[str, Any] = {
     "created_at": "2026-02-01T18:15:41.654321Z",
 }
 # Of its own: that of DRF repeats what was sent, up to a megabyte.
-_NO_CHOICE: dict[str, Any] = {"invalid_choice": "Not one of the choices."}
-_REPORT = {"target_type": "post", "target_id": "382835763848413185", "reason": "spam", "note": ""}
+_CHOICE_ERRORS: dict[str, Any] = {"invalid_choice": "Not one of the choices."}
+_REPORT_EXAMPLE = {"target_type": "post", "target_id": "382835763848413185", "reason": "spam", "note": ""}
 
 
 @extend_schema_field(
@@ -55,7 +55,7 @@ _REPORT = {"target_type": "post", "target_id": "382835763848413185", "reason": "
 class MediaIdsField(serializers.ListField):
     """Ids of media, each named once."""
 
-    child = IdTextField()
+    child = IdInputField()
 
     def to_internal_value(self, data: Any) -> list[int]:
         # First, as an error for each of 250,000 wrong ids, which fit in a body, takes minutes to compose.
@@ -73,12 +73,12 @@ class MediaIdsField(serializers.ListField):
 class PostInputSerializer(serializers.Serializer[Any]):
     schema_rules = {
         "anyOf": [
-            {"required": ["caption"], "properties": {"caption": {"pattern": WORDS_PATTERN}}},
+            {"required": ["caption"], "properties": {"caption": {"pattern": NON_BLANK_PATTERN}}},
             {"required": ["media"], "properties": {"media": {"minItems": 1}}},
         ]
     }
 
-    caption = TextField(max_length=2200, allow_blank=True, default="")
+    caption = VerbatimCharField(max_length=2200, allow_blank=True, default="")
     media = MediaIdsField(max_length=10, default=list)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -89,12 +89,12 @@ class PostInputSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(examples=[example("A new caption", {"caption": "The harbour last night"})])
 class CaptionSerializer(serializers.Serializer[Any]):
-    caption = TextField(max_length=2200, allow_blank=True)
+    caption = VerbatimCharField(max_length=2200, allow_blank=True)
 
 
-@extend_schema_serializer(examples=[example("A post", POST)], description="A post, as whoever asks sees it.")
+@extend_schema_serializer(examples=[example("A post", POST_EXAMPLE)], description="A post, as whoever asks sees it.")
 class PostSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.cards` composes; never runs."""
+    """Documents what `posts.post_cache` composes; never runs."""
 
     id = IdField()
     author = PersonSerializer()
@@ -123,13 +123,15 @@ class SavedSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="Comment", examples=[example("A comment", {"text": "What a sky!"})])
 class CommentInputSerializer(serializers.Serializer[Any]):
-    text = WordsField(max_length=1000)
-    reply_to = IdTextField(allow_null=True, default=None, help_text="A comment on the same post.")
+    text = NonBlankCharField(max_length=1000)
+    reply_to = IdInputField(allow_null=True, default=None, help_text="A comment on the same post.")
 
 
-@extend_schema_serializer(examples=[example("A comment", COMMENT)], description="A comment, as whoever asks sees it.")
+@extend_schema_serializer(
+    examples=[example("A comment", COMMENT_EXAMPLE)], description="A comment, as whoever asks sees it."
+)
 class CommentSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.comments` composes; never runs."""
+    """Documents what `posts.comment_selectors` composes; never runs."""
 
     id = IdField()
     post_id = IdField()
@@ -143,16 +145,20 @@ class CommentSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-@extend_schema_serializer(component_name="Report", examples=[example("Advertising", _REPORT)])
+@extend_schema_serializer(component_name="Report", examples=[example("Advertising", _REPORT_EXAMPLE)])
 class ReportInputSerializer(serializers.Serializer[Any]):
-    target_type = serializers.ChoiceField(choices=TargetType.choices, error_messages=_NO_CHOICE)
-    target_id = IdTextField()
-    reason = serializers.ChoiceField(choices=Reason.choices, error_messages=_NO_CHOICE)
-    note = TextField(max_length=1000, allow_blank=True, default="")
+    target_type = serializers.ChoiceField(choices=TargetType.choices, error_messages=_CHOICE_ERRORS)
+    target_id = IdInputField()
+    reason = serializers.ChoiceField(choices=Reason.choices, error_messages=_CHOICE_ERRORS)
+    note = VerbatimCharField(max_length=1000, allow_blank=True, default="")
 
 
 @extend_schema_serializer(
-    examples=[example("A report", {"id": "382835763848413300", **_REPORT, "created_at": "2026-02-01T19:02:30.000001Z"})]
+    examples=[
+        example(
+            "A report", {"id": "382835763848413300", **_REPORT_EXAMPLE, "created_at": "2026-02-01T19:02:30.000001Z"}
+        )
+    ]
 )
 class ReportSerializer(serializers.Serializer[Report]):
     id = IdField()

@@ -5,8 +5,8 @@ from django.urls import path
 from posts.api.comments import CommentsView, CommentView
 from posts.api.explore import ExploreView
 from posts.api.hashtags import HashtagPostsView, HashtagSearchView
-from posts.api.notifications import NotificationsView, ReadView, UnreadCountView
-from posts.api.reactions import CommentLikeView, PostLikesView, PostLikeView, PostSaveView, SavedView
+from posts.api.notifications import MarkNotificationsReadView, NotificationsView, UnreadNotificationsView
+from posts.api.reactions import CommentLikeView, PostLikesView, PostLikeView, PostSaveView, SavedPostsView
 from posts.api.reports import ReportsView
 from posts.api.views import PostListView, PostView, UserPostsView
 
@@ -23,9 +23,9 @@ urlpatterns = [
     path("hashtags", HashtagSearchView.as_view()),
     path("hashtags/<str:tag>/posts", HashtagPostsView.as_view()),
     path("explore", ExploreView.as_view()),
-    path("me/saved", SavedView.as_view()),
+    path("me/saved", SavedPostsView.as_view()),
     path("reports", ReportsView.as_view()),
     path("notifications", NotificationsView.as_view()),
-    path("notifications/read", ReadView.as_view()),
-    path("notifications/unread-count", UnreadCountView.as_view()),
+    path("notifications/read", MarkNotificationsReadView.as_view()),
+    path("notifications/unread-count", UnreadNotificationsView.as_view()),
 ]

@@ -13,22 +13,24 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.api.errors import Conflict
-from instafeed.api.idempotency import IDEMPOTENCY_PARAMETER, idempotent
-from instafeed.api.ids import id_or_404
-from instafeed.api.lists import page
-from instafeed.api.schema import list_parameters, missing, page_of, refusal
-from instafeed.api.viewer import viewer_id
-from posts import hydration, selectors, services
+from instafeed.core.api.auth import viewer_id
+from instafeed.core.api.errors import Conflict
+from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempotently
+from instafeed.core.api.ids import id_or_404
+from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
+from instafeed.core.api.pagination.list_page import filtered_page_response
+from posts import rendering, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
-from posts.visibility import author_of_visible, visible_post
-from social.visibility import can_see_posts, visible_user_and_relationship
+from posts.visibility import get_visible_post_author_id, render_visible_post
+from social.visibility import can_see_posts, get_visible_user_and_relationship
 
-BY_USER = "user_posts"  # names the list in its cursors
-_NOT_YOURS = refusal(403, "permission_denied", "Only its author may change a post.")
-_UNKNOWN_MEDIA = missing("Some media do not exist, or are not yours.")
-_USED_MEDIA = refusal(409, "media_used", "Some media are part of another post, have failed, or were never uploaded.")
-_PRIVATE = refusal(
+USER_POSTS_LIST_NAME = "user_posts"  # names the list in its cursors
+_NOT_AUTHOR_RESPONSE = error_response(403, "permission_denied", "Only its author may change a post.")
+_UNKNOWN_MEDIA_RESPONSE = not_found_response("Some media do not exist, or are not yours.")
+_MEDIA_USED_RESPONSE = error_response(
+    409, "media_used", "Some media are part of another post, have failed, or were never uploaded."
+)
+_PRIVATE_ACCOUNT_RESPONSE = error_response(
     403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
 )
 
@@ -38,7 +40,7 @@ class PostListView(APIView):
         operation_id="create_post",
         parameters=[IDEMPOTENCY_PARAMETER],
         request=PostInputSerializer,
-        responses={201: PostSerializer, **_UNKNOWN_MEDIA, **_USED_MEDIA},
+        responses={201: PostSerializer, **_UNKNOWN_MEDIA_RESPONSE, **_MEDIA_USED_RESPONSE},
         tags=["posts"],
     )
     def post(self, request: Request) -> HttpResponse:
@@ -49,10 +51,10 @@ class PostListView(APIView):
 
         def create() -> tuple[int, bytes]:
             post = services.create_post(author_id, given["caption"], given["media"])
-            return 201, hydration.rendered_fresh(post)
+            return 201, rendering.render_new_post(post)
 
         try:
-            return idempotent(request, author_id, create)
+            return respond_idempotently(request, author_id, create)
         except services.UnknownMedia:
             raise NotFound from None
         except services.UnusableMedia as error:
@@ -65,12 +67,12 @@ class PostView(APIView):
     @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """One post; those of public accounts can be read without signing in."""
-        return _json(visible_post(viewer_id(request), id_or_404(post_id)))
+        return _json_response(render_visible_post(viewer_id(request), id_or_404(post_id)))
 
     @extend_schema(
         operation_id="edit_post",
         request=CaptionSerializer,
-        responses={200: PostSerializer, **_NOT_YOURS},
+        responses={200: PostSerializer, **_NOT_AUTHOR_RESPONSE},
         tags=["posts"],
     )
     def patch(self, request: Request, post_id: str) -> HttpResponse:
@@ -83,9 +85,9 @@ class PostView(APIView):
                 services.edit_post(id_, data.validated_data["caption"])
             except services.EmptyPost as error:
                 raise ValidationError({"caption": str(error)}, code="required") from None
-        return _json(visible_post(current_user(request).pk, id_))
+        return _json_response(render_visible_post(current_user(request).pk, id_))
 
-    @extend_schema(operation_id="delete_post", responses={204: None, **_NOT_YOURS}, tags=["posts"])
+    @extend_schema(operation_id="delete_post", responses={204: None, **_NOT_AUTHOR_RESPONSE}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
         """Delete an own post."""
         services.delete_post(self._own(request, post_id), current_user(request).pk)
@@ -94,7 +96,7 @@ class PostView(APIView):
     def _own(self, request: Request, post_id: str) -> int:
         """404 for whoever does not see the post, 403 for whoever sees it but did not write it."""
         id_ = id_or_404(post_id)
-        if author_of_visible(viewer_id(request), id_) != request.user.pk:
+        if get_visible_post_author_id(viewer_id(request), id_) != request.user.pk:
             raise PermissionDenied("Only its author may change a post.")
         return id_
 
@@ -104,24 +106,26 @@ class UserPostsView(APIView):
 
     @extend_schema(
         operation_id="list_user_posts",
-        parameters=list_parameters(BY_USER),
-        responses={200: page_of(PostSerializer), **_PRIVATE},
+        parameters=list_parameters(USER_POSTS_LIST_NAME),
+        responses={200: page_serializer(PostSerializer), **_PRIVATE_ACCOUNT_RESPONSE},
         tags=["users"],
     )
     def get(self, request: Request, username: str) -> HttpResponse:
         """A user's posts, newest first; those of a private account for approved followers only."""
-        user, relation = visible_user_and_relationship(viewer_id(request), username)
+        user, relation = get_visible_user_and_relationship(viewer_id(request), username)
         blocking = relation is not None and relation.blocking
         if not blocking and not can_see_posts(viewer_id(request), user, relation):
             raise PermissionDenied("This account is private.")
         # The profile of somebody one blocks is visible, without posts.
-        fetch = _no_posts if blocking else partial(selectors.ids_by_author, user.pk)
-        return page(request, BY_USER, fetch, partial(hydration.rendered, viewer_id(request)))
+        fetch = _list_no_posts if blocking else partial(selectors.list_post_ids_by_author, user.pk)
+        return filtered_page_response(
+            request, USER_POSTS_LIST_NAME, fetch, partial(rendering.render_posts, viewer_id(request))
+        )
 
 
-def _json(body: bytes) -> HttpResponse:
+def _json_response(body: bytes) -> HttpResponse:
     return HttpResponse(body, content_type="application/json")
 
 
-def _no_posts(before: int | None, wanted: int) -> tuple[list[int], bool]:
+def _list_no_posts(before: int | None, wanted: int) -> tuple[list[int], bool]:
     return [], True

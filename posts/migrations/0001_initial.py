@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
-import instafeed.ids
+import instafeed.core.db.snowflake
 from django.conf import settings
 from django.db import migrations, models
 
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Post',
             fields=[
-                ('id', models.BigIntegerField(db_default=instafeed.ids.NextId(), editable=False, primary_key=True, serialize=False)),
+                ('id', models.BigIntegerField(db_default=instafeed.core.db.snowflake.NextId(), editable=False, primary_key=True, serialize=False)),
                 ('caption', models.TextField(blank=True, default='', max_length=2200)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('edited_at', models.DateTimeField(blank=True, null=True)),

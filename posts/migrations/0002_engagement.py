@@ -4,7 +4,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-import instafeed.ids
+import instafeed.core.db.snowflake
 
 CASCADE = django.db.models.deletion.CASCADE
 SET_NULL = django.db.models.deletion.SET_NULL
@@ -13,7 +13,7 @@ REASONS = ["spam", "nudity", "violence", "harassment", "misinformation", "other"
 
 def next_id():
     return models.BigIntegerField(
-        db_default=instafeed.ids.NextId(), editable=False, primary_key=True, serialize=False
+        db_default=instafeed.core.db.snowflake.NextId(), editable=False, primary_key=True, serialize=False
     )
 
 

@@ -2,7 +2,7 @@
 
 import django.contrib.postgres.fields
 import django.contrib.postgres.indexes
-import instafeed.ids
+import instafeed.core.db.snowflake
 from django.conf import settings
 from django.db import migrations, models
 
@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Case',
             fields=[
-                ('id', models.BigIntegerField(db_default=instafeed.ids.NextId(), editable=False, primary_key=True, serialize=False)),
+                ('id', models.BigIntegerField(db_default=instafeed.core.db.snowflake.NextId(), editable=False, primary_key=True, serialize=False)),
                 ('target_type', models.CharField(choices=[('post', 'Post'), ('comment', 'Comment'), ('user', 'User')], max_length=7)),
                 ('target_id', models.BigIntegerField()),
                 ('user_id', models.BigIntegerField()),

@@ -9,7 +9,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from instafeed.ids import NextId
+from instafeed.core.db.snowflake import NextId
 from media.models import Media
 
 
@@ -24,7 +24,7 @@ class Post(models.Model):
     hidden_at = models.DateTimeField(null=True, blank=True)  # by a moderator
     # By its author: gone for everybody from then on, and purged in the background (posts.purge).
     deleted_at = models.DateTimeField(null=True, blank=True)
-    waiting = models.BooleanField(default=False, db_default=False, editable=False)  # for pictures (posts.waiting)
+    waiting = models.BooleanField(default=False, db_default=False, editable=False)  # for pictures (posts.media_pending)
 
     class Meta:
         indexes = [

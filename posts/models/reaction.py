@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
-from instafeed.ids import NextId
+from instafeed.core.db.snowflake import NextId
 from posts.models.comment import Comment
 from posts.models.post import Post
 

@@ -3,6 +3,15 @@
 `acts` does it, `cases` closes what was reported, `sights` shows what it is about, `dossier` all else on a case.
 """
 
-from posts.moderation.acts import close_along, delete, dismiss, hide, lift, restore, suspend_author, warn
+from posts.moderation.actions import (
+    close_related_case,
+    delete,
+    dismiss,
+    hide,
+    lift_suspension,
+    restore,
+    suspend_author,
+    warn,
+)
 
-__all__ = ["close_along", "delete", "dismiss", "hide", "lift", "restore", "suspend_author", "warn"]
+__all__ = ["close_related_case", "delete", "dismiss", "hide", "lift_suspension", "restore", "suspend_author", "warn"]

@@ -14,7 +14,7 @@ from posts.services.posts import (
     hide_post,
     restore_post,
 )
-from posts.services.reports import Target, report
+from posts.services.reports import Target, file_report
 from posts.services.saves import save_post, unsave_post
 
 __all__ = [
@@ -28,11 +28,11 @@ __all__ = [
     "delete_post",
     "edit_post",
     "erase_comments",
+    "file_report",
     "hide_comment",
     "hide_post",
     "like_comment",
     "like_post",
-    "report",
     "restore_comment",
     "restore_post",
     "save_post",

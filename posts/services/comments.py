@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from posts import counters, mentions
 from posts.models import Comment, CommentLike
-from posts.services.holds import hold_comment, hold_post
+from posts.services.row_locks import lock_comment, lock_post
 from social import notifications
 from social.notifications import Event
-from social.services.locks import retried
+from social.services.locks import retry_on_conflict
 
 
 @transaction.atomic
@@ -21,24 +21,24 @@ def create_comment(author_id: int, post_id: int, post_author_id: int, text: str,
 
     Raises Http404 if either is gone by now.
     """
-    hold_post(post_id)
+    lock_post(post_id)
     answered = reply_to.pk if reply_to else None
     if answered is not None:
-        hold_comment(answered)
+        lock_comment(answered)
     comment = Comment.objects.create(author_id=author_id, post_id=post_id, text=text, reply_to_id=answered)
     # Everybody is told once: of a reply rather than of being mentioned, and of that rather than of a comment.
     kinds = {post_author_id: "comment"}
-    kinds |= dict.fromkeys(mentions.mentioned(text), "mention")
+    kinds |= dict.fromkeys(mentions.get_mentioned_user_ids(text), "mention")
     if reply_to:
         kinds[reply_to.author_id] = "reply"
     notifications.announce(
         *(Event(kind, recipient, author_id, post_id, comment.pk) for recipient, kind in kinds.items())
     )
-    counters.move(post_id, comments=1)
+    counters.increment(post_id, comments=1)
     return comment
 
 
-@retried
+@retry_on_conflict
 @transaction.atomic
 def delete_comment(comment_id: int) -> bool:
     """Delete a comment and its likes; replies stay and answer nothing then. False if it is gone already."""
@@ -67,7 +67,7 @@ def _set_hidden(comment_id: int, *, hidden: bool) -> bool:
     if comment is None:
         return False
     Comment.objects.filter(pk=comment_id).update(hidden_at=timezone.now() if hidden else None)
-    counters.move(comment.post_id, comments=-1 if hidden else 1)
+    counters.increment(comment.post_id, comments=-1 if hidden else 1)
     return True
 
 
@@ -79,12 +79,12 @@ def erase_comments(comments: Collection[Comment]) -> None:
     ids = [comment.pk for comment in comments]
     CommentLike.objects.filter(comment__in=ids).delete()
     Comment.objects.filter(pk__in=ids).delete()
-    notifications.forget_comments(ids)
-    counters.forget(ids)
-    counters.move_many(_fewer_comments(comments))
+    notifications.delete_for_comments(ids)
+    counters.delete_counters(ids)
+    counters.increment_many(_count_removed_comments(comments))
 
 
-def _fewer_comments(comments: Collection[Comment]) -> dict[int, counters.Counts]:
+def _count_removed_comments(comments: Collection[Comment]) -> dict[int, counters.Counts]:
     """By post. What a moderator has hidden is not counted any more."""
     gone: dict[int, int] = {}
     for comment in comments:

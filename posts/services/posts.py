@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.tokens import TokenRefused
-from instafeed import keys
-from instafeed.invalidation import invalidate
-from media import placement
+from instafeed.core.cache import keys
+from instafeed.core.cache.invalidation import invalidate
+from media import relocation
 from media import services as media
 from media.models import Status
-from posts import hashtags, mentions
+from posts import hashtag_index, mentions
 from posts.models import Post, PostMedia
 from social import notifications
 
@@ -28,7 +28,7 @@ class EmptyPost(ValueError):
 def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
     """A new post; its fan-out row commits with it. Raises UnknownMedia, UnusableMedia; `media_ids` are distinct.
 
-    With pictures that are still processed it waits for them (posts.waiting).
+    With pictures that are still processed it waits for them (posts.media_pending).
     """
     # First, because it locks the author's row: the same order as every other writer of posts.
     if not User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1):
@@ -40,8 +40,8 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
     if not waiting:
-        notifications.announce(*mentions.events(post, mentions.mentioned(caption)))
-    hashtags.index(post.pk, caption)
+        notifications.announce(*mentions.build_mention_events(post, mentions.get_mentioned_user_ids(caption)))
+    hashtag_index.index_caption(post.pk, caption)
     return post
 
 
@@ -53,15 +53,15 @@ def edit_post(post_id: int, caption: str) -> None:
     post = Post.objects.select_for_update(no_key=True).filter(pk=post_id, deleted_at=None).first()
     if post is None:
         return
-    told = set(mentions.mentioned(post.caption))
+    told = set(mentions.get_mentioned_user_ids(post.caption))
     post.caption, post.edited_at = caption, timezone.now()
     post.save(update_fields=["caption", "edited_at"])
     if not post.waiting:  # who is mentioned hears of it once others see the post
-        mentioned = set(mentions.mentioned(caption))
-        notifications.announce(*mentions.events(post, mentioned - told))
-        notifications.retract(*mentions.events(post, told - mentioned))
-    hashtags.index(post_id, caption)
-    invalidate([keys.card(post_id)])
+        mentioned = set(mentions.get_mentioned_user_ids(caption))
+        notifications.announce(*mentions.build_mention_events(post, mentioned - told))
+        notifications.retract(*mentions.build_mention_events(post, told - mentioned))
+    hashtag_index.index_caption(post_id, caption)
+    invalidate([keys.post_card(post_id)])
 
 
 @transaction.atomic
@@ -76,7 +76,7 @@ def delete_post(post_id: int, author_id: int) -> bool:
     if not posts.update(deleted_at=timezone.now()):
         return False
     User.objects.filter(pk=author_id, post_count__gt=0).update(post_count=F("post_count") - 1)
-    invalidate([keys.card(post_id)])
+    invalidate([keys.post_card(post_id)])
     return True
 
 
@@ -101,6 +101,6 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
     if not posts.update(hidden_at=timezone.now() if hidden else None):
         return False
     pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)
-    placement.withhold(pictures, author_id, withheld=hidden)
-    invalidate([keys.card(post_id)])
+    relocation.set_withheld(pictures, author_id, withheld=hidden)
+    invalidate([keys.post_card(post_id)])
     return True

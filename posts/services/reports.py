@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from posts.models import CaseState, Reason, Report, TargetType
-from posts.services.holds import hold_account, hold_comment, hold_post
+from posts.services.row_locks import lock_account, lock_comment, lock_post
 
 # Raw: the ORM's upsert can't add to what is there. A closed case is opened again.
-_ADD_TO_CASE = """
+_ADD_TO_CASE_SQL = """
 INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at, last_reported_at)
 VALUES (%(type)s, %(id)s, %(user)s, 1, ARRAY[%(reason)s], now(), now())
 ON CONFLICT (target_type, target_id) DO UPDATE SET
@@ -31,7 +31,7 @@ class Target:
 
 
 @transaction.atomic
-def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple[Report, bool]:
+def file_report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple[Report, bool]:
     """The user's report of what they see, and whether it is new; a repeated one changes nothing.
 
     Raises Http404 if the target, or the account behind it, is gone or hidden by now: its case could outlive it.
@@ -43,10 +43,10 @@ def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple
         defaults={"reason": reason, "note": note},
     )
     if is_new:
-        hold_account(target.user_id)
+        lock_account(target.user_id)
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(
-                _ADD_TO_CASE,
+                _ADD_TO_CASE_SQL,
                 {
                     "type": target.type,
                     "id": target.id,
@@ -57,7 +57,7 @@ def report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple
             )
         # After the case: whoever judges locks in this order too.
         if target.type == TargetType.POST:
-            hold_post(target.id)
+            lock_post(target.id)
         elif target.type == TargetType.COMMENT:
-            hold_comment(target.id)
+            lock_comment(target.id)
     return report, is_new

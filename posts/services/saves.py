@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from posts import marks
+from posts import viewer_flags
 from posts.models import Save
-from posts.services.holds import hold_post
+from posts.services.row_locks import lock_post
 
 
 @transaction.atomic
 def save_post(user_id: int, post_id: int) -> None:
     """Keep a post that the user sees; again: it keeps its place in the list. Raises Http404 if it is gone by now."""
-    hold_post(post_id)
+    lock_post(post_id)
     Save.objects.bulk_create([Save(user_id=user_id, post_id=post_id)], ignore_conflicts=True)
-    marks.forget(user_id)
+    viewer_flags.invalidate_flags(user_id)
 
 
 @transaction.atomic
 def unsave_post(user_id: int, post_id: int) -> None:
     """The opposite; nothing if it is not saved."""
     Save.objects.filter(user_id=user_id, post_id=post_id).delete()
-    marks.forget(user_id)
+    viewer_flags.invalidate_flags(user_id)

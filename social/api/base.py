@@ -12,13 +12,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from accounts.cards import people
-from instafeed.api.errors import Conflict
-from instafeed.api.lists import page
+from accounts.user_cache import get_user_summaries
+from instafeed.core.api.errors import Conflict
+from instafeed.core.api.pagination.list_page import filtered_page_response
 from social.errors import Blocking, OwnAccount, RelationError
-from social.lists import PeopleList
-from social.selectors import blockers_among
-from social.visibility import visible_user
+from social.selectors import filter_blockers
+from social.user_lists import UserList
+from social.visibility import get_visible_user
 
 NO_CONTENT = 204
 
@@ -27,15 +27,15 @@ class RelationView(APIView):
     """Acts on the user named in the path, who must exist for whoever asks."""
 
     def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(_answer_to(exc) if isinstance(exc, RelationError) else exc)
+        return super().handle_exception(_to_api_exception(exc) if isinstance(exc, RelationError) else exc)
 
     def pair(self, request: Request, username: str) -> tuple[int, int]:
         """Whoever asks and the other, for a service; Http404 if the other does not exist for them."""
         viewer_id = current_user(request).pk
-        return viewer_id, visible_user(viewer_id, username).pk
+        return viewer_id, get_visible_user(viewer_id, username).pk
 
 
-def _answer_to(error: RelationError) -> Exception:
+def _to_api_exception(error: RelationError) -> Exception:
     if isinstance(error, OwnAccount):
         return ValidationError({"username": [ErrorDetail(str(error), "own_account")]})
     if isinstance(error, Blocking):
@@ -43,18 +43,18 @@ def _answer_to(error: RelationError) -> Exception:
     return NotFound()  # UnknownUser, NoRequest
 
 
-def people_page(request: Request, people_list: PeopleList, owner_id: int) -> HttpResponse:
+def user_list_response(request: Request, people_list: UserList, owner_id: int) -> HttpResponse:
     """The page of a list that the request asks for, less the inactive and those who block the viewer."""
     viewer_id = current_user(request).pk
 
     def show(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        cards = people_seen(viewer_id, user_ids)
+        cards = render_visible_users(viewer_id, user_ids)
         return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards]
 
-    return page(request, people_list.kind, partial(people_list.ids, owner_id), show)
+    return filtered_page_response(request, people_list.kind, partial(people_list.ids, owner_id), show)
 
 
-def people_seen(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
+def render_visible_users(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
     """Cards of those among `user_ids` who exist for the viewer; a query for the blocks, another for cold cards."""
-    hidden = blockers_among(viewer_id, user_ids)
-    return {user_id: card for user_id, card in people(user_ids).items() if user_id not in hidden}
+    hidden = filter_blockers(viewer_id, user_ids)
+    return {user_id: card for user_id, card in get_user_summaries(user_ids).items() if user_id not in hidden}

@@ -13,9 +13,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from accounts.search import Place, places
-from instafeed.api.fields import TextField
-from instafeed.api.pagination import (
+from accounts.search import SearchPosition, find_users
+from instafeed.core.api.fields import VerbatimCharField
+from instafeed.core.api.openapi.components import limit_and_cursor_parameters, page_serializer
+from instafeed.core.api.pagination.cursors import (
     decode_text_cursor,
     encode_text_cursor,
     invalid_cursor,
@@ -23,25 +24,28 @@ from instafeed.api.pagination import (
     raw_cursor,
     raw_page_response,
 )
-from instafeed.api.schema import limit_and_cursor, page_of
-from instafeed.ids import parse_id
-from instafeed.refill import filled_page
-from social.api.base import people_seen
+from instafeed.core.api.pagination.filtered import fetch_filtered_page
+from instafeed.core.db.snowflake import parse_id
+from social.api.base import render_visible_users
 from social.api.serializers import PersonSerializer
 
-KIND = "people_found"  # names the list in its cursors
-_CURSOR = rf"^{KIND}\.3[01]3a3[1-9](3[0-9]){{0,17}}3a([0-9a-f]{{2}}){{0,900}}$"  # a `Place`, in hexadecimal
+CURSOR_KIND = "people_found"  # names the list in its cursors
+_CURSOR_PATTERN = (
+    rf"^{CURSOR_KIND}\.3[01]3a3[1-9](3[0-9]){{0,17}}3a([0-9a-f]{{2}}){{0,900}}$"  # a `SearchPosition`, in hexadecimal
+)
 
 
 class SearchSerializer(serializers.Serializer[Any]):
-    search = TextField(trim_whitespace=True, help_text="How the username or the display name begins, in any case.")
+    search = VerbatimCharField(
+        trim_whitespace=True, help_text="How the username or the display name begins, in any case."
+    )
 
 
 class SearchView(APIView):
     @extend_schema(
         operation_id="search_users",
-        parameters=[SearchSerializer, *limit_and_cursor(_CURSOR)],
-        responses=page_of(PersonSerializer),
+        parameters=[SearchSerializer, *limit_and_cursor_parameters(_CURSOR_PATTERN)],
+        responses=page_serializer(PersonSerializer),
         tags=["users"],
     )
     def get(self, request: Request) -> HttpResponse:
@@ -49,24 +53,24 @@ class SearchView(APIView):
         query = SearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         viewer_id, limit, raw = current_user(request).pk, parse_limit(request), raw_cursor(request)
-        after = _decode(raw) if raw is not None else None
+        after = _decode_cursor(raw) if raw is not None else None
 
-        def show(found: Sequence[Place]) -> list[tuple[Place, bytes]]:
-            cards = people_seen(viewer_id, [place.user_id for place in found])
+        def show(found: Sequence[SearchPosition]) -> list[tuple[SearchPosition, bytes]]:
+            cards = render_visible_users(viewer_id, [place.user_id for place in found])
             return [(place, cards[place.user_id]) for place in found if place.user_id in cards]
 
-        page, last = filled_page(partial(places, query.validated_data["search"]), show, after, limit)
-        return raw_page_response(request, page, None if last is None else _encode(last))
+        page, last = fetch_filtered_page(partial(find_users, query.validated_data["search"]), show, after, limit)
+        return raw_page_response(request, page, None if last is None else _encode_cursor(last))
 
 
-def _encode(place: Place) -> str:
-    return encode_text_cursor(KIND, f"{place.by_display_name:d}:{place.user_id}:{place.key}")
+def _encode_cursor(place: SearchPosition) -> str:
+    return encode_text_cursor(CURSOR_KIND, f"{place.by_display_name:d}:{place.user_id}:{place.key}")
 
 
-def _decode(raw: str) -> Place:
-    phase, _, rest = decode_text_cursor(KIND, raw).partition(":")
+def _decode_cursor(raw: str) -> SearchPosition:
+    phase, _, rest = decode_text_cursor(CURSOR_KIND, raw).partition(":")
     digits, _, key = rest.partition(":")
     user_id = parse_id(digits)
     if phase not in ("0", "1") or user_id is None:
         raise invalid_cursor()
-    return Place(phase == "1", key, user_id)
+    return SearchPosition(phase == "1", key, user_id)

@@ -7,14 +7,22 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from accounts.api.serializers import PROFILE, ProfileSerializer, ShownUsernameField
+from accounts.api.serializers import PROFILE_EXAMPLE, ProfileSerializer, StoredUsernameField
 from accounts.models import User
-from instafeed.api.fields import IdField
-from instafeed.api.schema import example
+from instafeed.core.api.fields import IdField
+from instafeed.core.api.openapi.components import example
 from social.selectors import Relationship
 
-PERSON = {field: PROFILE[field] for field in ("id", "username", "display_name", "avatar_url", "is_celebrity")}
-_RELATIONSHIP = {"following": True, "requested": False, "followed_by": False, "blocking": False, "muting": False}
+PERSON_EXAMPLE = {
+    field: PROFILE_EXAMPLE[field] for field in ("id", "username", "display_name", "avatar_url", "is_celebrity")
+}
+_RELATIONSHIP_EXAMPLE = {
+    "following": True,
+    "requested": False,
+    "followed_by": False,
+    "blocking": False,
+    "muting": False,
+}
 
 
 class RelationshipSerializer(serializers.Serializer[Relationship]):
@@ -27,7 +35,7 @@ class RelationshipSerializer(serializers.Serializer[Relationship]):
     muting = serializers.BooleanField()
 
 
-@extend_schema_serializer(examples=[example("A profile", {**PROFILE, "relationship": _RELATIONSHIP})])
+@extend_schema_serializer(examples=[example("A profile", {**PROFILE_EXAMPLE, "relationship": _RELATIONSHIP_EXAMPLE})])
 class SeenProfileSerializer(ProfileSerializer):
     """A profile as one viewer sees it; `relationship` comes from the context."""
 
@@ -44,12 +52,12 @@ class SeenProfileSerializer(ProfileSerializer):
         return None if relation is None else RelationshipSerializer(relation).data
 
 
-@extend_schema_serializer(examples=[example("A person", PERSON)], description="A user in short.")
+@extend_schema_serializer(examples=[example("A person", PERSON_EXAMPLE)], description="A user in short.")
 class PersonSerializer(serializers.Serializer[Any]):
-    """Documents what `accounts.cards` renders; never runs."""
+    """Documents what `accounts.user_cache` renders; never runs."""
 
     id = IdField()
-    username = ShownUsernameField()
+    username = StoredUsernameField()
     display_name = serializers.CharField()
     avatar_url = serializers.CharField(allow_null=True)
     is_celebrity = serializers.BooleanField()

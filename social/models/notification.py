@@ -26,7 +26,7 @@ class NotificationKind(models.TextChoices):
 class Verb(models.IntegerChoices):
     ANNOUNCE = 1, "announce"
     RETRACT = 2, "retract"
-    FORGET = 3, "forget"  # a post or a comment, with all that was told of it
+    DELETE = 3, "forget"  # a post or a comment, with all that was told of it
 
 
 class NotificationEvent(models.Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
-from instafeed.ids import NextId
+from instafeed.core.db.snowflake import NextId
 
 
 class Warning(models.Model):

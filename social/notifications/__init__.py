@@ -4,7 +4,7 @@
 `reading` serve it. Posts and comments are known by their ids only: what of them may be seen is for `posts`.
 """
 
-from social.notifications.erasure import forget_user
-from social.notifications.outbox import Event, announce, forget_comments, forget_posts, retract, warn
+from social.notifications.deletion import delete_for_user
+from social.notifications.outbox import Event, announce, delete_for_comments, delete_for_posts, retract, warn
 
-__all__ = ["Event", "announce", "forget_comments", "forget_posts", "forget_user", "retract", "warn"]
+__all__ = ["Event", "announce", "delete_for_comments", "delete_for_posts", "delete_for_user", "retract", "warn"]

@@ -14,19 +14,20 @@ from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from instafeed import dispatch, keys
-from instafeed.redis import CacheUnavailable, guarded
-from instafeed.replicas.session import mark_written
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.db.replicas.session import mark_written
+from instafeed.core.jobs import enqueue
 from social import tasks
 from social.models import NotificationKind, Verb, Warning
-from social.notifications.subjects import of_warning, subject_of
+from social.notifications.aggregation_keys import build_key, warning_key
 
-PAUSE = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
+CONSUMER_DELAY = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
 
 # Verb, kind, subject, recipient, actor, post, comment: a NotificationEvent.
-Row = tuple[int, str, str, int, int, int | None, int | None]
+EventRow = tuple[int, str, str, int, int, int | None, int | None]
 # Raw: every like does it, and bulk_create would build objects and compile the same statement each time.
-_INSERT = """
+_INSERT_EVENTS = """
 INSERT INTO social_notificationevent (verb, kind, subject, recipient_id, actor_id, post_id, comment_id, created_at)
 SELECT event.*, clock_timestamp()
 FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS event
@@ -53,7 +54,7 @@ def announce(*events: Event) -> None:
     An own action is told to nobody (that a picture of one's own failed is none). Repeated, it changes nothing.
     ValueError for what is no event.
     """
-    _write(Verb.ANNOUNCE, events)
+    _enqueue_events(Verb.ANNOUNCE, events)
 
 
 def warn(recipient_id: int, text: str, post_id: int | None = None, comment_id: int | None = None) -> None:
@@ -62,30 +63,30 @@ def warn(recipient_id: int, text: str, post_id: int | None = None, comment_id: i
     No moderator is named: the actor is the recipient. Must be called inside the act's transaction.
     """
     warning = Warning.objects.create(recipient_id=recipient_id, text=text, post_id=post_id, comment_id=comment_id)
-    subject = of_warning(warning.pk)
-    _insert([(Verb.ANNOUNCE, NotificationKind.WARNING, subject, recipient_id, recipient_id, post_id, comment_id)])
+    subject = warning_key(warning.pk)
+    _insert_rows([(Verb.ANNOUNCE, NotificationKind.WARNING, subject, recipient_id, recipient_id, post_id, comment_id)])
 
 
 def retract(*events: Event) -> None:
     """Take back what was, or perhaps never was, announced with the same values; in the same way."""
-    _write(Verb.RETRACT, events)
+    _enqueue_events(Verb.RETRACT, events)
 
 
-def forget_posts(post_ids: Iterable[int]) -> None:
+def delete_for_posts(post_ids: Iterable[int]) -> None:
     """Drop all that was told of posts and their comments. Inside the transaction that deleted or locked them."""
-    _insert([(Verb.FORGET, "", "", 0, 0, post_id, None) for post_id in post_ids])
+    _insert_rows([(Verb.DELETE, "", "", 0, 0, post_id, None) for post_id in post_ids])
 
 
-def forget_comments(comment_ids: Iterable[int]) -> None:
+def delete_for_comments(comment_ids: Iterable[int]) -> None:
     """The same for comments and their likes."""
-    _insert([(Verb.FORGET, "", "", 0, 0, None, comment_id) for comment_id in comment_ids])
+    _insert_rows([(Verb.DELETE, "", "", 0, 0, None, comment_id) for comment_id in comment_ids])
 
 
-def _write(verb: Verb, events: Iterable[Event]) -> None:
-    _insert(
+def _enqueue_events(verb: Verb, events: Iterable[Event]) -> None:
+    _insert_rows(
         [
             (
-                *(verb, event.kind, subject_of(event.kind, event.actor_id, event.post_id, event.comment_id)),
+                *(verb, event.kind, build_key(event.kind, event.actor_id, event.post_id, event.comment_id)),
                 *(event.recipient_id, event.actor_id, event.post_id, event.comment_id),
             )
             for event in events
@@ -94,27 +95,27 @@ def _write(verb: Verb, events: Iterable[Event]) -> None:
     )
 
 
-def _insert(rows: list[Row]) -> None:
+def _insert_rows(rows: list[EventRow]) -> None:
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         raise transaction.TransactionManagementError("notifications belong inside the change's transaction")
     if not rows:
         return
     mark_written()
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_INSERT, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*rows, strict=True)])
     # robust: the change is committed, whatever happens to the follow-up; the sweep makes up for it.
-    transaction.on_commit(_wake, using=DEFAULT_DB_ALIAS, robust=True)
+    transaction.on_commit(_request_consumer, using=DEFAULT_DB_ALIAS, robust=True)
 
 
-def _wake() -> None:
+def _request_consumer() -> None:
     """Have the events drained soon; a hint. Of many calls in a moment one publishes a task.
 
     The drain takes the mark away before it looks for events, so whoever finds the mark will be looked for.
     """
     try:
-        with guarded() as client:
+        with guarded_client() as client:
             first = client.set(keys.NOTIFICATIONS_DUE, 1, nx=True, px=keys.NOTIFICATIONS_DUE_TTL_MS)
     except CacheUnavailable:
         return  # the sweep comes within seconds
     if first:
-        dispatch.nudge(tasks.drain_notifications, countdown=PAUSE)
+        enqueue.try_enqueue(tasks.drain_notifications, countdown=CONSUMER_DELAY)

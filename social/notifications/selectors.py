@@ -14,16 +14,16 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from instafeed.ids import MAX_ID
-from instafeed.replicas import session
+from instafeed.core.db.replicas import session
+from instafeed.core.db.snowflake import MAX_ID
 from social.models import Notification, Warning
-from social.notifications.hearing import heard
-from social.notifications.subjects import warning_of
+from social.notifications.aggregation_keys import parse_warning_id
+from social.notifications.deliverability import filter_deliverable
 
-EXAMINED = 25  # newest actors of an entry: whom of them the recipient does not hear of is not counted
+MAX_EXAMINED_ACTORS = 25  # newest actors of an entry: whom of them the recipient does not hear of is not counted
 
 # Raw: the ORM has no LATERAL, which reads the newest actors of each entry from the index and no more of them.
-_ENTRIES = """
+_SELECT_ENTRIES = """
 WITH state AS MATERIALIZED (
     SELECT coalesce(max(read_up_to), 0) AS read_up_to FROM social_notificationstate WHERE user_id = %(recipient)s
 )
@@ -65,39 +65,39 @@ class Entry:
         return self.positions[0] <= self.read_up_to
 
 
-def entries(recipient_id: int, before: int | None, wanted: int, *, unread: bool = False) -> list[Entry]:
+def list_entries(recipient_id: int, before: int | None, wanted: int, *, unread: bool = False) -> list[Entry]:
     """The next `wanted` entries below a position, newest first, with their newest actors; one query.
 
-    `unread`: only those that may be, as somebody arrived after what was read. `heard_of` says who of the actors
+    `unread`: only those that may be, as somebody arrived after what was read. `filter_visible_actors` says who of the actors
     counts.
     """
     # The page before may have come from a server that was ahead of a replica, where an entry that moved is still
     # in its old place: it would be shown again.
     with nullcontext() if before is None else session.use_primary():
         rows = Notification.objects.raw(
-            _ENTRIES,
+            _SELECT_ENTRIES,
             {
                 "recipient": recipient_id,
                 "before": MAX_ID if before is None else before,
                 "unread": unread,
                 "wanted": wanted,
-                "examined": EXAMINED,
+                "examined": MAX_EXAMINED_ACTORS,
             },
         )
-        return [_entry(row) for row in rows]
+        return [_build_entry(row) for row in rows]
 
 
-def heard_of(recipient_id: int, found: Sequence[Entry]) -> list[Entry]:
+def filter_visible_actors(recipient_id: int, found: Sequence[Entry]) -> list[Entry]:
     """The entries with those of their actors that the recipient hears of; without any, an entry is left out.
 
     Counts are exact up to EXAMINED actors; of more, those beyond are counted whoever they are. One query.
     """
     pairs = {(recipient_id, actor_id) for entry in found for actor_id in entry.actors}
-    audible = {actor_id for _, actor_id in heard(pairs)}
-    return [seen for entry in found if (seen := _with_actors(entry, audible)).actors]
+    audible = {actor_id for _, actor_id in filter_deliverable(pairs)}
+    return [seen for entry in found if (seen := _keep_actors(entry, audible)).actors]
 
 
-def warnings(warning_ids: Collection[int]) -> dict[int, str]:
+def fetch_warning_texts(warning_ids: Collection[int]) -> dict[int, str]:
     """What moderators said, by warning; no query for none."""
     if not warning_ids:
         return {}
@@ -105,7 +105,7 @@ def warnings(warning_ids: Collection[int]) -> dict[int, str]:
     return dict(found.values_list("pk", "text"))
 
 
-def _with_actors(entry: Entry, audible: set[int]) -> Entry:
+def _keep_actors(entry: Entry, audible: set[int]) -> Entry:
     kept = [place for place, actor_id in enumerate(entry.actors) if actor_id in audible]
     if len(kept) == len(entry.actors):
         return entry
@@ -117,7 +117,7 @@ def _with_actors(entry: Entry, audible: set[int]) -> Entry:
     )
 
 
-def _entry(row: Any) -> Entry:
+def _build_entry(row: Any) -> Entry:
     return Entry(
         row.position,
         row.kind,
@@ -128,5 +128,5 @@ def _entry(row: Any) -> Entry:
         tuple(row.positions or ()),
         row.actor_count,
         row.read_up_to,
-        warning_of(row.subject),
+        parse_warning_id(row.subject),
     )

@@ -7,13 +7,13 @@ opposite (see `locks`). Each raises a `social.errors.RelationError` for what can
 from social.services.blocks import block, unblock
 from social.services.follows import FollowState, follow, remove_follower, unfollow
 from social.services.mutes import mute, unmute
-from social.services.privacy import admit_requesters
+from social.services.privacy import accept_pending_requests
 from social.services.requests import accept_request, reject_request
 
 __all__ = [
     "FollowState",
+    "accept_pending_requests",
     "accept_request",
-    "admit_requesters",
     "block",
     "follow",
     "mute",

@@ -22,15 +22,15 @@ from typing import ParamSpec, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connections, transaction
 
-ATTEMPTS = 5
-_GRAPH = "graph"
-_RECOUNT = "recount"
-_RETRYABLE = ("40P01", "40001")  # deadlock, serialization failure
+MAX_ATTEMPTS = 5
+_GRAPH_KEY = "graph"
+_COUNT_REPAIR_KEY = "recount"
+_RETRYABLE_SQLSTATES = ("40P01", "40001")  # deadlock, serialization failure
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def on_pair(write: Callable[[int, int], T]) -> Callable[[int, int], T]:
+def with_pair_lock(write: Callable[[int, int], T]) -> Callable[[int, int], T]:
     """Run `write(actor_id, other_id)` as one transaction that holds the pair and shares both accounts."""
 
     @functools.wraps(write)
@@ -39,10 +39,10 @@ def on_pair(write: Callable[[int, int], T]) -> Callable[[int, int], T]:
             _lock_pair(actor_id, other_id)
             return write(actor_id, other_id)
 
-    return retried(locked)
+    return retry_on_conflict(locked)
 
 
-def retried(run: Callable[P, T]) -> Callable[P, T]:
+def retry_on_conflict(run: Callable[P, T]) -> Callable[P, T]:
     """Run a transaction again that met a writer which does not follow the order above.
 
     That is a deadlock with someone else's locks, a row inserted by an import, or a user erased at the same
@@ -52,12 +52,12 @@ def retried(run: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(run)
     def attempt(*args: P.args, **kwargs: P.kwargs) -> T:
-        for number in range(1, ATTEMPTS + 1):
+        for number in range(1, MAX_ATTEMPTS + 1):
             inside = connections[DEFAULT_DB_ALIAS].in_atomic_block
             try:
                 return run(*args, **kwargs)
             except (OperationalError, IntegrityError) as error:
-                if inside or number == ATTEMPTS or not _may_pass(error):
+                if inside or number == MAX_ATTEMPTS or not _is_retryable(error):
                     raise
                 time.sleep(random.uniform(0, 0.02 * number))
         raise AssertionError("unreachable")
@@ -65,8 +65,8 @@ def retried(run: Callable[P, T]) -> Callable[P, T]:
     return attempt
 
 
-def _may_pass(error: Exception) -> bool:
-    return isinstance(error, IntegrityError) or getattr(error.__cause__, "sqlstate", None) in _RETRYABLE
+def _is_retryable(error: Exception) -> bool:
+    return isinstance(error, IntegrityError) or getattr(error.__cause__, "sqlstate", None) in _RETRYABLE_SQLSTATES
 
 
 def lock_account(user_id: int) -> None:
@@ -78,18 +78,18 @@ def lock_account(user_id: int) -> None:
         cursor.execute(
             "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
             " pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_GRAPH, f"account:{user_id}"],
+            [_GRAPH_KEY, f"account:{user_id}"],
         )
 
 
 def lock_graph() -> None:
     """Wait until no relation write at all is under way, and keep others out until the commit (imports)."""
-    _lock(_GRAPH)
+    _lock(_GRAPH_KEY)
 
 
-def lock_recount() -> None:
+def lock_count_repair() -> None:
     """Wait until nobody else corrects counts, and keep others out until the commit."""
-    _lock(_RECOUNT)
+    _lock(_COUNT_REPAIR_KEY)
 
 
 def _lock(name: str) -> None:
@@ -106,5 +106,5 @@ def _lock_pair(one: int, other: int) -> None:
             " pg_advisory_xact_lock(hashtextextended(%s, 0)),"
             " pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
             " pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
-            [_GRAPH, f"pair:{low}:{high}", f"account:{low}", f"account:{high}"],
+            [_GRAPH_KEY, f"pair:{low}:{high}", f"account:{low}", f"account:{high}"],
         )

@@ -6,23 +6,23 @@ from django.db import DEFAULT_DB_ALIAS
 
 from social.errors import OwnAccount
 from social.models import Mute
-from social.services.edges import relation_to
-from social.services.locks import on_pair
+from social.services.locks import with_pair_lock
+from social.services.relation_writes import get_target_and_relationship
 from social.signals import relations_changed
 
 
-@on_pair
+@with_pair_lock
 def mute(muter_id: int, muted_id: int) -> None:
     """Mute them, followed or not. Raises OwnAccount, UnknownUser."""
     if muter_id == muted_id:
         raise OwnAccount
-    _, relation = relation_to(muter_id, muted_id)
+    _, relation = get_target_and_relationship(muter_id, muted_id)
     if not relation.muting:
         Mute.objects.using(DEFAULT_DB_ALIAS).create(muter_id=muter_id, muted_id=muted_id)
         relations_changed.send(sender=Mute, viewer_ids=[muter_id])
 
 
-@on_pair
+@with_pair_lock
 def unmute(muter_id: int, muted_id: int) -> None:
     """Hear them again; nothing if they are not muted."""
     mutes = Mute.objects.using(DEFAULT_DB_ALIAS)

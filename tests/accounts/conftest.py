@@ -4,8 +4,8 @@ import pytest
 from pytest_django import Settings
 
 from accounts.models import User
-from tests.accounts.calls import PASSWORD
-from tests.accounts.lives import live
+from tests.accounts.auth_client import PASSWORD
+from tests.accounts.populated_account import populate_account
 from tests.factories import UserFactory
 
 
@@ -22,4 +22,4 @@ def alice() -> User:
 
 @pytest.fixture
 def others(alice: User) -> list[User]:
-    return live(alice)
+    return populate_account(alice)

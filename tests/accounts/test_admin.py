@@ -11,64 +11,64 @@ from django.urls import reverse
 from accounts import sessions
 from accounts.audit import record
 from accounts.models import AuditEntry, CelebrityState, Session, User
-from instafeed.models import Invalidation
-from tests.accounts.calls import signed_in, works
+from instafeed.core.models import Invalidation
+from tests.accounts.auth_client import is_token_accepted, start_session
 from tests.factories import UserFactory
-from tests.staff import Staff
+from tests.staff import StaffMember
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MOST_QUERIES = 15
+MAX_QUERIES = 15
 
 
 @pytest.fixture
-def superuser() -> Staff:
-    return Staff(is_superuser=True, username="root")
+def superuser() -> StaffMember:
+    return StaffMember(is_superuser=True, username="root")
 
 
 @pytest.fixture
-def moderator() -> Staff:
-    return Staff("Moderator", username="mod")
+def moderator() -> StaffMember:
+    return StaffMember("Moderator", username="mod")
 
 
 @pytest.fixture
-def operator() -> Staff:
-    return Staff("Operator", username="op")
+def operator() -> StaffMember:
+    return StaffMember("Operator", username="op")
 
 
-def names(who: Staff, **query: str) -> set[str]:
+def listed_usernames(who: StaffMember, **query: str) -> set[str]:
     return {user.username for user in who.rows("accounts_user", **query)}
 
 
-def offered(staff: Staff, user: User) -> list[str]:
+def offered_actions(staff: StaffMember, user: User) -> list[str]:
     return [offer.act.name for offer in staff.page("accounts_user_change", user.pk).context["offers"]]
 
 
 # --- The list ----------------------------------------------------------------------------------------
 
 
-def test_users_are_found_by_the_start_of_a_name_or_a_whole_address(moderator: Staff) -> None:
+def test_users_are_found_by_the_start_of_a_name_or_a_whole_address(moderator: StaffMember) -> None:
     UserFactory(username="alice", email="Alice@example.org")
     UserFactory(username="malice", email="m@example.org")
-    assert names(moderator, q="ALI") == {"alice"}
-    assert names(moderator, q="alice@EXAMPLE.org") == {"alice"}
-    assert names(moderator, q="example") == set()
-    assert names(moderator) == {"alice", "malice", "mod"}
+    assert listed_usernames(moderator, q="ALI") == {"alice"}
+    assert listed_usernames(moderator, q="alice@EXAMPLE.org") == {"alice"}
+    assert listed_usernames(moderator, q="example") == set()
+    assert listed_usernames(moderator) == {"alice", "malice", "mod"}
 
 
-def test_they_are_filtered(moderator: Staff) -> None:
+def test_they_are_filtered(moderator: StaffMember) -> None:
     UserFactory(username="singer", celebrity_state=CelebrityState.CELEBRITY, celebrity_pin=True)
     moderator.act("accounts_user", "suspend", UserFactory(username="spammer").pk, reason="spam", length="")
     UserFactory()
-    assert names(moderator, staff="1") == {"mod"}
-    assert names(moderator, suspended="1") == {"spammer"}
-    assert names(moderator, celebrity="1") == names(moderator, pinned="1") == {"singer"}
+    assert listed_usernames(moderator, staff="1") == {"mod"}
+    assert listed_usernames(moderator, suspended="1") == {"spammer"}
+    assert listed_usernames(moderator, celebrity="1") == listed_usernames(moderator, pinned="1") == {"singer"}
 
 
 # --- Editing -----------------------------------------------------------------------------------------
 
 
-def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser: Staff) -> None:
+def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser: StaffMember) -> None:
     user = UserFactory(username="alice", email="a@example.org")
     url = reverse("admin:accounts_user_change", args=[user.pk])
     moderators = Group.objects.get(name="Moderator")
@@ -84,7 +84,7 @@ def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser
     assert not Invalidation.objects.exists(), "caches are dropped"
 
 
-def test_what_a_superuser_takes_away_is_in_the_log(superuser: Staff, moderator: Staff) -> None:
+def test_what_a_superuser_takes_away_is_in_the_log(superuser: StaffMember, moderator: StaffMember) -> None:
     data = {"username": "mod", "email": moderator.user.email, "is_staff": "on"}
     url = reverse("admin:accounts_user_change", args=[moderator.user.pk])
     assert superuser.client.post(url, data).status_code == 302
@@ -93,7 +93,7 @@ def test_what_a_superuser_takes_away_is_in_the_log(superuser: Staff, moderator: 
 
 
 @pytest.mark.parametrize("data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}])
-def test_bad_names_are_shown_as_errors(superuser: Staff, data: dict[str, str]) -> None:
+def test_bad_names_are_shown_as_errors(superuser: StaffMember, data: dict[str, str]) -> None:
     UserFactory(username="bob")
     user = UserFactory(username="alice")
     answer = superuser.client.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
@@ -104,7 +104,7 @@ def test_bad_names_are_shown_as_errors(superuser: Staff, data: dict[str, str]) -
 
 @pytest.mark.parametrize("group", ["Moderator", "Operator"])
 def test_all_others_edit_nothing_and_nobody_becomes_more_than_they_are(group: str) -> None:
-    staff = Staff(group)
+    staff = StaffMember(group)
     staff.user.user_permissions.add(*Permission.objects.filter(content_type__app_label__in=["accounts", "auth"]))
     for user in (staff.user, UserFactory()):
         url = reverse("admin:accounts_user_change", args=[user.pk])
@@ -114,7 +114,7 @@ def test_all_others_edit_nothing_and_nobody_becomes_more_than_they_are(group: st
         assert (user.bio, user.is_superuser) == ("", False)
 
 
-def test_nobody_is_added_or_deleted_by_hand(superuser: Staff) -> None:
+def test_nobody_is_added_or_deleted_by_hand(superuser: StaffMember) -> None:
     user = UserFactory()
     superuser.page("accounts_user_add", status=403)
     superuser.page("accounts_user_delete", user.pk, status=403)
@@ -122,7 +122,7 @@ def test_nobody_is_added_or_deleted_by_hand(superuser: Staff) -> None:
 
 @pytest.mark.parametrize("who", ["superuser", "moderator", "operator"])
 def test_no_page_shows_what_gives_access(who: str, request: pytest.FixtureRequest) -> None:
-    staff: Staff = request.getfixturevalue(who)
+    staff: StaffMember = request.getfixturevalue(who)
     user = UserFactory(password="correct horse battery")
     tokens = sessions.start(user)
     jti = Session.objects.get(user=user).refresh_jti
@@ -135,9 +135,9 @@ def test_no_page_shows_what_gives_access(who: str, request: pytest.FixtureReques
 # --- Acts --------------------------------------------------------------------------------------------
 
 
-def test_a_users_page_tells_how_many_there_are_and_links_to_what_is_theirs(moderator: Staff) -> None:
+def test_a_users_page_tells_how_many_there_are_and_links_to_what_is_theirs(moderator: StaffMember) -> None:
     user = UserFactory(username="alice", bio="I <3 cats", follower_count=7)
-    signed_in(user)
+    start_session(user)
     page = moderator.page("accounts_user_change", user.pk)
     html = page.content.decode()
     assert (page.context["counts"].follower_count, page.context["live_sessions"]) == (7, 1)
@@ -149,34 +149,36 @@ def test_a_users_page_tells_how_many_there_are_and_links_to_what_is_theirs(moder
     assert "style=" not in html
 
 
-def test_each_group_is_offered_what_it_may_do(superuser: Staff, moderator: Staff, operator: Staff) -> None:
+def test_each_group_is_offered_what_it_may_do(
+    superuser: StaffMember, moderator: StaffMember, operator: StaffMember
+) -> None:
     user = UserFactory()
-    assert offered(moderator, user) == ["suspend", "end_sessions"]
-    assert offered(operator, user) == ["pull", "push"]
-    assert offered(superuser, user) == ["suspend", "end_sessions", "pull", "push"]
+    assert offered_actions(moderator, user) == ["suspend", "end_sessions"]
+    assert offered_actions(operator, user) == ["pull", "push"]
+    assert offered_actions(superuser, user) == ["suspend", "end_sessions", "pull", "push"]
 
 
-def test_a_moderator_suspends_lifts_and_ends_sessions(moderator: Staff) -> None:
+def test_a_moderator_suspends_lifts_and_ends_sessions(moderator: StaffMember) -> None:
     user = UserFactory()
-    access = signed_in(user).access
+    access = start_session(user).access
     assert moderator.act("accounts_user", "suspend", user.pk, length="7").status_code == 200, "without a reason"
     assert moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
-    assert not works(access)
+    assert not is_token_accepted(access)
     again = moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="30")
     assert again[0].startswith(f"{user.username}: Suspended meanwhile until")
-    assert offered(moderator, user) == ["suspend", "lift", "end_sessions"]
+    assert offered_actions(moderator, user) == ["suspend", "lift", "end_sessions"]
     assert moderator.told("accounts_user", "lift", user.pk) == ["reinstated."]
-    assert works(access)
+    assert is_token_accepted(access)
     assert moderator.told("accounts_user", "end_sessions", user.pk, reason="stolen") == ["signed out."]
-    assert not works(access)
+    assert not is_token_accepted(access)
     actions = AuditEntry.objects.order_by("pk").values_list("action", "reason", "user_id")
     assert list(actions) == [("suspend", "spam", user.pk), ("lift", "", user.pk), ("end_sessions", "stolen", user.pk)]
 
 
-def test_an_operator_pins_and_unpins(operator: Staff) -> None:
+def test_an_operator_pins_and_unpins(operator: StaffMember) -> None:
     user = UserFactory()
     assert operator.told("accounts_user", "pull", user.pk, reason="a singer") == ["pinned."]
-    assert offered(operator, user) == ["push", "unpin"]
+    assert offered_actions(operator, user) == ["push", "unpin"]
     assert operator.told("accounts_user", "push", user.pk) == ["pinned."]
     assert User.objects.get(pk=user.pk).celebrity_pin is False
     assert operator.told("accounts_user", "unpin", user.pk) == ["unpinned."]
@@ -193,7 +195,7 @@ def test_an_operator_pins_and_unpins(operator: Staff) -> None:
     ],
 )
 def test_who_has_not_the_right_does_not(who: str, act: str, request: pytest.FixtureRequest) -> None:
-    staff = Staff() if who == "plain" else request.getfixturevalue(who)
+    staff = StaffMember() if who == "plain" else request.getfixturevalue(who)
     user = UserFactory()
     answer = staff.act("accounts_user", act, user.pk, reason="because", length="7")
     assert answer.status_code == 403
@@ -201,7 +203,9 @@ def test_who_has_not_the_right_does_not(who: str, act: str, request: pytest.Fixt
     assert User.objects.get(pk=user.pk).is_active
 
 
-def test_a_moderator_cannot_touch_superusers_nor_a_superuser_itself(moderator: Staff, superuser: Staff) -> None:
+def test_a_moderator_cannot_touch_superusers_nor_a_superuser_itself(
+    moderator: StaffMember, superuser: StaffMember
+) -> None:
     for act in ("suspend", "end_sessions"):
         told = moderator.told("accounts_user", act, superuser.user.pk, reason="coup", length="")
         assert told == ["root: Only superusers may act on staff."]
@@ -210,7 +214,9 @@ def test_a_moderator_cannot_touch_superusers_nor_a_superuser_itself(moderator: S
     assert not AuditEntry.objects.exists()
 
 
-def test_many_are_suspended_from_the_list_after_one_confirmation(moderator: Staff, superuser: Staff) -> None:
+def test_many_are_suspended_from_the_list_after_one_confirmation(
+    moderator: StaffMember, superuser: StaffMember
+) -> None:
     users = [UserFactory(), UserFactory(), superuser.user]
     ids = [user.pk for user in users]
     page = moderator.client.post(
@@ -223,7 +229,7 @@ def test_many_are_suspended_from_the_list_after_one_confirmation(moderator: Staf
     assert User.objects.filter(is_active=False).count() == 2
 
 
-def test_a_suspended_moderator_is_out_at_once(moderator: Staff, superuser: Staff) -> None:
+def test_a_suspended_moderator_is_out_at_once(moderator: StaffMember, superuser: StaffMember) -> None:
     superuser.told("accounts_user", "suspend", moderator.user.pk, reason="abuse", length="")
     moderator.page("accounts_user_changelist", status=302)
     assert moderator.act("accounts_user", "lift", moderator.user.pk).status_code == 302
@@ -233,7 +239,7 @@ def test_a_suspended_moderator_is_out_at_once(moderator: Staff, superuser: Staff
 # --- Groups ------------------------------------------------------------------------------------------
 
 
-def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: Staff) -> None:
+def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: StaffMember) -> None:
     looks, suspends = (Permission.objects.get(codename=name) for name in ("view_user", "suspend_user"))
 
     def post(page: str, *args: int, **data: object) -> None:
@@ -267,7 +273,7 @@ def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: Staff) -> 
 # --- The audit log -----------------------------------------------------------------------------------
 
 
-def test_the_log_is_filtered_and_searched_and_never_changed(moderator: Staff, superuser: Staff) -> None:
+def test_the_log_is_filtered_and_searched_and_never_changed(moderator: StaffMember, superuser: StaffMember) -> None:
     user = UserFactory()
     mine = record(moderator.user, "hide", "post", 4711, user_id=user.pk, reason="<b>spam</b>", after={"hidden": True})
     other = record(superuser.user, "lift", "user", user.pk, user_id=user.pk, before={"suspended": True})
@@ -291,7 +297,7 @@ def test_the_log_is_filtered_and_searched_and_never_changed(moderator: Staff, su
 # --- Size --------------------------------------------------------------------------------------------
 
 
-def test_pages_take_as_many_queries_with_few_rows_as_with_many(superuser: Staff, moderator: Staff) -> None:
+def test_pages_take_as_many_queries_with_few_rows_as_with_many(superuser: StaffMember, moderator: StaffMember) -> None:
     user = UserFactory()
 
     def costs() -> dict[str, int]:
@@ -311,7 +317,7 @@ def test_pages_take_as_many_queries_with_few_rows_as_with_many(superuser: Staff,
     record(moderator.user, "warn", "user", user.pk, user_id=user.pk)
     costs()  # what Django reads once a process
     few = costs()
-    assert max(few.values()) <= MOST_QUERIES, few
+    assert max(few.values()) <= MAX_QUERIES, few
     for other in UserFactory.create_batch(60):
         sessions.start(user)
         record(moderator.user, "warn", "user", other.pk, user_id=user.pk)

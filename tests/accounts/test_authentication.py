@@ -15,11 +15,11 @@ from rest_framework_simplejwt.tokens import AccessToken
 from accounts import services
 from accounts.authentication import TokenAuthentication
 from accounts.models import User
-from instafeed import keys
-from instafeed import redis as cache
-from instafeed.replicas import session as replica_session
-from tests.accounts.calls import get, signed_in
-from tests.api.shape import check_shape
+from instafeed.core.cache import client as cache
+from instafeed.core.cache import keys
+from instafeed.core.db.replicas import session as replica_session
+from tests.accounts.auth_client import get, start_session
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
@@ -32,7 +32,7 @@ def authenticate(header: str) -> Any:
 
 def test_a_warm_token_costs_no_sql(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     user = UserFactory(is_private=True)
-    header = f"Bearer {signed_in(user).access}"
+    header = f"Bearer {start_session(user).access}"
     with django_assert_num_queries(1):
         authenticate(header)
     with django_assert_num_queries(0):
@@ -48,11 +48,11 @@ def test_a_warm_token_costs_no_sql(django_assert_num_queries: DjangoAssertNumQue
 
 def test_fields_that_are_not_cached_are_read_when_asked_for() -> None:
     user = UserFactory(bio="hello")
-    assert authenticate(f"Bearer {signed_in(user).access}")[0].bio == "hello"
+    assert authenticate(f"Bearer {start_session(user).access}")[0].bio == "hello"
 
 
 def test_the_scheme_is_taken_in_any_case() -> None:
-    access = signed_in(UserFactory()).access
+    access = start_session(UserFactory()).access
     assert authenticate(f"bearer {access}")
     assert authenticate(f"BEARER   {access}")
 
@@ -77,7 +77,7 @@ def test_without_a_bearer_token_one_is_anonymous(header: str) -> None:
 )
 def test_a_bad_token_is_a_401_on_public_paths_too(path: str, token: str) -> None:
     answer = get(path, token)
-    check_shape(answer, 401, "token_not_valid")
+    assert_error(answer, 401, "token_not_valid")
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -90,63 +90,63 @@ def test_an_expired_token_is_refused() -> None:
     token = AccessToken.for_user(UserFactory())
     assert get("with-token", str(token)).status_code == 200
     token.set_exp(lifetime=timedelta(seconds=-1))
-    check_shape(get("with-token", str(token)), 401, "token_not_valid")
+    assert_error(get("with-token", str(token)), 401, "token_not_valid")
 
 
 def test_a_refresh_token_is_no_access_token() -> None:
-    check_shape(get("with-token", signed_in(UserFactory()).refresh), 401, "token_not_valid")
+    assert_error(get("with-token", start_session(UserFactory()).refresh), 401, "token_not_valid")
 
 
 def test_a_token_of_nobody_is_refused() -> None:
     user = UserFactory()
-    access = signed_in(user).access
+    access = start_session(user).access
     user.delete()
-    check_shape(get("with-token", access), 401, "token_not_valid")
+    assert_error(get("with-token", access), 401, "token_not_valid")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_suspension_ends_access_at_once_and_its_end_gives_it_back() -> None:
     user = UserFactory()
-    access = signed_in(user).access
+    access = start_session(user).access
     assert get("with-token", access).status_code == 200
     services.suspend(user.pk)
-    check_shape(get("with-token", access), 401, "user_inactive")
-    check_shape(get("token-optional", access), 401, "user_inactive")
+    assert_error(get("with-token", access), 401, "user_inactive")
+    assert_error(get("token-optional", access), 401, "user_inactive")
     services.reinstate(user.pk)
     assert get("with-token", access).status_code == 200
 
 
 def test_without_redis_the_database_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     user = UserFactory()
-    access = signed_in(user).access
+    access = start_session(user).access
     try:
-        cache.trip(RuntimeError("away"))
+        cache.record_failure(RuntimeError("away"))
         assert get("with-token", access).status_code == 200
         services.suspend(user.pk)
         assert get("with-token", access).status_code == 401
     finally:
-        cache.reset()
+        cache.reset_circuit_breaker()
 
 
 def test_the_state_lies_under_its_key(redis_cache: Any) -> None:
     user = UserFactory()
-    get("with-token", signed_in(user).access)
-    assert 0 < redis_cache.ttl(keys.access(user.pk)) <= keys.ACCESS_TTL
+    get("with-token", start_session(user).access)
+    assert 0 < redis_cache.ttl(keys.auth_state(user.pk)) <= keys.AUTH_STATE_TTL
 
 
 def test_the_request_is_identified_for_the_choice_of_a_replica() -> None:
     user = UserFactory()
-    access = signed_in(user).access
-    state = replica_session.begin(is_write=False)
+    access = start_session(user).access
+    state = replica_session.begin_session(is_write=False)
     try:
         authenticate(f"Bearer {access}")
         assert state.user_id == user.pk
     finally:
-        replica_session.end()
+        replica_session.end_session()
 
 
 def test_user_and_token_reach_the_view() -> None:
     user = UserFactory(username="alice")
-    assert get("with-token", signed_in(user).access).json() == {"user": "alice"}
+    assert get("with-token", start_session(user).access).json() == {"user": "alice"}
     assert get("token-optional").json() == {"user": ""}
     assert isinstance(APIView().initialize_request(RequestFactory().get("/")), Request)

@@ -13,20 +13,20 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import audit, export, personal_data, sessions
+from accounts import audit, export, personal_data_registry, sessions
 from accounts.models import Session, User
-from instafeed.api import throttling
+from instafeed.core.api import throttling
 from posts.models import Comment, Post
 from social.models import Follow
-from tests.accounts.calls import PASSWORD, bearer, get, signed_in
-from tests.accounts.lives import live
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import PASSWORD, bearer, get, start_session
+from tests.accounts.populated_account import populate_account
+from tests.api.error_shape import assert_error
 from tests.factories import BlockFactory, FollowFactory, MuteFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
-DISPLAYED = 'Al "the" ice\u2028🐚'
-EXPORT = 26  # queries
+DISPLAY_NAME = 'Al "the" ice\u2028🐚'
+EXPORT_QUERIES = 26  # queries
 SECTIONS = {
     *("profile", "sessions", "idempotent_answers", "moderation"),
     *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
@@ -42,14 +42,14 @@ def alice() -> User:
     )
 
 
-def exported(user: User) -> Any:
-    return json.loads(b"".join(export.export(user.pk)))
+def download_export(user: User) -> Any:
+    return json.loads(b"".join(export.stream_export(user.pk)))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_it_is_a_download_of_every_section(alice: User) -> None:
-    friend, _, foe = live(alice)
-    answer = get("me/export", signed_in(alice).access)
+    friend, _, foe = populate_account(alice)
+    answer = get("me/export", start_session(alice).access)
     assert answer.status_code == 200
     assert answer["Content-Type"] == "application/json"
     assert answer["Content-Disposition"] == 'attachment; filename="instafeed-alice.json"'
@@ -77,7 +77,7 @@ def test_what_moderators_did_is_there_without_who_did_why_or_at_whose_request(al
     for action, target, reason in (("warn", 1, "Be nice."), ("hide", 2, "spam, says bob"), ("dismiss", 3, "not so")):
         audit.record(moderator, action, "post", target, user_id=alice.pk, reason=reason)
     audit.record(moderator, "hide", "post", 4, user_id=UserFactory().pk, reason="of somebody else")
-    rows = exported(alice)["moderation"]
+    rows = download_export(alice)["moderation"]
     assert all(datetime.fromisoformat(row.pop("created_at")) for row in rows)
     assert rows == [
         {"action": "warn", "target_type": "post", "target_id": "1", "reason": "Be nice."},
@@ -86,22 +86,22 @@ def test_what_moderators_did_is_there_without_who_did_why_or_at_whose_request(al
 
 
 def test_the_profile_is_whole_and_text_comes_back_as_it_was(alice: User) -> None:
-    (profile,) = exported(alice)["profile"]
+    (profile,) = download_export(alice)["profile"]
     assert profile["id"] == str(alice.pk)
     assert (profile["username"], profile["email"]) == ("alice", "alice@example.org")
-    assert profile["display_name"] == DISPLAYED
+    assert profile["display_name"] == DISPLAY_NAME
     assert datetime.fromisoformat(profile["created_at"])
 
 
 @pytest.mark.django_db(transaction=True)
 def test_it_holds_no_secret_and_nothing_of_what_others_think_of_the_user(alice: User) -> None:
-    live(alice)
+    populate_account(alice)
     enemy = UserFactory(username="enemy")
     BlockFactory(blocker=enemy, blocked=alice)
     MuteFactory(muter=enemy, muted=alice)
     tokens = sessions.start(alice)
     alice.refresh_from_db()
-    text = b"".join(export.export(alice.pk)).decode()
+    text = b"".join(export.stream_export(alice.pk)).decode()
     for secret in (alice.password, Session.objects.latest("pk").refresh_jti, tokens.refresh, "enemy"):
         assert secret not in text
     assert '"password"' not in text
@@ -109,7 +109,7 @@ def test_it_holds_no_secret_and_nothing_of_what_others_think_of_the_user(alice: 
 
 
 def test_an_account_that_holds_nothing_gets_empty_sections(alice: User) -> None:
-    body = exported(alice)
+    body = download_export(alice)
     assert len(body.pop("profile")) == 1
     assert set(body) == SECTIONS - {"profile"}
     assert set(map(len, body.values())) == {0}
@@ -124,7 +124,7 @@ def test_posts_that_moderators_hid_are_there_and_deleted_ones_are_not(alice: Use
             hidden_at=moment if hidden else None,
             deleted_at=moment if deleted else None,
         )
-    (post,) = exported(alice)["posts"]
+    (post,) = download_export(alice)["posts"]
     assert (post["caption"], post["hidden_at"]) == ("hidden", "2026-01-31T09:30:00Z")
 
 
@@ -132,11 +132,11 @@ def test_posts_that_moderators_hid_are_there_and_deleted_ones_are_not(alice: Use
 def test_chunks_of_any_length_make_valid_json_with_every_row_once(
     alice: User, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(personal_data, "CHUNK", 2)
-    monkeypatch.setattr(export, "ROWS_A_PIECE", 3)
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(export, "ROW_BATCH_SIZE", 3)
     posts = [Post.objects.create(author=alice, caption=f"{number}").pk for number in range(rows)]
     followers = [FollowFactory(followee=alice).follower_id for _ in range(rows)]
-    body = exported(alice)
+    body = download_export(alice)
     assert [int(post["id"]) for post in body["posts"]] == posts
     assert [int(row["id"]) for row in body["followers"]] == followers
 
@@ -151,14 +151,14 @@ def test_it_costs_the_same_queries_for_2_rows_and_for_50(alice: User, size: int)
         [Comment(pk=posts[0].pk + 1 + number, post=posts[0], author=alice, text="hm") for number in range(size)]
     )
     with CaptureQueriesContext(connection) as queries:
-        exported(alice)
-    assert len(queries) == EXPORT
+        download_export(alice)
+    assert len(queries) == EXPORT_QUERIES
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_large_account_is_never_in_memory_as_a_whole(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(personal_data, "CHUNK", 50)
-    monkeypatch.setattr(export, "ROWS_A_PIECE", 50)
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 50)
+    monkeypatch.setattr(export, "ROW_BATCH_SIZE", 50)
     size, caption = 500, "x" * 2_000
     with connection.cursor() as cursor:
         cursor.execute(
@@ -167,7 +167,7 @@ def test_a_large_account_is_never_in_memory_as_a_whole(alice: User, monkeypatch:
         )
     tracemalloc.start()
     try:
-        length = sum(map(len, export.export(alice.pk)))
+        length = sum(map(len, export.stream_export(alice.pk)))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -176,27 +176,27 @@ def test_a_large_account_is_never_in_memory_as_a_whole(alice: User, monkeypatch:
 
 
 def test_it_needs_a_token() -> None:
-    check_shape(get("me/export"), 401, "not_authenticated")
+    assert_error(get("me/export"), 401, "not_authenticated")
 
 
 def test_it_is_throttled(alice: User, settings: Settings) -> None:
     settings.THROTTLES = settings.THROTTLES | {"export": "1/hour"}
-    access = signed_in(alice).access
+    access = start_session(alice).access
     assert get("me/export", access).status_code == 200
     answer = get("me/export", access)
-    check_shape(answer, 429)
+    assert_error(answer, 429)
     assert int(answer["Retry-After"]) > 0
-    assert throttling.counters_of(alice.pk)
+    assert throttling.counter_keys(alice.pk)
 
 
 def test_a_database_that_is_away_is_a_503_and_no_broken_document(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    access = signed_in(alice).access
+    access = start_session(alice).access
 
     def fail(user_id: int) -> Any:
         raise OperationalError("the connection is gone")
         yield
 
-    first = personal_data.Holding("profile", export=fail)
-    monkeypatch.setattr(personal_data, "_holdings", [first])
+    first = personal_data_registry.PersonalDataCategory("profile", export=fail)
+    monkeypatch.setattr(personal_data_registry, "_categories", [first])
     client = Client(raise_request_exception=False)
-    check_shape(client.get("/api/v1/me/export", headers=bearer(access)), 503)
+    assert_error(client.get("/api/v1/me/export", headers=bearer(access)), 503)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.accounts.calls import post, refresh, signed_in, works
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import is_token_accepted, post, refresh, start_session
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,48 +20,48 @@ def logout(token: Any, access: str | None = None) -> Any:
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_it_ends_the_session_at_once() -> None:
     user = UserFactory()
-    tokens, other = signed_in(user), signed_in(user)
-    assert works(tokens.access)
+    tokens, other = start_session(user), start_session(user)
+    assert is_token_accepted(tokens.access)
     answer = logout(tokens.refresh)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert not works(tokens.access)
-    check_shape(refresh(tokens.refresh), 401)
-    assert works(other.access)
+    assert not is_token_accepted(tokens.access)
+    assert_error(refresh(tokens.refresh), 401)
+    assert is_token_accepted(other.access)
 
 
 def test_it_needs_no_access_token_and_minds_no_bad_one() -> None:
     user = UserFactory()
-    assert logout(signed_in(user).refresh, "nonsense").status_code == 204
-    tokens = signed_in(user)
+    assert logout(start_session(user).refresh, "nonsense").status_code == 204
+    tokens = start_session(user)
     assert logout(tokens.refresh, tokens.access).status_code == 204
 
 
 def test_again_is_fine() -> None:
-    tokens = signed_in(UserFactory())
+    tokens = start_session(UserFactory())
     assert [logout(tokens.refresh).status_code for _ in range(2)] == [204, 204]
 
 
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_a_used_refresh_token_ends_the_session_too() -> None:
-    tokens = signed_in(UserFactory())
+    tokens = start_session(UserFactory())
     following = refresh(tokens.refresh).json()
     assert logout(tokens.refresh).status_code == 204
-    assert not works(following["access"])
+    assert not is_token_accepted(following["access"])
 
 
 def test_it_works_for_a_user_who_is_gone() -> None:
     user = UserFactory()
-    tokens = signed_in(user)
+    tokens = start_session(user)
     user.delete()
     assert logout(tokens.refresh).status_code == 204
 
 
 def test_an_access_token_cannot_sign_out() -> None:
-    tokens = signed_in(UserFactory())
-    check_shape(logout(tokens.access), 401)
-    assert works(tokens.access)
+    tokens = start_session(UserFactory())
+    assert_error(logout(tokens.access), 401)
+    assert is_token_accepted(tokens.access)
 
 
 @pytest.mark.parametrize(("token", "status"), [("nonsense", 401), ("", 400), (None, 400), (5, 400), ([], 400)])
 def test_garbage_is_refused(token: Any, status: int) -> None:
-    check_shape(logout(token), status)
+    assert_error(logout(token), status)

@@ -10,14 +10,14 @@ from pytest_django import Settings
 
 from accounts.models import User
 from accounts.signals import privacy_changed
-from tests.accounts.calls import get, patch, signed_in
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import get, patch, start_session
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
-from tests.media.pictures import ready
+from tests.media.pictures import ready_media
 
 pytestmark = pytest.mark.django_db
 
-NAUGHTY = [
+NAUGHTY_STRINGS = [
     "  blanks around  ",
     "line\r\nbreaks\n\n\tand tabs",
     "👩‍👩‍👧‍👦 🏳️‍🌈 🇺🇳 ❤️",
@@ -40,7 +40,7 @@ def alice() -> User:
 
 @pytest.fixture
 def access(alice: User) -> str:
-    return signed_in(alice).access
+    return start_session(alice).access
 
 
 def test_it_shows_the_own_profile(alice: User, access: str) -> None:
@@ -65,7 +65,7 @@ def test_pictures_have_absolute_urls_where_the_site_knows_its_own(access: str, s
 @pytest.mark.parametrize(("access", "code"), [(None, "not_authenticated"), ("nonsense", "token_not_valid")])
 def test_it_needs_a_token(method: Any, access: str | None, code: str) -> None:
     answer = method("me", access)
-    check_shape(answer, 401, code)
+    assert_error(answer, 401, code)
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -99,7 +99,7 @@ def test_unknown_and_read_only_fields_are_ignored(access: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["bio", "display_name"])
-@pytest.mark.parametrize("text", NAUGHTY, ids=range(len(NAUGHTY)))
+@pytest.mark.parametrize("text", NAUGHTY_STRINGS, ids=range(len(NAUGHTY_STRINGS)))
 def test_text_comes_back_unchanged(access: str, field: str, text: str) -> None:
     assert patch("me", {field: text[:60]}, access).json()[field] == text[:60]
     assert get("me", access).json()[field] == text[:60]
@@ -108,7 +108,7 @@ def test_text_comes_back_unchanged(access: str, field: str, text: str) -> None:
 @pytest.mark.parametrize(("field", "length"), [("bio", 500), ("display_name", 60)])
 def test_lengths_are_counted_in_characters(access: str, field: str, length: int) -> None:
     assert patch("me", {field: "😀" * length}, access).status_code == 200
-    check_shape(patch("me", {field: "😀" * (length + 1)}, access), 400, "max_length")
+    assert_error(patch("me", {field: "😀" * (length + 1)}, access), 400, "max_length")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_lengths_are_counted_in_characters(access: str, field: str, length: int)
 )
 def test_what_does_not_fit_is_a_400_and_changes_nothing(access: str, field: str, value: Any) -> None:
     before = get("me", access).json()
-    error = check_shape(patch("me", {"bio": "new", field: value}, access), 400)
+    error = assert_error(patch("me", {"bio": "new", field: value}, access), 400)
     assert error["attr"] == field
     assert get("me", access).json() == before
 
@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_a_400_and_changes_nothing(access: str, field: str,
 @pytest.mark.parametrize(("field", "value"), [("username", "BOB"), ("email", "Bob@Example.org")])
 def test_what_somebody_else_has_is_a_400(access: str, field: str, value: str) -> None:
     UserFactory(username="bob", email="bob@example.org")
-    error = check_shape(patch("me", {field: value}, access), 400, "unique")
+    error = assert_error(patch("me", {field: value}, access), 400, "unique")
     assert error["attr"] == field
 
 
@@ -143,7 +143,7 @@ def test_the_own_names_may_be_given_again(access: str) -> None:
 
 @pytest.mark.parametrize("body", [[], "text", 5, None])
 def test_a_body_that_is_no_object_is_a_400(access: str, body: Any) -> None:
-    check_shape(patch("me", body, access), 400)
+    assert_error(patch("me", body, access), 400)
 
 
 def test_a_change_of_privacy_is_announced_and_nothing_else_is(alice: User, access: str) -> None:
@@ -169,7 +169,7 @@ def test_a_new_username_is_known_to_the_next_request(alice: User, access: str) -
 
 
 def test_an_own_picture_becomes_the_avatar_and_null_takes_it_away(alice: User, access: str) -> None:
-    picture = ready(alice)
+    picture = ready_media(alice)
     url = patch("me", {"avatar": str(picture.pk)}, access).json()["avatar_url"]
     assert re.search(r"/avatars/[\w-]+\.webp$", url)
     assert patch("me", {"bio": "x"}, access).json()["avatar_url"] == url
@@ -178,10 +178,10 @@ def test_an_own_picture_becomes_the_avatar_and_null_takes_it_away(alice: User, a
 
 def test_a_picture_that_is_unknown_or_anothers_is_none(alice: User, access: str) -> None:
     before = alice.avatar_path, alice.bio
-    foreign = ready(UserFactory())
+    foreign = ready_media(UserFactory())
     for unknown in (str(foreign.pk), "12345"):
-        check_shape(patch("me", {"avatar": unknown, "bio": "changed"}, access), 404)
+        assert_error(patch("me", {"avatar": unknown, "bio": "changed"}, access), 404)
     for malformed in (foreign.pk, "x", "", [], True):
-        check_shape(patch("me", {"avatar": malformed, "bio": "changed"}, access), 400)
+        assert_error(patch("me", {"avatar": malformed, "bio": "changed"}, access), 400)
     alice.refresh_from_db()
     assert (alice.avatar_path, alice.bio) == before

@@ -9,14 +9,14 @@ import pytest
 import redis
 from django.utils import timezone
 
-from accounts import erasure, moderation, sessions
+from accounts import deletion, moderation, sessions
 from accounts.models import AuditEntry, CelebrityState, User
-from accounts.moderation import Refused
-from feeds import celebrities, tasks
-from tests.accounts.calls import signed_in, works
+from accounts.moderation import ActionRefused
+from feeds import celebrity_transitions, tasks
+from tests.accounts.auth_client import is_token_accepted, start_session
 from tests.factories import UserFactory
-from tests.feeds.helpers import deliver, feed, follow, write
-from tests.social.helpers import at_once
+from tests.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
+from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,21 +26,21 @@ def moderator() -> User:
     return UserFactory(username="mod", is_staff=True)
 
 
-def entries() -> list[tuple[str, dict[str, object], dict[str, object]]]:
+def audit_entries() -> list[tuple[str, dict[str, object], dict[str, object]]]:
     return list(AuditEntry.objects.order_by("pk").values_list("action", "before", "after"))
 
 
 def test_a_suspension_takes_access_at_once_and_its_end_gives_it_back(moderator: User) -> None:
     user = UserFactory()
-    access = signed_in(user).access
-    assert works(access)
+    access = start_session(user).access
+    assert is_token_accepted(access)
     until = timezone.now() + timedelta(days=1)
     assert moderation.suspend(moderator, user.pk, until, "spam")
-    assert not works(access)
+    assert not is_token_accepted(access)
     assert moderation.suspend(moderator, user.pk, None, "worse"), "from then on for good"
-    assert moderation.lift(moderator, user.pk)
-    assert works(access)
-    assert [(action, after) for action, _, after in entries()] == [
+    assert moderation.lift_suspension(moderator, user.pk)
+    assert is_token_accepted(access)
+    assert [(action, after) for action, _, after in audit_entries()] == [
         ("suspend", {"suspended": True, "until": until.isoformat()}),
         ("suspend", {"until": None}),
         ("lift", {"suspended": False}),
@@ -48,30 +48,30 @@ def test_a_suspension_takes_access_at_once_and_its_end_gives_it_back(moderator: 
 
 
 def test_the_end_lies_ahead(moderator: User) -> None:
-    with pytest.raises(Refused, match="future"):
+    with pytest.raises(ActionRefused, match="future"):
         moderation.suspend(moderator, UserFactory().pk, timezone.now(), "spam")
 
 
 def test_ending_all_sessions_signs_out_everywhere(moderator: User) -> None:
     user, other = UserFactory(), UserFactory()
-    mine, others = [signed_in(user).access for _ in range(3)], signed_in(other).access
-    assert all(works(access) for access in (*mine, others))
+    mine, others = [start_session(user).access for _ in range(3)], start_session(other).access
+    assert all(is_token_accepted(access) for access in (*mine, others))
     assert sessions.count_live(user.pk) == 3
-    with pytest.raises(Refused, match="reason"):
+    with pytest.raises(ActionRefused, match="reason"):
         moderation.end_sessions(moderator, user.pk, "")
     assert moderation.end_sessions(moderator, user.pk, "stolen phone")
-    assert not any(works(access) for access in mine)
-    assert works(others)
+    assert not any(is_token_accepted(access) for access in mine)
+    assert is_token_accepted(others)
     assert sessions.count_live(user.pk) == 0
     assert not moderation.end_sessions(moderator, user.pk, "stolen phone")
-    assert entries() == [("end_sessions", {"sessions": 3}, {"sessions": 0})]
-    assert works(signed_in(user).access), "they may sign in again"
+    assert audit_entries() == [("end_sessions", {"sessions": 3}, {"sessions": 0})]
+    assert is_token_accepted(start_session(user).access), "they may sign in again"
 
 
 def test_of_two_at_once_one_ends_them(moderator: User) -> None:
     user = UserFactory()
-    signed_in(user)
-    answers = at_once([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
+    start_session(user)
+    answers = run_concurrently([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
     assert sorted(answers) == [False, False, True]
     assert AuditEntry.objects.count() == 1
 
@@ -80,53 +80,53 @@ def test_of_two_at_once_one_ends_them(moderator: User) -> None:
 def test_staff_is_left_to_superusers_and_those_who_go_to_nobody(act: str, moderator: User) -> None:
     calls = {
         "suspend": lambda actor, user: moderation.suspend(actor, user.pk, None, "x"),
-        "lift": lambda actor, user: moderation.lift(actor, user.pk),
+        "lift": lambda actor, user: moderation.lift_suspension(actor, user.pk),
         "end_sessions": lambda actor, user: moderation.end_sessions(actor, user.pk, "x"),
         "pin": lambda actor, user: moderation.pin(actor, user.pk, True),
     }
     for power in ("is_staff", "is_superuser"):
-        with pytest.raises(Refused, match="superusers"):
+        with pytest.raises(ActionRefused, match="superusers"):
             calls[act](moderator, UserFactory(**{power: True}))
     calls[act](UserFactory(is_superuser=True), UserFactory(is_staff=True))
     gone = UserFactory()
     gone.pk = 10**9
-    with pytest.raises(Refused, match="gone"):
+    with pytest.raises(ActionRefused, match="gone"):
         calls[act](moderator, gone)
     leaving = UserFactory()
-    erasure.delete_account(leaving.pk)
+    deletion.delete_account(leaving.pk)
     if act in ("suspend", "pin"):
-        with pytest.raises(Refused, match="erased"):
+        with pytest.raises(ActionRefused, match="erased"):
             calls[act](moderator, leaving)
 
 
 # --- Pins --------------------------------------------------------------------------------------------
 
 
-def state_of(user: User) -> CelebrityState:
+def celebrity_state_of(user: User) -> CelebrityState:
     return CelebrityState(User.objects.get(pk=user.pk).celebrity_state)
 
 
 def test_a_pin_moves_the_author_and_no_post_is_lost(moderator: User, redis_broker: redis.Redis) -> None:
     author, follower = UserFactory(), UserFactory()
     follow(author, follower)
-    feed(follower)
-    posts = write(author)
-    deliver()
+    read_feed(follower)
+    posts = create_posts(author)
+    deliver_all()
     redis_broker.flushdb()
     assert moderation.pin(moderator, author.pk, True, "a singer")
     assert b"settle_celebrity" in redis_broker.lrange("maintenance", 0, -1)[0]
-    tasks.settle_celebrity(author.pk)
-    assert state_of(author) == CelebrityState.CELEBRITY
-    posts += write(author)
-    deliver()
-    assert feed(follower) == posts[::-1]
+    tasks.reconcile_celebrity_status(author.pk)
+    assert celebrity_state_of(author) == CelebrityState.CELEBRITY
+    posts += create_posts(author)
+    deliver_all()
+    assert read_feed(follower) == posts[::-1]
 
     assert not moderation.pin(moderator, author.pk, True)
     assert moderation.pin(moderator, author.pk, None)
-    tasks.settle_celebrity(author.pk)
-    assert state_of(author) == CelebrityState.ORDINARY, "two followers are no crowd"
-    assert feed(follower) == posts[::-1]
-    assert entries() == [
+    tasks.reconcile_celebrity_status(author.pk)
+    assert celebrity_state_of(author) == CelebrityState.ORDINARY, "two followers are no crowd"
+    assert read_feed(follower) == posts[::-1]
+    assert audit_entries() == [
         ("pin", {"celebrity_pin": None}, {"celebrity_pin": True}),
         ("unpin", {"celebrity_pin": True}, {"celebrity_pin": None}),
     ]
@@ -136,12 +136,12 @@ def test_a_pin_whose_nudge_was_lost_is_settled_by_beat_and_its_end_as_well(moder
     up, down = UserFactory(), UserFactory(celebrity_state=CelebrityState.CELEBRITY, follower_count=10**6)
     moderation.pin(moderator, up.pk, True)
     moderation.pin(moderator, down.pk, False)
-    tasks.finish_celebrity_moves()
-    assert (state_of(up), state_of(down)) == (CelebrityState.CELEBRITY, CelebrityState.ORDINARY)
+    tasks.resume_celebrity_transitions()
+    assert (celebrity_state_of(up), celebrity_state_of(down)) == (CelebrityState.CELEBRITY, CelebrityState.ORDINARY)
     moderation.pin(moderator, up.pk, None)
     moderation.pin(moderator, down.pk, None)
-    tasks.finish_celebrity_moves()
-    assert (state_of(up), state_of(down)) == (CelebrityState.ORDINARY, CelebrityState.CELEBRITY)
+    tasks.resume_celebrity_transitions()
+    assert (celebrity_state_of(up), celebrity_state_of(down)) == (CelebrityState.ORDINARY, CelebrityState.CELEBRITY)
 
 
 @pytest.mark.parametrize("pinned", [True, False])
@@ -149,26 +149,28 @@ def test_a_pin_in_the_middle_of_a_move_turns_it_round(pinned: bool, moderator: U
     """Whoever was moving them the other way cannot go on, nor is anything lost meanwhile."""
     author, follower = UserFactory(), UserFactory()
     follow(author, follower)
-    feed(follower)
+    read_feed(follower)
     if pinned:
-        celebrities.promote([author.pk])
-    posts = write(author)
+        celebrity_transitions.promote([author.pk])
+    posts = create_posts(author)
     since = timezone.now()
     before, between = (
         (CelebrityState.CELEBRITY, CelebrityState.DEMOTING)
         if pinned
         else (CelebrityState.ORDINARY, CelebrityState.PROMOTING)
     )
-    assert celebrities._step(User.objects.filter(pk=author.pk), before, between, since=since) == [author.pk]
-    posts += write(author)
+    assert celebrity_transitions._change_state(User.objects.filter(pk=author.pk), before, between, since=since) == [
+        author.pk
+    ]
+    posts += create_posts(author)
     moderation.pin(moderator, author.pk, pinned)
-    finish = celebrities._finish_demotion if pinned else celebrities._finish_promotion
+    finish = celebrity_transitions._finish_demotion if pinned else celebrity_transitions._finish_promotion
     assert finish([author.pk], since) == 0
-    posts += write(author)
-    deliver()
-    assert feed(follower) == posts[::-1]
-    tasks.finish_celebrity_moves()
-    assert state_of(author) == (CelebrityState.CELEBRITY if pinned else CelebrityState.ORDINARY)
-    posts += write(author)
-    deliver()
-    assert feed(follower) == posts[::-1]
+    posts += create_posts(author)
+    deliver_all()
+    assert read_feed(follower) == posts[::-1]
+    tasks.resume_celebrity_transitions()
+    assert celebrity_state_of(author) == (CelebrityState.CELEBRITY if pinned else CelebrityState.ORDINARY)
+    posts += create_posts(author)
+    deliver_all()
+    assert read_feed(follower) == posts[::-1]

@@ -8,15 +8,15 @@ import pytest
 
 from accounts import services
 from accounts.models import User
-from tests.accounts.calls import PASSWORD, post, refresh, signed_in, works
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import PASSWORD, is_token_accepted, post, refresh, start_session
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-NEW = "an even better one"
+NEW_PASSWORD = "an even better one"
 
 
-def change(access: str | None, current: Any = PASSWORD, new: Any = NEW) -> Any:
+def change_password(access: str | None, current: Any = PASSWORD, new: Any = NEW_PASSWORD) -> Any:
     return post("auth/password", {"current_password": current, "new_password": new}, access)
 
 
@@ -27,39 +27,39 @@ def alice() -> User:
 
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_it_changes_the_password_and_ends_all_other_sessions(alice: User) -> None:
-    own, others = signed_in(alice), [signed_in(alice) for _ in range(3)]
-    assert all(works(tokens.access) for tokens in others)
-    answer = change(own.access)
+    own, others = start_session(alice), [start_session(alice) for _ in range(3)]
+    assert all(is_token_accepted(tokens.access) for tokens in others)
+    answer = change_password(own.access)
     assert (answer.status_code, answer.content) == (204, b"")
-    assert services.verify_password("alice", NEW)
+    assert services.verify_password("alice", NEW_PASSWORD)
     assert not services.verify_password("alice", PASSWORD)
-    assert works(own.access)
+    assert is_token_accepted(own.access)
     assert refresh(own.refresh).status_code == 200
     for tokens in others:
-        assert not works(tokens.access)
-        check_shape(refresh(tokens.refresh), 401)
+        assert not is_token_accepted(tokens.access)
+        assert_error(refresh(tokens.refresh), 401)
 
 
 def test_a_wrong_current_password_changes_nothing(alice: User) -> None:
-    own, other = signed_in(alice), signed_in(alice)
-    error = check_shape(change(own.access, current="wrong"), 400, "wrong_password")
+    own, other = start_session(alice), start_session(alice)
+    error = assert_error(change_password(own.access, current="wrong"), 400, "wrong_password")
     assert error["attr"] == "current_password"
     assert services.verify_password("alice", PASSWORD)
-    assert works(other.access)
+    assert is_token_accepted(other.access)
 
 
 @pytest.mark.parametrize("new", ["short", "12345678901", "password1", "alice123", "", None, 5, [], "x" * 1_025])
 def test_a_bad_new_password_is_a_400(alice: User, new: Any) -> None:
-    assert check_shape(change(signed_in(alice).access, new=new), 400)["attr"] == "new_password"
+    assert assert_error(change_password(start_session(alice).access, new=new), 400)["attr"] == "new_password"
     assert services.verify_password("alice", PASSWORD)
 
 
 def test_it_needs_a_token(alice: User) -> None:
-    check_shape(change(None), 401, "not_authenticated")
+    assert_error(change_password(None), 401, "not_authenticated")
 
 
 def test_an_account_without_a_password_cannot_set_one_here() -> None:
-    check_shape(change(signed_in(UserFactory()).access), 400, "wrong_password")
+    assert_error(change_password(start_session(UserFactory()).access), 400, "wrong_password")
 
 
 def test_of_two_changes_at_once_the_second_fails(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,5 +71,5 @@ def test_of_two_changes_at_once_the_second_fails(alice: User, monkeypatch: pytes
 
     monkeypatch.setattr(services, "make_password", overtaken)
     with pytest.raises(services.WrongPassword):
-        services.change_password(alice.pk, PASSWORD, NEW, keep_session=None)
+        services.change_password(alice.pk, PASSWORD, NEW_PASSWORD, keep_session=None)
     assert services.verify_password("alice", "from elsewhere")

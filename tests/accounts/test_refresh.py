@@ -16,8 +16,8 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from accounts import services
 from accounts.models import Session
-from tests.accounts.calls import refresh, signed_in, works
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import is_token_accepted, refresh, start_session
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -32,14 +32,14 @@ def forged(payload: dict[str, Any], key: str | None = None, algorithm: str = "HS
 
 
 def test_tokens_rotate_for_ever() -> None:
-    tokens = signed_in(UserFactory())
+    tokens = start_session(UserFactory())
     seen = {tokens.refresh}
     token = tokens.refresh
     for _ in range(3):
         answer = refresh(token)
         assert answer.status_code == 200
         assert set(answer.json()) == {"access", "refresh"}
-        assert works(answer.json()["access"])
+        assert is_token_accepted(answer.json()["access"])
         token = answer.json()["refresh"]
         seen.add(token)
     assert len(seen) == 4
@@ -49,32 +49,32 @@ def test_tokens_rotate_for_ever() -> None:
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_reuse_ends_the_whole_session_and_its_access_tokens() -> None:
     user = UserFactory()
-    other = signed_in(user)
-    first = signed_in(user)
+    other = start_session(user)
+    first = start_session(user)
     second = refresh(first.refresh).json()
     third = refresh(second["refresh"]).json()
-    assert all(map(works, (first.access, second["access"], third["access"])))
-    check_shape(refresh(first.refresh), 401, "token_not_valid")
-    check_shape(refresh(third["refresh"]), 401, "token_not_valid")
-    assert not any(map(works, (first.access, second["access"], third["access"])))
-    assert works(other.access)
+    assert all(map(is_token_accepted, (first.access, second["access"], third["access"])))
+    assert_error(refresh(first.refresh), 401, "token_not_valid")
+    assert_error(refresh(third["refresh"]), 401, "token_not_valid")
+    assert not any(map(is_token_accepted, (first.access, second["access"], third["access"])))
+    assert is_token_accepted(other.access)
     assert refresh(other.refresh).status_code == 200
 
 
 def test_a_new_session_after_reuse_is_not_touched_by_the_old_one() -> None:
     user = UserFactory()
-    old = signed_in(user)
+    old = start_session(user)
     refresh(old.refresh)
     refresh(old.refresh)
-    new = signed_in(user)
+    new = start_session(user)
     refresh(old.refresh)
-    assert works(new.access)
+    assert is_token_accepted(new.access)
     assert refresh(new.refresh).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_several_uses_at_once_exactly_one_wins() -> None:
-    tokens = signed_in(UserFactory())
+    tokens = start_session(UserFactory())
 
     def attempt(_: int) -> int:
         try:
@@ -90,9 +90,9 @@ def test_of_several_uses_at_once_exactly_one_wins() -> None:
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_a_suspended_user_gets_none_and_may_go_on_when_reinstated() -> None:
     user = UserFactory()
-    tokens = signed_in(user)
+    tokens = start_session(user)
     services.suspend(user.pk)
-    check_shape(refresh(tokens.refresh), 401)
+    assert_error(refresh(tokens.refresh), 401)
     services.reinstate(user.pk)
     assert refresh(tokens.refresh).status_code == 200
 
@@ -100,34 +100,34 @@ def test_a_suspended_user_gets_none_and_may_go_on_when_reinstated() -> None:
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_a_user_who_is_gone_gets_none() -> None:
     user = UserFactory()
-    tokens = signed_in(user)
+    tokens = start_session(user)
     user.delete()
-    check_shape(refresh(tokens.refresh), 401)
+    assert_error(refresh(tokens.refresh), 401)
 
 
 def test_tokens_of_another_kind_are_refused() -> None:
     user = UserFactory()
-    tokens = signed_in(user)
-    check_shape(refresh(tokens.access), 401)
-    check_shape(refresh(str(RefreshToken.for_user(user))), 401)  # ours, but of no session
-    check_shape(refresh(str(AccessToken.for_user(user))), 401)
+    tokens = start_session(user)
+    assert_error(refresh(tokens.access), 401)
+    assert_error(refresh(str(RefreshToken.for_user(user))), 401)  # ours, but of no session
+    assert_error(refresh(str(AccessToken.for_user(user))), 401)
     assert refresh(tokens.refresh).status_code == 200
 
 
 def test_an_expired_token_is_refused() -> None:
     user = UserFactory()
-    tokens = signed_in(user)
+    tokens = start_session(user)
     token = RefreshToken(tokens.refresh)
     token.set_exp(lifetime=timedelta(seconds=-1))
-    check_shape(refresh(str(token)), 401)
-    assert works(tokens.access)
+    assert_error(refresh(str(token)), 401)
+    assert is_token_accepted(tokens.access)
 
 
 def test_the_claims_of_another_session_do_not_help() -> None:
     alice, bob = UserFactory.create_batch(2)
-    hers, his = RefreshToken(signed_in(alice).refresh), RefreshToken(signed_in(bob).refresh)
+    hers, his = RefreshToken(start_session(alice).refresh), RefreshToken(start_session(bob).refresh)
     hers["sid"] = his["sid"]
-    check_shape(refresh(str(hers)), 401)
+    assert_error(refresh(str(hers)), 401)
     assert refresh(str(his)).status_code == 200
 
 
@@ -171,10 +171,10 @@ DEEP = b"[" * 100_000
 )
 def test_garbage_and_forgeries_are_401(token: str) -> None:
     answer = refresh(token)
-    check_shape(answer, 401, "token_not_valid")
+    assert_error(answer, 401, "token_not_valid")
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("token", [None, "", 5, True, [], {}, ["x"]])
 def test_what_is_no_text_is_a_400(token: Any) -> None:
-    assert check_shape(refresh(token), 400)["attr"] == "refresh"
+    assert assert_error(refresh(token), 400)["attr"] == "refresh"

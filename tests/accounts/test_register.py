@@ -9,16 +9,16 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from tests.accounts.calls import PASSWORD, post, works
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import PASSWORD, is_token_accepted, post
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-SOUND = {"username": "alice", "email": "alice@example.org", "password": PASSWORD}
+VALID_REGISTRATION = {"username": "alice", "email": "alice@example.org", "password": PASSWORD}
 
 
 def register(**changes: Any) -> Any:
-    data = {key: value for key, value in {**SOUND, **changes}.items() if value is not ...}
+    data = {key: value for key, value in {**VALID_REGISTRATION, **changes}.items() if value is not ...}
     return post("auth/register", data)
 
 
@@ -45,11 +45,11 @@ def test_it_makes_an_account_and_signs_in() -> None:
         "email": "alice@example.org",
     }
     assert user.check_password(PASSWORD)
-    assert works(body["access"])
+    assert is_token_accepted(body["access"])
 
 
 def test_a_bad_token_does_not_stand_in_the_way() -> None:
-    assert post("auth/register", SOUND, access="nonsense").status_code == 201
+    assert post("auth/register", VALID_REGISTRATION, access="nonsense").status_code == 201
 
 
 def test_the_username_is_stored_in_lower_case_without_blanks_around_it() -> None:
@@ -75,7 +75,7 @@ def test_sound_usernames(username: str) -> None:
     ],
 )
 def test_other_usernames_are_400(username: Any) -> None:
-    error = check_shape(register(username=username), 400)
+    error = assert_error(register(username=username), 400)
     assert error["attr"] == "username"
     assert not User.objects.exists()
 
@@ -84,7 +84,7 @@ def test_other_usernames_are_400(username: Any) -> None:
     "email", [..., None, "", "alice", "@", "a@b", "a b@example.org", "x" * 250 + "@e.org", 5, True, [], {}]
 )
 def test_bad_addresses_are_400(email: Any) -> None:
-    assert check_shape(register(email=email), 400)["attr"] == "email"
+    assert assert_error(register(email=email), 400)["attr"] == "email"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_bad_addresses_are_400(email: Any) -> None:
     ],
 )
 def test_bad_passwords_are_400(password: Any, code: str) -> None:
-    assert check_shape(register(password=password), 400, code)["attr"] == "password"
+    assert assert_error(register(password=password), 400, code)["attr"] == "password"
 
 
 def test_passwords_are_taken_as_they_are() -> None:
@@ -115,14 +115,14 @@ def test_passwords_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize("username", ["alice", "ALICE", "aLiCe"])
 def test_a_username_is_taken_in_any_case(username: str) -> None:
     UserFactory(username="alice")
-    assert check_shape(register(username=username), 400, "unique")["attr"] == "username"
+    assert assert_error(register(username=username), 400, "unique")["attr"] == "username"
     assert User.objects.count() == 1
 
 
 @pytest.mark.parametrize("email", ["alice@example.org", "ALICE@EXAMPLE.ORG", "Alice@Example.org"])
 def test_an_address_is_taken_in_any_case(email: str) -> None:
     UserFactory(email="Alice@example.org")
-    assert check_shape(register(email=email), 400, "unique")["attr"] == "email"
+    assert assert_error(register(email=email), 400, "unique")["attr"] == "email"
 
 
 def test_accounts_without_an_address_do_not_conflict() -> None:

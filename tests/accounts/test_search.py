@@ -15,9 +15,9 @@ from rest_framework.test import APIClient
 
 from accounts import search, services
 from accounts.models import User
-from instafeed.api.pagination import encode_text_cursor
+from instafeed.core.api.pagination.cursors import encode_text_cursor
 from tests.factories import BlockFactory, UserFactory
-from tests.social.helpers import API, signed_in
+from tests.social.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def viewer() -> User:
 
 @pytest.fixture
 def client(viewer: User) -> APIClient:
-    return signed_in(viewer)
+    return signed_in_client(viewer)
 
 
 def page(client: APIClient, text: str, **query: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def page(client: APIClient, text: str, **query: Any) -> dict[str, Any]:
     return answer.json()
 
 
-def found(client: APIClient, text: str) -> list[str]:
+def search_usernames(client: APIClient, text: str) -> list[str]:
     return [person["username"] for person in page(client, text)["results"]]
 
 
@@ -55,7 +55,7 @@ def pages(client: APIClient, text: str, limit: int) -> list[list[str]]:
         cursor = {"cursor": parse_qs(urlsplit(body["next"]).query)["cursor"][0]}
 
 
-def named(username: str, display_name: str = "") -> User:
+def create_user(username: str, display_name: str = "") -> User:
     return UserFactory(username=username, display_name=display_name)
 
 
@@ -69,12 +69,12 @@ def test_usernames_come_first_the_exact_one_leading_then_display_names(client: A
         ("joanna", "Joanna"),
         ("xan", "ANNA A"),
     ):
-        named(username, display_name)
-    assert found(client, "anna") == ["anna", "anna.a", "anna_b", "yan", "xan", "zoe"]
+        create_user(username, display_name)
+    assert search_usernames(client, "anna") == ["anna", "anna.a", "anna_b", "yan", "xan", "zoe"]
 
 
 def test_it_answers_with_cards_of_people(client: APIClient) -> None:
-    user = named("anna", "Anna")
+    user = create_user("anna", "Anna")
     assert page(client, "an") == {
         "results": [
             {
@@ -113,23 +113,23 @@ def test_it_answers_with_cards_of_people(client: APIClient) -> None:
     ],
 )
 def test_case_and_script_make_no_difference(client: APIClient, display_name: str, text: str) -> None:
-    named("somebody", display_name)
-    assert found(client, text) == ["somebody"]
+    create_user("somebody", display_name)
+    assert search_usernames(client, text) == ["somebody"]
 
 
 @pytest.mark.parametrize(
     "text", ["%", "_", "\\", "%nn", "a_n", "'", "🦊", "\u202eann", "ann\u200b", "x" * 10_000, "A" * 31, "\ufffd", "*"]
 )
 def test_what_is_special_elsewhere_is_only_a_character_here(client: APIClient, text: str) -> None:
-    named("ann", "Ann")
-    assert found(client, text) == []
+    create_user("ann", "Ann")
+    assert search_usernames(client, text) == []
 
 
 @pytest.mark.parametrize("username", ["under_score", "dots.in.it", "0digits"])
 def test_usernames_are_found_by_any_beginning(client: APIClient, username: str) -> None:
-    named(username)
+    create_user(username)
     for length in range(1, len(username) + 1):
-        assert found(client, username[:length].upper()) == [username]
+        assert search_usernames(client, username[:length].upper()) == [username]
 
 
 @pytest.mark.parametrize("query", ["", "search=", "search=%20%09", "search=a%00b", "search=a&limit=0"])
@@ -160,7 +160,7 @@ def test_a_malformed_cursor_is_a_400(client: APIClient, cursor: str) -> None:
 
 @pytest.mark.parametrize("text", ["0:1:b\0", "1:9:\\%_'", f"1:{2**63 - 1}:{'🦊' * 60}"])
 def test_a_made_up_cursor_does_no_harm(client: APIClient, text: str) -> None:
-    named("ann", "Ann")
+    create_user("ann", "Ann")
     assert isinstance(page(client, "a", cursor=encode_text_cursor("people_found", text))["results"], list)
 
 
@@ -171,29 +171,29 @@ def test_it_needs_a_token() -> None:
 def test_the_suspended_the_deleted_and_those_who_block_the_viewer_are_not_found(
     client: APIClient, viewer: User
 ) -> None:
-    named("anna", "Anna")
-    services.suspend(named("anne", "Anne").pk)
-    services.suspend(named("xan", "Ann").pk)
-    BlockFactory(blocker=named("anni"), blocked=viewer)
-    BlockFactory(blocker=named("yan", "Ann"), blocked=viewer)
-    BlockFactory(blocker=viewer, blocked=named("zan", "Ann"))
-    assert found(client, "ann") == ["anna", "zan"]
+    create_user("anna", "Anna")
+    services.suspend(create_user("anne", "Anne").pk)
+    services.suspend(create_user("xan", "Ann").pk)
+    BlockFactory(blocker=create_user("anni"), blocked=viewer)
+    BlockFactory(blocker=create_user("yan", "Ann"), blocked=viewer)
+    BlockFactory(blocker=viewer, blocked=create_user("zan", "Ann"))
+    assert search_usernames(client, "ann") == ["anna", "zan"]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_suspension_that_ends_and_a_new_name_are_found_at_once(client: APIClient) -> None:
-    user = named("anna")
+    user = create_user("anna")
     services.suspend(user.pk)
-    assert found(client, "ann") == []
+    assert search_usernames(client, "ann") == []
     services.reinstate(user.pk)
-    assert found(client, "ann") == ["anna"]
+    assert search_usernames(client, "ann") == ["anna"]
     services.update_profile(user.pk, {"username": "berta", "display_name": "Ännchen"})
-    assert found(client, "ann") == []
-    assert found(client, "änn") == ["berta"]
+    assert search_usernames(client, "ann") == []
+    assert search_usernames(client, "änn") == ["berta"]
 
 
 def test_viewers_find_themselves(client: APIClient) -> None:
-    assert found(client, "view") == ["viewer"]
+    assert search_usernames(client, "view") == ["viewer"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
@@ -201,11 +201,11 @@ def test_pages_joined_together_are_the_whole_list_over_both_halves(client: APICl
     """Some are left out of either half, some match twice, some share a display name."""
     expected = []
     for number in range(6):
-        expected.append(named(f"ann{number}", "Ann" if number % 2 else "").username)
-        BlockFactory(blocker=named(f"ann{number}_"), blocked=viewer)
+        expected.append(create_user(f"ann{number}", "Ann" if number % 2 else "").username)
+        BlockFactory(blocker=create_user(f"ann{number}_"), blocked=viewer)
     for number in range(6):
-        expected.append(named(f"x{number}", "Ann").username)
-        BlockFactory(blocker=named(f"y{number}", "Ann"), blocked=viewer)
+        expected.append(create_user(f"x{number}", "Ann").username)
+        BlockFactory(blocker=create_user(f"y{number}", "Ann"), blocked=viewer)
     walked = pages(client, "ann", limit)
     assert [name for names in walked for name in names] == expected
     assert {len(names) for names in walked[:-1]} <= {limit}
@@ -213,19 +213,19 @@ def test_pages_joined_together_are_the_whole_list_over_both_halves(client: APICl
 
 
 def test_a_page_is_filled_however_many_were_left_out_before_it(client: APIClient, viewer: User) -> None:
-    for number in range(3 * search.BATCH):
-        BlockFactory(blocker=named(f"ann{number:03}"), blocked=viewer)
-    named("annz")
+    for number in range(3 * search.MIN_BATCH_SIZE):
+        BlockFactory(blocker=create_user(f"ann{number:03}"), blocked=viewer)
+    create_user("annz")
     assert pages(client, "ann", 1) == [["annz"]]
 
 
 def test_the_cursors_own_row_may_vanish_and_others_may_come(client: APIClient) -> None:
     for username in ("ann1", "ann3", "ann5"):
-        named(username)
+        create_user(username)
     first = page(client, "ann", limit=2)
     User.objects.filter(username="ann3").delete()
     for username in ("ann2", "ann4"):
-        named(username)
+        create_user(username)
     cursor = parse_qs(urlsplit(first["next"]).query)["cursor"][0]
     rest = page(client, "ann", limit=2, cursor=cursor)
     assert [person["username"] for person in rest["results"]] == ["ann4", "ann5"]
@@ -238,8 +238,8 @@ def test_queries_do_not_grow_with_the_list(
     total = 0
     for more in (1, 24):
         for _ in range(more):
-            named(f"ann{total}")
-            named(f"x{total}", "Ann")
+            create_user(f"ann{total}")
+            create_user(f"x{total}", "Ann")
             total += 1
         # Usernames, display names, who blocks the viewer, cold cards.
         with django_assert_num_queries(4):
@@ -250,13 +250,13 @@ def test_queries_do_not_grow_with_the_list(
         page(client, "ann", limit=20)
 
 
-def walk(text: str, wanted: int) -> tuple[list[search.Place], list[int]]:
+def walk_pages(text: str, wanted: int) -> tuple[list[search.SearchPosition], list[int]]:
     """All places, and how many a page had."""
-    walked: list[search.Place] = []
+    walked: list[search.SearchPosition] = []
     sizes: list[int] = []
     last = False
     while not last:
-        places, last = search.places(text, walked[-1] if walked else None, wanted)
+        places, last = search.find_users(text, walked[-1] if walked else None, wanted)
         walked += places
         sizes.append(len(places))
     return walked, sizes
@@ -265,7 +265,7 @@ def walk(text: str, wanted: int) -> tuple[list[search.Place], list[int]]:
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_the_names_everybody_is_found_once_and_in_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All short usernames of two letters, some without a display name, against a naive model."""
-    monkeypatch.setattr(search, "BATCH", 1)
+    monkeypatch.setattr(search, "MIN_BATCH_SIZE", 1)
     chance = random.Random(seed)
     usernames = ["".join(letters) for length in range(1, 5) for letters in product("ab", repeat=length)]
     chance.shuffle(usernames)
@@ -280,10 +280,10 @@ def test_whatever_the_names_everybody_is_found_once_and_in_order(seed: int, monk
             for user in users
             if user.display_name.casefold().startswith(text) and user not in by_username
         )
-        expected = [search.Place(False, user.username, user.pk) for user in by_username]
-        expected += [search.Place(True, *place) for place in by_display_name]
+        expected = [search.SearchPosition(False, user.username, user.pk) for user in by_username]
+        expected += [search.SearchPosition(True, *place) for place in by_display_name]
         for wanted in (1, 2, 3):
-            walked, sizes = walk(text, wanted)
+            walked, sizes = walk_pages(text, wanted)
             assert walked == expected, text
             assert set(sizes[:-1]) <= {wanted}
 
@@ -292,17 +292,17 @@ def test_whatever_the_names_everybody_is_found_once_and_in_order(seed: int, monk
 def test_the_longest_names_are_found_once(client: APIClient, length: int) -> None:
     """A username has 30 characters at most, a display name twice as many."""
     name = "abc" * 20
-    named(name[:30], name)
-    named("other", name.upper())
-    assert found(client, name[:length]) == [name[:30], "other"]
+    create_user(name[:30], name)
+    create_user("other", name.upper())
+    assert search_usernames(client, name[:length]) == [name[:30], "other"]
 
 
-def plan_of(text: str, after: search.Place | None) -> dict[str, Any]:
+def explain_search(text: str, after: search.SearchPosition | None) -> dict[str, Any]:
     """How the first query of a page of 20 was carried out, as it would be in a large table."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE accounts_user")
         with CaptureQueriesContext(connection) as captured:
-            search.places(text, after, 20)
+            search.find_users(text, after, 20)
         # A table of a few pages is cheaper to read whole: what counts is the plan of a large one.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
@@ -310,25 +310,28 @@ def plan_of(text: str, after: search.Place | None) -> dict[str, Any]:
         return cursor.fetchone()[0][0]["Plan"]
 
 
-def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+def flatten_plan(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """The steps from the last to the first."""
-    return [plan, *(node for child in plan.get("Plans", ()) for node in nodes(child))]
+    return [plan, *(node for child in plan.get("Plans", ()) for node in flatten_plan(child))]
 
 
 @pytest.mark.parametrize(
     ("after", "steps"),
     [
         (None, ["Limit", "Index Only Scan"]),
-        (search.Place(False, "name7", 1), ["Limit", "Index Only Scan"]),
+        (search.SearchPosition(False, "name7", 1), ["Limit", "Index Only Scan"]),
         # One page of each list, in the order of the index; only these pages are sorted.
         *(
-            (search.Place(True, key, 1), ["Limit", "Sort", "Nested Loop", "Function Scan", "Limit", "Index Only Scan"])
+            (
+                search.SearchPosition(True, key, 1),
+                ["Limit", "Sort", "Nested Loop", "Function Scan", "Limit", "Index Only Scan"],
+            )
             for key in ("", "name 7")
         ),
     ],
 )
 def test_a_page_reads_an_index_in_its_order_and_no_more_than_it_needs(
-    after: search.Place | None, steps: list[str]
+    after: search.SearchPosition | None, steps: list[str]
 ) -> None:
     """A third matches by username, a third by display name, a third by both: those are not passed over one by one."""
     User.objects.bulk_create(
@@ -336,7 +339,7 @@ def test_a_page_reads_an_index_in_its_order_and_no_more_than_it_needs(
         for number in range(200)
         for prefix, shown in (("user", "Name"), ("name", "User"), ("name.", "Name"))
     )
-    plan = nodes(plan_of("NAME", after))
+    plan = flatten_plan(explain_search("NAME", after))
     assert [node["Node Type"] for node in plan] == steps
     scan = plan[-1]
     by_display_name = after is not None and after.by_display_name
@@ -356,7 +359,7 @@ def test_a_page_reads_no_more_than_a_page_of_each_list() -> None:
         for number in range(25 * 40)
     )
     for text, lists in ((letters[:1], 1), (letters[:5], 5), (letters, 26), (2 * letters, 31)):
-        scan = nodes(plan_of(text, search.Place(True, "", 0)))[-1]
+        scan = flatten_plan(explain_search(text, search.SearchPosition(True, "", 0)))[-1]
         assert scan["Actual Loops"] == lists
         assert scan["Actual Rows"] <= 20
         assert scan.get("Rows Removed by Filter", 0) == 0

@@ -12,12 +12,12 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import services, sessions, tasks
-from accounts.cards import people, person_cards, render_person
 from accounts.models import CelebrityState, Session, User
 from accounts.signals import access_changed
-from instafeed import keys
-from instafeed.models import Invalidation
-from tests.accounts.calls import signed_in, works
+from accounts.user_cache import get_user_summaries, render_user_summary, user_summary_cache
+from instafeed.core.cache import keys
+from instafeed.core.models import Invalidation
+from tests.accounts.auth_client import is_token_accepted, start_session
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -90,7 +90,7 @@ def test_every_change_drops_what_it_makes_stale() -> None:
     ):
         Invalidation.objects.all().delete()
         change()
-        assert set(Invalidation.objects.get().keys) == {keys.person(user.pk), keys.access(user.pk)}
+        assert set(Invalidation.objects.get().keys) == {keys.user_card(user.pk), keys.auth_state(user.pk)}
 
 
 def test_a_change_to_the_same_values_writes_nothing(django_assert_num_queries: DjangoAssertNumQueries) -> None:
@@ -114,14 +114,14 @@ def test_a_card_is_what_posts_show_of_their_author() -> None:
         "avatar_url": None,
         "is_celebrity": True,
     }
-    assert render_person(user) == card
-    (raw,) = people([user.pk]).values()
+    assert render_user_summary(user) == card
+    (raw,) = get_user_summaries([user.pk]).values()
     assert "Ünïcode 😀".encode() in raw
 
 
 @pytest.mark.parametrize("state", [s for s in CelebrityState if s != CelebrityState.CELEBRITY])
 def test_nobody_is_a_celebrity_before_followers_pull(state: CelebrityState) -> None:
-    assert render_person(UserFactory(celebrity_state=state))["is_celebrity"] is False
+    assert render_user_summary(UserFactory(celebrity_state=state))["is_celebrity"] is False
 
 
 def test_cards_of_a_page_are_one_query_and_then_none(
@@ -132,29 +132,29 @@ def test_cards_of_a_page_are_one_query_and_then_none(
     ids = [user.pk for user in users]
     wanted = [*ids, gone.pk, 10**9, ids[0]]
     with django_assert_num_queries(1):
-        assert set(people(wanted)) == set(ids)
+        assert set(get_user_summaries(wanted)) == set(ids)
     with django_assert_num_queries(0):
-        assert set(people(wanted)) == set(ids)
-    assert person_cards.ttl == keys.PERSON_TTL
+        assert set(get_user_summaries(wanted)) == set(ids)
+    assert user_summary_cache.ttl == keys.USER_CARD_TTL
 
 
 @pytest.mark.django_db(transaction=True)
 def test_cards_follow_changes_at_once() -> None:
     user = UserFactory(username="alice")
-    assert b"alice" in people([user.pk])[user.pk]
+    assert b"alice" in get_user_summaries([user.pk])[user.pk]
     services.update_profile(user.pk, {"username": "alicia"})
-    assert b"alicia" in people([user.pk])[user.pk]
+    assert b"alicia" in get_user_summaries([user.pk])[user.pk]
     services.suspend(user.pk)
-    assert people([user.pk]) == {}
+    assert get_user_summaries([user.pk]) == {}
     services.reinstate(user.pk)
-    assert user.pk in people([user.pk])
+    assert user.pk in get_user_summaries([user.pk])
 
 
 def test_expired_sessions_are_deleted_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "FLUSH_BATCH", 2)
+    monkeypatch.setattr(sessions, "FLUSH_BATCH_SIZE", 2)
     user = UserFactory()
     for _ in range(6):
-        signed_in(user)
+        start_session(user)
     expired = Session.objects.order_by("pk").values("pk")[:5]
     Session.objects.filter(pk__in=expired).update(expires_at=timezone.now() - timedelta(seconds=1))
     tasks.flush_expired_tokens()
@@ -164,9 +164,9 @@ def test_expired_sessions_are_deleted_and_others_stay(monkeypatch: pytest.Monkey
 
 def test_an_ended_session_is_remembered_while_its_access_tokens_could_live() -> None:
     user = UserFactory()
-    tokens = signed_in(user)
+    tokens = start_session(user)
     sessions.end(tokens.refresh)
     tasks.flush_expired_tokens()
-    assert not works(tokens.access)
+    assert not is_token_accepted(tokens.access)
     ended = Session.objects.get()
     assert ended.expires_at - timezone.now() > timedelta(minutes=59)

@@ -9,8 +9,8 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 
 from accounts import services, sessions
 from accounts.tokens import TokenRefused
-from tests.accounts.calls import PASSWORD, get, post, works
-from tests.api.shape import check_shape
+from tests.accounts.auth_client import PASSWORD, get, is_token_accepted, post
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def test_wrong_password_and_unknown_user_are_told_the_same() -> None:
     UserFactory(username="imported")
     answers = [sign_in("alice", "wrong"), sign_in("nobody", "wrong"), sign_in("imported", ""), sign_in("\u212a", "x")]
     answers[2] = sign_in("imported", "wrong")
-    check_shape(answers[0], 401, "wrong_credentials")
+    assert_error(answers[0], 401, "wrong_credentials")
     assert len({answer.content for answer in answers}) == 1
     assert all(answer["WWW-Authenticate"].startswith("Bearer") for answer in answers)
 
@@ -64,19 +64,19 @@ def test_a_suspended_user_is_told_no_more_than_others() -> None:
 
 @pytest.mark.parametrize("username", [None, "", 5, True, [], {}, "x" * 255])
 def test_a_username_of_another_type_is_a_400(username: Any) -> None:
-    assert check_shape(sign_in(username), 400)["attr"] == "username"
+    assert assert_error(sign_in(username), 400)["attr"] == "username"
 
 
 @pytest.mark.parametrize("password", [None, "", 5, True, [], {}, "x" * 1_025])
 def test_a_password_of_another_type_is_a_400(password: Any) -> None:
-    assert check_shape(sign_in("alice", password), 400)["attr"] == "password"
+    assert assert_error(sign_in("alice", password), 400)["attr"] == "password"
 
 
 def test_sessions_stand_side_by_side() -> None:
     UserFactory(username="alice", password=PASSWORD)
     first, second = sign_in("alice").json(), sign_in("alice").json()
-    assert works(first["access"])
-    assert works(second["access"])
+    assert is_token_accepted(first["access"])
+    assert is_token_accepted(second["access"])
 
 
 def test_no_session_begins_with_a_password_that_was_changed_while_it_was_verified() -> None:

@@ -13,13 +13,13 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from feeds import fanout, resuming
-from feeds.models import FanOut, Mode, State
-from feeds.resuming import Resumed
+from feeds import admin_actions, fanout
+from feeds.admin_actions import ResumeResult
+from feeds.models import DeliveryMode, FanOut, State
 from tests.factories import UserFactory
-from tests.feeds.helpers import deliver, feed, follow, write
-from tests.social.helpers import at_once
-from tests.staff import act, member, moderator, operator, signed_in
+from tests.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
+from tests.social.follow_graph import run_concurrently
+from tests.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,12 +46,12 @@ def row(client: Client, post_id: int) -> str:
 
 
 def test_it_is_found_by_state_by_post_and_by_its_authors_whole_name(author: User) -> None:
-    pending, running, dead, done = write(author, 4)
+    pending, running, dead, done = create_posts(author, 4)
     put(running, State.RUNNING)
     put(dead, State.DEAD)
     put(done, State.DONE)
-    other = write(UserFactory(username="mariana"))[0]
-    client = operator()
+    other = create_posts(UserFactory(username="mariana"))[0]
+    client = operator_client()
     assert listed(client) == [other, done, dead, running, pending]
     assert listed(client, state="open") == [other, running, pending]
     assert listed(client, state="dead") == [dead]
@@ -63,10 +63,10 @@ def test_it_is_found_by_state_by_post_and_by_its_authors_whole_name(author: User
 
 
 def test_what_it_shows_is_said_plainly(author: User) -> None:
-    post, pulled = write(author, 2)
+    post, pulled = create_posts(author, 2)
     User.objects.filter(pk=author.pk).update(follower_count=12_345)
-    FanOut.objects.filter(pk=pulled).update(mode=Mode.PULL)
-    client = operator()
+    FanOut.objects.filter(pk=pulled).update(mode=DeliveryMode.PULL)
+    client = operator_client()
     began = timezone.now() - timedelta(minutes=5)
     put(post, State.PENDING, last_follower_id=77, deliveries=4_000, attempts=2, error="boom", created_at=began)
     page = row(client, post)
@@ -86,8 +86,8 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
 ) -> None:
     reader = UserFactory()
     follow(author, reader)
-    feed(reader)
-    dead, waiting, abandoned, working, done = posts = write(author, 5)
+    read_feed(reader)
+    dead, waiting, abandoned, working, done = posts = create_posts(author, 5)
     past, future = timezone.now() - timedelta(hours=1), timezone.now() + timedelta(hours=1)
     put(dead, State.DEAD, error="boom", attempts=11, last_follower_id=1)
     put(waiting, State.PENDING, due_at=future)
@@ -95,8 +95,8 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
     put(working, State.RUNNING, due_at=future)
     put(done, State.DONE)
     redis_broker.delete("fan_out")
-    user = member("Operator", username="otto")
-    (message,) = act(signed_in(user), LIST, "resume", *posts)
+    user = create_staff("Operator", username="otto")
+    (message,) = run_bulk_action(admin_client(user), LIST, "resume", *posts)
     parts = ("Dead letters revived: 1", "waiting ones handed out: 2", "left alone, as they are done or at work: 2.")
     assert message == "; ".join(parts)
     assert redis_broker.llen("fan_out") == 3
@@ -113,44 +113,46 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
     assert (entry.target_id, entry.before, entry.after) == (dead, {"state": "dead letter"}, {"state": "pending"})
     while fanout.deliver_slice(waiting) or fanout.deliver_slice(abandoned):
         pass
-    assert waiting in feed(reader)
+    assert waiting in read_feed(reader)
 
 
 def test_one_resume_and_its_entry_go_together_or_not_at_all(author: User) -> None:
-    dead = write(author)[0]
+    dead = create_posts(author)[0]
     put(dead, State.DEAD)
-    with patch("feeds.resuming.audit.record", side_effect=RuntimeError), pytest.raises(RuntimeError):
-        resuming.resume([dead], member())
+    with patch("feeds.admin_actions.audit.record", side_effect=RuntimeError), pytest.raises(RuntimeError):
+        admin_actions.resume_fan_outs([dead], create_staff())
     assert FanOut.objects.get(pk=dead).state == State.DEAD
 
 
 def test_of_two_operators_at_once_one_revives_it(author: User) -> None:
-    dead = write(author)[0]
+    dead = create_posts(author)[0]
     put(dead, State.DEAD)
-    operators = [member(), member()]
-    done = at_once([partial(resuming.resume, [dead], each) for each in operators])
-    assert sorted(done, key=lambda each: each.revived) == [Resumed(0, 1, 0), Resumed(1, 0, 0)]
+    operators = [create_staff(), create_staff()]
+    done = run_concurrently([partial(admin_actions.resume_fan_outs, [dead], each) for each in operators])
+    assert sorted(done, key=lambda each: each.requeued) == [ResumeResult(0, 1, 0), ResumeResult(1, 0, 0)]
     assert AuditEntry.objects.count() == 1
 
 
 def test_without_a_broker_it_is_left_to_the_sweeper(author: User) -> None:
-    dead = write(author)[0]
+    dead = create_posts(author)[0]
     put(dead, State.DEAD)
     with patch("feeds.tasks.deliver_post.apply_async", side_effect=redis.ConnectionError):
-        assert resuming.resume([dead], member()) == Resumed(revived=1, nudged=0, left=0)
-    deliver()
+        assert admin_actions.resume_fan_outs([dead], create_staff()) == ResumeResult(
+            requeued=1, dispatched=0, skipped=0
+        )
+    deliver_all()
     assert FanOut.objects.get(pk=dead).state == State.DONE
 
 
 def test_only_operators_resume_and_look(author: User) -> None:
-    post = write(author)[0]
+    post = create_posts(author)[0]
     put(post, State.DEAD)
-    assert moderator().get(LIST).status_code == 403
-    user = member()
+    assert moderator_client().get(LIST).status_code == 403
+    user = create_staff()
     user.user_permissions.add(Permission.objects.get(codename="view_fanout"))
-    looks = signed_in(user)
+    looks = admin_client(user)
     assert listed(looks) == [post]
     assert "Resume" not in row(looks, post)
-    assert act(looks, LIST, "resume", post) == []
+    assert run_bulk_action(looks, LIST, "resume", post) == []
     assert FanOut.objects.get(pk=post).state == State.DEAD
     assert not AuditEntry.objects.exists()

@@ -12,17 +12,26 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import AuditEntry, User
-from media import pipeline, placement, removal, reprocessing, storage
+from media import file_deletion, processing_job, relocation, reprocessing, storage
 from media.models import Media, Removal, Status
 from media.processing import ProcessingError
 from posts.models import Post
 from tests.factories import UserFactory
-from tests.feeds.helpers import deliver, feed, follow
-from tests.media.helpers import claimed, fresh, let_it_be_due, processed, remove_files, settle, stored, upload
-from tests.media.pictures import jpeg, paths
-from tests.media.test_waiting import share
-from tests.posts.callers import Caller
-from tests.staff import act, member, moderator, operator, signed_in
+from tests.feeds.feed_setup import deliver_all, follow, read_feed
+from tests.media.lifecycle import (
+    claim_media,
+    delete_due_files,
+    make_due,
+    reload,
+    relocate_all,
+    stored_paths,
+    upload,
+    upload_and_process,
+)
+from tests.media.pictures import expected_paths, jpeg
+from tests.media.test_pending_posts import share
+from tests.posts.api_user import ApiUser
+from tests.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 
@@ -41,47 +50,47 @@ def owner() -> User:
 
 def given_up(media: Media) -> Media:
     """One that killed every worker that took it."""
-    for _ in range(pipeline.ATTEMPTS):
-        claimed(media)
-        let_it_be_due(media)
-    pipeline.run(media.pk)
-    remove_files()
-    failed = fresh(media)
+    for _ in range(processing_job.MAX_FAILURES):
+        claim_media(media)
+        make_due(media)
+    processing_job.run(media.pk)
+    delete_due_files()
+    failed = reload(media)
     assert failed.status == Status.FAILED
     return failed
 
 
 def listed(**query: str) -> list[int]:
-    answer = operator().get(LIST, query)
+    answer = operator_client().get(LIST, query)
     assert answer.status_code == 200, answer.content
     return [media.pk for media in answer.context["cl"].result_list]
 
 
 def why(media: Media) -> str:
-    with pytest.raises(reprocessing.Impossible) as refused:
-        reprocessing._again(media.pk, member())
+    with pytest.raises(reprocessing.NotReprocessable) as refused:
+        reprocessing._reprocess_one(media.pk, create_staff())
     return str(refused.value)
 
 
 def test_it_is_found_by_status_by_id_and_by_its_owners_whole_name(owner: User) -> None:
-    ready, failed, waiting = processed(owner), upload(owner, jpeg()[:300]), upload(owner)
-    pipeline.run(failed.pk)
+    ready, failed, waiting = upload_and_process(owner), upload(owner, jpeg()[:300]), upload(owner)
+    processing_job.run(failed.pk)
     uploading = Media.objects.create(owner=UserFactory(), incoming="incoming/x")
     assert listed() == [uploading.pk, waiting.pk, failed.pk, ready.pk]
     for media in (ready, failed, waiting, uploading):
-        assert listed(status=fresh(media).get_status_display()) == [media.pk]
+        assert listed(status=reload(media).get_status_display()) == [media.pk]
         assert listed(q=str(media.pk)) == [media.pk]
     assert listed(q="MARIA") == [waiting.pk, failed.pk, ready.pk]
     assert listed(q="mari") == []
 
 
 def test_failures_are_shown_with_their_reason_and_pictures_with_their_post(owner: User) -> None:
-    author = Caller()
+    author = ApiUser()
     failed = upload(owner, jpeg()[:300])
-    pipeline.run(failed.pk)
-    ready = processed(author.user)
+    processing_job.run(failed.pk)
+    ready = upload_and_process(author.user)
     post = share(author, ready)
-    client = operator()
+    client = operator_client()
     assert "The picture is damaged or incomplete." in client.get(LIST).content.decode()
     page = client.get(f"{LIST}{ready.pk}/change/").content.decode()
     assert post in page
@@ -91,87 +100,87 @@ def test_failures_are_shown_with_their_reason_and_pictures_with_their_post(owner
 
 
 def test_a_storage_that_cannot_sign_leaves_the_page_without_a_picture(owner: User) -> None:
-    media = processed(owner)
+    media = upload_and_process(owner)
     with patch("media.storage.url", side_effect=storage.StorageError):
-        assert operator().get(f"{LIST}{media.pk}/change/").status_code == 200
-        assert operator().get(LIST).status_code == 200
+        assert operator_client().get(f"{LIST}{media.pk}/change/").status_code == 200
+        assert operator_client().get(LIST).status_code == 200
 
 
 def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_broker: redis.Redis) -> None:
-    author, reader = Caller(), UserFactory()
+    author, reader = ApiUser(), UserFactory()
     follow(author.user, reader)
     media = upload(author.user)
     post = int(share(author, media))
-    deliver()
+    deliver_all()
     failed = given_up(media)
     assert failed.incoming == media.incoming
-    assert feed(reader) == []
+    assert read_feed(reader) == []
     redis_broker.delete("media")
-    user = member("Operator", username="otto")
-    assert act(signed_in(user), LIST, "reprocess", media.pk) == ["1 to be processed again."]
+    user = create_staff("Operator", username="otto")
+    assert run_bulk_action(admin_client(user), LIST, "reprocess", media.pk) == ["1 to be processed again."]
     assert redis_broker.llen("media") == 1
-    again = fresh(media)
+    again = reload(media)
     assert (again.status, again.error, again.failures) == (Status.PROCESSING, "", 0)
     assert again.attempts == failed.attempts, "those who were overtaken must still know it"
     assert author.get(f"/media/{media.pk}")["status"] == "processing"
-    pipeline.run(media.pk)
-    assert fresh(media).status == Status.READY
-    assert feed(reader) == [post]
+    processing_job.run(media.pk)
+    assert reload(media).status == Status.READY
+    assert read_feed(reader) == [post]
     assert not Post.objects.get(pk=post).waiting
     entry = AuditEntry.objects.get()
     assert (entry.actor_name, entry.action, entry.target_type, entry.target_id) == (
         *("otto", "reprocess", "media", media.pk),
     )
     assert (entry.user_id, entry.before) == (author.id, {"status": "failed"})
-    remove_files(all_of_them=True)
-    assert stored() == set(paths(fresh(media)))
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == set(expected_paths(reload(media)))
 
 
 def test_one_that_waited_for_a_storage_for_a_day_has_another_day(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media = upload(owner)
     Media.objects.update(created_at=timezone.now() - timedelta(days=3), attempts=20)
-    pipeline.run(media.pk)
-    assert fresh(media).error == pipeline.GAVE_UP
-    reprocessing.again([media.pk], member())
+    processing_job.run(media.pk)
+    assert reload(media).error == processing_job.GAVE_UP_MESSAGE
+    reprocessing.reprocess([media.pk], create_staff())
     with monkeypatch.context() as away:
         away.setattr(storage, "open", _raise(storage.StorageError))
-        pipeline.run(media.pk)
-    waiting = fresh(media)
+        processing_job.run(media.pk)
+    waiting = reload(media)
     assert waiting.status == Status.PROCESSING, "it is waited for once more"
     assert waiting.due_at is not None
     assert waiting.due_at < timezone.now() + timedelta(seconds=6), "with pauses that begin anew"
-    let_it_be_due(media)
-    pipeline.run(media.pk)
-    assert fresh(media).status == Status.READY
+    make_due(media)
+    processing_job.run(media.pk)
+    assert reload(media).status == Status.READY
 
 
 def test_without_a_broker_the_sweeper_takes_it_up(owner: User) -> None:
     media = given_up(upload(owner))
     with patch("media.tasks.process_media.apply_async", side_effect=redis.ConnectionError):
-        assert reprocessing.again([media.pk], member()) == (1, {})
-    assert pipeline.due(10) == [media.pk]
+        assert reprocessing.reprocess([media.pk], create_staff()) == (1, {})
+    assert processing_job.due_media_ids(10) == [media.pk]
 
 
 def test_an_original_that_was_kept_goes_with_its_row(owner: User) -> None:
     media = given_up(upload(owner))
     Media.objects.filter(pk=media.pk).update(id=1)  # long ago, and in no post
-    assert removal.delete_orphans() == 1
-    remove_files(all_of_them=True)
-    assert stored() == set()
+    assert file_deletion.delete_orphans() == 1
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == set()
 
 
 def test_what_cannot_be_processed_says_why(owner: User) -> None:
     bad, gone = upload(owner, jpeg()[:300]), given_up(upload(owner))
-    pipeline.run(bad.pk)
+    processing_job.run(bad.pk)
     storage.delete([gone.incoming])
     assert why(bad) == "the picture itself was bad"
     assert why(gone) == "its original is not in the storage"
-    assert why(processed(owner)) == "its original was not kept"
+    assert why(upload_and_process(owner)) == "its original was not kept"
     assert why(upload(owner)) == "it is being processed"
     assert why(Media.objects.create(owner=owner, incoming="incoming/x")) == "it was never uploaded"
     assert why(Media(pk=1)) == "it is gone"
     assert not AuditEntry.objects.exists()
-    messages = act(operator(), LIST, "reprocess", bad.pk, gone.pk)
+    messages = run_bulk_action(operator_client(), LIST, "reprocess", bad.pk, gone.pk)
     assert messages == [
         f"Picture {bad.pk} can't be: the picture itself was bad.",
         f"Picture {gone.pk} can't be: its original is not in the storage.",
@@ -189,17 +198,17 @@ def test_nobody_waits_for_a_storage_that_is_away_more_than_once(owner: User) -> 
         return 1
 
     with patch("media.storage.size", size):
-        started, refused = reprocessing.again([each.pk for each in media], member())
+        started, refused = reprocessing.reprocess([each.pk for each in media], create_staff())
     assert (started, len(asked)) == (1, 2)
     assert refused == {each.pk: "the storage does not answer" for each in media[1:]}
 
 
 def test_of_two_operators_one_has_it_processed(owner: User) -> None:
     media = given_up(upload(owner))
-    stale = fresh(media)
-    reprocessing.again([media.pk], member())
-    with pytest.raises(reprocessing.Impossible, match="faster"):
-        reprocessing._ask_for(stale, member())
+    stale = reload(media)
+    reprocessing.reprocess([media.pk], create_staff())
+    with pytest.raises(reprocessing.NotReprocessable, match="faster"):
+        reprocessing._record_request(stale, create_staff())
     assert AuditEntry.objects.count() == 1
 
 
@@ -209,9 +218,9 @@ def test_of_two_operators_one_has_it_processed(owner: User) -> None:
 @pytest.fixture
 def kept(owner: User, settings: Settings) -> Media:
     settings.MEDIA_KEEP_ORIGINALS = True
-    media = processed(owner)
-    remove_files()
-    assert media.incoming in stored()
+    media = upload_and_process(owner)
+    delete_due_files()
+    assert media.incoming in stored_paths()
     return media
 
 
@@ -219,78 +228,78 @@ def test_a_ready_one_is_made_anew_while_the_old_one_is_shown(
     kept: Media, settings: Settings, redis_broker: redis.Redis
 ) -> None:
     redis_broker.delete("media")
-    assert reprocessing.again([kept.pk], member()) == (1, {})
+    assert reprocessing.reprocess([kept.pk], create_staff()) == (1, {})
     assert redis_broker.llen("media") == 1
-    during = fresh(kept)
+    during = reload(kept)
     assert (during.status, during.key, during.variants) == (Status.READY, kept.key, kept.variants)
     settings.MEDIA_JPEG = True
-    reprocessing.remake(kept.pk)
-    after = fresh(kept)
+    reprocessing.regenerate(kept.pk)
+    after = reload(kept)
     assert after.status == Status.READY
     assert after.key != kept.key
     assert "jpeg" in after.variants["150"]
-    remove_files(all_of_them=True)
-    assert stored() == {*paths(after), after.incoming}
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == {*expected_paths(after), after.incoming}
 
 
 @pytest.mark.parametrize("error", [ProcessingError, storage.StorageError, OSError])
 def test_a_failure_leaves_it_as_it_was(kept: Media, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media.variants.process", _raise(error))
-    reprocessing.remake(kept.pk)
-    assert fresh(kept).key == kept.key
-    remove_files(all_of_them=True)
-    assert stored() == {*paths(kept), kept.incoming}
+    reprocessing.regenerate(kept.pk)
+    assert reload(kept).key == kept.key
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == {*expected_paths(kept), kept.incoming}
 
 
 def test_one_that_is_moved_or_deleted_meanwhile_stays_so(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = pipeline.make
+    make = processing_job.store_variants
 
     def turns_private(*args: Any) -> Any:
         User.objects.update(is_private=True)
-        placement.relocate_later(kept.owner_id)
-        settle(kept.owner)
+        relocation.schedule_relocation(kept.owner_id)
+        relocate_all(kept.owner)
         return make(*args)
 
-    monkeypatch.setattr(pipeline, "make", turns_private)
-    with patch("media.placement.transaction.on_commit"):
-        reprocessing.remake(kept.pk)
-    moved = fresh(kept)
+    monkeypatch.setattr(processing_job, "store_variants", turns_private)
+    with patch("media.relocation.transaction.on_commit"):
+        reprocessing.regenerate(kept.pk)
+    moved = reload(kept)
     assert not moved.is_public
-    monkeypatch.setattr(pipeline, "make", lambda *args: (Media.objects.all().delete(), make(*args))[1])
-    reprocessing.remake(kept.pk)
+    monkeypatch.setattr(processing_job, "store_variants", lambda *args: (Media.objects.all().delete(), make(*args))[1])
+    reprocessing.regenerate(kept.pk)
     assert not Media.objects.exists()
-    remove_files(all_of_them=True)
-    assert stored() <= {*paths(moved), moved.incoming}, "what was made is nobody's"
+    delete_due_files(all_of_them=True)
+    assert stored_paths() <= {*expected_paths(moved), moved.incoming}, "what was made is nobody's"
 
 
 def test_a_worker_that_dies_in_the_middle_leaves_nothing(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = pipeline.make
+    make = processing_job.store_variants
 
     def dies(*args: Any) -> Any:
         make(*args)
         raise SystemExit
 
-    monkeypatch.setattr(pipeline, "make", dies)
+    monkeypatch.setattr(processing_job, "store_variants", dies)
     with pytest.raises(SystemExit):
-        reprocessing.remake(kept.pk)
+        reprocessing.regenerate(kept.pk)
     assert Removal.objects.exists()
-    remove_files(all_of_them=True)
-    assert stored() == {*paths(kept), kept.incoming}
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == {*expected_paths(kept), kept.incoming}
 
 
 def test_without_a_broker_the_operator_is_told_that_nothing_happens(kept: Media) -> None:
     with patch("media.tasks.remake_media.apply_async", side_effect=redis.ConnectionError):
         assert "broker" in why(kept)
-    assert fresh(kept).again_at is None
+    assert reload(kept).again_at is None
     assert not AuditEntry.objects.exists()
 
 
 def test_only_operators_have_pictures_processed_moderators_look(kept: Media) -> None:
-    client = moderator()
+    client = moderator_client()
     assert "Process again" not in client.get(f"{LIST}{kept.pk}/change/").content.decode()
-    assert act(client, LIST, "reprocess", kept.pk) == []
-    assert fresh(kept).again_at is None
-    assert signed_in(member()).get(LIST).status_code == 403
+    assert run_bulk_action(client, LIST, "reprocess", kept.pk) == []
+    assert reload(kept).again_at is None
+    assert admin_client(create_staff()).get(LIST).status_code == 403
 
 
 def _raise(error: type[Exception]) -> Any:

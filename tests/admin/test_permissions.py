@@ -27,7 +27,7 @@ from media.models import Media, Status
 from posts import services
 from posts.models import Case, Reason, TargetType
 from tests.factories import UserFactory
-from tests.staff import signed_in
+from tests.staff import admin_client
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +37,7 @@ ROLES = ("anonymous", "user", "staff without a group", "moderator", "operator", 
 STAFF = {"staff without a group", *BOTH}
 
 # Who sees a model's list, its rows and their history.
-SEEN_BY = {
+VIEWERS = {
     "accounts_auditentry": BOTH,
     "accounts_user": BOTH,
     "auth_group": SUPERUSERS,
@@ -48,9 +48,9 @@ SEEN_BY = {
     "posts_post": MODERATORS,
 }
 # Who adds, changes and deletes rows by Django's own forms; whatever else is changed is changed by acts.
-CHANGED_BY = {("auth_group", "add"): SUPERUSERS, ("auth_group", "delete"): SUPERUSERS}
+EDITORS = {("auth_group", "add"): SUPERUSERS, ("auth_group", "delete"): SUPERUSERS}
 # Pages of no model.
-OTHERS = {
+OTHER_PAGES = {
     "index": STAFF,
     "password_change": STAFF,
     "password_change_done": STAFF,
@@ -58,10 +58,10 @@ OTHERS = {
     "app_list": BOTH,
 }
 # Asked elsewhere, or of no row: the sign-in itself, and what answers a search in forms that there are not.
-UNASKED = {"login", "logout", "autocomplete", "view_on_site", None}
+UNCHECKED_PAGES = {"login", "logout", "autocomplete", "view_on_site", None}
 
 _JUDGING = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift"), MODERATORS)
-ACTS = {
+OBJECT_ACTIONS = {
     "accounts_user": {
         **dict.fromkeys(("suspend", "lift", "end_sessions"), MODERATORS),
         **dict.fromkeys(("pull", "push", "unpin"), OPERATORS),
@@ -70,13 +70,13 @@ ACTS = {
     "posts_post": _JUDGING,
     "posts_comment": _JUDGING,
 }
-ACTIONS = {"feeds_fanout": {"resume": OPERATORS}, "media_media": {"reprocess": OPERATORS}}
+LIST_ACTIONS = {"feeds_fanout": {"resume": OPERATORS}, "media_media": {"reprocess": OPERATORS}}
 # What has to have been done before, for an act to change anything.
-BEFORE = {"restore": "hide", "lift": "suspend", "unpin": "pull"}
+PREPARING_ACTION = {"restore": "hide", "lift": "suspend", "unpin": "pull"}
 
 
 @dataclass
-class World:
+class AdminObjects:
     """Somebody who is reported, with a row of each kind, by model."""
 
     ids: dict[str, int]
@@ -85,16 +85,16 @@ class World:
 
 
 @pytest.fixture
-def world(settings: Settings, tmp_path: Any) -> World:
+def world(settings: Settings, tmp_path: Any) -> AdminObjects:
     settings.MEDIA_ROOT = str(tmp_path)
     somebody, reporter = UserFactory(username="somebody"), UserFactory()
     post = services.create_post(somebody.pk, "look at me")
     comment = services.create_comment(somebody.pk, post.pk, somebody.pk, "me again", None)
     for kind, target_id in ((TargetType.POST, post.pk), (TargetType.COMMENT, comment.pk)):
-        services.report(reporter.pk, services.Target(kind, target_id, somebody.pk), Reason.SPAM, "")
+        services.file_report(reporter.pk, services.Target(kind, target_id, somebody.pk), Reason.SPAM, "")
     FanOut.objects.filter(pk=post.pk).update(state=State.DEAD)
     somebody.session_set.create(refresh_jti="0123456789abcdef" * 2, expires_at=timezone.now() + timedelta(days=1))
-    kept = storage.incoming_path()
+    kept = storage.new_incoming_path()
     storage.save(kept, BytesIO(b"a picture"), "image/jpeg")
     media = Media.objects.create(owner=somebody, status=Status.FAILED, incoming=kept)
     users = {
@@ -117,8 +117,8 @@ def world(settings: Settings, tmp_path: Any) -> World:
         "posts_comment": comment.pk,
         "posts_post": post.pk,
     }
-    clients = {role: signed_in(user) for role, user in users.items()} | {"anonymous": Client()}
-    return World(ids, clients, users)
+    clients = {role: admin_client(user) for role, user in users.items()} | {"anonymous": Client()}
+    return AdminObjects(ids, clients, users)
 
 
 @contextmanager
@@ -148,29 +148,29 @@ def name_of(model: type[Model]) -> str:
 
 def pages() -> Iterator[tuple[str, str, set[str]]]:
     """Model or "", the page's name, and who sees it."""
-    for name, allowed in OTHERS.items():
+    for name, allowed in OTHER_PAGES.items():
         yield "", name, allowed
-    for model, allowed in SEEN_BY.items():
+    for model, allowed in VIEWERS.items():
         for kind in ("changelist", "change", "history"):
             yield model, kind, allowed
         for kind in ("add", "delete"):
-            yield model, kind, CHANGED_BY.get((model, kind), NOBODY)
+            yield model, kind, EDITORS.get((model, kind), NOBODY)
 
 
 def test_the_table_knows_every_page_and_every_act() -> None:
     known = {f"{model}_{kind}" if model else kind for model, kind, _ in pages()}
-    assert names() - UNASKED - {f"{model}_act" for model in ACTS} == known
+    assert names() - UNCHECKED_PAGES - {f"{model}_act" for model in OBJECT_ACTIONS} == known
     registered = {name_of(model): page for model, page in admin.site._registry.items()}
     assert {
         model: {act.name for act in acts} for model, page in registered.items() if (acts := getattr(page, "acts", ()))
-    } == {model: set(acts) for model, acts in ACTS.items()}
+    } == {model: set(acts) for model, acts in OBJECT_ACTIONS.items()}
     assert {model: set(page.actions) for model, page in registered.items() if page.actions} == {
-        model: set(actions) for model, actions in ACTIONS.items()
+        model: set(actions) for model, actions in LIST_ACTIONS.items()
     }
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_pages_are_seen_by_whom_they_are_for(world: World, role: str) -> None:
+def test_pages_are_seen_by_whom_they_are_for(world: AdminObjects, role: str) -> None:
     wrong = []
     for model, kind, allowed in pages():
         arguments = [world.ids[model]] if kind in ("change", "history", "delete") else []
@@ -189,20 +189,20 @@ def test_pages_are_seen_by_whom_they_are_for(world: World, role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_acts_are_done_by_those_who_may(world: World, role: str) -> None:
+def test_acts_are_done_by_those_who_may(world: AdminObjects, role: str) -> None:
     """To somebody whom nothing protects; what services refuse to everybody is told in tests of moderation."""
     wrong = []
-    for model, acts in ACTS.items():
+    for model, acts in OBJECT_ACTIONS.items():
         for name, allowed in acts.items():
             with undone():
-                if name in BEFORE:
-                    assert did(world, "superuser", model, BEFORE[name])
+                if name in PREPARING_ACTION:
+                    assert did(world, "superuser", model, PREPARING_ACTION[name])
                 if did(world, role, model, name) != (role in allowed):
                     wrong.append((model, name))
     assert wrong == []
 
 
-def did(world: World, role: str, model: str, name: str) -> bool:
+def did(world: AdminObjects, role: str, model: str, name: str) -> bool:
     """Whether an act, sent as its form would be, was done: then it is in the audit log."""
     pk = world.ids[model]
     data = {"pk": pk, f"seen-{pk}": 9, "reason": "Because.", "length": "7"}
@@ -214,8 +214,8 @@ def did(world: World, role: str, model: str, name: str) -> bool:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_actions_of_lists_are_done_by_those_who_may(world: World, role: str) -> None:
-    for model, actions in ACTIONS.items():
+def test_actions_of_lists_are_done_by_those_who_may(world: AdminObjects, role: str) -> None:
+    for model, actions in LIST_ACTIONS.items():
         for name, allowed in actions.items():
             with undone():
                 before = AuditEntry.objects.count()
@@ -226,7 +226,7 @@ def test_actions_of_lists_are_done_by_those_who_may(world: World, role: str) -> 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_but_a_superuser_changes_a_row_by_hand(world: World, role: str) -> None:
+def test_nobody_but_a_superuser_changes_a_row_by_hand(world: AdminObjects, role: str) -> None:
     """Forms are sent although the pages show none; every field of every model is tried with another value."""
     forms: dict[str, dict[str, Any]] = {
         "accounts_user": {
@@ -243,7 +243,7 @@ def test_nobody_but_a_superuser_changes_a_row_by_hand(world: World, role: str) -
         "feeds_fanout": {"state": 2},
         "auth_group": {"name": "Everybody"},
     }
-    assert forms.keys() == SEEN_BY.keys()
+    assert forms.keys() == VIEWERS.keys()
     for model, data in forms.items():
         allowed = role == "superuser" and model in ("accounts_user", "auth_group")
         with undone():
@@ -258,22 +258,22 @@ def rows_of(model: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("role", ["moderator", "operator"])
-def test_nobody_but_a_superuser_touches_staff(world: World, role: str) -> None:
+def test_nobody_but_a_superuser_touches_staff(world: AdminObjects, role: str) -> None:
     for other in ("superuser", "moderator", "operator"):
         world.ids["accounts_user"] = world.users[other].pk
-        for name in ACTS["accounts_user"]:
+        for name in OBJECT_ACTIONS["accounts_user"]:
             with undone():
                 assert not did(world, role, "accounts_user", name), (other, name)
 
 
-def test_no_page_shows_a_secret(world: World) -> None:
+def test_no_page_shows_a_secret(world: AdminObjects) -> None:
     """The superuser sees most: yet no hash of a password, and no token of a session."""
     somebody = User.objects.get(pk=world.ids["accounts_user"])
     somebody.set_password("a long enough secret")
     somebody.save()
     session = somebody.session_set.get()
     for model, kind, allowed in pages():
-        if "superuser" in allowed and kind not in ("app_list", *OTHERS):
+        if "superuser" in allowed and kind not in ("app_list", *OTHER_PAGES):
             arguments = [world.ids[model]] if kind in ("change", "history", "delete") else []
             shown = world.clients["superuser"].get(reverse(f"admin:{model}_{kind}", args=arguments)).content.decode()
             assert somebody.password not in shown

@@ -17,16 +17,16 @@ from pytest_django import Settings
 
 from accounts import second_factor
 from accounts.models import User
-from instafeed.admin.login import REFUSED
+from instafeed.backoffice.sign_in import SIGN_IN_REFUSED
 from tests.factories import UserFactory
-from tests.staff import PASSWORD, member, signed_in
+from tests.staff import PASSWORD, admin_client, create_staff
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def user() -> User:
-    return member(password=PASSWORD, username="maria")
+    return create_staff(password=PASSWORD, username="maria")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_password_and_code_get_in_and_a_code_only_once(user: User) -> None:
 @pytest.mark.usefixtures("_asked_for")
 def test_each_backup_code_works_once(user: User) -> None:
     _, codes = second_factor.enroll(user.pk, replace=False)
-    assert len(set(codes)) == second_factor.BACKUP_CODES
+    assert len(set(codes)) == second_factor.BACKUP_CODE_COUNT
     assert sign_in(codes[0].upper()).status_code == 302
     assert sign_in(codes[0]).status_code == 200
     time.sleep(1)  # after a failure (django-otp's throttling)
@@ -81,7 +81,7 @@ def test_without_the_right_code_nobody_gets_in_nor_learns_that_the_password_was_
     right, wrong = sign_in(code), sign_in(code, "not it")
     assert right.status_code == wrong.status_code == 200
     assert right.context["form"].errors == wrong.context["form"].errors
-    assert right.context["form"].non_field_errors() == [REFUSED]
+    assert right.context["form"].non_field_errors() == [SIGN_IN_REFUSED]
 
 
 @pytest.mark.usefixtures("_asked_for")
@@ -91,7 +91,7 @@ def test_a_wrong_password_never_reaches_the_device(user: User) -> None:
         sign_in(code, "not it")
     device.refresh_from_db()
     assert device.throttling_failure_count == 0
-    assert StaticToken.objects.count() == second_factor.BACKUP_CODES
+    assert StaticToken.objects.count() == second_factor.BACKUP_CODE_COUNT
 
 
 @pytest.mark.usefixtures("_asked_for")
@@ -106,14 +106,14 @@ def test_wrong_codes_lock_the_device_for_a_growing_while(user: User) -> None:
 
 @pytest.mark.usefixtures("_asked_for")
 def test_who_has_no_device_or_an_unconfirmed_or_anothers_stays_outside(user: User) -> None:
-    device, _ = second_factor.enroll(member(username="other").pk, replace=False)
+    device, _ = second_factor.enroll(create_staff(username="other").pk, replace=False)
     assert sign_in(code_of(device)).status_code == 200
     TOTPDevice.objects.update(user=user, confirmed=False)
     assert sign_in(code_of(device)).status_code == 200
 
 
 def test_sessions_from_before_it_was_asked_for_are_not_enough(user: User, settings: Settings) -> None:
-    client = signed_in(user)
+    client = admin_client(user)
     assert enters(client)
     settings.ADMIN_OTP = True
     assert not enters(client)
@@ -143,7 +143,7 @@ def test_the_command_shows_key_and_codes_once_and_replaces_them_only_when_told(u
         call_command("enroll_otp", "maria")
     call_command("enroll_otp", "maria", replace=True, stdout=StringIO())
     assert TOTPDevice.objects.get(user=user).key != device.key
-    assert (StaticDevice.objects.count(), StaticToken.objects.count()) == (1, second_factor.BACKUP_CODES)
+    assert (StaticDevice.objects.count(), StaticToken.objects.count()) == (1, second_factor.BACKUP_CODE_COUNT)
 
 
 @pytest.mark.parametrize("username", ["nobody", "user"])

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from tests.api.shape import check_shape
+from tests.api.error_shape import assert_error
 
 pytestmark = pytest.mark.urls("tests.api.urls")
 
@@ -41,13 +41,13 @@ def test_every_failure_has_the_one_shape(
     client: Client, settings: Settings, path: str, status: int, code: str, debug: bool
 ) -> None:
     settings.DEBUG = debug
-    check_shape(client.get(f"/api/v1/{path}"), status, code)
+    assert_error(client.get(f"/api/v1/{path}"), status, code)
 
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_an_unknown_host_is_a_400_in_shape(client: Client, settings: Settings, debug: bool) -> None:
     settings.DEBUG = debug
-    check_shape(client.get("/api/v1/echo", headers={"host": "evil.example"}), 400, "bad_request")
+    assert_error(client.get("/api/v1/echo", headers={"host": "evil.example"}), 400, "bad_request")
 
 
 def test_all_404s_are_the_same_bytes(client: Client) -> None:
@@ -58,7 +58,7 @@ def test_all_404s_are_the_same_bytes(client: Client) -> None:
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "options", "trace"])
 def test_unknown_paths_are_404_by_any_method(method: str) -> None:
     client = Client(enforce_csrf_checks=True)
-    check_shape(getattr(client, method)("/api/v1/unknown"), 404, "not_found")
+    assert_error(getattr(client, method)("/api/v1/unknown"), 404, "not_found")
 
 
 def test_head_has_the_status_and_no_body(client: Client) -> None:
@@ -81,11 +81,11 @@ def test_an_outage_says_when_to_come_back(client: Client) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["nul", "big"])
 def test_what_postgresql_cannot_hold_is_a_400(client: Client, path: str) -> None:
-    check_shape(client.get(f"/api/v1/{path}"), 400, "invalid")
+    assert_error(client.get(f"/api/v1/{path}"), 400, "invalid")
 
 
 def test_an_accept_header_without_json_is_a_406_in_shape(client: Client) -> None:
-    check_shape(client.post("/api/v1/echo", headers={"accept": "text/html"}), 406)
+    assert_error(client.post("/api/v1/echo", headers={"accept": "text/html"}), 406)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/bare-failure", 500), ("/elsewhere", 404)])

@@ -20,8 +20,8 @@ from rest_framework.viewsets import ViewSetMixin
 
 from accounts import sessions
 from posts import services
-from tests.api.naughty import BLANK, LONG, NAUGHTY, UNSTORABLE
-from tests.api.shape import check_shape
+from tests.api.error_shape import assert_error
+from tests.api.naughty_strings import BLANK_STRINGS, LONG_STRINGS, NAUGHTY_STRINGS, UNSTORABLE_STRINGS
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("instafeed.urls")]
@@ -74,7 +74,7 @@ ENDPOINTS = [
     Endpoint("DELETE", "comments/{comment}"),
     Endpoint("DELETE", "posts/{post}"),
 ]
-WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
+ENDPOINTS_WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
 
 HOSTILE_BODIES = {
     "nothing": b"",
@@ -115,9 +115,9 @@ HOSTILE_BODIES = {
     "many keys": b"{" + b",".join(b'"%d":1' % number for number in range(90_000)) + b"}",
     "one key, many times": b"{" + b",".join([b'"caption":[]'] * 70_000) + b"}",
 }
-ASK_FOR_NOTHING = {"nothing", "many keys"}  # what a PATCH does not know, it ignores
-NOTHING = [b"", b" \n ", b"[]", b"{", b"\x00", HOSTILE_BODIES["nested arrays"], HOSTILE_BODIES["1 MB"]]
-WRONG: list[Any] = [
+IGNORED_BY_PATCH = {"nothing", "many keys"}  # what a PATCH does not know, it ignores
+UNEXPECTED_BODIES = [b"", b" \n ", b"[]", b"{", b"\x00", HOSTILE_BODIES["nested arrays"], HOSTILE_BODIES["1 MB"]]
+WRONG_TYPES: list[Any] = [
     *(None, True, False, 0, 1, -1, 1.5, -0.0, 2**63, -(2**63) - 1, 10**400, 1e308),
     *([], [[]], [None], ["x"], [1, 2], ["1"] * 1_000, {}, {"": ""}, {"id": "1"}, [{"id": 1}]),
     *("", " ", "0", "-1", "1.0", "9" * 400, "٣", "１", "1\n", "null", "true", "x" * 10_000, "\u202e", "%00", "../.."),
@@ -142,89 +142,89 @@ def call() -> Callable[..., HttpResponse]:
     return send
 
 
-def check_refused(answer: HttpResponse, what: object) -> None:
+def assert_refused(answer: HttpResponse, what: object) -> None:
     assert 400 <= answer.status_code < 500, f"{what}: {answer.status_code} {answer.content[:200]!r}"
-    check_shape(answer, answer.status_code)
+    assert_error(answer, answer.status_code)
 
 
-def check_no_failure(answer: HttpResponse, what: object) -> None:
+def assert_no_server_error(answer: HttpResponse, what: object) -> None:
     assert answer.status_code < 500, f"{what}: {answer.status_code} {answer.content[:200]!r}"
     if answer.status_code >= 400:
-        check_refused(answer, what)
+        assert_refused(answer, what)
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
 def test_hostile_bodies_are_refused(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     field = next(iter(endpoint.body)).encode()
     for name, body in HOSTILE_BODIES.items():
         answer = call(endpoint.method, endpoint.path, body.replace(b'"caption"', b'"%b"' % field))
-        if endpoint.method == "PATCH" and name in ASK_FOR_NOTHING:
-            check_no_failure(answer, name)
+        if endpoint.method == "PATCH" and name in IGNORED_BY_PATCH:
+            assert_no_server_error(answer, name)
         else:
-            check_refused(answer, name)
+            assert_refused(answer, name)
 
 
 @pytest.mark.parametrize("endpoint", [endpoint for endpoint in ENDPOINTS if endpoint.body is None], ids=str)
 def test_bodies_that_nobody_asked_for_fail_nothing(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
-    for body in NOTHING:
+    for body in UNEXPECTED_BODIES:
         for content_type in (JSON, "multipart/form-data", ""):
-            check_no_failure(call(endpoint.method, endpoint.path, body, content_type), body[:20])
+            assert_no_server_error(call(endpoint.method, endpoint.path, body, content_type), body[:20])
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
 def test_wrong_types_in_each_field_fail_nothing(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
-        for value in WRONG:
-            check_no_failure(call(endpoint.method, endpoint.path, endpoint.body | {field: value}), (field, value))
-            check_no_failure(call(endpoint.method, endpoint.path, {field: value}), (field, value, "alone"))
+        for value in WRONG_TYPES:
+            assert_no_server_error(call(endpoint.method, endpoint.path, endpoint.body | {field: value}), (field, value))
+            assert_no_server_error(call(endpoint.method, endpoint.path, {field: value}), (field, value, "alone"))
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
 def test_numbers_and_collections_are_no_texts(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in (field for field, value in endpoint.body.items() if isinstance(value, str)):
         for value in (1, 1.5, 10**400, True, [], ["x"], {}, {"a": "b"}, None):
-            check_refused(call(endpoint.method, endpoint.path, endpoint.body | {field: value}), (field, value))
+            assert_refused(call(endpoint.method, endpoint.path, endpoint.body | {field: value}), (field, value))
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
 def test_a_refusal_does_not_grow_with_what_it_refuses(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
         for value in (["x"] * 5_000, [{}] * 5_000, {str(number): [] for number in range(5_000)}, "x" * 50_000):
             answer = call(endpoint.method, endpoint.path, endpoint.body | {field: value})
-            check_refused(answer, field)
+            assert_refused(answer, field)
             assert len(answer.content) < 1_000, field
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
 def test_what_cannot_be_stored_is_refused_in_each_field(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
-        for text in UNSTORABLE:
-            check_refused(call(endpoint.method, endpoint.path, endpoint.body | {field: text}), (field, text))
+        for text in UNSTORABLE_STRINGS:
+            assert_refused(call(endpoint.method, endpoint.path, endpoint.body | {field: text}), (field, text))
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=str)
+@pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
 def test_other_content_types_are_refused(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     body = json.dumps(endpoint.body).encode()
     types = ["text/plain", "text/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "/"]
     for content_type in [*types, "application/json-patch", "multipart/form-data", "a" * 5_000, "text/html; charset=x"]:
-        check_refused(call(endpoint.method, endpoint.path, body, content_type), content_type)
+        assert_refused(call(endpoint.method, endpoint.path, body, content_type), content_type)
     for encoding in ("gzip", "br", "nonsense"):
         sent = gzip.compress(body)
-        check_refused(call(endpoint.method, endpoint.path, sent, **{"Content-Encoding": encoding}), encoding)
+        assert_refused(call(endpoint.method, endpoint.path, sent, **{"Content-Encoding": encoding}), encoding)
 
 
 def test_of_a_repeated_key_the_last_counts(call: Callable[..., HttpResponse]) -> None:
     assert call("POST", "posts", b'{"caption": 1, "caption": "last"}').json()["caption"] == "last"
-    check_refused(call("POST", "posts", b'{"caption": "first", "caption": 1}'), "last")
+    assert_refused(call("POST", "posts", b'{"caption": "first", "caption": 1}'), "last")
 
 
 @dataclass(frozen=True)
-class Sink:
+class TextField:
     """Where a text is stored, and where it comes back: as one thing, or in a list of everything stored."""
 
     method: str
@@ -236,30 +236,30 @@ class Sink:
     every: int = 1  # which of the texts: the first, and each so many further on
 
 
-SINKS = [
-    Sink("POST", "posts", "caption", 2_200, "users/hostile/posts", every=2),
-    Sink("PATCH", "posts/{post}", "caption", 2_200, "posts/{post}", every=5),
-    Sink("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments", every=2),
-    Sink("PATCH", "me", "bio", 500, "users/hostile", may_be_blank=True, every=5),
-    Sink("PATCH", "me", "display_name", 60, "me", may_be_blank=True, every=5),
+TEXT_FIELDS = [
+    TextField("POST", "posts", "caption", 2_200, "users/hostile/posts", every=2),
+    TextField("PATCH", "posts/{post}", "caption", 2_200, "posts/{post}", every=5),
+    TextField("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments", every=2),
+    TextField("PATCH", "me", "bio", 500, "users/hostile", may_be_blank=True, every=5),
+    TextField("PATCH", "me", "display_name", 60, "me", may_be_blank=True, every=5),
 ]
 
 
 @pytest.mark.django_db(transaction=True)  # what is cached is dropped after the commit
-@pytest.mark.parametrize("sink", SINKS, ids=lambda sink: f"{sink.path} {sink.field}")
-def test_texts_come_back_as_they_were_given_or_are_refused(sink: Sink, call: Callable[..., HttpResponse]) -> None:
+@pytest.mark.parametrize("sink", TEXT_FIELDS, ids=lambda sink: f"{sink.path} {sink.field}")
+def test_texts_come_back_as_they_were_given_or_are_refused(sink: TextField, call: Callable[..., HttpResponse]) -> None:
     written = {}
     for text in [
-        *NAUGHTY[:: sink.every],
-        *BLANK,
-        *LONG,
+        *NAUGHTY_STRINGS[:: sink.every],
+        *BLANK_STRINGS,
+        *LONG_STRINGS,
         "x" * sink.length,
         "👩" * sink.length,
         "x" * (sink.length + 1),
     ]:
         answer = call(sink.method, sink.path, {sink.field: text})
         if len(text) > sink.length or not (sink.may_be_blank or text.strip()):
-            check_refused(answer, text[:50])
+            assert_refused(answer, text[:50])
             continue
         assert answer.status_code in (200, 201), (text[:50], answer.content)
         assert answer.json()[sink.field] == text
@@ -267,11 +267,11 @@ def test_texts_come_back_as_they_were_given_or_are_refused(sink: Sink, call: Cal
             assert call("GET", sink.comes_back).json()[sink.field] == text
         written[answer.json()["id"]] = text
     if sink.method == "POST":
-        stored = {row["id"]: row[sink.field] for row in everything(call, sink.comes_back)}
+        stored = {row["id"]: row[sink.field] for row in iterate_list(call, sink.comes_back)}
         assert {id_: stored.get(id_) for id_ in written} == written
 
 
-def everything(call: Callable[..., HttpResponse], path: str) -> Iterator[dict[str, Any]]:
+def iterate_list(call: Callable[..., HttpResponse], path: str) -> Iterator[dict[str, Any]]:
     url = f"{path}?limit=100"
     while url:
         page = call("GET", url).json()
@@ -279,27 +279,27 @@ def everything(call: Callable[..., HttpResponse], path: str) -> Iterator[dict[st
         url = (page["next"] or "").removeprefix("http://testserver/api/v1/")
 
 
-PATHS = [
+TEXT_PATHS = [
     *("users?search={}", "hashtags?search={}", "hashtags/{}/posts", "users/{}", "users/{}/posts", "posts/{}"),
     *("feed?cursor={}", "feed?limit={}", "feed/unread-count?since={}", "posts/{{post}}/comments?cursor={}"),
     *("notifications?cursor={}", "me/saved?cursor={}", "explore?cursor={}", "users/hostile/followers?cursor={}"),
 ]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", TEXT_PATHS)
 def test_naughty_texts_in_paths_and_queries_fail_nothing(path: str, call: Callable[..., HttpResponse]) -> None:
-    number = PATHS.index(path)
-    texts = [*NAUGHTY[number % 4 :: 4], *BLANK, *UNSTORABLE]  # all of them over four paths
+    number = TEXT_PATHS.index(path)
+    texts = [*NAUGHTY_STRINGS[number % 4 :: 4], *BLANK_STRINGS, *UNSTORABLE_STRINGS]  # all of them over four paths
     escaped = [quote(text, safe="", errors="surrogatepass") for text in texts]
     for text in [*escaped, "%ff", "%ed%a0%80", "%", "%zz", "x" * 7_000]:
-        check_no_failure(call("GET", path.format(text)), path.format(text))
+        assert_no_server_error(call("GET", path.format(text)), path.format(text))
 
 
-def routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def iterate_routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for pattern in patterns:
         path = prefix + str(pattern.pattern)
         if hasattr(pattern, "url_patterns"):
-            yield from routes(pattern.url_patterns, path)
+            yield from iterate_routes(pattern.url_patterns, path)
         elif path.startswith("api/v1/") and hasattr(pattern.callback, "cls"):
             yield path.removeprefix("api/v1/"), pattern.callback
 
@@ -310,7 +310,7 @@ def test_every_endpoint_is_here() -> None:
 
     there = {
         f"{method} {shape(path)}"
-        for path, view in routes(get_resolver().url_patterns)
+        for path, view in iterate_routes(get_resolver().url_patterns)
         if not issubclass(view.cls, ViewSetMixin)  # the feed's, which only read
         for method in ("POST", "PUT", "PATCH", "DELETE")
         if hasattr(view.cls, method.lower())

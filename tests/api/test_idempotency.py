@@ -19,11 +19,11 @@ from rest_framework.test import APIRequestFactory
 
 from accounts import sessions
 from accounts.models import User
-from instafeed.api import idempotency
-from instafeed.api.idempotency import REPLAYED, idempotent
-from instafeed.models import IdempotentAnswer
-from instafeed.tasks import flush_idempotent_answers
-from tests.api.shape import check_shape
+from instafeed.core.api import idempotency
+from instafeed.core.api.idempotency import REPLAYED_HEADER, respond_idempotently
+from instafeed.core.models import IdempotentAnswer
+from instafeed.core.tasks import flush_idempotent_answers
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
@@ -50,13 +50,13 @@ def made() -> list[str]:
 
 
 def test_the_same_key_gives_the_same_bytes_and_creates_nothing() -> None:
-    first = idempotent(request_of(), ALICE, creating("one"))
-    again = idempotent(request_of(), ALICE, creating("two"))
+    first = respond_idempotently(request_of(), ALICE, creating("one"))
+    again = respond_idempotently(request_of(), ALICE, creating("two"))
     assert (first.status_code, first.content) == (again.status_code, again.content)
     assert again["Content-Type"] == "application/json"
     assert made() == ["one"]
-    assert REPLAYED not in first
-    assert again[REPLAYED] == "true"
+    assert REPLAYED_HEADER not in first
+    assert again[REPLAYED_HEADER] == "true"
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_the_same_key_gives_the_same_bytes_and_creates_nothing() -> None:
     ids=["user", "path", "key", "method"],
 )
 def test_another_user_path_key_or_method_is_another_request(user_id: int, other: Request) -> None:
-    idempotent(request_of(), ALICE, creating("one"))
-    answer = idempotent(other, user_id, creating("two"))
-    assert REPLAYED not in answer
+    respond_idempotently(request_of(), ALICE, creating("one"))
+    answer = respond_idempotently(other, user_id, creating("two"))
+    assert REPLAYED_HEADER not in answer
     assert made() == ["one", "two"]
 
 
 def test_without_the_header_every_request_is_done_and_nothing_is_kept() -> None:
     for name in ("one", "two"):
-        assert REPLAYED not in idempotent(request_of(key=None), ALICE, creating(name))
+        assert REPLAYED_HEADER not in respond_idempotently(request_of(key=None), ALICE, creating(name))
     assert made() == ["one", "two"]
     assert not IdempotentAnswer.objects.exists()
 
@@ -86,20 +86,20 @@ def test_without_the_header_every_request_is_done_and_nothing_is_kept() -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "é", "a\tb", "\x7f", "\x00", "\ud800"])
 def test_a_key_that_is_not_sane_is_refused_before_anything_is_done(key: str) -> None:
     with pytest.raises(ValidationError):
-        idempotent(request_of(key=key), ALICE, creating("one"))
+        respond_idempotently(request_of(key=key), ALICE, creating("one"))
     assert made() == []
 
 
 @pytest.mark.parametrize("key", ["a", "a" * 255, '"8e03978e-40d5"', "!~%00';DROP/**/TABLE/**/x;--"])
 def test_any_other_key_is_taken(key: str) -> None:
-    idempotent(request_of(key=key), ALICE, creating("one"))
-    assert idempotent(request_of(key=key), ALICE, creating("two"))[REPLAYED] == "true"
+    respond_idempotently(request_of(key=key), ALICE, creating("one"))
+    assert respond_idempotently(request_of(key=key), ALICE, creating("two"))[REPLAYED_HEADER] == "true"
 
 
 def test_a_path_may_be_longer_than_an_index_takes() -> None:
     path = "/api/v1/posts/" + "9" * 8_000
-    idempotent(request_of(path=path), ALICE, creating("one"))
-    assert REPLAYED in idempotent(request_of(path=path), ALICE, creating("two"))
+    respond_idempotently(request_of(path=path), ALICE, creating("one"))
+    assert REPLAYED_HEADER in respond_idempotently(request_of(path=path), ALICE, creating("two"))
 
 
 def test_an_error_undoes_everything_and_leaves_the_key_free() -> None:
@@ -108,17 +108,17 @@ def test_an_error_undoes_everything_and_leaves_the_key_free() -> None:
         raise ValidationError("no")
 
     with pytest.raises(ValidationError):
-        idempotent(request_of(), ALICE, fail)
-    refused = idempotent(request_of(), ALICE, creating("two", status=409))
+        respond_idempotently(request_of(), ALICE, fail)
+    refused = respond_idempotently(request_of(), ALICE, creating("two", status=409))
     assert refused.status_code == 409
     assert made() == []
     assert not IdempotentAnswer.objects.exists()
-    assert idempotent(request_of(), ALICE, creating("three")).status_code == 201
+    assert respond_idempotently(request_of(), ALICE, creating("three")).status_code == 201
     assert made() == ["three"]
 
 
 def test_without_a_key_an_error_undoes_everything_too() -> None:
-    assert idempotent(request_of(key=None), ALICE, creating("one", status=400)).status_code == 400
+    assert respond_idempotently(request_of(key=None), ALICE, creating("one", status=400)).status_code == 400
     assert made() == []
 
 
@@ -127,38 +127,38 @@ def age(by: timedelta) -> None:
 
 
 def test_a_day_later_the_key_is_free_again() -> None:
-    idempotent(request_of(), ALICE, creating("one"))
+    respond_idempotently(request_of(), ALICE, creating("one"))
     age(timedelta(hours=23, minutes=59))
-    assert REPLAYED in idempotent(request_of(), ALICE, creating("two"))
+    assert REPLAYED_HEADER in respond_idempotently(request_of(), ALICE, creating("two"))
     age(timedelta(minutes=1))
-    taken_over = idempotent(request_of(), ALICE, creating("three"))
-    assert REPLAYED not in taken_over
-    assert idempotent(request_of(), ALICE, creating("four")).content == taken_over.content
+    taken_over = respond_idempotently(request_of(), ALICE, creating("three"))
+    assert REPLAYED_HEADER not in taken_over
+    assert respond_idempotently(request_of(), ALICE, creating("four")).content == taken_over.content
     assert made() == ["one", "three"]
 
 
 def test_a_failed_take_over_leaves_the_expired_answer_expired() -> None:
-    idempotent(request_of(), ALICE, creating("one"))
+    respond_idempotently(request_of(), ALICE, creating("one"))
     age(timedelta(hours=24))
-    idempotent(request_of(), ALICE, creating("two", status=400))
-    assert REPLAYED not in idempotent(request_of(), ALICE, creating("three"))
+    respond_idempotently(request_of(), ALICE, creating("two", status=400))
+    assert REPLAYED_HEADER not in respond_idempotently(request_of(), ALICE, creating("three"))
 
 
 def test_only_answers_older_than_a_day_are_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "FLUSH_BATCH", 2)
+    monkeypatch.setattr(idempotency, "DELETE_BATCH_SIZE", 2)
     for number in range(5):
-        idempotent(request_of(key=str(number)), ALICE, creating(f"old{number}"))
+        respond_idempotently(request_of(key=str(number)), ALICE, creating(f"old{number}"))
     age(timedelta(hours=24))
-    idempotent(request_of(), ALICE, creating("new"))
+    respond_idempotently(request_of(), ALICE, creating("new"))
     flush_idempotent_answers()
     assert IdempotentAnswer.objects.count() == 1
-    assert REPLAYED in idempotent(request_of(), ALICE, creating("newer"))
+    assert REPLAYED_HEADER in respond_idempotently(request_of(), ALICE, creating("newer"))
 
 
 def test_a_user_is_forgotten_alone() -> None:
     for user_id in (ALICE, BOB):
-        idempotent(request_of(), user_id, creating(f"of{user_id}"))
-    idempotency.forget_user(ALICE)
+        respond_idempotently(request_of(), user_id, creating(f"of{user_id}"))
+    idempotency.delete_for_user(ALICE)
     assert list(IdempotentAnswer.objects.values_list("user_id", flat=True)) == [BOB]
 
 
@@ -167,9 +167,9 @@ def test_a_key_costs_two_statements_more(
 ) -> None:
     create = creating("one")
     with django_assert_num_queries(2 + 1 + 2):  # savepoint and its end, the user, claim and answer
-        idempotent(request_of(), ALICE, create)
+        respond_idempotently(request_of(), ALICE, create)
     with django_assert_num_queries(2 + 2):
-        idempotent(request_of(), ALICE, create)
+        respond_idempotently(request_of(), ALICE, create)
 
 
 def test_over_http_the_replay_says_so_and_a_bad_key_is_a_400_in_shape(client: Client) -> None:
@@ -181,10 +181,10 @@ def test_over_http_the_replay_says_so_and_a_bad_key_is_a_400_in_shape(client: Cl
     first, again = call("one", "k"), call("two", "k")
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.content == again.content
-    assert again[REPLAYED] == "true"
-    check_shape(call("one", "other"), 409)
-    check_shape(call("one", "other"), 409)
-    error = check_shape(call("three", "not sane"), 400, "invalid")
+    assert again[REPLAYED_HEADER] == "true"
+    assert_error(call("one", "other"), 409)
+    assert_error(call("one", "other"), 409)
+    error = assert_error(call("three", "not sane"), 400, "invalid")
     assert error["attr"] == "Idempotency-Key"
     assert made() == ["alice", "one"]
 
@@ -208,7 +208,7 @@ class Paused:
 def in_thread(pool: ThreadPoolExecutor, create: Callable[[], tuple[int, bytes]]) -> Future[HttpResponse]:
     def run() -> HttpResponse:
         try:
-            return idempotent(request_of(), ALICE, create)
+            return respond_idempotently(request_of(), ALICE, create)
         finally:
             connection.close()
 
@@ -242,8 +242,8 @@ def test_a_duplicate_waits_for_the_first_and_goes_on_only_if_that_fails(first_fa
         else:
             assert answer.content == first.result().content
     assert made() == (["second"] if first_fails else ["first"])
-    assert (REPLAYED in answer) is not first_fails
-    assert idempotent(request_of(), ALICE, creating("third")).content == answer.content
+    assert (REPLAYED_HEADER in answer) is not first_fails
+    assert respond_idempotently(request_of(), ALICE, creating("third")).content == answer.content
 
 
 @pytest.mark.django_db(transaction=True)
@@ -255,7 +255,7 @@ def test_of_many_at_once_one_is_done() -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = [future.result() for future in [in_thread(pool, create) for _ in range(24)]]
     assert len({answer.content for answer in answers}) == 1
-    assert sum(REPLAYED not in answer for answer in answers) == 1
+    assert sum(REPLAYED_HEADER not in answer for answer in answers) == 1
     assert User.objects.count() == 1
 
 
@@ -268,6 +268,6 @@ def test_what_waits_for_the_commit_happens_once() -> None:
         return 201, b"{}"
 
     for _ in range(2):
-        idempotent(request_of(), ALICE, create)
-    idempotent(request_of(key="other"), ALICE, lambda: (create()[0] + 200, b"{}"))
+        respond_idempotently(request_of(), ALICE, create)
+    respond_idempotently(request_of(key="other"), ALICE, lambda: (create()[0] + 200, b"{}"))
     assert announced == ["x"]

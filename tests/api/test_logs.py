@@ -17,10 +17,10 @@ from django.test import Client, RequestFactory
 from pytest_django import Settings
 from structlog.contextvars import clear_contextvars
 
-from instafeed import log_format, requests
-from instafeed import redis as breaker
-from instafeed.api.request_id import RequestIdMiddleware, current_request_id, use_request_id
 from instafeed.celery import app
+from instafeed.core.cache import client as breaker
+from instafeed.core.observability import logging_config, request_log
+from instafeed.core.observability.request_id import RequestIdMiddleware, current_request_id, use_request_id
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.urls("tests.api.urls")
@@ -40,7 +40,7 @@ class Lines:
     def __init__(self, form: str = "json") -> None:
         self._stream = StringIO()
         self.handler = logging.StreamHandler(self._stream)
-        self.handler.setFormatter(log_format.formatter(form))
+        self.handler.setFormatter(logging_config.build_formatter(form))
 
     @property
     def text(self) -> str:
@@ -86,7 +86,7 @@ def test_a_record_that_cannot_be_formatted_or_redacted_is_not_shown_as_it_is(
     for argument in ("wrong in number", ""):
         record = logging.LogRecord(NAME, logging.ERROR, "", 0, "password=hunter2 %s %s", (argument,), None)
         lines.handler.handle(record)
-        monkeypatch.setattr(log_format, "redact", fail)
+        monkeypatch.setattr(logging_config, "redact", fail)
         lines.handler.handle(logging.LogRecord(NAME, logging.ERROR, "", 0, "password=hunter2", None, None))
     assert "hunter2" not in lines.text + capsys.readouterr().err
     assert len(lines.text.splitlines()) == 4
@@ -144,7 +144,11 @@ def test_an_answer_of_5xx_is_one_line_with_all_there_is_to_know(
     assert answer.status_code >= 500
     (line,) = lines.all
     assert line["duration_ms"] > 0
-    assert (line["level"], line["logger"], line["request_id"]) == ("error", "instafeed.requests", "abc")
+    assert (line["level"], line["logger"], line["request_id"]) == (
+        "error",
+        "instafeed.core.observability.request_log",
+        "abc",
+    )
     assert (line["method"], line["route"], line["status"]) == ("GET", route, answer.status_code)
     assert ("Traceback" in line.get("exception", "")) is traced
     assert "abcdefgh" not in lines.text
@@ -176,7 +180,7 @@ def test_which_requests_have_a_line_is_a_setting(
 def test_a_slow_answer_is_a_line_without_what_the_client_sent(
     client: Client, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "SLOW", 0.0)
+    monkeypatch.setattr(request_log, "SLOW_REQUEST_SECONDS", 0.0)
     client.get("/api/v1/echo?secret=1", headers={"X-Request-ID": "abc"})
     client.get("/api/v1/some/secret")
     said = [(line["level"], line["method"], line["route"], line["status"]) for line in lines.all]
@@ -205,8 +209,10 @@ def test_a_line_names_the_user_by_id_and_costs_no_query(
 
 
 def test_a_broken_redis_is_a_line_without_its_password(lines: Lines) -> None:
-    breaker.trip(redis.ResponseError("WRONGPASS for redis://:hunter2hunter2@host, AUTH password=hunter2hunter2"))
-    breaker.reset()
+    breaker.record_failure(
+        redis.ResponseError("WRONGPASS for redis://:hunter2hunter2@host, AUTH password=hunter2hunter2")
+    )
+    breaker.reset_circuit_breaker()
     (line,) = lines.all
     assert "cache unavailable" in line["event"]
     assert "hunter2" not in lines.text

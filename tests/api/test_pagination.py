@@ -11,8 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.exceptions import ValidationError
 
 from accounts.models import User
-from instafeed.api.pagination import decode_cursor, decode_text_cursor, encode_cursor, encode_text_cursor
-from tests.api.shape import check_shape
+from instafeed.core.api.pagination.cursors import decode_cursor, decode_text_cursor, encode_cursor, encode_text_cursor
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 
 pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.django_db]
@@ -103,7 +103,7 @@ def test_a_limit_above_100_is_100(client: Client, raw: str) -> None:
 
 @pytest.mark.parametrize("raw", ["0", "000", "-1", "", "ten", "1.5", "1e2", "+5", " 5", "５", "٣", "%00", "0x1"])
 def test_other_limits_are_400(client: Client, raw: str) -> None:
-    error = check_shape(client.get("/api/v1/users", {"limit": raw}), 400, "invalid")
+    error = assert_error(client.get("/api/v1/users", {"limit": raw}), 400, "invalid")
     assert error["attr"] == "limit"
 
 
@@ -145,7 +145,7 @@ KEY = "0" * 15 + "1"
     ],
 )
 def test_what_is_no_cursor_of_the_list_is_a_400(client: Client, raw: str) -> None:
-    error = check_shape(client.get("/api/v1/users", {"cursor": raw}), 400, "invalid_cursor")
+    error = assert_error(client.get("/api/v1/users", {"cursor": raw}), 400, "invalid_cursor")
     assert error["attr"] == "cursor"
 
 

@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from instafeed.api.parsers import MAX_DEPTH
-from tests.api.shape import check_shape
+from instafeed.core.api.parsers import MAX_DEPTH
+from tests.api.error_shape import assert_error
 
 pytestmark = pytest.mark.urls("tests.api.urls")
 JSON = "application/json"
@@ -49,7 +49,7 @@ JSON = "application/json"
     ids=range(26),
 )
 def test_it_refuses_what_is_no_plain_json(client: Client, body: bytes) -> None:
-    check_shape(client.post("/api/v1/echo", body, content_type=JSON), 400, "parse_error")
+    assert_error(client.post("/api/v1/echo", body, content_type=JSON), 400, "parse_error")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_of_a_repeated_key_the_last_counts(client: Client) -> None:
     "content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", ""]
 )
 def test_other_content_types_are_415(client: Client, content_type: str) -> None:
-    check_shape(client.post("/api/v1/echo", b"a=1", content_type=content_type), 415, "unsupported_media_type")
+    assert_error(client.post("/api/v1/echo", b"a=1", content_type=content_type), 415, "unsupported_media_type")
 
 
 def test_the_content_types_charset_makes_no_difference(client: Client) -> None:
@@ -96,10 +96,10 @@ def test_the_content_types_charset_makes_no_difference(client: Client) -> None:
 
 def test_a_body_beyond_the_limit_is_a_413(client: Client, settings: Settings) -> None:
     body = b'"%b"' % (b"x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-    check_shape(client.post("/api/v1/echo", body, content_type=JSON), 413, "request_too_large")
+    assert_error(client.post("/api/v1/echo", body, content_type=JSON), 413, "request_too_large")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"5", b"null", b"true", b'[{"username": "a"}]'])
 @pytest.mark.parametrize("path", ["auth/register", "auth/token", "auth/token/refresh", "auth/logout"])
 def test_endpoints_refuse_a_body_that_is_no_object(client: Client, path: str, body: bytes) -> None:
-    check_shape(client.post(f"/api/v1/{path}", body, content_type=JSON), 400)
+    assert_error(client.post(f"/api/v1/{path}", body, content_type=JSON), 400)

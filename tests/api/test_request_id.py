@@ -4,7 +4,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
-from instafeed.api.request_id import RequestIdMiddleware, current_request_id
+from instafeed.core.observability.request_id import RequestIdMiddleware, current_request_id
 
 pytestmark = pytest.mark.urls("tests.api.urls")
 UNKNOWN = "/api/v1/unknown"

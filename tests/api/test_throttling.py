@@ -19,12 +19,12 @@ from rest_framework.views import APIView
 
 from accounts import sessions
 from accounts.models import User
-from instafeed import redis as cache
-from instafeed.api import throttling
-from instafeed.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, account, address_of
-from tests.api.shape import check_shape
+from instafeed.core.api import throttling
+from instafeed.core.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, account_key, client_address
+from instafeed.core.cache import client as cache
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
-from tests.feeds.helpers import counted_round_trips
+from tests.feeds.feed_setup import count_round_trips
 
 pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.usefixtures("redis_cache")]
 
@@ -51,7 +51,7 @@ def sign_in(client: Client, username: str, **meta: str) -> int:
 def test_beyond_the_limit_answers_are_429_and_say_when_to_come_back(client: Client, limit: Settings) -> None:
     assert [sign_in(client, "alice") for _ in range(3)] == [401] * 3
     answer = client.post("/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json")
-    check_shape(answer, 429, "throttled")
+    assert_error(answer, 429, "throttled")
     assert 55 <= int(answer["Retry-After"]) <= 60
 
 
@@ -79,7 +79,7 @@ def test_registration_is_limited_per_address(client: Client, limit: Settings) ->
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", [b"[]", b'{"username": 5}', b'{"username": ["a"]}', b"{", b""])
 def test_a_broken_body_is_a_400_before_it_is_too_many(client: Client, limit: Settings, body: bytes) -> None:
-    check_shape(client.post("/api/v1/auth/token", body, content_type="application/json"), 400)
+    assert_error(client.post("/api/v1/auth/token", body, content_type="application/json"), 400)
 
 
 @pytest.mark.django_db
@@ -129,16 +129,16 @@ def test_requests_pass_while_redis_is_away(settings: Settings, monkeypatch: pyte
     try:
         assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
     finally:
-        cache.reset()
+        cache.reset_circuit_breaker()
 
 
 def test_a_request_is_one_round_trip_and_a_refusal_two(settings: Settings) -> None:
     settings.THROTTLES = {"anon": "1/minute"}
     AnonThrottle().allow_request(request_of(REMOTE_ADDR="192.0.2.77"), APIView())  # Redis may not know the script yet
-    with counted_round_trips() as trips:
+    with count_round_trips() as trips:
         assert AnonThrottle().allow_request(request_of(), APIView())
     assert trips == ["EVALSHA"]
-    with counted_round_trips() as trips:
+    with count_round_trips() as trips:
         assert not AnonThrottle().allow_request(request_of(), APIView())
     assert trips == ["EVALSHA", "TTL"]
 
@@ -153,7 +153,7 @@ def test_requests_with_a_bad_token_count_for_their_address(client: Client, limit
     tokens = ("", "x", "a.b.c", "another")
     answers = [client.get(f"/api/v1/{path}", **bearer(token)) for token in tokens]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
-    check_shape(answers[-1], 429, "throttled")
+    assert_error(answers[-1], 429, "throttled")
     assert 55 <= int(answers[-1]["Retry-After"]) <= 60
     assert client.get(f"/api/v1/{path}", **bearer("x"), REMOTE_ADDR="192.0.2.9").status_code == 401
 
@@ -232,9 +232,9 @@ def test_the_address_is_what_the_last_trusted_proxy_saw(
 ) -> None:
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
     meta = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
-    assert address_of(request_of(REMOTE_ADDR="192.0.2.1", **meta)) == address
+    assert client_address(request_of(REMOTE_ADDR="192.0.2.1", **meta)) == address
 
 
 def test_an_accounts_name_in_redis_is_short_and_plain() -> None:
-    assert account("x" * 100_000).isascii()
-    assert len(account("é" * 100_000)) < 50
+    assert account_key("x" * 100_000).isascii()
+    assert len(account_key("é" * 100_000)) < 50

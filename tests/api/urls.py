@@ -16,14 +16,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from instafeed.api.errors import Conflict, api_not_found
-from instafeed.api.idempotency import idempotent
-from instafeed.api.pagination import Keyset, page_response, raw_page_response
+from instafeed.core.api.errors import Conflict, api_not_found
+from instafeed.core.api.idempotency import respond_idempotently
+from instafeed.core.api.pagination.cursors import Keyset, page_response, raw_page_response
 
-handler400 = "instafeed.api.errors.bad_request"
-handler403 = "instafeed.api.errors.permission_denied"
-handler404 = "instafeed.api.errors.not_found"
-handler500 = "instafeed.api.errors.server_error"
+handler400 = "instafeed.core.api.errors.bad_request"
+handler403 = "instafeed.core.api.errors.permission_denied"
+handler404 = "instafeed.core.api.errors.not_found"
+handler500 = "instafeed.core.api.errors.server_error"
 
 BY_ID = Keyset("by_id")
 OLDEST_FIRST = Keyset("oldest_first", descending=False)
@@ -66,7 +66,7 @@ class Create(APIView):
         def create() -> tuple[int, bytes]:
             return 201, b'{"id": "%d"}' % User.objects.create_user(request.query_params["name"]).pk
 
-        return idempotent(request, request.user.pk, create)
+        return respond_idempotently(request, request.user.pk, create)
 
 
 class TokenOptional(APIView):

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import BENCHMARKS
 from benchmarks.results import Result, percentile
-from instafeed.stack.state import PROJECT_ROOT
-from tests import prepared
-from tests.live import clean_environment
+from instafeed.devstack.state import PROJECT_ROOT
+from tests import prebuilt_data
+from tests.live_stack import clean_environment
 
 RATIOS = {
     "admin": {"median", "slowest"},
@@ -37,12 +37,12 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 def data_dir() -> Iterator[Path]:
     """An empty stack's."""
     with tempfile.TemporaryDirectory(prefix="instafeed-", ignore_cleanup_errors=True) as directory:
-        prepared.stack_directory(Path(directory))
+        prebuilt_data.copy_stack_directory(Path(directory))
         yield Path(directory)
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_quick_run_finds_nothing_wrong_and_writes_numbers(name: str, tmp_path: Path, data_dir: Path) -> None:
     file = tmp_path / "result.json"
     finished = benchmark(name, "--quick", "--json", str(file), "--data-dir", str(data_dir))
@@ -64,7 +64,7 @@ def test_an_unknown_name_is_one_line_with_the_known_ones() -> None:
     assert finished.returncode == 2
     assert finished.stdout == ""
     assert len(finished.stderr.splitlines()) == 1
-    assert all(name in finished.stderr for name in NAMES)
+    assert all(name in finished.stderr for name in BENCHMARKS)
 
 
 def test_a_failed_check_is_seen() -> None:

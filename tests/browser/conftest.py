@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.staff import Staff, hire
-from tests.live import LiveStack
+from tests.browser.staff_users import StaffUser, create_staff_users
+from tests.live_stack import LiveStack
 
 _HERE = Path(__file__).parent
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -41,9 +41,9 @@ def admin_stack() -> Iterator[LiveStack]:
 
 
 @pytest.fixture(scope="package")
-def staff(admin_stack: LiveStack) -> dict[str, Staff]:
+def staff(admin_stack: LiveStack) -> dict[str, StaffUser]:
     """By username."""
-    return hire(admin_stack)
+    return create_staff_users(admin_stack)
 
 
 # Not of the session: while Playwright is at work its event loop runs in this thread, and Django refuses every query

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import httpx
 from playwright.sync_api import Page
 
-from tests.browser.staff import Staff
-from tests.flows.actors import Actor, eventually
+from tests.browser.staff_users import StaffUser
+from tests.flows.api_user import ApiUser, eventually
 from tests.flows.test_media import status, upload
-from tests.live import LiveStack
+from tests.live_stack import LiveStack
 from tests.media.pictures import jpeg
 
 
-def post_with_picture(author: Actor) -> str:
+def post_with_picture(author: ApiUser) -> str:
     media_id = upload(author, jpeg(1_200, 900))
     eventually(lambda: status(author, media_id) == "ready", 30)
     answer = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": [media_id]})
@@ -22,7 +22,7 @@ def post_with_picture(author: Actor) -> str:
     return str(answer.json()["id"])
 
 
-def report(reporter: Actor, post_id: str) -> None:
+def report(reporter: ApiUser, post_id: str) -> None:
     body = {"target_type": "post", "target_id": post_id, "reason": "nudity", "note": "Please look at this."}
     assert reporter.call("POST", "/reports", json=body).status_code == 201
 
@@ -36,15 +36,15 @@ def do(page: Page, what: str, reason: str) -> None:
 
 
 def test_a_reported_picture_is_hidden_and_restored(
-    page: Page, staff: dict[str, Staff], admin_stack: LiveStack, shoot: Callable[[str], None]
+    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
 ) -> None:
-    author, follower = Actor(admin_stack, "harbour.views"), Actor(admin_stack)
+    author, follower = ApiUser(admin_stack, "harbour.views"), ApiUser(admin_stack)
     follower.follow(author)
     first, post, last = author.write("before"), post_with_picture(author), author.write("after")
     eventually(lambda: follower.feed() == [last, post, first])
     (picture,) = follower.get(f"/posts/{post}")["media"]
     assert httpx.get(picture["url"], trust_env=False).status_code == 200
-    for reporter in (follower, Actor(admin_stack), Actor(admin_stack)):
+    for reporter in (follower, ApiUser(admin_stack), ApiUser(admin_stack)):
         report(reporter, post)
 
     staff["moderator"].sign_in(page)
@@ -80,10 +80,10 @@ def test_a_reported_picture_is_hidden_and_restored(
     assert [("restore" in row, "hide" in row) for row in told.all_inner_texts()] == [(True, False), (False, True)]
 
 
-def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, Staff], admin_stack: LiveStack) -> None:
-    author = Actor(admin_stack)
+def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
+    author = ApiUser(admin_stack)
     post = author.write("fine as it is")
-    report(Actor(admin_stack), post)
+    report(ApiUser(admin_stack), post)
     staff["moderator"].sign_in(page, f"/admin/posts/post/{post}/change/")
     page.locator("summary", has_text="Hide").click()
     page.locator("details[open] form").evaluate("form => form.noValidate = true")
@@ -92,8 +92,8 @@ def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, Staff], adm
     assert author.call("GET", f"/posts/{post}").status_code == 200
 
 
-def test_staff_without_the_right_sees_no_queue(page: Page, staff: dict[str, Staff], admin_stack: LiveStack) -> None:
-    post = Actor(admin_stack).write("none of their business")
+def test_staff_without_the_right_sees_no_queue(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
+    post = ApiUser(admin_stack).write("none of their business")
     for member in ("newcomer", "operator"):
         staff[member].sign_in(page)
         assert page.get_by_role("link", name="Cases").count() == 0

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page
 
-from tests.browser.staff import Staff
+from tests.browser.staff_users import StaffUser
 from tests.browser.test_moderation import do
-from tests.flows.actors import Actor, eventually
-from tests.live import LiveStack
+from tests.flows.api_user import ApiUser, eventually
+from tests.live_stack import LiveStack
 
 # A day as a dashboard shows it: planted, as a test cannot wait for one. The newest sample is a real one.
 _PLANT = """
 import math
 from datetime import timedelta
-from instafeed.models import Sample
-from instafeed.tasks import take_sample
+from instafeed.core.models import Sample
+from instafeed.core.tasks import take_sample
 take_sample()
 real = Sample.objects.latest("at")
 def at(minute, figures):
@@ -31,14 +31,14 @@ Sample.objects.bulk_create(
 """
 
 
-def is_celebrity(actor: Actor) -> bool:
+def is_celebrity(actor: ApiUser) -> bool:
     return bool(actor.get(f"/users/{actor.username}")["is_celebrity"])
 
 
 def test_an_operator_pins_a_celebrity_and_lets_go_again(
-    page: Page, staff: dict[str, Staff], admin_stack: LiveStack
+    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack
 ) -> None:
-    author, follower = Actor(admin_stack), Actor(admin_stack)
+    author, follower = ApiUser(admin_stack), ApiUser(admin_stack)
     follower.follow(author)
     pushed = author.write("pushed")
     eventually(lambda: follower.feed() == [pushed])
@@ -55,8 +55,10 @@ def test_an_operator_pins_a_celebrity_and_lets_go_again(
     assert follower.feed() == [pulled, pushed]
 
 
-def test_a_moderator_cannot_pin_nor_see_the_ledger(page: Page, staff: dict[str, Staff], admin_stack: LiveStack) -> None:
-    author = Actor(admin_stack)
+def test_a_moderator_cannot_pin_nor_see_the_ledger(
+    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack
+) -> None:
+    author = ApiUser(admin_stack)
     staff["moderator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
     assert page.locator("summary", has_text="Suspend").count() == 1
     assert page.locator("summary", has_text="Pin").count() == 0
@@ -73,7 +75,7 @@ def test_a_moderator_cannot_pin_nor_see_the_ledger(page: Page, staff: dict[str, 
 
 
 def test_the_dashboard_shows_the_day(
-    page: Page, staff: dict[str, Staff], admin_stack: LiveStack, shoot: Callable[[str], None]
+    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
 ) -> None:
     planted = admin_stack.manage("shell", "-c", _PLANT)
     assert planted.returncode == 0, planted.stderr

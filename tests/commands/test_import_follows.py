@@ -15,9 +15,9 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
 from accounts.models import CelebrityState, User
-from instafeed import keys
-from instafeed.models import Invalidation
-from social import imports
+from instafeed.core.cache import keys
+from instafeed.core.models import Invalidation
+from social import follow_import
 from social.models import Follow, FollowRequest
 from social.services import follow
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, UserFactory
@@ -229,7 +229,7 @@ def test_an_interrupted_import_leaves_nothing_behind(file: File, monkeypatch: py
         User.objects.create_user("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(imports, "apply", interrupted)
+    monkeypatch.setattr(follow_import, "apply", interrupted)
     with pytest.raises(CommandError, match="interrupted; run again to resume") as error:
         call_command("import_follows", str(file("1\t2\n")), stdout=StringIO())
     assert error.value.returncode == 130
@@ -300,17 +300,17 @@ def test_warm_feeds_of_new_followers_are_dropped(
     one, bystander = UserFactory(username="u1"), UserFactory(username="u5")
     FollowFactory(follower=bystander, followee=one)
     for user in (one, bystander):
-        redis_cache.rpush(keys.feed(user.pk), 1)
-        redis_cache.sadd(keys.sources(user.pk), 0)
+        redis_cache.rpush(keys.home_timeline(user.pk), 1)
+        redis_cache.sadd(keys.visible_authors(user.pk), 0)
     with django_capture_on_commit_callbacks(execute=True):
         run(file("1\t2\n5\t1\n"))
-    assert not redis_cache.exists(keys.feed(one.pk), keys.sources(one.pk))
-    assert redis_cache.exists(keys.feed(bystander.pk), keys.sources(bystander.pk)) == 2
+    assert not redis_cache.exists(keys.home_timeline(one.pk), keys.visible_authors(one.pk))
+    assert redis_cache.exists(keys.home_timeline(bystander.pk), keys.visible_authors(bystander.pk)) == 2
     assert not Invalidation.objects.exists()
 
 
 def test_the_rate_paces_the_reading(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("instafeed.commands.time.sleep", slept.append)
+    monkeypatch.setattr("instafeed.core.management.base.time.sleep", slept.append)
     run(file("".join(f"{n}\t0\n" for n in range(1, 31))), rate=10)
     assert sum(slept) == pytest.approx(30 / 10 * 2, abs=0.5)  # nobody really slept: 1 s, then 2 s, then 3 s

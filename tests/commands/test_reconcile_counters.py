@@ -18,13 +18,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import CountChange, User
-from instafeed import keys
-from instafeed.redis import connection as redis
-from posts import counters, recount, services
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client as redis
+from posts import counter_repair, counters, services
 from posts.management.commands import reconcile_counters as command
 from posts.models import Comment, Counter, Post
 from social import services as social
-from tests.accounts.lives import assert_counts_are_exact
+from tests.accounts.populated_account import assert_counts_are_exact
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,16 +107,16 @@ def test_a_dry_run_changes_nothing_and_fails_if_anything_is_wrong(site: Site) ->
 def test_what_caches_hold_of_what_was_wrong_is_dropped_and_nothing_else(site: Site) -> None:
     site.spoil()
     subjects = [post.pk for post in site.posts]
-    counters.counts.get(subjects)
+    counters.cached_counts.get(subjects)
     run()
     assert [bool(redis().exists(keys.count(subject))) for subject in subjects] == [False, False, True]
-    shown = {id_: counters.Counts.decode(raw).likes for id_, raw in counters.counts.get(subjects).items()}
+    shown = {id_: counters.Counts.decode(raw).likes for id_, raw in counters.cached_counts.get(subjects).items()}
     assert shown == dict.fromkeys(subjects, 3)
 
 
 @pytest.mark.parametrize("rate", [1, 2])
 def test_it_goes_batch_by_batch_at_the_pace_it_is_told(site: Site, rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instafeed.commands.time.sleep", lambda _: None)
+    monkeypatch.setattr("instafeed.core.management.base.time.sleep", lambda _: None)
     site.spoil()
     run(rate=rate)
     assert_counts_are_exact()
@@ -136,9 +136,10 @@ def test_the_queries_grow_with_the_batches_only() -> None:
 def test_something_left_wrong_is_status_1(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.spoil()
     kinds = [
-        replace(kind, correct=lambda ids: None) if "post counts" in kind.name else kind for kind in recount.RECOUNTS
+        replace(kind, correct=lambda ids: None) if "post counts" in kind.name else kind
+        for kind in counter_repair.COUNTER_REPAIRS
     ]
-    monkeypatch.setattr(command, "RECOUNTS", kinds)
+    monkeypatch.setattr(command, "COUNTER_REPAIRS", kinds)
     with pytest.raises(CommandError, match=r"^1 left wrong") as error:
         run()
     assert error.value.returncode == 1
@@ -154,7 +155,7 @@ def test_what_is_deleted_and_not_yet_purged_is_no_mistake(site: Site) -> None:
 def test_a_hidden_comment_is_not_counted(site: Site) -> None:
     Comment.objects.filter(pk=site.comments[0].pk).update(hidden_at=timezone.now())
     run()
-    assert counters.settled([site.posts[0].pk])[site.posts[0].pk].comments == 0
+    assert counters.fetch_counts([site.posts[0].pk])[site.posts[0].pk].comments == 0
 
 
 def test_what_is_deleted_while_it_is_corrected_takes_its_counter_along(
@@ -162,7 +163,7 @@ def test_what_is_deleted_while_it_is_corrected_takes_its_counter_along(
 ) -> None:
     site.spoil()
     comment = site.comments[0].pk
-    move = counters.move_many
+    move = counters.increment_many
 
     with ThreadPoolExecutor(1) as pool:
 
@@ -173,8 +174,8 @@ def test_what_is_deleted_while_it_is_corrected_takes_its_counter_along(
             move(changes)
 
         deleting: list[Future[bool]] = []
-        monkeypatch.setattr(recount.counters, "move_many", move_late)
-        recount._correct_counters("posts_comment", recount._ON_COMMENTS, [comment])
+        monkeypatch.setattr(counter_repair.counters, "increment_many", move_late)
+        counter_repair._repair_counters("posts_comment", counter_repair._COMMENT_DRIFT_SQL, [comment])
         monkeypatch.undo()
         assert deleting[0].result(timeout=20) is True
     assert not Counter.objects.filter(subject_id=comment).exists()
@@ -216,7 +217,7 @@ def test_beside_those_who_go_on_counting_nothing_right_becomes_wrong(site: Site)
     def look() -> list[object]:
         mistakes: list[object] = []
         while not done.is_set():
-            mistakes += [kind.wrong(untouched[kind.name]) for kind in recount.RECOUNTS]
+            mistakes += [kind.wrong(untouched[kind.name]) for kind in counter_repair.COUNTER_REPAIRS]
         return mistakes
 
     def correct() -> list[str]:

@@ -14,20 +14,20 @@ from django.db.models import Count
 from PIL import Image
 
 from accounts.models import CelebrityState, User
-from feeds import celebrities
-from feeds.demo import pictures
-from feeds.demo.loader import Loader
-from feeds.demo.network import Network, Recipe
-from feeds.models import FanOut, Mode, State
-from instafeed import ids
-from instafeed.stack.demo import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
+from feeds import celebrity_transitions
+from feeds.models import DeliveryMode, FanOut, State
+from instafeed.core.db import snowflake
+from instafeed.demo import pictures
+from instafeed.demo.loader import Loader
+from instafeed.demo.network import Network, Recipe
+from instafeed.devstack.demo_credentials import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
 from media import storage
 from media.models import Media
-from posts import counters, text
+from posts import counters, entities
 from posts.models import Case, Comment, Like, Post, PostHashtag, PostMedia, Report
 from social.models import Follow
 from tests.factories import UserFactory
-from tests.media.pictures import paths
+from tests.media.pictures import expected_paths
 
 SMALL = {"users": 60, "follows": 500, "posts": 120, "celebrities": 3, "seed": 7}
 
@@ -39,8 +39,8 @@ def _own_files(settings: Any, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "DRAWN", 2)
-    monkeypatch.setattr(pictures, "AVATARS", 1)
+    monkeypatch.setattr(pictures, "DRAWN_PICTURES", 2)
+    monkeypatch.setattr(pictures, "AVATAR_PICTURES", 1)
 
 
 def seed(**options: Any) -> str:
@@ -128,14 +128,14 @@ def test_all_counts_are_exact() -> None:
 def test_posts_are_ordered_by_time_and_delivered() -> None:
     seed()
     posts = list(Post.objects.order_by("pk"))
-    assert all(ids.moment_of(post.pk) == post.created_at for post in posts)
+    assert all(snowflake.timestamp_of_id(post.pk) == post.created_at for post in posts)
     assert all(post.caption for post in posts)
     assert len({post.created_at.date() for post in posts}) > 20
     famous = set(User.objects.filter(celebrity_state=CelebrityState.CELEBRITY).values_list("pk", flat=True))
     ledger = FanOut.objects.all()
     assert {row.post_id for row in ledger} == {post.pk for post in posts}
     assert {row.state for row in ledger} == {State.DONE}
-    assert all((row.mode == Mode.PULL) == (row.author_id in famous) for row in ledger)
+    assert all((row.mode == DeliveryMode.PULL) == (row.author_id in famous) for row in ledger)
 
 
 @pytest.mark.django_db
@@ -145,11 +145,11 @@ def test_reactions_agree_with_their_counts_and_every_post_is_found_by_its_tags()
     comments = Counter(Comment.objects.values_list("post_id", flat=True))
     assert likes
     assert comments
-    counts = counters.settled(Post.objects.values_list("pk", flat=True))
+    counts = counters.fetch_counts(Post.objects.values_list("pk", flat=True))
     assert {post_id: (found.likes, found.comments) for post_id, found in counts.items()} == {
         post_id: (likes[post_id], comments[post_id]) for post_id in counts
     }
-    tagged = {(post.pk, name) for post in Post.objects.all() for name in text.hashtags(post.caption)}
+    tagged = {(post.pk, name) for post in Post.objects.all() for name in entities.extract_hashtags(post.caption)}
     assert tagged
     assert set(PostHashtag.objects.values_list("post_id", "hashtag__name")) == tagged
 
@@ -160,7 +160,7 @@ def test_the_celebrities_stay_where_they_are() -> None:
     famous = User.objects.filter(celebrity_state=CelebrityState.CELEBRITY)
     assert {user.celebrity_pin for user in famous} == {True}
     assert not any(user.is_private for user in famous)
-    assert celebrities.reclassify() == celebrities.Reclassified(promoted=0, demoted=0)
+    assert celebrity_transitions.reclassify() == celebrity_transitions.ReclassifyResult(promoted=0, demoted=0)
 
 
 @pytest.mark.django_db
@@ -170,7 +170,7 @@ def test_those_over_the_threshold_are_celebrities_by_themselves(settings: Any) -
     over = User.objects.filter(follower_count__gte=12)
     assert over.count() > 3
     assert {(user.celebrity_state, user.celebrity_pin) for user in over} == {(CelebrityState.CELEBRITY, None)}
-    assert celebrities.reclassify() == celebrities.Reclassified(promoted=0, demoted=0)
+    assert celebrity_transitions.reclassify() == celebrity_transitions.ReclassifyResult(promoted=0, demoted=0)
 
 
 @pytest.mark.django_db
@@ -208,7 +208,7 @@ def test_the_newest_posts_have_pictures_of_their_own() -> None:
     for row in PostMedia.objects.select_related("media", "post")[:10]:
         assert row.media.owner_id == row.post.author_id
         largest = row.media.variants["1080"]
-        with storage.open(paths(row.media)[-1]) as file, Image.open(file) as image:
+        with storage.open(expected_paths(row.media)[-1]) as file, Image.open(file) as image:
             assert image.size == (largest["width"], largest["height"])
     demo = User.objects.get(username=DEMO_USERNAME)
     assert default_storage.exists(demo.avatar_path)
@@ -319,7 +319,7 @@ def test_photographs_are_upright_small_and_bare(tmp_path: Path) -> None:
     assert "skipped b.jpg: " in printed
     media = Media.objects.all()
     assert {(row.width, row.height) for row in media} == {(1200, 2400)}
-    for path in paths(media[0]):
+    for path in expected_paths(media[0]):
         with storage.open(path) as file:
             content = file.read()
         with Image.open(BytesIO(content)) as image:

@@ -11,22 +11,22 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import CelebrityState, User
-from feeds import celebrities, rebuild, sources, verification
+from feeds import backfill, celebrity_transitions, consistency, visible_authors
 from feeds.management.commands import verify_feeds as command
 from feeds.models import FanOut, State
-from instafeed import keys
-from instafeed.redis import connection as cache
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client as cache
 from posts import services
 from social import services as social
 from tests.factories import UserFactory
-from tests.feeds.helpers import deliver, feed, follow, write
+from tests.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "SECOND_LOOK", 0)
+    monkeypatch.setattr(consistency, "RECHECK_DELAY", 0)
 
 
 def verify(*arguments: str, **options: Any) -> tuple[int, str]:
@@ -46,18 +46,18 @@ class Site:
         self.fan, self.author, self.star, self.stranger = UserFactory.create_batch(4)
         follow(self.author, self.fan)
         follow(self.star, self.fan)
-        self.old = write(self.star)
-        deliver()
+        self.old = create_posts(self.star)
+        deliver_all()
         User.objects.filter(pk=self.star.pk).update(celebrity_pin=True)
-        celebrities.promote([self.star.pk])
-        self.posts, self.pulled = write(self.author, 2), write(self.star, 2)
-        self.foreign = write(self.stranger)
-        deliver()
-        sources.warm(self.fan.pk)
-        sources.warm_celebrities()
-        rebuild.warm_feed(self.fan.pk)
-        rebuild.warm_author(self.star.pk)
-        self.feed, self.list = keys.feed(self.fan.pk), keys.author(self.star.pk)
+        celebrity_transitions.promote([self.star.pk])
+        self.posts, self.pulled = create_posts(self.author, 2), create_posts(self.star, 2)
+        self.foreign = create_posts(self.stranger)
+        deliver_all()
+        visible_authors.fill(self.fan.pk)
+        visible_authors.fill_celebrities()
+        backfill.rebuild_home_feed(self.fan.pk)
+        backfill.rebuild_author_timeline(self.star.pk)
+        self.feed, self.list = keys.home_timeline(self.fan.pk), keys.author_timeline(self.star.pk)
 
     def expected(self) -> list[int]:
         return sorted([*self.old, *self.posts, *self.pulled], reverse=True)
@@ -87,8 +87,8 @@ class Site:
         return f"{keys.CELEBRITIES}: lacks 0 authors and holds 1"
 
     def forget_a_followee(self) -> str:
-        assert cache().srem(keys.sources(self.fan.pk), self.author.pk)
-        return f"{keys.sources(self.fan.pk)}: differs from the follows"
+        assert cache().srem(keys.visible_authors(self.fan.pk), self.author.pk)
+        return f"{keys.visible_authors(self.fan.pk)}: differs from the follows"
 
 
 PLANTS = [name for name in vars(Site) if name.startswith(("lose", "add", "forget", "take"))]
@@ -100,7 +100,7 @@ def site() -> Site:
 
 
 def test_what_is_right_is_clean(site: Site) -> None:
-    assert cache().exists(site.feed, site.list, keys.CELEBRITIES, keys.sources(site.fan.pk)) == 4
+    assert cache().exists(site.feed, site.list, keys.CELEBRITIES, keys.visible_authors(site.fan.pk)) == 4
     status, said = verify()
     assert (status, said.splitlines()[-1][:7]) == (0, "Clean: ")
 
@@ -120,7 +120,7 @@ def test_drift_is_told_and_left_then_mended_and_then_there_is_none(site: Site, p
     assert "; dropped\n" in said
     assert "Mended 1; " in said
     assert verify()[0] == 0
-    assert feed(site.fan) == site.expected()
+    assert read_feed(site.fan) == site.expected()
     assert cache().exists(site.feed), "warm again, and right"
     assert verify()[0] == 0
 
@@ -132,18 +132,18 @@ def test_all_at_once_is_mended_at_once(site: Site) -> None:
     assert (status, "Mended 3; " in said) == (0, True), "the feed's two are one"
     assert "lacks 1 posts" in said
     assert " and holds 1 posts" in said
-    assert feed(site.fan) == site.expected()
+    assert read_feed(site.fan) == site.expected()
 
 
 def _on_its_way(site: Site) -> None:
-    (post,) = write(site.author)
+    (post,) = create_posts(site.author)
     assert FanOut.objects.get(pk=post).state == State.PENDING
 
 
 def _deleted_before_it_was_delivered(site: Site) -> None:
-    (post,) = write(site.author)
+    (post,) = create_posts(site.author)
     services.delete_post(post, site.author.pk)
-    deliver()
+    deliver_all()
     cache().lrem(site.feed, 0, str(post))
 
 
@@ -153,9 +153,9 @@ def _deleted(site: Site) -> None:
 
 def _muted(site: Site) -> None:
     social.mute(site.fan.pk, site.author.pk)
-    feed(site.fan)  # warm again
-    (post,) = write(site.author)
-    deliver()
+    read_feed(site.fan)  # warm again
+    (post,) = create_posts(site.author)
+    deliver_all()
     assert str(post).encode() in cache().lrange(site.feed, 0, -1), "pushed all the same"
 
 
@@ -178,13 +178,13 @@ def test_what_only_looks_like_drift_is_none(site: Site, happened: Callable[[Site
 
 def test_what_comes_right_by_the_second_look_is_no_drift(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.lose_an_entry()
-    monkeypatch.setattr(verification.time, "sleep", lambda _: cache().delete(site.feed))
+    monkeypatch.setattr(consistency.time, "sleep", lambda _: cache().delete(site.feed))
     assert verify()[0] == 0
 
 
 def test_a_sample_checks_so_many_feeds(site: Site) -> None:
     for viewer in (site.author, site.stranger):
-        feed(viewer)
+        read_feed(viewer)
     assert "Checking 3 warm feeds" in verify()[1]
     assert "Checking 2 warm feeds" in verify("--sample=2")[1]
     assert "Checking 3 warm feeds" in verify("--sample=9")[1]
@@ -201,17 +201,19 @@ def test_an_interrupted_one_has_mended_what_it_came_by_and_leaves_out_nobody(
 ) -> None:
     """Between a celebrity's feed, which is right, and its list, which is not."""
     for viewer in (site.author, site.star):
-        feed(viewer)
+        read_feed(viewer)
     site.lose_an_entry()
     site.lose_an_entry_of_the_celebrity()
-    check = verification.check_author
+    check = consistency.check_author_timeline
 
     def interrupted(author_id: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "AT_ONCE", 1)
+    monkeypatch.setattr(command, "CHECK_BATCH_SIZE", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(verification, "check_author", lambda id_: interrupted(id_) if id_ == site.star.pk else check(id_))
+        patch.setattr(
+            consistency, "check_author_timeline", lambda id_: interrupted(id_) if id_ == site.star.pk else check(id_)
+        )
         status, said = verify("--repair")
     assert (status, "1 mended so far" in said) == (130, True)
     after = said.rpartition("--after ")[2]

@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from instafeed.stack.state import PROJECT_ROOT
-from tests.live import LiveStack
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.live_stack import LiveStack
 
 PASSWORD = "a moth in relay 70"
-LIMIT = 4 * 3600  # seconds for a run
+RUN_TIMEOUT = 4 * 3600  # seconds for a run
 _UNLIMITED = {f"THROTTLE_{scope}": "off" for scope in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD", "EXPORT")}
 
 
@@ -75,7 +75,7 @@ def fuzz(stack: LiveStack, name: str, options: list[str]) -> bool:
     began = time.monotonic()
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "run", f"{stack.base_url}/schema", "--generation-database=none", *options]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=LIMIT)
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=RUN_TIMEOUT)
     print(f"Fuzzed {name}: {'nothing found' if not done.returncode else 'FAILED'}, {time.monotonic() - began:.0f} s")
     if done.returncode:
         print(done.stdout + done.stderr + stack.logs())

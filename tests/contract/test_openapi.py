@@ -18,7 +18,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from jsonschema import Draft202012Validator
 
-from instafeed.api.introduction import TAGS
+from instafeed.core.api.openapi.description import TAGS
 
 Json = dict[str, Any]
 

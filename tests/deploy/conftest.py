@@ -11,13 +11,13 @@ import os
 import pytest
 
 from deploy.loopback import nginx
-from instafeed.stack.state import StackError
+from instafeed.devstack.state import StackError
 
 
 @pytest.fixture(scope="session")
 def nginx_program() -> str:
     try:
-        return nginx.executable()
+        return nginx.nginx_executable()
     except StackError as error:
         if os.environ.get("DEPLOY_TESTS") == "required":
             pytest.fail(f"DEPLOY_TESTS=required, and {error}")

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from deploy import reference
-from instafeed.queues import QUEUES
-from instafeed.stack.state import PROJECT_ROOT, StackError
-from tests.deploy import compose, variables
+from instafeed.core.jobs.queues import QUEUES
+from instafeed.devstack.state import PROJECT_ROOT, StackError
+from tests.deploy import compose_file, env_example
 
-RAW = compose.raw()
-SERVICES: dict[str, Any] = compose.services()
+RAW = compose_file.raw_file()
+SERVICES: dict[str, Any] = compose_file.services()
 # What compose itself decides, whatever .env says: where things are, and what a production server never is.
 DECIDED = {
     *("DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "CELERY_BROKER_URL", "DATABASE_POOL", "MEDIA_ROOT"),
@@ -33,7 +33,14 @@ def each(*names: str) -> pytest.MarkDecorator:
 
 
 def test_it_is_what_the_compose_specification_allows() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(compose.FILE)]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(compose_file.FILE),
+    ]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stdout
 
@@ -42,33 +49,35 @@ def test_it_is_what_the_compose_specification_allows() -> None:
 
 
 def test_every_variable_has_a_line_and_a_comment() -> None:
-    lines = variables.example_lines()
-    names = [found[1] for found in map(reference.LINE.fullmatch, lines) if found]
+    lines = env_example.example_lines()
+    names = [found[1] for found in map(reference.VARIABLE_LINE.fullmatch, lines) if found]
     assert len(names) == len(set(names))
     for number, line in enumerate(lines):
-        if reference.LINE.fullmatch(line):
+        if reference.VARIABLE_LINE.fullmatch(line):
             assert re.fullmatch(r"# .*[.:]", lines[number - 1]), line
-    assert not [line for line in lines if line and not line.startswith("#") and not reference.LINE.fullmatch(line)]
+    assert not [
+        line for line in lines if line and not line.startswith("#") and not reference.VARIABLE_LINE.fullmatch(line)
+    ]
 
 
 def test_what_the_settings_read_and_what_compose_uses_is_in_the_example_and_nothing_else() -> None:
-    assert set(variables.examples()) == variables.read_by_the_settings() | compose.variables(RAW)
+    assert set(env_example.example_values()) == env_example.read_by_the_settings() | compose_file.variables(RAW)
 
 
 def test_a_team_can_set_every_setting_that_compose_does_not_decide() -> None:
     api, worker = (set(SERVICES[name]["environment"]) for name in ("api-1", "worker-media"))
-    assert api | worker == variables.read_by_the_settings() - DECIDED | (api | worker) & DECIDED
-    for name in variables.read_by_the_settings() - DECIDED:
-        given = compose.services(**{name: "a-value"})["api-1"]["environment"][name]
+    assert api | worker == env_example.read_by_the_settings() - DECIDED | (api | worker) & DECIDED
+    for name in env_example.read_by_the_settings() - DECIDED:
+        given = compose_file.services(**{name: "a-value"})["api-1"]["environment"][name]
         assert "a-value" in given, name
     assert SERVICES["api-1"]["environment"] == SERVICES["api-2"]["environment"]
 
 
 def test_the_examples_values_are_the_defaults() -> None:
     """Who copies the file changes nothing by that."""
-    examples = {name: value for name, value in variables.examples().items() if value}
-    copied = compose.services(**{name: value for name, value in examples.items() if name not in DECIDED})
-    for name in compose.APP:
+    examples = {name: value for name, value in env_example.example_values().items() if value}
+    copied = compose_file.services(**{name: value for name, value in examples.items() if name not in DECIDED})
+    for name in compose_file.APP_SERVICES:
         differing = {
             variable: (value, SERVICES[name]["environment"][variable])
             for variable, value in copied[name]["environment"].items()
@@ -78,9 +87,9 @@ def test_the_examples_values_are_the_defaults() -> None:
 
 
 def test_a_secret_that_is_missing_is_named() -> None:
-    for name in compose.SECRETS:
+    for name in compose_file.SECRETS:
         with pytest.raises(StackError, match=f"^{name} must be set: set it in .env"):
-            compose.interpolate(RAW["services"], {**compose.SECRETS, name: ""})
+            compose_file.interpolate(RAW["services"], {**compose_file.SECRETS, name: ""})
 
 
 def dotenv(target: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -102,13 +111,16 @@ def drawn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_dotenv_fills_in_every_secret_and_nothing_else(drawn_file: Path) -> None:
     filled = assignments(drawn_file)
-    drawn = {name: value for name, value in filled.items() if variables.examples()[name] != value}
-    assert drawn.keys() >= compose.SECRETS.keys()
+    drawn = {name: value for name, value in filled.items() if env_example.example_values()[name] != value}
+    assert drawn.keys() >= compose_file.SECRETS.keys()
     assert len(set(drawn.values())) == len(drawn)
     assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value) for value in drawn.values())
     lines = drawn_file.read_text().splitlines()
     assert "secret" not in "".join(line for line in lines if not line.startswith("#"))
-    assert compose.interpolate(RAW["services"], filled)["migrate"]["environment"]["SECRET_KEY"] == filled["SECRET_KEY"]
+    assert (
+        compose_file.interpolate(RAW["services"], filled)["migrate"]["environment"]["SECRET_KEY"]
+        == filled["SECRET_KEY"]
+    )
 
 
 def test_dotenv_is_for_its_owner_and_never_overwrites_passwords_in_use(drawn_file: Path) -> None:
@@ -120,9 +132,9 @@ def test_dotenv_is_for_its_owner_and_never_overwrites_passwords_in_use(drawn_fil
     assert drawn_file.read_text() == before
 
 
-@each(*compose.APP)
+@each(*compose_file.APP_SERVICES)
 def test_the_application_gets_no_other_programs_secret(name: str) -> None:
-    service = compose.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
+    service = compose_file.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
     assert "env_file" not in service
     given = str(service)
     for secret in FOREIGN:
@@ -131,7 +143,7 @@ def test_the_application_gets_no_other_programs_secret(name: str) -> None:
 
 @each()
 def test_no_secret_is_on_a_command_line(name: str) -> None:
-    service = compose.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
+    service = compose_file.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
     for part in ("command", "entrypoint", "healthcheck", "labels", "build"):
         assert "-of-the-tests" not in str(service.get(part))
 
@@ -159,7 +171,7 @@ def test_each_image_is_built_once() -> None:
 
 
 def test_pictures_are_where_the_site_is_unless_told_otherwise() -> None:
-    environment = compose.services(PUBLIC_URL="https://example.org")["api-1"]["environment"]
+    environment = compose_file.services(PUBLIC_URL="https://example.org")["api-1"]["environment"]
     assert environment["AWS_S3_PUBLIC_ENDPOINT_URL"] == "https://example.org"
 
 
@@ -170,7 +182,7 @@ def test_dotenv_for_this_machine_expects_no_tls(tmp_path: Path) -> None:
 
 @each()
 def test_what_is_mounted_exists(name: str) -> None:
-    missing = [str(path) for path in compose.mounts(SERVICES[name]).values() if not path.exists()]
+    missing = [str(path) for path in compose_file.mounts(SERVICES[name]).values() if not path.exists()]
     assert missing == []
     for volume in SERVICES[name].get("volumes", ()):
         source, target, *options = volume.split(":")
@@ -184,7 +196,7 @@ def test_what_is_mounted_exists(name: str) -> None:
 @each()
 def test_nothing_but_nginx_is_published_beyond_this_machine(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
-    opened = compose.services(HTTP_BIND="0.0.0.0")[name].get("ports", ())
+    opened = compose_file.services(HTTP_BIND="0.0.0.0")[name].get("ports", ())
     assert [port for port in opened if not port.startswith("127.0.0.1:")] == (
         ["0.0.0.0:8000:8080"] if name == "nginx" else []
     )
@@ -240,15 +252,17 @@ def test_what_others_wait_for_says_when_it_is_ready() -> None:
 
 
 def test_every_queue_has_a_worker_of_its_own() -> None:
-    commands = [shlex.split(SERVICES[name]["command"]) for name in compose.APP if name.startswith("worker-")]
+    commands = [
+        shlex.split(SERVICES[name]["command"]) for name in compose_file.APP_SERVICES if name.startswith("worker-")
+    ]
     assert sorted(command[command.index("--queues") + 1] for command in commands) == sorted(QUEUES)
     for command in commands:
-        # Events for Flower; of Celery's own heartbeat see instafeed.heartbeat.
+        # Events for Flower; of Celery's own heartbeat see instafeed.core.jobs.heartbeat.
         assert {"--task-events", "--without-heartbeat", "--without-gossip", "--without-mingle"} <= set(command)
 
 
 def test_containers_get_the_time_that_a_graceful_stop_takes(settings: Any) -> None:
-    for name in compose.APP:
+    for name in compose_file.APP_SERVICES:
         grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
         assert grace > settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT
         assert (SERVICES[name].get("stop_signal") == "SIGQUIT") == name.startswith("worker-")
@@ -273,7 +287,7 @@ def test_the_caches_container_is_larger_than_its_contents() -> None:
 
 def test_djangos_own_check_of_a_deployment_is_clean(drawn_file: Path) -> None:
     """With .env as deploy/dotenv.py makes it. Warnings fail."""
-    environment = compose.interpolate(RAW["services"], assignments(drawn_file))["api-1"]["environment"]
+    environment = compose_file.interpolate(RAW["services"], assignments(drawn_file))["api-1"]["environment"]
     checked = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=PROJECT_ROOT,

@@ -15,13 +15,13 @@ import httpx
 import pytest
 from django.conf import settings
 
-from instafeed.stack.ports import free_port
-from instafeed.stack.process import Program
-from instafeed.stack.state import PROJECT_ROOT
-from tests.deploy import compose
+from instafeed.devstack.child_process import Program
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.deploy import compose_file
 from tests.deploy.test_redis import Server, started
-from tests.live import clean_environment
-from tests.stack.waiting import eventually
+from tests.devstack.waiting import eventually
+from tests.live_stack import clean_environment
 
 START = PROJECT_ROOT / "deploy" / "flower-start.sh"
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -36,13 +36,13 @@ def broker() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def broker_url(broker: Server) -> str:
-    return f"redis://:{compose.SECRETS['REDIS_PASSWORD']}@127.0.0.1:{broker.port}/0"
+    return f"redis://:{compose_file.SECRETS['REDIS_PASSWORD']}@127.0.0.1:{broker.port}/0"
 
 
 @pytest.fixture(scope="module")
 def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """worker-media of the compose file: idle, as nobody posts pictures here."""
-    service = compose.services()["worker-media"]
+    service = compose_file.services()["worker-media"]
     environment = clean_environment(
         PATH=PATH,
         DATABASE_URL="postgresql://127.0.0.1:1/instafeed",
@@ -66,7 +66,7 @@ def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def flower(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     port = free_port()
-    service = compose.services(FLOWER_USER=OPERATOR[0], FLOWER_PASSWORD=OPERATOR[1])["flower"]
+    service = compose_file.services(FLOWER_USER=OPERATOR[0], FLOWER_PASSWORD=OPERATOR[1])["flower"]
     local = {"FLOWER_ADDRESS": "127.0.0.1", "FLOWER_PORT": str(port), "CELERY_BROKER_URL": broker_url, "PATH": PATH}
     root = tmp_path_factory.mktemp("flower")
     flower = Program("flower", root / "flower.log", ["sh", str(START)], {**service["environment"], **local})
@@ -107,7 +107,7 @@ def test_only_who_knows_the_password_sees_anything(flower: httpx.Client) -> None
 
 
 def test_an_idle_worker_is_seen_and_stays_alive_in_its_eyes(flower: httpx.Client, worker: Program) -> None:
-    """Celery's own heartbeat is off: instafeed.heartbeat sends it, every two seconds."""
+    """Celery's own heartbeat is off: instafeed.core.jobs.heartbeat sends it, every two seconds."""
     eventually(lambda: workers(flower).get("media", {}).get("status"))
     seen = workers(flower)["media"]["heartbeats"][-1]
     eventually(lambda: workers(flower)["media"]["heartbeats"][-1] > seen, 10)

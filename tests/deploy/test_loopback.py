@@ -23,10 +23,10 @@ import pytest
 from PIL import Image
 
 from deploy.loopback.deployment import Deployment
-from instafeed.api.errors import RequestTooLarge
-from instafeed.stack.ports import free_port
-from tests.deploy.crowd import Crowd
-from tests.flows.actors import Actor, eventually
+from instafeed.core.api.errors import RequestTooLarge
+from instafeed.devstack.ports import free_port
+from tests.deploy.client_load import ClientLoad
+from tests.flows.api_user import ApiUser, eventually
 from tests.media.pictures import jpeg
 
 pytestmark = [pytest.mark.xdist_group("loopback"), pytest.mark.timeout(600)]
@@ -83,11 +83,11 @@ def site(nginx_program: str) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def author(site: Site) -> Actor:
-    return Actor(site)
+def author(site: Site) -> ApiUser:
+    return ApiUser(site)
 
 
-def upload(actor: Actor, content: bytes | None = None) -> dict[str, Any]:
+def upload(actor: ApiUser, content: bytes | None = None) -> dict[str, Any]:
     """A picture, once it is processed."""
     answer = actor.call("POST", "/media", files={"file": ("a.jpg", content or jpeg(), "image/jpeg")})
     assert answer.status_code == 202, answer.text
@@ -120,12 +120,12 @@ def test_both_apps_answer(site: Site) -> None:
     assert min(served.values()) >= 5, served
 
 
-def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, author: Actor) -> None:
-    readers = [Actor(site) for _ in range(2)]
+def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, author: ApiUser) -> None:
+    readers = [ApiUser(site) for _ in range(2)]
     for reader in readers:
         reader.follow(author)
     post = author.write()
-    with Crowd(author, readers, post) as crowd:
+    with ClientLoad(author, readers, post) as crowd:
         time.sleep(1)
         site.programs["api-1"].kill()
         time.sleep(2)
@@ -144,7 +144,7 @@ def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, a
     eventually(lambda: author.get(f"/posts/{post}")["like_count"] == 0)
 
 
-def posts_of(actor: Actor) -> list[dict[str, Any]]:
+def posts_of(actor: ApiUser) -> list[dict[str, Any]]:
     found, url = [], f"/users/{actor.username}/posts?limit=100"
     while url:
         page = actor.get(url)
@@ -188,7 +188,7 @@ def test_the_client_counted_is_the_one_that_nginx_sees(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Forwarded-Host"])
-def test_no_header_makes_the_app_believe_in_https_or_another_host(site: Site, author: Actor, name: str) -> None:
+def test_no_header_makes_the_app_believe_in_https_or_another_host(site: Site, author: ApiUser, name: str) -> None:
     value = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}.get(name, "evil")
     answer = site.client.get("/api/v1/explore?limit=1", headers=author.headers | {name: value})
     assert answer.status_code == 200, answer.text
@@ -234,7 +234,7 @@ def test_json_is_compressed_where_it_is_worth_it(site: Site) -> None:
 # --- Uploads ---------------------------------------------------------------------------------------------
 
 
-def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, author: Actor) -> None:
+def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, author: ApiUser) -> None:
     largest = 20 * 2**20
     picture = jpeg()
     picture += bytes(largest - len(picture))
@@ -244,7 +244,7 @@ def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, auth
 
 
 @pytest.mark.parametrize(("path", "size"), [("/media", 33 * 2**20), ("/posts", 2 * 2**20)])
-def test_nginx_refuses_what_no_app_would_take(site: Site, author: Actor, path: str, size: int) -> None:
+def test_nginx_refuses_what_no_app_would_take(site: Site, author: ApiUser, path: str, size: int) -> None:
     headers = author.headers | {"X-Request-ID": f"too-large{path.replace('/', '-')}"}
     with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=20, trust_env=False) as client:
         answer = client.post(path, content=bytes(size), headers=headers)
@@ -258,12 +258,12 @@ def test_nginx_refuses_what_no_app_would_take(site: Site, author: Actor, path: s
 
 
 @pytest.fixture(scope="module")
-def picture(author: Actor) -> str:
+def picture(author: ApiUser) -> str:
     """The path of a picture of a public account."""
     return here(upload(author, jpeg(1200, 900))["url"])
 
 
-def test_a_public_picture_comes_from_the_cache(site: Site, author: Actor) -> None:
+def test_a_public_picture_comes_from_the_cache(site: Site, author: ApiUser) -> None:
     picture = here(upload(author, jpeg(1200, 900))["url"])  # one that nobody has asked for
     assert picture.startswith("/media/public/")
     first, second = site.client.get(picture), site.client.get(picture + "?utm=x")
@@ -299,14 +299,14 @@ def test_the_cache_answers_validators_and_ranges(site: Site, picture: str) -> No
     assert (head.status_code, int(head.headers["Content-Length"])) == (200, len(whole.content))
 
 
-def test_a_range_that_comes_first_is_right_too(site: Site, author: Actor) -> None:
+def test_a_range_that_comes_first_is_right_too(site: Site, author: ApiUser) -> None:
     path = here(upload(author)["url"])
     part = site.client.get(path, headers={"Range": "bytes=2-5"})
     assert (part.status_code, part.headers["X-Cache-Status"]) == (206, "MISS")
     assert part.content == site.client.get(path).content[2:6]
 
 
-def test_what_is_deleted_is_gone_from_the_cache_within_the_promised_seconds(site: Site, author: Actor) -> None:
+def test_what_is_deleted_is_gone_from_the_cache_within_the_promised_seconds(site: Site, author: ApiUser) -> None:
     media = upload(author)
     path = here(media["url"])
     for _ in range(2):
@@ -318,7 +318,7 @@ def test_what_is_deleted_is_gone_from_the_cache_within_the_promised_seconds(site
 
 
 def test_a_private_picture_is_for_who_holds_its_url_and_never_cached(site: Site) -> None:
-    owner = Actor(site)
+    owner = ApiUser(site)
     media = upload(owner)
     public = here(media["url"])
     assert site.client.get(public).status_code == 200
@@ -345,7 +345,7 @@ def test_a_signed_request_for_a_public_picture_passes_by_the_cache(site: Site, p
         assert answer.headers["Cache-Control"] == "private"
 
 
-def test_a_direct_upload_goes_through(site: Site, author: Actor) -> None:
+def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
     content = jpeg(300, 200)
     asked = {"filename": "a.jpg", "content_type": "image/jpeg", "size": len(content)}
     made = author.call("POST", "/media/uploads", json=asked).json()

@@ -11,9 +11,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from instafeed.stack.state import PROJECT_ROOT
+from instafeed.devstack.state import PROJECT_ROOT
 from media.storage.paths import kind_of
-from tests.deploy import compose
+from tests.deploy import compose_file
 
 MINIO = PROJECT_ROOT / "deploy" / "minio"
 
@@ -70,12 +70,14 @@ def test_the_script_is_shell_and_names_the_files_that_there_are() -> None:
     script = MINIO / "init.sh"
     assert subprocess.run(["sh", "-n", str(script)], timeout=10).returncode == 0
     assert set(re.findall(r"[\w-]+\.json", script.read_text())) == {path.name for path in MINIO.glob("*.json")}
-    service = compose.services()["minio-init"]
-    assert service["environment"]["BUCKET"] == compose.services()["api-1"]["environment"]["AWS_STORAGE_BUCKET_NAME"]
+    service = compose_file.services()["minio-init"]
+    assert (
+        service["environment"]["BUCKET"] == compose_file.services()["api-1"]["environment"]["AWS_STORAGE_BUCKET_NAME"]
+    )
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_the_applications_keys_are_those_that_are_made_for_it(name: str) -> None:
-    services = compose.services(**{name: "a-value"})
+    services = compose_file.services(**{name: "a-value"})
     assert services["api-1"]["environment"][name] == "a-value"
     assert "a-value" in services["minio-init"]["environment"].values()

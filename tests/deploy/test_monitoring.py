@@ -13,10 +13,10 @@ import pytest
 import yaml
 from django.urls import resolve
 
-from instafeed import metrics
-from instafeed.queues import QUEUES
-from instafeed.stack.state import PROJECT_ROOT
-from tests.deploy import compose
+from instafeed.core.jobs.queues import QUEUES
+from instafeed.core.observability import metrics
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.deploy import compose_file
 
 PROMETHEUS = PROJECT_ROOT / "deploy" / "prometheus"
 GRAFANA = PROJECT_ROOT / "deploy" / "grafana"
@@ -48,7 +48,7 @@ def test_prometheus_own_program_finds_nothing_wrong(promtool: str, arguments: st
 
 def known() -> dict[str, set[str]]:
     """The labels of each series that the application has."""
-    series: dict[str, set[str]] = {name: set(asked.labels) for name, asked in metrics.SCRAPED.items()}
+    series: dict[str, set[str]] = {name: set(asked.labels) for name, asked in metrics.SCRAPED_GAUGES.items()}
     for collector in metrics.REGISTRY._collector_to_names:
         labels = set(collector._labelnames)  # type: ignore[attr-defined]
         for family in collector.describe():
@@ -132,7 +132,7 @@ def test_every_server_and_worker_is_scraped() -> None:
     jobs = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
     api, worker = ({job["job_name"]: job for job in jobs}[name] for name in ("api", "worker"))
     found = worker["dns_sd_configs"][0]
-    services = compose.services()
+    services = compose_file.services()
     apis = [f"{name}:{services[name]['environment']['PORT']}" for name in services if name.startswith("api-")]
     workers = [
         f"{name}:{services[name]['environment']['METRICS_PORT']}" for name in services if name.startswith("worker-")

@@ -18,12 +18,12 @@ import pytest
 
 from deploy.loopback import compose, nginx
 from deploy.loopback.compose import Service
-from deploy.loopback.deployment import COMPOSE
-from deploy.loopback.places import Places
-from deploy.loopback.programs import Programs
-from instafeed.api.errors import RequestTooLarge, ServiceUnavailable, error_body
-from instafeed.stack.ports import free_port
-from instafeed.stack.state import PROJECT_ROOT
+from deploy.loopback.deployment import COMPOSE_FILE
+from deploy.loopback.host_mapping import HostMapping
+from deploy.loopback.programs import ProgramFactory
+from instafeed.core.api.errors import RequestTooLarge, ServiceUnavailable, error_body
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.state import PROJECT_ROOT
 
 pytestmark = pytest.mark.xdist_group("nginx")
 
@@ -87,18 +87,20 @@ class Balancer:
         self.apps = [App(), App()]
         self.store = App()
         self.port, self.tls_port = free_port(), free_port()
-        service = compose.read(COMPOSE, dict.fromkeys(compose.required(COMPOSE), "x") | variables)["nginx"]
+        service = compose.read_services(
+            COMPOSE_FILE, dict.fromkeys(compose.required_variables(COMPOSE_FILE), "x") | variables
+        )["nginx"]
         upstreams = zip(("NGINX_API_1", "NGINX_API_2", "NGINX_OBJECT_STORE"), (*self.apps, self.store), strict=True)
         here = {name: app.address for name, app in upstreams} | {
             "NGINX_LISTEN_TLS": f"127.0.0.1:{self.tls_port}",
             "NGINX_TLS_DIR": "../../../tls",  # from where nginx.conf is
         }
         service = Service(**{**vars(service), "environment": service.environment | here})
-        programs = Programs(Places(directory), set())
+        programs = ProgramFactory(HostMapping(directory), set())
         if tls:
             mounted = programs.places.mounts(service)["/etc/nginx/templates"]
             shutil.copy(TLS, mounted)
-        self.program = nginx.program(service, programs, self.port)
+        self.program = nginx.nginx_program(service, programs, self.port)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
 
     def renew(self) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.deploy import compose
-from tests.deploy.clusters import Server
-from tests.live import manage
-from tests.stack.waiting import eventually
+from tests.deploy import compose_file
+from tests.deploy.postgres_server import ComposePostgres
+from tests.devstack.waiting import eventually
+from tests.live_stack import manage
 
 pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]
 
@@ -26,8 +26,8 @@ def root() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def primary(root: Path) -> Iterator[Server]:
-    server = Server("postgres", root)
+def primary(root: Path) -> Iterator[ComposePostgres]:
+    server = ComposePostgres("postgres", root)
     try:
         server.start(60)
         yield server
@@ -36,8 +36,8 @@ def primary(root: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def _replica(primary: Server, root: Path) -> Iterator[Server]:
-    server = Server(
+def _replica(primary: ComposePostgres, root: Path) -> Iterator[ComposePostgres]:
+    server = ComposePostgres(
         "postgres-replica", root, PRIMARY_HOST="127.0.0.1", PRIMARY_PORT=str(primary.port), REPLICA_WATCH="1"
     )
     try:
@@ -47,7 +47,7 @@ def _replica(primary: Server, root: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def replica(_replica: Server) -> Server:
+def replica(_replica: ComposePostgres) -> ComposePostgres:
     """It runs, whatever the test before did with it."""
     if not _replica.running:
         _replica.start(60)
@@ -55,7 +55,7 @@ def replica(_replica: Server) -> Server:
 
 
 @pytest.fixture
-def written(primary: Server) -> Iterator[str]:
+def written(primary: ComposePostgres) -> Iterator[str]:
     """A table with one row."""
     with primary.connect() as connection:
         connection.execute("CREATE TABLE written AS SELECT 1 AS number")
@@ -64,13 +64,13 @@ def written(primary: Server) -> Iterator[str]:
         connection.execute("DROP TABLE written")
 
 
-def slot(primary: Server) -> tuple[bool, str] | None:
+def slot(primary: ComposePostgres) -> tuple[bool, str] | None:
     query = "SELECT active, wal_status FROM pg_replication_slots WHERE slot_name = 'replica'"
     row: tuple[bool, str] | None = primary.ask(query)
     return row
 
 
-def shows(replica: Server, query: str, number: int) -> bool:
+def shows(replica: ComposePostgres, query: str, number: int) -> bool:
     try:
         return bool(replica.ask(query) == (number,))
     except psycopg.Error:
@@ -80,7 +80,7 @@ def shows(replica: Server, query: str, number: int) -> bool:
 # --- Who may do what ---------------------------------------------------------------------------------
 
 
-def test_the_application_owns_its_database_and_rules_over_nothing_else(primary: Server) -> None:
+def test_the_application_owns_its_database_and_rules_over_nothing_else(primary: ComposePostgres) -> None:
     rights = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
     rights = f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"
     assert primary.ask(rights) == (False,) * 5
@@ -95,9 +95,9 @@ def test_the_application_owns_its_database_and_rules_over_nothing_else(primary: 
             primary.ask(forbidden)
 
 
-def test_the_applications_rights_are_enough_for_it(primary: Server) -> None:
+def test_the_applications_rights_are_enough_for_it(primary: ComposePostgres) -> None:
     """Migrations are what asks for the most of them."""
-    url = f"postgresql://instafeed:{compose.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{primary.port}/instafeed"
+    url = f"postgresql://instafeed:{compose_file.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{primary.port}/instafeed"
     services = {"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
     migrated = manage(
         "migrate",
@@ -109,13 +109,13 @@ def test_the_applications_rights_are_enough_for_it(primary: Server) -> None:
     assert primary.ask("SELECT count(*) FROM feeds_fanout") == (0,)
 
 
-def test_the_replicator_streams_and_reads_nothing(primary: Server) -> None:
+def test_the_replicator_streams_and_reads_nothing(primary: ComposePostgres) -> None:
     for database in ("instafeed", "postgres"):
         with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf"):
             primary.ask("SELECT 1", "replicator", dbname=database)
 
 
-def test_the_superuser_is_let_in_by_a_password_from_inside_only(primary: Server) -> None:
+def test_the_superuser_is_let_in_by_a_password_from_inside_only(primary: ComposePostgres) -> None:
     assert primary.ask("SHOW server_version_num", "postgres", dbname="postgres") >= ("180000",)
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host="127.0.0.1", port=primary.port, user="postgres", dbname="postgres", password="")
@@ -131,7 +131,7 @@ def test_the_superuser_is_let_in_by_a_password_from_inside_only(primary: Server)
         assert {row[0] for row in connection.execute(methods)} == {"scram-sha-256", "reject"}
 
 
-def test_the_files_settings_are_the_servers(primary: Server) -> None:
+def test_the_files_settings_are_the_servers(primary: ComposePostgres) -> None:
     assert primary.ask("SHOW max_slot_wal_keep_size") == ("4GB",)
     assert primary.ask("SHOW password_encryption") == ("scram-sha-256",)
     # Of which addresses it listens on, the command line of these tests says more.
@@ -144,17 +144,17 @@ def test_the_files_settings_are_the_servers(primary: Server) -> None:
 # --- The replica -------------------------------------------------------------------------------------
 
 
-def test_the_replica_streams_through_its_slot(primary: Server, replica: Server, written: str) -> None:
+def test_the_replica_streams_through_its_slot(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
     eventually(lambda: slot(primary) == (True, "reserved"))
     eventually(lambda: shows(replica, written, 1))
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         replica.ask("DELETE FROM written")
     # Nobody reads a password off a command line.
     lines = [" ".join(process.cmdline()) for server in (primary, replica) for process in server.tree()]
-    assert not any(secret in line for line in lines for secret in compose.SECRETS.values())
+    assert not any(secret in line for line in lines for secret in compose_file.SECRETS.values())
 
 
-def test_a_primary_that_is_away_costs_no_copy(primary: Server, replica: Server, written: str) -> None:
+def test_a_primary_that_is_away_costs_no_copy(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
     eventually(lambda: shows(replica, written, 1))
     copied = (replica.data / "backup_manifest").stat().st_ino
     primary.stop()
@@ -170,7 +170,7 @@ def test_a_primary_that_is_away_costs_no_copy(primary: Server, replica: Server, 
     assert (replica.data / "backup_manifest").stat().st_ino == copied
 
 
-def test_a_lost_slot_is_mended_by_a_new_copy(primary: Server, replica: Server, written: str) -> None:
+def test_a_lost_slot_is_mended_by_a_new_copy(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
     eventually(lambda: shows(replica, written, 1))
     replica.stop()
     with primary.connect("postgres") as superuser:
@@ -189,7 +189,7 @@ def test_a_lost_slot_is_mended_by_a_new_copy(primary: Server, replica: Server, w
     assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker"]
 
 
-def test_an_interrupted_copy_is_made_again(replica: Server, written: str) -> None:
+def test_an_interrupted_copy_is_made_again(replica: ComposePostgres, written: str) -> None:
     """The first one, killed while it is under way."""
     replica.stop()
     shutil.rmtree(replica.data)
@@ -205,7 +205,9 @@ def test_an_interrupted_copy_is_made_again(replica: Server, written: str) -> Non
     eventually(lambda: shows(replica, written, 1))
 
 
-def test_an_empty_primary_in_the_others_place_is_not_followed(primary: Server, replica: Server, written: str) -> None:
+def test_an_empty_primary_in_the_others_place_is_not_followed(
+    primary: ComposePostgres, replica: ComposePostgres, written: str
+) -> None:
     """Its copy would cost the last good one."""
     eventually(lambda: shows(replica, written, 1))
     primary.stop()
@@ -222,7 +224,7 @@ def test_an_empty_primary_in_the_others_place_is_not_followed(primary: Server, r
         primary.start(60)
 
 
-def test_a_promoted_replica_is_left_alone(primary: Server, replica: Server) -> None:
+def test_a_promoted_replica_is_left_alone(primary: ComposePostgres, replica: ComposePostgres) -> None:
     """It is a primary from now on, though the old one says that its slot is lost."""
     eventually(lambda: slot(primary) == (True, "reserved"))
     try:

@@ -12,11 +12,11 @@ import psutil
 import pytest
 import redis
 
-from instafeed.stack.ports import free_port
-from instafeed.stack.process import Program
-from instafeed.stack.redis import executable
-from tests.deploy import compose
-from tests.stack.waiting import eventually
+from instafeed.devstack.child_process import Program
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.redis import redis_executable
+from tests.deploy import compose_file
+from tests.devstack.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("deploy_redis")
 
@@ -25,19 +25,19 @@ class Server(Program):
     """`redis` or `redis-broker`, in a directory of its own."""
 
     def __init__(self, name: str, root: Path) -> None:
-        service = compose.services()[name]
+        service = compose_file.services()[name]
         self.port = free_port()
         words = [*service["entrypoint"], *shlex.split(service["command"])]
-        mounted = compose.mounts(service)
+        mounted = compose_file.mounts(service)
         words = [str(mounted.get(word, word)) for word in words]
         local = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(root)]
         super().__init__(name, root / f"{name}.log", [*words, *local])
         programs = root / "bin"
         programs.mkdir(exist_ok=True)
-        (programs / "redis-server").symlink_to(executable())
+        (programs / "redis-server").symlink_to(redis_executable())
         self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", **service["environment"]}
 
-    def client(self, password: str | None = compose.SECRETS["REDIS_PASSWORD"]) -> redis.Redis:
+    def client(self, password: str | None = compose_file.SECRETS["REDIS_PASSWORD"]) -> redis.Redis:
         return redis.Redis(port=self.port, password=password, decode_responses=True, socket_timeout=2)
 
     def ready(self) -> bool:
@@ -89,4 +89,4 @@ def test_both_ask_for_the_password_which_nobody_reads_off_a_command_line(cache: 
         for password in (None, "another"):
             with pytest.raises(redis.AuthenticationError):
                 server.client(password).ping()
-        assert compose.SECRETS["REDIS_PASSWORD"] not in " ".join(psutil.Process(server.pid).cmdline())
+        assert compose_file.SECRETS["REDIS_PASSWORD"] not in " ".join(psutil.Process(server.pid).cmdline())

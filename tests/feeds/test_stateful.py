@@ -28,17 +28,17 @@ from hypothesis.stateful import (
 
 from accounts import services as accounts
 from accounts.models import User
-from feeds import assembly, celebrities, fanout, policy
+from feeds import celebrity_policy, celebrity_transitions, fanout, timeline
 from feeds.models import FanOut, State
-from instafeed import keys
-from instafeed.redis import connection
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client
 from posts import services as posts
-from posts.recount import RECOUNTS
+from posts.counter_repair import COUNTER_REPAIRS
 from social import services as social
+from social.counter_rollup import roll_up
 from social.errors import RelationError
-from social.roll_up import roll_up
-from tests.emptying import empty_database
-from tests.feeds.helpers import deliver
+from tests.database_cleanup import empty_database
+from tests.feeds.feed_setup import deliver_all
 
 USERS = 5
 PAGE_SIZES = (1, 2, 3, 5, 100)
@@ -206,7 +206,7 @@ class FeedMachine(RuleBasedStateMachine):
         """What chance alone rarely does: fill lists past their length while they are warm."""
         self.read_all()
         self.post(author, count)
-        deliver()
+        deliver_all()
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
@@ -246,13 +246,13 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(number=someone)
     def settle(self, number: int) -> None:
         roll_up()
-        celebrities.settle(self.ids[number])
+        celebrity_transitions.reconcile_author(self.ids[number])
 
     @rule(number=someone, pin=st.sampled_from([True, False, None]))
     def pin(self, number: int, pin: bool | None) -> None:
         User.objects.filter(pk=self.ids[number]).update(celebrity_pin=pin)
         if django_settings.TEST_MODE_MAY_PIN:
-            celebrities.settle(self.ids[number])
+            celebrity_transitions.reconcile_author(self.ids[number])
         else:
             User.objects.filter(pk=self.ids[number]).update(celebrity_pin=None)
 
@@ -270,36 +270,41 @@ class FeedMachine(RuleBasedStateMachine):
         """The mover dies between its two steps; somebody finishes later."""
         roll_up()
         user = User.objects.get(pk=self.ids[number])
-        if policy.is_misplaced(user):
-            finish = "_finish_promotion" if policy.should_be_celebrity(user) else "_finish_demotion"
+        if celebrity_policy.needs_transition(user):
+            finish = "_finish_promotion" if celebrity_policy.should_be_celebrity(user) else "_finish_demotion"
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(celebrities, finish, lambda *_: 0)
-                celebrities.settle(user.pk)
+                patch.setattr(celebrity_transitions, finish, lambda *_: 0)
+                celebrity_transitions.reconcile_author(user.pk)
         if read_half_way:
             self.everything_is_right()
 
     @rule()
     def finish_moves(self) -> None:
-        celebrities.finish_moves()
+        celebrity_transitions.resume_transitions()
 
     # --- The cache ---
 
     @rule()
     def flush(self) -> None:
-        connection().flushdb()
+        get_client().flushdb()
 
-    @rule(number=someone, key=st.sampled_from([keys.feed, keys.author, keys.sources, keys.person, keys.access]))
+    @rule(
+        number=someone,
+        key=st.sampled_from(
+            [keys.home_timeline, keys.author_timeline, keys.visible_authors, keys.user_card, keys.auth_state]
+        ),
+    )
     def expire(self, number: int, key: Callable[[int], str]) -> None:
-        connection().delete(key(self.ids[number]))
+        get_client().delete(key(self.ids[number]))
 
     @rule()
     def forget_celebrities(self) -> None:
-        connection().delete(keys.CELEBRITIES)
+        get_client().delete(keys.CELEBRITIES)
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
     def forget_card(self, data: st.DataObject) -> None:
-        connection().delete(keys.card(data.draw(st.sampled_from(self.model.posts))[0]))
+        get_client().delete(keys.post_card(data.draw(st.sampled_from(self.model.posts))[0]))
 
     # --- Reading ---
 
@@ -317,7 +322,7 @@ class FeedMachine(RuleBasedStateMachine):
     def everything_is_right(self) -> None:
         """Once deliveries are done, every feed is the model's, in every page size."""
         self.checked = False
-        deliver()
+        deliver_all()
         assert not FanOut.objects.exclude(state=State.DONE).exists()
         for number in range(USERS):
             expected = self.model.feed(number)
@@ -325,18 +330,18 @@ class FeedMachine(RuleBasedStateMachine):
                 assert self._walk(number, size) == expected, f"viewer {number}, pages of {size}"
             for since in {0, *expected[:1], *expected[-1:]}:
                 newer = sum(post_id > since for post_id in expected)
-                assert assembly.count_newer(self.ids[number], since, 4) == (min(newer, 4), newer > 4)
+                assert timeline.count_newer(self.ids[number], since, 4) == (min(newer, 4), newer > 4)
         self.checked = True
 
     def read_all(self) -> None:
         for viewer in self.ids:
-            assembly.page(viewer, None, 1)
+            timeline.get_page(viewer, None, 1)
 
     def _walk(self, number: int, size: int) -> list[int]:
         shown: list[int] = []
         before = None
         while True:
-            page, after = assembly.page(self.ids[number], before, size)
+            page, after = timeline.get_page(self.ids[number], before, size)
             assert len(page) == size or after is None, "short only at the end"
             assert page or not shown, "no empty page after a `next`"
             shown += [int(json.loads(post)["id"]) for post in page]
@@ -353,13 +358,13 @@ class FeedMachine(RuleBasedStateMachine):
 
 
 def _counts_are_right() -> None:
-    for kind in RECOUNTS:
+    for kind in COUNTER_REPAIRS:
         assert not kind.wrong(list(kind.subjects._default_manager.values_list("pk", flat=True))), kind.name
 
 
 def _empty_everything() -> None:
     empty_database()
-    connection().flushdb()
+    get_client().flushdb()
 
 
 MODES = {

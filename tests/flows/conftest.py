@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live import LiveStack
+from tests.live_stack import LiveStack
 
 _HERE = Path(__file__).parent
 

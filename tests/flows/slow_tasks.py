@@ -9,13 +9,13 @@ import redis
 
 from instafeed.celery import app
 
-__all__ = ["app", "take_time"]
+__all__ = ["app", "slow_task"]
 
 QUEUE = "slow"
 
 
 @app.task
-def take_time(seconds: float) -> None:
+def slow_task(seconds: float) -> None:
     """Leaves a word in the broker's database when it begins and when it has ended."""
     with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"]) as broker:
         broker.incr("slow:began")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from instafeed.stack.state import PROJECT_ROOT
-from tests.live import LiveStack, clean_environment
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.live_stack import LiveStack, clean_environment
 
 TOUR = PROJECT_ROOT / "docs" / "api-tour.md"
 ANYTHING = "…"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.actors import PASSWORD, eventually
-from tests.live import LiveStack
+from tests.flows.api_user import PASSWORD, eventually
+from tests.live_stack import LiveStack
 
 WITHIN = 15.0  # seconds
 ANSWER = 3.0

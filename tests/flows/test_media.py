@@ -6,18 +6,18 @@ from typing import Any
 
 import httpx
 
-from tests.flows.actors import Actor, eventually
-from tests.live import LiveStack
+from tests.flows.api_user import ApiUser, eventually
+from tests.live_stack import LiveStack
 from tests.media.pictures import jpeg
 
 
-def upload(actor: Actor, content: bytes) -> str:
+def upload(actor: ApiUser, content: bytes) -> str:
     answer = actor.call("POST", "/media", files={"file": ("IMG_1.JPG", content, "image/jpeg")})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
-def upload_directly(actor: Actor, content: bytes) -> str:
+def upload_directly(actor: ApiUser, content: bytes) -> str:
     announced = {"filename": "a.jpg", "content_type": "image/jpeg", "size": len(content)}
     begun = actor.call("POST", "/media/uploads", json=announced).json()
     form = begun["upload"]
@@ -27,11 +27,11 @@ def upload_directly(actor: Actor, content: bytes) -> str:
     return str(begun["id"])
 
 
-def status(actor: Actor, media_id: str) -> str:
+def status(actor: ApiUser, media_id: str) -> str:
     return str(actor.get(f"/media/{media_id}")["status"])
 
 
-def picture_of(reader: Actor, post_id: str) -> dict[str, Any]:
+def picture_of(reader: ApiUser, post_id: str) -> dict[str, Any]:
     (picture,) = reader.get(f"/posts/{post_id}")["media"]
     return dict(picture)
 
@@ -41,7 +41,7 @@ def fetched(url: str) -> int:
 
 
 def test_a_post_is_in_the_feed_once_its_picture_is_ready(live_stack: LiveStack) -> None:
-    author, reader = Actor(live_stack), Actor(live_stack)
+    author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
     assert reader.feed() == []
     media_id = upload(author, jpeg(2_000, 1_500))
@@ -59,7 +59,7 @@ def test_a_post_is_in_the_feed_once_its_picture_is_ready(live_stack: LiveStack) 
 
 
 def test_one_that_fails_tells_its_author_and_nobody_else(live_stack: LiveStack) -> None:
-    author, reader = Actor(live_stack), Actor(live_stack)
+    author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
     live_stack.freeze("worker")  # else it may have failed before the post
     try:
@@ -73,7 +73,7 @@ def test_one_that_fails_tells_its_author_and_nobody_else(live_stack: LiveStack) 
 
 
 def test_turning_private_ends_the_old_urls(live_stack: LiveStack) -> None:
-    author, follower = Actor(live_stack), Actor(live_stack)
+    author, follower = ApiUser(live_stack), ApiUser(live_stack)
     follower.follow(author)
     media_id = upload_directly(author, jpeg(300, 300))
     eventually(lambda: status(author, media_id) == "ready")

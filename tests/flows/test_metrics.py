@@ -7,8 +7,8 @@ import time
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.flows.actors import Actor, eventually
-from tests.live import LiveStack
+from tests.flows.api_user import ApiUser, eventually
+from tests.live_stack import LiveStack
 
 FEED = {"method": "GET", "route": "/api/v1/feed", "status": "2xx"}
 
@@ -22,7 +22,7 @@ def value(stack: LiveStack, name: str, **labels: str) -> float:
 
 
 def test_requests_to_several_processes_are_summed_whichever_of_them_answers(live_stack: LiveStack) -> None:
-    reader = Actor(live_stack)
+    reader = ApiUser(live_stack)
     before = value(live_stack, "instafeed_request_seconds_count", **FEED)
     for _ in range(40):
         url = f"{live_stack.base_url}/api/v1/feed"
@@ -32,7 +32,7 @@ def test_requests_to_several_processes_are_summed_whichever_of_them_answers(live
 
 
 def test_the_counts_of_a_process_that_died_stay(live_stack: LiveStack) -> None:
-    reader = Actor(live_stack)
+    reader = ApiUser(live_stack)
     reader.get("/feed")
     before = value(live_stack, "instafeed_request_seconds_count", **FEED)
     for process in live_stack.process("web").children():
@@ -55,7 +55,7 @@ def _answers(stack: LiveStack) -> bool:
 
 
 def test_a_post_is_counted_from_its_creation_to_its_followers_feeds(live_stack: LiveStack) -> None:
-    author, follower = Actor(live_stack), Actor(live_stack)
+    author, follower = ApiUser(live_stack), ApiUser(live_stack)
     follower.follow(author)
     assert follower.feed() == []
     # What other tests left under way, of workers that they froze, is over.

@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.flows.actors import Actor, eventually
-from tests.live import LiveStack
+from tests.flows.api_user import ApiUser, eventually
+from tests.live_stack import LiveStack
 
 CROWD, POSTS = 1_000, 20
 WITHIN = 90  # seconds, for all of the flood
@@ -29,9 +29,9 @@ for post_id in {posts!r}:
 
 
 @pytest.fixture(scope="module")
-def star(live_stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Actor:
+def star(live_stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> ApiUser:
     """Followed by a crowd."""
-    star = Actor(live_stack, "u7000000")
+    star = ApiUser(live_stack, "u7000000")
     edges: Path = tmp_path_factory.mktemp("crowd") / "edges.tsv"
     edges.write_text("".join(f"{number}\t7000000\n" for number in range(7_000_001, 7_000_001 + CROWD)))
     done = live_stack.manage("import_follows", str(edges))
@@ -51,7 +51,7 @@ def waiting(outbox: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def flood(star: Actor) -> list[str]:
+def flood(star: ApiUser) -> list[str]:
     """Posts of the star, each liked by the whole crowd at this moment."""
     posts = [star.write(f"number {number}") for number in range(POSTS)]
     code = FLOOD.format(owner=star.username, posts=list(map(int, posts)))
@@ -60,13 +60,13 @@ def flood(star: Actor) -> list[str]:
     return posts
 
 
-def counts(star: Actor) -> dict[str, int]:
+def counts(star: ApiUser) -> dict[str, int]:
     entries = star.get("/notifications?limit=100")["results"]
     return {entry["post_id"]: entry["actor_count"] for entry in entries if entry["kind"] == "like"}
 
 
 def test_a_like_is_told_within_moments_and_read_once(live_stack: LiveStack) -> None:
-    author, fan = Actor(live_stack), Actor(live_stack)
+    author, fan = ApiUser(live_stack), ApiUser(live_stack)
     post_id = author.write()
     assert fan.call("POST", f"/posts/{post_id}/like").status_code == 200
     eventually(lambda: author.get("/notifications/unread-count") == {"count": 1})
@@ -80,9 +80,9 @@ def test_a_like_is_told_within_moments_and_read_once(live_stack: LiveStack) -> N
 
 @pytest.mark.timeout(300)
 def test_a_flood_of_likes_does_not_delay_a_fan_out(
-    live_stack: LiveStack, star: Actor, outbox: psycopg.Connection
+    live_stack: LiveStack, star: ApiUser, outbox: psycopg.Connection
 ) -> None:
-    author, reader = Actor(live_stack), Actor(live_stack)
+    author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
     assert reader.feed() == []
     posts = flood(star)
@@ -98,7 +98,7 @@ def test_a_flood_of_likes_does_not_delay_a_fan_out(
 
 @pytest.mark.timeout(300)
 def test_a_killed_worker_loses_no_notification_and_doubles_none(
-    live_stack: LiveStack, star: Actor, outbox: psycopg.Connection
+    live_stack: LiveStack, star: ApiUser, outbox: psycopg.Connection
 ) -> None:
     posts = flood(star)
     eventually(lambda: waiting(outbox) < POSTS * CROWD, WITHIN)

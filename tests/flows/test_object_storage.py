@@ -20,14 +20,14 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from moto.server import ThreadedMotoServer
 
-from instafeed.stack.ports import free_port
-from instafeed.stack.programs import Web
-from instafeed.stack.state import PROJECT_ROOT, Layout
-from tests.flows.actors import Actor, eventually
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.programs import Web
+from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
+from tests.flows.api_user import ApiUser, eventually
 from tests.flows.test_media import fetched, picture_of, status, upload, upload_directly
-from tests.live import LiveStack, clean_environment
+from tests.live_stack import LiveStack, clean_environment
 from tests.media.pictures import jpeg
-from tests.media.storage.sigv4 import opens
+from tests.media.storage.sigv4 import is_valid_presigned_url
 
 BUCKET, SECRET, TTL = "media", "a-secret-of-the-tests", 60
 PRODUCTION = {
@@ -74,12 +74,12 @@ def bucket_stack(s3: str) -> Iterator[LiveStack]:
 
 
 @pytest.fixture(scope="module")
-def author(bucket_stack: LiveStack) -> Actor:
-    return Actor(bucket_stack)
+def author(bucket_stack: LiveStack) -> ApiUser:
+    return ApiUser(bucket_stack)
 
 
 @pytest.fixture(scope="module")
-def posts(bucket_stack: LiveStack, author: Actor) -> list[str]:
+def posts(bucket_stack: LiveStack, author: ApiUser) -> list[str]:
     """One picture sent through the app, one by a form, each in a post; processed by the worker."""
     ids = [upload(author, jpeg(700, 500)), upload_directly(author, jpeg(600, 600))]
     eventually(lambda: {status(author, media_id) for media_id in ids} == {"ready"}, 60)
@@ -87,12 +87,12 @@ def posts(bucket_stack: LiveStack, author: Actor) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def recluse(bucket_stack: LiveStack) -> Actor:
-    return Actor(bucket_stack)
+def recluse(bucket_stack: LiveStack) -> ApiUser:
+    return ApiUser(bucket_stack)
 
 
 @pytest.fixture(scope="module")
-def private_post(recluse: Actor) -> str:
+def private_post(recluse: ApiUser) -> str:
     """A post of an account that turned private, after its files have moved."""
     media_id = upload(recluse, jpeg(500, 400))
     eventually(lambda: status(recluse, media_id) == "ready", 60)
@@ -109,7 +109,7 @@ def test_production_answers_over_tls_only(bucket_stack: LiveStack) -> None:
     assert (plain.status_code, plain.headers["Location"].partition(":")[0]) == (301, "https")
 
 
-def test_public_pictures_are_read_from_the_address_for_clients(author: Actor, posts: list[str], s3: str) -> None:
+def test_public_pictures_are_read_from_the_address_for_clients(author: ApiUser, posts: list[str], s3: str) -> None:
     for post_id in posts:
         url = picture_of(author, post_id)["url"]
         assert url.startswith(s3.replace("127.0.0.1", "localhost") + f"/{BUCKET}/public/")
@@ -117,20 +117,20 @@ def test_public_pictures_are_read_from_the_address_for_clients(author: Actor, po
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/webp")
 
 
-def test_a_private_picture_is_read_by_its_signature_which_ends(recluse: Actor, private_post: str) -> None:
+def test_a_private_picture_is_read_by_its_signature_which_ends(recluse: ApiUser, private_post: str) -> None:
     url = picture_of(recluse, private_post)["url"]
     assert urlsplit(url).hostname == "localhost"
     assert fetched(url) == 200
     assert fetched(url.partition("?")[0]) == 403
     now = datetime.now(UTC)
-    assert opens(url, SECRET, now)
-    assert opens(url, SECRET, now + timedelta(seconds=TTL - 1))
-    assert not opens(url, SECRET, now + timedelta(seconds=2 * TTL + 1))
+    assert is_valid_presigned_url(url, SECRET, now)
+    assert is_valid_presigned_url(url, SECRET, now + timedelta(seconds=TTL - 1))
+    assert not is_valid_presigned_url(url, SECRET, now + timedelta(seconds=2 * TTL + 1))
 
 
-def given_by(stack: LiveStack, reader: Actor, post_id: str, root: Path, **settings: str) -> str:
+def given_by(stack: LiveStack, reader: ApiUser, post_id: str, root: Path, **settings: str) -> str:
     """The picture's URL, from another web server on the same services with other settings."""
-    layout = Layout(root)
+    layout = DataDirectory(root)
     layout.log.mkdir(parents=True)
     port = free_port()
     web = Web(layout, {}, port, 1)
@@ -148,19 +148,19 @@ def given_by(stack: LiveStack, reader: Actor, post_id: str, root: Path, **settin
 
 
 def test_amazons_own_address(
-    bucket_stack: LiveStack, recluse: Actor, private_post: str, s3: str, tmp_path: Path
+    bucket_stack: LiveStack, recluse: ApiUser, private_post: str, s3: str, tmp_path: Path
 ) -> None:
     url = given_by(bucket_stack, recluse, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
     parts = urlsplit(url)
     assert parts.scheme == "https"
     assert parts.netloc == f"{BUCKET}.s3.eu-central-1.amazonaws.com"
     assert parts.path.startswith("/private/")
-    assert opens(url, SECRET, datetime.now(UTC))
-    assert not opens(url, SECRET, datetime.now(UTC), host=urlsplit(s3).netloc)
+    assert is_valid_presigned_url(url, SECRET, datetime.now(UTC))
+    assert not is_valid_presigned_url(url, SECRET, datetime.now(UTC), host=urlsplit(s3).netloc)
 
 
 def test_cloudfront_verifies_the_signature_by_the_public_key(
-    bucket_stack: LiveStack, recluse: Actor, private_post: str, tmp_path: Path
+    bucket_stack: LiveStack, recluse: ApiUser, private_post: str, tmp_path: Path
 ) -> None:
     key = generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from tests.posts.callers import Caller
+from tests.posts.api_user import ApiUser
 
 
 @pytest.fixture
@@ -15,13 +15,13 @@ def _own_storage(settings: Settings, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def author() -> Caller:
-    return Caller()
+def author() -> ApiUser:
+    return ApiUser()
 
 
 @pytest.fixture
-def reader(author: Caller) -> Caller:
+def reader(author: ApiUser) -> ApiUser:
     """Follows the author."""
-    reader = Caller()
+    reader = ApiUser()
     reader.follow(author)
     return reader

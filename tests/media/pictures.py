@@ -12,7 +12,7 @@ from media import storage, variants
 from media.models import Media, Status
 from media.processing import SIZES
 
-SHARES = {str(size): {"name": f"{size}.webp", "width": size, "height": size} for size in SIZES}
+VARIANTS = {str(size): {"name": f"{size}.webp", "width": size, "height": size} for size in SIZES}
 
 
 def jpeg(width: int = 60, height: int = 40, **parameters: Any) -> bytes:
@@ -24,17 +24,17 @@ def jpeg(width: int = 60, height: int = 40, **parameters: Any) -> bytes:
     return file.getvalue()
 
 
-def ready(owner: User, *, is_public: bool = True, **fields: Any) -> Media:
+def ready_media(owner: User, *, is_public: bool = True, **fields: Any) -> Media:
     """A processed picture of the owner's; its files hold their own names."""
     key = storage.new_key()
     for size in SIZES:
-        path = f"{storage.directory(key, is_public=is_public)}/{size}.webp"
+        path = f"{storage.variants_directory(key, is_public=is_public)}/{size}.webp"
         storage.save(path, BytesIO(f"{size}.webp".encode()), "image/webp")
-    made = {"key": key, "is_public": is_public, "status": Status.READY, "variants": SHARES, "width": 3, "height": 2}
+    made = {"key": key, "is_public": is_public, "status": Status.READY, "variants": VARIANTS, "width": 3, "height": 2}
     return Media.objects.create(owner=owner, **(made | fields))
 
 
-def paths(media: Media) -> list[str]:
+def expected_paths(media: Media) -> list[str]:
     """Where the files of a picture should lie, by its row."""
-    place = variants.place_of(media)
-    return [f"{place}/{name}" for name in variants.names_of(media)]
+    place = variants.directory_of(media)
+    return [f"{place}/{name}" for name in variants.file_names(media)]

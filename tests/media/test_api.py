@@ -11,12 +11,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from media import pipeline, storage
+from media import processing_job, storage
 from media.models import Media, Removal, Status
-from media.variants import paths_of
-from tests.api.shape import check_shape
-from tests.media.pictures import jpeg, paths, ready
-from tests.posts.callers import Caller
+from media.variants import possible_paths
+from tests.api.error_shape import assert_error
+from tests.media.pictures import expected_paths, jpeg, ready_media
+from tests.posts.api_user import ApiUser
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("instafeed.urls")]
 
@@ -31,31 +31,31 @@ REFUSED = {
 
 
 @pytest.fixture
-def owner() -> Caller:
-    return Caller()
+def owner() -> ApiUser:
+    return ApiUser()
 
 
 @pytest.fixture
-def stranger() -> Caller:
-    return Caller()
+def stranger() -> ApiUser:
+    return ApiUser()
 
 
-def upload(caller: Caller, content: bytes, name: str = "a.jpg", **fields: Any) -> Any:
+def upload(caller: ApiUser, content: bytes, name: str = "a.jpg", **fields: Any) -> Any:
     form = {"file": SimpleUploadedFile(name, content, "image/jpeg"), **fields}
     return caller.client.post("/api/v1/media", form, headers=caller.headers)
 
 
-def begin(caller: Caller, size: int, content_type: str = "image/jpeg", **more: Any) -> Any:
+def begin(caller: ApiUser, size: int, content_type: str = "image/jpeg", **more: Any) -> Any:
     body = {"filename": "IMG 1.jpg", "content_type": content_type, "size": size} | more
     return caller.call("post", "/media/uploads", body)
 
 
-def send(caller: Caller, form: dict[str, Any], content: bytes) -> Any:
+def send(caller: ApiUser, form: dict[str, Any], content: bytes) -> Any:
     """What a client does with the form that it was given."""
     return caller.client.post(form["url"], form["fields"] | {"file": SimpleUploadedFile("a", content, "image/jpeg")})
 
 
-def test_a_picture_is_taken_processed_and_shown_to_its_owner(owner: Caller, stranger: Caller) -> None:
+def test_a_picture_is_taken_processed_and_shown_to_its_owner(owner: ApiUser, stranger: ApiUser) -> None:
     answer = upload(owner, jpeg(), alt_text="a teal field")
     assert answer.status_code == 202
     taken = answer.json()
@@ -65,7 +65,7 @@ def test_a_picture_is_taken_processed_and_shown_to_its_owner(owner: Caller, stra
         {},
         "a teal field",
     )
-    pipeline.run(int(taken["id"]))
+    processing_job.run(int(taken["id"]))
     media = owner.get(f"/media/{taken['id']}")
     assert (media["status"], media["error"], media["width"], media["height"]) == ("ready", None, 60, 40)
     assert set(media["variants"]) == {"150", "320", "640", "1080"}
@@ -75,32 +75,32 @@ def test_a_picture_is_taken_processed_and_shown_to_its_owner(owner: Caller, stra
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_what_is_no_picture_is_refused_at_once_and_leaves_nothing(owner: Caller, content: bytes) -> None:
+def test_what_is_no_picture_is_refused_at_once_and_leaves_nothing(owner: ApiUser, content: bytes) -> None:
     answer = upload(owner, content)
-    check_shape(answer, 400)
+    assert_error(answer, 400)
     assert answer.json()["errors"][0]["attr"] == "file"
     assert not Media.objects.exists()
 
 
-def test_the_name_and_the_announced_type_play_no_part(owner: Caller) -> None:
+def test_the_name_and_the_announced_type_play_no_part(owner: ApiUser) -> None:
     taken = upload(owner, jpeg(), name="../../evil.svg").json()
-    pipeline.run(int(taken["id"]))
+    processing_job.run(int(taken["id"]))
     assert owner.get(f"/media/{taken['id']}")["status"] == "ready"
 
 
-def test_what_cannot_be_decoded_fails_with_a_plain_reason(owner: Caller) -> None:
+def test_what_cannot_be_decoded_fails_with_a_plain_reason(owner: ApiUser) -> None:
     taken = upload(owner, jpeg()[:300]).json()
-    pipeline.run(int(taken["id"]))
+    processing_job.run(int(taken["id"]))
     media = owner.get(f"/media/{taken['id']}")
     assert media["status"] == "failed"
     assert media["error"]
     assert "Traceback" not in media["error"]
 
 
-def test_a_file_that_is_too_large_is_a_413(owner: Caller, settings: Settings) -> None:
+def test_a_file_that_is_too_large_is_a_413(owner: ApiUser, settings: Settings) -> None:
     settings.MEDIA_MAX_BYTES = 10_000
-    check_shape(upload(owner, jpeg() + b"x" * 10_000), 413)
-    check_shape(upload(owner, jpeg() + b"x" * 200_000), 413)
+    assert_error(upload(owner, jpeg() + b"x" * 10_000), 413)
+    assert_error(upload(owner, jpeg() + b"x" * 200_000), 413)
     assert upload(owner, jpeg()).status_code == 202
 
 
@@ -108,51 +108,51 @@ def test_a_file_that_is_too_large_is_a_413(owner: Caller, settings: Settings) ->
     ("form", "status"),
     [({}, 400), ({"file": "no file"}, 400), ({"file": BytesIO(b""), "alt_text": "x" * 1_001}, 400)],
 )
-def test_forms_without_a_usable_file_are_refused(owner: Caller, form: dict[str, Any], status: int) -> None:
-    check_shape(owner.client.post("/api/v1/media", form, headers=owner.headers), status)
+def test_forms_without_a_usable_file_are_refused(owner: ApiUser, form: dict[str, Any], status: int) -> None:
+    assert_error(owner.client.post("/api/v1/media", form, headers=owner.headers), status)
 
 
-def test_json_is_no_form_and_anonymous_nobody(owner: Caller) -> None:
-    check_shape(owner.call("post", "/media", {"file": "x"}), 415)
-    check_shape(owner.client.post("/api/v1/media", {"file": BytesIO(jpeg())}), 401)
+def test_json_is_no_form_and_anonymous_nobody(owner: ApiUser) -> None:
+    assert_error(owner.call("post", "/media", {"file": "x"}), 415)
+    assert_error(owner.client.post("/api/v1/media", {"file": BytesIO(jpeg())}), 401)
 
 
 def test_a_storage_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = Caller(Client(raise_request_exception=False))
+    owner = ApiUser(Client(raise_request_exception=False))
 
     def away(*_: Any) -> None:
         raise storage.StorageError("away")
 
     monkeypatch.setattr(storage, "save", away)
-    check_shape(upload(owner, jpeg()), 503)
+    assert_error(upload(owner, jpeg()), 503)
 
 
 # --- Straight to the storage -------------------------------------------------------------------------
 
 
-def test_a_direct_upload_is_announced_sent_and_completed(owner: Caller, stranger: Caller) -> None:
+def test_a_direct_upload_is_announced_sent_and_completed(owner: ApiUser, stranger: ApiUser) -> None:
     content = jpeg()
     answer = begin(owner, len(content), alt_text="a field")
     assert answer.status_code == 201
     id_, form = answer.json()["id"], answer.json()["upload"]
     assert owner.get(f"/media/{id_}")["status"] == "uploading"
-    check_shape(owner.call("post", f"/media/{id_}/complete"), 409)
+    assert_error(owner.call("post", f"/media/{id_}/complete"), 409)
     assert send(owner, form, content).status_code in (200, 201, 204)
-    check_shape(stranger.call("post", f"/media/{id_}/complete"), 404)
+    assert_error(stranger.call("post", f"/media/{id_}/complete"), 404)
     for _ in range(2):
         answer = owner.call("post", f"/media/{id_}/complete")
         assert (answer.status_code, answer.json()["status"]) == (202, "processing")
-    pipeline.run(int(id_))
+    processing_job.run(int(id_))
     assert owner.get(f"/media/{id_}")["status"] == "ready"
     assert owner.call("post", f"/media/{id_}/complete").json()["status"] == "ready"
     assert owner.get(f"/media/{id_}")["alt_text"] == "a field"
 
 
-def test_what_arrives_is_looked_at(owner: Caller) -> None:
+def test_what_arrives_is_looked_at(owner: ApiUser) -> None:
     html = REFUSED["html"]
     answer = begin(owner, len(html)).json()
     send(owner, answer["upload"], html)
-    check_shape(owner.call("post", f"/media/{answer['id']}/complete"), 400)
+    assert_error(owner.call("post", f"/media/{answer['id']}/complete"), 400)
     assert owner.get(f"/media/{answer['id']}")["status"] == "failed"
 
 
@@ -170,54 +170,56 @@ def test_what_arrives_is_looked_at(owner: Caller) -> None:
     ],
     ids=str,
 )
-def test_announcements_that_cannot_be_are_refused(owner: Caller, wrong: dict[str, Any]) -> None:
-    check_shape(begin(owner, **({"size": 10} | wrong)), 400)
+def test_announcements_that_cannot_be_are_refused(owner: ApiUser, wrong: dict[str, Any]) -> None:
+    assert_error(begin(owner, **({"size": 10} | wrong)), 400)
     assert not Media.objects.exists()
 
 
 # --- Deleting ----------------------------------------------------------------------------------------
 
 
-def test_a_picture_goes_with_its_files_unless_a_post_has_it(owner: Caller, stranger: Caller) -> None:
-    one, other = ready(owner.user), ready(owner.user)
+def test_a_picture_goes_with_its_files_unless_a_post_has_it(owner: ApiUser, stranger: ApiUser) -> None:
+    one, other = ready_media(owner.user), ready_media(owner.user)
     assert owner.call("post", "/posts", {"media": [str(other.pk)]}).status_code == 201
-    check_shape(stranger.call("delete", f"/media/{one.pk}"), 404)
-    check_shape(owner.call("delete", f"/media/{other.pk}"), 409)
+    assert_error(stranger.call("delete", f"/media/{one.pk}"), 404)
+    assert_error(owner.call("delete", f"/media/{other.pk}"), 409)
     assert owner.call("delete", f"/media/{one.pk}").status_code == 204
-    check_shape(owner.call("delete", f"/media/{one.pk}"), 404)
+    assert_error(owner.call("delete", f"/media/{one.pk}"), 404)
     (removal,) = Removal.objects.all()
-    assert set(paths(one)) <= set(removal.paths)
+    assert set(expected_paths(one)) <= set(removal.paths)
     assert removal.public_key == one.key
-    assert all(default_storage.exists(path) for path in paths(other))
+    assert all(default_storage.exists(path) for path in expected_paths(other))
 
 
-def test_a_picture_in_the_making_can_be_deleted(owner: Caller) -> None:
+def test_a_picture_in_the_making_can_be_deleted(owner: ApiUser) -> None:
     taken = upload(owner, jpeg()).json()
     media = Media.objects.get(pk=taken["id"])
     assert owner.call("delete", f"/media/{media.pk}").status_code == 204
-    pipeline.run(media.pk)
+    processing_job.run(media.pk)
     assert not Media.objects.filter(status=Status.READY).exists()
-    assert Removal.objects.earliest("due_at").paths == [media.incoming, *paths_of(media)]
+    assert Removal.objects.earliest("due_at").paths == [media.incoming, *possible_paths(media)]
 
 
-def test_one_file_at_a_time(owner: Caller) -> None:
+def test_one_file_at_a_time(owner: ApiUser) -> None:
     files = [SimpleUploadedFile(f"{number}.jpg", jpeg(), "image/jpeg") for number in range(2)]
-    check_shape(owner.client.post("/api/v1/media", {"file": files}, headers=owner.headers), 400)
-    check_shape(owner.client.post("/api/v1/media", {"file": files[0], "more": files[1]}, headers=owner.headers), 400)
+    assert_error(owner.client.post("/api/v1/media", {"file": files}, headers=owner.headers), 400)
+    assert_error(owner.client.post("/api/v1/media", {"file": files[0], "more": files[1]}, headers=owner.headers), 400)
 
 
-def test_what_a_moderator_withholds_is_no_avatar(owner: Caller) -> None:
-    media = ready(owner.user, is_withheld=True)
-    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+def test_what_a_moderator_withholds_is_no_avatar(owner: ApiUser) -> None:
+    media = ready_media(owner.user, is_withheld=True)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
 
 
 def test_a_storage_that_cannot_sign_is_a_503_of_every_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = Caller(Client(raise_request_exception=False), is_private=True)
-    assert reader.call("post", "/posts", {"media": [str(ready(reader.user, is_public=False).pk)]}).status_code == 201
+    reader = ApiUser(Client(raise_request_exception=False), is_private=True)
+    assert (
+        reader.call("post", "/posts", {"media": [str(ready_media(reader.user, is_public=False).pk)]}).status_code == 201
+    )
 
     def away(card: bytes) -> bytes:
         raise storage.StorageError("no credentials")
 
-    monkeypatch.setattr(storage, "fill_in", away)
+    monkeypatch.setattr(storage, "sign_placeholders", away)
     for path in ("/feed", f"/users/{reader.name}/posts"):
-        check_shape(reader.call("get", path), 503)
+        assert_error(reader.call("get", path), 503)

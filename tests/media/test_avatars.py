@@ -11,114 +11,114 @@ from accounts import services as accounts
 from media import avatars, storage
 from media import services as media_services
 from media.models import Media, Removal
-from tests.api.shape import check_shape
-from tests.media.helpers import fresh, remove_files, settle, stored, upload
-from tests.media.pictures import paths, ready
-from tests.posts.callers import Caller
+from tests.api.error_shape import assert_error
+from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths, upload
+from tests.media.pictures import expected_paths, ready_media
+from tests.posts.api_user import ApiUser
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 
 
 @pytest.fixture
-def owner() -> Caller:
-    return Caller(Client(raise_request_exception=False))
+def owner() -> ApiUser:
+    return ApiUser(Client(raise_request_exception=False))
 
 
-def set_avatar(owner: Caller, media: Media | None) -> str:
+def set_avatar(owner: ApiUser, media: Media | None) -> str:
     answer = owner.call("patch", "/me", {"avatar": media and str(media.pk)})
     assert answer.status_code == 200, answer.content
     owner.user.refresh_from_db()
     return owner.user.avatar_path
 
 
-def test_an_avatar_is_a_copy_that_outlives_its_original(owner: Caller) -> None:
-    media = ready(owner.user)
+def test_an_avatar_is_a_copy_that_outlives_its_original(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
     path = set_avatar(owner, media)
     media_services.delete(owner.id, media.pk)
-    remove_files(all_of_them=True)
-    assert stored() == {path}
-    assert Caller().get(f"/users/{owner.name}")["avatar_url"].endswith(path)
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == {path}
+    assert ApiUser().get(f"/users/{owner.name}")["avatar_url"].endswith(path)
 
 
-def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: Caller) -> None:
-    media = ready(owner.user)
+def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
     first, second = set_avatar(owner, media), set_avatar(owner, media)
     assert first != second
-    remove_files()
-    assert stored() == {second, *paths(media)}
+    delete_due_files()
+    assert stored_paths() == {second, *expected_paths(media)}
     assert set_avatar(owner, None) == ""
-    remove_files(all_of_them=True)
-    assert stored() == set(paths(media))
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == set(expected_paths(media))
 
 
-def test_turning_private_keeps_the_avatar(owner: Caller) -> None:
-    path = set_avatar(owner, ready(owner.user))
+def test_turning_private_keeps_the_avatar(owner: ApiUser) -> None:
+    path = set_avatar(owner, ready_media(owner.user))
     url = owner.get("/me")["avatar_url"]
     accounts.update_profile(owner.id, {"is_private": True})
-    settle(owner.user)
+    relocate_all(owner.user)
     assert owner.get("/me")["avatar_url"] == url
-    assert path in stored()
+    assert path in stored_paths()
     second = set_avatar(owner, Media.objects.get())
     assert second.startswith("avatars/"), "made of a private picture, it is public all the same"
-    remove_files()
-    assert path not in stored()
+    delete_due_files()
+    assert path not in stored_paths()
 
 
-def test_a_picture_that_is_not_ready_or_anothers_is_no_avatar(owner: Caller) -> None:
-    for media in (upload(owner.user), ready(Caller().user)):
-        check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
-    assert not any(path.startswith("avatars/") for path in stored())
+def test_a_picture_that_is_not_ready_or_anothers_is_no_avatar(owner: ApiUser) -> None:
+    for media in (upload(owner.user), ready_media(ApiUser().user)):
+        assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+    assert not any(path.startswith("avatars/") for path in stored_paths())
 
 
-def test_a_picture_that_just_moves_becomes_an_avatar(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy, media = storage.copy, ready(owner.user)
+def test_a_picture_that_just_moves_becomes_an_avatar(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready_media(owner.user)
 
     def meanwhile(source: str, target: str) -> None:
         monkeypatch.setattr(storage, "copy", copy)
         accounts.update_profile(owner.id, {"is_private": True})
-        settle(owner.user)
+        relocate_all(owner.user)
         copy(source, target)
 
     monkeypatch.setattr(storage, "copy", meanwhile)
     path = set_avatar(owner, media)
-    remove_files(all_of_them=True)
-    assert stored() == {path, *paths(fresh(media))}
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == {path, *expected_paths(reload(media))}
 
 
-def test_without_a_storage_the_avatar_stays_as_it_was(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_storage_the_avatar_stays_as_it_was(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> None:
         raise storage.StorageError("away")
 
-    media = ready(owner.user)
+    media = ready_media(owner.user)
     path = set_avatar(owner, media)
     monkeypatch.setattr(storage, "copy", away)
-    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk), "bio": "new"}), 503)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk), "bio": "new"}), 503)
     assert owner.get("/me")["avatar_url"].endswith(path)
     assert owner.get("/me")["bio"] == ""
 
 
-def test_a_copy_that_nobody_came_to_use_goes(owner: Caller) -> None:
-    media, taken = ready(owner.user), Caller()
+def test_a_copy_that_nobody_came_to_use_goes(owner: ApiUser) -> None:
+    media, taken = ready_media(owner.user), ApiUser()
     assert avatars.copy_for(owner.id, media.pk), "and then the process dies"
     answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.name})
     assert answer.status_code >= 400
-    remove_files(all_of_them=True)
-    assert stored() == set(paths(media))
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == set(expected_paths(media))
 
 
-def test_a_copy_that_came_too_late_is_not_used(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    copy, media = storage.copy, ready(owner.user)
+def test_a_copy_that_came_too_late_is_not_used(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready_media(owner.user)
 
     def slow(source: str, target: str) -> None:
         copy(source, target)
-        remove_files(all_of_them=True)
+        delete_due_files(all_of_them=True)
 
     monkeypatch.setattr(storage, "copy", slow)
-    check_shape(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)
     assert owner.get("/me")["avatar_url"] is None
 
 
-def test_a_file_that_is_not_one_of_ours_is_left_alone(owner: Caller) -> None:
+def test_a_file_that_is_not_one_of_ours_is_left_alone(owner: ApiUser) -> None:
     for path in ("avatars/seed.webp", "faces/a.webp", "public/x/320.webp"):
         type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
         set_avatar(owner, None)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.posts.callers import Caller
+from tests.posts.api_user import ApiUser
 
 
 @pytest.fixture
-def author() -> Caller:
-    return Caller()
+def author() -> ApiUser:
+    return ApiUser()
 
 
 @pytest.fixture
-def reader() -> Caller:
-    return Caller()
+def reader() -> ApiUser:
+    return ApiUser()

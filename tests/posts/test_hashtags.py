@@ -16,25 +16,25 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
-from instafeed.ids import first_id_at
-from instafeed.replicas import session
-from posts import hashtags, services
+from instafeed.core.db.replicas import session
+from instafeed.core.db.snowflake import first_id_at
+from posts import hashtag_index, services
 from posts.models import Hashtag, Post, PostHashtag
 from social import services as social
-from tests.api.shape import check_shape
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
-from tests.feeds.helpers import replica_in_use
-from tests.posts.callers import Caller
+from tests.feeds.feed_setup import wait_for_replica
+from tests.posts.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def listed(caller: Caller, tag: str, limit: int = 2) -> list[str]:
-    return [post["id"] for post in caller.whole(f"/hashtags/{quote(tag)}/posts", limit)]
+def listed(caller: ApiUser, tag: str, limit: int = 2) -> list[str]:
+    return [post["id"] for post in caller.list_all(f"/hashtags/{quote(tag)}/posts", limit)]
 
 
-def found(caller: Caller, search: str, limit: int = 2) -> dict[str, int]:
-    rows = caller.whole(f"/hashtags?search={quote(search)}", limit)
+def found(caller: ApiUser, search: str, limit: int = 2) -> dict[str, int]:
+    rows = caller.list_all(f"/hashtags?search={quote(search)}", limit)
     counts = {row["name"]: row["post_count"] for row in rows}
     assert list(counts) == sorted(counts)
     assert len(counts) == len(rows)
@@ -45,7 +45,7 @@ def found(caller: Caller, search: str, limit: int = 2) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
-def test_it_lists_the_posts_with_the_tag_newest_first(author: Caller, reader: Caller, limit: int) -> None:
+def test_it_lists_the_posts_with_the_tag_newest_first(author: ApiUser, reader: ApiUser, limit: int) -> None:
     posts = [author.write(f"#sea number {number} #sun") for number in range(5)]
     author.write("the sea, without a mark")
     author.write("#seaside")
@@ -53,22 +53,22 @@ def test_it_lists_the_posts_with_the_tag_newest_first(author: Caller, reader: Ca
 
 
 @pytest.mark.parametrize("path", ["Ünïcode", "ÜNÏCODE", "#ünïcode", "U\u0308ni\u0308code"])
-def test_a_tag_is_found_however_it_is_written(author: Caller, path: str) -> None:
+def test_a_tag_is_found_however_it_is_written(author: ApiUser, path: str) -> None:
     posts = [author.write("#Ünïcode"), author.write("#ünïCODE"), author.write("#U\u0308ni\u0308code")]
     assert author.get(f"/posts/{posts[0]}")["hashtags"] == ["ünïcode"]
     assert listed(author, path) == posts[::-1]
 
 
-def test_an_unknown_tag_has_no_posts(reader: Caller) -> None:
+def test_an_unknown_tag_has_no_posts(reader: ApiUser) -> None:
     assert reader.get("/hashtags/nobody/posts") == {"results": [], "next": None, "previous": None}
 
 
 @pytest.mark.parametrize("tag", ["123", "a b", "a-b", "%23", "%23%23a", "a%00", "💥", "_", "a" * 101, "a."])
-def test_what_is_no_hashtag_is_a_404(reader: Caller, tag: str) -> None:
-    assert check_shape(reader.call("get", f"/hashtags/{quote(tag, safe='%')}/posts"), 404)["code"] == "not_found"
+def test_what_is_no_hashtag_is_a_404(reader: ApiUser, tag: str) -> None:
+    assert assert_error(reader.call("get", f"/hashtags/{quote(tag, safe='%')}/posts"), 404)["code"] == "not_found"
 
 
-def test_an_edit_moves_the_post_between_tags_and_keeps_its_place(author: Caller, reader: Caller) -> None:
+def test_an_edit_moves_the_post_between_tags_and_keeps_its_place(author: ApiUser, reader: ApiUser) -> None:
     posts = [author.write("#sea #sun") for _ in range(3)]
     author.call("patch", f"/posts/{posts[1]}", {"caption": "#sun #moon"})
     assert listed(reader, "sea") == [posts[2], posts[0]]
@@ -81,8 +81,8 @@ def test_an_edit_moves_the_post_between_tags_and_keeps_its_place(author: Caller,
     assert listed(reader, "sea") == posts[::-1]
 
 
-def test_only_public_posts_that_the_viewer_may_see_are_listed(author: Caller, reader: Caller) -> None:
-    private, suspended, blocker, blocked, muted = (Caller() for _ in range(5))
+def test_only_public_posts_that_the_viewer_may_see_are_listed(author: ApiUser, reader: ApiUser) -> None:
+    private, suspended, blocker, blocked, muted = (ApiUser() for _ in range(5))
     follower = reader
     posts = {caller: caller.write("#sea") for caller in (private, suspended, blocker, blocked, muted, author)}
     hidden, deleted = author.write("#sea"), author.write("#sea")
@@ -105,7 +105,7 @@ def test_only_public_posts_that_the_viewer_may_see_are_listed(author: Caller, re
     assert listed(reader, "sea") == [hidden, *list(posts.values())[::-1]]
 
 
-def test_pages_go_on_though_the_cursors_own_post_vanishes_and_new_ones_come(author: Caller, reader: Caller) -> None:
+def test_pages_go_on_though_the_cursors_own_post_vanishes_and_new_ones_come(author: ApiUser, reader: ApiUser) -> None:
     posts = [author.write("#sea") for _ in range(5)][::-1]
     first = reader.get("/hashtags/sea/posts?limit=2")
     author.call("delete", f"/posts/{posts[1]}")
@@ -116,18 +116,18 @@ def test_pages_go_on_though_the_cursors_own_post_vanishes_and_new_ones_come(auth
 
 def test_both_lists_need_a_token(client: Client) -> None:
     for path in ("/hashtags/sea/posts", "/hashtags?search=sea"):
-        check_shape(client.get(f"/api/v1{path}"), 401)
+        assert_error(client.get(f"/api/v1{path}"), 401)
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "explore.0000000000000001", "hashtags.7", "hashtag_posts.x", "💥"])
-def test_a_malformed_cursor_is_a_400(reader: Caller, cursor: str) -> None:
+def test_a_malformed_cursor_is_a_400(reader: ApiUser, cursor: str) -> None:
     for path in ("/hashtags/sea/posts?", "/hashtags?search=sea&"):
-        check_shape(reader.call("get", f"{path}cursor={quote(cursor)}"), 400, "invalid_cursor")
+        assert_error(reader.call("get", f"{path}cursor={quote(cursor)}"), 400, "invalid_cursor")
 
 
 @pytest.mark.parametrize("size", [2, 50])
 def test_a_page_of_posts_costs_a_fixed_number_of_queries(
-    reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+    reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(size):
         services.create_post(UserFactory().pk, "#sea")
@@ -140,7 +140,7 @@ def test_a_page_of_posts_costs_a_fixed_number_of_queries(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_it_finds_tags_by_their_beginning_in_order_of_names(author: Caller, reader: Caller, limit: int) -> None:
+def test_it_finds_tags_by_their_beginning_in_order_of_names(author: ApiUser, reader: ApiUser, limit: int) -> None:
     author.write("#sea #seaside #sealife #Season #sun #море #морской")
     author.write("#sea")
     assert found(reader, "sea", limit) == {"sea": 2, "sealife": 1, "seaside": 1, "season": 1}
@@ -148,12 +148,12 @@ def test_it_finds_tags_by_their_beginning_in_order_of_names(author: Caller, read
 
 
 @pytest.mark.parametrize("search", ["SEA", "#sea", "＃Sea", " sea "])
-def test_a_prefix_is_taken_in_any_case_with_or_without_its_mark(author: Caller, search: str) -> None:
+def test_a_prefix_is_taken_in_any_case_with_or_without_its_mark(author: ApiUser, search: str) -> None:
     author.write("#sea_100%")
     assert found(author, search) == {"sea_100": 1}
 
 
-def test_a_prefix_is_text_and_no_pattern(author: Caller) -> None:
+def test_a_prefix_is_text_and_no_pattern(author: ApiUser) -> None:
     author.write("#a_b #axb #20years")
     assert found(author, "a_") == {"a_b": 1}
     assert found(author, "20") == {"20years": 1}
@@ -162,12 +162,12 @@ def test_a_prefix_is_text_and_no_pattern(author: Caller) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?search=", "?search=%20", "?search=%23", "?search=%23%20%23", "?search=%00"])
-def test_a_missing_or_blank_search_is_a_400(reader: Caller, query: str) -> None:
-    assert check_shape(reader.call("get", f"/hashtags{query}"), 400)["attr"] == "search"
+def test_a_missing_or_blank_search_is_a_400(reader: ApiUser, query: str) -> None:
+    assert assert_error(reader.call("get", f"/hashtags{query}"), 400)["attr"] == "search"
 
 
-def test_what_only_hidden_private_or_suspended_posts_use_does_not_leak(author: Caller, reader: Caller) -> None:
-    private, suspended, blocker, blocked = (Caller() for _ in range(4))
+def test_what_only_hidden_private_or_suspended_posts_use_does_not_leak(author: ApiUser, reader: ApiUser) -> None:
+    private, suspended, blocker, blocked = (ApiUser() for _ in range(4))
     for caller, tag in ((private, "a1"), (suspended, "a2"), (blocker, "a3"), (blocked, "a4")):
         caller.write(f"#{tag} #a0")
     hidden, deleted, edited = author.write("#a5"), author.write("#a6"), author.write("#a7")
@@ -191,20 +191,20 @@ def test_what_only_hidden_private_or_suspended_posts_use_does_not_leak(author: C
     assert found(reader, "a") == {"a0": 5, "a1": 1, "a2": 1, "a3": 1, "a4": 1, "a5": 1, "a8": 1}
 
 
-def test_a_page_is_full_however_many_tags_nobody_may_know_of_stand_before_it(author: Caller, reader: Caller) -> None:
-    private = Caller()
-    private.write(" ".join(f"#a{number:03}x" for number in range(3 * hashtags.BATCH)))
+def test_a_page_is_full_however_many_tags_nobody_may_know_of_stand_before_it(author: ApiUser, reader: ApiUser) -> None:
+    private = ApiUser()
+    private.write(" ".join(f"#a{number:03}x" for number in range(3 * hashtag_index.MIN_BATCH_SIZE)))
     author.write("#b #a999x")
     accounts.update_profile(private.id, {"is_private": True})
     assert found(reader, "a", 1) == {"a999x": 1}
 
 
 def test_a_count_and_the_search_for_what_to_count_are_bounded(
-    author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hashtags, "COUNTED", 2)
-    monkeypatch.setattr(hashtags, "LOOKED_AT", 4)
-    private = Caller()
+    monkeypatch.setattr(hashtag_index, "MAX_POST_COUNT", 2)
+    monkeypatch.setattr(hashtag_index, "MAX_USES_SCANNED", 4)
+    private = ApiUser()
     for caller in (author, author, author, private, private):
         caller.write("#sea")
     assert found(reader, "sea") == {"sea": 2}, "of five"
@@ -216,7 +216,7 @@ def test_a_count_and_the_search_for_what_to_count_are_bounded(
 
 @pytest.mark.parametrize("size", [2, 50])
 def test_a_page_of_tags_costs_a_fixed_number_of_queries(
-    author: Caller, reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+    author: ApiUser, reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     author.write(" ".join(f"#sea{number}a" for number in range(size)))
     reader.get("/me")
@@ -237,7 +237,7 @@ def test_the_index_follows_the_caption_and_repeats_do_nothing(
 ) -> None:
     def indexed(caption: str) -> set[str]:
         with transaction.atomic():
-            hashtags.index(post.pk, caption)
+            hashtag_index.index_caption(post.pk, caption)
         return set(PostHashtag.objects.filter(post=post).values_list("hashtag__name", flat=True))
 
     assert indexed("#a #b") == indexed("#B #A #a") == {"a", "b"}
@@ -245,7 +245,7 @@ def test_the_index_follows_the_caption_and_repeats_do_nothing(
     assert indexed("") == set()
     assert set(Hashtag.objects.values_list("name", flat=True)) == {"a", "b", "c"}, "their ids may be remembered"
     with django_assert_num_queries(1):
-        hashtags.index(post.pk, "")
+        hashtag_index.index_caption(post.pk, "")
 
 
 def test_a_caption_full_of_tags_is_one_statement_a_table(
@@ -253,7 +253,7 @@ def test_a_caption_full_of_tags_is_one_statement_a_table(
 ) -> None:
     caption = " ".join(f"#t{number}" for number in range(400))
     with transaction.atomic(), django_assert_num_queries(5):  # own links, known tags, new tags, their ids, new links
-        hashtags.index(post.pk, caption)
+        hashtag_index.index_caption(post.pk, caption)
     assert PostHashtag.objects.filter(post=post).count() == 400
 
 
@@ -261,7 +261,7 @@ def index_in_a_thread(post_id: int, caption: str, errors: list[BaseException]) -
     def work() -> None:
         try:
             with transaction.atomic():
-                hashtags.index(post_id, caption)
+                hashtag_index.index_caption(post_id, caption)
         except BaseException as error:
             errors.append(error)
         finally:
@@ -305,7 +305,7 @@ def test_a_tag_that_another_transaction_is_just_making_is_waited_for() -> None:
     first, second = (services.create_post(UserFactory().pk, "hello").pk for _ in range(2))
     errors: list[BaseException] = []
     with transaction.atomic():
-        hashtags.index(first, "#new")
+        hashtag_index.index_caption(first, "#new")
         thread = index_in_a_thread(second, "#new", errors)
         wait_for_waiting(1)
     thread.join(20)
@@ -322,19 +322,19 @@ def test_later_pages_come_from_a_replica_only_if_that_is_proved_to_have_them() -
     newest = services.create_post(UserFactory().pk, "#sea").pk
     old = first_id_at(timezone.now() - timedelta(days=1))
     reads: list[tuple[Any, ...]] = [
-        (1, hashtags.ids_by_hashtag, ("sea", None, 5)),
-        (1, hashtags.ids_by_hashtag, ("sea", newest, 5)),
-        (2, hashtags.ids_by_hashtag, ("sea", old, 5)),
-        (3, hashtags.beginning_with, ("s", None, 5)),
-        (3, hashtags.beginning_with, ("s", hashtags.Tag("s"), 5)),
-        (3, hashtags.counted, (1, [hashtags.Tag("sea", 1)])),
+        (1, hashtag_index.list_post_ids, ("sea", None, 5)),
+        (1, hashtag_index.list_post_ids, ("sea", newest, 5)),
+        (2, hashtag_index.list_post_ids, ("sea", old, 5)),
+        (3, hashtag_index.find_by_prefix, ("s", None, 5)),
+        (3, hashtag_index.find_by_prefix, ("s", hashtag_index.HashtagRef("s"), 5)),
+        (3, hashtag_index.render_visible_hashtags, (1, [hashtag_index.HashtagRef("sea", 1)])),
     ]
-    replica_in_use()
-    session.begin(is_write=False)
+    wait_for_replica()
+    session.begin_session(is_write=False)
     try:
         with CaptureQueriesContext(connections["replica1"]) as on_replica:
             for so_far, read, arguments in reads:
                 read(*arguments)
                 assert len(on_replica) == so_far, (read, arguments)
     finally:
-        session.end()
+        session.end_session()

@@ -9,17 +9,17 @@ from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
-from instafeed.redis import connection as redis
+from instafeed.core.cache.client import get_client as redis
 from posts import counters, services
 from posts.models import CommentLike, Counter, Like
 from social import services as social
-from tests.posts.callers import Caller
-from tests.social.helpers import at_once
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_liking_twice_is_liking_once(author: Caller, reader: Caller) -> None:
+def test_liking_twice_is_liking_once(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     assert reader.like(post).json() == {"liked": True, "like_count": 1}
     assert reader.like(post).json() == {"liked": True, "like_count": 1}
@@ -28,7 +28,7 @@ def test_liking_twice_is_liking_once(author: Caller, reader: Caller) -> None:
     assert not Like.objects.exists()
 
 
-def test_everybody_sees_the_count_at_once_and_each_only_their_own_mark(author: Caller, reader: Caller) -> None:
+def test_everybody_sees_the_count_at_once_and_each_only_their_own_mark(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     for caller in (author, reader):
         assert caller.get(f"/posts/{post}")["like_count"] == 0
@@ -41,7 +41,7 @@ def test_everybody_sees_the_count_at_once_and_each_only_their_own_mark(author: C
     assert (anonymous["like_count"], anonymous["liked"]) == (1, False)
 
 
-def test_feed_and_profile_show_count_and_mark(author: Caller, reader: Caller) -> None:
+def test_feed_and_profile_show_count_and_mark(author: ApiUser, reader: ApiUser) -> None:
     reader.follow(author)
     post = author.write()
     for path in ("/feed", f"/users/{author.name}/posts"):
@@ -52,7 +52,7 @@ def test_feed_and_profile_show_count_and_mark(author: Caller, reader: Caller) ->
         assert (seen["id"], seen["like_count"], seen["liked"]) == (post, 1, True)
 
 
-def test_counts_and_marks_survive_a_flush(author: Caller, reader: Caller) -> None:
+def test_counts_and_marks_survive_a_flush(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     reader.like(post)
     redis().flushdb()
@@ -60,21 +60,21 @@ def test_counts_and_marks_survive_a_flush(author: Caller, reader: Caller) -> Non
     assert (seen["like_count"], seen["liked"]) == (1, True)
 
 
-def test_many_at_once_all_count(author: Caller) -> None:
+def test_many_at_once_all_count(author: ApiUser) -> None:
     post = int(author.write())
-    users = [Caller().id for _ in range(24)]
-    at_once([lambda user=user: services.like_post(user, post, author.id) for user in users])
+    users = [ApiUser().id for _ in range(24)]
+    run_concurrently([lambda user=user: services.like_post(user, post, author.id) for user in users])
     assert author.get(f"/posts/{post}")["like_count"] == 24
-    results = at_once([lambda user=user: services.unlike_post(user, post, author.id) for user in users[:12]])
+    results = run_concurrently([lambda user=user: services.unlike_post(user, post, author.id) for user in users[:12]])
     assert not [result for result in results if isinstance(result, Exception)]
     assert author.get(f"/posts/{post}")["like_count"] == 12
     assert Like.objects.count() == 12
 
 
-def test_one_user_liking_and_unliking_at_once_counts_what_is_there(author: Caller, reader: Caller) -> None:
+def test_one_user_liking_and_unliking_at_once_counts_what_is_there(author: ApiUser, reader: ApiUser) -> None:
     post = int(author.write())
     for _ in range(5):
-        at_once(
+        run_concurrently(
             [
                 lambda: services.like_post(reader.id, post, author.id),
                 lambda: services.like_post(reader.id, post, author.id),
@@ -85,26 +85,26 @@ def test_one_user_liking_and_unliking_at_once_counts_what_is_there(author: Calle
 
 
 def test_an_older_sum_never_replaces_a_newer_one(
-    author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A comment commits between a reader's loading of the sum and its storing of it."""
     post = int(author.write())
-    load = counters.counts.load
+    load = counters.cached_counts.load
 
     def overtaken(ids: Sequence[int]) -> Mapping[int, bytes]:
         loaded = load(ids)
-        monkeypatch.setattr(counters.counts, "load", load)
+        monkeypatch.setattr(counters.cached_counts, "load", load)
         services.create_comment(reader.id, post, author.id, "meanwhile", None)
         return loaded
 
     services.like_post(reader.id, post, author.id)
-    monkeypatch.setattr(counters.counts, "load", overtaken)
+    monkeypatch.setattr(counters.cached_counts, "load", overtaken)
     assert reader.get(f"/posts/{post}")["comment_count"] == 0
     seen = reader.get(f"/posts/{post}")
     assert (seen["like_count"], seen["comment_count"]) == (1, 1)
 
 
-def test_a_like_that_rolls_back_leaves_nothing(author: Caller, reader: Caller) -> None:
+def test_a_like_that_rolls_back_leaves_nothing(author: ApiUser, reader: ApiUser) -> None:
     post = int(author.write())
     with transaction.atomic():
         services.like_post(reader.id, post, author.id)
@@ -115,9 +115,9 @@ def test_a_like_that_rolls_back_leaves_nothing(author: Caller, reader: Caller) -
 
 
 def test_marks_reach_back_beyond_what_is_cached(
-    author: Caller, reader: Caller, monkeypatch: pytest.MonkeyPatch
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("posts.marks.KEPT", 2)
+    monkeypatch.setattr("posts.viewer_flags.MAX_CACHED_IDS", 2)
     posts = [author.write() for _ in range(5)]
     for post in (posts[0], posts[1], posts[3], posts[4]):
         reader.like(post)
@@ -128,19 +128,19 @@ def test_marks_reach_back_beyond_what_is_cached(
     assert [post["saved"] for post in shown[::-1]] == [True, False, True, False, False]
 
 
-def test_likers_are_paged_without_who_may_not_be_seen(author: Caller, reader: Caller) -> None:
+def test_likers_are_paged_without_who_may_not_be_seen(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
-    likers = [Caller() for _ in range(7)]
+    likers = [ApiUser() for _ in range(7)]
     for liker in likers:
         liker.like(post)
     accounts.suspend(likers[0].id)
     social.block(likers[1].id, reader.id)
     expected = [liker.name for liker in likers[:1:-1]]
     for limit in (1, 2, 5, 50):
-        assert [person["username"] for person in reader.whole(f"/posts/{post}/likes", limit)] == expected
+        assert [person["username"] for person in reader.list_all(f"/posts/{post}/likes", limit)] == expected
 
 
-def test_a_comment_is_liked_likewise(author: Caller, reader: Caller) -> None:
+def test_a_comment_is_liked_likewise(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     comment = author.comment(post)
     assert reader.call("post", f"/comments/{comment}/like").json() == {"liked": True, "like_count": 1}
@@ -157,23 +157,23 @@ def test_a_comment_is_liked_likewise(author: Caller, reader: Caller) -> None:
 
 @pytest.mark.parametrize("size", [2, 50])
 def test_likers_cost_a_fixed_number_of_queries(
-    author: Caller, reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+    author: ApiUser, reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     post = author.write()
     for _ in range(size):
-        Caller().like(post)
+        ApiUser().like(post)
     reader.get(f"/posts/{post}/likes?limit={size}")
     # the post's author and the relation to them, the likers, who of them blocks
     with django_assert_num_queries(3):
         assert len(reader.get(f"/posts/{post}/likes?limit={size}")["results"]) == size
 
 
-def test_no_user_row_and_no_post_row_is_locked_by_a_like(author: Caller, reader: Caller) -> None:
+def test_no_user_row_and_no_post_row_is_locked_by_a_like(author: ApiUser, reader: ApiUser) -> None:
     """The rows stay free for whoever edits them: a like only shares their keys."""
     post = int(author.write())
     with transaction.atomic():
         services.like_post(reader.id, post, author.id)
-        outcome = at_once([lambda: _lock_without_waiting(post, author.id)])
+        outcome = run_concurrently([lambda: _lock_without_waiting(post, author.id)])
     assert outcome == ["free"]
 
 

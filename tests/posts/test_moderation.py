@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts import erasure
+from accounts import deletion
 from accounts.models import AuditEntry, User
-from accounts.moderation import Refused, times_suspended
+from accounts.moderation import ActionRefused, count_suspensions
 from posts import counters, moderation, services
+from posts.counter_repair import COUNTER_REPAIRS
 from posts.models import Case, CaseState, Comment, Post, Reason, TargetType
-from posts.moderation.record import Record
-from posts.recount import RECOUNTS
+from posts.moderation.history import ModerationHistory
 from posts.services import Target
-from social.notifications.drain import drain_slice
-from tests.accounts.lives import assert_counts_are_exact
+from social.notifications.consumer import consume_batches
+from tests.accounts.populated_account import assert_counts_are_exact
 from tests.factories import UserFactory
-from tests.media.helpers import purge_all
-from tests.posts.callers import Caller
-from tests.social.helpers import at_once
+from tests.media.lifecycle import purge_all
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,18 +35,18 @@ def moderator() -> User:
 
 
 @pytest.fixture
-def post(author: Caller) -> Target:
+def post(author: ApiUser) -> Target:
     return Target(TargetType.POST, int(author.write()), author.id)
 
 
 @pytest.fixture
-def comment(author: Caller, post: Target) -> Target:
+def comment(author: ApiUser, post: Target) -> Target:
     return Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
 
 
 def reported(target: Target, times: int = 1) -> Case:
     for _ in range(times):
-        services.report(UserFactory().pk, target, Reason.SPAM, "look")
+        services.file_report(UserFactory().pk, target, Reason.SPAM, "look")
     return Case.objects.get(target_type=target.type, target_id=target.id)
 
 
@@ -91,10 +91,10 @@ def test_an_act_closes_the_case_and_leaves_one_entry(
 def test_of_two_moderators_at_once_one_acts_and_the_other_is_told(act: str, post: Target) -> None:
     case = reported(post)
     moderators = [UserFactory(is_staff=True) for _ in range(4)]
-    answers = at_once([partial(ACTS[act], moderator, post) for moderator in moderators])
+    answers = run_concurrently([partial(ACTS[act], moderator, post) for moderator in moderators])
     others = [answer for answer in answers if answer is not True]
     assert len(others) == 3
-    assert all(isinstance(answer, Refused) if act == "suspend" else answer is False for answer in others), answers
+    assert all(isinstance(answer, ActionRefused) if act == "suspend" else answer is False for answer in others), answers
     assert AuditEntry.objects.count() == 1
     case.refresh_from_db()
     assert case.state != CaseState.OPEN
@@ -106,20 +106,20 @@ def test_without_a_report_it_acts_all_the_same(moderator: User, post: Target) ->
     assert not moderation.restore(moderator, post)
     assert entries() == [("hide", "post", post.id, "seen by chance"), ("restore", "post", post.id, "a mistake")]
     assert AuditEntry.objects.get(action="restore").before == {"hidden": True}
-    with pytest.raises(Refused, match="Nobody"):
+    with pytest.raises(ActionRefused, match="Nobody"):
         moderation.dismiss(moderator, post, seen=0)
 
 
 def test_what_is_reported_while_a_moderator_looks_is_not_dismissed_unseen(moderator: User, post: Target) -> None:
     reported(post, 2)
-    with pytest.raises(Refused, match="1 more report"):
+    with pytest.raises(ActionRefused, match="1 more report"):
         moderation.dismiss(moderator, post, seen=1)
     assert states() == [CaseState.OPEN]
     assert entries() == []
     assert moderation.dismiss(moderator, post, seen=2)
     reported(post)
     assert states() == [CaseState.OPEN]
-    with pytest.raises(Refused):
+    with pytest.raises(ActionRefused):
         moderation.dismiss(moderator, post, seen=2)
 
 
@@ -128,10 +128,10 @@ def test_reports_and_dismissals_at_once_leave_nothing_unseen(post: Target) -> No
     for _ in range(6):
         case = reported(post)
         reporter = UserFactory()
-        answers = at_once(
+        answers = run_concurrently(
             [
                 partial(moderation.dismiss, moderator, post, seen=case.report_count),
-                partial(services.report, reporter.pk, post, Reason.SPAM, ""),
+                partial(services.file_report, reporter.pk, post, Reason.SPAM, ""),
             ]
         )
         case.refresh_from_db()
@@ -146,7 +146,7 @@ def test_what_hurts_needs_a_reason(act: str, moderator: User, post: Target) -> N
         "warn": lambda: moderation.warn(moderator, post, " \n", seen=0),
         "suspend": lambda: moderation.suspend_author(moderator, post, None, ""),
     }
-    with pytest.raises(Refused, match="reason"):
+    with pytest.raises(ActionRefused, match="reason"):
         calls[act]()
     assert entries() == []
     assert Post.objects.get().hidden_at is None
@@ -157,7 +157,7 @@ def test_what_hurts_needs_a_reason(act: str, moderator: User, post: Target) -> N
 def test_staff_is_judged_by_superusers_only(act: str, power: str, moderator: User, post: Target) -> None:
     User.objects.filter(pk=post.user_id).update(**{power: True})
     reported(post)
-    with pytest.raises(Refused, match="superusers"):
+    with pytest.raises(ActionRefused, match="superusers"):
         ACTS[act](moderator, post)
     assert (states(), entries()) == ([CaseState.OPEN], [])
     assert ACTS[act](UserFactory(is_staff=True, is_superuser=True), post)
@@ -170,7 +170,7 @@ def test_what_is_gone_can_only_be_dismissed(act: str, moderator: User, post: Tar
     if act == "delete":
         assert not ACTS[act](moderator, post)
     else:
-        with pytest.raises(Refused, match="gone"):
+        with pytest.raises(ActionRefused, match="gone"):
             ACTS[act](moderator, post)
     assert (states(), entries()) == ([CaseState.OPEN], [])
     assert moderation.dismiss(moderator, post, seen=1)
@@ -188,7 +188,7 @@ def test_a_case_whose_account_is_gone_is_dismissed(moderator: User) -> None:
         first_reported_at=timezone.now(),
         last_reported_at=timezone.now(),
     )
-    with pytest.raises(Refused, match="gone"):
+    with pytest.raises(ActionRefused, match="gone"):
         ACTS["suspend"](moderator, gone)
     assert moderation.dismiss(moderator, gone, seen=1)
     case.refresh_from_db()
@@ -198,23 +198,23 @@ def test_a_case_whose_account_is_gone_is_dismissed(moderator: User) -> None:
 
 def test_a_comment_on_a_post_that_is_gone_is_gone(moderator: User, post: Target, comment: Target) -> None:
     services.delete_post(post.id, post.user_id)
-    with pytest.raises(Refused, match="gone"):
+    with pytest.raises(ActionRefused, match="gone"):
         moderation.hide(moderator, comment, "spam")
 
 
 def test_an_account_that_is_being_erased_is_left_alone(moderator: User, post: Target) -> None:
-    erasure.delete_account(post.user_id)
+    deletion.delete_account(post.user_id)
     for act in ("hide", "warn", "suspend"):
-        with pytest.raises(Refused, match="erased"):
+        with pytest.raises(ActionRefused, match="erased"):
             ACTS[act](moderator, post)
 
 
-def test_accounts_are_neither_hidden_nor_deleted(moderator: User, author: Caller) -> None:
+def test_accounts_are_neither_hidden_nor_deleted(moderator: User, author: ApiUser) -> None:
     account = Target(TargetType.USER, author.id, author.id)
     for act in ("hide", "delete"):
-        with pytest.raises(Refused):
+        with pytest.raises(ActionRefused):
             ACTS[act](moderator, account)
-    with pytest.raises(Refused):
+    with pytest.raises(ActionRefused):
         moderation.restore(moderator, account)
     assert ACTS["suspend"](moderator, account)
 
@@ -233,16 +233,18 @@ def test_a_suspension_closes_the_case_of_the_account_as_well(moderator: User, po
     assert entry.after == {"case": "acted on", "suspended": True, "until": until.isoformat()}
 
 
-def test_other_cases_of_one_author_are_closed_along_and_count_as_no_suspension(moderator: User, author: Caller) -> None:
+def test_other_cases_of_one_author_are_closed_along_and_count_as_no_suspension(
+    moderator: User, author: ApiUser
+) -> None:
     targets = [Target(TargetType.POST, int(author.write()), author.id) for _ in range(3)]
     for target in targets:
         reported(target)
     assert moderation.suspend_author(moderator, targets[0], None, "spammer", seen=0)
-    assert [moderation.close_along(moderator, target, "spammer") for target in targets] == [False, True, True]
+    assert [moderation.close_related_case(moderator, target, "spammer") for target in targets] == [False, True, True]
     assert states() == [CaseState.ACTED] * 3
     assert entries()[1:] == [("close", "post", target.id, "spammer") for target in targets[1:]]
     assert [entry.after for entry in AuditEntry.objects.order_by("pk")][1:] == [{"case": "acted on"}] * 2
-    assert Record(targets).times_suspended(targets[0]) == times_suspended([author.id])[author.id] == 1
+    assert ModerationHistory(targets).times_suspended(targets[0]) == count_suspensions([author.id])[author.id] == 1
 
 
 def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: Target) -> None:
@@ -250,15 +252,15 @@ def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: 
     until = timezone.now() + timedelta(days=30)
     assert moderation.suspend_author(one, post, until, "a month", seen=0)
     reported(post)
-    with pytest.raises(Refused, match=rf"until {until:%Y-%m-%d %H:%M} UTC: look again"):
+    with pytest.raises(ActionRefused, match=rf"until {until:%Y-%m-%d %H:%M} UTC: look again"):
         moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", seen=0)
     assert (states(), AuditEntry.objects.count()) == ([CaseState.OPEN], 1)
     assert User.objects.get(pk=post.user_id).suspended_until == until
     assert moderation.suspend_author(other, post, None, "for good", seen=1)
     assert User.objects.get(pk=post.user_id).suspended_until is None
-    assert moderation.lift(one, post, "appeal")
-    assert not moderation.lift(other, post)
-    with pytest.raises(Refused, match="reinstated meanwhile"):
+    assert moderation.lift_suspension(one, post, "appeal")
+    assert not moderation.lift_suspension(other, post)
+    with pytest.raises(ActionRefused, match="reinstated meanwhile"):
         moderation.suspend_author(other, post, None, "for good", seen=1)
     assert [action for action, *_ in entries()] == ["suspend", "suspend", "lift"]
     assert User.objects.get(pk=post.user_id).is_active
@@ -266,7 +268,7 @@ def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: 
 
 def test_nobody_suspends_themselves() -> None:
     superuser = UserFactory(is_staff=True, is_superuser=True)
-    with pytest.raises(Refused, match="themselves"):
+    with pytest.raises(ActionRefused, match="themselves"):
         moderation.suspend_author(superuser, Target(TargetType.USER, superuser.pk, superuser.pk), None, "why not")
     assert User.objects.get(pk=superuser.pk).is_active
 
@@ -275,11 +277,11 @@ def test_nobody_suspends_themselves() -> None:
 
 
 def comment_count(target: Target) -> int:
-    return counters.current(target.id).comments
+    return counters.fetch_subject_counts(target.id).comments
 
 
 def test_a_hidden_comment_is_neither_seen_nor_counted_until_it_is_restored(
-    moderator: User, author: Caller, reader: Caller, post: Target
+    moderator: User, author: ApiUser, reader: ApiUser, post: Target
 ) -> None:
     said = [reader.comment(str(post.id), text) for text in ("one", "two", "three")]
     target = Target(TargetType.COMMENT, int(said[1]), reader.id)
@@ -300,23 +302,25 @@ def test_a_hidden_comment_is_neither_seen_nor_counted_until_it_is_restored(
     assert_counts_are_exact()
 
 
-def test_hiding_and_deleting_a_comment_at_once_count_it_once(moderator: User, author: Caller, post: Target) -> None:
+def test_hiding_and_deleting_a_comment_at_once_count_it_once(moderator: User, author: ApiUser, post: Target) -> None:
     for _ in range(6):
         target = Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
-        answers = at_once(
+        answers = run_concurrently(
             [
                 partial(moderation.hide, moderator, target, "rude"),
                 partial(services.delete_comment, target.id),
                 partial(services.hide_comment, target.id),
             ]
         )
-        assert not [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, Refused)]
+        assert not [
+            answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, ActionRefused)
+        ]
         assert comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
-    assert all(not recount.wrong([post.id]) for recount in RECOUNTS if recount.subjects is Post)
+    assert all(not recount.wrong([post.id]) for recount in COUNTER_REPAIRS if recount.subjects is Post)
 
 
 def test_a_hidden_comment_that_is_deleted_or_purged_leaves_exact_counts(
-    moderator: User, author: Caller, post: Target
+    moderator: User, author: ApiUser, post: Target
 ) -> None:
     target = Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
     author.comment(str(post.id))
@@ -329,14 +333,14 @@ def test_a_hidden_comment_that_is_deleted_or_purged_leaves_exact_counts(
 # --- Warnings ----------------------------------------------------------------------------------------
 
 
-def told(caller: Caller) -> list[dict[str, Any]]:
-    while drain_slice():
+def told(caller: ApiUser) -> list[dict[str, Any]]:
+    while consume_batches():
         pass
     rows: list[dict[str, Any]] = caller.get("/notifications")["results"]
     return rows
 
 
-def test_the_author_reads_the_warning_and_not_whose_it_is(moderator: User, author: Caller, post: Target) -> None:
+def test_the_author_reads_the_warning_and_not_whose_it_is(moderator: User, author: ApiUser, post: Target) -> None:
     assert moderation.warn(moderator, post, "Please stop selling watches.", seen=0)
     (entry,) = told(author)
     assert (entry["kind"], entry["text"], entry["read"]) == ("warning", "Please stop selling watches.", False)
@@ -349,7 +353,7 @@ def test_the_author_reads_the_warning_and_not_whose_it_is(moderator: User, autho
 
 @pytest.mark.parametrize("kind", ["post", "comment", "user"])
 def test_a_warning_stays_whatever_becomes_of_what_it_is_about(
-    kind: str, moderator: User, author: Caller, post: Target, comment: Target
+    kind: str, moderator: User, author: ApiUser, post: Target, comment: Target
 ) -> None:
     targets = {"post": post, "comment": comment, "user": Target(TargetType.USER, author.id, author.id)}
     assert moderation.warn(moderator, targets[kind], "Careful.", seen=0)
@@ -378,22 +382,22 @@ def test_an_entry_tells_how_many_warnings_there_were_whatever_the_client_says(mo
     assert (AuditEntry.objects.get().before["warned"], AuditEntry.objects.get().after["warned"]) == (0, 1)
 
 
-def test_warnings_do_not_melt_into_one(moderator: User, author: Caller, post: Target) -> None:
+def test_warnings_do_not_melt_into_one(moderator: User, author: ApiUser, post: Target) -> None:
     assert moderation.warn(moderator, post, "First.", seen=0)
     assert moderation.warn(moderator, post, "Second.", seen=1)
     assert [entry["text"] for entry in told(author)] == ["Second.", "First."]
 
 
-def test_who_is_suspended_right_after_a_warning_reads_it_later(moderator: User, author: Caller, post: Target) -> None:
+def test_who_is_suspended_right_after_a_warning_reads_it_later(moderator: User, author: ApiUser, post: Target) -> None:
     moderation.warn(moderator, post, "Careful.", seen=0)
     moderation.suspend_author(moderator, post, None, "not careful", seen=0)
-    while drain_slice():
+    while consume_batches():
         pass
-    moderation.lift(moderator, post)
+    moderation.lift_suspension(moderator, post)
     assert [entry["kind"] for entry in told(author)] == ["warning"]
 
 
-def test_warnings_are_exported(moderator: User, author: Caller, post: Target) -> None:
+def test_warnings_are_exported(moderator: User, author: ApiUser, post: Target) -> None:
     moderation.warn(moderator, post, "Careful.", seen=0)
     (warning,) = json.loads(author.call("get", "/me/export").getvalue())["warnings"]
     assert (warning["text"], warning["post_id"]) == ("Careful.", str(post.id))

@@ -12,55 +12,55 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
 from accounts.models import User
-from instafeed.redis import connection
-from posts import notifications as shown
+from instafeed.core.cache.client import get_client
+from posts import notification_list as shown
 from posts.models import Comment
 from posts.services import hide_post, restore_post
 from social import notifications as told
 from social import services as social
 from social.models import Notification
 from social.notifications import Event, selectors
-from social.notifications.drain import drain_slice
+from social.notifications.consumer import consume_batches
 from tests.factories import UserFactory
-from tests.posts.callers import Caller
+from tests.posts.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGE_QUERIES = 6  # entries, who is heard of, posts' authors and what they are to one, comments, captions
 
 
 @pytest.fixture
-def owner() -> Caller:
-    return Caller()
+def owner() -> ApiUser:
+    return ApiUser()
 
 
 @pytest.fixture
-def fan() -> Caller:
-    return Caller()
+def fan() -> ApiUser:
+    return ApiUser()
 
 
 def drained() -> None:
-    while drain_slice():
+    while consume_batches():
         pass
 
 
-def listed(caller: Caller) -> list[dict[str, Any]]:
+def listed(caller: ApiUser) -> list[dict[str, Any]]:
     drained()
     results: list[dict[str, Any]] = caller.get("/notifications?limit=100")["results"]
     return results
 
 
-def unread(caller: Caller) -> int:
+def unread(caller: ApiUser) -> int:
     drained()
     answer = caller.get("/notifications/unread-count")
     assert list(answer) == ["count"]
     return int(answer["count"])
 
 
-def read(caller: Caller, up_to: object) -> int:
+def read(caller: ApiUser, up_to: object) -> int:
     return int(caller.call("post", "/notifications/read", {"up_to": up_to}).status_code)
 
 
-def test_a_like_has_every_field_of_the_contract(owner: Caller, fan: Caller) -> None:
+def test_a_like_has_every_field_of_the_contract(owner: ApiUser, fan: ApiUser) -> None:
     post_id = owner.write()
     before = timezone.now()
     fan.like(post_id)
@@ -81,7 +81,7 @@ def test_a_like_has_every_field_of_the_contract(owner: Caller, fan: Caller) -> N
     assert listed(fan) == []
 
 
-def test_what_each_kind_says(owner: Caller, fan: Caller) -> None:
+def test_what_each_kind_says(owner: ApiUser, fan: ApiUser) -> None:
     post_id = owner.write("first")
     comment_id = fan.comment(post_id, "so nice")
     reply_id = owner.comment(post_id, f"thanks @{fan.name}", reply_to=comment_id)
@@ -100,8 +100,8 @@ def test_what_each_kind_says(owner: Caller, fan: Caller) -> None:
     assert said == [("like", post_id, comment_id, ""), ("reply", post_id, reply_id, f"thanks @{fan.name}")]
 
 
-def test_the_newest_three_are_shown_and_all_are_counted(owner: Caller) -> None:
-    post_id, fans = owner.write(), [Caller() for _ in range(5)]
+def test_the_newest_three_are_shown_and_all_are_counted(owner: ApiUser) -> None:
+    post_id, fans = owner.write(), [ApiUser() for _ in range(5)]
     for fan in fans:
         fan.like(post_id)
     (entry,) = listed(owner)
@@ -109,7 +109,7 @@ def test_the_newest_three_are_shown_and_all_are_counted(owner: Caller) -> None:
     assert entry["actor_count"] == 5
 
 
-def test_requests_and_their_answers(owner: Caller, fan: Caller) -> None:
+def test_requests_and_their_answers(owner: ApiUser, fan: ApiUser) -> None:
     accounts.update_profile(owner.id, {"is_private": True})
     fan.call("post", f"/users/{owner.name}/follow")
     assert [entry["kind"] for entry in listed(owner)] == ["follow_request"]
@@ -121,8 +121,8 @@ def test_requests_and_their_answers(owner: Caller, fan: Caller) -> None:
 # --- Who and what is left out ------------------------------------------------------------------------
 
 
-def test_who_is_muted_blocked_or_suspended_later_is_left_out_until_that_ends(owner: Caller) -> None:
-    post_id, fans = owner.write(), [Caller() for _ in range(4)]
+def test_who_is_muted_blocked_or_suspended_later_is_left_out_until_that_ends(owner: ApiUser) -> None:
+    post_id, fans = owner.write(), [ApiUser() for _ in range(4)]
     for fan in fans:
         fan.like(post_id)
     drained()
@@ -146,14 +146,14 @@ def test_who_is_muted_blocked_or_suspended_later_is_left_out_until_that_ends(own
     assert listed(owner)[0]["actor_count"] == 4
 
 
-def test_who_is_muted_makes_nothing_unread_again(owner: Caller, fan: Caller) -> None:
-    other, post_id = Caller(), owner.write()
+def test_who_is_muted_makes_nothing_unread_again(owner: ApiUser, fan: ApiUser) -> None:
+    other, post_id = ApiUser(), owner.write()
     fan.like(post_id)
     read(owner, listed(owner)[0]["id"])
     social.mute(owner.id, other.id)
     other.like(post_id)
     assert unread(owner) == 0
-    third = Caller()
+    third = ApiUser()
     third.like(post_id)
     assert unread(owner) == 1
     social.mute(owner.id, third.id)
@@ -161,7 +161,7 @@ def test_who_is_muted_makes_nothing_unread_again(owner: Caller, fan: Caller) -> 
     assert listed(owner)[0]["read"] is True
 
 
-def test_a_post_that_the_recipient_does_not_see_is_left_out_until_they_do(owner: Caller, fan: Caller) -> None:
+def test_a_post_that_the_recipient_does_not_see_is_left_out_until_they_do(owner: ApiUser, fan: ApiUser) -> None:
     post_id = fan.write(f"with @{owner.name}")
     comment_id = owner.comment(post_id, "hello")
     fan.comment(post_id, "hello yourself", reply_to=comment_id)
@@ -181,7 +181,7 @@ def test_a_post_that_the_recipient_does_not_see_is_left_out_until_they_do(owner:
     assert (listed(owner), unread(owner)) == ([], 0)
 
 
-def test_a_comment_that_is_hidden_or_deleted_is_left_out_with_its_likes(owner: Caller, fan: Caller) -> None:
+def test_a_comment_that_is_hidden_or_deleted_is_left_out_with_its_likes(owner: ApiUser, fan: ApiUser) -> None:
     post_id = owner.write()
     comment_id = fan.comment(post_id, f"@{owner.name} mine")
     owner.call("post", f"/comments/{comment_id}/like")
@@ -194,7 +194,7 @@ def test_a_comment_that_is_hidden_or_deleted_is_left_out_with_its_likes(owner: C
     assert not Notification.objects.exists()
 
 
-def test_what_is_taken_back_is_gone(owner: Caller, fan: Caller) -> None:
+def test_what_is_taken_back_is_gone(owner: ApiUser, fan: ApiUser) -> None:
     post_id = owner.write()
     fan.like(post_id)
     social.follow(fan.id, owner.id)
@@ -205,11 +205,11 @@ def test_what_is_taken_back_is_gone(owner: Caller, fan: Caller) -> None:
 
 
 def test_an_entry_whose_newest_actors_all_are_unheard_is_left_out_and_others_are_counted_beyond_them(
-    owner: Caller, monkeypatch: pytest.MonkeyPatch
+    owner: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bound that keeps a page cheap: what is said of it in `selectors` is what happens."""
-    monkeypatch.setattr(selectors, "EXAMINED", 3)
-    post_id, fans = owner.write(), [Caller() for _ in range(6)]
+    monkeypatch.setattr(selectors, "MAX_EXAMINED_ACTORS", 3)
+    post_id, fans = owner.write(), [ApiUser() for _ in range(6)]
     for fan in fans:
         fan.like(post_id)
     drained()
@@ -226,7 +226,7 @@ def test_an_entry_whose_newest_actors_all_are_unheard_is_left_out_and_others_are
 # --- Pages -------------------------------------------------------------------------------------------
 
 
-def follow_all(owner: Caller, number: int) -> list[User]:
+def follow_all(owner: ApiUser, number: int) -> list[User]:
     fans: list[User] = UserFactory.create_batch(number)
     for fan in fans:
         social.follow(fan.pk, owner.id)
@@ -235,17 +235,17 @@ def follow_all(owner: Caller, number: int) -> list[User]:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-def test_pages_are_the_whole_list_full_to_the_end_though_much_is_left_out(owner: Caller, limit: int) -> None:
+def test_pages_are_the_whole_list_full_to_the_end_though_much_is_left_out(owner: ApiUser, limit: int) -> None:
     fans = follow_all(owner, 7)
     for fan in fans[1:5]:
         accounts.suspend(fan.pk)
-    rows = owner.whole("/notifications", limit)
+    rows = owner.list_all("/notifications", limit)
     assert [row["actors"][0]["id"] for row in rows] == [str(fan.pk) for fan in (fans[6], fans[5], fans[0])]
 
 
-def test_pages_are_exact_while_entries_arrive_move_and_vanish(owner: Caller) -> None:
+def test_pages_are_exact_while_entries_arrive_move_and_vanish(owner: ApiUser) -> None:
     posts = [owner.write() for _ in range(6)]
-    fans = [Caller() for _ in range(3)]
+    fans = [ApiUser() for _ in range(3)]
     for post_id in posts:
         fans[0].like(post_id)
     first = listed(owner)[:2]
@@ -266,7 +266,7 @@ def test_pages_are_exact_while_entries_arrive_move_and_vanish(owner: Caller) -> 
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "feed.0000000000000001", "notifications.1"])
-def test_a_malformed_cursor_is_a_400(owner: Caller, cursor: str) -> None:
+def test_a_malformed_cursor_is_a_400(owner: ApiUser, cursor: str) -> None:
     answer = owner.call("get", f"/notifications?cursor={cursor}")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["code"] == "invalid_cursor"
@@ -274,7 +274,7 @@ def test_a_malformed_cursor_is_a_400(owner: Caller, cursor: str) -> None:
 
 @pytest.mark.parametrize("size", [2, 50])
 def test_a_page_and_the_count_cost_a_fixed_number_of_queries(
-    owner: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+    owner: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     fans = follow_all(owner, size)
     posts = [owner.write(f"number {number}") for number in range(size)]
@@ -289,7 +289,7 @@ def test_a_page_and_the_count_cost_a_fixed_number_of_queries(
     drained()
     path = f"/notifications?limit={min(4 * size, 100)}"
 
-    connection().flushdb()
+    get_client().flushdb()
     owner.get("/me")
     with django_assert_num_queries(PAGE_QUERIES + 1):  # person cards
         rows = owner.get(path)["results"]
@@ -303,7 +303,7 @@ def test_a_page_and_the_count_cost_a_fixed_number_of_queries(
 # --- Reading -----------------------------------------------------------------------------------------
 
 
-def test_what_is_read_stays_read_and_what_came_since_is_not(owner: Caller, fan: Caller) -> None:
+def test_what_is_read_stays_read_and_what_came_since_is_not(owner: ApiUser, fan: ApiUser) -> None:
     posts = [owner.write() for _ in range(3)]
     for post_id in posts:
         fan.like(post_id)
@@ -312,7 +312,7 @@ def test_what_is_read_stays_read_and_what_came_since_is_not(owner: Caller, fan: 
     assert read(owner, middle["id"]) == 204
     assert [entry["read"] for entry in listed(owner)] == [False, True, True]
     assert unread(owner) == 1
-    Caller().like(posts[0])
+    ApiUser().like(posts[0])
     assert [entry["read"] for entry in listed(owner)] == [False, False, True], "it is on top, with a new id"
     assert read(owner, newest["id"]) == 204
     assert [entry["read"] for entry in listed(owner)] == [False, True, True]
@@ -320,7 +320,7 @@ def test_what_is_read_stays_read_and_what_came_since_is_not(owner: Caller, fan: 
     assert unread(owner) == 1, "nothing becomes unread again"
 
 
-def test_reading_beyond_the_newest_reads_nothing_that_is_to_come(owner: Caller, fan: Caller) -> None:
+def test_reading_beyond_the_newest_reads_nothing_that_is_to_come(owner: ApiUser, fan: ApiUser) -> None:
     assert read(owner, str(2**63 - 1)) == 204
     fan.like(owner.write())
     assert unread(owner) == 1
@@ -331,15 +331,15 @@ def test_reading_beyond_the_newest_reads_nothing_that_is_to_come(owner: Caller, 
 
 
 @pytest.mark.parametrize("up_to", [1, None, "", "x", "-1", "0", "1.0", "9" * 19, "9" * 40, "٣", [], {}, True])
-def test_what_is_no_id_is_a_400(owner: Caller, up_to: object) -> None:
+def test_what_is_no_id_is_a_400(owner: ApiUser, up_to: object) -> None:
     assert read(owner, up_to) == 400
     assert owner.call("post", "/notifications/read", {}).status_code == 400
     assert owner.call("post", "/notifications/read", []).status_code == 400
 
 
-def test_unread_is_counted_exactly_up_to_the_most(owner: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shown, "MOST_UNREAD", 6)
-    monkeypatch.setattr(shown, "_STRIDE", 4)
+def test_unread_is_counted_exactly_up_to_the_most(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shown, "MAX_UNREAD_COUNT", 6)
+    monkeypatch.setattr(shown, "_UNREAD_BATCH_SIZE", 4)
     fans = follow_all(owner, 5)
     assert unread(owner) == 5
     fans += follow_all(owner, 3)
@@ -350,6 +350,6 @@ def test_unread_is_counted_exactly_up_to_the_most(owner: Caller, monkeypatch: py
 
 
 @pytest.mark.parametrize("call", [("get", ""), ("post", "/read"), ("get", "/unread-count")])
-def test_a_token_is_needed(owner: Caller, call: tuple[str, str]) -> None:
+def test_a_token_is_needed(owner: ApiUser, call: tuple[str, str]) -> None:
     method, path = call
     assert getattr(owner.client, method)(f"/api/v1/notifications{path}").status_code == 401

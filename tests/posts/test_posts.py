@@ -11,29 +11,29 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import User
-from instafeed.ids import first_id_at
-from instafeed.redis import connection
-from posts import cards, services
+from instafeed.core.cache.client import get_client
+from instafeed.core.db.snowflake import first_id_at
+from posts import post_cache, services
 from posts.models import Post
 from social import services as social
-from tests.media.pictures import ready
-from tests.posts.callers import Caller
+from tests.media.pictures import ready_media
+from tests.posts.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 UNKNOWN = ["1", "0", "-1", "abc", "9" * 19, "9" * 30, "1.0", "%00", "٣"]
 
 
 @pytest.fixture
-def author(client: Client) -> Caller:
-    return Caller(client)
+def author(client: Client) -> ApiUser:
+    return ApiUser(client)
 
 
 @pytest.fixture
-def other(client: Client) -> Caller:
-    return Caller(client)
+def other(client: Client) -> ApiUser:
+    return ApiUser(client)
 
 
-def test_a_new_post_has_every_field_of_the_contract(author: Caller) -> None:
+def test_a_new_post_has_every_field_of_the_contract(author: ApiUser) -> None:
     answer = author.call("post", "/posts", {"caption": " ünïcode 👋🏽 \n"})
     assert answer.status_code == 201
     post = answer.json()
@@ -74,7 +74,7 @@ def test_a_new_post_has_every_field_of_the_contract(author: Caller) -> None:
         [],
     ],
 )
-def test_what_is_no_post_is_refused_and_leaves_nothing(author: Caller, body: object) -> None:
+def test_what_is_no_post_is_refused_and_leaves_nothing(author: ApiUser, body: object) -> None:
     answer = author.call("post", "/posts", body)
     assert answer.status_code == 400
     assert answer.json()["type"] == "validation_error"
@@ -82,12 +82,12 @@ def test_what_is_no_post_is_refused_and_leaves_nothing(author: Caller, body: obj
     assert User.objects.get(pk=author.user.pk).post_count == 0
 
 
-def test_a_caption_may_have_2200_characters_of_any_kind(author: Caller) -> None:
+def test_a_caption_may_have_2200_characters_of_any_kind(author: ApiUser) -> None:
     author.write("👩🏽‍🍳"[:1] * 2_200)
 
 
-def test_media_are_shown_in_order_and_used_once(author: Caller, other: Caller) -> None:
-    pictures = [ready(author.user) for _ in range(2)]
+def test_media_are_shown_in_order_and_used_once(author: ApiUser, other: ApiUser) -> None:
+    pictures = [ready_media(author.user) for _ in range(2)]
     ids = [str(picture.pk) for picture in reversed(pictures)]
     assert other.call("post", "/posts", {"media": ids}).status_code == 404, "somebody else's"
     assert author.call("post", "/posts", {"media": [ids[0], ids[0]]}).status_code == 400, "named twice"
@@ -98,7 +98,7 @@ def test_media_are_shown_in_order_and_used_once(author: Caller, other: Caller) -
 
 
 def test_only_the_author_changes_a_post_and_whoever_does_not_see_it_learns_nothing(
-    author: Caller, other: Caller, client: Client
+    author: ApiUser, other: ApiUser, client: Client
 ) -> None:
     post_id = author.write()
     path = f"/posts/{post_id}"
@@ -111,7 +111,7 @@ def test_only_the_author_changes_a_post_and_whoever_does_not_see_it_learns_nothi
     assert other.call("delete", path).content == other.call("delete", "/posts/1").content
 
 
-def test_an_edit_shows_at_the_next_read_and_may_not_empty_the_post(author: Caller, other: Caller) -> None:
+def test_an_edit_shows_at_the_next_read_and_may_not_empty_the_post(author: ApiUser, other: ApiUser) -> None:
     path = f"/posts/{author.write('before')}"
     assert other.call("get", path).json()["caption"] == "before"
     edited = author.call("patch", path, {"caption": "after"})
@@ -122,7 +122,7 @@ def test_an_edit_shows_at_the_next_read_and_may_not_empty_the_post(author: Calle
     assert author.call("patch", path, {}).json()["caption"] == "after"
 
 
-def test_a_deleted_post_is_gone_at_once_and_counted_no_more(author: Caller, other: Caller) -> None:
+def test_a_deleted_post_is_gone_at_once_and_counted_no_more(author: ApiUser, other: ApiUser) -> None:
     path = f"/posts/{author.write()}"
     assert other.call("get", path).status_code == 200
     assert author.call("delete", path).status_code == 204
@@ -133,11 +133,11 @@ def test_a_deleted_post_is_gone_at_once_and_counted_no_more(author: Caller, othe
 
 @pytest.mark.parametrize("post_id", UNKNOWN)
 @pytest.mark.parametrize("method", ["get", "patch", "delete"])
-def test_an_id_that_is_none_is_a_404(author: Caller, method: str, post_id: str) -> None:
+def test_an_id_that_is_none_is_a_404(author: ApiUser, method: str, post_id: str) -> None:
     assert author.call(method, f"/posts/{post_id}", {"caption": "x"} if method == "patch" else None).status_code == 404
 
 
-def test_asking_for_an_id_before_it_exists_hides_no_post(author: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_asking_for_an_id_before_it_exists_hides_no_post(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids can be guessed: absence of what may yet be committed is not remembered."""
     post_id = first_id_at(timezone.now() + timedelta(seconds=1)) + 5
     assert author.call("get", f"/posts/{post_id}").status_code == 404
@@ -146,12 +146,12 @@ def test_asking_for_an_id_before_it_exists_hides_no_post(author: Caller, monkeyp
     old = first_id_at(timezone.now() - timedelta(days=1))
     assert author.call("get", f"/posts/{old}").status_code == 404
     with monkeypatch.context() as patch:
-        patch.setattr(cards.posts, "load", lambda ids: pytest.fail("an old id is known to be absent"))
+        patch.setattr(post_cache.cards, "load", lambda ids: pytest.fail("an old id is known to be absent"))
         assert author.call("get", f"/posts/{old}").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/posts/{post}", "/users/{author}/posts"])
-def test_who_sees_the_posts_of_an_account(author: Caller, other: Caller, client: Client, path: str) -> None:
+def test_who_sees_the_posts_of_an_account(author: ApiUser, other: ApiUser, client: Client, path: str) -> None:
     post_id = author.write()
     path = path.format(post=post_id, author=author.user.username)
 
@@ -177,14 +177,14 @@ def test_who_sees_the_posts_of_an_account(author: Caller, other: Caller, client:
     assert statuses() == (200, 200, 200)
 
 
-def test_whom_one_blocks_has_a_profile_without_posts(author: Caller, other: Caller) -> None:
+def test_whom_one_blocks_has_a_profile_without_posts(author: ApiUser, other: ApiUser) -> None:
     post_id = author.write()
     social.block(other.user.pk, author.user.pk)
     assert other.call("get", f"/users/{author.user.username}/posts").json()["results"] == []
     assert other.call("get", f"/posts/{post_id}").status_code == 404
 
 
-def test_a_hidden_post_is_gone_for_all_and_comes_back_in_its_place(author: Caller, other: Caller) -> None:
+def test_a_hidden_post_is_gone_for_all_and_comes_back_in_its_place(author: ApiUser, other: ApiUser) -> None:
     ids = [author.write() for _ in range(3)][::-1]
     services.hide_post(int(ids[1]))
     path = f"/users/{author.user.username}/posts"
@@ -195,7 +195,7 @@ def test_a_hidden_post_is_gone_for_all_and_comes_back_in_its_place(author: Calle
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 100])
-def test_pages_are_the_whole_list_though_the_cursors_own_post_is_deleted(author: Caller, limit: int) -> None:
+def test_pages_are_the_whole_list_though_the_cursors_own_post_is_deleted(author: ApiUser, limit: int) -> None:
     ids = [author.write() for _ in range(5)][::-1]
     shown: list[str] = []
     url = f"/users/{author.user.username}/posts?limit={limit}"
@@ -209,7 +209,7 @@ def test_pages_are_the_whole_list_though_the_cursors_own_post_is_deleted(author:
 
 
 @pytest.mark.parametrize("cursor", ["x", "", "feed.0000000000000123", "💥"])
-def test_a_malformed_cursor_is_a_400(author: Caller, cursor: str) -> None:
+def test_a_malformed_cursor_is_a_400(author: ApiUser, cursor: str) -> None:
     for path in (f"/users/{author.user.username}/posts", "/feed"):
         answer = author.call("get", f"{path}?cursor={cursor}")
         if path == "/feed" and cursor == "feed.0000000000000123":
@@ -221,13 +221,13 @@ def test_a_malformed_cursor_is_a_400(author: Caller, cursor: str) -> None:
 
 @pytest.mark.parametrize("size", [2, 50])
 def test_a_list_of_posts_costs_a_fixed_number_of_queries(
-    author: Caller, size: int, django_assert_num_queries: Any
+    author: ApiUser, size: int, django_assert_num_queries: Any
 ) -> None:
     for _ in range(size):
         services.create_post(author.user.pk, "x")
     path = f"/users/{author.user.username}/posts?limit={size}"
 
-    connection().flushdb()
+    get_client().flushdb()
     author.call("get", "/me")
     with django_assert_num_queries(8):  # the user, ids, cards and their pictures, counts, likes, saves, author cards
         assert len(author.call("get", path).json()["results"]) == size
@@ -235,7 +235,7 @@ def test_a_list_of_posts_costs_a_fixed_number_of_queries(
         author.call("get", path)
 
 
-def test_the_same_key_gives_the_first_answer_again(author: Caller) -> None:
+def test_the_same_key_gives_the_first_answer_again(author: ApiUser) -> None:
     answers = [
         author.call("post", "/posts", {"caption": text}, **{"Idempotency-Key": "k"}) for text in ("first", "second")
     ]
@@ -245,7 +245,7 @@ def test_the_same_key_gives_the_first_answer_again(author: Caller) -> None:
     assert User.objects.get(pk=author.user.pk).post_count == 1
 
 
-def test_a_refused_post_leaves_its_key_free(author: Caller) -> None:
+def test_a_refused_post_leaves_its_key_free(author: ApiUser) -> None:
     key = {"Idempotency-Key": "k"}
     assert author.call("post", "/posts", {"media": ["123"]}, **key).status_code == 404
     assert author.call("post", "/posts", {"caption": "now"}, **key).status_code == 201

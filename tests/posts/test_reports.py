@@ -13,10 +13,10 @@ from posts import moderation, services
 from posts.models import Case, CaseState, Reason, Report, TargetType
 from posts.services import Target
 from social import services as social
-from tests.api.shape import check_shape
+from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
-from tests.posts.callers import Caller
-from tests.social.helpers import at_once
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,7 +25,7 @@ def about(kind: str, target: object, **more: object) -> dict[str, object]:
     return {"target_type": kind, "target_id": str(target), "reason": "spam", **more}
 
 
-def test_posts_comments_and_users_are_reported_once(author: Caller, reader: Caller) -> None:
+def test_posts_comments_and_users_are_reported_once(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     comment = author.comment(post)
     for kind, target in (("post", post), ("comment", comment), ("user", author.id)):
@@ -39,15 +39,15 @@ def test_posts_comments_and_users_are_reported_once(author: Caller, reader: Call
     assert author.call("post", "/reports", about("post", post)).status_code == 201
 
 
-def test_two_at_once_make_one(author: Caller, reader: Caller) -> None:
+def test_two_at_once_make_one(author: ApiUser, reader: ApiUser) -> None:
     body = about("post", author.write())
-    answers = at_once([lambda: reader.call("post", "/reports", body)] * 4)
+    answers = run_concurrently([lambda: reader.call("post", "/reports", body)] * 4)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
 
 
-def test_reports_of_one_target_add_up_to_one_case(author: Caller, reader: Caller) -> None:
+def test_reports_of_one_target_add_up_to_one_case(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
-    for who, reason in ((reader, "spam"), (reader, "other"), (author, "nudity"), (Caller(), "spam")):
+    for who, reason in ((reader, "spam"), (reader, "other"), (author, "nudity"), (ApiUser(), "spam")):
         who.call("post", "/reports", about("post", post) | {"reason": reason})
     case = Case.objects.get()
     assert (case.target_type, case.target_id, case.user_id) == ("post", int(post), author.id)
@@ -55,7 +55,7 @@ def test_reports_of_one_target_add_up_to_one_case(author: Caller, reader: Caller
     assert case.first_reported_at < case.last_reported_at
 
 
-def test_a_new_report_opens_a_closed_case(author: Caller, reader: Caller) -> None:
+def test_a_new_report_opens_a_closed_case(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     reader.call("post", "/reports", about("post", post))
     Case.objects.update(state=CaseState.DISMISSED)
@@ -65,19 +65,19 @@ def test_a_new_report_opens_a_closed_case(author: Caller, reader: Caller) -> Non
     assert Case.objects.get().state == CaseState.OPEN
 
 
-def test_what_the_reporter_does_not_see_is_a_404(author: Caller, reader: Caller) -> None:
+def test_what_the_reporter_does_not_see_is_a_404(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     comment = author.comment(post)
     social.block(author.id, reader.id)
     for kind, target in (("post", post), ("comment", comment), ("user", author.id), ("post", 1), ("user", 2**62)):
-        check_shape(reader.call("post", "/reports", about(kind, target)), 404)
+        assert_error(reader.call("post", "/reports", about(kind, target)), 404)
     assert not Report.objects.exists()
 
 
 @pytest.mark.parametrize("kind", ["post", "comment", "user"])
 @pytest.mark.parametrize("gone", ["target", "account"])
 def test_what_went_between_the_look_and_the_report_is_a_404_and_makes_no_case(
-    kind: str, gone: str, author: Caller, reader: Caller
+    kind: str, gone: str, author: ApiUser, reader: ApiUser
 ) -> None:
     post = int(author.write())
     ids = {"post": post, "comment": int(author.comment(str(post))), "user": author.id}
@@ -89,18 +89,18 @@ def test_what_went_between_the_look_and_the_report_is_a_404_and_makes_no_case(
     else:
         services.delete_comment(ids["comment"])
     with pytest.raises(Http404):
-        services.report(reader.id, target, Reason.SPAM, "")
+        services.file_report(reader.id, target, Reason.SPAM, "")
     assert not Report.objects.exists()
     assert not Case.objects.exists()
 
 
-def test_reporting_a_comment_while_a_moderator_deletes_it_deadlocks_nobody(author: Caller) -> None:
+def test_reporting_a_comment_while_a_moderator_deletes_it_deadlocks_nobody(author: ApiUser) -> None:
     moderator, post = UserFactory(is_staff=True), author.write()
     for _ in range(5):
         target = Target(TargetType.COMMENT, int(author.comment(post)), author.id)
-        services.report(UserFactory().pk, target, Reason.SPAM, "")
-        reports = [partial(services.report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
-        answers = at_once([partial(moderation.delete, moderator, target, "spam"), *reports])
+        services.file_report(UserFactory().pk, target, Reason.SPAM, "")
+        reports = [partial(services.file_report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
+        answers = run_concurrently([partial(moderation.delete, moderator, target, "spam"), *reports])
         assert answers[0] is True, answers
         assert all(isinstance(answer, tuple | Http404) for answer in answers[1:]), answers
 
@@ -118,6 +118,6 @@ def test_reporting_a_comment_while_a_moderator_deletes_it_deadlocks_nobody(autho
         {"note": "x" * 1_001},
     ],
 )
-def test_a_malformed_report_is_a_400(author: Caller, reader: Caller, change: dict[str, object]) -> None:
-    check_shape(reader.call("post", "/reports", about("post", author.write()) | change), 400)
+def test_a_malformed_report_is_a_400(author: ApiUser, reader: ApiUser, change: dict[str, object]) -> None:
+    assert_error(reader.call("post", "/reports", about("post", author.write()) | change), 400)
     assert not Report.objects.exists()

@@ -7,28 +7,28 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
 from social import services as social
-from tests.posts.callers import Caller
+from tests.posts.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def save(caller: Caller, post: str) -> None:
+def save(caller: ApiUser, post: str) -> None:
     answer = caller.call("post", f"/posts/{post}/save")
     assert (answer.status_code, answer.json()) == (200, {"saved": True})
 
 
-def test_the_list_is_in_the_order_of_saving_and_saving_again_moves_nothing(author: Caller, reader: Caller) -> None:
+def test_the_list_is_in_the_order_of_saving_and_saving_again_moves_nothing(author: ApiUser, reader: ApiUser) -> None:
     posts = [author.write() for _ in range(4)]
     for post in (posts[2], posts[0], posts[3], posts[2]):
         save(reader, post)
     expected = [posts[3], posts[0], posts[2]]
     for limit in (1, 2, 10):
-        assert [row["id"] for row in reader.whole("/me/saved", limit)] == expected
+        assert [row["id"] for row in reader.list_all("/me/saved", limit)] == expected
     assert all(row["saved"] for row in reader.get("/me/saved")["results"])
     assert author.get("/me/saved")["results"] == []
 
 
-def test_dropping_a_save(author: Caller, reader: Caller) -> None:
+def test_dropping_a_save(author: ApiUser, reader: ApiUser) -> None:
     post = author.write()
     save(reader, post)
     for _ in range(2):
@@ -38,32 +38,32 @@ def test_dropping_a_save(author: Caller, reader: Caller) -> None:
     assert reader.get(f"/posts/{post}")["saved"] is False
 
 
-def test_what_may_not_be_seen_any_more_is_left_out_and_comes_back(reader: Caller) -> None:
-    private, suspended, blocker, plain = (Caller() for _ in range(4))
+def test_what_may_not_be_seen_any_more_is_left_out_and_comes_back(reader: ApiUser) -> None:
+    private, suspended, blocker, plain = (ApiUser() for _ in range(4))
     posts = {caller: caller.write() for caller in (private, suspended, blocker, plain)}
     for post in posts.values():
         save(reader, post)
     accounts.update_profile(private.id, {"is_private": True})
     accounts.suspend(suspended.id)
     social.block(blocker.id, reader.id)
-    assert [row["id"] for row in reader.whole("/me/saved", 1)] == [posts[plain]]
+    assert [row["id"] for row in reader.list_all("/me/saved", 1)] == [posts[plain]]
     accounts.update_profile(private.id, {"is_private": False})
     accounts.reinstate(suspended.id)
     social.unblock(blocker.id, reader.id)
-    assert [row["id"] for row in reader.whole("/me/saved", 3)] == list(posts.values())[::-1]
+    assert [row["id"] for row in reader.list_all("/me/saved", 3)] == list(posts.values())[::-1]
 
 
-def test_a_deleted_post_leaves_the_list(author: Caller, reader: Caller) -> None:
+def test_a_deleted_post_leaves_the_list(author: ApiUser, reader: ApiUser) -> None:
     posts = [author.write() for _ in range(3)]
     for post in posts:
         save(reader, post)
     author.call("delete", f"/posts/{posts[1]}")
-    assert [row["id"] for row in reader.whole("/me/saved", 1)] == [posts[2], posts[0]]
+    assert [row["id"] for row in reader.list_all("/me/saved", 1)] == [posts[2], posts[0]]
 
 
 @pytest.mark.parametrize("size", [2, 50])
 def test_a_page_costs_a_fixed_number_of_queries(
-    author: Caller, reader: Caller, size: int, django_assert_num_queries: DjangoAssertNumQueries
+    author: ApiUser, reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(size):
         save(reader, author.write())

@@ -1,6 +1,6 @@
 """A site on data services of its own: tests pause, freeze and stop its replica, and nobody else's.
 
-The site has one table (`Invalidation`) and the views of `tests.replicas.site`.
+The site has one table (`Invalidation`) and the views of `tests.replicas.notes_site`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pytest_django import DjangoDbBlocker
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from instafeed import env
-from instafeed import redis as site_redis
-from instafeed.models import Invalidation
-from instafeed.replicas import session, sticking, wal
-from instafeed.replicas.health import Monitor, monitor
-from instafeed.stack.services import DataServices
+from instafeed.core import env
+from instafeed.core.cache import client as site_redis
+from instafeed.core.db.replicas import read_your_writes, session, wal
+from instafeed.core.db.replicas.monitor import ReplicaMonitor, monitor
+from instafeed.core.models import Invalidation
+from instafeed.devstack.data_services import DataServices
 
 _WHERE = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
 
@@ -57,7 +57,7 @@ def _settings_of(services: DataServices) -> Iterator[None]:
     try:
         for alias, url in urls.items():
             connections[alias].close()
-            parts = env.postgres("URL", url)
+            parts = env.postgres_database("URL", url)
             connections[alias].settings_dict.update({name: parts[name] for name in _WHERE})
         yield
     finally:
@@ -146,17 +146,17 @@ def site(
     redis_cache: redis.Redis,
     settings: Any,
 ) -> Iterator[Site]:
-    settings.ROOT_URLCONF = "tests.replicas.site"
+    settings.ROOT_URLCONF = "tests.replicas.notes_site"
     assert django_settings.REPLICA_ALIASES == ["replica1"]
     monitor.__init__()  # type: ignore[misc]
-    site_redis.reset()
-    sticking._Floor.doubtful = False
+    site_redis.reset_circuit_breaker()
+    read_your_writes._FloorState.doubtful = False
     with django_db_blocker.unblock(), _settings_of(private_services):
         Invalidation.objects.all().delete()
         the_site = Site(private_services)
         the_site.catch_up()
         yield the_site
-        session.end()
+        session.end_session()
         wait_until(lambda: not monitor._checking.locked())
 
 
@@ -191,11 +191,11 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
         with monkeypatch.context() as patch:
             patch.setattr(site_redis, "get_redis_connection", lambda alias: dead)
             yield
-        site_redis.reset()
+        site_redis.reset_circuit_breaker()
 
     return away
 
 
 @pytest.fixture
-def fresh_monitor() -> Monitor:
-    return Monitor()
+def fresh_monitor() -> ReplicaMonitor:
+    return ReplicaMonitor()

@@ -11,10 +11,10 @@ import pytest
 from django.db import DataError, ProgrammingError, connections
 from django.db.transaction import atomic
 
-from instafeed import health, probes
-from instafeed.models import Invalidation
-from instafeed.replicas import session
-from instafeed.replicas.health import monitor
+from instafeed.core.db.replicas import session
+from instafeed.core.db.replicas.monitor import monitor
+from instafeed.core.models import Invalidation
+from instafeed.core.observability import health, probes
 from tests.replicas.conftest import Site, wait_until
 
 STALLS = 1  # of a busy machine, among many reads
@@ -100,7 +100,7 @@ def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site, settings: 
     connections["replica1"].close()
     site.write("one row")
     site.catch_up()
-    state = session.begin(is_write=False)
+    state = session.begin_session(is_write=False)
 
     def lock_exclusively() -> None:
         with site.services.primary.connect(site.services.primary.url()) as connection:
@@ -165,7 +165,7 @@ def test_an_iterator_on_a_replica_survives_its_end(site: Site) -> None:
 
 
 def test_a_request_that_fell_back_stays_on_the_primary(site: Site) -> None:
-    state = session.begin(is_write=False)
+    state = session.begin_session(is_write=False)
     query = Invalidation.objects.all()
     list(query)
     assert state.choice == "replica1"
@@ -224,12 +224,12 @@ def test_a_replica_that_lags_is_seen_by_health_and_is_well_once_it_has_caught_up
         site.write("unseen")
         time.sleep(2.5)
         site.write("unseen, too")
-        report = health.replica()
+        report = health.probe_replica()
         assert report["status"] == "lagging"
         assert report["lag_seconds"] > 2
         assert report["lag_bytes"] > 0
     site.catch_up()
-    assert health.replica()["status"] == "ok"
+    assert health.probe_replica()["status"] == "ok"
 
 
 def test_the_first_write_after_an_idle_while_is_no_lag(
@@ -237,12 +237,12 @@ def test_the_first_write_after_an_idle_while_is_no_lag(
 ) -> None:
     """The replica's newest transaction is long ago, and the write a moment away from it."""
     settings.REPLICA_MAX_LAG = 2
-    monkeypatch.setattr(health, "SECOND_LOOK", 3.0)  # the machine may be busy
+    monkeypatch.setattr(health, "RECHECK_DELAY", 3.0)  # the machine may be busy
     site.catch_up()
     time.sleep(2.5)
     sample = health.wal.sample_primary()
     ahead = type(sample)(sample.position + 100, sample.moment, sample.taken_at)
     monkeypatch.setattr(health.wal, "sample_primary", lambda: site.write("new") or ahead)
-    report = health.replica()
+    report = health.probe_replica()
     assert (report["status"], report["lag_bytes"]) == ("ok", 0)
     assert report["lag_seconds"] == 0

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 import redis
 
-from instafeed import keys
-from instafeed.replicas import sticking, wal
-from instafeed.replicas.health import monitor
+from instafeed.core.cache import keys
+from instafeed.core.db.replicas import read_your_writes, wal
+from instafeed.core.db.replicas.monitor import monitor
 from tests.replicas.conftest import Site
 
 WRITER, OTHER = 1, 2
@@ -67,18 +67,18 @@ def test_the_position_outlives_the_longest_lag_a_usable_replica_may_have(
 ) -> None:
     settings.REPLICA_MAX_LAG = 100
     site.write("new", WRITER)
-    assert redis_cache.ttl(keys.wal(WRITER)) > settings.REPLICA_MAX_LAG
+    assert redis_cache.ttl(keys.wal_position(WRITER)) > settings.REPLICA_MAX_LAG
     settings.REPLICA_MAX_LAG = 5
     site.write("new", OTHER)
-    assert keys.WAL_TTL - 1 <= redis_cache.ttl(keys.wal(OTHER)) <= keys.WAL_TTL
+    assert keys.WAL_POSITION_TTL - 1 <= redis_cache.ttl(keys.wal_position(OTHER)) <= keys.WAL_POSITION_TTL
 
 
 def test_a_user_is_unstuck_once_the_replica_has_passed(site: Site, redis_cache: redis.Redis) -> None:
     site.write("new", WRITER)
     site.catch_up()
-    assert redis_cache.exists(keys.wal(WRITER))
+    assert redis_cache.exists(keys.wal_position(WRITER))
     assert site.read(WRITER)["standby"] is True
-    assert not redis_cache.exists(keys.wal(WRITER))
+    assert not redis_cache.exists(keys.wal_position(WRITER))
 
 
 def test_a_user_stays_stuck_while_only_one_of_two_replicas_has_passed(
@@ -87,33 +87,33 @@ def test_a_user_stays_stuck_while_only_one_of_two_replicas_has_passed(
     """GitLab's first bug: the next request may be served by the other one."""
     site.read(OTHER)  # the floor is before the write
     site.write("new", WRITER)
-    position = int(redis_cache.get(keys.wal(WRITER)))  # type: ignore[arg-type]
+    position = int(redis_cache.get(keys.wal_position(WRITER)))  # type: ignore[arg-type]
     site.catch_up()
     settings.REPLICA_ALIASES = ["replica1", "replica2"]
     replayed = {"replica1": position, "replica2": position - 1}
-    monkeypatch.setattr(sticking.wal, "replayed_position", replayed.get)
+    monkeypatch.setattr(read_your_writes.wal, "replayed_position", replayed.get)
     monkeypatch.setattr(monitor, "usable", lambda: ["replica2", "replica1"])
 
     assert site.read(WRITER)["standby"] is True
-    assert redis_cache.exists(keys.wal(WRITER))
+    assert redis_cache.exists(keys.wal_position(WRITER))
 
     monkeypatch.setattr(monitor, "usable", lambda: ["replica1"])  # the other one is down, and may come back
     assert site.read(WRITER)["standby"] is True
-    assert redis_cache.exists(keys.wal(WRITER))
+    assert redis_cache.exists(keys.wal_position(WRITER))
 
     replayed["replica2"] = position
     monkeypatch.setattr(monitor, "usable", lambda: ["replica1", "replica2"])
     assert site.read(WRITER)["standby"] is True
-    assert not redis_cache.exists(keys.wal(WRITER))
+    assert not redis_cache.exists(keys.wal_position(WRITER))
 
 
 def test_unsticking_leaves_a_newer_position_alone(site: Site, redis_cache: redis.Redis) -> None:
     """GitLab's second bug: a write between the comparison and the deletion."""
-    sticking.store(redis_cache, [WRITER], 2**62)
-    sticking.unstick(WRITER, 2**62 - 1)
-    assert int(redis_cache.get(keys.wal(WRITER))) == 2**62  # type: ignore[arg-type]
-    sticking.unstick(WRITER, 2**62)
-    assert not redis_cache.exists(keys.wal(WRITER))
+    read_your_writes.store_position(redis_cache, [WRITER], 2**62)
+    read_your_writes.forget_position(WRITER, 2**62 - 1)
+    assert int(redis_cache.get(keys.wal_position(WRITER))) == 2**62  # type: ignore[arg-type]
+    read_your_writes.forget_position(WRITER, 2**62)
+    assert not redis_cache.exists(keys.wal_position(WRITER))
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_unsticking_leaves_a_newer_position_alone(site: Site, redis_cache: redis
 )
 def test_the_greater_of_two_positions_is_kept(site: Site, redis_cache: redis.Redis, first: int, second: int) -> None:
     for order in ([first, second], [second, first]):
-        redis_cache.delete(keys.wal(WRITER))
+        redis_cache.delete(keys.wal_position(WRITER))
         for position in order:
-            sticking.store(redis_cache, [WRITER], position)
-        assert int(redis_cache.get(keys.wal(WRITER))) == second  # type: ignore[arg-type]
+            read_your_writes.store_position(redis_cache, [WRITER], position)
+        assert int(redis_cache.get(keys.wal_position(WRITER))) == second  # type: ignore[arg-type]
 
 
 def test_a_flushed_redis_proves_nothing(site: Site, redis_cache: redis.Redis) -> None:

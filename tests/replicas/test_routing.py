@@ -11,18 +11,18 @@ import redis
 from django.db import connections
 from django.test import Client
 
-from instafeed import redis as site_redis
-from instafeed.models import Invalidation
-from instafeed.replicas import session
-from instafeed.replicas.health import monitor
-from instafeed.replicas.router import ReplicaRouter
+from instafeed.core.cache import client as site_redis
+from instafeed.core.db.replicas import session
+from instafeed.core.db.replicas.monitor import monitor
+from instafeed.core.db.replicas.router import ReplicaRouter
+from instafeed.core.models import Invalidation
 from tests.replicas.conftest import Site
-from tests.replicas.site import ran_on_standby
+from tests.replicas.notes_site import ran_on_standby
 from tests.settings import REDIS_NUMBER
 
 
 def test_outside_a_request_everything_reads_the_primary(site: Site) -> None:
-    assert session.current() is None
+    assert session.current_session() is None
     assert ran_on_standby() is False
 
 
@@ -56,35 +56,35 @@ def test_a_streamed_body_reads_the_primary(site: Site) -> None:
 
 
 def test_select_for_update_goes_to_the_primary_and_keeps_the_request_there(site: Site) -> None:
-    session.begin(is_write=False)
+    session.begin_session(is_write=False)
     assert Invalidation.objects.all().db == "replica1"
     assert Invalidation.objects.select_for_update().db == "default"
     assert Invalidation.objects.all().db == "default"
 
 
 def test_an_unsafe_request_reads_the_primary_from_its_beginning(site: Site) -> None:
-    session.begin(is_write=True)
+    session.begin_session(is_write=True)
     assert Invalidation.objects.all().db == "default"
 
 
 def test_a_choice_for_nobody_is_made_anew_for_a_user(site: Site) -> None:
-    state = session.begin(is_write=False)
+    state = session.begin_session(is_write=False)
     assert Invalidation.objects.all().db == "replica1"
-    session.identify(1)
+    session.identify_user(1)
     assert state.choice is None
 
 
 @pytest.mark.parametrize("path", ["/notes", "/admin/notes", "/nowhere"])
 def test_no_session_outlives_its_request(site: Site, path: str) -> None:
-    session.begin(is_write=True)
+    session.begin_session(is_write=True)
     assert site.client.get(path).status_code in (200, 404)
-    assert session.current() is None
+    assert session.current_session() is None
 
 
 def test_no_session_outlives_a_request_that_fails(site: Site) -> None:
     client = Client(raise_request_exception=False)
     assert client.post("/notes", {"value": "x", "fail": "yes"}).status_code == 500
-    assert session.current() is None
+    assert session.current_session() is None
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -115,7 +115,7 @@ def test_old_pages_are_read_from_a_replica_only_when_it_is_proved_to_have_them(s
 
 
 def test_reading_before_ends_with_its_block(site: Site) -> None:
-    state = session.begin(is_write=False)
+    state = session.begin_session(is_write=False)
     outer, inner = datetime(2030, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
     with session.reading_before(outer):
         with session.reading_before(inner):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from social import services
+from social.counter_rollup import roll_up
 from social.errors import OwnAccount, UnknownUser
 from social.models import Block, Follow, FollowRequest, Mute
-from social.roll_up import roll_up
 from social.signals import audience_changed, relations_changed
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
-from tests.social.helpers import Write, assert_counts_match_rows, heard
+from tests.social.follow_graph import Write, assert_counts_match_follows, captured_signals
 
 pytestmark = pytest.mark.django_db
 
@@ -20,13 +20,13 @@ def test_a_block_ends_follows_both_ways() -> None:
     ann, bob = follow.follower, follow.followee
     FollowFactory(follower=bob, followee=ann)
     bystander = FollowFactory(followee=ann)
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.block(ann.pk, bob.pk)
         roll_up()
     assert list(Follow.objects.all()) == [bystander]
     assert relations == [{"viewer_ids": [ann.pk, bob.pk]}]
     assert audiences == [{"author_ids": [ann.pk, bob.pk]}]
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 def test_a_block_ends_requests_both_ways() -> None:
@@ -34,7 +34,7 @@ def test_a_block_ends_requests_both_ways() -> None:
     FollowRequestFactory(follower=request.followee, followee=request.follower)
     services.block(request.follower_id, request.followee_id)
     assert not FollowRequest.objects.exists()
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 @pytest.mark.parametrize("blocker_follows", [True, False])
@@ -43,12 +43,12 @@ def test_a_block_counts_the_one_follow_that_there_was(blocker_follows: bool) -> 
     pair = (follow.follower_id, follow.followee_id)
     services.block(*(pair if blocker_follows else reversed(pair)))
     assert not Follow.objects.exists()
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 def test_a_block_between_strangers_still_changes_both_views_but_no_audience() -> None:
     ann, bob = UserFactory(), UserFactory()
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.block(ann.pk, bob.pk)
         services.block(ann.pk, bob.pk)
         roll_up()
@@ -59,7 +59,7 @@ def test_a_block_between_strangers_still_changes_both_views_but_no_audience() ->
 def test_lifting_a_block_brings_no_follow_back() -> None:
     follow = FollowFactory()
     services.block(follow.followee_id, follow.follower_id)
-    with heard(relations_changed) as relations:
+    with captured_signals(relations_changed) as relations:
         services.unblock(follow.followee_id, follow.follower_id)
         services.unblock(follow.followee_id, follow.follower_id)
     assert not Block.objects.exists()
@@ -75,7 +75,7 @@ def test_only_the_blocker_lifts_a_block() -> None:
 
 def test_a_mute_concerns_the_muter_alone_and_keeps_the_follow() -> None:
     follow = FollowFactory()
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.mute(follow.follower_id, follow.followee_id)
         services.mute(follow.follower_id, follow.followee_id)
         roll_up()
@@ -86,7 +86,7 @@ def test_a_mute_concerns_the_muter_alone_and_keeps_the_follow() -> None:
 
 def test_unmuting_is_announced_once() -> None:
     mute = MuteFactory()
-    with heard(relations_changed) as relations:
+    with captured_signals(relations_changed) as relations:
         services.unmute(mute.muter_id, mute.muted_id)
         services.unmute(mute.muter_id, mute.muted_id)
     assert not Mute.objects.exists()

@@ -9,12 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from social import services
+from social.counter_rollup import roll_up
 from social.errors import Blocking, OwnAccount, UnknownUser
 from social.models import Follow, FollowRequest
-from social.roll_up import roll_up
 from social.signals import audience_changed, relations_changed
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, UserFactory
-from tests.social.helpers import Write, assert_counts_match_rows, counts, heard
+from tests.social.follow_graph import Write, assert_counts_match_follows, captured_signals, shown_counts
 
 pytestmark = pytest.mark.django_db
 
@@ -23,38 +23,38 @@ def test_following_a_public_account_adds_the_follow_and_both_counts() -> None:
     ann, bob = UserFactory(), UserFactory()
     assert services.follow(ann.pk, bob.pk) == "following"
     assert Follow.objects.filter(follower=ann, followee=bob).exists()
-    assert counts(ann) == (0, 1)
-    assert counts(bob) == (1, 0)
+    assert shown_counts(ann) == (0, 1)
+    assert shown_counts(bob) == (1, 0)
 
 
 def test_following_again_gives_the_same_answer_and_changes_nothing() -> None:
     ann, bob = UserFactory(), UserFactory()
     services.follow(ann.pk, bob.pk)
     roll_up()
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         assert services.follow(ann.pk, bob.pk) == "following"
         roll_up()
     assert relations == audiences == []
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 def test_following_each_other_is_two_follows() -> None:
     ann, bob = UserFactory(), UserFactory()
     services.follow(ann.pk, bob.pk)
     services.follow(bob.pk, ann.pk)
-    assert counts(ann) == counts(bob) == (1, 1)
+    assert shown_counts(ann) == shown_counts(bob) == (1, 1)
 
 
 def test_following_a_private_account_only_asks() -> None:
     ann, bob = UserFactory(), UserFactory(is_private=True)
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         assert services.follow(ann.pk, bob.pk) == "requested"
         assert services.follow(ann.pk, bob.pk) == "requested"
         roll_up()
     assert relations == audiences == []
     assert FollowRequest.objects.count() == 1
     assert not Follow.objects.exists()
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 def test_an_approved_follower_of_a_private_account_stays_one_when_following_again() -> None:
@@ -71,7 +71,7 @@ def test_a_request_left_at_a_public_account_gives_way_to_the_follow() -> None:
 
 def test_a_follow_announces_the_follower_and_a_roll_up_the_grown_audience() -> None:
     ann, bob = UserFactory(), UserFactory()
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.follow(ann.pk, bob.pk)
         assert relations == [{"viewer_ids": [ann.pk]}]
         assert audiences == []
@@ -93,7 +93,7 @@ def test_a_receiver_that_fails_undoes_the_follow() -> None:
     finally:
         relations_changed.disconnect(fail)
     assert not Follow.objects.exists()
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 def test_nobody_follows_themselves() -> None:
@@ -129,18 +129,18 @@ def test_following_an_id_that_never_was_is_refused() -> None:
 
 def test_unfollowing_takes_the_follow_and_both_counts_and_announces_both() -> None:
     follow = FollowFactory()
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.unfollow(follow.follower_id, follow.followee_id)
         roll_up()
     assert not Follow.objects.exists()
     assert relations == [{"viewer_ids": [follow.follower_id]}]
     assert audiences == [{"author_ids": [follow.followee_id]}]
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 def test_unfollowing_withdraws_a_request_silently() -> None:
     request = FollowRequestFactory()
-    with heard(relations_changed) as relations:
+    with captured_signals(relations_changed) as relations:
         services.unfollow(request.follower_id, request.followee_id)
     assert not FollowRequest.objects.exists()
     assert relations == []
@@ -148,12 +148,12 @@ def test_unfollowing_withdraws_a_request_silently() -> None:
 
 def test_unfollowing_again_changes_nothing_and_no_count_goes_below_zero() -> None:
     ann, bob = UserFactory(), UserFactory()
-    with heard(relations_changed) as relations, heard(audience_changed) as audiences:
+    with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.unfollow(ann.pk, bob.pk)
         services.unfollow(ann.pk, ann.pk)
         roll_up()
     assert relations == audiences == []
-    assert counts(ann) == counts(bob) == (0, 0)
+    assert shown_counts(ann) == shown_counts(bob) == (0, 0)
 
 
 def test_a_count_that_drifted_is_shown_as_zero_at_least() -> None:
@@ -161,20 +161,20 @@ def test_a_count_that_drifted_is_shown_as_zero_at_least() -> None:
     follow.followee.follower_count = 0
     follow.followee.save(update_fields=["follower_count"])
     services.unfollow(follow.follower_id, follow.followee_id)
-    assert counts(follow.followee) == (0, 0)
+    assert shown_counts(follow.followee) == (0, 0)
     roll_up()
-    assert counts(follow.followee) == (0, 0)
+    assert shown_counts(follow.followee) == (0, 0)
 
 
 def test_removing_a_follower_ends_their_follow_and_not_mine() -> None:
     theirs = FollowFactory()
     mine = FollowFactory(follower=theirs.followee, followee=theirs.follower)
-    with heard(relations_changed) as relations:
+    with captured_signals(relations_changed) as relations:
         services.remove_follower(theirs.followee_id, theirs.follower_id)
         services.remove_follower(theirs.followee_id, theirs.follower_id)
     assert list(Follow.objects.all()) == [mine]
     assert relations == [{"viewer_ids": [theirs.follower_id]}]
-    assert_counts_match_rows()
+    assert_counts_match_follows()
 
 
 @pytest.mark.parametrize("write", [services.follow, services.unfollow, services.block])

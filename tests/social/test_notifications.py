@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import User
-from instafeed.replicas import session
+from instafeed.core.db.replicas import session
 from social import notifications, services
 from social.models import (
     Notification,
@@ -20,12 +20,12 @@ from social.models import (
     NotificationEvent,
     NotificationState,
 )
-from social.notifications import Event, erasure, selectors
-from social.notifications.reading import mark_read
+from social.notifications import Event, deletion, selectors
+from social.notifications.read_state import mark_read
 from tests.factories import BlockFactory, MuteFactory, UserFactory
-from tests.feeds.helpers import replica_in_use
-from tests.social.helpers import at_once
-from tests.social.telling import COMMENT, POST, announce, drained, like, retract, told
+from tests.feeds.feed_setup import wait_for_replica
+from tests.social.follow_graph import run_concurrently
+from tests.social.notification_setup import COMMENT, POST, announce, consume_all_events, entries_of, like, retract
 
 pytestmark = pytest.mark.django_db
 committed = pytest.mark.django_db(transaction=True)  # for what happens at a commit, or beside it
@@ -35,11 +35,11 @@ def test_likes_of_one_post_are_one_entry_that_moves_to_the_top() -> None:
     owner, *fans = UserFactory.create_batch(4)
     announce(like(owner, fans[0]))
     announce(like(owner, fans[1], POST + 7))
-    drained()
+    consume_all_events()
     first = Notification.objects.get(subject=f"like:post:{POST}")
     announce(like(owner, fans[1]), like(owner, fans[2]))
-    drained()
-    assert told(owner) == [
+    consume_all_events()
+    assert entries_of(owner) == [
         (f"like:post:{POST}", [fans[2].pk, fans[1].pk, fans[0].pk]),
         (f"like:post:{POST + 7}", [fans[1].pk]),
     ]
@@ -52,10 +52,10 @@ def test_what_is_told_twice_is_there_once() -> None:
     owner, fan = UserFactory.create_batch(2)
     for _ in range(2):
         announce(like(owner, fan), like(owner, fan))
-        drained()
+        consume_all_events()
     announce(like(owner, fan))
-    drained()
-    assert told(owner) == [(f"like:post:{POST}", [fan.pk])]
+    consume_all_events()
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
 
 
 def test_nobody_hears_of_their_own_actions() -> None:
@@ -88,13 +88,13 @@ def test_what_is_no_event_is_refused(kind: str, ids: dict[str, int]) -> None:
 def test_what_is_taken_back_is_gone_and_the_last_one_takes_the_entry_along() -> None:
     owner, one, other = UserFactory.create_batch(3)
     announce(like(owner, one), like(owner, other))
-    drained()
+    consume_all_events()
     retract(like(owner, other))
-    drained()
-    assert told(owner) == [(f"like:post:{POST}", [one.pk])]
+    consume_all_events()
+    assert entries_of(owner) == [(f"like:post:{POST}", [one.pk])]
     retract(like(owner, one), like(owner, one), like(owner, UserFactory()))
-    drained()
-    assert told(owner) == []
+    consume_all_events()
+    assert entries_of(owner) == []
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -104,31 +104,31 @@ def test_the_last_word_counts(steps: str, together: bool) -> None:
     for step in steps:
         {"+": announce, "-": retract}[step](like(owner, fan))
         if not together:
-            drained()
-    drained()
-    assert told(owner) == ([(f"like:post:{POST}", [fan.pk])] if steps[-1] == "+" else [])
+            consume_all_events()
+    consume_all_events()
+    assert entries_of(owner) == ([(f"like:post:{POST}", [fan.pk])] if steps[-1] == "+" else [])
 
 
 def test_who_likes_again_takes_their_place_and_is_news_again_only_after_a_day() -> None:
     owner, fan, other = UserFactory.create_batch(3)
     announce(like(owner, fan))
     announce(like(owner, other, POST + 1))
-    drained()
-    before = told(owner)
+    consume_all_events()
+    before = entries_of(owner)
     for _ in range(3):
         retract(like(owner, fan))
-        drained()
+        consume_all_events()
         announce(like(owner, fan))
-        drained()
-    assert told(owner) == before, "not on top"
+        consume_all_events()
+    assert entries_of(owner) == before, "not on top"
 
     retract(like(owner, fan))
-    drained()
-    long_ago = timezone.now() - erasure.MEMORY - timedelta(seconds=1)
+    consume_all_events()
+    long_ago = timezone.now() - deletion.RENOTIFY_COOLDOWN - timedelta(seconds=1)
     NotificationActor.objects.filter(actor_id=fan.pk).update(announced_at=long_ago)
     announce(like(owner, fan))
-    drained()
-    assert told(owner) == before[::-1], "on top"
+    consume_all_events()
+    assert entries_of(owner) == before[::-1], "on top"
 
 
 def test_nothing_is_told_of_the_muted_across_a_block_of_the_suspended_or_to_the_suspended() -> None:
@@ -140,10 +140,10 @@ def test_nothing_is_told_of_the_muted_across_a_block_of_the_suspended_or_to_the_
     announce(*(like(owner, actor) for actor in (fan, muted, blocked, blocker, suspended)))
     announce(like(suspended, fan), like(muted, owner))
     announce(Event("like", 10**9, fan.pk, POST), Event("like", owner.pk, 10**9, POST))  # erased meanwhile
-    drained()
-    assert told(owner) == [(f"like:post:{POST}", [fan.pk])]
-    assert told(suspended) == []
-    assert told(muted) == [(f"like:post:{POST}", [owner.pk])], "who is muted does not learn of it"
+    consume_all_events()
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
+    assert entries_of(suspended) == []
+    assert entries_of(muted) == [(f"like:post:{POST}", [owner.pk])], "who is muted does not learn of it"
 
 
 def test_likes_of_a_comment_and_words_on_it_are_subjects_of_their_own() -> None:
@@ -154,9 +154,9 @@ def test_likes_of_a_comment_and_words_on_it_are_subjects_of_their_own() -> None:
         Event("reply", owner.pk, fan.pk, POST, COMMENT),
         Event("mention", owner.pk, fan.pk, POST),
     )
-    drained()
+    consume_all_events()
     announce(Event("comment", owner.pk, fan.pk, POST, COMMENT))
-    drained()
+    consume_all_events()
     kinds = Notification.objects.order_by("position").values_list("kind", "post_id", "comment_id")
     assert list(kinds) == [
         ("like", POST, None),
@@ -173,11 +173,11 @@ def test_a_follow_is_told_and_untold() -> None:
     ann, bob = UserFactory.create_batch(2)
     for end, actor, other in ((services.unfollow, ann, bob), (services.remove_follower, bob, ann)):
         services.follow(ann.pk, bob.pk)
-        drained()
-        assert told(bob) == [(f"follow:{ann.pk}", [ann.pk])]
+        consume_all_events()
+        assert entries_of(bob) == [(f"follow:{ann.pk}", [ann.pk])]
         end(actor.pk, other.pk)
-        drained()
-        assert told(bob) == []
+        consume_all_events()
+        assert entries_of(bob) == []
 
 
 def test_a_request_is_told_until_it_is_answered_or_withdrawn() -> None:
@@ -185,16 +185,16 @@ def test_a_request_is_told_until_it_is_answered_or_withdrawn() -> None:
     for answer in (services.accept_request, services.reject_request, lambda bob, ann: services.unfollow(ann, bob)):
         services.follow(ann.pk, bob.pk)
         services.follow(ann.pk, bob.pk)
-        drained()
-        assert told(bob) == [(f"follow_request:{ann.pk}", [ann.pk])]
+        consume_all_events()
+        assert entries_of(bob) == [(f"follow_request:{ann.pk}", [ann.pk])]
         answer(bob.pk, ann.pk)
-        drained()
-        assert told(bob) == [], "nor is one's own answer news"
+        consume_all_events()
+        assert entries_of(bob) == [], "nor is one's own answer news"
         accepted = [(f"follow_accepted:{bob.pk}", [bob.pk])]
-        assert told(ann) == (accepted if answer is services.accept_request else [])
+        assert entries_of(ann) == (accepted if answer is services.accept_request else [])
         services.unfollow(ann.pk, bob.pk)
-        drained()
-        assert told(ann) == []
+        consume_all_events()
+        assert entries_of(ann) == []
 
 
 def test_a_block_leaves_nothing_told_of_either_and_lifting_it_brings_nothing_back() -> None:
@@ -202,13 +202,13 @@ def test_a_block_leaves_nothing_told_of_either_and_lifting_it_brings_nothing_bac
     services.follow(ann.pk, bob.pk)
     services.follow(bob.pk, ann.pk)
     services.follow(ann.pk, cat.pk)
-    drained()
+    consume_all_events()
     services.block(bob.pk, ann.pk)
     services.block(cat.pk, ann.pk)
     services.unblock(bob.pk, ann.pk)
     services.unblock(cat.pk, ann.pk)
-    drained()
-    assert told(ann) == told(bob) == told(cat) == []
+    consume_all_events()
+    assert entries_of(ann) == entries_of(bob) == entries_of(cat) == []
 
 
 def test_who_turns_public_answers_all_requests_at_once() -> None:
@@ -216,13 +216,13 @@ def test_who_turns_public_answers_all_requests_at_once() -> None:
     fans = UserFactory.create_batch(5)
     for fan in fans:
         services.follow(fan.pk, owner.pk)
-    drained()
-    assert len(told(owner)) == 5
+    consume_all_events()
+    assert len(entries_of(owner)) == 5
     accounts.update_profile(owner.pk, {"is_private": False})
-    drained()
-    assert told(owner) == []
+    consume_all_events()
+    assert entries_of(owner) == []
     for fan in fans:
-        assert told(fan) == [(f"follow_accepted:{owner.pk}", [owner.pk])]
+        assert entries_of(fan) == [(f"follow_accepted:{owner.pk}", [owner.pk])]
 
 
 # --- Reading -----------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_what_is_read_never_reaches_beyond_the_newest_entry_and_never_falls() ->
     mark_read(owner.pk, 10**18)
     assert not NotificationState.objects.exists(), "there is nothing to read"
     announce(like(owner, fan), like(owner, fan, POST + 1), like(stranger, fan))
-    drained()
+    consume_all_events()
     oldest, newest = Notification.objects.filter(recipient_id=owner.pk).order_by("pk")
     mark_read(owner.pk, oldest.position)
     assert read_up_to(owner) == oldest.position
@@ -251,11 +251,11 @@ def test_what_is_read_never_reaches_beyond_the_newest_entry_and_never_falls() ->
 def test_devices_that_read_at_once_leave_the_furthest() -> None:
     owner, *fans = UserFactory.create_batch(12)
     announce(*(like(owner, fan, POST + fan.pk) for fan in fans))
-    drained()
+    consume_all_events()
     positions = list(Notification.objects.values_list("position", flat=True))
     for _ in range(5):
         NotificationState.objects.all().delete()
-        assert at_once([partial(mark_read, owner.pk, position) for position in positions]) == [None] * 11
+        assert run_concurrently([partial(mark_read, owner.pk, position) for position in positions]) == [None] * 11
         assert read_up_to(owner) == max(positions)
 
 
@@ -264,16 +264,16 @@ def test_later_pages_and_who_is_heard_of_come_from_the_primary() -> None:
     """On a replica that lags an entry that has moved is still in its old place, and a block is not there yet."""
     owner, fan = UserFactory.create_batch(2)
     announce(like(owner, fan))
-    drained()
-    (entry,) = selectors.entries(owner.pk, None, 5)
-    replica_in_use()
-    session.begin(is_write=False)
+    consume_all_events()
+    (entry,) = selectors.list_entries(owner.pk, None, 5)
+    wait_for_replica()
+    session.begin_session(is_write=False)
     try:
         with CaptureQueriesContext(connections["replica1"]) as on_replica:
-            selectors.entries(owner.pk, None, 5)
+            selectors.list_entries(owner.pk, None, 5)
             assert len(on_replica) == 1
-            assert selectors.entries(owner.pk, entry.position + 1, 5) == [entry]
-            assert selectors.heard_of(owner.pk, [entry]) == [entry]
+            assert selectors.list_entries(owner.pk, entry.position + 1, 5) == [entry]
+            assert selectors.filter_visible_actors(owner.pk, [entry]) == [entry]
             assert len(on_replica) == 1
     finally:
-        session.end()
+        session.end_session()

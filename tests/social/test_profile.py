@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import CelebrityState
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
-from tests.social.helpers import API, signed_in
+from tests.social.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 
@@ -49,12 +49,12 @@ def test_a_profile_has_every_field_of_the_contract() -> None:
 
 def test_one_has_no_relationship_to_oneself() -> None:
     ann = UserFactory(username="ann")
-    assert signed_in(ann).get(f"{API}/users/ann").json()["relationship"] is None
+    assert signed_in_client(ann).get(f"{API}/users/ann").json()["relationship"] is None
 
 
 def test_the_relationship_shows_every_side() -> None:
     viewer = UserFactory()
-    client = signed_in(viewer)
+    client = signed_in_client(viewer)
     others = {
         "following": FollowFactory(follower=viewer).followee,
         "requested": FollowRequestFactory(follower=viewer).followee,
@@ -69,7 +69,7 @@ def test_the_relationship_shows_every_side() -> None:
 
 def test_following_shows_in_the_counts_of_both_at_the_next_read() -> None:
     ann = UserFactory(username="ann")
-    client = signed_in(ann)
+    client = signed_in_client(ann)
     UserFactory(username="bob")
     client.post(f"{API}/users/bob/follow")
     bob = client.get(f"{API}/users/bob").json()
@@ -79,7 +79,7 @@ def test_following_shows_in_the_counts_of_both_at_the_next_read() -> None:
 
 def test_a_profile_is_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     UserFactory(username="ann")
-    client = signed_in(UserFactory())
+    client = signed_in_client(UserFactory())
     client.get(f"{API}/me")  # authentication caches the account
     for reader in (client, APIClient()):
         with django_assert_num_queries(1):

@@ -8,8 +8,8 @@ from django.http import Http404
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import CelebrityState, User
-from social.selectors import Relationship, relationship, seen_authors
-from social.visibility import can_see_posts, visible_user, visible_user_and_relationship
+from social.selectors import Relationship, fetch_relationships, fetch_visible_authors
+from social.visibility import can_see_posts, get_visible_user, get_visible_user_and_relationship
 from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -30,14 +30,14 @@ def one_of_each(viewer: User) -> dict[str, User]:
 def test_each_relation_shows_in_its_own_field_and_no_other() -> None:
     viewer = UserFactory()
     others = one_of_each(viewer)
-    found = relationship(viewer.pk, [user.pk for user in others.values()])
+    found = fetch_relationships(viewer.pk, [user.pk for user in others.values()])
     assert found == {user.pk: Relationship(**{field: True}) for field, user in others.items()}
 
 
 def test_strangers_and_unknown_ids_are_strangers() -> None:
     viewer, other = UserFactory(), UserFactory()
-    assert relationship(viewer.pk, [other.pk, 2**60]) == dict.fromkeys([other.pk, 2**60], Relationship())
-    assert relationship(viewer.pk, []) == {}
+    assert fetch_relationships(viewer.pk, [other.pk, 2**60]) == dict.fromkeys([other.pk, 2**60], Relationship())
+    assert fetch_relationships(viewer.pk, []) == {}
 
 
 def test_one_may_be_several_things_to_somebody() -> None:
@@ -45,7 +45,7 @@ def test_one_may_be_several_things_to_somebody() -> None:
     FollowFactory(follower=viewer, followee=other)
     FollowFactory(follower=other, followee=viewer)
     MuteFactory(muter=viewer, muted=other)
-    assert relationship(viewer.pk, [other.pk]) == {
+    assert fetch_relationships(viewer.pk, [other.pk]) == {
         other.pk: Relationship(following=True, followed_by=True, muting=True)
     }
 
@@ -55,7 +55,7 @@ def test_relationships_are_one_query(count: int, django_assert_num_queries: Djan
     viewer = UserFactory()
     others = [FollowFactory(follower=viewer).followee_id for _ in range(count)]
     with django_assert_num_queries(1):
-        assert all(relation.following for relation in relationship(viewer.pk, others).values())
+        assert all(relation.following for relation in fetch_relationships(viewer.pk, others).values())
 
 
 def test_the_feed_shows_whom_one_follows_with_their_side_of_the_celebrity_line() -> None:
@@ -64,7 +64,7 @@ def test_the_feed_shows_whom_one_follows_with_their_side_of_the_celebrity_line()
     star = FollowFactory(follower=viewer, followee__celebrity_state=CelebrityState.CELEBRITY).followee
     FollowFactory(followee=viewer)
     FollowRequestFactory(follower=viewer)
-    assert dict(seen_authors(viewer.pk)) == {
+    assert dict(fetch_visible_authors(viewer.pk)) == {
         ordinary.pk: CelebrityState.ORDINARY,
         star.pk: CelebrityState.CELEBRITY,
         viewer.pk: CelebrityState.ORDINARY,
@@ -79,7 +79,7 @@ def test_the_feed_leaves_out_the_muted_and_whoever_is_apart_by_a_block() -> None
     BlockFactory(blocker=blocker, blocked=viewer)
     MuteFactory(muter=heard, muted=viewer)  # their mute is their affair
     MuteFactory(muted=heard)
-    assert {author for author, _ in seen_authors(viewer.pk)} == {heard.pk, viewer.pk}
+    assert {author for author, _ in fetch_visible_authors(viewer.pk)} == {heard.pk, viewer.pk}
 
 
 @pytest.mark.parametrize("count", [2, 50])
@@ -88,33 +88,33 @@ def test_seen_authors_are_one_query(count: int, django_assert_num_queries: Djang
     for _ in range(count):
         FollowFactory(follower=viewer)
     with django_assert_num_queries(1):
-        assert len(seen_authors(viewer.pk)) == count + 1
+        assert len(fetch_visible_authors(viewer.pk)) == count + 1
 
 
 @pytest.mark.parametrize("typed", ["ann.b", "ANN.B", "Ann.b"])
 def test_a_user_is_found_in_any_case(typed: str) -> None:
     ann = UserFactory(username="ann.b")
-    assert visible_user(None, typed) == ann
+    assert get_visible_user(None, typed) == ann
 
 
 @pytest.mark.parametrize("name", ["", "nobody", "a b", "ann\x00", "ann\n", "x" * 5000, "ÅNN", "ann/../ann"])
 def test_names_that_nobody_has_do_not_exist(name: str) -> None:
     UserFactory(username="ann")
     with pytest.raises(Http404):
-        visible_user(None, name)
+        get_visible_user(None, name)
 
 
 def test_the_inactive_and_who_blocked_me_do_not_exist_for_me() -> None:
     viewer = UserFactory()
     for hidden in (UserFactory(is_active=False), BlockFactory(blocked=viewer).blocker):
         with pytest.raises(Http404):
-            visible_user(viewer.pk, hidden.username)
+            get_visible_user(viewer.pk, hidden.username)
 
 
 def test_whom_i_blocked_is_still_there_and_so_is_a_private_account() -> None:
     viewer = UserFactory()
     for seen in (BlockFactory(blocker=viewer).blocked, UserFactory(is_private=True)):
-        assert visible_user(viewer.pk, seen.username) == seen
+        assert get_visible_user(viewer.pk, seen.username) == seen
 
 
 def test_a_user_and_the_relationship_come_in_one_query(
@@ -122,14 +122,14 @@ def test_a_user_and_the_relationship_come_in_one_query(
 ) -> None:
     follow = FollowFactory()
     with django_assert_num_queries(1):
-        user, relation = visible_user_and_relationship(follow.follower_id, follow.followee.username)
+        user, relation = get_visible_user_and_relationship(follow.follower_id, follow.followee.username)
     assert (user, relation) == (follow.followee, Relationship(following=True))
 
 
 def test_one_has_no_relationship_to_oneself_and_neither_have_the_anonymous() -> None:
     ann = UserFactory()
-    assert visible_user_and_relationship(ann.pk, ann.username) == (ann, None)
-    assert visible_user_and_relationship(None, ann.username) == (ann, None)
+    assert get_visible_user_and_relationship(ann.pk, ann.username) == (ann, None)
+    assert get_visible_user_and_relationship(None, ann.username) == (ann, None)
     assert AnonymousUser().pk is None  # what callers pass for them
 
 

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             raise CommandError(f"{username} is no member of staff")
         try:
             device, codes = second_factor.enroll(user.pk, replace=replace)
-        except second_factor.Enrolled:
+        except second_factor.AlreadyEnrolled:
             raise CommandError(f"{user} has a second factor already; --replace ends it") from None
         self.stdout.write(f"For the app, as a link or a QR code:\n  {device.config_url}")
         self.stdout.write(f"or typed in:\n  {b32encode(device.bin_key).decode()}")

@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.models import User
-from feeds import rebuild, sources, store
-from instafeed.commands import INTERRUPTED, OperatorCommand, whole_number
+from feeds import backfill, timeline_store, visible_authors
+from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, whole_number
 
-PAGE = 500  # users read at once
+USER_BATCH_SIZE = 500  # users read at once
 
 
 class Command(OperatorCommand):
@@ -30,7 +30,7 @@ class Command(OperatorCommand):
         whose.add_argument("--all", action="store_true", help="every active user")
         whose.add_argument(
             "--active-since",
-            type=_moment,
+            type=_parse_datetime,
             metavar="T",
             help="a date or time: 2026-11-01 or 2026-11-01T12:00Z",
         )
@@ -45,13 +45,15 @@ class Command(OperatorCommand):
         last = options["after"]
         try:
             with self.progress("feeds", total) as progress:
-                while page := list(users.filter(pk__gt=last).values_list("pk", flat=True)[: self.step(PAGE)]):
+                while page := list(
+                    users.filter(pk__gt=last).values_list("pk", flat=True)[: self.step(USER_BATCH_SIZE)]
+                ):
                     for user_id in page:
                         _rebuild(user_id)
                         last = user_id
                         progress.add()
         except KeyboardInterrupt:
-            raise CommandError(f"interrupted; go on with --after {last}", returncode=INTERRUPTED) from None
+            raise CommandError(f"interrupted; go on with --after {last}", returncode=INTERRUPTED_STATUS) from None
         return f"Rebuilt {progress.done:,} feeds."
 
     def _chosen(self, *, user: list[str] | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
@@ -65,12 +67,12 @@ class Command(OperatorCommand):
 
 
 def _rebuild(user_id: int) -> None:
-    store.drop(sources.keys_of([user_id]))
-    sources.warm(user_id)
-    rebuild.warm_feed(user_id)
+    timeline_store.evict(visible_authors.home_feed_keys([user_id]))
+    visible_authors.fill(user_id)
+    backfill.rebuild_home_feed(user_id)
 
 
-def _moment(raw: str) -> datetime:
+def _parse_datetime(raw: str) -> datetime:
     try:
         day = parse_date(raw)
         moment = datetime(day.year, day.month, day.day) if day else parse_datetime(raw)  # noqa: DTZ001

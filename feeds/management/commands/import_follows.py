@@ -11,10 +11,10 @@ import redis
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from feeds import celebrities
-from instafeed.commands import OperatorCommand
-from social import imports
-from social.edge_file import EdgeFile, UnusableFile
+from feeds import celebrity_transitions
+from instafeed.core.management.base import OperatorCommand
+from social import follow_import
+from social.follow_file import FollowFile, UnreadableFile
 
 
 class Command(OperatorCommand):
@@ -34,31 +34,31 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("file", type=Path, metavar="FILE")
         parser.add_argument(
-            "--delimiter", type=_delimiter, default="\t", help="between the two numbers (default: a tab)"
+            "--delimiter", type=_parse_delimiter, default="\t", help="between the two numbers (default: a tab)"
         )
         parser.add_argument("--skip-bad", action="store_true", help="import the good lines of a file with bad ones")
 
     def handle(self, *, file: Path, delimiter: str, skip_bad: bool, **options: Any) -> str:
-        edges = EdgeFile(Path(file), delimiter)
+        edges = FollowFile(Path(file), delimiter)
         self.stdout.write(f"Reading follows from {file}.")
         with transaction.atomic():
             plan = self._stage(edges)
             self._refuse_bad(edges, skip_bad)
-            self.stdout.write(f"Found {_found(edges, plan)}.")
+            self.stdout.write(f"Found {_summary(edges, plan)}.")
             would = f"{plan.new_users:,} users and {plan.new_follows:,} follows"
             if self.dry_run:
                 transaction.set_rollback(True)
                 return f"Dry run: would create {would}; nothing was written."
             self.stdout.write(f"Creating {would} …")
-            done = imports.apply()
-        imports.analyze()
+            done = follow_import.apply()
+        follow_import.analyze()
         moved = self._reclassify()
         return (
             f"Imported {done.follows:,} follows and {done.users:,} users; counts changed for {done.recounted:,} users; "
             f"{moved.promoted:,} became celebrities, {moved.demoted:,} ceased to be."
         )
 
-    def _stage(self, edges: EdgeFile) -> imports.Plan:
+    def _stage(self, edges: FollowFile) -> follow_import.ImportPlan:
         with self.progress("lines read") as progress:
 
             def rows() -> Iterator[bytes]:
@@ -67,11 +67,11 @@ class Command(OperatorCommand):
                     progress.add(lines)
 
             try:
-                return imports.stage(rows())
-            except UnusableFile as error:
+                return follow_import.stage(rows())
+            except UnreadableFile as error:
                 raise CommandError(str(error)) from None
 
-    def _refuse_bad(self, edges: EdgeFile, skip_bad: bool) -> None:
+    def _refuse_bad(self, edges: FollowFile, skip_bad: bool) -> None:
         for number, problem in edges.first_bad:
             self.stderr.write(f"line {number:,}: {problem}")
         if edges.bad > len(edges.first_bad):
@@ -81,10 +81,10 @@ class Command(OperatorCommand):
         if not edges.edges and not edges.self_follows:
             raise CommandError(f"{edges.path} holds no follows")
 
-    def _reclassify(self) -> celebrities.Reclassified:
+    def _reclassify(self) -> celebrity_transitions.ReclassifyResult:
         try:
             with self.progress("authors moved") as progress:
-                return celebrities.reclassify(progress=progress.add)
+                return celebrity_transitions.reclassify(progress=progress.add)
         except redis.RedisError as error:
             raise CommandError(
                 f"the follows are imported, but Redis does not answer ({error}): "
@@ -92,7 +92,7 @@ class Command(OperatorCommand):
             ) from None
 
 
-def _found(edges: EdgeFile, plan: imports.Plan) -> str:
+def _summary(edges: FollowFile, plan: follow_import.ImportPlan) -> str:
     return (
         f"{edges.edges + edges.self_follows:,} edges: {plan.new_follows:,} new, {plan.existing:,} known, "
         f"{edges.edges - plan.pairs:,} duplicates, {edges.self_follows:,} self-follows, {plan.blocked:,} blocked; "
@@ -100,7 +100,7 @@ def _found(edges: EdgeFile, plan: imports.Plan) -> str:
     )
 
 
-def _delimiter(raw: str) -> str:
+def _parse_delimiter(raw: str) -> str:
     delimiter = raw.replace("\\t", "\t")
     if not delimiter or any(char.isdigit() or char in "-\r\n" for char in delimiter):
         raise argparse.ArgumentTypeError("must be some text without digits, signs and line ends")

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from accounts.models import User
-from feeds import celebrities, policy
-from instafeed.commands import OperatorCommand, Progress, whole_number
-from social.services.recount import BATCH, recount_followers
+from feeds import celebrity_policy, celebrity_transitions
+from instafeed.core.management.base import OperatorCommand, Progress, whole_number
+from social.services.follow_count_repair import USER_BATCH_SIZE, repair_follow_counts
 
 
 class Command(OperatorCommand):
@@ -36,7 +36,10 @@ class Command(OperatorCommand):
             + (". Changing nothing." if self.dry_run else ".")
         )
         wrong = self._recount()
-        up, down = policy.to_promote(threshold).count(), policy.to_demote(threshold).count()
+        up, down = (
+            celebrity_policy.authors_to_promote(threshold).count(),
+            celebrity_policy.authors_to_demote(threshold).count(),
+        )
         if self.dry_run:
             return (
                 f"Dry run: {wrong:,} counts are wrong; by the counts as they are {up:,} would be promoted and "
@@ -45,16 +48,21 @@ class Command(OperatorCommand):
         with self.progress("authors moved", up + down) as progress:
             moved = self._move(threshold, progress)
         done = f"Corrected {wrong:,} counts; promoted {moved.promoted:,} and demoted {moved.demoted:,} authors."
-        if left := policy.to_promote(threshold).count() + policy.to_demote(threshold).count():
+        if (
+            left := celebrity_policy.authors_to_promote(threshold).count()
+            + celebrity_policy.authors_to_demote(threshold).count()
+        ):
             raise CommandError(f"{left:,} authors are on the wrong side once more: run it again. {done}")
         return done
 
     def _recount(self) -> int:
         with self.progress("accounts recounted", User.objects.count()) as progress:
-            return recount_followers(dry_run=self.dry_run, at_once=self.step(BATCH), progress=progress.add)
+            return repair_follow_counts(dry_run=self.dry_run, at_once=self.step(USER_BATCH_SIZE), progress=progress.add)
 
-    def _move(self, threshold: int, progress: Progress) -> celebrities.Reclassified:
+    def _move(self, threshold: int, progress: Progress) -> celebrity_transitions.ReclassifyResult:
         try:
-            return celebrities.reclassify(threshold, progress=progress.add, at_once=self.step(celebrities.BATCH))
+            return celebrity_transitions.reclassify(
+                threshold, progress=progress.add, at_once=self.step(celebrity_transitions.TRANSITION_BATCH_SIZE)
+            )
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer ({error}); nothing is lost, run it again once it does") from None

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from feeds import ledger, tasks
+from feeds import fanout_outbox, tasks
 from feeds.models import FanOut, State
-from instafeed import dispatch
-from instafeed.commands import OperatorCommand
+from instafeed.core.jobs import enqueue
+from instafeed.core.management.base import OperatorCommand
 
 
 class Command(OperatorCommand):
@@ -21,16 +21,16 @@ class Command(OperatorCommand):
 
     def handle(self, **options: Any) -> str:
         dead = FanOut.objects.filter(state=State.DEAD).count()
-        waiting = sorted(ledger.unclaimed().values_list("pk", flat=True))
+        waiting = sorted(fanout_outbox.unclaimed().values_list("pk", flat=True))
         self.stdout.write(f"Dispatching {len(waiting):,} waiting fan-outs and {dead:,} dead letters to the workers.")
         if self.dry_run:
             return f"Dry run: would dispatch {len(waiting) + dead:,}; nothing was changed."
         if dead:
-            ledger.revive()
-            waiting = sorted(ledger.unclaimed().values_list("pk", flat=True))
+            fanout_outbox.requeue_dead_letters()
+            waiting = sorted(fanout_outbox.unclaimed().values_list("pk", flat=True))
         with self.progress("dispatched", len(waiting)) as progress:
             for post_id in waiting:
-                if not dispatch.nudge(tasks.deliver_post, post_id):
+                if not enqueue.try_enqueue(tasks.deliver_post, post_id):
                     raise CommandError(
                         f"the broker does not answer: {progress.done:,} of {len(waiting):,} dispatched; "
                         "the sweeper goes on once it does"

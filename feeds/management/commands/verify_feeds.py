@@ -9,12 +9,12 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from feeds import store, verification
-from feeds.verification import Look
-from instafeed import keys
-from instafeed.commands import INTERRUPTED, OperatorCommand, Progress, whole_number
+from feeds import consistency, timeline_store
+from feeds.consistency import Check
+from instafeed.core.cache import keys
+from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, Progress, whole_number
 
-AT_ONCE = 100  # lists that share a second look
+CHECK_BATCH_SIZE = 100  # lists that share a second look
 
 
 class Command(OperatorCommand):
@@ -39,14 +39,14 @@ class Command(OperatorCommand):
     def handle(self, *, sample: int | None, repair: bool, after: int, **options: Any) -> str:
         self._mends = repair and not self.dry_run
         self._wrong = 0
-        feeds = _chosen(verification.warm_ids(keys.FEED_PREFIX), after, sample)
-        authors = _chosen(verification.warm_ids(keys.AUTHOR_PREFIX), after)
+        feeds = _select_user_ids(consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX), after, sample)
+        authors = _select_user_ids(consistency.cached_user_ids(keys.AUTHOR_TIMELINE_PREFIX), after)
         self.stdout.write(
             f"Checking {len(feeds):,} warm feeds and {len(authors):,} authors' lists"
             + ("; what is wrong is dropped." if self._mends else ", changing nothing.")
         )
         with self.progress("lists", len(feeds) + len(authors)) as progress:
-            self._look([verification.check_celebrities], progress)
+            self._look([consistency.check_celebrity_set], progress)
             self._walk(feeds, authors, after, progress)
         checked = f"{progress.done:,} lists checked"
         if not self._wrong:
@@ -57,10 +57,10 @@ class Command(OperatorCommand):
 
     def _walk(self, feeds: list[int], authors: list[int], last: int, progress: Progress) -> None:
         """User by user, so that one id says how far it came."""
-        looks = [(user_id, partial(verification.check_feed, user_id)) for user_id in feeds]
-        looks += [(user_id, partial(verification.check_author, user_id)) for user_id in authors]
+        looks = [(user_id, partial(consistency.check_home_feed, user_id)) for user_id in feeds]
+        looks += [(user_id, partial(consistency.check_author_timeline, user_id)) for user_id in authors]
         looks.sort(key=lambda look: look[0])
-        step = self.step(AT_ONCE)
+        step = self.step(CHECK_BATCH_SIZE)
         try:
             for start in range(0, len(looks), step):
                 page = looks[start : start + step]
@@ -69,16 +69,18 @@ class Command(OperatorCommand):
                 last = page[-1][0] - 1  # the next page may have the same user's other list
         except KeyboardInterrupt:
             found = f"{self._wrong:,} {'mended' if self._mends else 'wrong'} so far"
-            raise CommandError(f"interrupted; {found}; go on with --after {last}", returncode=INTERRUPTED) from None
+            raise CommandError(
+                f"interrupted; {found}; go on with --after {last}", returncode=INTERRUPTED_STATUS
+            ) from None
 
-    def _look(self, looks: Sequence[Look], progress: Progress) -> None:
-        for drift in verification.confirmed(looks):
+    def _look(self, looks: Sequence[Check], progress: Progress) -> None:
+        for drift in consistency.find_inconsistencies(looks):
             if self._mends:
-                store.drop(drift.drop)
+                timeline_store.evict(drift.drop)
             self._wrong += 1
             progress.say(f"{drift.key}: {drift.problem}" + ("; dropped" if self._mends else ""))
 
 
-def _chosen(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:
+def _select_user_ids(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:
     known = sorted({user_id for user_id in user_ids if user_id > after})
     return known if sample is None or sample >= len(known) else sorted(random.sample(known, sample))

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from instafeed.commands import OperatorCommand
-from posts.recount import RECOUNTS, Recount
-from social.roll_up import roll_up
-from social.services.recount import BATCH, id_batches
+from instafeed.core.management.base import OperatorCommand
+from posts.counter_repair import COUNTER_REPAIRS, CounterRepair
+from social.counter_rollup import roll_up
+from social.services.follow_count_repair import USER_BATCH_SIZE, iterate_id_batches
 
 
 class Command(OperatorCommand):
@@ -21,20 +21,22 @@ class Command(OperatorCommand):
 
     def handle(self, **options: Any) -> str:
         self.stdout.write("Comparing all counts with what is there" + (", changing nothing." if self.dry_run else "."))
-        found = [self._recount(kind) for kind in RECOUNTS]
+        found = [self._recount(kind) for kind in COUNTER_REPAIRS]
         if not self.dry_run:
             roll_up()  # beat does it, too; whoever reads the users' rows now finds them right
-        summary = "; ".join(f"{kind.name}: {wrong:,} wrong" for kind, (wrong, _) in zip(RECOUNTS, found, strict=True))
+        summary = "; ".join(
+            f"{kind.name}: {wrong:,} wrong" for kind, (wrong, _) in zip(COUNTER_REPAIRS, found, strict=True)
+        )
         if left := sum(left for _, left in found):
             raise CommandError(f"{left:,} left wrong ({summary})")
         return f"All counts are right now ({summary})."
 
-    def _recount(self, kind: Recount) -> tuple[int, int]:
+    def _recount(self, kind: CounterRepair) -> tuple[int, int]:
         """How many were wrong, and how many still are."""
         found = left = 0
         subjects = kind.subjects._default_manager.all()
         with self.progress(kind.name, subjects.count()) as progress:
-            for ids in id_batches(subjects, self.step(BATCH)):
+            for ids in iterate_id_batches(subjects, self.step(USER_BATCH_SIZE)):
                 wrong = kind.wrong(ids)
                 found += len(wrong)
                 if wrong and not self.dry_run:

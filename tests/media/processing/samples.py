@@ -10,14 +10,14 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 
 from media.processing import Format, Options
-from media.processing.rendering import render
+from media.processing.child.rendering import render
 
 COLOURS = ("#d02010", "#10b030", "#2040d0", "#f0e040")
 FORMATS = tuple(Format)
-WITH_ORIENTATION = tuple(format for format in FORMATS if format is not Format.GIF)
+FORMATS_WITH_ORIENTATION = tuple(format for format in FORMATS if format is not Format.GIF)
 
 
-def scene(width: int = 96, height: int = 64) -> Image.Image:
+def four_colours(width: int = 96, height: int = 64) -> Image.Image:
     """Four quarters of four colours: no turn and no mirroring leaves it as it is."""
     small = Image.new("RGB", (2, 2))
     for number, colour in enumerate(COLOURS):
@@ -25,7 +25,7 @@ def scene(width: int = 96, height: int = 64) -> Image.Image:
     return small.resize((width, height), Image.Resampling.NEAREST)
 
 
-def saved(image: Image.Image, format: Format = Format.PNG, **parameters: Any) -> bytes:
+def encode(image: Image.Image, format: Format = Format.PNG, **parameters: Any) -> bytes:
     if format in (Format.JPEG, Format.WEBP, Format.AVIF, Format.HEIC):
         parameters.setdefault("quality", 95)
     with BytesIO() as file:
@@ -33,7 +33,7 @@ def saved(image: Image.Image, format: Format = Format.PNG, **parameters: Any) ->
         return file.getvalue()
 
 
-def rendered(content: bytes, name: str = "1080.webp", **options: Any) -> Image.Image:
+def render_variant(content: bytes, name: str = "1080.webp", **options: Any) -> Image.Image:
     """One of the files that `content` becomes, decoded; under any of its names."""
     picture, contents = render(content, Options(jpeg=True, **options))
     size, format = name.split(".")
@@ -43,7 +43,7 @@ def rendered(content: bytes, name: str = "1080.webp", **options: Any) -> Image.I
     return image
 
 
-def corners(image: Image.Image) -> list[tuple[int, ...]]:
+def quarter_colours(image: Image.Image) -> list[tuple[int, ...]]:
     """The colours in the middle of the four quarters."""
     width, height = image.size
     image = image.convert("RGBA")
@@ -51,7 +51,7 @@ def corners(image: Image.Image) -> list[tuple[int, ...]]:
     return [image.getpixel(place) for place in places]  # type: ignore[misc]
 
 
-def near(pixel: tuple[int, ...], expected: tuple[int, ...], within: int = 6) -> bool:
+def is_near(pixel: tuple[int, ...], expected: tuple[int, ...], within: int = 6) -> bool:
     return all(abs(ours - theirs) <= within for ours, theirs in zip(pixel, expected, strict=True))
 
 

@@ -9,29 +9,29 @@ import pytest
 from PIL import Image
 
 from media.processing import BadPicture, Format, Options, Reason
-from media.processing.rendering import render
-from tests.media.processing.samples import FORMATS, gif, png, png_chunk, saved, scene
+from media.processing.child.rendering import render
+from tests.media.processing.samples import FORMATS, encode, four_colours, gif, png, png_chunk
 
 MEGABYTE = 2**20
 
 
 def webp(width: int, height: int) -> bytes:
     """A WebP whose canvas is larger than its one frame."""
-    frame = saved(scene(), Format.WEBP)[12:]
+    frame = encode(four_colours(), Format.WEBP)[12:]
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     chunks = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + canvas + frame
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
 
 
 def jpeg(width: int, height: int) -> bytes:
-    content = saved(scene(), Format.JPEG)
+    content = encode(four_colours(), Format.JPEG)
     at = content.index(b"\xff\xc0") + 5
     return content[:at] + struct.pack(">HH", height, width) + content[at + 4 :]
 
 
 def iso(format: Format, width: int, height: int) -> bytes:
     """The size that the container claims, in every `ispe` box."""
-    content = saved(scene(), format)
+    content = encode(four_colours(), format)
     claimed = b"ispe\0\0\0\0" + struct.pack(">II", width, height)
     at = content.index(b"ispe")
     return content[:at] + claimed + content[at + len(claimed) :]
@@ -66,7 +66,7 @@ def test_a_container_that_claims_too_much_is_refused(format: Format) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_as_many_pixels_as_allowed_are_fine(format: Format) -> None:
-    content = saved(scene(100, 50), format)
+    content = encode(four_colours(100, 50), format)
     assert render(content, Options(max_pixels=5_000))[0].width == 100
     with pytest.raises(BadPicture) as raised:
         render(content, Options(max_pixels=4_999))
@@ -74,7 +74,7 @@ def test_as_many_pixels_as_allowed_are_fine(format: Format) -> None:
 
 
 def test_as_many_bytes_as_allowed_are_fine() -> None:
-    content = saved(scene())
+    content = encode(four_colours())
     assert render(content, Options(max_bytes=len(content)))
     with pytest.raises(BadPicture) as raised:
         render(content, Options(max_bytes=len(content) - 1))
@@ -112,4 +112,4 @@ def test_more_pixels_than_claimed_are_not_decoded() -> None:
 def test_giant_metadata_of_a_small_picture_cost_nothing() -> None:
     exif = b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + struct.pack(">HHII", 0x0112, 3, 2**32 - 1, 8) * 5_000
     for format in (Format.WEBP, Format.PNG):
-        assert render(saved(scene(), format, exif=exif, icc_profile=bytes(900_000)), Options())[0].width == 96
+        assert render(encode(four_colours(), format, exif=exif, icc_profile=bytes(900_000)), Options())[0].width == 96

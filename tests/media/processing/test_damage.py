@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from media.processing import SIZES, BadPicture, Format, Options, Reason, rendering
-from media.processing.rendering import render
-from tests.media.processing.samples import FORMATS, saved
+from media.processing import SIZES, BadPicture, Format, Options, Reason
+from media.processing.child import rendering
+from media.processing.child.rendering import render
+from tests.media.processing.samples import FORMATS, encode
 
 SMALL = Options(max_pixels=100_000)
 
@@ -24,7 +25,7 @@ def sample(format: Format) -> bytes:
     """Noise below a gradient, so that every part of the file matters."""
     gradient = Image.linear_gradient("L").resize((120, 80))
     image = Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.ROTATE_180), gradient))
-    return saved(Image.blend(image, Image.radial_gradient("L").resize((120, 80)).convert("RGB"), 0.5), format)
+    return encode(Image.blend(image, Image.radial_gradient("L").resize((120, 80)).convert("RGB"), 0.5), format)
 
 
 def reason(content: bytes, options: Options = SMALL) -> Reason:
@@ -41,7 +42,7 @@ def test_a_part_of_a_picture_is_none(format: Format, tenth: int) -> None:
 
 
 def test_a_part_of_a_large_jpeg_is_none_though_it_is_decoded_at_half_its_size() -> None:
-    content = saved(Image.linear_gradient("L").resize((2400, 1600)), Format.JPEG)
+    content = encode(Image.linear_gradient("L").resize((2400, 1600)), Format.JPEG)
     for tenth in (3, 6, 9):
         assert reason(content[: len(content) * tenth // 10], Options()) is Reason.DAMAGED
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
 from media.processing import Format, Options
-from media.processing.rendering import render
-from tests.media.processing.samples import p3_profile, saved, scene
+from media.processing.child.rendering import render
+from tests.media.processing.samples import encode, four_colours, p3_profile
 
 SECRET = "Elm Street 13"
 
@@ -41,9 +41,9 @@ def loaded(format: Format) -> bytes:
         given = {"comment": SECRET.encode()}
     if format is Format.JPEG:
         given["comment"] = SECRET
-        content = saved(scene(700, 500), format, **given)
+        content = encode(four_colours(700, 500), format, **given)
         return content[:2] + IPTC + content[2:]
-    return saved(scene(700, 500), format, **given)
+    return encode(four_colours(700, 500), format, **given)
 
 
 @pytest.mark.parametrize("format", list(Format))

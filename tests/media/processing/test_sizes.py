@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from media.processing import SIZES, Options
-from media.processing.rendering import render
-from tests.media.processing.samples import saved, scene
+from media.processing.child.rendering import render
+from tests.media.processing.samples import encode, four_colours
 
 CASES = {
     (2000, 1500): [(150, 112), (320, 240), (640, 480), (1080, 810)],
@@ -27,7 +27,7 @@ CASES = {
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
 def test_variants_fit_their_size(size: tuple[int, int], format: str) -> None:
     with BytesIO() as file:
-        scene(*size).save(file, format)
+        four_colours(*size).save(file, format)
         picture, contents = render(file.getvalue(), Options())
     assert (picture.width, picture.height) == size
     assert [variant.size for variant in picture.variants] == list(SIZES)
@@ -39,13 +39,13 @@ def test_variants_fit_their_size(size: tuple[int, int], format: str) -> None:
 
 
 def test_sizes_beyond_the_picture_name_the_same_file() -> None:
-    picture, contents = render(saved(scene(500, 250)), Options())
+    picture, contents = render(encode(four_colours(500, 250)), Options())
     assert [variant.filename for variant in picture.variants] == ["150.webp", "320.webp", "640.webp", "640.webp"]
     assert sorted(contents) == ["150.webp", "320.webp", "640.webp"]
 
 
 def test_jpegs_come_after_the_webps_when_asked_for() -> None:
-    picture, contents = render(saved(scene(2000, 1000)), Options(jpeg=True))
+    picture, contents = render(encode(four_colours(2000, 1000)), Options(jpeg=True))
     assert [(v.format, v.size) for v in picture.variants] == [(f, s) for f in ("webp", "jpeg") for s in SIZES]
     assert len(contents) == 8
     largest = Image.open(BytesIO(contents["1080.jpeg"]))
@@ -57,15 +57,15 @@ def test_the_last_rows_and_columns_are_not_lost() -> None:
     """4,343 is no multiple of what is averaged: the middle must stay where it is."""
     image = Image.new("RGB", (4343, 403), "black")
     image.paste("white", (4343 // 2, 0, 4343, 403))
-    _, contents = render(saved(image), Options())
+    _, contents = render(encode(image), Options())
     row = Image.open(BytesIO(contents["1080.webp"])).convert("L").crop((0, 50, 1080, 51))
     dark = sum(1 for value in row.get_flattened_data() if value < 128)  # type: ignore[operator]
     assert abs(dark - 540) <= 1
 
 
 def test_a_blurhash_has_more_waves_along_the_longer_side() -> None:
-    lying, _ = render(saved(scene(90, 60)), Options())
-    standing, _ = render(saved(scene(60, 90)), Options())
+    lying, _ = render(encode(four_colours(90, 60)), Options())
+    standing, _ = render(encode(four_colours(60, 90)), Options())
     assert len(lying.blurhash) == len(standing.blurhash) == 28
     assert lying.blurhash[0] == "L"  # four by three
     assert standing.blurhash[0] == "T"  # three by four

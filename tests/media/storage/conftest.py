@@ -107,6 +107,6 @@ def use_bucket(settings: Any) -> UseStorage:
 @pytest.fixture
 def directory(settings: Any, tmp_path: Path) -> Path:
     """The default storage is this empty directory."""
-    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "media.storage.files.FileStorage"}}
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "media.storage.local.filesystem.FileStorage"}}
     settings.MEDIA_ROOT = str(tmp_path)
     return tmp_path

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote, urlsplit
 
 
-def opens(url: str, secret: str, at: datetime, *, host: str | None = None) -> bool:
+def is_valid_presigned_url(url: str, secret: str, at: datetime, *, host: str | None = None) -> bool:
     """Whether a GET of it, sent to `host` (by default the URL's own), is let through at that moment."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, strict_parsing=True))

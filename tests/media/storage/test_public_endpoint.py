@@ -11,11 +11,11 @@ import httpx
 import pytest
 from django.core.files.storage import default_storage
 
-from instafeed import object_storage
+from instafeed.core import storage_settings
 from media import storage
 from media.storage.s3 import BucketStorage
 from tests.media.storage.conftest import CLIENT, UseStorage
-from tests.media.storage.sigv4 import opens
+from tests.media.storage.sigv4 import is_valid_presigned_url
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def test_clients_are_given_the_public_address(public: str, bucket: str) -> None:
 def test_a_signature_holds_for_the_public_address_only(public: str, s3_endpoint: str) -> None:
     url = storage.url(f"private/{storage.new_key()}/150.webp")
     now, secret = datetime.now(UTC), CLIENT["aws_secret_access_key"]
-    assert opens(url, secret, now)
-    assert not opens(url, secret, now, host=urlsplit(s3_endpoint).netloc)
-    assert not opens(url, secret, now + timedelta(hours=2))
-    assert not opens(url.replace("150", "640"), secret, now)
-    assert not opens(url, "another secret", now)
+    assert is_valid_presigned_url(url, secret, now)
+    assert not is_valid_presigned_url(url, secret, now, host=urlsplit(s3_endpoint).netloc)
+    assert not is_valid_presigned_url(url, secret, now + timedelta(hours=2))
+    assert not is_valid_presigned_url(url.replace("150", "640"), secret, now)
+    assert not is_valid_presigned_url(url, "another secret", now)
 
 
 def test_forms_are_sent_to_the_public_address(public: str, s3: Any, bucket: str) -> None:
@@ -79,8 +79,8 @@ def test_pages_may_show_pictures_from_the_public_address(monkeypatch: pytest.Mon
         "AWS_S3_PUBLIC_ENDPOINT_URL": "https://example.org/",
     }.items():
         monkeypatch.setenv(name, value)
-    assert object_storage.public_origins() == ["https://example.org"]
-    backend = BucketStorage(**object_storage.default_storage()["OPTIONS"])
+    assert storage_settings.public_origins() == ["https://example.org"]
+    backend = BucketStorage(**storage_settings.default_storage()["OPTIONS"])
     assert backend.url("public/k/150.webp") == "https://example.org/media/public/k/150.webp"
 
 
@@ -88,4 +88,4 @@ def test_it_needs_the_other_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_STORAGE_BUCKET_NAME", "media")
     monkeypatch.setenv("AWS_S3_PUBLIC_ENDPOINT_URL", "https://example.org")
     with pytest.raises(SystemExit, match="AWS_S3_PUBLIC_ENDPOINT_URL needs AWS_S3_ENDPOINT_URL"):
-        object_storage.default_storage()
+        storage_settings.default_storage()

@@ -11,11 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from instafeed import env, object_storage
+from instafeed.core import env, storage_settings
 
 BUCKET = {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_REGION_NAME": "eu-central-1"}
 CDN = {**BUCKET, "MEDIA_CDN_DOMAIN": "cdn.example.org"}
-NAMES = (*object_storage._NEED_A_BUCKET, "AWS_STORAGE_BUCKET_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+NAMES = (*storage_settings._BUCKET_DEPENDENT_VARIABLES, "AWS_STORAGE_BUCKET_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def read(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, object]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    entry = object_storage.default_storage()
+    entry = storage_settings.default_storage()
     return {"BACKEND": entry["BACKEND"], **entry.get("OPTIONS", {})}
 
 
 def test_without_a_bucket_files_lie_in_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(monkeypatch, {}) == {"BACKEND": "media.storage.files.FileStorage"}
+    assert read(monkeypatch, {}) == {"BACKEND": "media.storage.local.filesystem.FileStorage"}
 
 
 def test_a_bucket_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_a_key_as_text_with_escapes_or_as_a_file(
             {**CDN, "CLOUDFRONT_PRIVATE_KEY": "PEM", "CLOUDFRONT_PRIVATE_KEY_FILE": "/nowhere"},
             "CLOUDFRONT_PRIVATE_KEY_FILE",
         ),
-        *(({name: "https://x"}, name) for name in object_storage._NEED_A_BUCKET),
+        *(({name: "https://x"}, name) for name in storage_settings._BUCKET_DEPENDENT_VARIABLES),
     ],
 )
 def test_half_a_configuration_stops_the_start(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.staff import Staff
+from tests.staff import StaffMember
 
 
 @pytest.fixture
-def moderator() -> Staff:
-    return Staff("Moderator", username="mod")
+def moderator() -> StaffMember:
+    return StaffMember("Moderator", username="mod")

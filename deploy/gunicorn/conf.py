@@ -1,0 +1,58 @@
+"""gunicorn's settings: `python -m gunicorn -c deploy/gunicorn/conf.py instafeed.wsgi`.
+
+Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
+"""
+
+import os
+from typing import Any
+
+from instafeed.core import env
+from instafeed.core.http import gunicorn_worker
+from instafeed.core.observability import logging_config, multiprocess_files
+
+bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
+
+# Threads wait for PostgreSQL and Redis, processes use the cores. Each thread may hold one pooled
+# connection to each database, so more threads than the pool has connections would only queue there.
+worker_class = "instafeed.core.http.gunicorn_worker.GunicornWorker"  # gthread, with errors in the API's shape
+workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256, computed=True)
+_pool = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
+threads = env.integer("WEB_THREADS", _pool, minimum=1, maximum=200, computed=True)
+
+# Not preloaded: connection pools and their threads must begin after the fork, and a reload (SIGHUP)
+# is to load new code.
+preload_app = False
+
+timeout = 60  # seconds without a heartbeat; with threads this bounds the process, not a request
+graceful_timeout = 10  # seconds for requests under way when a worker is to end
+keepalive = 75  # seconds; above the 60 of the usual load balancer, which then closes first
+max_requests = 0  # nothing leaks, so nothing is recycled
+
+# The heartbeat file must not wait for a disk.
+if os.path.isdir("/dev/shm"):  # noqa: S108
+    worker_tmp_dir = "/dev/shm"  # noqa: S108
+control_socket_disable = True
+
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 8190
+forwarded_allow_ips = "127.0.0.1,::1"
+forwarder_headers = ""  # nobody sets SCRIPT_NAME by a header: a wrong one would be a 500
+
+logger_class = "instafeed.core.http.gunicorn_worker.GunicornLogger"
+accesslog = None  # instafeed.core.observability.request_log writes a line where a request is worth one
+errorlog = "-"
+loglevel = env.choice("LOG_LEVEL", "INFO", logging_config.LEVELS).lower()
+proc_name = "instafeed-web"
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """What a dead process was in the middle of is in progress no more; what it counted stays."""
+    multiprocess_files.fold_dead_processes()
+
+
+def on_starting(server: Any) -> None:
+    multiprocess_files.fold_dead_processes()  # of a gunicorn that was killed
+
+
+gunicorn_worker.validate_settings()

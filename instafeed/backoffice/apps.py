@@ -1,0 +1,15 @@
+"""The back office: `InstafeedAdminSite` as the admin's default site, and its templates."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class BackofficeConfig(AppConfig):
+    name = "instafeed.backoffice"
+    label = "backoffice"
+
+
+class InstafeedAdminConfig(AdminConfig):
+    default_site = "instafeed.backoffice.site.InstafeedAdminSite"

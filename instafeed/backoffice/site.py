@@ -1,0 +1,67 @@
+"""The admin's site: who gets in, what is shown, and the first page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.views import PasswordChangeView
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from instafeed.backoffice import sign_in
+from instafeed.backoffice.dashboard import views
+
+# Other apps' own pages stay away: they count whole tables, and show the keys of second factors.
+SHOWN_APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "instafeed"})
+
+
+class InstafeedAdminSite(admin.AdminSite):
+    site_header = site_title = "instafeed"
+    index_title = "Moderation and operations"
+    enable_nav_sidebar = False  # wide lists need its place; the first page has all of it
+    login_form = sign_in.SignInForm
+    login_template = "admin/sign_in.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        models: Iterable[type[Model]] = (
+            [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        )
+        ours = [model for model in models if model._meta.app_label in SHOWN_APPS]
+        super().register(ours, admin_class, **options)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Active staff, by a second factor where one is asked for."""
+        allowed = super().has_permission(request)
+        return allowed and (not settings.ADMIN_OTP or request.user.is_verified())  # type: ignore[union-attr]  # by OTPMiddleware
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "POST" and (wait := sign_in.throttle_sign_in(request)) is not None:
+            return self._slow_down(request, wait)
+        return super().login(request, extra_context)
+
+    def password_change(  # type: ignore[override]  # Django's is declared too narrowly
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        if request.method == "POST" and (wait := sign_in.throttle_password_change(request)) is not None:
+            return self._slow_down(request, wait)
+        view = PasswordChangeView.as_view(
+            form_class=sign_in.StaffPasswordChangeForm,
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return view(request)
+
+    def _slow_down(self, request: HttpRequest, wait: int) -> HttpResponse:
+        context = {**self.each_context(request), "title": "Too many attempts", "wait": wait}
+        page = render(request, "admin/too_many_attempts.html", context, status=429)
+        page["Retry-After"] = str(wait)
+        return page
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        return super().index(request, {**(extra_context or {}), **views.index_context(request)})

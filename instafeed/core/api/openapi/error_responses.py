@@ -1,0 +1,118 @@
+"""Every error status of the API, as its description shows it: when, in which words, with which headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+_REQUEST_ID: Json = {
+    "description": "Names this request in the service's logs: the request's own, or one made here.",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    "example": "5f0c1e2b7d4a4c0f9f6f0d6b2a9e8c11",
+}
+_RETRY_AFTER: Json = {
+    "description": "Seconds to wait before the next try.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+    "example": 12,
+}
+_AUTHENTICATE: Json = {
+    "description": "The scheme to sign in by.",
+    "required": True,
+    "schema": {"type": "string"},
+    "example": 'Bearer realm="api"',
+}
+HEADERS: Json = {"X-Request-ID": _REQUEST_ID, "Retry-After": _RETRY_AFTER, "WWW-Authenticate": _AUTHENTICATE}
+
+
+def _header_references(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def error_example(status: int, code: str, detail: str, attr: str | None = None) -> Json:
+    """An error in the one shape."""
+    kind = "server_error" if status >= 500 else "validation_error" if status == 400 and attr else "client_error"
+    return {"type": kind, "errors": [{"code": code, "detail": detail, "attr": attr}]}
+
+
+@dataclass(frozen=True)
+class ErrorResponse:
+    """One status: its name among the components, when it is given, an example, and headers of its own."""
+
+    name: str
+    description: str
+    example: Json
+    headers: Json = field(default_factory=dict)
+
+    def as_response(self) -> Json:
+        return {
+            "description": self.description,
+            "headers": _header_references("X-Request-ID") | self.headers,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/ErrorResponse"},
+                    "examples": {self.name: {"value": self.example}},
+                }
+            },
+        }
+
+
+ERROR_RESPONSES: dict[int, ErrorResponse] = {
+    400: ErrorResponse(
+        "BadRequest",
+        "The request is malformed, or a value is not accepted; `attr` names it.",
+        error_example(400, "required", "This field is required.", "username"),
+    ),
+    401: ErrorResponse(
+        "Unauthorized",
+        "No access token, or one that is not valid any more.",
+        error_example(401, "not_authenticated", "Authentication credentials were not provided."),
+        _header_references("WWW-Authenticate"),
+    ),
+    403: ErrorResponse(
+        "Forbidden",
+        "You see it, but may not do this.",
+        error_example(403, "permission_denied", "You do not have permission to perform this action."),
+    ),
+    404: ErrorResponse(
+        "NotFound",
+        "It does not exist, or not for you.",
+        error_example(404, "not_found", "Not found."),
+    ),
+    406: ErrorResponse(
+        "NotAcceptable",
+        "`Accept` excludes JSON.",
+        error_example(406, "not_acceptable", "Could not satisfy the request Accept header."),
+    ),
+    409: ErrorResponse(
+        "Conflict",
+        "The request is sound, but what is stored stands against it.",
+        error_example(409, "conflict", "This conflicts with what is already there."),
+    ),
+    413: ErrorResponse(
+        "TooLarge",
+        "The body is too large.",
+        error_example(413, "request_too_large", "The request body is too large."),
+    ),
+    415: ErrorResponse(
+        "UnsupportedMediaType",
+        "The body's `Content-Type` is not one that this call takes.",
+        error_example(415, "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
+    ),
+    429: ErrorResponse(
+        "TooManyRequests",
+        "Too many requests.",
+        error_example(429, "throttled", "Request was throttled. Expected available in 12 seconds."),
+        _header_references("Retry-After"),
+    ),
+    503: ErrorResponse(
+        "Unavailable",
+        "A part of the service that this call needs is away.",
+        error_example(503, "service_unavailable", "The service is temporarily unavailable."),
+        _header_references("Retry-After"),
+    ),
+}
+RESPONSES: Json = {refusal.name: refusal.as_response() for refusal in ERROR_RESPONSES.values()}

@@ -1,0 +1,68 @@
+"""Dropping cache keys exactly when what they hold becomes stale, whatever dies in between.
+
+A writer calls `invalidate(keys)` inside its transaction: an outbox row commits with the change. Right
+after the commit the keys are deleted, then the row. When Redis is away, or the process dies between the
+two, the row stays and the sweeper does both two or three seconds later: deleting twice is harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+
+import redis
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.utils import timezone
+
+from instafeed.core.cache.client import get_client
+from instafeed.core.db.replicas.session import mark_written
+from instafeed.core.models import Invalidation
+
+logger = logging.getLogger(__name__)
+
+MIN_SWEEP_AGE = timedelta(seconds=1)  # a younger row belongs to a commit that is just being followed up
+SWEEP_BATCH_SIZE = 500  # rows
+
+# Raw: nearly every write does both, and the ORM would compile the same two statements each time.
+_INSERT_SQL = "INSERT INTO instafeed_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
+_DELETE_SQL = "DELETE FROM instafeed_invalidation WHERE id = %s"
+
+
+def invalidate(keys: Iterable[str]) -> None:
+    """Drop `keys` once the current transaction commits, for sure. Must be called inside a transaction."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("invalidate() belongs inside the change's transaction")
+    mark_written()
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_INSERT_SQL, [wanted])
+        (row_id,) = cursor.fetchone()
+    transaction.on_commit(partial(_delete_keys, row_id, wanted), robust=True)
+
+
+def _delete_keys(row_id: int, wanted: list[str]) -> None:
+    try:
+        get_client().unlink(*wanted)
+    except redis.RedisError as error:
+        logger.warning("keys of invalidation %s are left to the sweeper: %s", row_id, error)
+        return
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_DELETE_SQL, [row_id])
+
+
+def sweep() -> int:
+    """Finish what was left; returns the number of rows. Raises redis.RedisError while Redis is away."""
+    with transaction.atomic():
+        rows = list(
+            Invalidation.objects.select_for_update(skip_locked=True)
+            .filter(created_at__lt=timezone.now() - MIN_SWEEP_AGE)
+            .order_by("pk")[:SWEEP_BATCH_SIZE]
+        )
+        if rows:
+            get_client().unlink(*{key for row in rows for key in row.keys})
+            Invalidation.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    return len(rows)

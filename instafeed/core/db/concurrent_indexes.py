@@ -1,0 +1,71 @@
+"""Migration operations that build and drop indexes of tables in use, and that may be tried again.
+
+As Django's own `AddIndexConcurrently` and `RemoveIndexConcurrently` (the migration has `atomic = False`), with two
+differences. An index that a try before this one left behind is finished: what PostgreSQL holds for invalid is
+dropped and built anew, what is complete is kept. And no `lock_timeout` ends the build: it waits for transactions
+that are older than itself, a dump for example, but nobody waits for it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.postgres import operations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.models import Index
+
+_IS_VALID_SQL = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+
+
+class AddIndexConcurrently(operations.AddIndexConcurrently):
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if _needs_build(schema_editor, self.index):
+            with _without_lock_timeout(schema_editor):
+                super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        with _without_lock_timeout(schema_editor):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class RemoveIndexConcurrently(operations.RemoveIndexConcurrently):
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        with _without_lock_timeout(schema_editor):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        if _needs_build(schema_editor, index):
+            with _without_lock_timeout(schema_editor):
+                super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+def _needs_build(schema_editor: BaseDatabaseSchemaEditor, index: Index) -> bool:
+    """Whether it is to be built. The ruin of a build that was interrupted is dropped first."""
+    if schema_editor.collect_sql:  # `sqlmigrate` shows what an empty database would get
+        return True
+    with schema_editor.connection.cursor() as cursor:
+        name = schema_editor.quote_name(index.name)
+        cursor.execute(_IS_VALID_SQL, [name])
+        found = cursor.fetchone()
+        if found and not found[0]:
+            with _without_lock_timeout(schema_editor):
+                cursor.execute(f"DROP INDEX CONCURRENTLY {name}")
+    return not (found and found[0])
+
+
+@contextmanager
+def _without_lock_timeout(schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None]:
+    if schema_editor.collect_sql:
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout')")
+        before = cursor.fetchone()[0]
+        cursor.execute("SET lock_timeout = 0")
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [before])

@@ -1,0 +1,202 @@
+"""Reading settings from the environment: a wrong value stops the start with one line that names it.
+
+Every helper takes the variable's name and a default, and returns a parsed value; set to nothing is not set.
+`SettingError` is a `SystemExit`, so that manage.py, gunicorn, Celery and pytest alike end with its message instead
+of a traceback. What each helper was asked is kept in `KNOWN_VARIABLES`, from which docs/configuration.md is written
+(deploy/reference.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+_RATE_PERIODS = ("second", "minute", "hour", "day")
+_LIBPQ_TO_DJANGO = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+_ROOT = Path(__file__).resolve().parent.parent
+_TEXT_KIND = "text"
+_MAX_INTEGER = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What the reference says of it. `default` is as one would write it, or None: required, or made from others."""
+
+    name: str
+    kind: str
+    default: str | None
+
+
+KNOWN_VARIABLES: dict[str, Variable] = {}
+
+
+class SettingError(SystemExit):
+    """A setting that cannot be used; str() is the one line that an operator reads."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"instafeed: {name} {problem}")
+
+
+def _read_variable(name: str, kind: str, default: str | None) -> str:
+    """The raw value, empty when unset. Of several readers of one name the one that knows most is remembered."""
+    if name not in KNOWN_VARIABLES or KNOWN_VARIABLES[name].kind == _TEXT_KIND:
+        KNOWN_VARIABLES[name] = Variable(name, kind, default)
+    return os.environ.get(name, "").strip()
+
+
+def text(name: str, default: str = "") -> str:
+    return _read_variable(name, _TEXT_KIND, default) or default
+
+
+def path(name: str, default: Path) -> Path:
+    """A default within the project is shown relative to it."""
+    shown = default.relative_to(_ROOT) if default.is_relative_to(_ROOT) else default
+    return Path(_read_variable(name, "path", str(shown)) or default)
+
+
+def boolean(name: str, default: bool) -> bool:
+    raw = _read_variable(name, "`true` or `false`", str(default).lower())
+    if not raw:
+        return default
+    if raw.lower() in ("1", "true", "yes", "on"):
+        return True
+    if raw.lower() in ("0", "false", "no", "off"):
+        return False
+    raise SettingError(name, f"must be true or false, not {raw!r}")
+
+
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int = _MAX_INTEGER, computed: bool = False) -> int:
+    """A `computed` default depends on the machine or on other variables: no reference can name it."""
+    bounds = f"from {minimum}" if maximum == _MAX_INTEGER else f"{minimum} to {maximum}"
+    raw = _read_variable(name, f"whole number, {bounds}", None if computed else str(default))
+    if not raw:
+        return default
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", raw):
+        raise SettingError(name, f"must be a whole number, not {raw!r}")
+    value = int(raw)
+    if not minimum <= value <= maximum:
+        raise SettingError(name, f"must be between {minimum} and {maximum}, not {value}")
+    return value
+
+
+def fraction(name: str, default: float) -> float:
+    """A number from 0 to 1."""
+    raw = _read_variable(name, "number, 0 to 1", f"{default:g}")
+    if not raw:
+        return default
+    if not re.fullmatch(r"[01]|[01]?\.[0-9]{1,9}", raw) or float(raw) > 1:
+        raise SettingError(name, f"must be a number from 0 to 1, not {raw!r}")
+    return float(raw)
+
+
+def string_list(name: str, default: str = "", *, of: str = "words") -> list[str]:
+    """A comma-separated list; empty items are dropped."""
+    raw = _read_variable(name, f"{of}, comma-separated", default) or default
+    return [item.strip() for item in raw.split(",") if item.strip()]
+
+
+def host_names(name: str, default: str) -> list[str]:
+    """What ALLOWED_HOSTS takes: names without scheme and port, `.example.org` for all below, `*` for any."""
+    names = string_list(name, default, of="host names")
+    for raw in names:
+        if not re.fullmatch(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", raw):
+            raise SettingError(name, f"must be host names like example.org, without scheme and port, not {raw!r}")
+    return names
+
+
+def secret_key(name: str) -> str:
+    """As `check --deploy` wants it; empty when unset."""
+    raw = text(name)
+    if raw and (len(raw) < 50 or len(set(raw)) < 5 or raw.startswith("django-insecure-")):
+        raise SettingError(name, "must be 50 random characters or more: `openssl rand -base64 48` makes a good one")
+    return raw
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...], *, computed: bool = False) -> str:
+    listed = ", ".join(f"`{value}`" for value in allowed)
+    raw = _read_variable(name, listed, None if computed else default) or default
+    if raw not in allowed:
+        raise SettingError(name, f"must be one of {', '.join(allowed)}, not {raw!r}")
+    return raw
+
+
+def require(*names: str) -> None:
+    """All of these must be set, where one of them is."""
+    for name in names:
+        if not text(name):
+            raise SettingError(name, "must be set too")
+
+
+def web_origin(name: str) -> str:
+    """`https://example.org`, without a trailing slash; empty when unset."""
+    return _origin(name, raw) if (raw := _read_variable(name, "origin, as `https://example.org`", "")) else ""
+
+
+def web_origins(name: str) -> list[str]:
+    """A comma-separated list of these."""
+    return [_origin(name, raw) for raw in string_list(name, of="origins")]
+
+
+def _origin(name: str, raw: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#,\s]+/?", raw):
+        raise SettingError(name, f"must be like https://example.org, not {raw!r}")
+    return raw.rstrip("/")
+
+
+def throttle_rate(name: str, default: str) -> str | None:
+    """A throttle as `N/second|minute|hour|day`; `off` gives None."""
+    raw = (_read_variable(name, "rate, as `100/minute`, or `off`", default) or default).lower()
+    if raw == "off":
+        return None
+    if not re.fullmatch(rf"[1-9][0-9]{{0,8}}/({'|'.join(_RATE_PERIODS)})", raw):
+        raise SettingError(name, f"must be N/{'|'.join(_RATE_PERIODS)} or off, not {raw!r}")
+    return raw
+
+
+def postgres_database(name: str, url: str) -> dict[str, Any]:
+    """`postgresql://user:password@host:port/name?option=…` as one entry of Django's DATABASES."""
+    _read_variable(name, "`postgresql://` URL", None)
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise SettingError(name, "must be a postgresql:// URL")
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise SettingError(name, f"is not a valid postgresql:// URL: {str(error).strip()}") from None
+    database: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
+    for key, value in parts.items():
+        target = _LIBPQ_TO_DJANGO.get(key)
+        if target:
+            database[target] = str(value)
+        else:
+            database["OPTIONS"][key] = value
+    port = database.get("PORT") or "5432"
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise SettingError(name, f"has no valid port: {port}")
+    if not database.get("NAME"):
+        raise SettingError(name, "names no database, as in postgresql://host:5432/instafeed")
+    return database
+
+
+def redis_url(name: str, default: str) -> str:
+    """A redis:// URL, checked by its parts so that a typing error shows at the start, not at the first read."""
+    url = _read_variable(name, "`redis://` URL", None) or default
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise SettingError(name, f"is not a valid Redis URL: {error}") from None
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise SettingError(name, "must be a redis://, rediss:// or unix:// URL")
+    if parts.scheme != "unix":
+        if not parts.hostname or port == 0:
+            raise SettingError(name, "names no host, as in redis://localhost:6379/0")
+        if not re.fullmatch(r"/?[0-9]*", unquote(parts.path)):
+            raise SettingError(name, "must end with a database number, as in redis://localhost:6379/0")
+    return url

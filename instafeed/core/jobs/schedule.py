@@ -1,0 +1,35 @@
+"""What beat has done, and how often. A run that no worker has begun by the time it `expires` is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+
+def _entry(when: float | crontab, task: str, *, expires: int) -> dict[str, Any]:
+    """`when` and `expires` in seconds."""
+    return {"task": task, "schedule": when, "options": {"expires": expires}}
+
+
+_TEN_MINUTES, _DAY = 600.0, 86_400.0
+
+SCHEDULE = {
+    "sweep-fan-outs": _entry(5.0, "feeds.tasks.sweep_fan_outs", expires=10),
+    "sweep-invalidations": _entry(2.0, "instafeed.core.tasks.sweep_invalidations", expires=10),
+    "drain-notifications": _entry(2.0, "social.tasks.drain_notifications", expires=4),
+    "forget-notifications-taken-back": _entry(_TEN_MINUTES, "social.tasks.delete_retracted_notifications", expires=600),
+    "roll-up-counts": _entry(1.0, "social.tasks.roll_up_counts", expires=2),
+    "finish-celebrity-moves": _entry(15.0, "feeds.tasks.resume_celebrity_transitions", expires=30),
+    "purge-posts": _entry(5.0, "posts.tasks.purge_posts", expires=10),
+    "rank-explore": _entry(15.0, "posts.tasks.rank_explore", expires=15),
+    "flush-expired-tokens": _entry(_DAY, "accounts.tasks.flush_expired_tokens", expires=3_600),
+    "flush-idempotent-answers": _entry(_DAY, "instafeed.core.tasks.flush_idempotent_answers", expires=3_600),
+    "flush-expired-sessions": _entry(_DAY, "instafeed.core.tasks.flush_expired_sessions", expires=3_600),
+    # At each full minute: of an interval of 60 s, a run that is a little late would leave a minute out.
+    "take-sample": _entry(crontab(), "instafeed.core.tasks.take_sample", expires=50),
+    "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),
+    "erase-accounts": _entry(5.0, "accounts.tasks.erase_accounts", expires=10),
+    "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),
+    "delete-orphaned-media": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
+}

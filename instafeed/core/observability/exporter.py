@@ -1,0 +1,151 @@
+"""`GET /metrics`: what all processes counted, and how the services are at this moment, in Prometheus' text form.
+
+The services are asked by the probes of /health and by what apps add with `register_probe()`; a part that is dead has no
+series but its `instafeed_up` of 0, and holds the answer up for `PROBES_TIMEOUT` at most.
+
+A Celery worker in a container of its own serves its own counts: instafeed.core.observability.worker_exporter.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from instafeed.core.observability import health, metrics, multiprocess_files
+from instafeed.core.observability.probes import Probe, Report, run_probes
+
+PROBES_TIMEOUT = 1.0  # seconds for all the probes; what is later is absent from this scrape
+logger = logging.getLogger(__name__)
+_PROXY_HEADERS = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+# A gauge's name, its labels' values, its value.
+GaugeValue = tuple[str, tuple[str, ...], float]
+_registered_probes: dict[str, Probe] = {}
+
+
+def register_probe(name: str, check: Callable[[], dict[str, float]]) -> None:
+    """Have `check` asked at each scrape: values of gauges without labels, by their names in metrics.SCRAPED."""
+    _registered_probes[name] = Probe(check)
+
+
+@require_safe
+@never_cache
+def metrics_view(request: HttpRequest) -> HttpResponse:
+    """404 to whoever may not know."""
+    if not is_allowed(request.META):
+        return HttpResponseNotFound("Not Found.\n", content_type="text/plain; charset=utf-8")
+    return HttpResponse(render_exposition(ServicesCollector()), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def is_allowed(environ: Mapping[str, Any]) -> bool:
+    """By METRICS_TOKEN where there is one, else only straight from this machine or a private network."""
+    if token := settings.METRICS_TOKEN:
+        offered = environ.get("HTTP_AUTHORIZATION", "")
+        return hmac.compare_digest(offered.encode(), f"Bearer {token}".encode())
+    if any(name.startswith(_PROXY_HEADERS) for name in environ):
+        return False
+    try:
+        address = ipaddress.ip_address(environ.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_private)
+
+
+def render_exposition(*more: Collector) -> bytes:
+    """The text: the counts of all processes that share the directory, or of this one, and what `more` tells."""
+    return generate_latest(
+        _JoinedCollector([_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *more])
+    )
+
+
+class _JoinedCollector(Collector):
+    def __init__(self, collectors: Iterable[Collector]) -> None:
+        self._collectors = collectors
+
+    def collect(self) -> Iterable[Metric]:
+        return chain.from_iterable(collector.collect() for collector in self._collectors)
+
+
+class _ProcessesCollector(Collector):
+    """Over the files of all processes, the dead among them: a sum must not shrink. Rather no counts than wrong ones."""
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            with multiprocess_files.merged_files() as paths:
+                return MultiProcessCollector.merge(paths, accumulate=True)
+        except TimeoutError as error:
+            logger.error("no counts in this scrape: %s", error)
+            return ()
+
+
+class ServicesCollector(Collector):
+    """The gauges of metrics.SCRAPED, as far as the parts that they are about answer."""
+
+    def collect(self) -> Iterator[Metric]:
+        families = {
+            name: GaugeMetricFamily(name, asked.help, labels=asked.labels)
+            for name, asked in metrics.SCRAPED_GAUGES.items()
+        }
+        for name, labels, value in _gauge_values(run_probes({**health.PROBES, **_registered_probes}, PROBES_TIMEOUT)):
+            families[name].add_metric(labels, value)
+        return (family for family in families.values() if family.samples)
+
+
+def _gauge_values(reports: Mapping[str, Report]) -> Iterator[GaugeValue]:
+    yield "instafeed_up", ("primary",), _is_up(reports["database"])
+    yield from _replica_values(reports["replica"])
+    for part in ("cache", "broker"):
+        yield from _redis_values(part, reports[part])
+    yield from _queue_values(reports["broker"])
+    yield from _worker_values(reports["workers"])
+    for name in _registered_probes:
+        yield from ((gauge, (), value) for gauge, value in reports[name].items() if gauge in metrics.SCRAPED_GAUGES)
+
+
+def _is_up(report: Report) -> float:
+    return float(report["status"] not in ("down", "full"))
+
+
+def _replica_values(report: Report) -> Iterator[GaugeValue]:
+    unknown = dict.fromkeys(settings.REPLICA_ALIASES, report)  # the probe as a whole was late
+    for alias, replica in report.get("replicas", unknown).items():
+        yield "instafeed_up", (alias,), _is_up(replica)
+        for unit in ("seconds", "bytes"):
+            if (lag := replica.get(f"lag_{unit}")) is not None:
+                yield f"instafeed_replica_lag_{unit}", (alias,), lag
+
+
+def _redis_values(part: str, report: Report) -> Iterator[GaugeValue]:
+    yield "instafeed_up", (part,), _is_up(report)
+    if "used_memory" in report:
+        yield "instafeed_redis_used_bytes", (part,), report["used_memory"]
+        yield "instafeed_redis_max_bytes", (part,), report["max_memory"]
+
+
+def _queue_values(report: Report) -> Iterator[GaugeValue]:
+    if "queues" in report:
+        for queue, depth in report["queues"].items():
+            yield "instafeed_queue_tasks", (queue,), depth
+        yield "instafeed_unacked_tasks", (), report["unacked"]
+
+
+def _worker_values(report: Report) -> Iterator[GaugeValue]:
+    if "queues" in report:
+        for queue, is_alive in report["queues"].items():
+            yield "instafeed_worker_alive", (queue,), float(is_alive)
+        yield "instafeed_beat_alive", (), float(report["beat"])

@@ -1,0 +1,135 @@
+"""The form of every log line, whoever writes it: our code, Django, Celery, gunicorn.
+
+One line a record: JSON with a fixed set of keys (docs/operations.md), or the same as plain text for people. What a
+record carries beyond `RECORD_FIELDS` is dropped, and what is left passes redaction, tracebacks included.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from structlog.contextvars import merge_contextvars
+from structlog.processors import format_exc_info
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from instafeed.core.observability.redaction import redact
+
+FORMATS = ("json", "plain")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+# What a record may say beside its text: through `extra`, or the context (request_id, task_id, task).
+RECORD_FIELDS = ("request_id", "task_id", "task", "method", "route", "status", "outcome", "duration_ms", "user_id")
+REQUEST_ERRORS_ATTRIBUTE = (
+    "_instafeed_errors"  # of a request that will have a line of its own: what else was said of it
+)
+_KEY_ORDER = ("timestamp", "level", "logger", "event", *RECORD_FIELDS, "exception", "stack")
+
+
+def build_formatter(form: str) -> logging.Formatter:
+    """A logging formatter for "json" or "plain"."""
+    return _Formatter(
+        last=_render_json if form == "json" else _render_plain,
+        foreign_pre_chain=[_add_record_fields, merge_contextvars],
+        processors=[
+            ProcessorFormatter.remove_processors_meta,
+            format_exc_info,
+            _redact_event,
+        ],
+    )
+
+
+class _Formatter(ProcessorFormatter):
+    """Says of a record that cannot be formatted or redacted when and where it came from only: logging's own answer
+    to an error would be to print the record as it is."""
+
+    def __init__(self, *, last: Processor, processors: list[Processor], foreign_pre_chain: list[Processor]) -> None:
+        super().__init__(processors=[*processors, last], foreign_pre_chain=foreign_pre_chain)
+        self._last = last
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return super().format(record)
+        except Exception:
+            return str(self._last(None, "", {**_record_origin(record), "event": "[could not be redacted]"}))
+
+
+def build_logging_dict(level: str, form: str) -> dict[str, Any]:
+    """Django's LOGGING. Quiet above DEBUG: what Celery says of each task that comes, goes, or is sent by beat."""
+    quiet = {"level": level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {
+            "into_one_line": {"()": "instafeed.core.observability.logging_config.DeferToRequestLine"},
+            "refusals": {"()": "instafeed.core.observability.logging_config.SummarizeRefusals"},
+        },
+        "formatters": {"lines": {"()": "instafeed.core.observability.logging_config.build_formatter", "form": form}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "lines"},
+            "refusals": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["refusals"]},
+        },
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            "django": {"handlers": [], "propagate": True, "level": "INFO" if level == "DEBUG" else level},
+            "django.security": {"handlers": ["refusals"], "propagate": False},
+            "django.request": {"level": "ERROR", "filters": ["into_one_line"]},
+            "celery.worker.strategy": quiet,
+            "celery.app.trace": quiet,
+            "celery.beat": quiet,
+        },
+    }
+
+
+class DeferToRequestLine(logging.Filter):
+    """On Django's own lines about answers of 5xx: their traceback goes into the one line that is still to come."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        errors = getattr(getattr(record, "request", None), REQUEST_ERRORS_ATTRIBUTE, None)
+        if errors is None or record.levelno < logging.ERROR:
+            return True
+        errors.append(record.exc_info)
+        return False
+
+
+class SummarizeRefusals(logging.Filter):
+    """On Django's lines about hosts, origins and parameters that it refused: which rule, not what the client sent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args, record.exc_info = f"refused: {record.name.rpartition('.')[2]}", (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+def _add_record_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    record: logging.LogRecord = event["_record"]
+    event.update(_record_origin(record))
+    event.update({name: value for name in RECORD_FIELDS if (value := getattr(record, name, None)) is not None})
+    if stack := event.pop("stack_info", None):
+        event["stack"] = stack
+    return event
+
+
+def _record_origin(record: logging.LogRecord) -> EventDict:
+    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return {"timestamp": moment, "level": record.levelname.lower(), "logger": record.name}
+
+
+def _redact_event(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    cleaned: EventDict = redact(event)
+    return {name: cleaned[name] for name in _KEY_ORDER if cleaned.get(name) not in (None, "")}
+
+
+def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return json.dumps(event, default=lambda value: redact(str(value)), ensure_ascii=False)
+
+
+def _render_plain(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """A newline within a text must not look like the next line; only tracebacks may have several."""
+    head = "{timestamp} {level} {logger}".format_map(event)
+    text = str(event.get("event", "")).replace("\r", "\\r").replace("\n", "\\n")
+    fields = " ".join(f"{name}={event[name]}" for name in RECORD_FIELDS if name in event)
+    traceback = event.get("exception") or event.get("stack")
+    return " ".join(filter(None, (head, text, fields))) + (f"\n{traceback}" if traceback else "")

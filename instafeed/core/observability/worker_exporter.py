@@ -1,0 +1,57 @@
+"""METRICS_PORT: a Celery worker's main process answers GET /metrics for its whole pool.
+
+For workers whose counts no web process can see, as in containers of their own. Only what was counted: how the
+services are is told by the web processes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from instafeed.core import env
+from instafeed.core.observability import exporter, metrics
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 5  # seconds for a client in the middle of a request
+
+    def address_string(self) -> str:
+        return str(self.client_address[0])
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def start_server(address: str, port: int) -> None:
+    """Listen, and answer in a thread of this process. Raises SettingError where that cannot be.
+
+    The pool forks beside that thread, which is safe as long as it holds no lock of a value that is counted: so
+    only with the shared directory, whose files it merely reads.
+    """
+    if not metrics.MULTIPROCESS_DIR:
+        raise env.SettingError("METRICS_PORT", "needs PROMETHEUS_MULTIPROC_DIR: the pool's processes count there")
+    try:
+        server = make_server(address, port, _application, server_class=_Server, handler_class=_Handler)
+    except OSError as error:
+        raise env.SettingError("METRICS_PORT", f"{address}:{port} cannot be used: {error.strerror}") from None
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+def _application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if environ["PATH_INFO"] == "/metrics" and exporter.is_allowed(environ):
+        status, kind, body = HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, exporter.render_exposition()
+    else:
+        status, kind, body = HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"Not Found.\n"
+    start_response(f"{status.value} {status.phrase}", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,35 @@
+"""Maintenance that belongs to no app."""
+
+from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
+
+from instafeed.core.api import idempotency
+from instafeed.core.cache import invalidation
+from instafeed.core.jobs import heartbeat
+
+
+@shared_task
+def sweep_invalidations() -> None:
+    """Drop the cache keys that a dead process or an absent Redis left behind; also beat's sign of life."""
+    heartbeat.record_sweep()
+    invalidation.sweep()
+
+
+@shared_task
+def flush_idempotent_answers() -> None:
+    """Delete answers to requests with an Idempotency-Key that are older than a day."""
+    idempotency.delete_expired()
+
+
+@shared_task
+def flush_expired_sessions() -> None:
+    """Delete the admin's sessions that are over."""
+    SessionStore.clear_expired()
+
+
+@shared_task
+def take_sample() -> None:
+    """Write down how the system is, for the dashboard."""
+    from instafeed.backoffice.dashboard import sampling  # knows the apps, which are not loaded yet
+
+    sampling.take_sample()

@@ -1,0 +1,83 @@
+"""The demo's accounts as rows for COPY: the demo user, a million others, and the staff.
+
+The demo user and the `SIGN_IN_ACCOUNTS` - 1 people that they follow first (the celebrities among them) share the demo
+password, so that a client can look at the feed with several eyes. It is hashed once; everybody else has no
+usable password, because a million hashes would take days.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
+
+from accounts.models import CelebrityState, User
+from instafeed.demo.network import DEMO_PERSON, Network
+from instafeed.demo.profiles import Profile, generate_profiles
+from instafeed.devstack.demo_credentials import ADMIN_PASSWORD, DEMO_PASSWORD, DEMO_USERNAME, STAFF
+
+SIGN_IN_ACCOUNTS = 20
+_ORDINARY, _CELEBRITY = int(CelebrityState.ORDINARY), int(CelebrityState.CELEBRITY)
+Row = dict[str, object]  # column -> value
+
+
+def account_rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str]) -> Iterator[Row]:
+    """Everybody by their number, which is added to `first_id`; the staff comes last.
+
+    The network's follows and posts must have been made: the counts come from there.
+    """
+    signing_in = {DEMO_PERSON, *network.demo_followees[: SIGN_IN_ACCOUNTS - 1]}
+    password = make_password(DEMO_PASSWORD)
+    for person, profile in enumerate(generate_profiles(network.recipe.people, network.recipe.seed)):
+        if person == DEMO_PERSON:
+            profile = Profile(DEMO_USERNAME, "Demo", "Have a look around.", False, profile.joined_days_ago)
+        famous = network.is_celebrity(person)
+        yield _account_row(profile, today) | {
+            "id": first_id + person,
+            "password": password if person in signing_in else f"!{secrets.token_hex(20)}",
+            "email": "demo@example.com" if person == DEMO_PERSON else "",
+            "avatar_path": avatars.get(person, ""),
+            "is_private": profile.is_private and not famous,
+            "celebrity_state": _CELEBRITY if famous else _ORDINARY,
+            "celebrity_pin": True if person in network.pinned else None,
+            "post_count": network.posts_by[person],
+            "follower_count": network.followers[person],
+            "following_count": network.following[person],
+        }
+    password = make_password(ADMIN_PASSWORD)
+    for number, (username, group) in enumerate(STAFF.items()):
+        yield _account_row(Profile(username, username.title(), "", False, 900), today) | {
+            "id": first_id + network.recipe.people + number,
+            "password": password,
+            "email": f"{username}@example.com",
+            "is_staff": True,
+            "is_superuser": group is None,
+        }
+
+
+def add_staff_to_groups() -> None:
+    """The staff gets its groups, which migrations made; once the accounts are there."""
+    for username, group in STAFF.items():
+        if group is not None:
+            User.objects.get(username=username).groups.add(Group.objects.get(name=group))
+
+
+def _account_row(profile: Profile, today: date) -> Row:
+    return {
+        "username": profile.username,
+        "display_name": profile.display_name,
+        "bio": profile.bio,
+        "avatar_path": "",
+        "is_private": profile.is_private,
+        "is_staff": False,
+        "is_superuser": False,
+        "created_at": today - timedelta(days=profile.joined_days_ago),
+        "celebrity_state": _ORDINARY,
+        "celebrity_pin": None,
+        "post_count": 0,
+        "follower_count": 0,
+        "following_count": 0,
+    }

@@ -1,0 +1,33 @@
+"""Reports of some of the demo network's posts, their authors and comments: something in the moderators' queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from instafeed.demo.engagement import DemoPost
+from posts.models import Comment, Reason, TargetType
+from posts.services import Target, file_report
+
+REPORTED_POSTS = 24  # reported
+REPORTED_COMMENTS = 4  # comments, and as many accounts
+MAX_REPORTS_PER_TARGET = 6  # reports of one of them
+NOTES = ("", "", "Not in front of my children, please.", "The third time this week.", "This is my picture, stolen.")
+
+
+def load_reports(posts: Sequence[DemoPost], people: int, first_id: int, seed: int) -> None:
+    """By people whose ids begin at `first_id`; belongs in the loader's transaction."""
+    rng = Random(f"{seed}/complaints")
+    for target in _targets(posts, first_id, rng):
+        for reporter in rng.sample(range(people), min(people, rng.randint(1, MAX_REPORTS_PER_TARGET))):
+            file_report(first_id + reporter, target, rng.choice(list(Reason)), rng.choice(NOTES))
+
+
+def _targets(posts: Sequence[DemoPost], first_id: int, rng: Random) -> Iterator[Target]:
+    for post in rng.sample(posts, min(REPORTED_POSTS, len(posts))):
+        yield Target(TargetType.POST, post.id, first_id + post.author)
+    for post in rng.sample(posts, min(REPORTED_COMMENTS, len(posts))):
+        yield Target(TargetType.USER, first_id + post.author, first_id + post.author)
+    comments = Comment.objects.filter(post__in=[post.id for post in posts]).order_by("pk")
+    for comment in comments[:REPORTED_COMMENTS]:
+        yield Target(TargetType.COMMENT, comment.pk, comment.author_id)

@@ -1,0 +1,164 @@
+"""The four data services as one context manager: what the stack, the tests and the benchmarks run on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from instafeed.devstack.child_process import Child, Sleep, last_line, stop_children, terminate_leftover
+from instafeed.devstack.postgres import Primary, Replica
+from instafeed.devstack.redis import BROKER_SETTINGS, CACHE_SETTINGS, RedisServer
+from instafeed.devstack.state import (
+    DataDirectory,
+    ProcessIdentity,
+    StackError,
+    StackRecord,
+    load_or_create_secrets,
+    lock_directory,
+)
+
+# What a command on the running stack must see as its web server and workers do, or it would undo their work.
+_SHARED_VARIABLES = ("CELEBRITY_THRESHOLD", "FAN_OUT_BATCH_SIZE", "FAN_OUT_RATE_LIMIT", "FEED_LENGTH", "FEED_TTL")
+_START_TIMEOUT = 300.0  # crash recovery after a bulk load takes its time
+
+
+class DataServices:
+    """Primary, streaming replica, cache and broker in one directory.
+
+    Entering locks the directory (StackError if a stack holds it), ends what an earlier stack left behind,
+    starts all four and returns once they answer and the replica follows. Leaving ends them in order.
+
+    * `primary`, `replica`, `cache`, `broker`: each has `pid`, `running`, `stop()`, `start()`, `kill()`,
+      `pause()` and `resume()`, and keeps its port.
+    * `environment`: the URLs as the settings take them, and the directory's secret key.
+    * `created`: whether the database was made just now.
+    * `record`: what `stack.json` says; `track()` adds a child to it.
+
+    Enter it in a thread that outlives it: the servers are told to stop when that thread ends. `sleep` is
+    called while waiting, and may raise to give up. Without `fsync` the data do not survive a power cut.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, port: int | None = None, fsync: bool = True, sleep: Sleep = time.sleep
+    ) -> None:
+        self.layout = DataDirectory(data_dir.absolute())
+        self.fsync = fsync
+        self.record = StackRecord(ProcessIdentity.of(os.getpid()), port)
+        self.created = False
+        self.primary: Primary
+        self.replica: Replica
+        self.cache: RedisServer
+        self.broker: RedisServer
+        self.secret_key = ""
+        self._sleep = sleep
+        self._exit = ExitStack()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.primary.url(),
+            "DATABASE_REPLICA_URLS": self.replica.url(),
+            "REDIS_URL": self.cache.url,
+            "CELERY_BROKER_URL": self.broker.url,
+            "SECRET_KEY": self.secret_key,
+            "MEDIA_ROOT": str(self.layout.media),
+            "INSTAFEED_STATIC_ROOT": str(self.layout.static),
+            **{name: os.environ[name] for name in _SHARED_VARIABLES if os.environ.get(name)},
+        }
+
+    @property
+    def children(self) -> list[Child]:
+        """In the order of their start."""
+        return [self.cache, self.broker, self.primary, self.replica]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.enter_context(lock_directory(self.layout))
+            self._end_leftovers()
+            self._prepare()
+            undo.callback(self.layout.record.unlink, missing_ok=True)
+            undo.callback(self.stop)
+            self._start()
+            self.record.environment = self.environment
+            self._write_record()
+            self._exit = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def track(self, child: Child) -> None:
+        """From now on each start of this child is on record, so that a later stack can end it."""
+        child.on_launch = self._note
+
+    def stop(self) -> None:
+        """The replica before the primary, which would wait for it to take the last of its log."""
+        stop_children([self.cache, self.broker, self.replica])
+        stop_children([self.primary])
+
+    def reset(self) -> None:
+        """An empty database and empty Redis servers, as after the very first start."""
+        self.primary.drop_database()
+        self.primary.ensure_database()
+        for server in (self.cache, self.broker):
+            with server.client() as client:
+                client.flushall()
+
+    def _end_leftovers(self) -> None:
+        """The record of a stack that was killed; we hold the lock, so nobody else acts on it."""
+        earlier = StackRecord.read(self.layout.record)
+        for child in earlier.children.values() if earlier else ():
+            terminate_leftover(child)
+
+    def _prepare(self) -> None:
+        for directory in (self.layout.log, self.layout.media, self.layout.static):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        secrets = load_or_create_secrets(self.layout, "database", "redis", "django")
+        self.secret_key = secrets["django"]
+        self.primary = Primary(self.layout, secrets["database"], fsync=self.fsync)
+        self.replica = Replica(self.primary)
+        self.cache = RedisServer("cache", self.layout, secrets["redis"], CACHE_SETTINGS)
+        self.broker = RedisServer("broker", self.layout, secrets["redis"], BROKER_SETTINGS)
+        for child in self.children:
+            self.track(child)
+        self._write_record()
+
+    def _start(self) -> None:
+        self.cache.launch()
+        self.broker.launch()
+        self.created = self.primary.initialize(self._sleep)
+        self._until_ready(self.primary)
+        self.primary.ensure_database()
+        self._until_ready(self.replica, self.replica.mend)
+        self._until_ready(self.cache)
+        self._until_ready(self.broker)
+
+    def _until_ready(self, child: Child, mend: Callable[[], None] = lambda: None) -> None:
+        """A few starts may fail: backends of a killed server linger for a moment, a port may be lost to
+        another program, a replica may have to begin anew."""
+        starts, deadline = 0, time.monotonic() + _START_TIMEOUT
+        while not child.ready():
+            if time.monotonic() > deadline:
+                raise StackError(f"{child.name} was not ready in time: {last_line(child.log)}")
+            if not child.running:
+                if starts == 5:
+                    raise StackError(f"{child.name} does not start: {last_line(child.log)}")
+                self._sleep(0.5 * starts)
+                child.launch()
+                starts += 1
+            mend()
+            self._sleep(0.02)
+
+    def _note(self, child: Child) -> None:
+        self.record.children[child.name] = ProcessIdentity.of(child.pid)
+        self._write_record()
+
+    def _write_record(self) -> None:
+        self.record.write(self.layout.record)

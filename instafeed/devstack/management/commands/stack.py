@@ -1,0 +1,249 @@
+"""`manage.py stack`: the whole system in the foreground, in one directory, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from instafeed.devstack import demo_credentials, state, static_files
+from instafeed.devstack.child_process import Child, stop_children
+from instafeed.devstack.data_services import DataServices
+from instafeed.devstack.ports import is_free
+from instafeed.devstack.programs import Beat, ManagementCommand, Web, Worker
+from instafeed.devstack.state import StackError
+from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
+
+_STOP_TIMEOUT = 90  # seconds; above the sum of all children's grace
+_FEED_EXAMPLE = """\
+curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
+  curl -s {base}/api/v1/auth/token -H 'Content-Type: application/json' \\
+    -d '{{"username": "{user}", "password": "{password}"}}' | sed 's/.*"access": *"\\([^"]*\\)".*/\\1/')"
+"""
+
+
+class Command(BaseCommand):
+    help = "Run the whole system here: PostgreSQL with a replica, two Redis servers, web, Celery worker, beat."
+    requires_system_checks = ()  # they may ask for services, and nothing runs yet
+    requires_migrations_checks = False
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=_parse_port, default=8000, help="of the web server, on 127.0.0.1")
+        parser.add_argument("--data-dir", type=Path, default=settings.STACK_DIR, help="default: var/stack")
+        parser.add_argument("--empty", action="store_true", help="no demo network")
+        parser.add_argument("--data-only", action="store_true", help="PostgreSQL and Redis only, for a restore")
+        parser.add_argument("--web-workers", type=_parse_count, default=max(2, os.cpu_count() or 1), metavar="N")
+        parser.add_argument("--celery-workers", type=_parse_count, default=max(2, os.cpu_count() or 1), metavar="N")
+        parser.add_argument("--no-sync", action="store_true", help="faster; a power cut may damage the data")
+        parser.add_argument("--env", action="store_true", help="print the running stack's URLs for a shell")
+        parser.add_argument("--stop", action="store_true", help="end the running stack and wait for it")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        data_dir: Path = options["data_dir"].absolute()
+        try:
+            if options["env"]:
+                self._print_environment(data_dir)
+            elif options["stop"]:
+                self._stop(data_dir)
+            else:
+                self._run(data_dir, options)
+        except StackError as error:
+            raise CommandError(f"stack: {error}") from None
+
+    def _print_environment(self, data_dir: Path) -> None:
+        environment = state.running_environment(data_dir)
+        if environment is None:
+            raise StackError(f"no stack runs in {data_dir}")
+        for name, value in environment.items():
+            self.stdout.write(f"{name}={shlex.quote(value)}")
+
+    def _stop(self, data_dir: Path) -> None:
+        record = state.running_record(data_dir)
+        if record is None:
+            raise StackError(f"no stack runs in {data_dir}")
+        with suppress(ProcessLookupError):
+            os.kill(record.supervisor.pid, SIGTERM)
+        deadline = time.monotonic() + _STOP_TIMEOUT
+        while record.supervisor.alive():
+            if time.monotonic() > deadline:
+                raise StackError(f"the stack in {data_dir} has not ended (pid {record.supervisor.pid})")
+            time.sleep(0.05)
+
+    def _run(self, data_dir: Path, options: dict[str, Any]) -> None:
+        """Everything that can be refused is refused before anything is written."""
+        port = options["port"]
+        if state.running_record(data_dir) is not None:
+            raise StackError(f"a stack already runs in {data_dir}")
+        _require_free_port(port)
+        if settings.ON_OWN_SERVICES:
+            self._say("DATABASE_URL and REDIS_URL are set, but the stack uses services of its own.")
+        with StopSignals() as signals:
+            try:
+                self._run_until_stopped(data_dir, signals, port, options)
+            except StopRequested:
+                self._say("Stopped.")
+
+    def _run_until_stopped(self, data_dir: Path, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
+        services = DataServices(data_dir, port=port, fsync=not options["no_sync"], sleep=signals.sleep)
+        with ExitStack() as running:
+            with self._step("PostgreSQL with a streaming replica, Redis for cache and broker"):
+                running.enter_context(services)
+            running.callback(self._say, "Stopping ...")
+            if options["data_only"]:
+                self._serve_data(services, signals)
+            self._prepare(services, signals, empty=options["empty"])
+            self._serve(services, signals, port, options)
+
+    def _serve_data(self, services: DataServices, signals: StopSignals) -> NoReturn:
+        """Nothing reads or writes but the operator; what is put there is migrated by the next start."""
+        if services.layout.unfinished.exists():  # else that start would empty what the operator is about to put there
+            services.reset()
+            services.layout.unfinished.unlink()
+        env = f"`manage.py stack --env --data-dir {shlex.quote(str(services.layout.root))}`"
+        self._say(f"\nRunning.  Data services only: {env} tells where.\nCtrl-C stops everything.")
+        self._watch(services, signals, [])
+
+    def _prepare(self, services: DataServices, signals: StopSignals, *, empty: bool) -> None:
+        """Schema, static files and, the first time, the demo network.
+
+        A first start that was interrupted begins again with an empty database. One that was not is never
+        emptied: only the marker allows that, and only a cluster made just now gets the marker.
+        """
+        layout, environment = services.layout, services.environment
+        if services.created:
+            layout.unfinished.touch()
+        elif layout.unfinished.exists():
+            services.reset()
+        is_collected = static_files.are_collected(layout.static)
+        collecting = ManagementCommand(layout, environment, "collectstatic", "--noinput")
+        if not is_collected:
+            services.track(collecting)
+            collecting.launch()
+        try:
+            with self._step("Migrations"):
+                self._manage(services, signals, "migrate", "--noinput")
+            if not empty and not layout.seeded.exists():
+                self._seed(services, signals)
+            if not is_collected:
+                with self._step("Static files"):
+                    collecting.finish(signals.sleep)
+                static_files.mark_collected(layout.static)
+        finally:
+            collecting.stop()
+        layout.unfinished.unlink(missing_ok=True)
+
+    def _seed(self, services: DataServices, signals: StopSignals) -> None:
+        """A directory that began with --empty may hold users already; then it stays without demo network."""
+        try:
+            with self._step("Demo network (first start only)"):
+                self._manage(services, signals, "seed_demo")
+        except StackError as error:
+            if services.layout.unfinished.exists():
+                raise
+            self._say(f"Not seeded: {error}")
+        else:
+            services.layout.seeded.touch()
+
+    def _manage(self, services: DataServices, signals: StopSignals, *command: str) -> None:
+        program = ManagementCommand(services.layout, services.environment, *command)
+        services.track(program)
+        program.run(signals.sleep)
+
+    def _serve(self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
+        layout, environment = services.layout, services.environment
+        shutil.rmtree(layout.metrics, ignore_errors=True)  # counts of processes that are no more
+        web = Web(layout, environment, port, options["web_workers"])
+        programs = [
+            web,
+            Worker(layout, environment, port, options["celery_workers"]),
+            Beat(layout, environment),
+        ]
+        try:
+            with self._step("Web server, Celery worker and beat"):
+                for program in programs:
+                    services.track(program)
+                    program.launch()
+                web.wait_ready(timeout=180, sleep=signals.sleep)
+            self._greet(port, demo_network=layout.seeded.exists() and not options["empty"])
+            self._watch(services, signals, programs)
+        finally:
+            stop_children(programs)
+
+    def _watch(self, services: DataServices, signals: StopSignals, programs: Sequence[Child]) -> NoReturn:
+        Supervisor(
+            [*services.children, *programs],
+            sleep=signals.sleep,
+            say=self._say,
+            chores=[services.replica.mend, lambda: self._end_without(services.layout.record)],
+        ).watch()
+
+    def _end_without(self, record: Path) -> None:
+        """Whoever deletes the directory means the stack too: it could start nothing in it any more."""
+        if not record.exists():
+            self._say(f"{record} is gone, so the stack ends.")
+            raise StopRequested
+
+    def _greet(self, port: int, *, demo_network: bool) -> None:
+        base = f"http://127.0.0.1:{port}"
+        self._say(f"\nRunning.  API {base}/api/v1/   docs {base}/docs   admin {base}/admin/")
+        if demo_network:
+            self._say(
+                f"Sign in as {demo_credentials.DEMO_USERNAME} / {demo_credentials.DEMO_PASSWORD}"
+                f" (in the admin: {', '.join(demo_credentials.STAFF)} / {demo_credentials.ADMIN_PASSWORD})."
+                " This prints the demo user's feed, pushed and pulled:\n\n"
+                + _FEED_EXAMPLE.format(
+                    base=base, user=demo_credentials.DEMO_USERNAME, password=demo_credentials.DEMO_PASSWORD
+                )
+            )
+        self._say("Ctrl-C stops everything; the data stay.")
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError):  # the terminal may be gone, and the end must be orderly all the same
+            self.stdout.write(line)
+            self.stdout.flush()
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        with suppress(OSError):
+            self.stdout.write(f"{name} ... ", ending="")
+            self.stdout.flush()
+        try:
+            yield
+        except BaseException:
+            self._say("")
+            raise
+        self._say(f"{time.monotonic() - began:.1f} s")
+
+
+def _require_free_port(port: int) -> None:
+    try:
+        free = is_free(port)
+    except PermissionError:
+        raise StackError(f"port {port} needs more rights than this account has: choose another --port") from None
+    if not free:
+        raise StackError(f"port {port} is taken: choose another --port")
+
+
+def _parse_port(text: str) -> int:
+    return _parse_whole_number(text, 1, 65_535)
+
+
+def _parse_count(text: str) -> int:
+    return _parse_whole_number(text, 1, 256)
+
+
+def _parse_whole_number(text: str, lowest: int, highest: int) -> int:
+    if not (text.isascii() and text.isdecimal()) or not lowest <= int(text) <= highest:
+        raise ArgumentTypeError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
+    return int(text)

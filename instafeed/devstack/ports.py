@@ -1,0 +1,43 @@
+"""Free TCP ports on the loopback address."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+_MIN_PORT = 15_000
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now. OSError other than "in use" (a privileged port) passes."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port for a server that must be able to come back to it.
+
+    Below the ephemeral range: while a server is down, an outgoing connection could be given its port
+    there, and a client that retries could even connect to itself.
+    """
+    for _ in range(100):
+        port = random.randrange(_MIN_PORT, _ephemeral_start())
+        if is_free(port):
+            return port
+    raise OSError("no free port on the loopback address")
+
+
+def _ephemeral_start() -> int:
+    try:
+        start = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        start = 32_768
+    return start if start > _MIN_PORT + 1_000 else 65_536

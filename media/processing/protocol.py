@@ -1,0 +1,97 @@
+"""What is asked for and what comes back, and how both cross the pipe to the child as JSON.
+
+The child reads untrusted files, so its answer is untrusted too: `parse_picture()` accepts nothing that a healthy
+child would not say, and no file but the ones it was to write.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from media.processing.formats import SNIFFED_BYTES, Format, sniff
+
+SIZES = (150, 320, 640, 1080)  # longest sides in pixels
+
+VariantFormat = Literal["webp", "jpeg"]
+VARIANT_FORMATS: tuple[VariantFormat, ...] = ("webp", "jpeg")
+_BLURHASH = re.compile(r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{6,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Bounds of the source, and whether each size is written as JPEG too."""
+
+    max_bytes: int = 20 * 2**20
+    max_pixels: int = 50_000_000
+    jpeg: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One file under the name of one size. A picture smaller than a size is not enlarged: several sizes then
+    name the same file, that of the smallest size that holds all of it."""
+
+    size: int
+    format: VariantFormat
+    filename: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`width` and `height` are those of the upright original; every one of `SIZES` is in `variants`."""
+
+    width: int
+    height: int
+    blurhash: str
+    source_format: Format
+    variants: tuple[Variant, ...]
+    kind: Literal["image"] = "image"
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def variant_filename(size: int, format: VariantFormat) -> str:
+    return f"{size}.{format}"
+
+
+def parse_picture(answer: dict[str, Any], directory: Path, options: Options) -> Picture:
+    """The child's answer, believed as far as it can be checked. Raises ValueError, TypeError or KeyError for any
+    that no healthy child gives, OSError if a file that it names is not there."""
+    variants = tuple(Variant(**given) for given in answer["variants"])
+    expected = [(size, format) for format in VARIANT_FORMATS[: 1 + options.jpeg] for size in SIZES]
+    if [(variant.size, variant.format) for variant in variants] != expected:
+        raise ValueError("not the variants that were asked for")
+    for variant in variants:
+        _check_variant(variant, directory)
+    if not isinstance(answer["blurhash"], str) or not _BLURHASH.fullmatch(answer["blurhash"]):
+        raise ValueError("no blurhash")
+    width, height = _positive_int(answer["width"]), _positive_int(answer["height"])
+    if width * height > options.max_pixels:
+        raise ValueError("more pixels than allowed")
+    return Picture(width, height, answer["blurhash"], Format(answer["source_format"]), variants)
+
+
+def _check_variant(variant: Variant, directory: Path) -> None:
+    if variant.filename not in {variant_filename(size, variant.format) for size in SIZES if size <= variant.size}:
+        raise ValueError("not a file of this variant")
+    if max(_positive_int(variant.width), _positive_int(variant.height)) > variant.size:
+        raise ValueError("larger than its size")
+    path = directory / variant.filename
+    if path.is_symlink() or path.stat().st_size != _positive_int(variant.bytes):
+        raise ValueError("not the file that was written")
+    with path.open("rb") as file:
+        if sniff(file.read(SNIFFED_BYTES)) != variant.format:
+            raise ValueError("not a picture")
+
+
+def _positive_int(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"not a natural number: {value!r}")
+    return value

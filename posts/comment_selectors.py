@@ -1,0 +1,91 @@
+"""Reading comments: which ones exist for whom, and their JSON.
+
+A comment exists for a viewer if its post does, it is not hidden, its author is active, and there is no block
+between the two. Decided at every read, on the primary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from django.db import DEFAULT_DB_ALIAS
+from django.http import Http404
+
+from accounts.user_cache import get_user_summaries
+from instafeed.core.api.times import rfc3339
+from posts import counters, entities
+from posts.counters import Counts
+from posts.models import Comment, CommentLike
+from posts.visibility import get_visible_post_author_id
+from social.selectors import Relationship, fetch_relationships
+
+
+def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
+    """The comment and its post's author; Http404 if it does not exist for this viewer."""
+    comment, relation = _get_comment_and_relationship(viewer_id, comment_id)
+    if relation.apart:
+        raise Http404
+    return comment, get_visible_post_author_id(viewer_id, comment.post_id)
+
+
+def get_removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
+    """The same, and on the viewer's own posts also what somebody whom they block has written."""
+    comment, relation = _get_comment_and_relationship(viewer_id, comment_id)
+    post_author_id = get_visible_post_author_id(viewer_id, comment.post_id)
+    if relation.blocked_by or (relation.blocking and post_author_id != viewer_id):
+        raise Http404
+    return comment, post_author_id
+
+
+def _get_comment_and_relationship(viewer_id: int, comment_id: int) -> tuple[Comment, Relationship]:
+    """A comment by an active author, and what the viewer is to them."""
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None, author__is_active=True)
+    comment = comments.filter(pk=comment_id).first()
+    if comment is None:
+        raise Http404
+    return comment, fetch_relationships(viewer_id, [comment.author_id])[comment.author_id]
+
+
+def render_visible_comments(viewer_id: int, comment_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Id and JSON of those comments that exist for the viewer, in the order given; for `filled_page`.
+
+    Three queries whatever their number, and two round trips to Redis. Of comments on a post that they see.
+    """
+    rows = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None).in_bulk(comment_ids)
+    author_ids = {comment.author_id for comment in rows.values()}
+    relations = fetch_relationships(viewer_id, author_ids)
+    authors = get_user_summaries(author_id for author_id in author_ids if not relations[author_id].apart)
+    seen = [rows[id_] for id_ in comment_ids if id_ in rows and rows[id_].author_id in authors]
+    counts = counters.cached_counts.get(comment.pk for comment in seen)
+    liked = get_liked_comment_ids(viewer_id, [comment.pk for comment in seen])
+    return [
+        (
+            comment.pk,
+            render_comment(comment, authors[comment.author_id], Counts.decode(counts[comment.pk]), comment.pk in liked),
+        )
+        for comment in seen
+    ]
+
+
+def get_liked_comment_ids(viewer_id: int, comment_ids: Sequence[int]) -> set[int]:
+    """Those of these comments that the viewer likes."""
+    likes = CommentLike.objects.using(DEFAULT_DB_ALIAS).filter(user_id=viewer_id, comment_id__in=comment_ids)
+    return set(likes.values_list("comment_id", flat=True))
+
+
+def render_comment(comment: Comment, author_card: bytes, counts: Counts, liked: bool) -> bytes:
+    """The JSON of a comment as one viewer sees it."""
+    fields = {
+        "id": str(comment.pk),
+        "post_id": str(comment.post_id),
+        "text": comment.text,
+        "reply_to": str(comment.reply_to_id) if comment.reply_to_id else None,
+        "mentions": entities.extract_mentions(comment.text),
+        "hashtags": entities.extract_hashtags(comment.text),
+        "like_count": counts.likes,
+        "liked": liked,
+        "created_at": rfc3339(comment.created_at),
+    }
+    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return b'%b,"author":%b}' % (body[:-1], author_card)

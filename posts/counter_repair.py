@@ -1,0 +1,114 @@
+"""Every count from the truth, beside live traffic: followers and follows, posts, likes and comments.
+
+What is counted commits together with its count, so how far a count is off (the drift) is the same in every snapshot,
+whatever goes on meanwhile. It is read in one statement and then added: social.services.follow_count_repair has the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import F, Model
+
+from accounts.models import User
+from posts import counters
+from posts.counters import Counts
+from posts.models import Comment, Post
+from social.services import follow_count_repair as follows
+from social.services.locks import lock_count_repair
+
+Ids = Collection[int]
+
+# Accounts and posts that are deleted are left out: what belongs to them goes without being counted down.
+_POST_COUNT_DRIFT_SQL = """
+SELECT * FROM (
+    SELECT person.id, written.total - person.post_count AS posts
+    FROM accounts_user person,
+    LATERAL (SELECT count(*) AS total FROM posts_post WHERE author_id = person.id AND deleted_at IS NULL) AS written
+    WHERE person.id = ANY(%s) AND person.deleted_at IS NULL
+) AS drift WHERE posts <> 0
+"""
+_COUNTER_SUMS_SQL = """
+LATERAL (
+    SELECT coalesce(sum(likes), 0) AS likes, coalesce(sum(comments), 0) AS comments
+    FROM posts_counter WHERE subject_id = subject.id
+) AS counted
+"""
+_POST_DRIFT_SQL = f"""
+SELECT * FROM (
+    SELECT subject.id, liked.total - counted.likes AS likes, answered.total - counted.comments AS comments
+    FROM posts_post subject,
+    LATERAL (SELECT count(*) AS total FROM posts_like WHERE post_id = subject.id) AS liked,
+    LATERAL (
+        SELECT count(*) AS total FROM posts_comment WHERE post_id = subject.id AND hidden_at IS NULL
+    ) AS answered, {_COUNTER_SUMS_SQL}
+    WHERE subject.id = ANY(%s) AND subject.deleted_at IS NULL
+) AS drift WHERE likes <> 0 OR comments <> 0
+"""  # noqa: S608 - our own words
+_COMMENT_DRIFT_SQL = f"""
+SELECT * FROM (
+    SELECT subject.id, liked.total - counted.likes AS likes, -counted.comments AS comments
+    FROM posts_comment subject
+    JOIN posts_post post ON post.id = subject.post_id AND post.deleted_at IS NULL
+    JOIN accounts_user author ON author.id = subject.author_id AND author.deleted_at IS NULL,
+    LATERAL (SELECT count(*) AS total FROM posts_commentlike WHERE comment_id = subject.id) AS liked, {_COUNTER_SUMS_SQL}
+    WHERE subject.id = ANY(%s)
+) AS drift WHERE likes <> 0 OR comments <> 0
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class CounterRepair:
+    """One kind of counts."""
+
+    name: str
+    subjects: type[Model]  # what has the counts
+    wrong: Callable[[Ids], Ids]  # those of these subjects whose counts are off; one query
+    correct: Callable[[Ids], None]  # makes the counts of these subjects right, and drops what caches hold of them
+
+
+def _query_drift(statement: str, ids: Ids) -> dict[int, tuple[int, ...]]:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(statement, [list(ids)])
+        return {id_: tuple(off) for id_, *off in cursor.fetchall()}
+
+
+def _repair_post_counts(user_ids: Ids) -> None:
+    """With the rows locked, as by whoever writes posts: they don't count below zero, so order matters."""
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        lock_count_repair()
+        users = User.objects.using(DEFAULT_DB_ALIAS)
+        list(users.filter(pk__in=user_ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+        for user_id, (posts,) in _query_drift(_POST_COUNT_DRIFT_SQL, user_ids).items():
+            users.filter(pk=user_id).update(post_count=F("post_count") + posts)
+
+
+def _repair_counters(table: str, statement: str, ids: Ids) -> None:
+    """Nothing of `table` can vanish between the two: its counters would stay behind."""
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        lock_count_repair()
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(f"SELECT FROM {table} WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(ids)])
+        drift = _query_drift(statement, ids).items()
+        counters.increment_many({id_: Counts(likes, comments) for id_, (likes, comments) in drift})
+
+
+COUNTER_REPAIRS = (
+    CounterRepair("follower and following counts", User, follows.find_wrong_counts, follows.correct_counts),
+    CounterRepair("post counts", User, partial(_query_drift, _POST_COUNT_DRIFT_SQL), _repair_post_counts),
+    CounterRepair(
+        "like and comment counts of posts",
+        Post,
+        partial(_query_drift, _POST_DRIFT_SQL),
+        partial(_repair_counters, "posts_post", _POST_DRIFT_SQL),
+    ),
+    CounterRepair(
+        "like counts of comments",
+        Comment,
+        partial(_query_drift, _COMMENT_DRIFT_SQL),
+        partial(_repair_counters, "posts_comment", _COMMENT_DRIFT_SQL),
+    ),
+)

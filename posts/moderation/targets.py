@@ -1,0 +1,179 @@
+"""What posts, comments and accounts look like to a moderator: whoever may see them, hidden ones too, and what is gone.
+
+Loaded for a page at a time, in at most four queries. URLs are signed when they are asked for, as the pictures of
+what is hidden are private.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from django.db import DEFAULT_DB_ALIAS
+
+from accounts.follower_counts import with_pending_counts
+from accounts.models import User
+from instafeed.core.api.links import file_url
+from media import storage, variants
+from media.models import Media, Status
+from posts.models import Case, CaseState, Comment, Post, PostMedia, TargetType
+from posts.moderation.history import ModerationHistory
+from posts.services import Target
+
+THUMBNAIL_SIZE, FULL_SIZE = 150, 1080
+MAX_EXCERPT_LENGTH = 140  # characters
+
+
+@dataclass(frozen=True)
+class Picture:
+    media: Media
+
+    @property
+    def url(self) -> str | None:
+        return _get_url(self.media, FULL_SIZE)
+
+    @property
+    def status(self) -> str:
+        return Status(self.media.status).label
+
+
+@dataclass(frozen=True)
+class TargetSnapshot:
+    """One target as it is now; `case` is what made somebody look, if anything."""
+
+    target: Target
+    author: User | None  # None once the account is erased
+    gone: str = ""  # why there is nothing to see any more
+    text: str = ""
+    pictures: Sequence[Picture] = ()
+    hidden_at: datetime | None = None
+    created_at: datetime | None = None
+    post_id: int | None = None  # of a comment
+    case: Case | None = field(default=None, compare=False)
+    record: ModerationHistory = field(default_factory=lambda: ModerationHistory([]), compare=False)
+
+    def __str__(self) -> str:
+        name = f"@{self.author.username}" if self.author else "an erased account"
+        return name if self.target.type == TargetType.USER else f"{self.target.type} by {name}"
+
+    @property
+    def pk(self) -> int:
+        return self.target.id
+
+    @property
+    def excerpt(self) -> str:
+        return self.text if len(self.text) <= MAX_EXCERPT_LENGTH else f"{self.text[: MAX_EXCERPT_LENGTH - 1]}…"
+
+    @property
+    def thumbnail(self) -> str | None:
+        if self.target.type == TargetType.USER and self.author:
+            return file_url(self.author.avatar_path)
+        return _get_url(self.pictures[0].media, THUMBNAIL_SIZE) if self.pictures else None
+
+    @property
+    def is_there(self) -> bool:
+        return not self.gone
+
+    @property
+    def is_content(self) -> bool:
+        """Whether it can be hidden, restored and deleted."""
+        return self.is_there and self.target.type != TargetType.USER
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.author is not None and self.author.suspended_at is not None
+
+    @property
+    def note(self) -> str:
+        """On the page that asks for a confirmation."""
+        reports = ""
+        if self.case is not None and self.case.state == CaseState.OPEN:
+            reports = f"{self.case.report_count} reports: {', '.join(self.case.reasons)}"
+        return "; ".join(filter(None, [self.gone, "hidden" if self.hidden_at else "", reports]))
+
+
+def load_snapshots_for_cases(cases: Sequence[Case]) -> dict[int, TargetSnapshot]:
+    """By case."""
+    targets = {case.pk: Target(TargetType(case.target_type), case.target_id, case.user_id) for case in cases}
+    seen = load_snapshots(targets.values())
+    return {case.pk: replace(seen[targets[case.pk]], case=case) for case in cases}
+
+
+def load_snapshots(targets: Iterable[Target]) -> dict[Target, TargetSnapshot]:
+    """What these are now."""
+    wanted = list(targets)
+    people = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS))
+    authors = people.in_bulk({target.user_id for target in wanted})
+    record = ModerationHistory(wanted)
+    posts = _load_posts([target.id for target in wanted if target.type == TargetType.POST])
+    comments = _load_comments([target.id for target in wanted if target.type == TargetType.COMMENT])
+    pictures = _load_pictures(posts)
+    found = {}
+    for target in wanted:
+        author = authors.get(target.user_id)
+        if target.type == TargetType.POST:
+            sight = _build_post_snapshot(target, author, posts.get(target.id), pictures[target.id])
+        elif target.type == TargetType.COMMENT:
+            sight = _build_comment_snapshot(target, author, comments.get(target.id))
+        else:
+            sight = TargetSnapshot(target, author, _get_gone_reason(author), author.bio if author else "")
+        found[target] = replace(sight, record=record)
+    return found
+
+
+def _build_post_snapshot(
+    target: Target, author: User | None, post: Post | None, pictures: list[Media]
+) -> TargetSnapshot:
+    if post is None:
+        return TargetSnapshot(target, author, _get_gone_reason(author) or "The post was deleted.")
+    return TargetSnapshot(
+        *(target, author, _get_gone_reason(author), post.caption),
+        pictures=[Picture(media) for media in pictures],
+        hidden_at=post.hidden_at,
+        created_at=post.created_at,
+    )
+
+
+def _build_comment_snapshot(target: Target, author: User | None, comment: Comment | None) -> TargetSnapshot:
+    if comment is None:
+        return TargetSnapshot(
+            target, author, _get_gone_reason(author) or "The comment, or the post it was on, was deleted."
+        )
+    return TargetSnapshot(
+        *(target, author, _get_gone_reason(author), comment.text),
+        hidden_at=comment.hidden_at,
+        created_at=comment.created_at,
+        post_id=comment.post_id,
+    )
+
+
+def _get_gone_reason(author: User | None) -> str:
+    return "" if author is not None and author.deleted_at is None else "The account was deleted."
+
+
+def _load_posts(ids: list[int]) -> dict[int, Post]:
+    return Post.objects.using(DEFAULT_DB_ALIAS).filter(deleted_at=None).in_bulk(ids) if ids else {}
+
+
+def _load_comments(ids: list[int]) -> dict[int, Comment]:
+    return Comment.objects.using(DEFAULT_DB_ALIAS).filter(post__deleted_at=None).in_bulk(ids) if ids else {}
+
+
+def _load_pictures(post_ids: Iterable[int]) -> dict[int, list[Media]]:
+    """By post, in their order."""
+    found: dict[int, list[Media]] = defaultdict(list)
+    if wanted := list(post_ids):
+        places = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=wanted).select_related("media")
+        for place in places.order_by("post", "position"):
+            found[place.post_id].append(place.media)
+    return found
+
+
+def _get_url(media: Media, size: int) -> str | None:
+    """None for a picture that is not ready, or while its storage cannot sign."""
+    try:
+        return variants.variant_url(media, size)
+    except storage.StorageError:
+        return None

@@ -1,0 +1,138 @@
+"""A user's notifications as JSON: here, because whether a post or comment may still be seen is known here.
+
+An entry is shown while somebody in it is heard of (`social.notifications.selectors`), its post exists for the
+recipient, and its comment is neither deleted nor hidden. All of that is decided at every read. A moderator's warning
+is shown whatever became of what it is about.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+
+from accounts.user_cache import get_user_summaries
+from instafeed.core.api.times import rfc3339
+from posts.models import Comment, Post
+from posts.visibility import get_visible_post_ids
+from social.notifications import selectors
+from social.notifications.selectors import Entry
+
+MAX_SHOWN_ACTORS = 3
+MAX_UNREAD_COUNT = 1_000  # counted exactly up to here
+_UNREAD_BATCH_SIZE = 500  # entries looked at in one round
+_MAX_UNREAD_BATCHES = 4  # so that a thousand are found although as many may not be shown
+
+
+@dataclass
+class NotificationList:
+    """One user's list, for `filled_page`: what `ids` has fetched `show` need not read again."""
+
+    user_id: int
+    _fetched: dict[int, Entry] = field(default_factory=dict)
+
+    def ids(self, before: int | None, wanted: int) -> tuple[list[int], bool]:
+        """The next `wanted` ids below the cursor, newest first, and whether these are the last."""
+        found = selectors.list_entries(self.user_id, before, wanted)
+        self._fetched = {entry.position: entry for entry in found}
+        return list(self._fetched), len(found) < wanted
+
+    def show(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Id and JSON of those that may be shown; a fixed number of queries."""
+        return _render_entries(_filter_visible(self.user_id, [self._fetched[id_] for id_ in ids]))
+
+
+def count_unread(user_id: int) -> int:
+    """How many of the entries that may be shown are unread, at most MOST_UNREAD.
+
+    Of the newest `_ROUNDS * _STRIDE` unread entries: whoever has more of them that may not be shown than that,
+    gets too small a number.
+    """
+    count, before = 0, None
+    for _ in range(_MAX_UNREAD_BATCHES):
+        found = selectors.list_entries(user_id, before, _UNREAD_BATCH_SIZE, unread=True)
+        count += sum(not entry.read for entry, _ in _filter_visible(user_id, found))
+        if len(found) < _UNREAD_BATCH_SIZE or count >= MAX_UNREAD_COUNT:
+            break
+        before = found[-1].position
+    return min(count, MAX_UNREAD_COUNT)
+
+
+def _filter_visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """The entries that may be shown, as far as their actors may be, each with its text."""
+    audible = selectors.filter_visible_actors(user_id, found)
+    texts = _load_texts(user_id, [entry for entry in audible if entry.warning_id is None])
+    words = selectors.fetch_warning_texts([entry.warning_id for entry in audible if entry.warning_id is not None])
+    texts |= {entry.position: words[entry.warning_id] for entry in audible if entry.warning_id in words}
+    return [(entry, texts[entry.position]) for entry in audible if entry.position in texts]
+
+
+def _load_texts(user_id: int, found: Sequence[Entry]) -> dict[int, str]:
+    """By position, of those entries whose post and comment exist for the user."""
+    posts = get_visible_post_ids(user_id, {entry.post_id for entry in found if entry.post_id is not None})
+    shown = [entry for entry in found if entry.post_id is None or entry.post_id in posts]
+    comments = _load_comment_texts(entry.comment_id for entry in shown if entry.comment_id is not None)
+    captions = _load_captions(entry.post_id or 0 for entry in shown if _is_caption_mention(entry))
+    return {
+        entry.position: _select_text(entry, comments, captions)
+        for entry in shown
+        if entry.comment_id is None or entry.comment_id in comments
+    }
+
+
+def _select_text(entry: Entry, comments: dict[int, str], captions: dict[int, str]) -> str:
+    if entry.kind == "like":
+        return ""
+    if entry.comment_id is not None:
+        return comments[entry.comment_id]
+    return captions.get(entry.post_id or 0, "")
+
+
+def _is_caption_mention(entry: Entry) -> bool:
+    return entry.kind == "mention" and entry.comment_id is None
+
+
+def _load_comment_texts(ids: Iterable[int]) -> dict[int, str]:
+    """The texts of those comments that are there for anybody who sees their posts."""
+    if not (wanted := list(ids)):
+        return {}
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted, hidden_at=None)
+    return dict(comments.values_list("pk", "text"))
+
+
+def _load_captions(post_ids: Iterable[int]) -> dict[int, str]:
+    if not (wanted := list(post_ids)):
+        return {}
+    return dict(Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted).values_list("pk", "caption"))
+
+
+def _render_entries(shown: Sequence[tuple[Entry, str]]) -> list[tuple[int, bytes]]:
+    cards = get_user_summaries({actor_id for entry, _ in shown for actor_id in entry.actors[:MAX_SHOWN_ACTORS]})
+    rows = []
+    for entry, text in shown:
+        actors = [cards[actor_id] for actor_id in entry.actors[:MAX_SHOWN_ACTORS] if actor_id in cards]
+        if actors:  # else all three went inactive a moment ago
+            rows.append((entry.position, _render_entry(entry, text, actors)))
+    return rows
+
+
+def _render_entry(entry: Entry, text: str, actors: Sequence[bytes]) -> bytes:
+    fields: dict[str, Any] = {
+        "id": str(entry.position),
+        "kind": entry.kind,
+        "actor_count": entry.actor_count,
+        "post_id": _format_id(entry.post_id),
+        "comment_id": _format_id(entry.comment_id),
+        "text": text,
+        "created_at": rfc3339(entry.created_at),
+        "read": entry.read,
+    }
+    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return b'%b,"actors":[%b]}' % (body[:-1], b",".join(actors))
+
+
+def _format_id(id_: int | None) -> str | None:
+    return None if id_ is None else str(id_)

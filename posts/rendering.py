@@ -1,0 +1,111 @@
+"""Post ids to JSON: the card, the author's card, the counts and the viewer's marks, pasted together as bytes.
+
+Each part is cached apart, because each changes for reasons of its own: an edit, a rename, a like, one's own
+like. Nothing here asks whether the viewer may see a post: `posts.visibility` and `feeds.render` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from accounts.user_cache import get_own_summary, get_user_summaries
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from posts import counters, post_cache, viewer_flags
+from posts.counters import Counts
+from posts.models import Post
+from posts.viewer_flags import ViewerFlags
+
+
+@dataclass(frozen=True, slots=True)
+class PostParts:
+    """All that one viewer's posts are made of but their authors' cards; a post without a card does not exist."""
+
+    viewer_id: int | None
+    cards: dict[int, bytes]
+    counts: dict[int, bytes]
+    marks: ViewerFlags
+
+    def author_of(self, post_id: int) -> int:
+        return post_cache.extract_author_id(self.cards[post_id])
+
+    def author_ids(self) -> set[int]:
+        return {post_cache.extract_author_id(card) for card in self.cards.values()}
+
+    def rendered(self, post_ids: Sequence[int], authors: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
+        """Id and JSON of those posts that exist and whose author is among `authors`, in the order given."""
+        return [
+            (post_id, self._render(post_id, authors[self.author_of(post_id)]))
+            for post_id in post_ids
+            if self._exists(post_id) and self.author_of(post_id) in authors
+        ]
+
+    def _exists(self, post_id: int) -> bool:
+        card = self.cards.get(post_id)
+        return card is not None and (
+            not post_cache.is_author_only(card) or post_cache.extract_author_id(card) == self.viewer_id
+        )
+
+    def _render(self, post_id: int, author_card: bytes) -> bytes:
+        liked, saved = post_id in self.marks.liked, post_id in self.marks.saved
+        return post_cache.render_post(
+            self.cards[post_id], author_card, Counts.decode(self.counts[post_id]), liked, saved
+        )
+
+
+def queue_reads(pipe: redis.client.Pipeline, viewer_id: int | None, post_ids: Sequence[int]) -> None:
+    """Queue what `complete_parts` needs, as a part of somebody's round trip. `post_ids` must not be empty."""
+    pipe.mget([keys.post_card(post_id) for post_id in post_ids])
+    pipe.mget([keys.count(post_id) for post_id in post_ids])
+    pipe.get(keys.viewer_flags(viewer_id or 0))
+
+
+def complete_parts(viewer_id: int | None, post_ids: Sequence[int], replies: Sequence[Any]) -> PostParts:
+    """The parts from the pipeline's replies; what was not cached is loaded in a fixed number of queries."""
+    raw_cards, raw_counts, entry = replies
+    found = post_cache.cards.complete(post_ids, raw_cards)
+    if viewer_id is None:
+        seen = ViewerFlags()
+    else:
+        entry = viewer_flags.cached_flags.complete([viewer_id], [entry]).get(viewer_id)
+        seen = viewer_flags.complete_flags(viewer_id, found, entry)
+    raw_counts = [raw for post_id, raw in zip(post_ids, raw_counts, strict=True) if post_id in found]
+    existing = [post_id for post_id in post_ids if post_id in found]
+    return PostParts(viewer_id, found, counters.cached_counts.complete(existing, raw_counts), seen)
+
+
+def load_parts(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:
+    """The parts of those posts that exist; one round trip when warm."""
+    if not post_ids:
+        return PostParts(viewer_id, {}, {}, ViewerFlags())
+    try:
+        with guarded_client() as client:
+            pipe = client.pipeline(transaction=False)
+            queue_reads(pipe, viewer_id, post_ids)
+            replies = pipe.execute()
+    except CacheUnavailable:
+        return load_parts_without_cache(viewer_id, post_ids)
+    return complete_parts(viewer_id, post_ids, replies)
+
+
+def load_parts_without_cache(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:
+    """The same while Redis is away."""
+    found = post_cache.cards.get(post_ids)
+    return PostParts(viewer_id, found, counters.cached_counts.get(found), viewer_flags.get_flags(viewer_id, found))
+
+
+def render_posts(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Id and JSON of those posts that exist and have an active author, in the order given."""
+    parts = load_parts(viewer_id, post_ids)
+    return parts.rendered(post_ids, get_user_summaries(parts.author_ids()))
+
+
+def render_new_post(post: Post) -> bytes:
+    """The JSON for its author of a post that the current transaction has just made; no cache learns of it."""
+    return post_cache.render_post(
+        post_cache.load_uncommitted_card(post.pk), get_own_summary(post.author_id), Counts(), False, False
+    )

@@ -1,0 +1,201 @@
+"""Importing follows by the million: staged by COPY, applied by a few set-based statements, all or nothing.
+
+`stage()` and `apply()` belong into one transaction. A number in the file is the user `u<number>`; whoever is
+missing is created without a usable password, and an account that already has that name is that user.
+
+An import is the operator's word: it follows private accounts directly (a pending request is thereby
+granted), and nobody is notified. A block is stronger: a pair with one, either way, is left out.
+
+Concurrency: `lock_graph` keeps every other writer of relations out from `apply()` to the commit, so what is
+read here stays true, and counts are recounted rather than added to. Other writers of `User` rows go on
+until the recount, which locks them in ascending order; what waits to be added to these rows waits on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db import connection
+
+from accounts.models import User
+from instafeed.core.db import bulk_load
+from social import notifications
+from social.models import Follow
+from social.services import follow_events
+from social.services.locks import lock_count_repair, lock_graph
+from social.signals import relations_changed
+
+SIGNAL_BATCH_SIZE = 500  # viewers announced at once
+
+# Temporary tables are neither logged nor replicated, and vanish with the transaction.
+_STAGE = """
+DROP TABLE IF EXISTS pg_temp.import_edge, pg_temp.import_pair, pg_temp.import_user, pg_temp.import_person,
+    pg_temp.import_gain;
+SET LOCAL work_mem = '128MB';
+CREATE TEMP TABLE import_edge (follower bigint NOT NULL, followee bigint NOT NULL) ON COMMIT DROP;
+"""
+_RESOLVE = """
+CREATE TEMP TABLE import_pair ON COMMIT DROP AS SELECT DISTINCT follower, followee FROM import_edge;
+CREATE TEMP TABLE import_user ON COMMIT DROP AS
+    SELECT number, 'u' || number AS username, u.id
+    FROM (SELECT follower AS number FROM import_pair UNION SELECT followee FROM import_pair) AS numbers
+    LEFT JOIN accounts_user u ON u.username = 'u' || number;
+ANALYZE import_pair;
+ANALYZE import_user;
+"""
+# Kinds of pairs by what is known before anything is created.
+_PLAN = """
+SELECT (SELECT count(*) FROM import_user WHERE id IS NULL),
+       (SELECT count(*) FROM import_pair),
+       count(*) FILTER (WHERE f.follower_id IS NOT NULL),
+       count(*) FILTER (WHERE f.follower_id IS NULL AND b.blocked)
+FROM import_pair p
+JOIN import_user one ON one.number = p.follower AND one.id IS NOT NULL
+JOIN import_user two ON two.number = p.followee AND two.id IS NOT NULL
+LEFT JOIN social_follow f ON f.followee_id = two.id AND f.follower_id = one.id
+LEFT JOIN LATERAL (
+    SELECT true AS blocked FROM social_block
+    WHERE (blocker_id, blocked_id) IN ((one.id, two.id), (two.id, one.id)) LIMIT 1
+) b ON true
+"""
+_CREATE_USERS = """
+INSERT INTO accounts_user (username, password, {columns})
+SELECT username, '!' || replace(gen_random_uuid()::text, '-', ''), {values}
+FROM import_user WHERE id IS NULL ORDER BY number
+ON CONFLICT (username) DO NOTHING
+"""
+# Everybody's id. KEY SHARE holds off who would erase one of them: no follow can come to point at nobody.
+_LOCK_USERS = """
+CREATE TEMP TABLE import_person ON COMMIT DROP AS
+    SELECT i.number, u.id, i.id IS NULL AS created
+    FROM accounts_user u JOIN import_user i USING (username)
+    ORDER BY u.id FOR KEY SHARE OF u;
+CREATE UNIQUE INDEX ON import_person (number);
+CREATE UNIQUE INDEX ON import_person (id);
+ANALYZE import_person;
+CREATE TEMP TABLE import_gain (id bigint NOT NULL, follows bigint NOT NULL) ON COMMIT DROP;
+"""
+# In the order of the primary key: neighbouring rows, neighbouring index pages.
+_INSERT_FOLLOWS = """
+WITH inserted AS (
+    INSERT INTO social_follow (followee_id, follower_id)
+    SELECT two.id, one.id
+    FROM import_pair p
+    JOIN import_person one ON one.number = p.follower
+    JOIN import_person two ON two.number = p.followee
+    WHERE NOT EXISTS (SELECT FROM social_block WHERE blocker_id = one.id AND blocked_id = two.id)
+      AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = two.id AND blocked_id = one.id)
+    ORDER BY two.id, one.id
+    ON CONFLICT DO NOTHING
+    RETURNING follower_id
+)
+INSERT INTO import_gain SELECT follower_id, count(*) FROM inserted GROUP BY follower_id
+"""
+_GRANT_REQUESTS = """
+DELETE FROM social_followrequest r
+USING import_person one, social_follow f
+WHERE r.follower_id = one.id AND f.followee_id = r.followee_id AND f.follower_id = r.follower_id
+RETURNING r.follower_id, r.followee_id
+"""
+_LOCK_COUNTS = """
+SELECT count(*) FROM (
+    SELECT u.id FROM accounts_user u JOIN import_person USING (id) ORDER BY u.id FOR NO KEY UPDATE OF u
+) AS locked
+"""
+# Less what waits to be added to the row: nobody adds it meanwhile, as the rows are locked, and nobody appends to it.
+_RECOUNT = """
+UPDATE accounts_user u SET follower_count = c.followers, following_count = c.following
+FROM (
+    SELECT id, coalesce(a.followers, 0) - coalesce(p.followers, 0) AS followers,
+           coalesce(b.following, 0) - coalesce(p.following, 0) AS following
+    FROM import_person
+    LEFT JOIN (
+        SELECT followee_id AS id, count(*) AS followers FROM social_follow
+        WHERE followee_id IN (SELECT id FROM import_person) GROUP BY followee_id
+    ) AS a USING (id)
+    LEFT JOIN (
+        SELECT follower_id AS id, count(*) AS following FROM social_follow
+        WHERE follower_id IN (SELECT id FROM import_person) GROUP BY follower_id
+    ) AS b USING (id)
+    LEFT JOIN (
+        SELECT user_id AS id, sum(followers) AS followers, sum(following) AS following
+        FROM accounts_countchange GROUP BY user_id
+    ) AS p USING (id)
+) AS c
+WHERE u.id = c.id AND (u.follower_count, u.following_count) IS DISTINCT FROM (c.followers, c.following)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What an import is about to find and do."""
+
+    new_users: int
+    pairs: int  # distinct edges
+    existing: int  # of them already there
+    blocked: int  # of them kept apart by a block
+
+    @property
+    def new_follows(self) -> int:
+        return self.pairs - self.existing - self.blocked
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    users: int  # created
+    follows: int  # created
+    recounted: int  # users whose counts changed
+
+
+def stage(rows: Iterable[bytes]) -> ImportPlan:
+    """Take edges (`follower<TAB>followee` lines, see `edge_file`) into temporary tables; changes nothing else."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGE)
+        bulk_load.copy_into("import_edge", ["follower", "followee"], rows)
+        cursor.execute(_RESOLVE)
+        cursor.execute(_PLAN)
+        return ImportPlan(*cursor.fetchone())
+
+
+def apply() -> ImportResult:
+    """Make the staged users and follows, recount whoever is touched, and drop what their caches hold.
+
+    Idempotent: a second time nothing is created. The plan may be a little off where others wrote meanwhile.
+    """
+    lock_graph()
+    with connection.cursor() as cursor:
+        fixed = bulk_load.default_values(User, given={"username", "password"})
+        cursor.execute(
+            _CREATE_USERS.format(columns=", ".join(fixed), values=", ".join(["%s"] * len(fixed))),
+            list(fixed.values()),
+        )
+        users = cursor.rowcount
+        cursor.execute(_LOCK_USERS)
+        cursor.execute(_INSERT_FOLLOWS)
+        cursor.execute("SELECT coalesce(sum(follows), 0)::bigint FROM import_gain")
+        (follows,) = cursor.fetchone()
+        cursor.execute(_GRANT_REQUESTS)
+        notifications.retract(*(follow_events.follow_requested(*edge) for edge in cursor.fetchall()))
+        lock_count_repair()
+        cursor.execute(_LOCK_COUNTS)
+        cursor.execute(_RECOUNT)
+        recounted = cursor.rowcount
+    for viewer_ids in _batches_of_new_followers():
+        relations_changed.send(sender=Follow, viewer_ids=viewer_ids)
+    return ImportResult(users, follows, recounted)
+
+
+def _batches_of_new_followers() -> Iterator[list[int]]:
+    """Who follows more than before, in batches. New users are left out: nothing of theirs is cached."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT g.id FROM import_gain g JOIN import_person p USING (id) WHERE NOT p.created")
+        viewer_ids = [row[0] for row in cursor.fetchall()]
+    for start in range(0, len(viewer_ids), SIGNAL_BATCH_SIZE):
+        yield viewer_ids[start : start + SIGNAL_BATCH_SIZE]
+
+
+def analyze() -> None:
+    """Tell PostgreSQL's planner about a much larger graph now rather than in a minute; after the commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE social_follow, accounts_user")

@@ -1,0 +1,82 @@
+"""Follower and following counts from the truth, beside live traffic and without stopping anybody.
+
+A follow commits together with its change of the counts. So in every snapshot the follows differ from the counts,
+pending changes included, by exactly what was wrong before, whatever else is going on: the drift. It is read in
+one statement, and appended as one more change, which may come a moment later and in any order: it is still right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.models import QuerySet
+
+from accounts.models import CountChange, User
+from social.counter_rollup import roll_up
+from social.services.locks import lock_count_repair
+
+USER_BATCH_SIZE = 500  # users looked at in one statement
+
+# By user: what is missing in the counts of followers and of following.
+COUNT_DIFFERENCES = """
+SELECT person.id, follower.total - person.follower_count - pending.followers AS followers,
+       following.total - person.following_count - pending.following AS following
+FROM accounts_user person,
+LATERAL (SELECT count(*) AS total FROM social_follow WHERE followee_id = person.id) AS follower,
+LATERAL (SELECT count(*) AS total FROM social_follow WHERE follower_id = person.id) AS following,
+LATERAL (
+    SELECT coalesce(sum(followers), 0) AS followers, coalesce(sum(following), 0) AS following
+    FROM accounts_countchange WHERE user_id = person.id
+) AS pending
+WHERE person.id = ANY(%s)
+"""
+_WRONG_COUNTS = (
+    f"SELECT id, followers, following FROM ({COUNT_DIFFERENCES}) AS drift WHERE followers <> 0 OR following <> 0"  # noqa: S608
+)
+
+
+def find_wrong_counts(user_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """What is to be added to the (follower, following) counts of those whose counts are wrong."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_WRONG_COUNTS, [list(user_ids)])
+        return {user_id: (followers, following) for user_id, followers, following in cursor.fetchall()}
+
+
+def correct_counts(user_ids: Collection[int]) -> None:
+    """Make their counts right."""
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        lock_count_repair()
+        CountChange.objects.using(DEFAULT_DB_ALIAS).bulk_create(
+            CountChange(user_id=user_id, followers=followers, following=following)
+            for user_id, (followers, following) in find_wrong_counts(user_ids).items()
+        )
+
+
+def repair_follow_counts(
+    *, dry_run: bool = False, at_once: int = USER_BATCH_SIZE, progress: Callable[[int], None] = lambda _: None
+) -> int:
+    """Correct what is wrong, and have it in the users' rows; returns how many users' counts were, or would be.
+
+    `progress` is told how many users were looked at just now.
+    """
+    total = 0
+    for user_ids in iterate_id_batches(User.objects.all(), at_once):
+        if wrong := find_wrong_counts(user_ids):
+            total += len(wrong)
+            if not dry_run:
+                correct_counts(wrong)
+        progress(len(user_ids))
+    if not dry_run:
+        roll_up()
+    return total
+
+
+def iterate_id_batches(rows: QuerySet[Any], size: int) -> Iterator[list[int]]:
+    """The ids of all `rows` on the primary, ascending, `size` at a time."""
+    ids = rows.using(DEFAULT_DB_ALIAS).order_by("pk").values_list("pk", flat=True)
+    after = 0
+    while batch := list(ids.filter(pk__gt=after)[:size]):
+        yield batch
+        after = batch[-1]

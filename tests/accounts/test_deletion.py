@@ -1,0 +1,200 @@
+"""DELETE /me: what it answers, and what is true at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import redis
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
+
+from accounts import deletion, services, sessions, tasks, user_cache
+from accounts.models import Erasure, Session, User
+from accounts.signals import access_changed
+from accounts.tokens import TokenRefused
+from tests.accounts.auth_client import PASSWORD, bearer, get, is_token_accepted, post, refresh, start_session
+from tests.accounts.populated_account import delete_account, run_erasure
+from tests.api.error_shape import assert_error
+from tests.factories import FollowFactory, UserFactory
+from tests.social.follow_graph import run_concurrently
+
+pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and constraints checked, on commit
+
+DELETION_QUERIES = 13  # statements, those of transactions and of dropping cache keys included
+
+
+def delete_me(access: str | None, body: Any = None) -> Any:
+    data = {"password": PASSWORD} if body is None else body
+    return Client().delete("/api/v1/me", data, content_type="application/json", headers=bearer(access))
+
+
+def test_the_account_is_gone_at_once_for_itself_and_for_others(alice: User) -> None:
+    tokens, others = start_session(alice), start_session(alice)
+    bob = start_session(UserFactory()).access
+    assert is_token_accepted(tokens.access)
+    assert get("users/alice", bob).status_code == 200
+    answer = delete_me(tokens.access)
+    assert (answer.status_code, answer.content) == (204, b"")
+    for access in (tokens.access, others.access):
+        assert not is_token_accepted(access)
+        assert_error(delete_me(access), 401)
+    for token in (tokens.refresh, others.refresh):
+        assert_error(refresh(token), 401)
+    unknown = get("users/nobody", bob)
+    assert (get("users/alice", bob).status_code, get("users/alice", bob).content) == (404, unknown.content)
+    assert user_cache.get_user_summaries([alice.pk]) == {}
+
+
+def test_signing_in_is_answered_as_for_an_unknown_user(alice: User) -> None:
+    delete_account(alice)
+    unknown = post("auth/token", {"username": "nobody", "password": PASSWORD})
+    answer = post("auth/token", {"username": "alice", "password": PASSWORD})
+    assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content)
+    assert answer.status_code == 401
+
+
+def test_a_wrong_password_changes_nothing(alice: User) -> None:
+    access = start_session(alice).access
+    error = assert_error(delete_me(access, {"password": "wrong"}), 400, "wrong_password")
+    assert error["attr"] == "password"
+    assert is_token_accepted(access)
+    assert not Erasure.objects.exists()
+
+
+@pytest.mark.parametrize("body", [{}, {"password": None}, {"password": 5}, {"password": ""}, {"password": "x" * 1_025}])
+def test_a_bad_body_is_a_400_of_the_password(alice: User, body: Any) -> None:
+    access = start_session(alice).access
+    assert assert_error(delete_me(access, body), 400)["attr"] == "password"
+    assert is_token_accepted(access)
+
+
+@pytest.mark.parametrize("body", [[], "text", 5, None])
+def test_a_body_that_is_no_object_is_a_400(alice: User, body: Any) -> None:
+    access = start_session(alice).access
+    data = "null" if body is None else body
+    assert_error(delete_me(access, data), 400)
+    assert is_token_accepted(access)
+
+
+def test_it_needs_a_token() -> None:
+    assert_error(delete_me(None), 401, "not_authenticated")
+
+
+def test_tries_are_throttled_with_those_of_signing_in_and_reading_is_not(alice: User, settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"login": "2/minute"}
+    access = start_session(alice).access
+    for _ in range(2):
+        assert_error(delete_me(access, {"password": "wrong"}), 400)
+    answer = delete_me(access)
+    assert_error(answer, 429)
+    assert int(answer["Retry-After"]) > 0
+    assert_error(post("auth/token", {"username": "alice", "password": PASSWORD}), 429)
+    assert get("me", access).status_code == 200
+
+
+@pytest.mark.parametrize("power", ["is_staff", "is_superuser"])
+def test_staff_keep_their_accounts_until_they_are_no_staff(alice: User, power: str) -> None:
+    access = start_session(alice).access
+    User.objects.filter(pk=alice.pk).update(**{power: True})
+    assert_error(delete_me(access), 403, "staff_account")
+    assert is_token_accepted(access)
+    User.objects.filter(pk=alice.pk).update(**{power: False})
+    assert delete_me(access).status_code == 204
+
+
+def test_name_and_address_stay_taken_until_the_account_is_erased(alice: User) -> None:
+    delete_account(alice)
+    again = {"username": "Alice", "email": "x@example.org", "password": PASSWORD}
+    same_address = {"username": "alice2", "email": "Alice@example.org", "password": PASSWORD}
+    assert assert_error(post("auth/register", again), 400, "unique")["attr"] == "username"
+    assert assert_error(post("auth/register", same_address), 400, "unique")["attr"] == "email"
+    run_erasure()
+    assert post("auth/register", again).status_code == 201
+    assert post("auth/register", same_address).status_code == 201
+
+
+def test_two_deletions_at_once_are_one(alice: User) -> None:
+    access = start_session(alice).access
+    answers = run_concurrently([lambda: delete_me(access).status_code] * 4)
+    assert set(answers) <= {204, 401}
+    assert 204 in answers
+    assert Erasure.objects.count() == 1
+
+
+def test_a_password_changed_in_the_meantime_is_not_the_one_that_was_given(alice: User) -> None:
+    check = User.check_password
+
+    def overtaken(self: User, raw: str) -> bool:
+        right = check(self, raw)
+        changed = User.objects.get(pk=self.pk)
+        changed.set_password("another one")
+        changed.save(update_fields=["password"])
+        return right
+
+    with patch.object(User, "check_password", overtaken), pytest.raises(services.WrongPassword):
+        deletion.delete_own_account(alice.pk, PASSWORD)
+    assert not Erasure.objects.exists()
+
+
+@pytest.mark.parametrize("ends", ["deletion", "password"])
+def test_tokens_that_are_refreshed_at_the_same_moment_make_no_deadlock(ends: str) -> None:
+    for _ in range(8):
+        user = UserFactory(password=PASSWORD)
+        refreshed = [sessions.start(user).refresh for _ in range(4)]
+
+        def rotate(token: str) -> None:
+            for _ in range(5):
+                token = sessions.rotate(token)[1].refresh
+
+        change = partial(services.change_password, user.pk, PASSWORD, "another one", keep_session=None)
+        end = partial(delete_account, user) if ends == "deletion" else change
+        answers = run_concurrently([end, *(partial(rotate, token) for token in refreshed)])
+        assert {type(answer) for answer in answers if answer is not None} <= {TokenRefused}
+        assert not Session.objects.filter(user=user, ended_at=None).exists()
+
+
+def test_others_are_told_once(alice: User) -> None:
+    heard: list[Any] = []
+
+    def listen(**told: Any) -> None:
+        heard.append((told["user_id"], told["is_active"]))
+
+    access_changed.connect(listen)
+    try:
+        assert deletion.delete_account(alice.pk)
+        assert not deletion.delete_account(alice.pk)
+    finally:
+        access_changed.disconnect(listen)
+    assert heard == [(alice.pk, False)]
+
+
+def test_a_suspended_account_can_be_deleted_and_is_not_reinstated(alice: User) -> None:
+    services.suspend(alice.pk)
+    assert deletion.delete_account(alice.pk)
+    assert not services.reinstate(alice.pk)
+    assert not User.objects.get(pk=alice.pk).is_active
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_a_deletion_costs_the_same_whatever_the_account_holds(alice: User, size: int) -> None:
+    for _ in range(size):
+        FollowFactory(followee=alice)
+        FollowFactory(follower=alice)
+        sessions.start(alice)
+    access = start_session(alice).access
+    assert is_token_accepted(access)
+    with CaptureQueriesContext(connection) as queries, patch.object(deletion.enqueue, "try_enqueue"):
+        assert delete_me(access).status_code == 204
+    assert len(queries) == DELETION_QUERIES
+
+
+def test_a_worker_is_nudged_and_a_dead_broker_is_nobodys_trouble(alice: User, redis_broker: redis.Redis) -> None:
+    delete_account(alice)
+    assert redis_broker.llen("maintenance") == 2  # the erasure, and public files that move to a secret place
+    with patch.object(tasks.erase_accounts, "apply_async", side_effect=redis.ConnectionError):
+        assert deletion.delete_account(UserFactory().pk)

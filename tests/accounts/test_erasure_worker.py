@@ -1,0 +1,329 @@
+"""The erasure of an account, in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from io import BytesIO
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import redis
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import erasure_worker, personal_data_registry, second_factor, tasks
+from accounts.models import Erasure, User
+from instafeed.core.cache import keys
+from instafeed.core.models import Invalidation
+from media import storage
+from media.file_deletion import delete_due_files
+from media.models import Media
+from posts.models import Comment, Like, Post, Report
+from social import services as social
+from social.errors import RelationError
+from social.models import Follow, Mute
+from tests.accounts.auth_client import get, start_session
+from tests.accounts.populated_account import (
+    assert_counts_are_exact,
+    count_rows_mentioning,
+    declared_columns,
+    delete_account,
+    run_erasure,
+)
+from tests.factories import FollowFactory, UserFactory
+from tests.media.pictures import expected_paths
+from tests.social.follow_graph import run_concurrently
+
+pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and constraints checked, on commit
+
+
+def test_nothing_is_left_and_the_others_counts_are_exact(alice: User, others: list[User]) -> None:
+    alice.groups.add(Group.objects.get(name="Moderator"))
+    second_factor.enroll(alice.pk, replace=False)
+    untried = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
+    assert {column for column in declared_columns() if column not in count_rows_mentioning(alice.pk)} <= untried
+    rows = rows_of_others()
+    files = [path for media in Media.objects.filter(owner=alice) for path in expected_paths(media)]
+    delete_account(alice)
+    run_erasure()
+    assert count_rows_mentioning(alice.pk) == {}
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert_counts_are_exact()
+    assert rows_of_others() == rows
+    while delete_due_files():
+        pass
+    assert files
+    assert not any(default_storage.exists(path) for path in files)
+    assert all(default_storage.exists(path) for media in Media.objects.all() for path in expected_paths(media))
+
+
+def rows_of_others() -> dict[str, int]:
+    """What alice has no part in."""
+    return {
+        "follows": Follow.objects.exclude(follower__username="alice").exclude(followee__username="alice").count(),
+        "mutes": Mute.objects.exclude(muter__username="alice").exclude(muted__username="alice").count(),
+        "posts": Post.objects.exclude(author__username="alice").count(),
+        "pictures": Media.objects.exclude(owner__username="alice").count(),
+        "answers": Comment.objects.exclude(author__username="alice").exclude(post__author__username="alice").count(),
+        "likes": Like.objects.exclude(user__username="alice").exclude(post__author__username="alice").count(),
+        "reports": Report.objects.exclude(reporter__username="alice").exclude(target_type="user").count(),
+    }
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_it_goes_on_slice_by_slice_and_stays_exact_in_between(
+    alice: User, others: list[User], monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", chunk)
+    monkeypatch.setattr(erasure_worker, "SLICE_SECONDS", 0)
+    delete_account(alice)
+    left, slices = sum(count_rows_mentioning(alice.pk).values()), 0
+    User.objects.filter(pk=alice.pk).update(deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT)
+    while erasure_worker.process_next():
+        assert_counts_are_exact()
+        now = sum(count_rows_mentioning(alice.pk).values())
+        assert now <= left
+        left, slices = now, slices + 1
+    assert 20 / chunk < slices < 200
+    assert count_rows_mentioning(alice.pk) == {}
+
+
+def test_a_process_that_dies_anywhere_loses_and_counts_nothing_twice(
+    alice: User, others: list[User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets a few statements further than the one before."""
+
+    class Killed(BaseException):
+        pass
+
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(erasure_worker, "CLAIM_TTL", timedelta(0))
+    delete_account(alice)
+    User.objects.filter(pk=alice.pk).update(deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT)
+    deaths = 0
+    while User.objects.filter(pk=alice.pk).exists():
+        remaining = 10 + 5 * deaths
+
+        def die(execute: Callable[..., Any], *call: Any) -> Any:
+            nonlocal remaining
+            remaining -= 1
+            if remaining < 0:
+                raise Killed
+            return execute(*call)
+
+        with connection.execute_wrapper(die):
+            try:
+                erasure_worker.process_next()
+            except Killed:
+                deaths += 1
+        assert_counts_are_exact()
+    assert deaths > 3
+    assert count_rows_mentioning(alice.pk) == {}
+
+
+def test_caches_and_counters_go_with_the_account(alice: User, redis_cache: redis.Redis, settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"export": "100/hour"}
+    tokens = start_session(alice)
+    assert get("me/export", tokens.access).status_code == 200
+    assert get("feed", tokens.access).status_code == 200
+    names = [
+        keys.user_card(alice.pk),
+        keys.auth_state(alice.pk),
+        keys.wal_position(alice.pk),
+        keys.home_timeline(alice.pk),
+    ]
+    for name in names:
+        redis_cache.set(name, "x")
+    redis_cache.sadd(keys.CELEBRITIES, 0, alice.pk)
+    User.objects.filter(pk=alice.pk).update(celebrity_state=2, celebrity_pin=True)
+    delete_account(alice)
+    run_erasure()
+    assert [
+        key for key in redis_cache.scan_iter("*") if str(alice.pk).encode() in key.replace(b":", b"/").split(b"/")
+    ] == []
+    assert not redis_cache.exists(keys.CELEBRITIES)
+    assert not Invalidation.objects.exists()
+
+
+def test_the_picture_goes_too(alice: User) -> None:
+    path = f"avatars/{storage.new_key()}.webp"
+    storage.save(path, BytesIO(b"a face"), "image/webp")
+    User.objects.filter(pk=alice.pk).update(avatar_path=path)
+    delete_account(alice)
+    run_erasure()
+    delete_due_files()
+    assert not default_storage.exists(path)
+
+
+def test_the_log_of_and_about_former_staff_goes_and_that_of_others_stays(alice: User) -> None:
+    moderator, kind = UserFactory(is_staff=True), ContentType.objects.get_for_model(User)
+    for user, subject in ((moderator, alice), (alice, moderator), (moderator, moderator)):
+        LogEntry.objects.create(user=user, content_type=kind, object_id=str(subject.pk), action_flag=CHANGE)
+    delete_account(alice)
+    run_erasure()
+    assert [(entry.user_id, entry.object_id) for entry in LogEntry.objects.all()] == [(moderator.pk, str(moderator.pk))]
+
+
+def test_whoever_is_at_work_is_left_alone_until_its_claim_ends(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete_account(alice)
+    claim = erasure_worker._claim_next()
+    assert claim is not None
+    assert not erasure_worker.process_next()
+    assert User.objects.filter(pk=alice.pk).exists()
+    Erasure.objects.update(due_at=timezone.now())  # it ended
+    run_erasure()
+    assert not User.objects.filter(pk=alice.pk).exists()
+
+
+def test_requests_that_began_before_the_deletion_are_waited_for(alice: User) -> None:
+    delete_account(alice)
+    assert not erasure_worker.process_next()
+    waiting = Erasure.objects.get()
+    assert waiting.due_at == User.objects.get(pk=alice.pk).deleted_at + erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
+    assert waiting.attempts == 0
+
+
+def test_a_step_that_fails_is_tried_again_after_growing_pauses_while_others_go_on(alice: User) -> None:
+    bob = UserFactory()
+    delete_account(alice)
+    delete_account(bob)
+
+    def fail(user_id: int) -> bool:
+        if user_id == alice.pk:
+            raise OSError("the storage is away")
+        return True
+
+    pauses = []
+    with registered_category(personal_data_registry.PersonalDataCategory("broken", erase=fail)):
+        for _ in range(3):
+            before = timezone.now()
+            run_erasure()
+            pauses.append(round((Erasure.objects.get(pk=alice.pk).due_at - before).total_seconds()))
+            Erasure.objects.update(due_at=timezone.now())
+    assert pauses == [1, 2, 4]
+    assert "the storage is away" in Erasure.objects.get(pk=alice.pk).error
+    assert not User.objects.filter(pk=bob.pk).exists()
+    run_erasure()
+    assert not User.objects.filter(pk=alice.pk).exists()
+
+
+class registered_category:
+    """One more holding, within."""
+
+    def __init__(self, holding: personal_data_registry.PersonalDataCategory) -> None:
+        self.holding = holding
+
+    def __enter__(self) -> None:
+        personal_data_registry._categories.append(self.holding)
+
+    def __exit__(self, *_: object) -> None:
+        personal_data_registry._categories.remove(self.holding)
+
+
+def test_a_row_written_after_its_step_is_found_by_the_next_pass(alice: User) -> None:
+    bob = UserFactory()
+    written = threading.Event()
+
+    def write_late(user_id: int) -> bool:
+        if not written.is_set():
+            written.set()
+            FollowFactory(follower=bob, followee=alice)
+        return True
+
+    delete_account(alice)
+    bottom = personal_data_registry.PersonalDataCategory("late", erase=write_late)
+    personal_data_registry._categories.insert(0, bottom)  # the last step
+    try:
+        run_erasure()
+        assert User.objects.filter(pk=alice.pk).exists(), "a row refers to it"
+        assert "ForeignKeyViolation" in Erasure.objects.get().error or "IntegrityError" in Erasure.objects.get().error
+        Erasure.objects.update(due_at=timezone.now())
+        run_erasure()
+    finally:
+        personal_data_registry._categories.remove(bottom)
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert_counts_are_exact()
+
+
+def test_the_users_row_takes_nothing_along(alice: User, others: list[User]) -> None:
+    delete_account(alice)
+    claim = erasure_worker._claim_next()
+    assert claim is not None
+    User.objects.filter(pk=alice.pk).update(deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT)
+    with pytest.raises(IntegrityError):
+        erasure_worker._delete_user_row(claim)
+    assert Follow.objects.filter(followee=alice).count() == 2
+    assert Erasure.objects.filter(pk=alice.pk).exists()
+
+
+def test_accounts_that_follow_one_another_are_erased_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 3)
+    monkeypatch.setattr(erasure_worker, "SLICE_SECONDS", 0)
+    leaving, staying = UserFactory.create_batch(4), UserFactory.create_batch(4)
+    for one in leaving:
+        for other in [*leaving, *staying]:
+            if one != other:
+                social.follow(one.pk, other.pk)
+                if other in staying:
+                    social.follow(other.pk, one.pk)
+    for user in leaving:
+        delete_account(user)
+
+    def work() -> None:
+        while User.objects.filter(pk__in=[user.pk for user in leaving]).exists():
+            erasure_worker.process_next()
+
+    User.objects.filter(deleted_at__isnull=False).update(
+        deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
+    )
+    assert [error for error in run_concurrently([work] * 4) if error is not None] == []
+    assert_counts_are_exact()
+    assert not Follow.objects.exists()
+
+
+def test_whoever_follows_and_unfollows_meanwhile_is_refused_or_erased_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(erasure_worker, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
+    leaving, others = UserFactory(), UserFactory.create_batch(6)
+
+    def pester(other: User) -> None:
+        for _ in range(15):
+            try:
+                social.follow(other.pk, leaving.pk)
+                social.unfollow(other.pk, leaving.pk)
+                social.follow(other.pk, leaving.pk)
+            except RelationError:
+                return
+
+    def erase() -> None:
+        delete_account(leaving)
+        while User.objects.filter(pk=leaving.pk).exists():
+            erasure_worker.process_next()
+
+    answers = run_concurrently([erase, *(partial(pester, other) for other in others)])
+    assert [answer for answer in answers if answer is not None] == []
+    assert count_rows_mentioning(leaving.pk) == {}
+    assert_counts_are_exact()
+
+
+def test_the_tasks_chain_goes_on_while_anything_is_due(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
+    delete_account(alice)
+    delete_account(UserFactory())
+    with patch.object(tasks.enqueue, "try_enqueue") as nudge:
+        tasks.erase_accounts()
+        assert nudge.call_count == 1
+        tasks.erase_accounts()
+        assert nudge.call_count == 1
+    assert not Erasure.objects.exists()
+    tasks.erase_accounts()  # with nothing to do

@@ -1,0 +1,128 @@
+"""What browsers are told of our pages, and that the pages keep to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from instafeed.core import storage_settings
+from instafeed.core.http import security_headers
+from media import storage
+from media.storage.s3 import BucketStorage
+from tests.media.pictures import ready_media
+from tests.staff import superuser_client
+
+ROOT = Path(__file__).resolve().parents[2]
+# Whatever 'self' alone does not allow.
+INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", re.IGNORECASE)
+EVERYWHERE = ("/admin/login/", "/docs", "/docs?script=", "/schema", "/health/live", "/api/v1/feed", "/nowhere", "/")
+ADMIN = (
+    *("/admin/", "/admin/?span=week", "/admin/password_change/", "/admin/auth/group/", "/admin/auth/group/1/change/"),
+    *("/admin/feeds/fanout/?q=x&state=open", "/admin/media/media/", "/admin/accounts/user/"),
+)
+
+
+def policy(answer: object) -> dict[str, list[str]]:
+    header: str = answer["Content-Security-Policy"]  # type: ignore[index]
+    return {name: values for name, *values in (part.split() for part in header.split(";"))}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", EVERYWHERE)
+def test_every_answer_forbids_what_is_inline_and_whatever_comes_from_elsewhere(path: str) -> None:
+    answer = Client().get(path)
+    told = policy(answer)
+    assert told["default-src"] == told["frame-ancestors"] == told["base-uri"] == ["'none'"]
+    assert told["script-src"] == told["style-src"] == told["connect-src"] == told["form-action"] == ["'self'"]
+    assert told["img-src"] == ["'self'", "data:"]
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Referrer-Policy"] == "same-origin"
+    assert "camera=()" in answer["Permissions-Policy"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", [*ADMIN, "/admin/login/", "/docs"])
+def test_no_page_has_anything_inline(path: str) -> None:
+    client = superuser_client() if path in ADMIN else Client()
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert INLINE.findall(answer.content.decode()) == []
+    sources = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', answer.content.decode())
+    assert sources
+    assert [url for url in sources if urlsplit(url).netloc] == []
+
+
+@pytest.mark.django_db
+def test_a_forged_form_is_refused_in_plain_words() -> None:
+    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "x", "password": "x"})
+    assert (answer.status_code, answer["Content-Type"]) == (403, "text/plain; charset=utf-8")
+    assert b"reload" in answer.content
+
+
+@pytest.mark.django_db
+def test_the_api_s_page_gets_its_script_apart() -> None:
+    page = Client().get("/docs").content.decode()
+    script = Client().get("/docs?script=")
+    assert 'src="/docs?script="' in page
+    assert script["Content-Type"].startswith("application/javascript")
+    assert "SwaggerUIBundle" in script.content.decode()
+
+
+def test_pictures_may_come_from_where_ours_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert storage_settings.public_origins() == []
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x" * 20)
+    monkeypatch.setenv("AWS_STORAGE_BUCKET_NAME", "pictures")
+    for more in (
+        {"AWS_S3_REGION_NAME": "us-east-1"},
+        {"AWS_S3_REGION_NAME": "eu-central-1"},
+        {"AWS_S3_REGION_NAME": "eu-central-1", "AWS_S3_ADDRESSING_STYLE": "path"},
+        {"AWS_S3_ENDPOINT_URL": "http://minio.example.org:9000"},
+        {"AWS_S3_ENDPOINT_URL": "https://minio.example.org", "AWS_S3_ADDRESSING_STYLE": "virtual"},
+        {"AWS_S3_REGION_NAME": "eu-central-1", "MEDIA_CDN_DOMAIN": "media.example.org"},
+    ):
+        with monkeypatch.context() as environment:
+            for name, value in more.items():
+                environment.setenv(name, value)
+            backend = BucketStorage(**storage_settings.default_storage()["OPTIONS"])
+            key = storage.new_key()
+            urls = [backend.url(f"{place}/{key}/150.webp") for place in ("public", "private")]
+            origins = {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in urls}
+            allowed = storage_settings.public_origins()
+        assert origins <= set(allowed), more
+        assert security_headers.content_security_policy(allowed)["DIRECTIVES"]["img-src"][2:] == allowed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_withheld_picture_is_shown_to_staff_by_a_signed_url_of_our_own(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = str(tmp_path)
+    client = superuser_client()
+    media = ready_media(client.get("/admin/").context["user"])
+    type(media).objects.filter(pk=media.pk).update(is_withheld=True)
+    page = client.get(f"/admin/media/media/{media.pk}/change/").content.decode()
+    (url,) = re.findall(r'<img class="picture" src="([^"]+)"', page)
+    assert client.get(url.replace("&amp;", "&")).status_code == 200
+
+
+def test_production_settings_pass_djangos_own_check() -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        "DATABASE_URL": "postgresql://instafeed:x@127.0.0.1:1/instafeed",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/1",
+        "ALLOWED_HOSTS": "example.org",
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    checked = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
+    assert "no issues (0 silenced)" in checked.stdout + checked.stderr

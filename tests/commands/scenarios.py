@@ -1,0 +1,110 @@
+"""Worlds in which a command has something to do, and all that there is in one: tables, Redis, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.db.models import F
+
+from accounts.models import User
+from feeds import backfill, visible_authors
+from feeds.models import FanOut, State
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client as cache
+from posts.models import Counter
+from social.models import Follow
+from tests.factories import FollowFactory, UserFactory
+from tests.feeds.feed_setup import create_posts, create_users, deliver_all, follow
+
+CELEBRITY_THRESHOLD = 3  # followers of a celebrity, in all of them
+Snapshot = dict[str, object]
+
+
+def take_snapshot() -> Snapshot:
+    """Every row, every key of both Redis servers, every file; no times to live, which pass by themselves,
+    nor the nudge to drain notifications, which does so within seconds."""
+    found: Snapshot = {}
+    nudge = keys.NOTIFICATIONS_DUE.encode()
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            cursor.execute(f"SELECT count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row")
+            found[table] = cursor.fetchone()
+    for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL):
+        with redis.Redis.from_url(url) as server:
+            found |= {f"{url} {key!r}": server.dump(key) for key in server.keys("*") if key != nudge}
+    root = Path(settings.MEDIA_ROOT)
+    return found | {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+
+def empty_site(_: Path) -> None:
+    """Nobody is there."""
+
+
+def follow_file(directory: Path) -> None:
+    """A file of follows, some of them of people who are there."""
+    follow(*(UserFactory(username=f"u{number}") for number in (1, 2)))
+    lines = [f"{follower}\t9\n" for follower in range(1, 5)] + ["9\t1\n"]
+    (directory / "edges.tsv").write_text("".join(lines))
+
+
+def cold_feeds(_: Path) -> None:
+    """Feeds that nobody has read yet."""
+    author, *fans = create_users(4)
+    follow(author, *fans)
+    create_posts(author, 2)
+    deliver_all()
+    cache().flushdb()
+
+
+def wrong_celebrity_states(_: Path) -> None:
+    """Two authors on the wrong side, either way, and a third whose count is wrong."""
+    famous, risen, fallen, *fans = create_users(6)
+    for author in (famous, risen):
+        for fan in fans:
+            FollowFactory(follower=fan, followee=author)
+    for author in (fallen, fans[0]):
+        User.objects.filter(pk=author.pk).update(celebrity_state=2)
+        FollowFactory(follower=fans[1], followee=author)
+    User.objects.filter(pk=risen.pk).update(follower_count=0)
+
+
+def inconsistent_feeds(_: Path) -> None:
+    """One feed lacks a post, one holds a foreign one, and a celebrity is unknown as such."""
+    author, stranger, famous, *fans = create_users(6)
+    follow(author, *fans)
+    User.objects.filter(pk=famous.pk).update(celebrity_state=2)
+    posts, foreign = create_posts(author, 2), create_posts(stranger)
+    deliver_all()
+    for fan in fans:
+        visible_authors.fill(fan.pk)
+        backfill.rebuild_home_feed(fan.pk)
+    visible_authors.fill_celebrities()
+    cache().lrem(keys.home_timeline(fans[0].pk), 0, str(posts[0]))
+    cache().lpush(keys.home_timeline(fans[1].pk), foreign[0])
+    cache().srem(keys.CELEBRITIES, famous.pk)
+
+
+def wrong_counts(_: Path) -> None:
+    """Counts of followers and of likes that are too high."""
+    author, fan = create_users(2)
+    follow(author, fan)
+    posts = create_posts(author, 2)
+    User.objects.filter(pk=author.pk).update(follower_count=F("follower_count") + 7, post_count=F("post_count") + 1)
+    Counter.objects.bulk_create(Counter(subject_id=post, slot=0, likes=5) for post in posts)
+
+
+def undelivered_posts(_: Path) -> None:
+    """Posts whose nudges were lost, and one that was given up."""
+    author, fan = create_users(2)
+    follow(author, fan)
+    posts = create_posts(author, 3)
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        broker.flushdb()
+    FanOut.objects.filter(pk=posts[0]).update(state=State.DEAD, error="its workers died")
+
+
+def follows() -> set[tuple[str, str]]:
+    return set(Follow.objects.values_list("follower__username", "followee__username"))

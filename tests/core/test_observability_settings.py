@@ -1,0 +1,130 @@
+"""Settings of what operators see: a wrong one stops the start with one line that names it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from instafeed.devstack.ports import free_port
+from tests.preloaded_process import PreloadedProcess, preloaded_process
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKER = ("-m", "celery", "-q", "-A", "instafeed", "worker", "--concurrency", "2", "-Q", "media")
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "HTTPS_ONLY": "false", **more}
+
+
+def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment(**more), capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[PreloadedProcess]:
+    """Programs that read the settings."""
+    with preloaded_process(environment()) as program:
+        yield program
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("METRICS_PORT", "http"),
+        ("METRICS_PORT", "65536"),
+        ("METRICS_PORT", "-1"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_REQUESTS", "some"),
+        ("LOG_LEVEL", "LOUD"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1.5"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "-0.1"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "nan"),
+        ("SENTRY_DSN", "https://nowhere"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/dev/null/metrics"),
+    ],
+)
+def test_a_wrong_value_stops_the_start_with_one_line(fresh: PreloadedProcess, name: str, value: str) -> None:
+    done = fresh.run("from django.conf import settings; settings.DEBUG", environment(**{name: value}))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"instafeed: {name} ")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("value", ["0", "1", "0.25", ".5", "1.0"])
+def test_a_share_is_a_number_from_0_to_1(fresh: PreloadedProcess, value: str) -> None:
+    show = "from django.conf import settings; print(settings.SENTRY_TRACES_SAMPLE_RATE)"
+    assert float(fresh.run(show, environment(SENTRY_TRACES_SAMPLE_RATE=value)).stdout) == float(value)
+
+
+def test_a_worker_does_not_start_on_a_port_that_is_taken_or_without_the_directory(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        lines = run(*WORKER, METRICS_PORT=port, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)).stderr.splitlines()
+        assert [line for line in lines if line.startswith(f"instafeed: METRICS_PORT 127.0.0.1:{port} cannot be used")]
+        lines = run(*WORKER, METRICS_PORT=port).stderr.splitlines()
+    assert [line for line in lines if line.startswith("instafeed: METRICS_PORT needs PROMETHEUS_MULTIPROC_DIR")]
+
+
+@contextmanager
+def worker(**more: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, *WORKER],
+        cwd=ROOT,
+        env=environment(**more),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.usefixtures("redis_broker")
+def test_a_worker_serves_what_its_whole_pool_counted(tmp_path: Path) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/metrics"
+    # Whatever becomes of them: these data services hold no tables.
+    count = 'instafeed_task_seconds_count{task="media.tasks.remove_files"}'
+    send = (
+        "from instafeed.celery import app\n"
+        "for _ in range(20): app.send_task('media.tasks.remove_files', queue='media')\n"
+    )
+    with worker(METRICS_PORT=str(port), PROMETHEUS_MULTIPROC_DIR=str(tmp_path), METRICS_TOKEN="of the test"):
+        assert run("-c", f"import django; django.setup()\n{send}").returncode == 0
+        deadline = time.monotonic() + 40
+        while f"{count} 20.0" not in (text := fetch(address, "of the test")):
+            assert time.monotonic() < deadline, text[-2000:]
+            time.sleep(0.2)
+        for url, token in ((address, "wrong"), (address, ""), (f"{address}/x", "of the test")):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                ask(url, token)
+
+
+def ask(url: str, token: str) -> str:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def fetch(url: str, token: str) -> str:
+    """What it says; nothing while nobody listens yet."""
+    try:
+        return ask(url, token)
+    except urllib.error.HTTPError:
+        raise
+    except OSError:
+        return ""

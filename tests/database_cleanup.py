@@ -1,0 +1,52 @@
+"""Emptying the database after a test that commits: milliseconds, where Django's flush takes 0.2 s.
+
+Flush truncates all tables, which gives each of them and of their indexes a new file, on the replica once more,
+and makes content types and permissions anew. Here rows are deleted from the tables that have any; only one
+that has grown is truncated, so that no test reads past another's dead rows.
+"""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.test import TransactionTestCase
+
+# What migrations made. No row of these refers to any other table.
+KEPT_TABLES = ["django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"]
+
+# Foreign keys are checked at the commit, so the order of the tables is free.
+_EMPTY_TABLES_SQL = """
+DO $$
+DECLARE
+    name regclass;
+    filled boolean;
+BEGIN
+    FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+    LOOP
+        CONTINUE WHEN pg_relation_size(name) = 0 OR name::text = ANY(%s);
+        IF pg_relation_size(name) > 1000000 AND name <> 'accounts_auditentry'::regclass THEN
+            EXECUTE format('TRUNCATE %%s CASCADE', name);
+        ELSE
+            EXECUTE format('SELECT EXISTS (SELECT FROM %%s)', name) INTO filled;
+            IF filled THEN
+                IF name = 'accounts_auditentry'::regclass THEN  -- append-only, but for its owner
+                    ALTER TABLE accounts_auditentry DISABLE TRIGGER USER;
+                    DELETE FROM accounts_auditentry;
+                    ALTER TABLE accounts_auditentry ENABLE TRIGGER USER;
+                ELSE
+                    EXECUTE format('DELETE FROM %%s', name);
+                END IF;
+            END IF;
+        END IF;
+    END LOOP;
+END $$
+"""
+
+
+def empty_database() -> None:
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_EMPTY_TABLES_SQL, [KEPT_TABLES])
+
+
+def install() -> None:
+    """Every transactional test ends with this instead of a flush."""
+    TransactionTestCase._fixture_teardown = lambda case: empty_database()  # type: ignore[attr-defined, method-assign]

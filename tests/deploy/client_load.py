@@ -1,0 +1,81 @@
+"""A steady, mixed load through the load balancer, which notes every answer that is not what it should be."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+import httpx
+
+from tests.flows.api_user import ApiUser
+
+REQUEST_INTERVAL = 0.06  # seconds between two requests of one client
+
+
+class ClientLoad:
+    """Within its `with`, clients read feeds, post with keys, like and unlike; each request once, no client retries.
+
+    `failures`: what went wrong, as texts. `keys`: of the posts that were sent, and their captions. `answers`: how many
+    there were.
+    """
+
+    def __init__(self, author: ApiUser, readers: list[ApiUser], post: str) -> None:
+        self.failures: list[str] = []
+        self.keys: list[str] = []
+        self.answers = 0
+        self._ends = threading.Event()
+        self._post = post
+        jobs: list[tuple[ApiUser, Callable[[httpx.Client], None]]] = [(author, self._write)]
+        for reader in readers:
+            jobs += [(reader, self._read), (reader, self._like)]
+        self._threads = [threading.Thread(target=self._work, args=job) for job in jobs]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ends.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _work(self, actor: ApiUser, job: Callable[[httpx.Client], None]) -> None:
+        with httpx.Client(
+            base_url=f"{actor.stack.base_url}/api/v1", headers=actor.headers, timeout=30, trust_env=False
+        ) as client:
+            while not self._ends.wait(REQUEST_INTERVAL):
+                began = time.monotonic()
+                try:
+                    job(client)
+                except httpx.HTTPError as error:
+                    self._fail(job, f"{type(error).__name__}: {error}", began)
+
+    def _ask(self, client: httpx.Client, method: str, path: str, expected: int, **more: object) -> None:
+        began = time.monotonic()
+        answer = client.request(method, path, **more)  # type: ignore[arg-type]
+        self.answers += 1
+        if answer.status_code != expected:
+            self._fail(self._ask, f"{method} {path}: {answer.status_code} {answer.text[:200]}", began)
+
+    def _fail(self, job: Callable[..., object], text: str, began: float) -> None:
+        now = time.monotonic()
+        self.failures.append(f"at {now:.1f} after {now - began:.2f} s in {job.__name__}: {text}")
+
+    def _read(self, client: httpx.Client) -> None:
+        self._ask(client, "GET", "/feed", 200)
+
+    def _like(self, client: httpx.Client) -> None:
+        self._ask(client, "POST", f"/posts/{self._post}/like", 200)
+        self._ask(client, "DELETE", f"/posts/{self._post}/like", 200)
+
+    def _write(self, client: httpx.Client) -> None:
+        key = uuid4().hex
+        self._ask(client, "POST", "/posts", 201, json={"caption": key}, headers={"Idempotency-Key": key})
+        self.keys.append(key)

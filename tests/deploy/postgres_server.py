@@ -1,0 +1,94 @@
+"""PostgreSQL 18 of the wheel, started as docker-compose.yml starts the image: the same scripts, files, arguments and
+environment, with loopback addresses in place of a network's and directories in place of volumes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from instafeed.devstack.child_process import Program
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.postgres_wheel import (
+    POSTGRES_BIN,
+    chown_to_account,
+    make_parents_traversable,
+    make_programs_executable,
+    server_account,
+)
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.deploy import compose_file
+
+ENTRYPOINT = PROJECT_ROOT / "deploy" / "loopback" / "docker-entrypoint.sh"
+
+
+class ComposePostgres(Program):
+    """`postgres` or `postgres-replica` of the compose file, in a directory of its own."""
+
+    stop_signals = (signal.SIGINT, signal.SIGQUIT)
+    grace = 20.0
+
+    def __init__(self, name: str, root: Path, **environment: str) -> None:
+        self.service: dict[str, Any] = compose_file.services()[name]
+        self.port = free_port()
+        self.root = root / name
+        self.root.mkdir()
+        self.data = self.root / "18" / "docker"
+        account = server_account()
+        if account is not None:
+            chown_to_account(self.root, account)
+            make_parents_traversable(PROJECT_ROOT / "deploy" / "postgres")
+            make_programs_executable()
+        mounted = compose_file.mounts(self.service)
+        inside = self.service.get("entrypoint", [str(ENTRYPOINT)]) + shlex.split(self.service["command"])
+        command = [_host_paths(argument, mounted) for argument in inside]
+        super().__init__(name, root / f"{name}.log", [*command, "-p", str(self.port), *self._local()])
+        self.environment = {
+            "PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}",
+            "PGDATA": str(self.data),
+            "PGHOST": str(self.root),
+            "PGPORT": str(self.port),
+            "INITDB_SCRIPTS": str(mounted.get("/docker-entrypoint-initdb.d/10-roles.sh", "")),
+            "TMPDIR": str(self.root),
+            **self.service["environment"],
+            **environment,
+        }
+        self.directory = self.root
+        if account is not None:
+            self.user, self.group = account.pw_uid, account.pw_gid
+
+    def _local(self) -> list[str]:
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.root), "fsync": "off"}
+        return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def ready(self) -> bool:
+        try:
+            self.connect(connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return self.running
+
+    def connect(self, user: str = "instafeed", **more: Any) -> psycopg.Connection[Any]:
+        """Over TCP, as containers do. Raises psycopg.OperationalError."""
+        password = compose_file.SECRETS[
+            {"postgres": "POSTGRES_SUPERUSER_PASSWORD", "replicator": "POSTGRES_REPLICATION_PASSWORD"}.get(
+                user, "POSTGRES_PASSWORD"
+            )
+        ]
+        options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 10, **more}
+        return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
+
+    def ask(self, query: str, user: str = "instafeed", **more: Any) -> Any:
+        """The first row."""
+        with self.connect(user, **more) as connection:
+            return connection.execute(query).fetchone()
+
+
+def _host_paths(argument: str, mounted: dict[str, Path]) -> str:
+    for inside, path in mounted.items():
+        argument = argument.replace(inside, str(path))
+    return argument

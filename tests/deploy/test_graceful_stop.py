@@ -1,0 +1,78 @@
+"""gunicorn told to end while clients wait to be accepted: they are answered, and nobody else connects."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.live_stack import clean_environment
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
+WAITING = 12  # with one thread, so that most have not been accepted
+
+
+def gunicorn(port: int) -> subprocess.Popen[bytes]:
+    options = [
+        "--worker-class",
+        "instafeed.core.http.gunicorn_worker.GunicornWorker",
+        "--threads",
+        "1",
+        "--bind",
+        f"127.0.0.1:{port}",
+    ]
+    # One connection at a time is accepted; the others wait in the kernel.
+    options += ["--worker-connections", "2", "--graceful-timeout", "10", "--no-control-socket"]
+    command = [sys.executable, "-m", "gunicorn", *options, "tests.deploy.slow_app:application"]
+    return subprocess.Popen(command, cwd=PROJECT_ROOT, env=clean_environment(), stderr=subprocess.DEVNULL)
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=15)
+
+
+def status(client: socket.socket) -> bytes:
+    """The first line of the answer, or the error's name; the client closes, as gunicorn waits for that."""
+    with client:
+        try:
+            return client.makefile("rb").read().split(b"\r\n")[0]
+        except OSError as error:
+            return type(error).__name__.encode()
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with connect(port) as client:
+                client.sendall(REQUEST)
+                assert client.makefile("rb").read()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_who_waits_to_be_accepted_is_answered_and_the_next_is_refused() -> None:
+    port = free_port()
+    program = gunicorn(port)
+    try:
+        wait_for(port)
+        clients = [connect(port) for _ in range(WAITING)]
+        for client in clients:
+            client.sendall(REQUEST)
+        time.sleep(0.1)
+        program.send_signal(signal.SIGTERM)
+        with ThreadPoolExecutor(WAITING) as readers:
+            answers = list(readers.map(status, clients))
+        assert answers == [b"HTTP/1.1 200 OK"] * WAITING
+        assert socket.socket().connect_ex(("127.0.0.1", port)) != 0
+        assert program.wait(10) == 0
+    finally:
+        program.kill()
+        program.wait()

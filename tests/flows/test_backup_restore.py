@@ -1,0 +1,143 @@
+"""docs/backup.md, step by step: a dump of a running stack, a new stack from it, and everything as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from instafeed.devstack import demo_credentials
+from instafeed.devstack.postgres_wheel import POSTGRES_BIN
+from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
+from tests.flows.api_user import ApiUser, eventually
+from tests.live_stack import LiveStack
+
+SMALL = ("--users", "300", "--posts", "1500", "--follows", "4000", "--celebrities", "2")
+ENVIRONMENT = {"CELEBRITY_THRESHOLD": "50"}
+WORKERS = ("--web-workers", "1", "--celery-workers", "1")
+
+
+@pytest.fixture(scope="module")
+def dumped_stack() -> Iterator[LiveStack]:
+    stack = LiveStack(None, *WORKERS, **ENVIRONMENT)
+    try:
+        yield stack.start()
+    finally:
+        stack.close()
+
+
+def run(*command: str, url: str) -> None:
+    """A command of the page, with PostgreSQL's own programs and $DATABASE_URL."""
+    done = subprocess.run(
+        ["/bin/sh", "-euc", " ".join(command)],
+        env={"PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}", "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def command(beginning: str, **values: str) -> str:
+    """The command of docs/backup.md that begins so, with its names filled in."""
+    page = (PROJECT_ROOT / "docs" / "backup.md").read_text().replace("\\\n", "")
+    found = re.findall(rf"^ *({re.escape(beginning)}.*)$", page, re.MULTILINE)
+    assert len(set(found)) == 1, found
+    for name, value in values.items():
+        found[0] = found[0].replace(name, value)
+    return found[0]
+
+
+def signed_in(stack: LiveStack) -> dict[str, str]:
+    answer = stack.post(
+        "/api/v1/auth/token",
+        json={"username": demo_credentials.DEMO_USERNAME, "password": demo_credentials.DEMO_PASSWORD},
+    )
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json()['access']}"}
+
+
+def feed(stack: LiveStack, headers: dict[str, str]) -> list[tuple[str, int, int]]:
+    """Ids and counts, page after page."""
+    shown, url = [], "/api/v1/feed?limit=50"
+    while url:
+        answer = stack.get(url, headers=headers)
+        assert answer.status_code == 200, answer.text
+        page: dict[str, Any] = answer.json()
+        shown += [(post["id"], post["like_count"], post["comment_count"]) for post in page["results"]]
+        url = page["next"]
+    return shown
+
+
+def clean(stack: LiveStack, *arguments: str) -> str:
+    done = stack.manage(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: LiveStack, tmp_path: Path) -> None:
+    clean(dumped_stack, "seed_demo", *SMALL)
+    before, token = feed(dumped_stack, signed_in(dumped_stack)), signed_in(dumped_stack)
+    assert len(before) > 100
+    celebrities = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebrity_state = 2"
+    with psycopg.connect(dumped_stack.environment["DATABASE_URL"]) as old:
+        stars = old.execute(celebrities).fetchone()
+        largest = old.execute("SELECT max(id) FROM accounts_user").fetchone()
+    assert stars
+    assert stars[0]
+    assert largest
+
+    # Two fan-outs that are not done at the time of the dump.
+    ada, reader = ApiUser(dumped_stack), ApiUser(dumped_stack)
+    reader.follow(ada)
+    dumped_stack.freeze("worker")
+    unfinished = [ada.write("not yet delivered"), ada.write("neither")]
+    dump = tmp_path / "instafeed.dump"
+    run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=dumped_stack.environment["DATABASE_URL"])
+    dumped_stack.thaw("worker")
+    dumped_stack.stop()
+
+    restored_dir = tmp_path / "restored"
+    restored_dir.mkdir(mode=0o700)
+    shutil.copy(DataDirectory(dumped_stack.data_dir).secrets, DataDirectory(restored_dir).secrets)
+    DataDirectory(restored_dir).unfinished.touch()  # of a first start that was ended in the middle
+    new = LiveStack(restored_dir, "--data-only")
+    try:
+        new.start()
+        assert {"web", "worker", "beat"}.isdisjoint(new.record.children)
+        url = new.environment["DATABASE_URL"]
+        run(command("pg_restore ", **{"instafeed.dump": str(dump)}), url=url)
+        run(command("psql "), url=url)
+        shutil.copytree(
+            DataDirectory(dumped_stack.data_dir).media, DataDirectory(restored_dir).media, dirs_exist_ok=True
+        )
+        assert new.stop() == 0
+    finally:
+        new.close()
+    again = LiveStack(restored_dir, *WORKERS, **ENVIRONMENT)
+    try:
+        again.start()
+        clean(again, "resume_fan_outs")
+        assert "Rebuilt" in clean(again, "backfill_feeds", "--all")
+        assert "Clean" in clean(again, "verify_feeds")
+        clean(again, "reconcile_counters", "--dry-run")
+        assert feed(again, token) == before
+        assert feed(again, signed_in(again)) == before
+        with psycopg.connect(again.environment["DATABASE_URL"]) as restored:
+            assert restored.execute(celebrities).fetchone() == stars
+            open_ = "SELECT count(*) FROM feeds_fanout WHERE finished_at IS NULL"
+            eventually(lambda: restored.execute(open_).fetchone() == (0,), 30)
+        assert again.get("/health").json()["status"] == "ok"
+        reader.stack = ada.stack = again
+        assert reader.feed() == unfinished[::-1]
+        assert int(ApiUser(again).id) > largest[0] + 100_000, "no id of a row that the dump lacks is given out again"
+    finally:
+        again.close()

@@ -1,0 +1,115 @@
+"""A deployment tells each program to stop: what it is at is finished or done again, and it ends within the grace period
+that docker-compose.yml gives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.state import PROJECT_ROOT
+from tests.flows import slow_tasks
+from tests.flows.api_user import eventually
+
+pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+
+GRACE = 15  # seconds: stop_grace_period
+WORKER = ("celery", "-q", "-A", "tests.flows.slow_tasks", "worker", "-Q", slow_tasks.QUEUE, "--concurrency", "1")
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+@contextmanager
+def running(log: Path, *command: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "LOG_LEVEL": "INFO", **more}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def stopped(process: subprocess.Popen[bytes], log: Path, signum: signal.Signals) -> float:
+    """Seconds that its end took."""
+    began = time.monotonic()
+    process.send_signal(signum)
+    process.wait(GRACE)
+    assert "Traceback" not in log.read_text(), log.read_text()
+    return time.monotonic() - began
+
+
+def begin(broker: redis.Redis, seconds: float) -> None:
+    slow_tasks.slow_task.apply_async([seconds], queue=slow_tasks.QUEUE)
+    eventually(lambda: broker.get("slow:began") == b"1", 60)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGQUIT, signal.SIGTERM])
+def test_a_worker_finishes_a_task_that_is_soon_done(
+    redis_broker: redis.Redis, tmp_path: Path, signum: signal.Signals
+) -> None:
+    with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
+        begin(redis_broker, 2)
+        stopped(worker, log, signum)
+    assert redis_broker.get("slow:ended") == b"1"
+    assert redis_broker.llen(slow_tasks.QUEUE) == 0, "it is done once"
+    assert not redis_broker.exists("unacked")
+
+
+def test_a_worker_gives_back_what_takes_longer(redis_broker: redis.Redis, tmp_path: Path) -> None:
+    with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
+        begin(redis_broker, 60)
+        stopped(worker, log, signal.SIGQUIT)
+    assert redis_broker.get("slow:ended") is None
+    assert redis_broker.llen(slow_tasks.QUEUE) == 1, "for the next worker, at once"
+    assert not redis_broker.exists("unacked")
+
+
+def test_an_idle_worker_ends_at_once(redis_broker: redis.Redis, tmp_path: Path) -> None:
+    with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
+        begin(redis_broker, 0)
+        eventually(lambda: redis_broker.get("slow:ended") == b"1")
+        time.sleep(0.5)
+        assert stopped(worker, log, signal.SIGQUIT) < 5
+
+
+def test_gunicorn_answers_what_it_has_begun(redis_broker: redis.Redis, tmp_path: Path) -> None:
+    port = free_port()
+    command = ("gunicorn", "-c", "deploy/gunicorn/conf.py", "instafeed.wsgi:application")
+    more = {"PORT": str(port), "WEB_WORKERS": "1", "HTTPS_ONLY": "false", "THROTTLE_LOGIN": "off"}
+    body = b'{"username": "ada"}'
+    fields = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    head = f"POST /api/v1/auth/token HTTP/1.1\r\n{fields}\r\n\r\n"
+    with running(log := tmp_path / "web.log", *command, **more) as web:
+        eventually(lambda: answers(port), 60)
+        with socket.create_connection(("127.0.0.1", port), timeout=GRACE) as client:
+            client.sendall(head.encode() + body[:5])
+            time.sleep(1)  # a thread reads the rest by now
+            web.send_signal(signal.SIGTERM)
+            time.sleep(1)
+            client.sendall(body[5:])
+            answer = client.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 400 "), answer
+        assert web.wait(GRACE) == 0
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client.recv(100).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False

@@ -1,0 +1,85 @@
+"""A child that was taken over by what it decoded can name no file but its own."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from media.processing import Options
+from media.processing.child.job_loop import _run_job
+from media.processing.child.rendering import render
+from media.processing.protocol import parse_picture
+from tests.media.processing.samples import encode, four_colours
+
+OPTIONS = Options()
+
+
+@pytest.fixture
+def honest(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "source").write_bytes(encode(four_colours(700, 500)))
+    job = {"source": str(tmp_path / "source"), "directory": str(tmp_path), "options": {}}
+    answer: dict[str, Any] = json.loads(json.dumps(_run_job(job)["picture"]))
+    assert parse_picture(answer, tmp_path, OPTIONS) == render(encode(four_colours(700, 500)), OPTIONS)[0]
+    return answer
+
+
+LIES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no width": lambda answer: answer.pop("width"),
+    "width of nothing": lambda answer: answer.update(width=0),
+    "width in words": lambda answer: answer.update(width="700"),
+    "width that is true": lambda answer: answer.update(width=True),
+    "more pixels than allowed": lambda answer: answer.update(width=10**6),
+    "script for a blurhash": lambda answer: answer.update(blurhash="<script>alert(1)</script>"),
+    "no blurhash": lambda answer: answer.update(blurhash=None),
+    "another format": lambda answer: answer.update(source_format="svg"),
+    "no variants": lambda answer: answer.update(variants=[]),
+    "fewer variants": lambda answer: answer["variants"].pop(),
+    "more variants": lambda answer: answer["variants"].append(answer["variants"][0]),
+    "a file elsewhere": lambda answer: answer["variants"][0].update(filename="../150.webp"),
+    "an absolute file": lambda answer: answer["variants"][0].update(filename="/etc/passwd"),
+    "the source": lambda answer: answer["variants"][0].update(filename="source"),
+    "a larger file": lambda answer: answer["variants"][0].update(filename="1080.webp"),
+    "another length": lambda answer: answer["variants"][0].update(bytes=1),
+    "a larger side": lambda answer: answer["variants"][0].update(width=151),
+    "more to say": lambda answer: answer["variants"][0].update(more=1),
+    "variants in words": lambda answer: answer.update(variants="none"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_not_believed(lie: str, honest: dict[str, Any], tmp_path: Path) -> None:
+    LIES[lie](honest)
+    with pytest.raises((ValueError, TypeError, KeyError, OSError)):
+        parse_picture(honest, tmp_path, OPTIONS)
+
+
+def test_a_link_is_no_file(honest: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "150.webp").rename(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError):
+        parse_picture(honest, tmp_path, OPTIONS)
+    (tmp_path / "150.webp").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="not the file"):
+        parse_picture(honest, tmp_path, OPTIONS)
+
+
+def test_a_file_is_what_it_is_called(honest: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "150.webp").write_bytes(b"<html>".ljust(honest["variants"][0]["bytes"]))
+    with pytest.raises(ValueError, match="not a picture"):
+        parse_picture(honest, tmp_path, OPTIONS)
+
+
+def test_a_full_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").write_bytes(encode(four_colours()))
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    job = {"source": str(tmp_path / "source"), "directory": str(tmp_path), "options": {}}
+    assert _run_job(job) == {"failed": "OSError: [Errno 28] No space left on device"}
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]

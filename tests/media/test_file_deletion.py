@@ -1,0 +1,343 @@
+"""What nobody wants goes, files included, and what somebody wants stays, whatever happens at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+import redis
+from django.http import Http404
+from django.test import Client
+from django.utils import timezone
+
+from accounts import deletion
+from accounts import services as accounts
+from instafeed.core.db.snowflake import first_id_at
+from media import file_deletion, processing_job, relocation, storage, tasks, uploads
+from media import services as media_services
+from media.models import Media, Removal, Status
+from media.services import MediaInUse, UnknownMedia
+from posts import purge, services
+from posts.models import Post, PostMedia
+from tests.api.error_shape import assert_error
+from tests.media.lifecycle import (
+    claim_media,
+    delete_due_files,
+    erase_all,
+    make_variants,
+    purge_all,
+    reload,
+    relocate_all,
+    stored_paths,
+    upload,
+)
+from tests.media.pictures import expected_paths, ready_media
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+DAY, TWO_HOURS, MINUTE = timedelta(hours=24), timedelta(hours=2), timedelta(minutes=1)
+
+
+@pytest.fixture
+def owner() -> ApiUser:
+    return ApiUser(Client(raise_request_exception=False))
+
+
+def aged(media: Media, age: timedelta) -> Media:
+    """The same, as if it had been made so long ago: ids are times."""
+    id_ = first_id_at(timezone.now() - age) + Media.objects.count()
+    Media.objects.filter(pk=media.pk).update(id=id_)
+    return Media.objects.get(pk=id_)
+
+
+def files_named() -> set[str]:
+    """Every file that some row says is there."""
+    files = {path for media in Media.objects.filter(status=Status.READY) for path in expected_paths(media)}
+    return files | set(Media.objects.exclude(incoming="").values_list("incoming", flat=True))
+
+
+def assert_all_well() -> None:
+    """No post has a hole, nothing that is attached has no post, and the storage has what the rows say."""
+    delete_due_files(all_of_them=True)
+    attached = set(Media.objects.filter(is_attached=True).values_list("pk", flat=True))
+    assert attached == set(PostMedia.objects.values_list("media_id", flat=True))
+    assert stored_paths() == files_named()
+
+
+def failures(answers: list[Any], *expected: type[Exception]) -> list[Any]:
+    return [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, expected)]
+
+
+# --- Orphans -----------------------------------------------------------------------------------------
+
+
+def test_what_no_post_has_for_a_day_goes_and_what_one_has_stays(owner: ApiUser) -> None:
+    orphans = [
+        aged(ready_media(owner.user), DAY + MINUTE),
+        aged(upload(owner.user), DAY + MINUTE),
+        aged(Media.objects.create(owner=owner.user, status=Status.FAILED), DAY + MINUTE),
+    ]
+    attached = aged(ready_media(owner.user), 2 * DAY)
+    services.create_post(owner.id, "", [attached.pk])
+    young = aged(ready_media(owner.user), DAY - MINUTE)
+    tasks.delete_orphans()
+    assert set(Media.objects.values_list("pk", flat=True)) == {attached.pk, young.pk}
+    assert orphans
+    assert_all_well()
+
+
+def test_an_upload_that_never_came_goes_after_two_hours(owner: ApiUser) -> None:
+    old, young = (uploads.begin(owner.id, "image/jpeg", 5, "")[0] for _ in range(2))
+    old, young = aged(old, TWO_HOURS + MINUTE), aged(young, TWO_HOURS - MINUTE)
+    with storage.open(expected_paths(ready_media(owner.user))[0]) as file:
+        storage.save(old.incoming, file, "image/jpeg")  # it came, and nobody said so
+    processing = aged(upload(owner.user), TWO_HOURS + MINUTE)
+    tasks.delete_orphans()
+    delete_due_files()
+    assert old.incoming not in stored_paths()
+    assert set(Media.objects.exclude(status=Status.READY).values_list("pk", flat=True)) == {young.pk, processing.pk}
+
+
+def test_many_are_deleted_slice_by_slice(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_deletion, "ORPHANS_BATCH_SIZE", 2)
+    for _ in range(5):
+        aged(ready_media(owner.user), DAY + MINUTE)
+    tasks.delete_orphans()
+    assert not Media.objects.exists()
+    assert_all_well()
+
+
+def test_a_picture_that_is_deleted_by_hand_goes_and_one_in_a_post_does_not(owner: ApiUser) -> None:
+    used, free = ready_media(owner.user), ready_media(owner.user)
+    post = services.create_post(owner.id, "", [used.pk])
+    assert_error(owner.call("delete", f"/media/{used.pk}"), 409)
+    assert_error(ApiUser().call("delete", f"/media/{free.pk}"), 404)
+    assert owner.call("delete", f"/media/{free.pk}").status_code == 204
+    assert_error(owner.call("delete", f"/media/{free.pk}"), 404)
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(used))
+    services.delete_post(post.pk, owner.id)
+    assert_error(owner.call("delete", f"/media/{used.pk}"), 409)
+    purge_all()
+    assert_error(owner.call("delete", f"/media/{used.pk}"), 404)
+    assert_all_well()
+
+
+# --- Posts and accounts ------------------------------------------------------------------------------
+
+
+def test_the_purge_of_a_post_takes_its_pictures_and_no_others(owner: ApiUser) -> None:
+    kept = ready_media(owner.user)
+    services.create_post(owner.id, "", [kept.pk])
+    post = services.create_post(owner.id, "", [ready_media(owner.user).pk, ready_media(owner.user, is_public=False).pk])
+    services.delete_post(post.pk, owner.id)
+    delete_due_files()
+    assert len(stored_paths()) == 12
+    purge_all()
+    delete_due_files()
+    assert list(Media.objects.all()) == [kept]
+    assert stored_paths() == set(expected_paths(kept))
+
+
+def test_an_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ready_media(ApiUser().user)
+    for _ in range(3):
+        services.create_post(owner.id, "", [ready_media(owner.user).pk, upload(owner.user).pk])
+    pictures = [ready_media(owner.user), ready_media(owner.user, is_public=False), upload(owner.user)]
+    uploads.begin(owner.id, "image/jpeg", 5, "")
+    accounts.update_profile(owner.id, {"avatar": pictures[0].pk})
+    deletion.delete_account(owner.id)
+    while relocation.relocate_batch(owner.id):
+        pass
+    erase_all()
+    delete_due_files()
+    assert list(Media.objects.all()) == [other]
+    assert stored_paths() == set(expected_paths(other))
+
+
+# --- Removals themselves -----------------------------------------------------------------------------
+
+
+def test_without_a_storage_files_are_removed_later_after_growing_pauses(
+    owner: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise storage.StorageError("away")
+
+    media = ready_media(owner.user)
+    media_services.delete(owner.id, media.pk)
+    pauses = []
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "delete", away)
+        for _ in range(4):
+            Removal.objects.update(due_at=timezone.now())
+            assert not file_deletion.delete_due_files()
+            pauses.append((Removal.objects.get().due_at - timezone.now()).total_seconds())
+        for _ in range(12):
+            Removal.objects.update(due_at=timezone.now())
+            file_deletion.delete_due_files()
+    assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
+    assert Removal.objects.get().due_at - timezone.now() <= file_deletion.MAX_RETRY_DELAY
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(media)), "not before its time"
+    assert_all_well()
+    assert not Removal.objects.exists()
+
+
+def test_a_cdn_that_is_away_is_told_later(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def away(keys: list[str]) -> None:
+        told.extend(keys)
+        if len(told) == 1:
+            raise storage.StorageError("away")
+
+    media = ready_media(owner.user)
+    monkeypatch.setattr(storage, "purge", away)
+    media_services.delete(owner.id, media.pk)
+    delete_due_files()
+    assert (told, Removal.objects.count()) == ([media.key], 1)
+    delete_due_files(all_of_them=True)
+    assert (told, Removal.objects.count()) == ([media.key] * 2, 0)
+
+
+def test_a_lost_nudge_is_made_up_for(owner: ApiUser, redis_broker: redis.Redis) -> None:
+    media_services.delete(owner.id, ready_media(owner.user).pk)
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert b"remove_files" in b"".join(redis_broker.lrange("maintenance", 0, -1))
+    tasks.remove_files()
+    assert stored_paths() == set()
+
+
+def test_several_removers_at_once_leave_nothing(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_deletion, "DELETION_BATCH_SIZE", 2)
+    for _ in range(12):
+        media_services.delete(owner.id, ready_media(owner.user).pk)
+    assert not failures(run_concurrently([tasks.remove_files] * 3))
+    tasks.remove_files()
+    assert (stored_paths(), Removal.objects.count()) == (set(), 0)
+
+
+def test_nothing_is_removed_by_a_transaction_that_fails(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
+    with pytest.raises(Http404):
+        media_services.delete(ApiUser().id, media.pk)
+    with pytest.raises(UnknownMedia):
+        services.create_post(owner.id, "", [media.pk, 12345])
+    assert not reload(media).is_attached
+    assert_all_well()
+
+
+def test_one_that_cannot_be_removed_holds_up_no_other(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete, stuck, others = storage.delete, ready_media(owner.user), [ready_media(owner.user) for _ in range(3)]
+
+    def refusing(wanted: list[str]) -> None:
+        if any(stuck.key in path for path in wanted):
+            raise storage.StorageError("this one stays")
+        delete(wanted)
+
+    monkeypatch.setattr(storage, "delete", refusing)
+    for media in [stuck, *others]:
+        media_services.delete(owner.id, media.pk)
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(stuck))
+    assert Removal.objects.get().public_key == stuck.key
+
+
+# --- The same moment ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deletes", ["orphans", "by hand"])
+def test_a_picture_that_is_deleted_and_posted_at_once_is_either(owner: ApiUser, deletes: str) -> None:
+    for number in range(6):
+        media = aged(ready_media(owner.user), DAY + MINUTE)
+        delete: Callable[[], Any] = partial(media_services.delete, owner.id, media.pk)
+        if deletes == "orphans":
+            delete = file_deletion.delete_orphans
+        share = partial(services.create_post, owner.id, "", [media.pk])
+        answers = run_concurrently([share, delete] if number % 2 else [delete, share])
+        assert not failures(answers, UnknownMedia, MediaInUse)
+        posted = any(isinstance(answer, Post) for answer in answers)
+        assert posted == Media.objects.filter(pk=media.pk).exists()
+    assert_all_well()
+    assert Post.objects.count() == PostMedia.objects.count()
+
+
+def test_a_picture_goes_into_one_of_two_posts_at_once(owner: ApiUser) -> None:
+    for _ in range(5):
+        media = [ready_media(owner.user) for _ in range(3)]
+        ids = [picture.pk for picture in media]
+        answers = run_concurrently([partial(services.create_post, owner.id, "", order) for order in (ids, ids[::-1])])
+        assert len([answer for answer in answers if isinstance(answer, Post)]) == 1
+        assert len(failures(answers, media_services.UnusableMedia)) == 0
+    assert_all_well()
+
+
+def test_everything_at_once_on_one_account_neither_deadlocks_nor_leaves_anything(owner: ApiUser) -> None:
+    """Owner, then media, then posts: whoever locks in another order is found out here."""
+    random = Random(4)
+    pool = [services.create_post(owner.id, "", [ready_media(owner.user).pk]).pk for _ in range(6)]
+    claims = [claim_media(upload(owner.user)) for _ in range(6)]
+    made = make_variants(claims[0])
+    for claim in claims[1:]:
+        for name in {variant.filename for variant in made.variants}:
+            storage.copy(f"public/{claims[0].key}/{name}", f"public/{claim.key}/{name}")
+    pool += [services.create_post(owner.id, "", [claim.pk]).pk for claim in claims]
+
+    def rounds(*steps: Callable[[], Any]) -> Callable[[], None]:
+        def run() -> None:
+            for step in steps:
+                step()
+
+        return run
+
+    posts = random.sample(pool, len(pool))
+    storm = [
+        rounds(*(partial(processing_job._mark_ready, claim, made) for claim in claims[:4])),
+        rounds(*(partial(processing_job._mark_failed, claim, "no") for claim in claims[4:])),
+        rounds(*(partial(services.delete_post, post, owner.id) for post in posts[:8])),
+        rounds(
+            *(partial(services.hide_post, post) for post in pool), *map(partial(partial, services.restore_post), posts)
+        ),
+        rounds(*(partial(services.edit_post, post, f"#tag{post % 3}") for post in posts)),
+        rounds(*[partial(relocation.relocate_batch, owner.id)] * 8),
+        rounds(*[purge.purge_batch, file_deletion.delete_orphans, file_deletion.delete_due_files] * 6),
+        rounds(*(partial(accounts.update_profile, owner.id, {"is_private": private}) for private in [True, False] * 4)),
+        rounds(*(lambda: services.create_post(owner.id, "", [ready_media(owner.user).pk]) for _ in range(4))),
+    ]
+    assert not failures(run_concurrently(storm))
+    purge_all()
+    relocate_all(owner.user)
+    assert_all_well()
+    assert all(media.is_public != media.is_withheld for media in Media.objects.filter(status=Status.READY))
+    assert not Post.objects.filter(waiting=True).exclude(media__status=Status.FAILED).exists()
+
+
+def test_a_picture_that_ends_while_its_post_is_purged_waits_for_nobody(
+    owner: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The purge holds the post and wants the picture; the picture's end holds that, and must not want the post."""
+    release = media_services.delete_for_posts
+
+    for _ in range(3):
+        claim = claim_media(upload(owner.user))
+        picture = make_variants(claim)
+        post = services.create_post(owner.id, "", [claim.pk])
+        services.delete_post(post.pk, owner.id)
+
+        def meanwhile(media_ids: list[int], claim: Media = claim, picture: Any = picture) -> None:
+            assert not failures(run_concurrently([partial(processing_job._mark_ready, claim, picture)]))
+            release(media_ids)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(media_services, "delete_for_posts", meanwhile)
+            purge_all()
+    assert not Media.objects.exists()
+    assert_all_well()

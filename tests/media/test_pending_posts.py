@@ -1,0 +1,294 @@
+"""Posts whose pictures are in the making: their author's alone until the last one is ready, then everybody's."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from feeds import celebrity_transitions
+from feeds.models import FanOut
+from media import processing_job
+from media.models import Media, Status
+from posts import explore, services
+from posts.models import Post
+from social.notifications.consumer import consume_batches
+from tests.api.error_shape import assert_error
+from tests.feeds.feed_setup import deliver_all, read_feed
+from tests.media.lifecycle import (
+    claim_media,
+    delete_due_files,
+    make_variants,
+    purge_all,
+    relocate_all,
+    stored_paths,
+    upload,
+    upload_and_process,
+)
+from tests.media.pictures import expected_paths, jpeg, ready_media
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+
+def share(author: ApiUser, *pictures: Media, caption: str = "") -> str:
+    answer = author.call("post", "/posts", {"caption": caption, "media": [str(media.pk) for media in pictures]})
+    assert answer.status_code == 201, answer.content
+    return str(answer.json()["id"])
+
+
+def ids(caller: ApiUser, path: str) -> list[str]:
+    return [row["id"] for row in caller.get(path)["results"]]
+
+
+def told(caller: ApiUser) -> list[tuple[str, str]]:
+    """What a user is told of posts."""
+    while consume_batches():
+        pass
+    entries = caller.get("/notifications?limit=100")["results"]
+    return [(entry["kind"], entry["post_id"]) for entry in entries if entry["kind"] != "follow"]
+
+
+def ids_of_tags(caller: ApiUser) -> list[str]:
+    return [tag["name"] for tag in caller.get("/hashtags?search=har")["results"]]
+
+
+def lists_of(author: ApiUser, caller: ApiUser) -> dict[str, list[str]]:
+    """Every list that could show a post of the author's with the caption "#harbour"."""
+    profile, tag = f"/users/{author.name}/posts", "/hashtags/harbour/posts"
+    return {path: ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
+
+
+def test_it_does_not_exist_for_anybody_else(author: ApiUser, reader: ApiUser) -> None:
+    caption = f"#harbour with @{reader.name}"
+    post = share(author, ready_media(author.user), upload(author.user), caption=caption)
+    deliver_all()
+    explore.compute_ranking()
+    for _ in ("cold", "warm"):
+        for who in (reader, ApiUser()):
+            for method, path, body in (
+                ("get", f"/posts/{post}", None),
+                ("patch", f"/posts/{post}", {"caption": "mine"}),
+                ("delete", f"/posts/{post}", None),
+                ("post", f"/posts/{post}/like", None),
+                ("delete", f"/posts/{post}/like", None),
+                ("get", f"/posts/{post}/likes", None),
+                ("get", f"/posts/{post}/comments", None),
+                ("post", f"/posts/{post}/comments", {"text": "nice"}),
+                ("post", f"/posts/{post}/save", None),
+                ("post", "/reports", {"target_type": "post", "target_id": post, "reason": "spam"}),
+            ):
+                answer = who.call(method, path, body)
+                assert answer.status_code == 404, (method, path, answer.content)
+            assert not any(lists_of(author, who).values())
+            assert ids_of_tags(who) == []
+            assert who.get("/feed/unread-count?since=0")["count"] == 0
+        assert_error(Client().get(f"/api/v1/posts/{post}"), 404)
+        assert Client().get(f"/api/v1/users/{author.name}/posts").json()["results"] == []
+    assert told(reader) == []
+
+
+def test_its_author_sees_it_everywhere_and_may_do_everything_with_it(author: ApiUser, reader: ApiUser) -> None:
+    waiting = upload(author.user)
+    post = share(author, ready_media(author.user), waiting, caption="#harbour")
+    deliver_all()
+    for path in ("/feed", f"/users/{author.name}/posts", "/hashtags/harbour/posts"):
+        (shown,) = author.get(path)["results"]
+        first, second = shown["media"]
+        assert first["url"], path
+        assert (second["id"], second["url"], second["variants"]) == (str(waiting.pk), None, {}), path
+        assert (second["width"], second["blurhash"]) == (None, None), path
+    assert author.like(post).status_code == 200
+    author.comment(post, "soon")
+    assert author.call("patch", f"/posts/{post}", {"caption": "#harbour, soon"}).status_code == 200
+    assert author.get(f"/posts/{post}")["comment_count"] == 1
+    assert ids_of_tags(author) == ["harbour"]
+    assert reader.get("/feed")["results"] == []
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_with_the_last_picture_it_is_everywhere_once_and_in_its_place(
+    author: ApiUser, reader: ApiUser, pulled: bool
+) -> None:
+    if pulled:
+        User.objects.filter(pk=author.id).update(celebrity_pin=True)
+        celebrity_transitions.promote([author.id])
+    stranger = ApiUser()
+    older = author.write("#harbour")
+    pictures = [upload(author.user) for _ in range(2)]
+    post = share(author, *pictures, caption="#harbour")
+    newer = author.write("#harbour")
+    deliver_all()
+    explore.compute_ranking()
+    public = ["/feed", f"/users/{author.name}/posts", "/hashtags/harbour/posts"]
+    for picture in reversed(pictures):
+        for path in public:
+            assert ids(reader, path) == [newer, older], path
+        assert ids(stranger, public[1]) == ids(stranger, public[2]) == [newer, older]
+        assert read_feed(reader.user) == [int(newer), int(older)]
+        processing_job.run(picture.pk)
+    for path in public:
+        assert ids(reader, path) == [newer, post, older], path
+    assert read_feed(reader.user) == [int(newer), int(post), int(older)]
+    assert set(ids(stranger, "/explore")) == {newer, post, older}
+    shown = stranger.get(f"/posts/{post}")["media"]
+    assert [media["id"] for media in shown] == [str(picture.pk) for picture in pictures]
+    assert all(media["url"] and media["blurhash"] for media in shown)
+    assert stranger.like(post).status_code == 200
+    assert not Post.objects.filter(waiting=True).exists()
+
+
+def test_whoever_follows_later_and_whoever_has_no_list_finds_it_too(author: ApiUser, reader: ApiUser) -> None:
+    picture = upload(author.user)
+    post = share(author, picture)
+    assert ids(reader, "/feed") == [], "built from the database, while it waits"
+    late = ApiUser()
+    late.follow(author)
+    assert ids(late, "/feed") == []
+    processing_job.run(picture.pk)
+    deliver_all()
+    assert ids(reader, "/feed") == ids(late, "/feed") == [post]
+
+
+def test_who_is_mentioned_hears_of_it_with_the_last_picture_and_once(author: ApiUser, reader: ApiUser) -> None:
+    pictures = [upload(author.user) for _ in range(2)]
+    other = ApiUser()
+    post = share(author, *pictures, caption=f"with @{reader.name}")
+    assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.name}"}).status_code == 200
+    processing_job.run(pictures[0].pk)
+    assert told(other) == told(reader) == []
+    processing_job.run(pictures[1].pk)
+    assert told(other) == [("mention", post)]
+    assert told(reader) == [], "the caption is another by now"
+    assert author.call("patch", f"/posts/{post}", {"caption": f"@{other.name} @{reader.name}"}).status_code == 200
+    assert (told(other), told(reader)) == ([("mention", post)], [("mention", post)])
+
+
+def test_two_pictures_that_are_ready_at_once_publish_it_exactly_once(author: ApiUser, reader: ApiUser) -> None:
+    for _ in range(3):
+        claims = [claim_media(upload(author.user)) for _ in range(3)]
+        post = share(author, *claims, caption=f"with @{reader.name}")
+        made = [make_variants(claim) for claim in claims]
+        ends = [
+            partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
+        ]
+        assert run_concurrently(ends) == [None] * 3
+        assert not Post.objects.get(pk=post).waiting
+        assert told(reader)[0] == ("mention", post)
+    assert len(told(reader)) == 3
+    deliver_all()
+    assert len(set(ids(reader, "/feed"))) == 3
+
+
+def test_the_last_picture_and_the_post_itself_at_once_leave_no_post_that_waits(
+    author: ApiUser, reader: ApiUser
+) -> None:
+    for _ in range(5):
+        claim = claim_media(upload(author.user))
+        picture = make_variants(claim)
+        run_concurrently([partial(share, author, claim), partial(processing_job._mark_ready, claim, picture)])
+        assert not Post.objects.filter(waiting=True).exists()
+    deliver_all()
+    assert len(ids(reader, "/feed")) == 5
+
+
+def test_the_author_is_told_once_of_a_failure_and_the_post_stays_theirs(author: ApiUser, reader: ApiUser) -> None:
+    good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
+    post = share(author, good, bad, worse, caption=f"with @{reader.name}")
+    deliver_all()
+    for picture in (bad, good, worse):
+        processing_job.run(picture.pk)
+        assert told(author) == [("media_failed", post)]
+    assert told(reader) == []
+    assert ids(author, "/feed") == ids(author, f"/users/{author.name}/posts") == [post]
+    assert ids(reader, "/feed") == ids(reader, f"/users/{author.name}/posts") == []
+    assert [bool(media["url"]) for media in author.get(f"/posts/{post}")["media"]] == [True, False, False]
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    assert told(author) == []
+    purge_all()
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+def test_a_picture_that_failed_before_the_post_is_refused_and_so_are_others(author: ApiUser) -> None:
+    failed = upload(author.user, jpeg()[:300])
+    processing_job.run(failed.pk)
+    uploading = Media.objects.create(owner=author.user, incoming="", status=Status.UPLOADING)
+    used = ready_media(author.user)
+    share(author, used)
+    foreign, free = ready_media(ApiUser().user), ready_media(author.user)
+    for media, status, code in (
+        (failed, 409, "media_used"),
+        (uploading, 409, "media_used"),
+        (used, 409, "media_used"),
+        (foreign, 404, "not_found"),
+        (Media(pk=12345), 404, "not_found"),
+    ):
+        answer = author.call("post", "/posts", {"caption": "x", "media": [str(free.pk), str(media.pk)]})
+        assert_error(answer, status)
+        assert answer.json()["errors"][0]["code"] == code
+    assert Post.objects.count() == FanOut.objects.count() == 1
+    assert author.get(f"/users/{author.name}")["post_count"] == 1
+    share(author, free)
+
+
+def test_it_can_be_deleted_and_its_pictures_go_with_it(author: ApiUser, reader: ApiUser) -> None:
+    claim, waiting = claim_media(upload(author.user)), upload(author.user)
+    picture = make_variants(claim)
+    post = share(author, claim, waiting)
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    processing_job._mark_ready(claim, picture)
+    processing_job.run(waiting.pk)
+    assert_error(author.call("get", f"/posts/{post}"), 404)
+    deliver_all()
+    assert ids(reader, "/feed") == []
+    purge_all()
+    delete_due_files()
+    assert (Media.objects.count(), stored_paths()) == (0, set())
+
+
+def test_an_edit_while_it_waits_is_what_everybody_reads(author: ApiUser, reader: ApiUser) -> None:
+    picture = upload(author.user)
+    post = share(author, picture, caption="#first")
+    assert author.call("patch", f"/posts/{post}", {"caption": ""}).json()["media"][0]["url"] is None
+    assert author.call("patch", f"/posts/{post}", {"caption": "#second"}).status_code == 200
+    processing_job.run(picture.pk)
+    assert reader.get(f"/posts/{post}")["caption"] == "#second"
+    assert (ids(reader, "/hashtags/first/posts"), ids(reader, "/hashtags/second/posts")) == ([], [post])
+
+
+def test_a_repeated_request_has_the_same_answer_though_it_is_published_by_now(author: ApiUser) -> None:
+    picture = upload(author.user)
+    body: dict[str, Any] = {"caption": "x", "media": [str(picture.pk)]}
+    first = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
+    processing_job.run(picture.pk)
+    again = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
+    assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (201, 201, "true")
+    assert first.content == again.content
+    assert first.json()["media"][0]["url"] is None
+    assert Post.objects.count() == 1
+
+
+def test_a_hidden_post_that_waited_appears_when_it_is_restored(author: ApiUser, reader: ApiUser) -> None:
+    picture = upload(author.user)
+    post = share(author, picture)
+    deliver_all()
+    services.hide_post(int(post))
+    assert_error(author.call("get", f"/posts/{post}"), 404)
+    processing_job.run(picture.pk)
+    assert ids(reader, "/feed") == []
+    services.restore_post(int(post))
+    assert ids(reader, "/feed") == [post]
+    relocate_all(author.user)
+    assert stored_paths() == set(expected_paths(Media.objects.get()))
+
+
+def test_posts_with_pictures_that_are_ready_wait_for_nothing(author: ApiUser, reader: ApiUser) -> None:
+    post = share(author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.name}")
+    deliver_all()
+    assert ids(reader, "/feed") == [post]
+    assert told(reader) == [("mention", post)]

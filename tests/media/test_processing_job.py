@@ -1,0 +1,311 @@
+"""A picture on its way to its variants: workers that die, come late or come twice, a storage that is away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import redis
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import deletion
+from accounts import services as accounts
+from accounts.models import User
+from media import processing_job, services, storage, tasks, variants
+from media.models import Media, Removal, Status
+from media.processing import SIZES, ProcessingError
+from posts import services as posts
+from tests.factories import UserFactory
+from tests.media.lifecycle import (
+    claim_media,
+    delete_due_files,
+    erase_all,
+    make_due,
+    make_variants,
+    reload,
+    relocate_all,
+    stored_paths,
+    upload,
+    upload_and_process,
+)
+from tests.media.pictures import expected_paths, jpeg
+from tests.social.follow_graph import run_concurrently
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+
+@pytest.fixture
+def owner() -> User:
+    return UserFactory()
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise storage.StorageError("away")
+
+
+# --- The way it should be ----------------------------------------------------------------------------
+
+
+def test_a_picture_becomes_ready_and_its_original_goes(owner: User) -> None:
+    media = upload(owner, jpeg(1600, 900))
+    assert media.status == Status.PROCESSING
+    assert stored_paths() == {media.incoming}
+    processing_job.run(media.pk)
+    delete_due_files()
+    ready = reload(media)
+    assert (ready.status, ready.error, ready.incoming, ready.due_at) == (Status.READY, "", "", None)
+    assert (ready.width, ready.height) == (1600, 900)
+    assert 6 <= len(ready.blurhash) <= 60
+    assert {size: share["width"] for size, share in ready.variants.items()} == {str(size): size for size in SIZES}
+    assert ready.is_public
+    assert stored_paths() == set(expected_paths(ready)) == {f"public/{ready.key}/{size}.webp" for size in SIZES}
+
+
+def test_a_small_picture_has_one_file_for_all_sizes_and_jpegs_where_they_are_wanted(
+    owner: User, settings: Settings
+) -> None:
+    settings.MEDIA_JPEG = True
+    ready = upload_and_process(owner)
+    delete_due_files()
+    assert (
+        stored_paths()
+        == set(expected_paths(ready))
+        == {f"public/{ready.key}/150.{format_}" for format_ in ("webp", "jpeg")}
+    )
+    shown = variants.serialize(ready)
+    assert shown["url"] == shown["variants"]["150"]["url"]
+    assert shown["variants"]["640"]["jpeg_url"].endswith(f"/{ready.key}/150.jpeg")
+
+
+def test_originals_are_kept_where_that_is_wanted_and_go_with_the_picture(owner: User, settings: Settings) -> None:
+    settings.MEDIA_KEEP_ORIGINALS = True
+    media = upload(owner)
+    processing_job.run(media.pk)
+    delete_due_files()
+    assert reload(media).incoming == media.incoming
+    assert stored_paths() == {media.incoming, *expected_paths(reload(media))}
+    services.delete(owner.pk, media.pk)
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+def test_a_picture_of_a_private_account_is_private_from_the_start() -> None:
+    ready = upload_and_process(UserFactory(is_private=True))
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(ready))
+    assert all(path.startswith("private/") for path in expected_paths(ready))
+
+
+def test_run_again_it_changes_nothing(owner: User) -> None:
+    ready = upload_and_process(owner)
+    processing_job.run(ready.pk)
+    assert reload(ready).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
+    processing_job.run(12345)
+
+
+def test_of_two_workers_at_once_one_does_it(owner: User) -> None:
+    media = upload(owner)
+    assert run_concurrently([lambda: processing_job.run(media.pk)] * 3) == [None] * 3
+    assert (reload(media).status, reload(media).attempts) == (Status.READY, 1)
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(reload(media)))
+
+
+# --- Workers that die --------------------------------------------------------------------------------
+
+
+def test_a_lost_nudge_is_made_up_for_by_the_sweep(owner: User, redis_broker: redis.Redis) -> None:
+    media = upload(owner)
+    assert redis_broker.llen("media") == 1, "nudged"
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert redis_broker.llen("media") == 1
+    claim_media(media)
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert redis_broker.llen("media") == 0, "somebody is at it"
+    make_due(media)
+    tasks.sweep_media()
+    assert redis_broker.llen("media") == 1
+
+
+def test_a_worker_that_died_after_storing_leaves_nothing_once_the_next_is_done(owner: User) -> None:
+    media = upload(owner)
+    first = claim_media(media)
+    make_variants(first)
+    make_due(media)
+    processing_job.run(media.pk)
+    delete_due_files()
+    ready = reload(media)
+    assert (ready.status, ready.attempts) == (Status.READY, 2)
+    assert ready.key != first.key
+    assert stored_paths() == set(expected_paths(ready))
+
+
+@pytest.mark.parametrize("end", ["finish", "put off", "fail"])
+def test_an_attempt_that_was_overtaken_changes_nothing_and_leaves_nothing(owner: User, end: str) -> None:
+    media = upload(owner)
+    slow = claim_media(media)
+    make_due(media)
+    processing_job.run(media.pk)
+    delete_due_files()
+    ready = reload(media)
+    media.incoming = ready.incoming
+    with storage.open(expected_paths(ready)[0]) as file:  # the original is gone by now, but it had begun to read
+        storage.save(f"{storage.variants_directory(slow.key, is_public=True)}/150.webp", file, "image/webp")
+    if end == "finish":
+        later = upload(owner)
+        processing_job._mark_ready(slow, make_variants(claim_media(later)))
+        services.delete(owner.pk, later.pk)
+    elif end == "put off":
+        processing_job._retry_later(slow, is_failure=True)
+    else:
+        processing_job._mark_failed(slow, "no")
+    assert reload(media).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(ready))
+
+
+def test_a_picture_that_kills_its_workers_is_given_up(owner: User) -> None:
+    media = upload(owner)
+    for _ in range(processing_job.MAX_FAILURES):
+        claim_media(media)
+        make_due(media)
+    processing_job.run(media.pk)
+    delete_due_files()
+    assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
+    assert stored_paths() == {media.incoming}, "kept, for an operator to try again"
+
+
+# --- Failures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", ["open", "save", "child"])
+def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in_the_end(
+    owner: User, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_child(*_: Any) -> Any:
+        raise ProcessingError("no child")
+
+    media, pauses = upload(owner), []
+    if broken == "child":
+        monkeypatch.setattr(variants, "process", no_child)
+    else:
+        monkeypatch.setattr(storage, broken, away)
+    expected = [5, 10, 20, 40, 80, 160] if broken == "child" else [5, 10, 20, 40, 80, 160, 300, 300]
+    for attempt in range(1, len(expected) + 1):
+        make_due(media)
+        processing_job.run(media.pk)
+        now = reload(media)
+        assert (now.status, now.attempts, now.error) == (Status.PROCESSING, attempt, "")
+        assert now.due_at is not None
+        pauses.append((now.due_at - timezone.now()).total_seconds())
+        processing_job.run(media.pk)
+        assert reload(media).attempts == attempt, "not before its time"
+    assert all(pause - 5 < left <= pause for left, pause in zip(pauses, expected, strict=True)), pauses
+    if broken != "child":  # a storage that is away is waited for
+        Media.objects.update(created_at=timezone.now() - processing_job.RETRY_DEADLINE)
+    make_due(media)
+    processing_job.run(media.pk)
+    assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
+    delete_due_files()
+    assert stored_paths() == {media.incoming}
+    services.delete(owner.pk, media.pk)
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+def test_a_storage_that_fails_half_way_leaves_nothing_in_the_end(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    media, save = upload(owner, jpeg(1600, 900)), storage.save
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save", lambda path, *rest: away() if path.endswith("640.webp") else save(path, *rest))
+        processing_job.run(media.pk)
+    assert len(stored_paths()) == 3, "the original and two variants"
+    make_due(media)
+    processing_job.run(media.pk)
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(reload(media)))
+
+
+def test_a_bad_picture_fails_at_once_with_a_text_for_its_owner(owner: User) -> None:
+    media = upload(owner, jpeg(600, 400)[:700])
+    processing_job.run(media.pk)
+    failed = reload(media)
+    assert (failed.status, failed.attempts, failed.due_at) == (Status.FAILED, 1, None)
+    assert failed.error == "The picture is damaged or incomplete."
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+# --- Things that happen in the middle ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["picture", "owner"])
+def test_what_is_deleted_in_the_middle_leaves_no_files(owner: User, gone: str) -> None:
+    claim = claim_media(upload(owner))
+    picture = make_variants(claim)
+    if gone == "owner":
+        deletion.delete_account(owner.pk)
+        erase_all()
+    else:
+        services.delete(owner.pk, claim.pk)
+    assert not Media.objects.exists()
+    processing_job._mark_ready(claim, picture)
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+def test_a_worker_that_dies_after_its_picture_was_deleted_leaves_no_files_either(owner: User) -> None:
+    claim = claim_media(upload(owner))
+    services.delete(owner.pk, claim.pk)
+    delete_due_files()
+    path = f"{storage.variants_directory(claim.key, is_public=True)}/150.webp"
+    with storage.open(expected_paths(upload_and_process(owner))[0]) as file:
+        storage.save(path, file, "image/webp")
+    delete_due_files()
+    assert path in stored_paths(), "nobody knows when it dies"
+    delete_due_files(all_of_them=True)
+    assert path not in stored_paths()
+
+
+def test_a_form_that_is_used_again_after_processing_leaves_no_file(owner: User) -> None:
+    media = upload(owner)
+    processing_job.run(media.pk)
+    delete_due_files()
+    with storage.open(expected_paths(reload(media))[0]) as file:
+        storage.save(media.incoming, file, "image/jpeg")
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == set(expected_paths(reload(media)))
+    assert not Removal.objects.exists()
+
+
+@pytest.mark.parametrize("moved_at_once", [True, False])
+def test_an_owner_that_turns_private_in_the_middle_has_a_private_picture(owner: User, moved_at_once: bool) -> None:
+    claim = claim_media(upload(owner))
+    picture = make_variants(claim)
+    accounts.update_profile(owner.pk, {"is_private": True})
+    if moved_at_once:
+        relocate_all(owner)
+    processing_job._mark_ready(claim, picture)
+    relocate_all(owner)
+    assert stored_paths() == set(expected_paths(reload(claim)))
+    assert not reload(claim).is_public
+
+
+@pytest.mark.parametrize("moved_at_once", [True, False])
+def test_a_post_that_is_hidden_in_the_middle_has_private_pictures(owner: User, moved_at_once: bool) -> None:
+    claim = claim_media(upload(owner))
+    picture = make_variants(claim)
+    post = posts.create_post(owner.pk, "", [claim.pk])
+    posts.hide_post(post.pk)
+    if moved_at_once:
+        relocate_all(owner)
+    processing_job._mark_ready(claim, picture)
+    relocate_all(owner)
+    assert stored_paths() == set(expected_paths(reload(claim)))
+    assert not reload(claim).is_public
+    posts.restore_post(post.pk)
+    relocate_all(owner)
+    assert stored_paths() == set(expected_paths(reload(claim)))
+    assert reload(claim).is_public

@@ -1,0 +1,403 @@
+"""Where files lie: in public for permanent URLs, or in secret for signed ones, and how they move between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import clear_url_caches, include, path
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import services as accounts
+from accounts.models import User
+from instafeed.core.cache.client import get_client as cache
+from instafeed.urls import urlpatterns as site
+from media import processing_job, relocation, storage, tasks
+from media import services as media_services
+from media.models import Media, Relocation, Removal
+from posts import services
+from tests.api.error_shape import assert_error
+from tests.feeds.feed_setup import deliver_all
+from tests.media.lifecycle import (
+    claim_media,
+    delete_due_files,
+    make_variants,
+    reload,
+    relocate_all,
+    stored_paths,
+    upload,
+    upload_and_process,
+)
+from tests.media.pictures import expected_paths, ready_media
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+urlpatterns = [path(django_settings.MEDIA_URL.removeprefix("/"), include("media.storage.local.urls")), *site]
+
+
+@pytest.fixture
+def served(settings: Settings) -> Iterator[None]:
+    """The site hands out files, as on the embedded stack."""
+    settings.ROOT_URLCONF = __name__
+    clear_url_caches()
+    yield
+    clear_url_caches()
+
+
+def share(author: ApiUser, *pictures: Media) -> str:
+    return str(services.create_post(author.id, "", [picture.pk for picture in pictures]).pk)
+
+
+def turn(owner: ApiUser, *, private: bool) -> None:
+    accounts.update_profile(owner.id, {"is_private": private})
+
+
+def urls_of(caller: ApiUser, post: str) -> list[str]:
+    """Every URL in the post, as its pictures have them."""
+    media = caller.get(f"/posts/{post}")["media"]
+    return [url for shown in media for url in (shown["url"], *(each["url"] for each in shown["variants"].values()))]
+
+
+def content(url: str) -> bytes | None:
+    """None for what is not to be had."""
+    answer = Client().get(url)
+    assert answer.status_code in (200, 403, 404), answer
+    return b"".join(answer) if answer.status_code == 200 else None
+
+
+def assert_in_place(owner: ApiUser, *, public: bool) -> None:
+    """All rows say so, and the files are there, and no others."""
+    pictures = list(Media.objects.filter(owner=owner.id))
+    assert [media.is_public for media in pictures] == [public] * len(pictures)
+    assert stored_paths() == {path for media in pictures for path in expected_paths(media)}
+    assert all(path.startswith("public/" if public else "private/") for path in stored_paths())
+
+
+# --- There and back ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("served")
+def test_turning_private_kills_the_old_urls_and_back_again(author: ApiUser, reader: ApiUser) -> None:
+    post = share(author, ready_media(author.user), ready_media(author.user))
+    was, keys = urls_of(reader, post), set(Media.objects.values_list("key", flat=True))
+    assert [content(url) for url in was[:2]] == [b"1080.webp", b"150.webp"]
+    assert not any("?" in url for url in was)
+
+    turn(author, private=True)
+    relocate_all(author.user)
+    assert_in_place(author, public=False)
+    assert keys.isdisjoint(Media.objects.values_list("key", flat=True))
+    assert {content(url) for url in was} == {None}
+    for who in (author, reader):
+        signed = urls_of(who, post)
+        assert [content(url) for url in signed[:2]] == [b"1080.webp", b"150.webp"]
+        assert {content(url.partition("?")[0]) for url in signed} == {None}, "not without the signature"
+        assert {content(url.replace("/private/", "/public/")) for url in signed} == {None}
+    assert_error(ApiUser().call("get", f"/posts/{post}"), 404)
+
+    turn(author, private=False)
+    relocate_all(author.user)
+    assert_in_place(author, public=True)
+    now = urls_of(ApiUser(), post)
+    assert content(now[0]) == b"1080.webp"
+    assert set(now).isdisjoint(was), "whoever kept the old ones has nothing"
+    assert {content(url) for url in signed} == {None}
+
+
+def test_what_is_processed_and_posted_while_private_is_private(author: ApiUser, reader: ApiUser) -> None:
+    turn(author, private=True)
+    post = share(author, upload_and_process(author.user))
+    delete_due_files()
+    assert_in_place(author, public=False)
+    assert all("signature=" in url for url in urls_of(reader, post))
+
+
+def test_a_suspension_hides_the_files_and_its_end_brings_them_back(author: ApiUser, reader: ApiUser) -> None:
+    post = share(author, ready_media(author.user))
+    old = urls_of(reader, post)
+    accounts.suspend(author.id)
+    relocate_all(author.user)
+    assert_in_place(author, public=False)
+    accounts.reinstate(author.id)
+    relocate_all(author.user)
+    assert_in_place(author, public=True)
+    assert set(urls_of(reader, post)).isdisjoint(old)
+
+
+def test_a_hidden_post_hides_its_own_pictures_only(author: ApiUser, reader: ApiUser) -> None:
+    hidden, shown = ready_media(author.user), ready_media(author.user)
+    post, other = share(author, hidden), share(author, shown)
+    services.hide_post(int(post))
+    relocate_all(author.user)
+    assert [reload(media).is_public for media in (hidden, shown)] == [False, True]
+    assert reload(shown).key == shown.key
+    assert stored_paths() == {path for media in Media.objects.all() for path in expected_paths(media)}
+
+    turn(author, private=True)
+    relocate_all(author.user)
+    turn(author, private=False)
+    relocate_all(author.user)
+    assert [reload(media).is_public for media in (hidden, shown)] == [False, True], "it is still hidden"
+    services.restore_post(int(post))
+    relocate_all(author.user)
+    assert_in_place(author, public=True)
+    assert urls_of(reader, post) != urls_of(reader, other)
+
+
+def test_many_pictures_are_moved_in_slices_that_the_next_tasks_take(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis
+) -> None:
+    monkeypatch.setattr(relocation, "RELOCATION_BATCH_SIZE", 2)
+    for _ in range(5):
+        ready_media(author.user)
+    redis_broker.flushdb()
+    turn(author, private=True)
+    assert redis_broker.llen("maintenance") == 1
+    for left in (3, 1, 0):
+        tasks.relocate_media(author.id)
+        assert Media.objects.filter(is_public=True).count() == left
+    assert Relocation.objects.exists(), "nobody has looked since"
+    relocate_all(author.user)
+    assert_in_place(author, public=False)
+
+
+# --- What goes wrong ---------------------------------------------------------------------------------
+
+
+def test_a_lost_nudge_is_made_up_for(author: ApiUser, redis_broker: redis.Redis) -> None:
+    ready_media(author.user)
+    turn(author, private=True)
+    redis_broker.flushdb()
+    tasks.sweep_media()
+    assert b"relocate_media" in b"".join(redis_broker.lrange("maintenance", 0, -1))
+
+
+def test_without_a_storage_it_is_done_later(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> None:
+        raise storage.StorageError("away")
+
+    pictures = [ready_media(author.user) for _ in range(3)]
+    turn(author, private=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "copy", away)
+        assert not relocation.relocate_batch(author.id)
+    assert Relocation.objects.get().due_at > timezone.now()
+    assert relocation.due_owner_ids(10) == []
+    assert all(reload(media).key == media.key for media in pictures)
+    Relocation.objects.update(due_at=timezone.now())
+    assert relocation.due_owner_ids(10) == [author.id]
+    relocate_all(author.user)
+    delete_due_files(all_of_them=True)
+    assert_in_place(author, public=False)
+
+
+def test_a_lost_file_keeps_nothing_else_in_public(author: ApiUser) -> None:
+    """Whatever became of it: the account is private."""
+    pictures = [ready_media(author.user) for _ in range(3)]
+    storage.delete(expected_paths(pictures[0])[1:])
+    turn(author, private=True)
+    relocate_all(author.user)
+    assert not Media.objects.filter(is_public=True).exists()
+    assert len(stored_paths()) == 9
+    assert all(path.startswith("private/") for path in stored_paths())
+
+
+def test_a_mover_that_died_half_way_leaves_copies_that_are_taken_away(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    media = ready_media(author.user)
+    turn(author, private=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(User.objects, "select_for_update", die)
+        with pytest.raises(Killed):
+            relocation.relocate_batch(author.id)
+    assert reload(media).key == media.key
+    assert len(stored_paths()) == 8
+    relocate_all(author.user)
+    assert len(stored_paths()) == 8, "another mover's copies may be just in the making"
+    delete_due_files(all_of_them=True)
+    assert_in_place(author, public=False)
+
+
+def test_a_mover_whose_copies_are_gone_by_then_names_none_of_them(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = storage.copy
+
+    def slow(source: str, target: str) -> None:
+        copy(source, target)
+        if target.endswith("320.webp"):
+            delete_due_files(all_of_them=True)
+
+    media = ready_media(author.user)
+    turn(author, private=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "copy", slow)
+        relocation.relocate_batch(author.id)
+    assert reload(media).key == media.key
+    delete_due_files()
+    assert stored_paths() == set(expected_paths(media))
+    relocate_all(author.user)
+    assert_in_place(author, public=False)
+
+
+@pytest.mark.parametrize("ends_private", [True, False])
+def test_a_mover_that_comes_late_does_not_undo_what_is_right_by_now(
+    author: ApiUser, ends_private: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner turns back while a picture is being copied, and another mover finds it where it belongs."""
+    copy, turned = storage.copy, []
+
+    def meanwhile(source: str, target: str) -> None:
+        if not turned:
+            turned.append(True)
+            turn(author, private=ends_private)
+            assert not relocation.relocate_batch(author.id), "nothing to do"
+        copy(source, target)
+
+    turn(author, private=ends_private)
+    relocate_all(author.user)
+    media = ready_media(author.user, is_public=not ends_private)
+    turn(author, private=not ends_private)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "copy", meanwhile)
+        relocation.relocate_batch(author.id)
+    assert not Relocation.objects.exists(), "nobody would look again"
+    delete_due_files()
+    assert_in_place(author, public=not ends_private)
+    assert reload(media).key == media.key
+
+
+def test_two_movers_at_once_move_each_picture_once(author: ApiUser) -> None:
+    pictures = [ready_media(author.user) for _ in range(4)]
+    turn(author, private=True)
+    answers = run_concurrently([partial(relocation.relocate_batch, author.id)] * 3 + [delete_due_files] * 2)
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    relocate_all(author.user)
+    delete_due_files(all_of_them=True)
+    assert_in_place(author, public=False)
+    assert all(reload(media).key != media.key for media in pictures)
+
+
+def test_an_account_that_flips_to_and_fro_ends_right(author: ApiUser) -> None:
+    for _ in range(3):
+        ready_media(author.user)
+
+    def flip() -> None:
+        for private in (True, False) * 4:
+            turn(author, private=private)
+        turn(author, private=True)
+
+    def move() -> None:
+        for _ in range(12):
+            relocation.relocate_batch(author.id)
+            delete_due_files()
+
+    answers = run_concurrently([flip, move, move])
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    relocate_all(author.user)
+    delete_due_files(all_of_them=True)
+    assert_in_place(author, public=False)
+
+
+def test_processing_and_moving_at_once_end_right(author: ApiUser) -> None:
+    for private in (True, False):
+        claims = [claim_media(upload(author.user)) for _ in range(2)]
+        made = [make_variants(claim) for claim in claims]
+        ends = [
+            partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
+        ]
+        mover = partial(relocation.relocate_batch, author.id)
+        answers = run_concurrently([*ends, partial(turn, author, private=private), mover, mover])
+        assert not [answer for answer in answers if isinstance(answer, Exception)]
+        relocate_all(author.user)
+        delete_due_files(all_of_them=True)
+        assert_in_place(author, public=not private)
+
+
+@pytest.mark.parametrize("gone", ["deleted", "erased"])
+def test_a_picture_that_goes_while_it_moves_leaves_nothing(
+    author: ApiUser, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, media = storage.copy, ready_media(author.user)
+
+    def meanwhile(source: str, target: str) -> None:
+        copy(source, target)
+        if target.endswith("1080.webp"):
+            if gone == "deleted":
+                media_services.delete(author.id, media.pk)
+            else:
+                Media.objects.all().delete()
+                User.objects.filter(pk=author.id).delete()
+                storage.delete(expected_paths(media))
+
+    turn(author, private=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "copy", meanwhile)
+        relocation.relocate_batch(author.id)
+    relocate_all(author.user)
+    assert stored_paths() == set()
+    assert not Removal.objects.exists()
+
+
+# --- Cards -------------------------------------------------------------------------------------------
+
+
+def test_no_signature_is_ever_kept_in_redis(author: ApiUser, reader: ApiUser) -> None:
+    turn(author, private=True)
+    relocate_all(author.user)
+    post = share(author, upload_and_process(author.user))
+    deliver_all()
+    for _ in range(2):
+        assert "signature=" in reader.get(f"/posts/{post}")["media"][0]["url"]
+        assert "signature=" in reader.get("/feed")["results"][0]["media"][0]["url"]
+        assert "signature=" in reader.get(f"/users/{author.name}/posts")["results"][0]["media"][0]["url"]
+    client = cache()
+    kinds = {key: client.type(key) for key in client.scan_iter()}
+    values = [client.dump(key) or b"" for key in kinds]
+    texts = [client.get(key) or b"" for key, kind in kinds.items() if kind == b"string"]
+    assert any(b"private/" in text for text in texts), "the card is there"
+    assert not any(b"signature" in value for value in [*values, *texts])
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_pages_cost_the_same_with_one_picture_and_with_ten(author: ApiUser, reader: ApiUser, private: bool) -> None:
+    turn(author, private=private)
+    relocate_all(author.user)
+
+    def costs() -> list[int]:
+        found = []
+        for url in ("/feed", f"/users/{author.name}/posts", f"/posts/{post}"):
+            reader.get("/me")
+            for state in ("cold", "warm"):
+                if state == "cold":
+                    cache().delete(*cache().keys("if1:card:*"))
+                with CaptureQueriesContext(connection) as queries:
+                    reader.get(url)
+                found.append(len(queries))
+        return found
+
+    post = share(author, ready_media(author.user, is_public=not private))
+    deliver_all()
+    reader.get("/feed")
+    one = costs()
+    post = share(author, *(ready_media(author.user, is_public=not private) for _ in range(10)))
+    deliver_all()
+    reader.get("/feed")
+    assert costs() == one

@@ -1,0 +1,38 @@
+"""What the dead leave in the scratch directory goes after an hour; what is being worked on stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from media import tempdirs
+
+
+@pytest.fixture(autouse=True)
+def _root(settings: Settings, tmp_path: Path) -> None:
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+
+
+def test_only_what_is_old_is_swept() -> None:
+    tempdirs.delete_leftovers()
+    old, young = tempdirs.tempdirs_root() / "old", tempdirs.tempdirs_root() / "young"
+    for path in (old, young):
+        path.mkdir()
+        (path / "original").write_bytes(b"with its GPS")
+    file = tempdirs.tempdirs_root() / "upload"
+    file.write_bytes(b"half")
+    for path in (old, file):
+        os.utime(path, (0, time.time() - tempdirs.LEFTOVER_TTL - 1))
+    tempdirs.delete_leftovers()
+    assert list(tempdirs.tempdirs_root().iterdir()) == [young]
+
+
+def test_a_directory_is_there_for_its_block_and_for_nobody_else() -> None:
+    with tempdirs.temporary_directory() as directory:
+        assert directory.stat().st_mode & 0o077 == 0
+        assert tempdirs.tempdirs_root().stat().st_mode & 0o077 == 0
+    assert not directory.exists()

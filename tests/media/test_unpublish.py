@@ -1,0 +1,257 @@
+"""What a moderator takes away is gone from its public URLs when their page is back; slow storages hold up nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.test import Client
+from django.urls import clear_url_caches, include, path
+from pytest_django import Settings
+
+from accounts import services as accounts
+from instafeed.urls import urlpatterns as site
+from media import relocation, storage, tasks, unpublish
+from media.models import Media, Relocation, Removal
+from posts import services
+from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths
+from tests.media.pictures import expected_paths, ready_media
+from tests.posts.api_user import ApiUser
+from tests.social.follow_graph import run_concurrently
+from tests.staff import StaffMember
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+
+urlpatterns = [path(django_settings.MEDIA_URL.removeprefix("/"), include("media.storage.local.urls")), *site]
+
+
+@pytest.fixture(autouse=True)
+def _served(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The site hands out files, as on the embedded stack; a machine that is slow today is waited for."""
+    monkeypatch.setattr(unpublish, "JOIN_TIMEOUT", 60.0)
+    settings.ROOT_URLCONF = __name__
+    clear_url_caches()
+    yield
+    clear_url_caches()
+
+
+@pytest.fixture
+def author() -> ApiUser:
+    return ApiUser()
+
+
+@pytest.fixture
+def moderator() -> StaffMember:
+    return StaffMember("Moderator")
+
+
+def share(author: ApiUser, *pictures: Media) -> str:
+    return str(services.create_post(author.id, "", [picture.pk for picture in pictures]).pk)
+
+
+def urls_of(caller: ApiUser, post: str) -> list[str]:
+    return [shown["url"] for shown in caller.get(f"/posts/{post}")["media"]]
+
+
+def is_there(url: str) -> bool:
+    answer = Client().get(url)
+    answer.close()
+    assert answer.status_code in (200, 403, 404)
+    return answer.status_code == 200
+
+
+@pytest.mark.parametrize("act", ["hide", "delete"])
+def test_the_posts_old_urls_are_dead_when_the_page_is_back(act: str, moderator: StaffMember, author: ApiUser) -> None:
+    post, other = (
+        share(author, ready_media(author.user), ready_media(author.user)),
+        share(author, ready_media(author.user)),
+    )
+    urls, kept = urls_of(author, post), urls_of(author, other)
+    assert all(is_there(url) for url in urls + kept)
+    moderator.told("posts_post", act, post, reason="nudity")
+    assert not any(is_there(url) for url in urls)
+    assert all(is_there(url) for url in kept)
+    assert urls_of(author, other) == kept
+    if act == "hide":
+        moderator.told("posts_post", "restore", post)
+        assert all(is_there(url) for url in urls_of(author, post)), "signed ones, until a worker has moved them"
+        relocate_all(author.user)
+        assert all(is_there(url) and "?" not in url for url in urls_of(author, post))
+        assert not any(is_there(url) for url in urls)
+
+
+@pytest.mark.parametrize("model", ["accounts_user", "posts_post"])
+def test_a_suspended_authors_are_too(model: str, moderator: StaffMember, author: ApiUser) -> None:
+    posts = [share(author, ready_media(author.user)) for _ in range(12)]
+    urls = [url for post in posts for url in urls_of(author, post)]
+    about = author.id if model == "accounts_user" else posts[0]
+    moderator.told(model, "suspend", about, reason="nudity", length="")
+    assert not any(is_there(url) for url in urls)
+    moderator.told(model, "lift", about)
+    relocate_all(author.user)
+    assert all(is_there(url_of) for post in posts for url_of in urls_of(author, post))
+
+
+def test_all_posts_of_a_bulk_action_are(moderator: StaffMember) -> None:
+    authors = [ApiUser() for _ in range(3)]
+    posts = [share(author, ready_media(author.user)) for author in authors]
+    urls = [url for author, post in zip(authors, posts, strict=True) for url in urls_of(author, post)]
+    moderator.told("posts_post", "hide", *posts, reason="nudity")
+    assert not any(is_there(url) for url in urls)
+
+
+def test_workers_at_the_same_time_do_no_harm(author: ApiUser) -> None:
+    post = share(author, *(ready_media(author.user) for _ in range(4)))
+    urls = urls_of(author, post)
+    services.hide_post(int(post))
+    withdrawn = partial(unpublish.unpublish_files, [author.id])
+    answers = run_concurrently([withdrawn, withdrawn, partial(relocation.relocate_batch, author.id), delete_due_files])
+    assert not [answer for answer in answers if isinstance(answer, Exception)]
+    assert not any(is_there(url) for url in urls)
+    relocate_all(author.user)
+    delete_due_files(all_of_them=True)
+    assert stored_paths() == {each for media in Media.objects.all() for each in expected_paths(media)}
+
+
+def test_what_a_worker_has_moved_and_not_yet_removed_is_removed(author: ApiUser) -> None:
+    post = share(author, ready_media(author.user))
+    urls = urls_of(author, post)
+    services.hide_post(int(post))
+    relocation.relocate_batch(author.id)
+    assert all(is_there(url) for url in urls)
+    unpublish.unpublish_files([author.id])
+    assert not any(is_there(url) for url in urls)
+
+
+# --- Storages that are away, or slow -----------------------------------------------------------------
+
+
+def test_without_a_storage_the_act_is_done_and_the_workers_finish_it(
+    moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis
+) -> None:
+    def away(*_: Any) -> None:
+        raise storage.StorageError("away")
+
+    picture = ready_media(author.user)
+    post = share(author, picture)
+    urls = urls_of(author, post)
+    redis_broker.flushdb()
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "copy", away)
+        assert moderator.told("posts_post", "hide", post, reason="nudity") == ["hidden."]
+    assert is_there(urls[0])
+    assert reload(picture).key == picture.key
+    assert Relocation.objects.filter(pk=author.id).exists()
+    assert b"relocate_media" in b"".join(redis_broker.lrange("maintenance", 0, -1))
+    tasks.relocate_media(author.id)
+    delete_due_files()
+    assert not is_there(urls[0])
+
+
+def test_a_slow_storage_holds_up_nobody_for_long(
+    moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, copy = threading.Event(), storage.copy
+
+    def slow(source: str, target: str) -> None:
+        assert go_on.wait(30)
+        copy(source, target)
+
+    post = share(author, ready_media(author.user))
+    urls = urls_of(author, post)
+    monkeypatch.setattr(unpublish, "JOIN_TIMEOUT", 0.3)
+    monkeypatch.setattr(storage, "copy", slow)
+    began = time.monotonic()
+    moderator.told("posts_post", "hide", post, reason="nudity")
+    assert time.monotonic() - began < 15, "not until it goes on"
+    assert author.call("get", f"/posts/{post}").status_code == 404, "hidden it is"
+    go_on.set()
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
+    thread.join(20)
+    assert not any(is_there(url) for url in urls), "what was begun is finished"
+
+
+def test_one_at_a_time_withdraws_and_gives_up_its_turn_and_connection_whatever_happens(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    post = share(author, ready_media(author.user))
+    urls = urls_of(author, post)
+    services.hide_post(int(post))
+
+    def waits_and_fails(*_: Any) -> None:
+        at_work.set()
+        assert go_on.wait(30)
+        raise RuntimeError("unexpected")
+
+    close = unpublish.connections.close_all
+
+    def close_all() -> None:
+        close()
+        closed.set()
+        raise RuntimeError("unexpected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpublish, "JOIN_TIMEOUT", 0.1)
+        patch.setattr(relocation, "move_media", waits_and_fails)
+        unpublish.unpublish_files([author.id])
+        assert at_work.wait(5)
+        unpublish.unpublish_files([author.id])
+        assert [thread.name for thread in threading.enumerate()].count("withdrawal") == 1
+        patch.setattr(unpublish.connections, "close_all", close_all)
+        patch.setattr(threading, "excepthook", lambda _: None)
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
+        go_on.set()
+        thread.join(20)
+        assert closed.is_set()
+    assert is_there(urls[0])
+    unpublish.unpublish_files([author.id])
+    assert not is_there(urls[0])
+
+
+def test_without_another_thread_it_is_left_to_the_workers_and_tried_the_next_time(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    post = share(author, ready_media(author.user))
+    urls = urls_of(author, post)
+    services.hide_post(int(post))
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        unpublish.unpublish_files([author.id])
+    assert is_there(urls[0])
+    unpublish.unpublish_files([author.id])
+    assert not is_there(urls[0])
+
+
+def test_a_removal_that_fails_for_ever_is_not_in_the_way(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete = storage.delete
+
+    def refuse(wanted: list[str]) -> None:
+        if "public/stuck/1.webp" in wanted:
+            raise storage.StorageError("refused")
+        delete(wanted)
+
+    post = share(author, ready_media(author.user))
+    urls = urls_of(author, post)
+    Removal.objects.create(paths=["public/stuck/1.webp"], public_key="stuck")
+    services.hide_post(int(post))
+    monkeypatch.setattr(storage, "delete", refuse)
+    unpublish.unpublish_files([author.id])
+    assert not any(is_there(url) for url in urls)
+
+
+def test_the_pictures_that_were_judged_come_first(author: ApiUser) -> None:
+    """Of somebody with more of them than there is time for."""
+    pictures = [ready_media(author.user) for _ in range(4)]
+    accounts.suspend(author.id)
+    order = [media.pk for media in unpublish._wrongly_public_media([author.id], [pictures[2].pk])]
+    assert order == [pictures[place].pk for place in (2, 3, 1, 0)]

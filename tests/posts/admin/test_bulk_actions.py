@@ -1,0 +1,116 @@
+"""Acts on several rows of a list at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from accounts.admin.actions import ActionInput
+from accounts.models import AuditEntry, User
+from posts import services
+from posts.admin.actions import HIDE
+from posts.admin.content import PostAdmin
+from posts.models import Case, CaseState, Post
+from posts.moderation.targets import TargetSnapshot
+from tests.posts.admin.case_factories import create_post_target, file_reports
+from tests.posts.api_user import ApiUser
+from tests.staff import StaffMember
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def choose(staff: StaffMember, model: str, act: str, rows: list[Any], **more: Any) -> Any:
+    """What the list answers to a bulk action."""
+    data = {"action": act, "_selected_action": [str(row.pk) for row in rows], "index": "0", **more}
+    return staff.client.post(reverse(f"admin:{model}_changelist") + "?type=post", data)
+
+
+def test_a_bulk_action_asks_for_its_reason_on_one_page_and_then_acts_on_all(
+    moderator: StaffMember, author: ApiUser
+) -> None:
+    cases = [file_reports(create_post_target(author, f"post {number}")) for number in range(3)]
+    page = choose(moderator, "posts_case", "hide", cases)
+    assert page.status_code == 200
+    assert all(f"post {number}" in page.content.decode() for number in range(3))
+    assert not AuditEntry.objects.exists()
+    back = page.context["back"]
+    assert back.endswith("?type=post")
+    ids = [case.pk for case in cases]
+    assert moderator.act("posts_case", "hide", *ids, back=back).status_code == 200, "without a reason"
+    answer = moderator.act("posts_case", "hide", *ids, back=back, reason="spam wave")
+    assert answer["Location"] == back
+    assert Post.objects.filter(hidden_at__isnull=False).count() == 3
+    assert set(AuditEntry.objects.values_list("action", "reason")) == {("hide", "spam wave")}
+    assert AuditEntry.objects.count() == 3
+    assert moderator.rows("posts_case") == []
+
+
+def test_what_came_in_meanwhile_is_left_of_a_bulk_dismissal(moderator: StaffMember, author: ApiUser) -> None:
+    targets = [create_post_target(author) for _ in range(2)]
+    cases = [file_reports(target) for target in targets]
+    page = choose(moderator, "posts_case", "dismiss", cases)
+    seen = {f"seen-{pk}": number for pk, _, number in page.context["rows"]}
+    assert set(seen.values()) == {1}
+    file_reports(targets[1])
+    told = moderator.told("posts_case", "dismiss", *[case.pk for case in cases], back=page.context["back"], **seen)
+    assert told[0] == "1 dismissed."
+    assert "1 more report" in told[1]
+    assert moderator.rows("posts_case") == [cases[1]]
+
+
+def test_authors_of_several_cases_are_suspended_once_and_all_cases_closed(
+    moderator: StaffMember, author: ApiUser
+) -> None:
+    cases = [
+        file_reports(create_post_target(author)),
+        file_reports(create_post_target(author)),
+        file_reports(create_post_target(ApiUser())),
+    ]
+    page = choose(moderator, "posts_case", "suspend", cases)
+    seen = {f"seen-{pk}": number for pk, _, number in page.context["rows"]}
+    ids = [case.pk for case in cases]
+    told = moderator.told("posts_case", "suspend", *ids, reason="spam ring", length="", **seen)
+    assert told == ["2 suspended.", "1 more of the same accounts closed."]
+    assert sorted(AuditEntry.objects.values_list("action", flat=True)) == ["close", "suspend", "suspend"]
+    assert User.objects.filter(suspended_at__isnull=False).count() == 2
+    assert not Case.objects.filter(state=CaseState.OPEN).exists()
+
+
+def test_whoever_did_the_same_to_something_else_is_not_named(moderator: StaffMember, author: ApiUser) -> None:
+    posts = [create_post_target(author), create_post_target(author)]
+    moderator.told("posts_post", "hide", posts[0].id, reason="spam")
+    services.hide_post(posts[1].id)
+    assert moderator.told("posts_post", "hide", posts[1].id, reason="spam") == [
+        "That was done already: nothing changed."
+    ]
+    again = moderator.told("posts_post", "hide", posts[0].id, reason="spam")
+    assert again[0].startswith("That was done already by mod at")
+
+
+def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
+    moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posts, withdrawn = [create_post_target(author) for _ in range(3)], list[Any]()
+
+    def fails_at_the_second(actor: User, sight: TargetSnapshot, given: ActionInput) -> bool:
+        if sight.target == posts[1]:
+            raise RuntimeError("unexpected")
+        return HIDE.perform(actor, sight, given)
+
+    monkeypatch.setattr(PostAdmin, "acts", [replace(HIDE, perform=fails_at_the_second)])
+    monkeypatch.setattr("posts.admin.actions.unpublish_files", lambda owners, first: withdrawn.append(owners))
+    with pytest.raises(RuntimeError):
+        moderator.act("posts_post", "hide", *[post.id for post in posts], reason="spam")
+    assert withdrawn == [{author.id}]
+    assert Post.objects.filter(hidden_at__isnull=False).count() == 1
+
+
+def test_a_bulk_action_takes_no_more_than_what_is_ticked(moderator: StaffMember, author: ApiUser) -> None:
+    cases = [file_reports(create_post_target(author)) for _ in range(2)]
+    page = choose(moderator, "posts_case", "hide", cases[:1], select_across="1")
+    assert [pk for pk, *_ in page.context["rows"]] == [cases[0].pk]
+    assert choose(moderator, "posts_case", "nonsense", cases).status_code in (200, 302)
+    assert choose(StaffMember(), "posts_case", "hide", cases).status_code == 403

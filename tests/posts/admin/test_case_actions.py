@@ -1,0 +1,178 @@
+"""Acts on the page of a case: done over HTTP by moderators, and by nobody else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from posts import services
+from posts.models import Case, CaseState, Post
+from social.models import Warning
+from tests.posts.admin.case_factories import create_post_target, file_reports
+from tests.posts.api_user import ApiUser
+from tests.staff import StaffMember
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def get_expected_versions(page: Any, act: str) -> dict[str, int]:
+    """The hidden fields of an act's form on a row's page."""
+    (offer,) = [offer for offer in page.context["offers"] if offer.act.name == act]
+    return {f"seen-{pk}": number for pk, number in offer.seen.items()}
+
+
+FORM_DATA: dict[str, dict[str, str]] = {
+    "dismiss": {},
+    "hide": {"reason": "spam"},
+    "restore": {},
+    "delete": {"reason": "spam"},
+    "warn": {"reason": "Careful."},
+    "suspend": {"reason": "spam", "length": "7"},
+    "lift": {"reason": "appeal"},
+}
+
+
+def prepare_case(act: str, author: ApiUser) -> Case:
+    target = create_post_target(author)
+    case = file_reports(target)
+    if act == "restore":
+        services.hide_post(target.id)
+    if act == "lift":
+        User.objects.filter(pk=author.id).update(is_active=False, suspended_at=timezone.now())
+    return case
+
+
+def has_effect(act: str, case: Case) -> bool:
+    post, author = Post.objects.get(pk=case.target_id), User.objects.get(pk=case.user_id)
+    case.refresh_from_db()
+    return {
+        "dismiss": case.state == CaseState.DISMISSED,
+        "hide": post.hidden_at is not None,
+        "restore": post.hidden_at is None,
+        "delete": post.deleted_at is not None,
+        "warn": Warning.objects.filter(recipient_id=author.pk, text="Careful.").exists(),
+        "suspend": author.suspended_until is not None and not author.is_active,
+        "lift": author.is_active,
+    }[act]
+
+
+@pytest.mark.parametrize("act", FORM_DATA)
+def test_a_moderator_acts_on_the_page_of_a_case(act: str, moderator: StaffMember, author: ApiUser) -> None:
+    case = prepare_case(act, author)
+    seen = get_expected_versions(moderator.page("posts_case_change", case.pk), act)
+    told = moderator.told("posts_case", act, case.pk, **FORM_DATA[act], **seen)
+    assert has_effect(act, case), told
+    entry = AuditEntry.objects.get()
+    assert (entry.actor_name, entry.action, entry.reason) == ("mod", act, FORM_DATA[act].get("reason", ""))
+    again = moderator.told("posts_case", act, case.pk, **FORM_DATA[act], **seen)
+    assert AuditEntry.objects.count() == 1
+    if act == "suspend":
+        assert "Suspended meanwhile until" in again[0]
+    elif act != "delete":
+        assert again[0].startswith("That was done already by mod"), again
+
+
+@pytest.mark.parametrize("act", FORM_DATA)
+@pytest.mark.parametrize("who", ["plain staff", "operator", "user", "anonymous"])
+def test_nobody_else_does(act: str, who: str, author: ApiUser) -> None:
+    case = prepare_case(act, author)
+    staff = StaffMember("Operator") if who == "operator" else StaffMember()
+    if who == "user":
+        User.objects.filter(pk=staff.user.pk).update(is_staff=False)
+    if who == "anonymous":
+        staff.client.logout()
+    answer = staff.act("posts_case", act, case.pk, **FORM_DATA[act], **{f"seen-{case.pk}": 1})
+    if who in ("plain staff", "operator"):
+        assert answer.status_code == 403
+    else:
+        assert answer.status_code == 302
+        assert "login" in answer["Location"]
+    assert not AuditEntry.objects.exists()
+    assert Case.objects.get().state == CaseState.OPEN
+    for model in ("case", "post", "comment"):
+        staff.page(f"posts_{model}_changelist", status=answer.status_code)
+
+
+def test_a_right_of_one_act_is_no_right_to_another(author: ApiUser) -> None:
+    staff, case = StaffMember(), prepare_case("hide", author)
+    rights = ("view_case", "moderate_post")
+    staff.user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    page = staff.page("posts_case_change", case.pk)
+    assert [offer.act.name for offer in page.context["offers"]] == ["dismiss", "hide", "delete"]
+    assert page.context["dossier"].reports
+    assert case.target_type in page.content.decode()
+    assert "by</th><th>reason" not in page.content.decode(), "who reports is for those who may know"
+    assert staff.act("posts_case", "suspend", case.pk, **FORM_DATA["suspend"]).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("act", "given", "wrong"),
+    [
+        ("hide", {"reason": "  "}, "reason"),
+        ("hide", {"reason": "x" * 1_001}, "reason"),
+        ("hide", {"reason": "a\0b"}, "reason"),
+        ("warn", {}, "reason"),
+        ("delete", {}, "reason"),
+        ("suspend", {"length": "7"}, "reason"),
+        ("suspend", {"reason": "spam", "length": "5"}, "length"),
+        ("suspend", {"reason": "spam", "length": "x"}, "until"),
+        ("suspend", {"reason": "spam", "length": "x", "until": "2020-01-01T00:00"}, "until"),
+        ("suspend", {"reason": "spam", "length": "x", "until": "soon"}, "until"),
+        ("suspend", {"reason": "spam", "length": "7", "until": "2099-01-01T00:00"}, "until"),
+    ],
+)
+def test_a_form_that_is_not_right_is_shown_again(
+    act: str, given: dict[str, str], wrong: str, moderator: StaffMember, author: ApiUser
+) -> None:
+    case = prepare_case(act, author)
+    answer = moderator.act("posts_case", act, case.pk, **given)
+    assert answer.status_code == 200
+    assert wrong in answer.context["offer"].form.errors
+    assert 'class="errorlist' in answer.content.decode()
+    assert not AuditEntry.objects.exists()
+
+
+SOON = timezone.now() + timedelta(days=1_000)
+
+
+@pytest.mark.parametrize(
+    ("given", "days"),
+    [({"length": ""}, None), ({"length": "30"}, 30), ({"length": "x", "until": f"{SOON:%Y-%m-%dT%H:%M}"}, 999)],
+)
+def test_a_suspension_lasts_as_long_as_said(
+    given: dict[str, str], days: int | None, moderator: StaffMember, author: ApiUser
+) -> None:
+    case = prepare_case("suspend", author)
+    moderator.told("posts_case", "suspend", case.pk, reason="spam", **given)
+    user = User.objects.get(pk=author.id)
+    assert not user.is_active
+    assert (user.suspended_until is None) == (days is None)
+    if user.suspended_until and days:
+        assert user.suspended_until > timezone.now() + timedelta(days=days - 1)
+
+
+def test_acts_are_posts_with_a_token(moderator: StaffMember, author: ApiUser) -> None:
+    case = prepare_case("hide", author)
+    url = reverse("admin:posts_case_act", args=["hide"])
+    assert moderator.client.get(url)["Location"] == reverse("admin:posts_case_changelist")
+    moderator.client.handler.enforce_csrf_checks = True
+    assert moderator.act("posts_case", "hide", case.pk, reason="spam").status_code == 403
+    moderator.client.handler.enforce_csrf_checks = False
+    assert moderator.act("posts_case", "nonsense", case.pk).status_code == 404
+    for pks in ([], ["x"], ["9" * 40], ["1"] * 51):
+        assert moderator.client.post(url, {"pk": pks, "reason": "spam"}).status_code == 400
+    assert moderator.told("posts_case", "hide", 17, reason="spam") == ["That is gone by now."]
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_way_back_leads_nowhere_else(moderator: StaffMember, author: ApiUser) -> None:
+    case = prepare_case("hide", author)
+    for back in ("https://elsewhere.example/", "//elsewhere.example", "javascript:alert(1)"):
+        answer = moderator.act("posts_case", "hide", case.pk, reason="spam", back=back)
+        assert answer["Location"] == reverse("admin:posts_case_changelist")

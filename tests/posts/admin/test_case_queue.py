@@ -1,0 +1,127 @@
+"""The queue and the page of a case: what a moderator sees of what is reported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from posts import services
+from posts.models import Case, CaseState, Reason, TargetType
+from posts.services import Target
+from tests.media.pictures import ready_media
+from tests.posts.admin.case_factories import account_target, create_comment_target, create_post_target, file_reports
+from tests.posts.api_user import ApiUser
+from tests.staff import StaffMember
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_queue_holds_what_is_open_and_the_most_reported_first(moderator: StaffMember, author: ApiUser) -> None:
+    once, often, closed = (file_reports(create_post_target(author), times) for times in (1, 3, 2))
+    Case.objects.filter(pk=closed.pk).update(state=CaseState.DISMISSED, closed_at=timezone.now())
+    assert moderator.rows("posts_case") == [often, once]
+    assert moderator.rows("posts_case", state=CaseState.DISMISSED) == [closed]
+    assert moderator.rows("posts_case", state=CaseState.ACTED) == []
+    Case.objects.filter(pk=closed.pk).update(closed_at=timezone.now() - timedelta(days=91))
+    assert moderator.rows("posts_case", state=CaseState.DISMISSED) == []
+    assert moderator.rows("posts_case", q=author.name) == [closed, often, once]
+    assert moderator.rows("posts_case", user_id=author.id) == [closed, often, once]
+
+
+def test_it_is_filtered_by_type_and_reason_and_searched_by_author_and_id(
+    moderator: StaffMember, author: ApiUser, reader: ApiUser
+) -> None:
+    post = create_post_target(author)
+    cases = [
+        file_reports(post),
+        file_reports(create_comment_target(reader, post), reason=Reason.NUDITY),
+        file_reports(account_target(author)),
+    ]
+    assert moderator.rows("posts_case", type="comment") == cases[1:2]
+    assert moderator.rows("posts_case", reason="nudity") == cases[1:2]
+    assert moderator.rows("posts_case", reason="spam", type="user") == cases[2:]
+    assert moderator.rows("posts_case", q=f"@{reader.name.upper()}") == cases[1:2]
+    assert moderator.rows("posts_case", q=str(post.id)) == cases[:1]
+    for nothing in ("nobody", "9" * 30, "0", "%"):
+        assert moderator.rows("posts_case", q=nothing) == []
+
+
+@pytest.mark.parametrize(
+    "query", ["state=x", "state=9", "type=x", "reason=x", "o=3.-1", "p=x", "p=-1", "all=", "q=%00"]
+)
+def test_a_strange_address_is_no_error(query: str, moderator: StaffMember, author: ApiUser) -> None:
+    file_reports(create_post_target(author))
+    assert moderator.client.get(f"{reverse('admin:posts_case_changelist')}?{query}").status_code in (200, 302)
+
+
+@pytest.mark.parametrize("query", ["report_count__gt=0", "user_id=x", "target_id__contains=1"])
+def test_other_columns_are_not_looked_at(query: str, moderator: StaffMember) -> None:
+    assert moderator.client.get(f"{reverse('admin:posts_case_changelist')}?{query}").status_code in (302, 400)
+
+
+@pytest.mark.parametrize("model", ["posts_case", "posts_post", "posts_comment", "accounts_auditentry"])
+@pytest.mark.parametrize("id_", ["0", "x", "-1", "9" * 19, "9" * 40, "a/b", "%00"])
+def test_an_id_of_nothing_leads_back(model: str, id_: str, moderator: StaffMember) -> None:
+    url = reverse(f"admin:{model}_change", args=["ID"]).replace("ID", id_)
+    assert moderator.client.get(url).status_code in (301, 302, 404)
+
+
+# --- The page of a case ------------------------------------------------------------------------------
+
+
+def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author: ApiUser) -> None:
+    pictures = [ready_media(author.user, alt_text="a face") for _ in range(2)]
+    post = services.create_post(author.id, "come <b>and</b> buy", [picture.pk for picture in pictures])
+    target = Target(TargetType.POST, post.pk, author.id)
+    other = file_reports(account_target(author))
+    case = file_reports(target, 2, note="he sells watches")
+    moderator.act("posts_post", "warn", post.pk, reason="No selling, please.")
+    file_reports(target)
+    page = moderator.page("posts_case_change", case.pk)
+    html = page.content.decode()
+    for shown in ("come &lt;b&gt;and&lt;/b&gt; buy", "he sells watches", "a face", f"@{author.name}", "3 reports"):
+        assert shown in html, shown
+    assert [picture.url in html.replace("&amp;", "&") for picture in page.context["sight"].pictures] == [True, True]
+    assert "No selling, please." in html
+    assert reverse("admin:posts_case_change", args=[other.pk]) in html
+    assert "style=" not in html
+    assert [offer.act.name for offer in page.context["offers"]] == ["dismiss", "hide", "delete", "warn", "suspend"]
+
+
+def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(
+    moderator: StaffMember, author: ApiUser
+) -> None:
+    picture = ready_media(author.user, is_public=False)
+    post = services.create_post(author.id, "", [picture.pk])
+    case = file_reports(Target(TargetType.POST, post.pk, author.id))
+    services.hide_post(post.pk)
+    page = moderator.page("posts_case_change", case.pk)
+    assert "signature=" in page.context["sight"].pictures[0].url
+    assert "restore" in [offer.act.name for offer in page.context["offers"]]
+
+
+def test_what_is_gone_is_said_so_and_only_dismissed(moderator: StaffMember, author: ApiUser) -> None:
+    target = create_post_target(author)
+    case = file_reports(target)
+    services.delete_post(target.id, author.id)
+    page = moderator.page("posts_case_change", case.pk)
+    assert "The post was deleted." in page.content.decode()
+    assert [offer.act.name for offer in page.context["offers"]] == ["dismiss"]
+    assert "gone" in moderator.told("posts_case", "hide", case.pk, reason="spam")[0]
+    assert moderator.told("posts_case", "dismiss", case.pk, **{f"seen-{case.pk}": 1}) == ["dismissed."]
+
+
+def test_only_the_newest_hundred_reports_are_read(moderator: StaffMember, author: ApiUser) -> None:
+    case = file_reports(create_post_target(author), 103)
+    page = moderator.page("posts_case_change", case.pk)
+    assert len(page.context["dossier"].reports) == 100
+    assert "103 reports, the newest 100" in page.content.decode()
+
+
+def test_the_next_case_is_at_hand(moderator: StaffMember, author: ApiUser) -> None:
+    one, two = file_reports(create_post_target(author), 1), file_reports(create_post_target(author), 2)
+    assert moderator.page("posts_case_change", one.pk).context["next_case"] == two
+    assert moderator.page("posts_case_change", two.pk).context["next_case"] == one

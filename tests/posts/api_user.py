@@ -1,0 +1,69 @@
+"""Users with tokens, as the tests of posts make calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import Client
+
+from accounts import sessions
+from accounts.models import User
+from social import services as social
+from tests.factories import UserFactory
+
+
+class ApiUser:
+    """A user with a token."""
+
+    def __init__(self, client: Client | None = None, **fields: Any) -> None:
+        self.user: User = UserFactory(**fields)
+        self.client = client or Client()
+        self.headers = {"Authorization": f"Bearer {sessions.start(self.user).access}"}
+
+    @property
+    def id(self) -> int:
+        return self.user.pk
+
+    @property
+    def name(self) -> str:
+        return self.user.username
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        options: dict[str, Any] = {"headers": self.headers | headers}
+        if body is not None:
+            options |= {"data": body, "content_type": "application/json"}
+        return getattr(self.client, method)(f"/api/v1{path}", **options)
+
+    def get(self, path: str) -> Any:
+        """The JSON of an answer that must be a 200."""
+        answer = self.call("get", path)
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    def write(self, caption: str = "hello") -> str:
+        return self._create("/posts", {"caption": caption})
+
+    def comment(self, post_id: str, text: str = "nice", reply_to: str | None = None) -> str:
+        return self._create(f"/posts/{post_id}/comments", {"text": text, "reply_to": reply_to})
+
+    def like(self, post_id: str) -> Any:
+        return self.call("post", f"/posts/{post_id}/like")
+
+    def follow(self, other: ApiUser) -> None:
+        social.follow(self.id, other.id)
+
+    def list_all(self, path: str, limit: int = 2) -> list[Any]:
+        """All rows of a list, page after page; every page but the last is full."""
+        rows: list[Any] = []
+        url: str | None = f"{path}{'&' if '?' in path else '?'}limit={limit}"
+        while url:
+            page = self.get(url)
+            url = page["next"] and page["next"].partition("/api/v1")[2]
+            assert len(page["results"]) == limit if url else len(page["results"]) <= limit
+            rows += page["results"]
+        return rows
+
+    def _create(self, path: str, body: object) -> str:
+        answer = self.call("post", path, body)
+        assert answer.status_code == 201, answer.content
+        return str(answer.json()["id"])

@@ -1,0 +1,74 @@
+"""What the tests of the graph ask about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count
+from django.dispatch import Signal
+from rest_framework.test import APIClient
+
+from accounts import sessions
+from accounts.follower_counts import get_exact_counts, with_pending_counts
+from accounts.models import User
+from social.models import Follow
+
+Write = Callable[[int, int], Any]  # a service: the acting user first
+
+API = "/api/v1"
+
+
+def signed_in_client(user: User) -> APIClient:
+    """A client with a real access token of the user."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {sessions.start(user).access}")
+    return client
+
+
+def shown_counts(user: User) -> tuple[int, int]:
+    """(followers, following) as readers see them."""
+    return get_exact_counts(User(pk=user.pk))
+
+
+def assert_counts_match_follows() -> None:
+    followers = dict(Follow.objects.values_list("followee_id").annotate(Count("follower_id")))
+    following = dict(Follow.objects.values_list("follower_id").annotate(Count("followee_id")))
+    said = {user.pk: get_exact_counts(user) for user in with_pending_counts(User.objects.all())}
+    assert said == {pk: (followers.get(pk, 0), following.get(pk, 0)) for pk in said}
+
+
+@contextmanager
+def captured_signals(signal: Signal) -> Iterator[list[dict[str, Any]]]:
+    """The keyword arguments of every call of `signal` inside the block."""
+    calls: list[dict[str, Any]] = []
+
+    def listen(signal: Signal, sender: Any, **kwargs: Any) -> None:
+        calls.append({name: sorted(ids) for name, ids in kwargs.items()})
+
+    signal.connect(listen)
+    try:
+        yield calls
+    finally:
+        signal.disconnect(listen)
+
+
+def run_concurrently(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Run `calls` in as many threads, started together; their results, or the exceptions they raised."""
+    start = Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            start.wait(timeout=30)
+            return call()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))

@@ -1,0 +1,47 @@
+"""Short ways to tell of something and to see what was told."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from accounts.models import User
+from social import notifications
+from social.models import (
+    Notification,
+    NotificationEvent,
+)
+from social.notifications import Event
+from social.notifications.consumer import consume_batches
+
+POST, COMMENT = 10**17, 10**17 + 1
+
+
+def announce(*events: Event) -> None:
+    with transaction.atomic():
+        notifications.announce(*events)
+
+
+def retract(*events: Event) -> None:
+    with transaction.atomic():
+        notifications.retract(*events)
+
+
+def consume_all_events() -> None:
+    """Everything that waits is applied."""
+    while consume_batches():
+        pass
+    assert not NotificationEvent.objects.exists()
+
+
+def like(recipient: User, actor: User, post_id: int = POST, comment_id: int | None = None) -> Event:
+    return Event("like", recipient.pk, actor.pk, post_id, comment_id)
+
+
+def entries_of(user: User) -> list[tuple[str, list[int]]]:
+    """The user's entries, newest first: subject, and the actors in it, newest first."""
+    shown = []
+    for entry in Notification.objects.filter(recipient_id=user.pk, actor_count__gt=0).order_by("-position"):
+        actors = entry.actor_set.filter(is_active=True).order_by("-position")
+        shown.append((entry.subject, [actor.actor_id for actor in actors]))
+        assert entry.actor_count == len(shown[-1][1])
+    return shown

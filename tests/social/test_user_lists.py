@@ -1,0 +1,196 @@
+"""Lists of people: who is in them, for whom, page by page, in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.test import APIClient
+
+from accounts import services as accounts
+from accounts.models import User
+from accounts.user_cache import get_user_summaries
+from social import services, user_lists
+from social.models import Follow
+from tests.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.social.follow_graph import API, signed_in_client
+
+pytestmark = pytest.mark.django_db
+
+Add = Callable[[User], User]  # put one more user into the owner's list
+
+# name: (path, how to add one, queries of a page)
+# The queries: the owner of the list where the path names one, the rows, who blocks the viewer, cold cards.
+LISTS: dict[str, tuple[str, Add, int]] = {
+    "followers": ("/users/owner/followers", lambda owner: FollowFactory(followee=owner).follower, 4),
+    "following": ("/users/owner/following", lambda owner: FollowFactory(follower=owner).followee, 4),
+    "requests": ("/me/follow-requests", lambda owner: FollowRequestFactory(followee=owner).follower, 3),
+    "blocks": ("/me/blocks", lambda owner: BlockFactory(blocker=owner).blocked, 3),
+    "mutes": ("/me/mutes", lambda owner: MuteFactory(muter=owner).muted, 3),
+}
+every_list = pytest.mark.parametrize("name", LISTS)
+
+
+@pytest.fixture
+def owner() -> User:
+    return UserFactory(username="owner", is_private=True)
+
+
+def walk(client: APIClient, url: str) -> list[list[str]]:
+    """The usernames on every page from `url` on."""
+    pages = []
+    while url:
+        answer = client.get(url)
+        assert answer.status_code == 200, answer.content
+        body: dict[str, Any] = answer.json()
+        assert body["previous"] is None
+        pages.append([person["username"] for person in body["results"]])
+        parts = urlsplit(body["next"] or "")
+        url = f"{parts.path}?{parts.query}" if parts.path else ""
+    return pages
+
+
+@every_list
+def test_it_lists_user_cards_newest_account_first(name: str, owner: User) -> None:
+    path, add, _ = LISTS[name]
+    users = [add(owner) for _ in range(3)]
+    UserFactory()
+    answer = signed_in_client(owner).get(API + path)
+    assert answer["Content-Type"] == "application/json"
+    assert answer.json() == {
+        "results": [
+            {
+                "id": str(user.pk),
+                "username": user.username,
+                "display_name": "",
+                "avatar_url": None,
+                "is_celebrity": False,
+            }
+            for user in reversed(users)
+        ],
+        "next": None,
+        "previous": None,
+    }
+
+
+@every_list
+def test_an_empty_list_is_an_empty_page(name: str, owner: User) -> None:
+    assert walk(signed_in_client(owner), API + LISTS[name][0]) == [[]]
+
+
+@every_list
+@pytest.mark.parametrize("length", [4, 5, 6])
+def test_pages_are_full_except_at_the_end(name: str, length: int, owner: User) -> None:
+    path, add, _ = LISTS[name]
+    names = [add(owner).username for _ in range(length)][::-1]
+    pages = walk(signed_in_client(owner), f"{API}{path}?limit=2")
+    assert pages == [names[start : start + 2] for start in range(0, length, 2)]
+
+
+@every_list
+def test_the_inactive_and_those_who_block_the_viewer_are_left_out_of_full_pages(name: str, owner: User) -> None:
+    path, add, _ = LISTS[name]
+    users = [add(owner) for _ in range(9)]
+    for user in users[1:8:3]:
+        accounts.suspend(user.pk)
+    for user in users[2:9:3]:
+        BlockFactory(blocker=user, blocked=owner)
+    shown = [user.username for user in users[::3]][::-1]
+    assert walk(signed_in_client(owner), f"{API}{path}?limit=2") == [shown[:2], shown[2:]]
+
+
+def test_a_page_is_filled_however_many_were_left_out_before_it(owner: User) -> None:
+    shown = [FollowFactory(followee=owner).follower.username for _ in range(3)][::-1]
+    for _ in range(2 * user_lists.MIN_BATCH_SIZE + 5):
+        BlockFactory(blocker=FollowFactory(followee=owner).follower, blocked=owner)
+    assert walk(signed_in_client(owner), f"{API}/users/owner/followers?limit=2") == [shown[:2], shown[2:]]
+
+
+@every_list
+def test_a_card_that_is_gone_at_the_last_moment_leaves_no_gap(
+    name: str, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, add, _ = LISTS[name]
+    users = [add(owner) for _ in range(7)]
+    gone = {users[1].pk, users[4].pk, users[5].pk}
+    monkeypatch.setattr(
+        "social.api.base.get_user_summaries", lambda ids: get_user_summaries(id_ for id_ in ids if id_ not in gone)
+    )
+    shown = [user.username for user in users if user.pk not in gone][::-1]
+    assert walk(signed_in_client(owner), f"{API}{path}?limit=2") == [shown[:2], shown[2:]]
+
+
+def test_the_cursors_own_row_may_vanish_and_newer_ones_may_come(owner: User) -> None:
+    users = [FollowFactory(followee=owner).follower for _ in range(5)]
+    client = signed_in_client(owner)
+    first = client.get(f"{API}/users/owner/followers?limit=2").json()
+    services.remove_follower(owner.pk, users[3].pk)
+    FollowFactory(followee=owner)
+    rest = walk(client, first["next"].removeprefix("http://testserver"))
+    assert rest == [[user.username for user in (users[2], users[1])], [users[0].username]]
+
+
+@every_list
+def test_queries_do_not_grow_with_the_list(
+    name: str, owner: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    path, add, queries = LISTS[name]
+    client = signed_in_client(owner)
+    client.get(f"{API}/me")  # authentication caches the account
+    for more in (2, 48):
+        for _ in range(more):
+            add(owner)
+        with django_assert_num_queries(queries):
+            assert len(client.get(f"{API}{path}?limit=100").json()["results"]) in (2, 50)
+        with django_assert_num_queries(queries - 1):  # the cards are warm
+            client.get(f"{API}{path}?limit=100")
+
+
+@every_list
+def test_a_cursor_of_another_list_is_a_400(name: str, owner: User) -> None:
+    client = signed_in_client(owner)
+    for other, (path, add, _) in LISTS.items():
+        add(owner), add(owner)
+        cursor = client.get(f"{API}{path}?limit=1").json()["next"].partition("cursor=")[2]
+        status = client.get(f"{API}{LISTS[name][0]}?cursor={cursor}").status_code
+        assert status == (200 if other == name else 400)
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "cursor=x", "cursor="])
+def test_bad_parameters_are_400(query: str, owner: User) -> None:
+    assert signed_in_client(owner).get(f"{API}/me/mutes?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/me/follow-requests", "/me/blocks", "/me/mutes"])
+def test_own_lists_need_a_token(path: str) -> None:
+    assert APIClient().get(API + path).status_code == 401
+
+
+def test_the_viewer_sees_themselves_and_whom_they_block_among_the_followers() -> None:
+    viewer = UserFactory()
+    star = FollowFactory(follower=viewer, followee__username="star").followee
+    blocked = FollowFactory(followee=star).follower
+    BlockFactory(blocker=viewer, blocked=blocked)
+    assert walk(signed_in_client(viewer), f"{API}/users/star/followers") == [[blocked.username, viewer.username]]
+
+
+@pytest.mark.parametrize("people_list", [user_lists.FOLLOWERS, user_lists.FOLLOWING], ids=lambda item: item.kind)
+def test_a_page_reads_the_index_in_its_order_instead_of_sorting(people_list: user_lists.UserList) -> None:
+    users = UserFactory.create_batch(40)
+    Follow.objects.bulk_create(Follow(follower=one, followee=other) for one in users for other in users if one != other)
+    with CaptureQueriesContext(connection) as captured:
+        people_list.ids(users[20].pk, users[30].pk, 5)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE social_follow")
+        # Tables of a few pages are cheaper to read whole: what counts is the plan of large ones.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "Index Only Scan Backward using" in plan
+    assert "Sort" not in plan
