@@ -35,7 +35,7 @@ QUICK = bulk_rows.RowCounts(users=5_000, posts=5_000, comments=5_000, cases=500,
 REQUESTS_PER_PAGE = 7
 TARGET_MAX_MS = 300
 MAX_QUERIES = 15
-APP_LABELS = {"accounts", "posts", "feeds", "media", "instafeed"}
+APP_LABELS = {"accounts", "posts", "feeds", "media", "core"}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ GROUPS = {
         "accounts.view_auditentry",
         "feeds.view_fanout",
         "feeds.resume_fanout",
-        "instafeed.view_sample",
+        "core.view_sample",
         "media.view_media",
         "media.reprocess_media",
     ),
@@ -46,21 +46,17 @@ def make_groups(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("feeds", "0001_initial"),
-        ("accounts", "0006_moderation"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("instafeed", "0004_samples"),
-        ("media", "0003_admin"),
-        ("posts", "0004_moderation"),
-        ("social", "0004_warning"),
+        ("core", "0001_initial"),
+        ("accounts", "0001_initial"),
+        ("social", "0001_initial"),
+        ("media", "0001_initial"),
+        ("posts", "0001_initial"),
+        ("feeds", "0001_initial"),
     ]
 
     operations = [
-        migrations.AlterModelOptions(
-            name="fanout",
-            options={"permissions": [("resume_fanout", "Can hand out fan-outs again")], "verbose_name": "fan-out"},
-        ),
         # What staff holds stays, whatever was made of the groups meanwhile.
         migrations.RunPython(make_groups, migrations.RunPython.noop, elidable=False),
     ]

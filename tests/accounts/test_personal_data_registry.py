@@ -14,7 +14,7 @@ from accounts.models import User
 from instafeed.core.cache import keys
 from tests.accounts.populated_account import declared_columns
 
-PROJECT_APPS = {"instafeed", "accounts", "social", "media", "posts", "feeds", "admin", "auth", "otp_totp", "otp_static"}
+PROJECT_APPS = {"core", "accounts", "social", "media", "posts", "feeds", "admin", "auth", "otp_totp", "otp_static"}
 # Numbers that are no user's id.
 COLUMNS_WITHOUT_USER_IDS = {
     "feeds.FanOut.last_follower_id",  # a place among ids, where the next batch starts: it tells of nobody

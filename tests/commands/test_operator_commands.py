@@ -198,7 +198,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_the_table_has_every_command() -> None:
-    ours = [name for name, app in get_commands().items() if app in OURS]
+    ours = [name for name, app in get_commands().items() if app.partition(".")[0] in OURS]
     made = {name: load_command_class(get_commands()[name], name) for name in ours}
     held = [name for name, command in made.items() if isinstance(command, base.OperatorCommand)]
     assert sorted(held) == sorted(case.name for case in CASES)

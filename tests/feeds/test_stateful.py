@@ -353,7 +353,7 @@ class FeedMachine(RuleBasedStateMachine):
     def no_outbox_row_is_left(self) -> None:
         if hasattr(self, "model"):
             with database.cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM instafeed_invalidation")
+                cursor.execute("SELECT count(*) FROM core_invalidation")
                 assert cursor.fetchone() == (0,)
 
 

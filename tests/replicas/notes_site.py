@@ -47,7 +47,7 @@ def notes(request: HttpRequest) -> HttpResponseBase:
         session.stick(int(new_user))
     if request.POST.get("raw"):
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO instafeed_invalidation (keys, created_at) VALUES (%s, now())", [[value]])
+            cursor.execute("INSERT INTO core_invalidation (keys, created_at) VALUES (%s, now())", [[value]])
     else:
         with transaction.atomic():
             Invalidation.objects.create(keys=[value])

@@ -104,15 +104,14 @@ def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site, settings: 
 
     def lock_exclusively() -> None:
         with site.services.primary.connect(site.services.primary.url()) as connection:
-            connection.execute("ALTER TABLE instafeed_invalidation ADD note int")
-            connection.execute("ALTER TABLE instafeed_invalidation DROP note")
+            connection.execute("ALTER TABLE core_invalidation ADD note int")
+            connection.execute("ALTER TABLE core_invalidation DROP note")
 
     threading.Timer(0.3, lock_exclusively).start()
     began = time.monotonic()
     with connections["replica1"].cursor() as cursor:
         cursor.execute(
-            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_sleep(15)::text ELSE 'primary' END"
-            " FROM instafeed_invalidation"
+            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_sleep(15)::text ELSE 'primary' END FROM core_invalidation"
         )
         assert cursor.fetchone() == ("primary",)
     assert time.monotonic() - began < 12

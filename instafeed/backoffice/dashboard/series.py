@@ -53,7 +53,7 @@ def _series_sql() -> str:
     # One jsonb_to_record reads all numbers of a sample at once: three times as fast as an operator for each.
     return f"""
         SELECT floor((extract(epoch FROM at) - %s) / %s)::int AS point, {drawn}
-        FROM instafeed_sample, jsonb_to_record(figures) AS numbers({columns})
+        FROM core_sample, jsonb_to_record(figures) AS numbers({columns})
         WHERE at >= %s GROUP BY point
     """  # noqa: S608 (names of ours)
 

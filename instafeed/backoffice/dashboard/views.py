@@ -43,7 +43,7 @@ class Dashboard:
 def index_context(request: HttpRequest) -> dict[str, Any]:
     """What the first page shows beside the list of models, by what the user may see."""
     user = request.user
-    shown = build_dashboard(request.GET.get("span", "")) if user.has_perm("instafeed.view_sample") else None
+    shown = build_dashboard(request.GET.get("span", "")) if user.has_perm("core.view_sample") else None
     return {"dashboard": shown, "open_cases": count_open_cases() if user.has_perm("posts.view_case") else None}
 
 

@@ -45,7 +45,7 @@ _KEY_PATTERN = re.compile(r"[!-~]{1,255}")
 # Raw, as the ORM's upsert knows no condition. Waits for another transaction's row of the same key; finding one
 # that is still good, it changes nothing and returns nothing, but holds that row until the transaction's end.
 _CLAIM_SQL = """
-    INSERT INTO instafeed_idempotentanswer AS kept (user_id, digest, status, body, created_at)
+    INSERT INTO core_idempotentanswer AS kept (user_id, digest, status, body, created_at)
     VALUES (%s, %s, 0, '', statement_timestamp())
     ON CONFLICT (user_id, digest) DO UPDATE SET created_at = EXCLUDED.created_at
     WHERE kept.created_at <= EXCLUDED.created_at - make_interval(secs => %s)

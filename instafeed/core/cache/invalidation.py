@@ -26,8 +26,8 @@ MIN_SWEEP_AGE = timedelta(seconds=1)  # a younger row belongs to a commit that i
 SWEEP_BATCH_SIZE = 500  # rows
 
 # Raw: nearly every write does both, and the ORM would compile the same two statements each time.
-_INSERT_SQL = "INSERT INTO instafeed_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
-_DELETE_SQL = "DELETE FROM instafeed_invalidation WHERE id = %s"
+_INSERT_SQL = "INSERT INTO core_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
+_DELETE_SQL = "DELETE FROM core_invalidation WHERE id = %s"
 
 
 def invalidate(keys: Iterable[str]) -> None:

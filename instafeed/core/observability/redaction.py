@@ -42,9 +42,7 @@ _WITHIN_JSON = (
 _NAME = (
     rf"((?:{_SENSITIVE_NAMES})[A-Za-z0-9_-]{{0,40}})"  # from the word that tells: what stands before it stays anyway
 )
-_TAG = (
-    rf"(<[a-z0-9_:.-]{{0,40}}?(?:{_SENSITIVE_NAMES})[a-z0-9_:.-]{{0,40}}(?:\s[a-z0-9_:.-]{{1,40}}=[^<>]{{0,200}})?>)"
-)
+_TAG = rf"(<[a-z0-9_:.-]{{0,40}}?(?:{_SENSITIVE_NAMES})[a-z0-9_:.-]{{0,40}}(?:\s[a-z0-9_:.-]{{1,40}}=[^<>]{{0,200}})?>)"
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
