@@ -24,6 +24,7 @@ from media.processing.protocol import Options, Picture, parse_picture
 
 DEFAULT_OPTIONS = Options()
 _PROJECT_ROOT = Path(__file__).resolve().parents[2]
+_CHILD_MODULE = "media.processing.child"
 _START_TIMEOUT = 30.0
 _MAX_ANSWER_BYTES = 16 * 1024  # bytes; a real one has about 1,000
 # How a decoder dies of what it read. SIGKILL, SIGTERM and the like come from outside.
@@ -193,7 +194,7 @@ class _Child:
 
 
 def _command(limits: Limits) -> list[str]:
-    return [sys.executable, "-s", "-m", __package__, *map(str, (os.getpid(), limits.memory, limits.cpu_seconds))]
+    return [sys.executable, "-s", "-m", _CHILD_MODULE, *map(str, (os.getpid(), limits.memory, limits.cpu_seconds))]
 
 
 def _interpret_answer(answer: dict[str, Any], directory: Path, options: Options) -> Picture:

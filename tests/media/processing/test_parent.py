@@ -201,7 +201,7 @@ def test_a_picture_that_needs_more_memory_than_there_is(pictures: Callable[..., 
 
 
 BEHAVIOURS = {
-    "burns": ("from media.processing.child.sandbox import allow_cpu; allow_cpu(0)\nwhile True: pass", Reason.TOO_SLOW),
+    "burns": ("from media.processing.child.sandbox import limit_cpu; limit_cpu(0)\nwhile True: pass", Reason.TOO_SLOW),
     "crashes": ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.DAMAGED),
     "aborts": ("os.abort()", Reason.DAMAGED),
     "ends": ("pass", None),
@@ -263,8 +263,8 @@ def test_an_interrupted_caller_never_gets_the_answer_of_another_picture(
 
 
 def test_what_libraries_print_is_no_answer() -> None:
-    code = "import os; from media.processing.child.job_loop import own_output; answers = own_output(); print('noise', flush=True)"
-    code += "; os.system('echo more'); os.write(2, b'complaint'); answers.write(b'answer')"
+    code = "import os; from media.processing.child.job_loop import take_over_stdout as take; answers = take()"
+    code += "; print('noise', flush=True); os.system('echo more'); os.write(2, b'complaint'); answers.write(b'answer')"
     finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=30)
     assert (finished.stdout, finished.stderr) == (b"answer", b"")
 
