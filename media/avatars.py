@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from instafeed.core.exceptions import DependencyUnavailable
 from media import file_deletion, storage, variants
-from media.models import Media, FileDeletion, Status
+from media.models import FileDeletion, Media, Status
 from media.storage.paths import KEY
 
 AVATAR_SIZE = "320"

@@ -14,7 +14,7 @@ from django.utils import timezone
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import enqueue
 from media import storage, tasks, variants
-from media.models import Media, FileDeletion, Status
+from media.models import FileDeletion, Media, Status
 from media.storage.backend import UPLOAD_TTL
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from accounts.models import User
 from media import file_deletion, variants
-from media.models import Media, FileDeletion
+from media.models import FileDeletion, Media
 from media.signals import media_changed
 
 

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditEntry, User
 from media import file_deletion, processing_job, relocation, reprocessing, storage
-from media.models import Media, FileDeletion, Status
+from media.models import FileDeletion, Media, Status
 from media.processing import ProcessingError
 from posts.models import Post
 from tests.factories import UserFactory

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import erasure_worker
 from accounts.models import User
 from media import file_deletion, processing_job, relocation, uploads
-from media.models import Media, Relocation, FileDeletion
+from media.models import FileDeletion, Media, Relocation
 from media.processing import Picture
 from posts import purge
 from tests.media.pictures import jpeg

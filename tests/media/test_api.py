@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from media import processing_job, storage
-from media.models import Media, FileDeletion, Status
+from media.models import FileDeletion, Media, Status
 from media.variants import possible_paths
 from tests.api.error_shape import assert_error
 from tests.media.pictures import expected_paths, jpeg, ready_media

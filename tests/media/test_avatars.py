@@ -10,7 +10,7 @@ from django.test import Client
 from accounts import services as accounts
 from media import avatars, storage
 from media import services as media_services
-from media.models import Media, FileDeletion
+from media.models import FileDeletion, Media
 from tests.api.error_shape import assert_error
 from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths, upload
 from tests.media.pictures import expected_paths, ready_media

@@ -19,7 +19,7 @@ from accounts import services as accounts
 from instafeed.core.db.snowflake import first_id_at
 from media import file_deletion, processing_job, relocation, storage, tasks, uploads
 from media import services as media_services
-from media.models import Media, FileDeletion, Status
+from media.models import FileDeletion, Media, Status
 from media.services import MediaInUse, UnknownMedia
 from posts import purge, services
 from posts.models import Post, PostMedia

@@ -13,7 +13,7 @@ from accounts import deletion
 from accounts import services as accounts
 from accounts.models import User
 from media import processing_job, services, storage, tasks, variants
-from media.models import Media, FileDeletion, Status
+from media.models import FileDeletion, Media, Status
 from media.processing import SIZES, ProcessingError
 from posts import services as posts
 from tests.factories import UserFactory

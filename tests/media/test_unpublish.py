@@ -18,7 +18,7 @@ from pytest_django import Settings
 from accounts import services as accounts
 from instafeed.urls import urlpatterns as site
 from media import relocation, storage, tasks, unpublish
-from media.models import Media, Relocation, FileDeletion
+from media.models import FileDeletion, Media, Relocation
 from posts import services
 from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths
 from tests.media.pictures import expected_paths, ready_media
