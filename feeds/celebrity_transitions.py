@@ -34,7 +34,7 @@ from accounts.models import User
 from feeds import celebrity_policy, timeline_store, visible_authors
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
-from social import audience
+from social.selectors import fetch_follower_page
 
 FOLLOWER_PAGE_SIZE = 1_000  # followers' feeds dropped in one call
 TRANSITION_BATCH_SIZE = 500  # authors moved at once
@@ -114,7 +114,7 @@ def _change_state(authors: QuerySet[User], before: State, after: State, *, since
 def _evict_follower_feeds(author_id: int) -> None:
     timeline_store.evict([keys.home_timeline(author_id)])
     last = 0
-    while page := audience.page(author_id, last, FOLLOWER_PAGE_SIZE):
+    while page := fetch_follower_page(author_id, last, FOLLOWER_PAGE_SIZE):
         timeline_store.evict([keys.home_timeline(follower_id) for follower_id in page])
         last = page[-1]
 

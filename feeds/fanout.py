@@ -18,7 +18,7 @@ from feeds import fanout_outbox, rate_limiter, timeline_store
 from feeds.fanout_outbox import Claim
 from feeds.models import DeliveryMode
 from instafeed.core.observability.metrics import DELIVERIES, FAN_OUT_SLICES, POST_VISIBLE_SECONDS
-from social import audience
+from social.selectors import fetch_follower_page
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def _follower_batches(author_id: int, last_follower_id: int) -> Iterator[list[in
     if settings.FAN_OUT_RATE_LIMIT:
         size = min(size, settings.FAN_OUT_RATE_LIMIT)  # or a batch could outwait every slice
     while True:
-        followers = audience.page(author_id, last_follower_id, READ_AHEAD_BATCHES * size)
+        followers = fetch_follower_page(author_id, last_follower_id, READ_AHEAD_BATCHES * size)
         for start in range(0, len(followers), size):
             yield followers[start : start + size]
         if len(followers) < READ_AHEAD_BATCHES * size:

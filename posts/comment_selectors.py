@@ -24,7 +24,7 @@ from social.selectors import Relationship, fetch_relationships
 def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
     """The comment and its post's author; Http404 if it does not exist for this viewer."""
     comment, relation = _get_comment_and_relationship(viewer_id, comment_id)
-    if relation.apart:
+    if relation.is_blocked_either_way:
         raise Http404
     return comment, get_visible_post_author_id(viewer_id, comment.post_id)
 
@@ -55,7 +55,9 @@ def render_visible_comments(viewer_id: int, comment_ids: Sequence[int]) -> list[
     rows = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None).in_bulk(comment_ids)
     author_ids = {comment.author_id for comment in rows.values()}
     relations = fetch_relationships(viewer_id, author_ids)
-    authors = get_user_summaries(author_id for author_id in author_ids if not relations[author_id].apart)
+    authors = get_user_summaries(
+        author_id for author_id in author_ids if not relations[author_id].is_blocked_either_way
+    )
     seen = [rows[id_] for id_ in comment_ids if id_ in rows and rows[id_].author_id in authors]
     counts = counters.cached_counts.get(comment.pk for comment in seen)
     liked = get_liked_comment_ids(viewer_id, [comment.pk for comment in seen])

@@ -1,8 +1,9 @@
-"""Follower and following counts on their way into the users' rows.
+"""Add pending count changes to `follower_count` and `following_count` of the users' rows.
 
-Follows only append what they change (`social.services.count_changes`), so that nobody waits for the row of a much-followed
-user. Here the changes are added to the rows, every second, and whoever listens is told whose audience has changed.
-Readers see the sum of both (`accounts.follower_counts`), so how late this is shows nowhere but at the celebrity line.
+Follows only append count changes (`social.services.count_changes`), so that followers of a celebrity do not wait for
+one row. A task rolls the changes up every second and sends `audience_changed` for users whose follower count changed.
+Readers see the sum of the row and its pending changes (`accounts.follower_counts`), so only the celebrity threshold
+notices the delay.
 """
 
 from __future__ import annotations
@@ -13,21 +14,9 @@ from accounts.models import CountChange, User
 from social.models import Follow
 from social.signals import audience_changed
 
-USER_BATCH_SIZE = 2_000  # users whose rows are written in one transaction
+USER_BATCH_SIZE = 2_000  # users updated in one transaction
 
-
-def roll_up() -> int:
-    """Add what is pending to the users' rows; returns how many rows were written.
-
-    Never waits and may run beside itself: users whose row is locked are left for the next time.
-    """
-    total = 0
-    while written := _roll_up_batch():
-        total += written
-    return total
-
-
-# Raw: one statement takes the changes and adds them up, so that each is taken once.
+# Raw: one statement deletes the changes and sums them up, so that each is taken once.
 _TAKE_CHANGES = """
 WITH taken AS (DELETE FROM accounts_countchange WHERE user_id = ANY(%s) RETURNING user_id, followers, following)
 SELECT user_id, sum(followers), sum(following) FROM taken GROUP BY user_id
@@ -40,9 +29,20 @@ WHERE accounts_user.id = change.user_id
 """
 
 
+def roll_up() -> int:
+    """Add all pending changes to the users' rows. Return the number of rows written.
+
+    Never waits for a lock and may run concurrently: a user whose row is locked is left for the next run.
+    """
+    total = 0
+    while written := _roll_up_batch():
+        total += written
+    return total
+
+
 def _roll_up_batch() -> int:
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
-        # The rows first: of two who do this, nobody waits for the other, and no change is in two hands.
+        # Lock the rows first, so that concurrent runs skip each other's users and no change is taken twice.
         pending = CountChange.objects.values("user_id").distinct()[:USER_BATCH_SIZE]
         rows = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pending).order_by("pk")
         user_ids = list(rows.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
@@ -50,7 +50,7 @@ def _roll_up_batch() -> int:
             return 0
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(_TAKE_CHANGES, [user_ids])
-            changes = cursor.fetchall()  # none where somebody has just taken them
+            changes = cursor.fetchall()  # empty if another run has just taken them
             if changes:
                 cursor.execute(_ADD_TO_USERS, [list(column) for column in zip(*changes, strict=True)])
         if author_ids := [user_id for user_id, followers, _ in changes if followers]:

@@ -1,27 +1,27 @@
-"""Why a relation between two users cannot be changed. The API gives each its status."""
+"""Reasons why a relation between two users cannot be changed. `api/base.py` maps each to an HTTP status."""
 
 
 class RelationError(Exception):
-    """The base of all: str() is fit for the user."""
+    """Base class. str() is a message for the user."""
 
 
 class OwnAccount(RelationError, ValueError):
-    """Nobody follows, blocks or mutes themselves (400)."""
+    """A user tried to follow, block or mute their own account (400)."""
 
     def __init__(self) -> None:
         super().__init__("This is your own account.")
 
 
 class UnknownUser(RelationError, LookupError):
-    """The other does not exist for this user: never did, is inactive, or has blocked them (404)."""
+    """The other user does not exist, is inactive, or has blocked the acting user (404)."""
 
 
 class NoRequest(RelationError, LookupError):
-    """There is no such follow request: never was, withdrawn, or already answered (404)."""
+    """The follow request does not exist: never sent, withdrawn, or already answered (404)."""
 
 
 class Blocking(RelationError):
-    """One does not follow whom one blocks (409)."""
+    """The acting user blocks the account that they try to follow (409)."""
 
     def __init__(self) -> None:
         super().__init__("You block this account: unblock it first.")

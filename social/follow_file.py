@@ -1,8 +1,8 @@
-"""Reading a file of follow edges: `follower<TAB>followee` a line, plain or gzip, into lines for COPY.
+"""Read a file of follows (`follower<TAB>followee` on each line, plain or gzip) and yield lines for COPY.
 
-Blank lines and lines that begin with `#` are skipped. A bad line never stops the reading: it is counted and
-the first ones are kept with their number, so that one run tells an operator all that is wrong. What the
-numbers mean (users, follows) is not known here.
+Blank lines and lines that begin with `#` are skipped. A bad line does not stop the reading: it is counted, and the
+first ones are kept with their line numbers, so that one run shows an operator every kind of mistake. This module only
+checks the syntax; `follow_import` turns the numbers into users and follows.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from typing import IO, cast
 
 from instafeed.core.db.snowflake import MAX_ID
 
-MAX_REPORTED_BAD_LINES = 20  # bad lines remembered with their number
-MAX_LINE_BYTES = 4096  # bytes of a line; what is longer is no edge, and must not fill the memory
+MAX_REPORTED_BAD_LINES = 20  # kept with their line number
+MAX_LINE_BYTES = 4096  # a longer line is bad, and its rest is not kept in memory
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 
 
 class UnreadableFile(Exception):
-    """Why the file cannot be read at all; str() is the one line that an operator reads."""
+    """The file cannot be read at all. str() is a one-line message for the operator."""
 
 
 @dataclass(slots=True)
 class FollowFile:
-    """A file and, while and after `chunks()` runs, what was found in it."""
+    """A file and the statistics that `chunks()` collects while it runs."""
 
     path: Path
     delimiter: str = "\t"
     lines: int = 0
-    edges: int = 0  # good ones, duplicates included
+    edges: int = 0  # good lines, duplicates included
     self_follows: int = 0
     bad: int = 0
     first_bad: list[tuple[int, str]] = field(default_factory=list)  # line number, problem
 
     def chunks(self, size: int = 5_000) -> Iterator[tuple[int, bytes]]:
-        """(lines read, `follower<TAB>followee` lines in COPY's text format), `size` lines at a time.
+        """Yield (number of lines read, `follower<TAB>followee` lines in COPY's text format), `size` lines at a time.
 
-        Raises UnusableFile when there is nothing to read.
+        Raises UnreadableFile if the file cannot be read or is empty.
         """
         with _open_plain_or_gzip(self.path) as file:
             rows: list[bytes] = []
             reported = 0
-            for line in self._lines(file):
-                edge = self._edge(line)
-                if edge is not None:
-                    rows.append(edge)
+            for line in self._read_lines(file):
+                row = self._parse(line)
+                if row is not None:
+                    rows.append(row)
                 if self.lines - reported >= size:
                     yield self.lines - reported, b"".join(rows)
                     rows, reported = [], self.lines
@@ -59,8 +59,8 @@ class FollowFile:
         if not self.lines:
             raise UnreadableFile(f"{self.path} is empty")
 
-    def _lines(self, file: IO[bytes]) -> Iterator[bytes]:
-        """Lines with their number in `self.lines`; a damaged gzip counts as one bad line at its break."""
+    def _read_lines(self, file: IO[bytes]) -> Iterator[bytes]:
+        """Yield lines and count them in `self.lines`. A damaged gzip counts as one bad line where it breaks."""
         try:
             while line := file.readline(MAX_LINE_BYTES):
                 self.lines += 1
@@ -68,62 +68,63 @@ class FollowFile:
                     while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
                         pass
                     if not line.startswith(b"#"):
-                        self._report(f"longer than {MAX_LINE_BYTES:,} bytes")
+                        self._reject(f"longer than {MAX_LINE_BYTES:,} bytes")
                     continue
                 yield line
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             self.lines += 1
-            self._report(f"the gzip data end or break here ({error})")
+            self._reject(f"the gzip data is truncated or damaged here ({error})")
         except OSError as error:
             raise UnreadableFile(f"cannot read {self.path}: {error.strerror or error}") from None
 
-    def _edge(self, line: bytes) -> bytes | None:
+    def _parse(self, line: bytes) -> bytes | None:
+        """Return the line for COPY. None for a line that is skipped or bad."""
         fields = line.split(self.delimiter.encode())
         if len(fields) == 2:
-            one, other = fields[0].strip(), fields[1].strip()
+            follower, followee = fields[0].strip(), fields[1].strip()
             # bytes.isdigit is ASCII only; up to 18 digits always fit into 63 bits.
-            if one.isdigit() and other.isdigit() and len(one) < 19 and len(other) < 19:
-                return self._good(int(one), int(other))
-        return self._unusual(line)
+            if follower.isdigit() and followee.isdigit() and len(follower) < 19 and len(followee) < 19:
+                return self._accept(int(follower), int(followee))
+        return self._parse_slowly(line)
 
-    def _good(self, follower: int, followee: int) -> bytes | None:
+    def _parse_slowly(self, line: bytes) -> bytes | None:
+        """Parse what the fast path does not: comments, byte order marks, very large numbers and bad lines."""
+        if self.lines == 1 and line.startswith(_BOM):
+            return self._parse(line.removeprefix(_BOM))
+        if not line.strip() or line.startswith(b"#"):
+            return None
+        try:
+            fields = [part.strip() for part in line.decode().rstrip("\r\n").split(self.delimiter)]
+        except UnicodeDecodeError:
+            return self._reject("is not UTF-8")
+        if len(fields) != 2:
+            return self._reject(f"is not two numbers separated by {self.delimiter!r}: {_abbreviate(line.decode())}")
+        for raw in fields:
+            if problem := _describe_problem(raw):
+                return self._reject(problem)
+        return self._accept(int(fields[0]), int(fields[1]))
+
+    def _accept(self, follower: int, followee: int) -> bytes | None:
         if follower == followee:
             self.self_follows += 1
             return None
         self.edges += 1
         return b"%d\t%d\n" % (follower, followee)
 
-    def _unusual(self, line: bytes) -> bytes | None:
-        """All that the fast path does not take: comments, byte order marks, very large numbers, bad lines."""
-        if self.lines == 1 and line.startswith(_BOM):
-            return self._edge(line.removeprefix(_BOM))
-        if not line.strip() or line.startswith(b"#"):
-            return None
-        try:
-            fields = [part.strip() for part in line.decode().rstrip("\r\n").split(self.delimiter)]
-        except UnicodeDecodeError:
-            return self._report("is not UTF-8")
-        if len(fields) != 2:
-            return self._report(f"is not two numbers separated by {self.delimiter!r}: {_abbreviate(line.decode())}")
-        for raw in fields:
-            if problem := _describe_problem(raw):
-                return self._report(problem)
-        return self._good(int(fields[0]), int(fields[1]))
-
-    def _report(self, problem: str) -> bytes | None:
+    def _reject(self, problem: str) -> None:
         self.bad += 1
         if len(self.first_bad) < MAX_REPORTED_BAD_LINES:
             self.first_bad.append((self.lines, problem))
-        return None
 
 
 def _describe_problem(raw: str) -> str | None:
+    """Say why `raw` is not a valid number. None if it is one."""
     digits = raw.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
         return f"{_abbreviate(raw)} is not a whole number"
     if raw != digits:
         return f"{_abbreviate(raw)} is negative"
-    # The length first: Python refuses to read thousands of digits as a number.
+    # Check the length first: Python refuses to parse numbers with thousands of digits.
     if len(digits) > 19 or int(digits) > MAX_ID:
         return f"{_abbreviate(raw)} is too big (the largest is {MAX_ID})"
     return None
@@ -136,7 +137,7 @@ def _abbreviate(raw: str) -> str:
 
 @contextmanager
 def _open_plain_or_gzip(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked where its content (not its name) says gzip."""
+    """Open the file, and unpack it if its content (not its name) is gzip."""
     try:
         plain = path.open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -1,14 +1,14 @@
-"""Importing follows by the million: staged by COPY, applied by a few set-based statements, all or nothing.
+"""Import millions of follows: staged by COPY, applied by a few set-based statements, all or nothing.
 
-`stage()` and `apply()` belong into one transaction. A number in the file is the user `u<number>`; whoever is
-missing is created without a usable password, and an account that already has that name is that user.
+`stage()` and `apply()` run in one transaction. A number in the file means the user `u<number>`. A missing user is
+created without a usable password; an existing account of that name is used.
 
-An import is the operator's word: it follows private accounts directly (a pending request is thereby
-granted), and nobody is notified. A block is stronger: a pair with one, either way, is left out.
+An import follows private accounts directly, which grants pending requests, and notifies no one. A block in either
+direction wins: such a pair is skipped.
 
-Concurrency: `lock_graph` keeps every other writer of relations out from `apply()` to the commit, so what is
-read here stays true, and counts are recounted rather than added to. Other writers of `User` rows go on
-until the recount, which locks them in ascending order; what waits to be added to these rows waits on.
+Concurrency: `lock_graph` keeps all other relation writes out from `apply()` to the commit. So what is read here stays
+true, and counts are recounted instead of incremented. Other writers of `User` rows are blocked only by the recount,
+which locks the rows in ascending order. Count changes that are pending for these users stay pending.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from accounts.models import User
 from instafeed.core.db import bulk_load
@@ -26,9 +27,9 @@ from social.services import follow_events
 from social.services.locks import lock_count_repair, lock_graph
 from social.signals import relations_changed
 
-SIGNAL_BATCH_SIZE = 500  # viewers announced at once
+SIGNAL_BATCH_SIZE = 500  # viewers in one signal
 
-# Temporary tables are neither logged nor replicated, and vanish with the transaction.
+# Temporary tables are neither logged nor replicated, and are dropped at the end of the transaction.
 _STAGE = """
 DROP TABLE IF EXISTS pg_temp.import_edge, pg_temp.import_pair, pg_temp.import_user, pg_temp.import_person,
     pg_temp.import_gain;
@@ -44,7 +45,7 @@ CREATE TEMP TABLE import_user ON COMMIT DROP AS
 ANALYZE import_pair;
 ANALYZE import_user;
 """
-# Kinds of pairs by what is known before anything is created.
+# Counts the pairs by kind, before anything is created.
 _PLAN = """
 SELECT (SELECT count(*) FROM import_user WHERE id IS NULL),
        (SELECT count(*) FROM import_pair),
@@ -65,7 +66,7 @@ SELECT username, '!' || replace(gen_random_uuid()::text, '-', ''), {values}
 FROM import_user WHERE id IS NULL ORDER BY number
 ON CONFLICT (username) DO NOTHING
 """
-# Everybody's id. KEY SHARE holds off who would erase one of them: no follow can come to point at nobody.
+# The ids of all users in the file. KEY SHARE keeps them from being erased, so that every follow has both users.
 _LOCK_USERS = """
 CREATE TEMP TABLE import_person ON COMMIT DROP AS
     SELECT i.number, u.id, i.id IS NULL AS created
@@ -76,7 +77,7 @@ CREATE UNIQUE INDEX ON import_person (id);
 ANALYZE import_person;
 CREATE TEMP TABLE import_gain (id bigint NOT NULL, follows bigint NOT NULL) ON COMMIT DROP;
 """
-# In the order of the primary key: neighbouring rows, neighbouring index pages.
+# In the order of the primary key, so that neighbouring rows go to neighbouring index pages.
 _INSERT_FOLLOWS = """
 WITH inserted AS (
     INSERT INTO social_follow (followee_id, follower_id)
@@ -103,7 +104,8 @@ SELECT count(*) FROM (
     SELECT u.id FROM accounts_user u JOIN import_person USING (id) ORDER BY u.id FOR NO KEY UPDATE OF u
 ) AS locked
 """
-# Less what waits to be added to the row: nobody adds it meanwhile, as the rows are locked, and nobody appends to it.
+# Pending count changes are subtracted, because they are added later. None is added or appended meanwhile: the rows
+# and the graph are locked.
 _RECOUNT = """
 UPDATE accounts_user u SET follower_count = c.followers, following_count = c.following
 FROM (
@@ -129,12 +131,12 @@ WHERE u.id = c.id AND (u.follower_count, u.following_count) IS DISTINCT FROM (c.
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """What an import is about to find and do."""
+    """What an import will find and create."""
 
     new_users: int
-    pairs: int  # distinct edges
-    existing: int  # of them already there
-    blocked: int  # of them kept apart by a block
+    pairs: int  # distinct pairs of users in the file
+    existing: int  # pairs that follow already
+    blocked: int  # pairs with a block in either direction
 
     @property
     def new_follows(self) -> int:
@@ -149,7 +151,7 @@ class ImportResult:
 
 
 def stage(rows: Iterable[bytes]) -> ImportPlan:
-    """Take edges (`follower<TAB>followee` lines, see `edge_file`) into temporary tables; changes nothing else."""
+    """Copy `follower<TAB>followee` lines (see `follow_file`) into temporary tables and plan the import."""
     with connection.cursor() as cursor:
         cursor.execute(_STAGE)
         bulk_load.copy_into("import_edge", ["follower", "followee"], rows)
@@ -159,35 +161,52 @@ def stage(rows: Iterable[bytes]) -> ImportPlan:
 
 
 def apply() -> ImportResult:
-    """Make the staged users and follows, recount whoever is touched, and drop what their caches hold.
+    """Create the staged users and follows, recount all users in the file, and invalidate their cached feeds.
 
-    Idempotent: a second time nothing is created. The plan may be a little off where others wrote meanwhile.
+    Idempotent: a second run creates nothing. The result may differ a little from the plan if others wrote meanwhile.
     """
     lock_graph()
     with connection.cursor() as cursor:
-        fixed = bulk_load.default_values(User, given={"username", "password"})
-        cursor.execute(
-            _CREATE_USERS.format(columns=", ".join(fixed), values=", ".join(["%s"] * len(fixed))),
-            list(fixed.values()),
-        )
-        users = cursor.rowcount
+        users = _create_users(cursor)
         cursor.execute(_LOCK_USERS)
-        cursor.execute(_INSERT_FOLLOWS)
-        cursor.execute("SELECT coalesce(sum(follows), 0)::bigint FROM import_gain")
-        (follows,) = cursor.fetchone()
-        cursor.execute(_GRANT_REQUESTS)
-        notifications.retract(*(follow_events.follow_requested(*edge) for edge in cursor.fetchall()))
-        lock_count_repair()
-        cursor.execute(_LOCK_COUNTS)
-        cursor.execute(_RECOUNT)
-        recounted = cursor.rowcount
+        follows = _insert_follows(cursor)
+        _delete_granted_requests(cursor)
+        recounted = _recount(cursor)
     for viewer_ids in _batches_of_new_followers():
         relations_changed.send(sender=Follow, viewer_ids=viewer_ids)
     return ImportResult(users, follows, recounted)
 
 
+def _create_users(cursor: CursorWrapper) -> int:
+    fixed = bulk_load.default_values(User, given={"username", "password"})
+    cursor.execute(
+        _CREATE_USERS.format(columns=", ".join(fixed), values=", ".join(["%s"] * len(fixed))),
+        list(fixed.values()),
+    )
+    return cursor.rowcount
+
+
+def _insert_follows(cursor: CursorWrapper) -> int:
+    cursor.execute(_INSERT_FOLLOWS)
+    cursor.execute("SELECT coalesce(sum(follows), 0)::bigint FROM import_gain")
+    (follows,) = cursor.fetchone()
+    return int(follows)
+
+
+def _delete_granted_requests(cursor: CursorWrapper) -> None:
+    cursor.execute(_GRANT_REQUESTS)
+    notifications.retract(*(follow_events.follow_requested(*edge) for edge in cursor.fetchall()))
+
+
+def _recount(cursor: CursorWrapper) -> int:
+    lock_count_repair()
+    cursor.execute(_LOCK_COUNTS)
+    cursor.execute(_RECOUNT)
+    return cursor.rowcount
+
+
 def _batches_of_new_followers() -> Iterator[list[int]]:
-    """Who follows more than before, in batches. New users are left out: nothing of theirs is cached."""
+    """Yield the ids of existing users who follow more accounts than before. New users have nothing cached."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT g.id FROM import_gain g JOIN import_person p USING (id) WHERE NOT p.created")
         viewer_ids = [row[0] for row in cursor.fetchall()]
@@ -196,6 +215,6 @@ def _batches_of_new_followers() -> Iterator[list[int]]:
 
 
 def analyze() -> None:
-    """Tell PostgreSQL's planner about a much larger graph now rather than in a minute; after the commit."""
+    """Update PostgreSQL's planner statistics for the larger graph. Call after the commit."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE social_follow, accounts_user")

@@ -1,4 +1,4 @@
-"""What the graph holds about a user (see `accounts.personal_data_registry`)."""
+"""Personal data that the social graph holds about a user; see `accounts.personal_data_registry`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from social.signals import relations_changed
 
 @dataclass(frozen=True)
 class RelationSide:
-    """The rows of a relation in whose column `owner` the user stands; the column `other` holds the others."""
+    """The rows of a relation in which the user is in column `owner`; column `other` has the other user."""
 
     model: type[Model]
     owner: str
@@ -43,13 +43,13 @@ class RelationSide:
         return f"{self.model._meta.label}.{self.owner}"
 
     def export(self, user_id: int) -> Iterator[Row]:
-        """The others and since when, by their ids. Those who do not exist for the user have no name."""
+        """Yield id, username and start of each relation. The username is None if the user may not see the other."""
         other = f"{self.other}_id"
         rows = self.model._default_manager.filter(**{self.owner: user_id}).values(other, "created_at")
         for chunk in iterate_chunks(rows, other):
-            names = _visible_usernames(user_id, [row[other] for row in chunk])
+            usernames = _visible_usernames(user_id, [row[other] for row in chunk])
             for row in chunk:
-                yield {"id": str(row[other]), "username": names.get(row[other]), "since": row["created_at"]}
+                yield {"id": str(row[other]), "username": usernames.get(row[other]), "since": row["created_at"]}
 
     def erase(self, user_id: int) -> bool:
         return erase_rows(self.model._default_manager.filter(**{self.owner: user_id}))
@@ -57,8 +57,8 @@ class RelationSide:
 
 def _visible_usernames(user_id: int, other_ids: list[int]) -> dict[int, str]:
     active = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=other_ids, is_active=True)
-    names = dict(active.values_list("pk", "username"))
-    return {id_: names[id_] for id_ in names.keys() - filter_blockers(user_id, other_ids)}
+    usernames = dict(active.values_list("pk", "username"))
+    return {id_: usernames[id_] for id_ in usernames.keys() - filter_blockers(user_id, other_ids)}
 
 
 def erase_following(user_id: int) -> bool:
@@ -72,9 +72,9 @@ def erase_followers(user_id: int) -> bool:
 @retry_on_conflict
 @transaction.atomic(using=DEFAULT_DB_ALIAS)
 def _delete_follow_batch(user_id: int, side: Literal["follower", "followee"]) -> bool:
-    """End a slice of follows and count them on the other side; True when none is left.
+    """Delete a batch of follows and record the count changes of the other users. Return True when none is left.
 
-    The rows are locked before they are counted: whoever erases the other side at this moment does not find them.
+    The rows are locked before they are counted, so that a concurrent erasure of the other user does not count them too.
     """
     lock_account(user_id)
     follows, is_last = lock_chunk(Follow.objects.filter(**{side: user_id}))
@@ -87,21 +87,19 @@ def _delete_follow_batch(user_id: int, side: Literal["follower", "followee"]) ->
 
 
 def roll_up_own_counts(user_id: int) -> bool:
-    """Add what is pending to the row, which goes last; True when nothing is left."""
+    """Roll up pending count changes before the user's row is deleted. Return True when none is left."""
     roll_up()
     return not CountChange.objects.using(DEFAULT_DB_ALIAS).filter(user_id=user_id).exists()
 
 
 FOLLOWING, FOLLOWERS = RelationSide(Follow, "follower", "followee"), RelationSide(Follow, "followee", "follower")
-SENT_REQUESTS, RECEIVED_REQUESTS = (
-    RelationSide(FollowRequest, "follower", "followee"),
-    RelationSide(FollowRequest, "followee", "follower"),
-)
+SENT_REQUESTS = RelationSide(FollowRequest, "follower", "followee")
+RECEIVED_REQUESTS = RelationSide(FollowRequest, "followee", "follower")
 BLOCKS, BLOCKED_BY = RelationSide(Block, "blocker", "blocked"), RelationSide(Block, "blocked", "blocker")
 MUTES, MUTED_BY = RelationSide(Mute, "muter", "muted"), RelationSide(Mute, "muted", "muter")
 
 
-# Actors and states have no rows of their own in the export: they are in those of the entries.
+# The export of entries includes their actors and the read state.
 NOTIFICATIONS = (
     *("social.Notification.recipient_id", "social.NotificationActor.actor_id", "social.NotificationState.user_id"),
     *("social.NotificationEvent.recipient_id", "social.NotificationEvent.actor_id"),
@@ -109,11 +107,11 @@ NOTIFICATIONS = (
 
 
 def export_notifications(user_id: int) -> Iterator[Row]:
-    """The entries that the user can see, with the newest of those whom they tell of."""
+    """Yield the notifications that the user can see, with their newest actors."""
     before = None
     while True:
-        found = list_entries(user_id, before, CHUNK_SIZE)
-        for entry in filter_visible_actors(user_id, found):
+        entries = list_entries(user_id, before, CHUNK_SIZE)
+        for entry in filter_visible_actors(user_id, entries):
             yield {
                 "kind": entry.kind,
                 "actor_ids": [str(actor_id) for actor_id in entry.actors],
@@ -123,13 +121,13 @@ def export_notifications(user_id: int) -> Iterator[Row]:
                 "created_at": entry.created_at,
                 "read": entry.read,
             }
-        if len(found) < CHUNK_SIZE:
+        if len(entries) < CHUNK_SIZE:
             return
-        before = found[-1].position
+        before = entries[-1].position
 
 
 def export_warnings(user_id: int) -> Iterator[Row]:
-    """What moderators told the user."""
+    """Yield the moderators' warnings to the user."""
     rows = Warning.objects.filter(recipient_id=user_id).values("id", "text", "post_id", "comment_id", "created_at")
     for chunk in iterate_chunks(rows, "id"):
         for row in chunk:
@@ -150,8 +148,9 @@ def _id_string(id_: int | None) -> str | None:
 
 
 def register_categories() -> None:
+    """Register the categories. Erasure runs them from the last to the first."""
     register(
-        # After the follows, which erasure ends first.
+        # Erased after the follows, whose deletion adds count changes.
         PersonalDataCategory("count_changes", ["accounts.CountChange.user_id"], erase=roll_up_own_counts),
         PersonalDataCategory("following", [FOLLOWING.column], FOLLOWING.export, erase_following),
         PersonalDataCategory("followers", [FOLLOWERS.column], FOLLOWERS.export, erase_followers),
@@ -161,9 +160,9 @@ def register_categories() -> None:
         ),
         PersonalDataCategory("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase),
         PersonalDataCategory("mutes", [MUTES.column], MUTES.export, MUTES.erase),
-        # Who blocks or mutes somebody is nobody else's affair.
         PersonalDataCategory("warnings", ["social.Warning.recipient_id"], export_warnings, erase_warnings),
         PersonalDataCategory("notifications", NOTIFICATIONS, export_notifications, delete_for_user),
+        # Not exported: users must not learn who blocks or mutes them.
         PersonalDataCategory("blocked_by", [BLOCKED_BY.column], erase=BLOCKED_BY.erase),
         PersonalDataCategory("muted_by", [MUTED_BY.column], erase=MUTED_BY.erase),
     )

@@ -1,4 +1,4 @@
-"""What follows for the graph when an account changes; connected in `SocialConfig.ready`."""
+"""Receivers of account signals; connected in `SocialConfig.ready`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 from django.dispatch import receiver
 
 from accounts.signals import privacy_changed, privacy_changing
+from social.services import accept_pending_requests
 from social.services.locks import lock_account
-from social.services.privacy import accept_pending_requests
 
 
 @receiver(privacy_changing)
 def lock_account_relations(user_id: int, **_: Any) -> None:
-    """Nobody follows, by the old rule or by the new, until the change has committed."""
+    """Keep others from following the account, by the old or the new rule, until the change commits."""
     lock_account(user_id)
 
 
 @receiver(privacy_changed)
 def accept_requests_when_public(user_id: int, is_private: bool, **_: Any) -> None:
+    """Turn pending follow requests into follows when the account becomes public."""
     if not is_private:
         accept_pending_requests(user_id)

@@ -1,7 +1,7 @@
-"""What a viewer is to other users, in a fixed number of queries whatever their number.
+"""Read relations between users in a fixed number of queries, however many users are asked for.
 
-All reads here grant or deny something, or fill a cache: they go to the primary, because a lagging replica
-would honour a follow that has ended or miss a block.
+Most reads here decide about access or fill a cache. They go to the primary, because a lagging replica could still have
+a follow that has ended, or not yet have a block.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from social.models import Block, Follow, FollowRequest, Mute
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """What the viewer is to one other user; all false for a stranger."""
+    """The viewer's relationship to one other user; all fields are false for a stranger."""
 
     following: bool = False
     requested: bool = False
@@ -29,24 +29,24 @@ class Relationship:
     muting: bool = False
 
     @property
-    def apart(self) -> bool:
-        """A block either way: neither sees what the other posts."""
+    def is_blocked_either_way(self) -> bool:
+        """Whether either user blocks the other. Then neither sees the other's posts."""
         return self.blocking or self.blocked_by
 
     def can_view_posts(self, is_private: bool) -> bool:
-        """Whether the posts of the other, active and private or not, exist for the viewer."""
-        return not self.apart and (self.following or not is_private)
+        """Return whether the viewer may see the posts of the other user, an active account, private or not."""
+        return not self.is_blocked_either_way and (self.following or not is_private)
 
 
 _FIELDS = tuple(field.name for field in fields(Relationship))
-_ANNOTATION_PREFIX = "relationship_"  # of the annotations: a User has attributes of its own
+_ANNOTATION_PREFIX = "relationship_"  # keeps the annotations apart from the attributes of User
 
 
 def annotate_relationship(users: QuerySet[User], viewer_id: int) -> QuerySet[User]:
-    """The same users, each with what `read_annotated_relationship` reads. For a queryset of one user.
+    """Annotate a queryset of one user with the viewer's relationship; see `read_annotated_relationship`.
 
-    Of several, PostgreSQL may prefer to read every follow of the viewer and hash them, which is a million
-    rows for some viewers: `fetch_relationships` is for those.
+    For several users PostgreSQL may read and hash all follows of the viewer, which can be a million rows. Use
+    `fetch_relationships` for those.
     """
     other = OuterRef("pk")
     columns = {
@@ -61,14 +61,14 @@ def annotate_relationship(users: QuerySet[User], viewer_id: int) -> QuerySet[Use
 
 
 def read_annotated_relationship(user: User) -> Relationship:
-    """The relationship to a user that was read through `annotate_relationship`."""
+    """Return the relationship to a user who was read through `annotate_relationship`."""
     return Relationship(**{field: getattr(user, f"{_ANNOTATION_PREFIX}{field}") for field in _FIELDS})
 
 
 def fetch_relationships(viewer_id: int, other_ids: Collection[int]) -> dict[int, Relationship]:
-    """The viewer's relationship to each of `other_ids`, strangers and unknown ids included; one query.
+    """Return the viewer's relationship to each of `other_ids`, strangers and unknown ids included, in one query.
 
-    A union of probes: it reads at most six rows a user, however many the viewer or they follow.
+    The query is a union of index probes. It reads at most six rows for each user, however many users they follow.
     """
     if not other_ids:
         return {}
@@ -84,7 +84,7 @@ def fetch_relationships(viewer_id: int, other_ids: Collection[int]) -> dict[int,
     found: dict[int, set[str]] = {id_: set() for id_ in ids}
     for field, id_ in probes[0].using(DEFAULT_DB_ALIAS).union(*probes[1:], all=True):
         found[id_].add(field)
-    return {id_: Relationship(**dict.fromkeys(true, True)) for id_, true in found.items()}
+    return {id_: Relationship(**dict.fromkeys(true_fields, True)) for id_, true_fields in found.items()}
 
 
 def _probe(field: str, rows: QuerySet[Any], other: str) -> QuerySet[Any, tuple[str, int]]:
@@ -92,23 +92,23 @@ def _probe(field: str, rows: QuerySet[Any], other: str) -> QuerySet[Any, tuple[s
 
 
 def filter_blockers(viewer_id: int, user_ids: Iterable[int]) -> set[int]:
-    """Those of `user_ids` who block the viewer, and so do not exist for them."""
+    """Return those of `user_ids` who block the viewer and therefore do not exist for them."""
     blocks = Block.objects.using(DEFAULT_DB_ALIAS).filter(blocked_id=viewer_id, blocker_id__in=list(user_ids))
     return set(blocks.values_list("blocker_id", flat=True))
 
 
-def fetch_visible_authors(viewer_id: int) -> list[tuple[int, int]]:
-    """Whose posts are in the viewer's feed: (author id, its CelebrityState); one query.
+def fetch_follower_page(author_id: int, after: int, limit: int) -> list[int]:
+    """Return up to `limit` follower ids above `after`, ascending. Start with 0; a short page is the last.
 
-    Everyone followed, less the muted and whoever is apart by a block, and the viewer. Inactive authors are
-    included: their author cards decide.
+    Fan-out walks an audience with it. A user who follows during the whole walk appears exactly once, although others
+    follow and unfollow meanwhile. Reads the primary, because a replica might lack a follower who is owed the post. The
+    primary key has this order, so a page is one index-only range scan, however large the audience.
     """
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_VISIBLE_AUTHORS, {"viewer": viewer_id})
-        return cursor.fetchall()
+    followers = Follow.objects.using(DEFAULT_DB_ALIAS).filter(followee_id=author_id, follower_id__gt=after)
+    return list(followers.order_by("follower_id").values_list("follower_id", flat=True)[:limit])
 
 
-# Raw, because every cold feed runs it twice: building the same statement in the ORM was most of a cold read (cProfile).
+# Raw: every cold feed runs it twice, and building the statement in the ORM was most of a cold read (cProfile).
 _VISIBLE_AUTHORS = """
 SELECT author.id, author.celebrity_state
 FROM social_follow AS follow JOIN accounts_user AS author ON author.id = follow.followee_id
@@ -119,3 +119,14 @@ WHERE follow.follower_id = %(viewer)s
 UNION ALL
 SELECT id, celebrity_state FROM accounts_user WHERE id = %(viewer)s
 """
+
+
+def fetch_visible_authors(viewer_id: int) -> list[tuple[int, int]]:
+    """Return (author id, CelebrityState) of each author in the viewer's home feed, in one query.
+
+    These are the viewer and everyone they follow, without muted users and users blocked either way. Inactive authors
+    are included; their cached summaries exclude them later.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_VISIBLE_AUTHORS, {"viewer": viewer_id})
+        return cursor.fetchall()

@@ -1,15 +1,15 @@
-"""What the social graph announces. Both are sent inside a transaction, after its rows changed.
+"""Signals of the social graph. Both are sent inside a transaction, after its rows have changed.
 
-A receiver that raises undoes the change, so receivers only write rows (an outbox) in the same database.
-They are sent when something really changed, never for a call that was repeated.
+An exception in a receiver rolls the change back, so receivers only write rows (an outbox) in the same database.
+A repeated call that changes nothing sends nothing. The receivers are in `feeds.receivers`.
 """
 
 from django.dispatch import Signal
 
-# viewer_ids: Iterable[int], the users whose view of others' posts changed: whoever began or ceased to
-# follow, both sides of a block, whoever muted.
+# viewer_ids: Iterable[int], the users whose view of other users' posts changed: the follower of a new or ended
+# follow, both sides of a block, the muting user.
 relations_changed = Signal()
 
-# author_ids: Iterable[int], the users whose follower_count changed; it already has its new value. Not part of the
-# follow's transaction: follows are added to the rows up to a second later (social.counter_rollup).
+# author_ids: Iterable[int], the users whose follower_count changed; it already has its new value. Not sent in the
+# transaction of the follow: counts are rolled up within a second (social.counter_rollup).
 audience_changed = Signal()

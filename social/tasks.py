@@ -1,4 +1,4 @@
-"""Celery's entry points; thin. Each may run twice, late or never: the outbox knows what is left."""
+"""Celery tasks of the social graph. Each may run twice, late or not at all: the pending work is in the database."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from instafeed.core.jobs import enqueue
 from social.counter_rollup import roll_up
 from social.notifications import consumer, deletion
 
-MAX_SLICES = 100  # of forgetting, at once
+MAX_SLICES = 100  # deletion slices of one task
 
 
 @shared_task
 def roll_up_counts() -> None:
-    """Add new and ended follows to the counts of users, and look who crossed the celebrity line by that."""
+    """Add new and ended follows to the users' counts. Users who cross the celebrity threshold are reconsidered."""
     roll_up()
 
 
 @shared_task
 def drain_notifications() -> None:
-    """A slice of making entries of events; what is left goes behind the other tasks of the queue."""
+    """Consume the notification outbox for about a second. If events are left, queue again behind other tasks."""
     if consumer.consume_batches():
         enqueue.try_enqueue(drain_notifications)
 
 
 @shared_task
 def delete_retracted_notifications() -> None:
-    """Drop what was kept only as a memory of likes and follows taken back."""
+    """Delete likes and follows that were retracted longer than the cooldown ago."""
     for _ in range(MAX_SLICES):
         if deletion.delete_retracted():
             return

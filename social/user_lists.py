@@ -1,8 +1,8 @@
-"""Lists of people: followers, followees, who asks, who is blocked, who is muted.
+"""Lists of users: followers, followees, follow requests, blocks and mutes, in pages of user ids.
 
-Each runs down one side of a relation by the other user's id, newest account first: an order that the
-relation's composite key or its reverse index already has, and that nothing can change between two pages.
-The ordinary router reads the first page, perhaps from a replica: who may see a list is decided elsewhere.
+A list is ordered by the other user's id, newest account first. The relation's composite key or its reverse index has
+this order, and no row changes its place between two pages. The first page may come from a replica: whether the viewer
+may see the list is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from django.db.models import Model
 from instafeed.core.db.replicas import session
 from social.models import Block, Follow, FollowRequest, Mute
 
-MIN_BATCH_SIZE = 20  # ids at least, so that refilling a page from which many were left out takes few rounds
+MIN_BATCH_SIZE = 20  # user ids of a query, so that a page from which many users are hidden is filled in few queries
 
 
 @dataclass(frozen=True)
 class UserList:
-    """The users in the column `other` of the rows whose column `owner` is one user."""
+    """The users in column `other` of the rows whose column `owner` is one user."""
 
-    kind: str  # names the list in its cursors
+    kind: str  # identifies the list in its cursors
     model: type[Model]
     owner: str
     other: str
 
-    def ids(self, owner_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
-        """Some `wanted` user ids below the cursor, descending, and whether these are the last.
+    def fetch_ids(self, owner_id: int, before: int | None, limit: int) -> tuple[list[int], bool]:
+        """Return at least `limit` user ids below the cursor, descending, and whether the list ends there.
 
-        An index-only scan and nothing else: joined with users and blocks, the planner now and then reads
-        and sorts the whole list for one page. Who may be shown is for the caller to say.
+        An index-only scan without joins: joined with users and blocks, PostgreSQL sometimes reads and sorts the whole
+        list for one page. The caller removes users whom the viewer may not see.
         """
-        other, count = f"{self.other}_id", max(wanted, MIN_BATCH_SIZE)
+        other, count = f"{self.other}_id", max(limit, MIN_BATCH_SIZE)
         rows = self.model._default_manager.filter(**{f"{self.owner}_id": owner_id})
         if before is None:
             ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])
         else:
-            # The page before may have come from a server that was ahead of a replica: no hole between them.
+            # The previous page may come from a server that is ahead of the replica. Reading the primary leaves no gap.
             with session.use_primary():
                 rows = rows.filter(**{f"{other}__lt": before})
                 ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])

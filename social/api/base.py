@@ -1,4 +1,4 @@
-"""What the views of the graph share: its refusals as answers, people by name, pages of people."""
+"""Shared parts of the social API: a base view for relations, and pages of users."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NO_CONTENT = 204
 
 
 class RelationView(APIView):
-    """Acts on the user named in the path, who must exist for whoever asks."""
+    """Base of views that change the viewer's relation to the user in the path; 404 if the viewer cannot see them."""
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(_to_api_exception(exc) if isinstance(exc, RelationError) else exc)
 
-    def pair(self, request: Request, username: str) -> tuple[int, int]:
-        """Whoever asks and the other, for a service; Http404 if the other does not exist for them."""
+    def get_viewer_and_user_ids(self, request: Request, username: str) -> tuple[int, int]:
+        """Return the ids for a service. Raises Http404 if the viewer cannot see the user."""
         viewer_id = current_user(request).pk
         return viewer_id, get_visible_user(viewer_id, username).pk
 
@@ -43,18 +43,21 @@ def _to_api_exception(error: RelationError) -> Exception:
     return NotFound()  # UnknownUser, NoRequest
 
 
-def user_list_response(request: Request, people_list: UserList, owner_id: int) -> HttpResponse:
-    """The page of a list that the request asks for, less the inactive and those who block the viewer."""
+def user_list_response(request: Request, user_list: UserList, owner_id: int) -> HttpResponse:
+    """Return the requested page of a list without inactive users and users who block the viewer."""
     viewer_id = current_user(request).pk
 
-    def show(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        cards = render_visible_users(viewer_id, user_ids)
-        return [(user_id, cards[user_id]) for user_id in user_ids if user_id in cards]
+    def render(user_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        summaries = get_visible_summaries(viewer_id, user_ids)
+        return [(user_id, summaries[user_id]) for user_id in user_ids if user_id in summaries]
 
-    return filtered_page_response(request, people_list.kind, partial(people_list.ids, owner_id), show)
+    return filtered_page_response(request, user_list.kind, partial(user_list.fetch_ids, owner_id), render)
 
 
-def render_visible_users(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
-    """Cards of those among `user_ids` who exist for the viewer; a query for the blocks, another for cold cards."""
-    hidden = filter_blockers(viewer_id, user_ids)
-    return {user_id: card for user_id, card in get_user_summaries(user_ids).items() if user_id not in hidden}
+def get_visible_summaries(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
+    """Return the JSON summaries of users whom the viewer may see, by id.
+
+    One query for blocks and one for summaries that are not cached.
+    """
+    blockers = filter_blockers(viewer_id, user_ids)
+    return {user_id: summary for user_id, summary in get_user_summaries(user_ids).items() if user_id not in blockers}

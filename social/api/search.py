@@ -1,4 +1,4 @@
-"""GET /users?search=: translate and call."""
+"""GET /users?search="""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ from instafeed.core.api.pagination.cursors import (
 )
 from instafeed.core.api.pagination.filtered import fetch_filtered_page
 from instafeed.core.db.snowflake import parse_id
-from social.api.base import render_visible_users
+from social.api.base import get_visible_summaries
 from social.api.serializers import PersonSerializer
 
-CURSOR_KIND = "people_found"  # names the list in its cursors
-_CURSOR_PATTERN = (
-    rf"^{CURSOR_KIND}\.3[01]3a3[1-9](3[0-9]){{0,17}}3a([0-9a-f]{{2}}){{0,900}}$"  # a `SearchPosition`, in hexadecimal
-)
+CURSOR_KIND = "people_found"  # identifies the list in its cursors
+# A `SearchPosition`, hexadecimal.
+_CURSOR_PATTERN = rf"^{CURSOR_KIND}\.3[01]3a3[1-9](3[0-9]){{0,17}}3a([0-9a-f]{{2}}){{0,900}}$"
 
 
 class SearchSerializer(serializers.Serializer[Any]):
     search = VerbatimCharField(
-        trim_whitespace=True, help_text="How the username or the display name begins, in any case."
+        trim_whitespace=True, help_text="The beginning of a username or display name, case-insensitive."
     )
 
 
@@ -49,22 +48,22 @@ class SearchView(APIView):
         tags=["users"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """People by the beginning of their username or display name: usernames first."""
+        """Search users by the beginning of their username or display name. Matching usernames come first."""
         query = SearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         viewer_id, limit, raw = current_user(request).pk, parse_limit(request), raw_cursor(request)
         after = _decode_cursor(raw) if raw is not None else None
 
-        def show(found: Sequence[SearchPosition]) -> list[tuple[SearchPosition, bytes]]:
-            cards = render_visible_users(viewer_id, [place.user_id for place in found])
-            return [(place, cards[place.user_id]) for place in found if place.user_id in cards]
+        def render(positions: Sequence[SearchPosition]) -> list[tuple[SearchPosition, bytes]]:
+            summaries = get_visible_summaries(viewer_id, [position.user_id for position in positions])
+            return [(position, summaries[position.user_id]) for position in positions if position.user_id in summaries]
 
-        page, last = fetch_filtered_page(partial(find_users, query.validated_data["search"]), show, after, limit)
+        page, last = fetch_filtered_page(partial(find_users, query.validated_data["search"]), render, after, limit)
         return raw_page_response(request, page, None if last is None else _encode_cursor(last))
 
 
-def _encode_cursor(place: SearchPosition) -> str:
-    return encode_text_cursor(CURSOR_KIND, f"{place.by_display_name:d}:{place.user_id}:{place.key}")
+def _encode_cursor(position: SearchPosition) -> str:
+    return encode_text_cursor(CURSOR_KIND, f"{position.by_display_name:d}:{position.user_id}:{position.key}")
 
 
 def _decode_cursor(raw: str) -> SearchPosition:

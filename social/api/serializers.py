@@ -1,4 +1,4 @@
-"""What users and relations look like on the wire."""
+"""Serializers of users, profiles and relationships."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RELATIONSHIP_EXAMPLE = {
 
 
 class RelationshipSerializer(serializers.Serializer[Relationship]):
-    """What the viewer is to the user. Who was blocked by them does not see them at all."""
+    """The viewer's relationship to the user. A user who blocks the viewer is not visible at all (404)."""
 
     following = serializers.BooleanField()
     requested = serializers.BooleanField()
@@ -37,7 +37,7 @@ class RelationshipSerializer(serializers.Serializer[Relationship]):
 
 @extend_schema_serializer(examples=[example("A profile", {**PROFILE_EXAMPLE, "relationship": _RELATIONSHIP_EXAMPLE})])
 class SeenProfileSerializer(ProfileSerializer):
-    """A profile as one viewer sees it; `relationship` comes from the context."""
+    """A profile with the viewer's relationship to it, which is null for anonymous viewers and the own profile."""
 
     relationship = serializers.SerializerMethodField()
 
@@ -48,13 +48,13 @@ class SeenProfileSerializer(ProfileSerializer):
 
     @extend_schema_field(RelationshipSerializer(allow_null=True))
     def get_relationship(self, user: User) -> dict[str, bool] | None:
-        relation = self.context["relationship"]
-        return None if relation is None else RelationshipSerializer(relation).data
+        relationship = self.context["relationship"]
+        return None if relationship is None else RelationshipSerializer(relationship).data
 
 
-@extend_schema_serializer(examples=[example("A person", PERSON_EXAMPLE)], description="A user in short.")
+@extend_schema_serializer(examples=[example("A person", PERSON_EXAMPLE)], description="A summary of a user.")
 class PersonSerializer(serializers.Serializer[Any]):
-    """Documents what `accounts.user_cache` renders; never runs."""
+    """Documents the JSON that `accounts.user_cache` renders. It is never executed."""
 
     id = IdField()
     username = StoredUsernameField()

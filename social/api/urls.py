@@ -1,4 +1,4 @@
-"""Users and what they are to each other, under /api/v1."""
+"""Users and relations, under /api/v1."""
 
 from django.urls import path
 

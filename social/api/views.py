@@ -1,4 +1,4 @@
-"""Profiles, relations and lists of people over HTTP: translation only."""
+"""Views of profiles, relations and lists of users. They only translate between HTTP and the services."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _NO_CONTENT_RESPONSE = {204: None}
 _OWN_ACCOUNT_RESPONSE = error_response(400, "own_account", "This is your own account.", attr="username")
 _BLOCKING_RESPONSE = error_response(409, "blocking", "You block this account: unblock it first.")
 _PRIVATE_RESPONSE = error_response(
-    403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
+    403, "permission_denied", "The account is private and you do not follow it.", detail="This account is private."
 )
 
 
-def _document_list(operation_id: str, people_list: user_lists.UserList) -> Callable[[_ViewT], _ViewT]:
-    """Describes a view whose `get` is inherited."""
-    parameters = list_parameters(people_list.kind)
+def _document_list(operation_id: str, user_list: user_lists.UserList) -> Callable[[_ViewT], _ViewT]:
+    """Document the inherited `get` of a list view."""
+    parameters = list_parameters(user_list.kind)
     return extend_schema_view(get=extend_schema(operation_id=operation_id, parameters=parameters))
 
 
@@ -42,9 +42,9 @@ class ProfileView(APIView):
 
     @extend_schema(operation_id="get_user", responses=SeenProfileSerializer, tags=_USERS_TAG)
     def get(self, request: Request, username: str) -> Response:
-        """A profile, readable without signing in, also that of a private account."""
-        user, relation = get_visible_user_and_relationship(request.user.pk, username)
-        return Response(SeenProfileSerializer(user, context={"relationship": relation}).data)
+        """Get a profile. Signing in is not required, not even for the profile of a private account."""
+        user, relationship = get_visible_user_and_relationship(request.user.pk, username)
+        return Response(SeenProfileSerializer(user, context={"relationship": relationship}).data)
 
 
 class FollowView(RelationView):
@@ -55,13 +55,13 @@ class FollowView(RelationView):
         tags=_USERS_TAG,
     )
     def post(self, request: Request, username: str) -> Response:
-        """Follow, or ask to follow a private account; 409 while you block them."""
-        return Response({"state": services.follow(*self.pair(request, username))})
+        """Follow a public account, or request to follow a private one. 409 while you block the account."""
+        return Response({"state": services.follow(*self.get_viewer_and_user_ids(request, username))})
 
     @extend_schema(operation_id="unfollow_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)
     def delete(self, request: Request, username: str) -> Response:
-        """Unfollow, or withdraw the request."""
-        services.unfollow(*self.pair(request, username))
+        """Unfollow an account, or withdraw the follow request."""
+        services.unfollow(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
 
@@ -73,14 +73,14 @@ class BlockView(RelationView):
         tags=_USERS_TAG,
     )
     def post(self, request: Request, username: str) -> Response:
-        """Block: follows and requests end both ways, and you no longer exist for them."""
-        services.block(*self.pair(request, username))
+        """Block a user. Follows and requests end both ways, and your account becomes a 404 for them."""
+        services.block(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
     @extend_schema(operation_id="unblock_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)
     def delete(self, request: Request, username: str) -> Response:
-        """Lift the block; follows do not come back by themselves."""
-        services.unblock(*self.pair(request, username))
+        """Unblock a user. The follows that the block ended are not restored."""
+        services.unblock(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
 
@@ -92,90 +92,90 @@ class MuteView(RelationView):
         tags=_USERS_TAG,
     )
     def post(self, request: Request, username: str) -> Response:
-        """Mute: their posts leave your feed; they are not told."""
-        services.mute(*self.pair(request, username))
+        """Mute a user. Their posts leave your feed; they are not notified."""
+        services.mute(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
     @extend_schema(operation_id="unmute_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)
     def delete(self, request: Request, username: str) -> Response:
-        """Unmute."""
-        services.unmute(*self.pair(request, username))
+        """Unmute a user. Their posts return to your feed."""
+        services.unmute(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
 
 class MyFollowerView(RelationView):
     @extend_schema(operation_id="remove_follower", responses=_NO_CONTENT_RESPONSE, tags=_ME_TAG)
     def delete(self, request: Request, username: str) -> Response:
-        """Remove a follower."""
-        services.remove_follower(*self.pair(request, username))
+        """Remove a follower. They are not notified."""
+        services.remove_follower(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
 
 class AcceptView(RelationView):
     @extend_schema(operation_id="accept_follow_request", request=None, responses=_NO_CONTENT_RESPONSE, tags=_ME_TAG)
     def post(self, request: Request, username: str) -> Response:
-        """Let a requester follow; 404 if they do not ask."""
-        services.accept_request(*self.pair(request, username))
+        """Accept a follow request; 404 if there is none."""
+        services.accept_request(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
 
 class RejectView(RelationView):
     @extend_schema(operation_id="reject_follow_request", request=None, responses=_NO_CONTENT_RESPONSE, tags=_ME_TAG)
     def post(self, request: Request, username: str) -> Response:
-        """Turn a requester down, who is not told; 404 if they do not ask."""
-        services.reject_request(*self.pair(request, username))
+        """Reject a follow request; 404 if there is none. The requester is not notified."""
+        services.reject_request(*self.get_viewer_and_user_ids(request, username))
         return Response(status=NO_CONTENT)
 
 
 class UserListView(APIView):
-    """A list of another's; 403 if the account is private and you do not follow it."""
+    """A list of any user; 403 if the account is private and you do not follow it."""
 
-    people_list = user_lists.FOLLOWERS
+    user_list = user_lists.FOLLOWERS
 
     @extend_schema(responses={200: _PAGE_OF_USERS, **_PRIVATE_RESPONSE}, tags=_USERS_TAG)
     def get(self, request: Request, username: str) -> HttpResponse:
-        user, relation = get_visible_user_and_relationship(current_user(request).pk, username)
-        if user.is_private and relation is not None and not relation.following:
+        user, relationship = get_visible_user_and_relationship(current_user(request).pk, username)
+        if user.is_private and relationship is not None and not relationship.following:
             raise PermissionDenied("This account is private.")
-        return user_list_response(request, self.people_list, user.pk)
+        return user_list_response(request, self.user_list, user.pk)
 
 
 @_document_list("list_followers", user_lists.FOLLOWERS)
 class FollowersView(UserListView):
-    """Who follows a user; 403 if the account is private and you do not follow it."""
+    """List the followers of a user; 403 if the account is private and you do not follow it."""
 
 
 @_document_list("list_following", user_lists.FOLLOWING)
 class FollowingView(UserListView):
-    """Whom a user follows; 403 if the account is private and you do not follow it."""
+    """List the accounts that a user follows; 403 if the account is private and you do not follow it."""
 
-    people_list = user_lists.FOLLOWING
+    user_list = user_lists.FOLLOWING
 
 
 class MyListView(APIView):
-    """A list of one's own."""
+    """A list of the viewer's own."""
 
-    people_list = user_lists.FOLLOW_REQUESTS
+    user_list = user_lists.FOLLOW_REQUESTS
 
     @extend_schema(responses=_PAGE_OF_USERS, tags=_ME_TAG)
     def get(self, request: Request) -> HttpResponse:
-        return user_list_response(request, self.people_list, current_user(request).pk)
+        return user_list_response(request, self.user_list, current_user(request).pk)
 
 
 @_document_list("list_follow_requests", user_lists.FOLLOW_REQUESTS)
 class FollowRequestsView(MyListView):
-    """Who asks to follow you."""
+    """List the users who have requested to follow you."""
 
 
 @_document_list("list_blocks", user_lists.BLOCKS)
 class BlocksView(MyListView):
-    """Whom you block."""
+    """List the users whom you block."""
 
-    people_list = user_lists.BLOCKS
+    user_list = user_lists.BLOCKS
 
 
 @_document_list("list_mutes", user_lists.MUTES)
 class MutesView(MyListView):
-    """Whom you muted."""
+    """List the users whom you mute."""
 
-    people_list = user_lists.MUTES
+    user_list = user_lists.MUTES

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("recipient_id", models.BigIntegerField()),
-                ("subject", models.CharField(db_collation="C", max_length=40)),
+                ("aggregation_key", models.CharField(db_collation="C", max_length=40)),
                 (
                     "kind",
                     models.CharField(
@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                     ),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(fields=("subject", "recipient_id"), name="notification_unique_subject")
+                    models.UniqueConstraint(fields=("aggregation_key", "recipient_id"), name="notification_unique_key")
                 ],
             },
         ),
@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
             name="NotificationEvent",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("verb", models.PositiveSmallIntegerField(choices=[(1, "announce"), (2, "retract"), (3, "forget")])),
+                ("verb", models.PositiveSmallIntegerField(choices=[(1, "announce"), (2, "retract"), (3, "delete")])),
                 (
                     "kind",
                     models.CharField(
@@ -95,7 +95,7 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("subject", models.CharField(blank=True, max_length=40)),
+                ("aggregation_key", models.CharField(blank=True, max_length=40)),
                 ("recipient_id", models.BigIntegerField(default=0)),
                 ("actor_id", models.BigIntegerField(default=0)),
                 ("post_id", models.BigIntegerField(null=True)),
@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("failed_at", None)), fields=["id"], name="notification_event_waiting"
+                        condition=models.Q(("failed_at", None)), fields=["id"], name="notification_event_pending"
                     )
                 ],
             },
@@ -335,7 +335,7 @@ class Migration(migrations.Migration):
                     models.Index(
                         condition=models.Q(("is_active", False)),
                         fields=["announced_at"],
-                        name="notification_actor_gone",
+                        name="notification_actor_retracted",
                     ),
                 ],
             },

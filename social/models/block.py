@@ -1,4 +1,4 @@
-"""A block: the two do not exist for each other, and neither follows the other."""
+"""A block: each user's posts are hidden from the other, and the blocker is hidden from the blocked user."""
 
 from django.conf import settings
 from django.db import models

@@ -1,8 +1,7 @@
-"""Who follows whom, and who asks to.
+"""Follows and follow requests.
 
-The primary key is the pair, so the database itself refuses a second follow, and its order
-(followee, follower) is the order in which fan-out pages through an audience. The reverse index serves
-"whom do I follow".
+The primary key is the pair of users, so the database rejects a second follow. Its order (followee, follower) is the
+order in which fan-out pages through an author's followers. The reverse index finds the accounts that a user follows.
 """
 
 from django.conf import settings
@@ -29,7 +28,7 @@ class Follow(models.Model):
 
 
 class FollowRequest(models.Model):
-    """A wish to follow a private account; it becomes a Follow or goes."""
+    """A pending request to follow a private account. It is deleted when answered; an accepted one becomes a Follow."""
 
     pk = models.CompositePrimaryKey("followee_id", "follower_id")
     followee = models.ForeignKey(
@@ -47,4 +46,4 @@ class FollowRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.follower_id} asks to follow {self.followee_id}"
+        return f"{self.follower_id} requests to follow {self.followee_id}"

@@ -1,4 +1,4 @@
-"""A mute: still followed, but silent in the feed and in notifications; the muted one never learns of it."""
+"""A mute hides a user from the muting user's feed and notifications. The follow stays; the muted user cannot see it."""
 
 from django.conf import settings
 from django.db import models

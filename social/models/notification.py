@@ -1,7 +1,7 @@
-"""Notifications: the outbox of what happened, the entries that are made of it, and how far each user has read.
+"""Notifications in four tables: the outbox of events, the entries built from it, their actors, and the read state.
 
-Ids of users, posts and comments are plain numbers: a foreign key would lock a celebrity's row at every like,
-and posts are not known here. Whatever goes is forgotten through `social.notifications`.
+User, post and comment ids are plain integers. A foreign key would lock a celebrity's row at every like, and `social`
+does not know posts. Rows of deleted users, posts and comments are removed by `social.notifications.deletion`.
 """
 
 from __future__ import annotations
@@ -12,89 +12,94 @@ from django.utils import timezone
 
 
 class NotificationKind(models.TextChoices):
-    LIKE = "like"  # of a post, or of a comment
+    LIKE = "like"  # of a post or a comment
     COMMENT = "comment"
     REPLY = "reply"
     FOLLOW = "follow"
     FOLLOW_REQUEST = "follow_request"
     FOLLOW_ACCEPTED = "follow_accepted"
-    MENTION = "mention"  # in a caption, or in a comment
-    MEDIA_FAILED = "media_failed"  # of one's own post, which waits for it
+    MENTION = "mention"  # in a caption or a comment
+    MEDIA_FAILED = "media_failed"  # processing failed for a file of the recipient's own post
     WARNING = "warning"  # by a moderator
 
 
 class Verb(models.IntegerChoices):
+    """What the consumer does with an outbox event."""
+
     ANNOUNCE = 1, "announce"
     RETRACT = 2, "retract"
-    DELETE = 3, "forget"  # a post or a comment, with all that was told of it
+    DELETE = 3, "delete"  # remove all notifications about a post or a comment
 
 
 class NotificationEvent(models.Model):
-    """Something that happened, written with it; deleted in the transaction that applies it.
+    """An outbox row. It commits with the change that it reports and is deleted in the transaction that applies it.
 
-    Ids order the events of one actor on one thing: whoever likes and unlikes at once waits for a lock.
+    Ids order the events of one actor on one target, because a like and an unlike by the same user take the same lock.
     """
 
     id = models.BigAutoField(primary_key=True)
     verb = models.PositiveSmallIntegerField(choices=Verb)
     kind = models.CharField(max_length=16, choices=NotificationKind, blank=True)
-    subject = models.CharField(max_length=40, blank=True)  # see `subjects`
-    recipient_id = models.BigIntegerField(default=0)  # both 0 where something is forgotten
+    aggregation_key = models.CharField(max_length=40, blank=True)  # see `aggregation_keys`
+    recipient_id = models.BigIntegerField(default=0)  # recipient and actor are 0 in DELETE events
     actor_id = models.BigIntegerField(default=0)
     post_id = models.BigIntegerField(null=True)
     comment_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    failed_at = models.DateTimeField(null=True)  # set aside: it cannot be applied and must not hold up the others
+    failed_at = models.DateTimeField(null=True)  # set when the event cannot be applied; the consumer then skips it
 
     class Meta:
-        # What is waiting, in order; what was set aside is passed over without being read.
-        indexes = [models.Index(fields=["id"], name="notification_event_waiting", condition=Q(failed_at=None))]
+        # Pending events in order. Failed events are not in this index, so skipping them costs no reads.
+        indexes = [models.Index(fields=["id"], name="notification_event_pending", condition=Q(failed_at=None))]
 
     def __str__(self) -> str:
         return f"event {self.pk}: {self.get_verb_display()} {self.kind}"
 
 
 class Notification(models.Model):
-    """One entry of one user's list: all who did the same to the same thing.
+    """One entry in a user's list: everyone who did the same to the same target.
 
-    `position` is its id for clients: drawn afresh whenever somebody new arrives, so that the entry moves to the
-    top and what a client said it had seen does not cover it.
+    Clients use `position` as the id. A new actor gives the entry a new position, which moves it to the top and makes
+    it unread again, because it is above the position up to which the client has read.
     """
 
     id = models.BigAutoField(primary_key=True)
     recipient_id = models.BigIntegerField()
-    subject = models.CharField(max_length=40, db_collation="C")  # what happened to what, see `subjects`
+    aggregation_key = models.CharField(max_length=40, db_collation="C")  # see `aggregation_keys`
     kind = models.CharField(max_length=16, choices=NotificationKind)
     post_id = models.BigIntegerField(null=True)
     comment_id = models.BigIntegerField(null=True)
     position = models.BigIntegerField()
-    actor_count = models.PositiveIntegerField(default=0)  # of those who have not taken it back
-    created_at = models.DateTimeField()  # when the newest of them arrived
+    actor_count = models.PositiveIntegerField(default=0)  # active actors only
+    created_at = models.DateTimeField()  # when the newest actor was added
 
     class Meta:
         constraints = [
-            # The subject first: what is told to many of one comment is found by it.
-            models.UniqueConstraint(fields=["subject", "recipient_id"], name="notification_unique_subject"),
+            # The key comes first, so that a deleted comment finds the entries of all its recipients.
+            models.UniqueConstraint(fields=["aggregation_key", "recipient_id"], name="notification_unique_key"),
         ]
         indexes = [
             models.Index(fields=["recipient_id", "-position"], name="notification_newest"),
-            # What was told of the comments on a post; the post's own entries are found by their subject.
+            # Entries about the comments on a post. Entries about the post itself are found by their key.
             models.Index(fields=["post_id"], name="notification_post", condition=Q(comment_id__isnull=False)),
-            # What all took back: kept for a while, in no list.
+            # Entries whose actors have all retracted. They are in no list and are deleted after a cooldown.
             models.Index(fields=["created_at"], name="notification_empty", condition=Q(actor_count=0)),
         ]
 
     def __str__(self) -> str:
-        return f"notification {self.position} of user {self.recipient_id}: {self.subject}"
+        return f"notification {self.position} of user {self.recipient_id}: {self.aggregation_key}"
 
 
 class NotificationActor(models.Model):
-    """Somebody in an entry. Who took it back stays for a while as inactive, so that doing it again is no news."""
+    """An actor of an entry.
+
+    A retracted actor stays as inactive for a cooldown, so that liking again does not notify again.
+    """
 
     pk = models.CompositePrimaryKey("notification_id", "actor_id")
     notification = models.ForeignKey(Notification, models.CASCADE, related_name="actor_set", db_index=False)
     actor_id = models.BigIntegerField()
-    position = models.BigIntegerField()  # the entry's when they arrived
+    position = models.BigIntegerField()  # the entry's position when this actor was added
     announced_at = models.DateTimeField()
     is_active = models.BooleanField(default=True)
 
@@ -103,8 +108,8 @@ class NotificationActor(models.Model):
             models.Index(
                 fields=["notification", "-position"], name="notification_actor_newest", condition=Q(is_active=True)
             ),
-            models.Index(fields=["actor_id"], name="notification_actor_actor"),  # erasure
-            models.Index(fields=["announced_at"], name="notification_actor_gone", condition=Q(is_active=False)),
+            models.Index(fields=["actor_id"], name="notification_actor_actor"),  # account erasure
+            models.Index(fields=["announced_at"], name="notification_actor_retracted", condition=Q(is_active=False)),
         ]
 
     def __str__(self) -> str:
@@ -112,7 +117,7 @@ class NotificationActor(models.Model):
 
 
 class NotificationState(models.Model):
-    """How far a user has read: everything up to a position."""
+    """The position up to which a user has read their notifications."""
 
     user_id = models.BigIntegerField(primary_key=True)
     read_up_to = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""A moderator's words to a user; shown to them, so they are theirs: exported and erased with the account."""
+"""A moderator's warning to a user. It is personal data of that user: exported and erased with the account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Warning(models.Model):
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
     recipient_id = models.BigIntegerField()
     text = models.TextField(max_length=1000)
-    # What it is about, if not the account; it may be gone by now.
+    # The post or comment that the warning is about, if any. It may have been deleted since.
     post_id = models.BigIntegerField(null=True)
     comment_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

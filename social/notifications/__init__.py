@@ -1,7 +1,17 @@
-"""Notifications: who did what to whom, told once.
+"""Notifications: who liked, commented, followed or mentioned, aggregated into entries of a user's list.
 
-`outbox` is what writers call, `drain` and `entries` make the list of it on the workers' side, `selectors` and
-`reading` serve it. Posts and comments are known by their ids only: what of them may be seen is for `posts`.
+| module | responsibility |
+| --- | --- |
+| `outbox` | writes events in the transaction of the change that they report |
+| `consumer` | reads the outbox in a worker, batch by batch, and deletes applied events |
+| `deliverability` | decides who may be notified of whom (blocks, mutes, suspensions) |
+| `aggregation_keys` | names the target of an event: events with the same key and recipient share an entry |
+| `aggregation` | merges a batch of events into entries: the likes of one post become one entry |
+| `deletion` | removes notifications of deleted posts, comments and users, and retracted ones |
+| `writer_lock` | serializes the consumer, account erasure and the cleanup |
+| `selectors`, `read_state` | read a user's list, and mark it as read |
+
+Posts and comments are known by id only. `posts.notifications` decides which of them a recipient may see.
 """
 
 from social.notifications.deletion import delete_for_user

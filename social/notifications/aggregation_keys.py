@@ -1,4 +1,4 @@
-"""What an entry is about, as a text: a recipient has one entry a subject, however often it happens."""
+"""Aggregation keys: a recipient has one entry for each key, so events with the same key are merged."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from social.models import NotificationKind
 
 _COMMENT_KINDS = (NotificationKind.COMMENT, NotificationKind.REPLY, NotificationKind.MENTION)
 _FOLLOW_KINDS = (NotificationKind.FOLLOW, NotificationKind.FOLLOW_REQUEST, NotificationKind.FOLLOW_ACCEPTED)
-
 _WARNING_PREFIX = "warning:"
 
 
 def build_key(kind: str, actor_id: int, post_id: int | None, comment_id: int | None) -> str:
-    """The subject of an event; ValueError where these values make none.
+    """Return the key of an event. Raises ValueError for an impossible combination of kind and ids.
 
-    Likes of one thing are one subject. So is whatever is said of one comment: who is answered, mentioned and
-    commented on by it hears of it once.
+    All likes of one target share a key. Comment, reply and mention events of one comment share a key too: a recipient
+    whom the comment answers and mentions gets one notification.
     """
     if kind in _FOLLOW_KINDS:
         return f"{kind}:{actor_id}"
@@ -30,26 +29,27 @@ def build_key(kind: str, actor_id: int, post_id: int | None, comment_id: int | N
         return _caption_key(post_id)
     if post_id is not None and kind == NotificationKind.MEDIA_FAILED:
         return _media_key(post_id)
-    raise ValueError(f"{kind!r} of post {post_id}, comment {comment_id} is no event")
+    raise ValueError(f"not a notification event: kind {kind!r}, post {post_id}, comment {comment_id}")
 
 
 def warning_key(warning_id: int) -> str:
-    """Each warning is a subject of its own: no two become one entry."""
+    """Return the key of a warning. Each warning has its own, so warnings are never merged."""
     return f"{_WARNING_PREFIX}{warning_id}"
 
 
-def parse_warning_id(subject: str) -> int | None:
-    """The opposite; None for other subjects."""
-    return int(subject.removeprefix(_WARNING_PREFIX)) if subject.startswith(_WARNING_PREFIX) else None
+def parse_warning_id(key: str) -> int | None:
+    """Return the warning id of a warning's key, None for other keys."""
+    return int(key.removeprefix(_WARNING_PREFIX)) if key.startswith(_WARNING_PREFIX) else None
 
 
 def post_keys(post_ids: Iterable[int]) -> list[str]:
-    """Every subject that is a post; its comments are subjects of their own."""
-    return [make(post_id) for post_id in post_ids for make in (_post_like_key, _caption_key, _media_key)]
+    """Return all keys about the posts themselves. Their comments have keys of their own."""
+    return [build(post_id) for post_id in post_ids for build in (_post_like_key, _caption_key, _media_key)]
 
 
 def comment_keys(comment_ids: Iterable[int]) -> list[str]:
-    return [make(comment_id) for comment_id in comment_ids for make in (_comment_like_key, _comment_key)]
+    """Return all keys about the comments."""
+    return [build(comment_id) for comment_id in comment_ids for build in (_comment_like_key, _comment_key)]
 
 
 def _post_like_key(post_id: int) -> str:

@@ -1,8 +1,11 @@
-"""The worker's side of the outbox: events are applied in order, by one drainer at a time, and deleted.
+"""Consume the notification outbox: apply events in order, one consumer at a time, and delete them.
 
-A batch is one transaction: a worker that dies in the middle leaves it undone, none is applied twice. A thousand
-events of one entry change it once. Events that cannot be applied, which only a bug can write, are set aside and
-hold up nobody.
+    consume_batches → consume_batch → _next_events → aggregation.apply_events → _delete_events
+                                                   → deletion.delete_for_targets
+
+A batch is one transaction. If a worker dies in the middle, the batch is rolled back; no event is applied twice.
+A thousand events for one entry update that entry once. An event that cannot be applied, which only a bug can write,
+is marked as failed and does not block the others.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from enum import Enum, auto
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
@@ -24,84 +28,93 @@ from social.notifications.writer_lock import lock_writer, try_lock_consumer
 
 logger = logging.getLogger(__name__)
 
-EVENT_BATCH_SIZE = 500  # events
-SLICE_SECONDS = 1.0  # seconds of work before a task makes room for others
+EVENT_BATCH_SIZE = 500
+SLICE_SECONDS = 1.0  # after which the task yields its worker to other tasks
 _TRANSIENT_ERRORS = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
 
 
+class BatchResult(Enum):
+    BUSY = auto()  # another consumer is running
+    EMPTY = auto()  # the outbox has been read to its end
+    MORE = auto()  # more events may be pending
+
+
 def consume_batches() -> bool:
-    """Apply what waits, for about a second; True when more is left to do."""
-    ends = time.monotonic() + SLICE_SECONDS
+    """Apply pending events for about a second. Return True if more may be left."""
+    deadline = time.monotonic() + SLICE_SECONDS
     while True:
-        more = consume_batch()
-        if more is None:
+        result = consume_batch()
+        if result is BatchResult.BUSY:
             return False
-        # Somebody may have found the lock taken while this drainer had already looked for events.
-        if not (more or _is_consumer_requested()):
+        # Another task may have found the lock taken after this consumer had already read the outbox.
+        if result is BatchResult.EMPTY and not _is_consumer_requested():
             return False
-        if time.monotonic() > ends:
+        if time.monotonic() > deadline:
             return True
 
 
-def consume_batch() -> bool | None:
-    """Apply the next events, in one transaction; whether more may be waiting. None while somebody else drains.
+def consume_batch() -> BatchResult:
+    """Apply the next events in one transaction.
 
-    What is to be forgotten may be a great deal and holds up nobody: a batch does one slice of it, after its events.
+    A DELETE event may affect many rows. Each batch runs one slice of it after its other events, so that a deletion
+    does not delay them.
     """
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
         if not try_lock_consumer():
-            return None
+            return BatchResult.BUSY
         lock_writer()
         _clear_consumer_request()
-        forgets, events = _next_events()
+        deletions, events = _next_events()
         if events:
-            _apply_or_set_aside(events)
+            _apply_or_mark_failed(events)
             _delete_events(events)
-        all_forgotten = not forgets or delete_for_targets(*_target_ids(forgets))
-        if forgets and all_forgotten:
-            _delete_events(forgets)
-    return not all_forgotten or EVENT_BATCH_SIZE in (len(forgets), len(events))
+        all_deleted = not deletions or delete_for_targets(*_target_ids(deletions))
+        if deletions and all_deleted:
+            _delete_events(deletions)
+    more = not all_deleted or EVENT_BATCH_SIZE in (len(deletions), len(events))
+    return BatchResult.MORE if more else BatchResult.EMPTY
 
 
 def _next_events() -> tuple[list[NotificationEvent], list[NotificationEvent]]:
-    """What is to be forgotten, and the other events that come next.
+    """Return the next DELETE events and the next other events.
 
-    Nothing is told of what is forgotten after that, but all that was told before must be applied by then. So what
-    is to be forgotten is read first, and if more other events wait than are read, only as far as those.
+    Events written before a DELETE must be applied before it; none about the same target follow it. So the DELETE
+    events are read first. If more other events are pending than fit into the batch, only the DELETE events that
+    precede the last one read are returned.
     """
-    waiting = NotificationEvent.objects.using(DEFAULT_DB_ALIAS).filter(failed_at=None).order_by("pk")
-    forgets = list(waiting.filter(verb=Verb.DELETE)[:EVENT_BATCH_SIZE])
-    events = list(waiting.exclude(verb=Verb.DELETE)[:EVENT_BATCH_SIZE])
+    pending = NotificationEvent.objects.using(DEFAULT_DB_ALIAS).filter(failed_at=None).order_by("pk")
+    deletions = list(pending.filter(verb=Verb.DELETE)[:EVENT_BATCH_SIZE])
+    events = list(pending.exclude(verb=Verb.DELETE)[:EVENT_BATCH_SIZE])
     if len(events) == EVENT_BATCH_SIZE:
-        forgets = [forget for forget in forgets if forget.pk < events[-1].pk]
-    return forgets, events
+        deletions = [deletion for deletion in deletions if deletion.pk < events[-1].pk]
+    return deletions, events
 
 
 def _delete_events(events: Sequence[NotificationEvent]) -> None:
     NotificationEvent.objects.filter(pk__in=[event.pk for event in events], failed_at=None).delete()
 
 
-def _apply_or_set_aside(events: Sequence[NotificationEvent]) -> None:
-    """Apply events; what cannot be is found by halving and set aside."""
+def _apply_or_mark_failed(events: Sequence[NotificationEvent]) -> None:
+    """Apply events. If that fails, find the bad ones by bisection and mark them as failed."""
     try:
         with transaction.atomic(using=DEFAULT_DB_ALIAS):
             aggregation.apply_events(events)
     except _TRANSIENT_ERRORS:
-        raise  # all of them once more, later
+        raise  # the whole batch is retried later
     except Exception:
         if len(events) == 1:
-            logger.exception("notification event %s is set aside", events[0].pk)
+            logger.exception("notification event %s failed and is skipped from now on", events[0].pk)
             NotificationEvent.objects.filter(pk=events[0].pk).update(failed_at=timezone.now())
             return
         half = len(events) // 2
-        _apply_or_set_aside(events[:half])
-        _apply_or_set_aside(events[half:])
+        _apply_or_mark_failed(events[:half])
+        _apply_or_mark_failed(events[half:])
 
 
-def _target_ids(forgotten: Sequence[NotificationEvent]) -> tuple[list[int], list[int]]:
-    """Posts and comments."""
-    post_ids = [event.post_id for event in forgotten if event.post_id is not None]
-    return post_ids, [event.comment_id for event in forgotten if event.comment_id is not None]
+def _target_ids(deletions: Sequence[NotificationEvent]) -> tuple[list[int], list[int]]:
+    """Return (post ids, comment ids) of DELETE events."""
+    post_ids = [event.post_id for event in deletions if event.post_id is not None]
+    return post_ids, [event.comment_id for event in deletions if event.comment_id is not None]
 
 
 def _is_consumer_requested() -> bool:
@@ -113,9 +126,12 @@ def _is_consumer_requested() -> bool:
 
 
 def _clear_consumer_request() -> None:
-    """Under the lock and before events are read: from now on a writer must publish a task again."""
+    """Remove the mark of a requested consumer, so that the next writer enqueues a task again.
+
+    Runs under the lock and before events are read.
+    """
     try:
         with guarded_client() as client:
             client.delete(keys.NOTIFICATIONS_DUE)
     except CacheUnavailable:
-        pass  # it expires by itself
+        pass  # the mark expires

@@ -1,4 +1,4 @@
-"""Who hears of whom."""
+"""Decide who may be notified of whom."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 _DELIVERABLE_PAIRS = """
 SELECT pair.recipient, pair.actor
 FROM unnest(%s::bigint[], %s::bigint[]) AS pair (recipient, actor)
-JOIN accounts_user AS one ON one.id = pair.recipient AND one.is_active
-JOIN accounts_user AS two ON two.id = pair.actor AND two.is_active
+JOIN accounts_user AS recipient ON recipient.id = pair.recipient AND recipient.is_active
+JOIN accounts_user AS actor ON actor.id = pair.actor AND actor.is_active
 WHERE NOT EXISTS (SELECT FROM social_block WHERE blocker_id = pair.recipient AND blocked_id = pair.actor)
   AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = pair.actor AND blocked_id = pair.recipient)
   AND NOT EXISTS (SELECT FROM social_mute WHERE muter_id = pair.recipient AND muted_id = pair.actor)
@@ -19,8 +19,11 @@ WHERE NOT EXISTS (SELECT FROM social_block WHERE blocker_id = pair.recipient AND
 
 
 def filter_deliverable(pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Those of the pairs (recipient, actor) in which both are active, neither blocks the other, and the recipient
-    has not muted the actor. One query on the primary, as a lagging replica would miss the block."""
+    """Return the (recipient id, actor id) pairs in which the recipient may be notified of the actor.
+
+    Both must be active, neither may block the other, and the recipient must not have muted the actor. One query on
+    the primary, because a lagging replica could miss a block.
+    """
     if not pairs:
         return set()
     recipients, actors = zip(*pairs, strict=True)

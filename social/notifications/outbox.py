@@ -1,10 +1,10 @@
-"""Telling users what others did, seen from the writer: one more row in its transaction.
+"""The notification outbox, as writers use it: add one row in the transaction of the change.
 
     notifications.announce(Event("like", post.author_id, user_id, post.pk))
 
-The row commits with what it tells of, or not at all; a worker makes entries of it (`drain`). Writers of the same
-actor on the same thing (like and unlike) must already wait for one another, as ids are the order in which
-events are applied. Who may hear of whom is not asked here.
+The row commits or rolls back with the change that it reports. A worker then merges it into the recipient's entries
+(`consumer`). Ids are the order in which events are applied, so writers of the same actor on the same target (like and
+unlike) must already be serialized by a lock. Blocks and mutes are checked by the worker, not here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from social import tasks
 from social.models import NotificationKind, Verb, Warning
 from social.notifications.aggregation_keys import build_key, warning_key
 
-CONSUMER_DELAY = 0.2  # seconds from the first event to its drain, in which others join it: at most five tasks a second
+# Seconds between the first event and the task that consumes it. Other events join it: at most five tasks a second.
+CONSUMER_DELAY = 0.2
 
-# Verb, kind, subject, recipient, actor, post, comment: a NotificationEvent.
+# A NotificationEvent: verb, kind, aggregation key, recipient, actor, post, comment.
 EventRow = tuple[int, str, str, int, int, int | None, int | None]
-# Raw: every like does it, and bulk_create would build objects and compile the same statement each time.
+# Raw: every like runs this. bulk_create would build objects and compile the same statement each time.
 _INSERT_EVENTS = """
-INSERT INTO social_notificationevent (verb, kind, subject, recipient_id, actor_id, post_id, comment_id, created_at)
+INSERT INTO social_notificationevent
+    (verb, kind, aggregation_key, recipient_id, actor_id, post_id, comment_id, created_at)
 SELECT event.*, clock_timestamp()
 FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS event
 """
@@ -36,9 +38,9 @@ FROM unnest(%s::smallint[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`actor_id` did something that `recipient_id` hears of; `kind` is a NotificationKind.
+    """An action by `actor_id` of which `recipient_id` is notified; `kind` is a NotificationKind.
 
-    A like of a post has `post_id`; one of a comment has both ids, as have all words about a comment.
+    A like of a post has a `post_id`. Events about a comment, likes of it included, have both ids.
     """
 
     kind: str
@@ -49,36 +51,40 @@ class Event:
 
 
 def announce(*events: Event) -> None:
-    """Tell of `events`, in one INSERT. Must be called inside the transaction that makes them true.
+    """Write `events` to the outbox with one INSERT, inside the transaction of the change that they report.
 
-    An own action is told to nobody (that a picture of one's own failed is none). Repeated, it changes nothing.
-    ValueError for what is no event.
+    A user's own actions are skipped, except for failed media. Repeating a call changes nothing. Raises ValueError for
+    an impossible combination of kind and ids.
     """
     _enqueue_events(Verb.ANNOUNCE, events)
 
 
 def warn(recipient_id: int, text: str, post_id: int | None = None, comment_id: int | None = None) -> None:
-    """Tell a user what a moderator has to say, perhaps about one of their posts or comments, whatever becomes of it.
+    """Send a moderator's warning to a user, optionally about a post or comment of theirs.
 
-    No moderator is named: the actor is the recipient. Must be called inside the act's transaction.
+    The warning stays when that post or comment is deleted. The moderator is not named: actor and recipient are the
+    same. Must be called inside the transaction of the moderator's action.
     """
     warning = Warning.objects.create(recipient_id=recipient_id, text=text, post_id=post_id, comment_id=comment_id)
-    subject = warning_key(warning.pk)
-    _insert_rows([(Verb.ANNOUNCE, NotificationKind.WARNING, subject, recipient_id, recipient_id, post_id, comment_id)])
+    key = warning_key(warning.pk)
+    _insert_rows([(Verb.ANNOUNCE, NotificationKind.WARNING, key, recipient_id, recipient_id, post_id, comment_id)])
 
 
 def retract(*events: Event) -> None:
-    """Take back what was, or perhaps never was, announced with the same values; in the same way."""
+    """Withdraw events that were, or may have been, announced with the same values. Same rules as `announce`."""
     _enqueue_events(Verb.RETRACT, events)
 
 
 def delete_for_posts(post_ids: Iterable[int]) -> None:
-    """Drop all that was told of posts and their comments. Inside the transaction that deleted or locked them."""
+    """Delete all notifications about posts and their comments.
+
+    Must be called inside the transaction that deleted or locked the posts.
+    """
     _insert_rows([(Verb.DELETE, "", "", 0, 0, post_id, None) for post_id in post_ids])
 
 
 def delete_for_comments(comment_ids: Iterable[int]) -> None:
-    """The same for comments and their likes."""
+    """Delete all notifications about comments and their likes. Same rules as `delete_for_posts`."""
     _insert_rows([(Verb.DELETE, "", "", 0, 0, None, comment_id) for comment_id in comment_ids])
 
 
@@ -97,25 +103,25 @@ def _enqueue_events(verb: Verb, events: Iterable[Event]) -> None:
 
 def _insert_rows(rows: list[EventRow]) -> None:
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
-        raise transaction.TransactionManagementError("notifications belong inside the change's transaction")
+        raise transaction.TransactionManagementError("notification events must be written inside a transaction")
     if not rows:
         return
     mark_written()
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*rows, strict=True)])
-    # robust: the change is committed, whatever happens to the follow-up; the sweep makes up for it.
+    # robust: the change is committed even if this callback fails; the periodic task consumes the events then.
     transaction.on_commit(_request_consumer, using=DEFAULT_DB_ALIAS, robust=True)
 
 
 def _request_consumer() -> None:
-    """Have the events drained soon; a hint. Of many calls in a moment one publishes a task.
+    """Enqueue a consumer task soon. Many calls within a moment enqueue one task.
 
-    The drain takes the mark away before it looks for events, so whoever finds the mark will be looked for.
+    The consumer removes the mark before it reads events, so events written while the mark is set are always read.
     """
     try:
         with guarded_client() as client:
-            first = client.set(keys.NOTIFICATIONS_DUE, 1, nx=True, px=keys.NOTIFICATIONS_DUE_TTL_MS)
+            is_first = client.set(keys.NOTIFICATIONS_DUE, 1, nx=True, px=keys.NOTIFICATIONS_DUE_TTL_MS)
     except CacheUnavailable:
-        return  # the sweep comes within seconds
-    if first:
+        return  # the periodic task runs within seconds
+    if is_first:
         enqueue.try_enqueue(tasks.drain_notifications, countdown=CONSUMER_DELAY)

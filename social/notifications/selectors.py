@@ -1,7 +1,7 @@
-"""A user's entries: what there is, who of it is heard now, and how far it was read.
+"""Read a user's notification entries.
 
-New entries come on top and an entry that moves leaves its place, so pages downwards from a position are exact:
-the one writer of entries (`lock`) draws positions in the order in which they become visible.
+New and moved entries appear at the top, and the single writer (`writer_lock`) assigns positions in the order in which
+they become visible. So paging downwards from a position neither repeats nor skips an entry.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from social.models import Notification, Warning
 from social.notifications.aggregation_keys import parse_warning_id
 from social.notifications.deliverability import filter_deliverable
 
-MAX_EXAMINED_ACTORS = 25  # newest actors of an entry: whom of them the recipient does not hear of is not counted
+MAX_EXAMINED_ACTORS = 25  # the newest actors of an entry, which are checked for blocks and mutes
 
-# Raw: the ORM has no LATERAL, which reads the newest actors of each entry from the index and no more of them.
+# Raw: the ORM has no LATERAL, which reads only the newest actors of each entry from the index.
 _SELECT_ENTRIES = """
 WITH state AS MATERIALIZED (
     SELECT coalesce(max(read_up_to), 0) AS read_up_to FROM social_notificationstate WHERE user_id = %(recipient)s
@@ -34,45 +34,45 @@ CROSS JOIN LATERAL (
            array_agg(position ORDER BY position DESC) AS positions
     FROM (
         SELECT actor_id, position FROM social_notificationactor
-        WHERE notification_id = entry.id AND is_active ORDER BY position DESC LIMIT %(examined)s
+        WHERE notification_id = entry.id AND is_active ORDER BY position DESC LIMIT %(max_actors)s
     ) AS actor
 ) AS newest
 WHERE entry.recipient_id = %(recipient)s AND entry.position < %(before)s AND entry.actor_count > 0
   AND entry.position > CASE WHEN %(unread)s THEN (SELECT read_up_to FROM state) ELSE 0 END
 ORDER BY entry.position DESC
-LIMIT %(wanted)s
+LIMIT %(limit)s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry as its recipient may see it, as far as people go."""
+    """A notification as its recipient sees it, with its newest actors."""
 
     position: int
     kind: str
     post_id: int | None
     comment_id: int | None
     created_at: datetime
-    actors: tuple[int, ...]  # newest first, at most EXAMINED
-    positions: tuple[int, ...]  # when each of them arrived
-    actor_count: int  # of all
+    actors: tuple[int, ...]  # user ids, newest first, at most MAX_EXAMINED_ACTORS
+    positions: tuple[int, ...]  # the position at which each of them was added
+    actor_count: int  # all actors
     read_up_to: int
     warning_id: int | None = None
 
     @property
     def read(self) -> bool:
-        """Whether the recipient had read up to the newest of these actors."""
+        """Whether the recipient has read up to the newest of these actors."""
         return self.positions[0] <= self.read_up_to
 
 
-def list_entries(recipient_id: int, before: int | None, wanted: int, *, unread: bool = False) -> list[Entry]:
-    """The next `wanted` entries below a position, newest first, with their newest actors; one query.
+def list_entries(recipient_id: int, before: int | None, limit: int, *, unread: bool = False) -> list[Entry]:
+    """Return the next `limit` entries below a position, newest first, with their newest actors. One query.
 
-    `unread`: only those that may be, as somebody arrived after what was read. `filter_visible_actors` says who of the actors
-    counts.
+    `unread` returns only entries with an actor above the read position. Actors are not checked for blocks and mutes
+    here: see `filter_visible_actors`.
     """
-    # The page before may have come from a server that was ahead of a replica, where an entry that moved is still
-    # in its old place: it would be shown again.
+    # The previous page may come from a server that is ahead of the replica. On the replica an entry that has moved
+    # would still be in its old place and appear twice, so later pages read the primary.
     with nullcontext() if before is None else session.use_primary():
         rows = Notification.objects.raw(
             _SELECT_ENTRIES,
@@ -80,39 +80,39 @@ def list_entries(recipient_id: int, before: int | None, wanted: int, *, unread: 
                 "recipient": recipient_id,
                 "before": MAX_ID if before is None else before,
                 "unread": unread,
-                "wanted": wanted,
-                "examined": MAX_EXAMINED_ACTORS,
+                "limit": limit,
+                "max_actors": MAX_EXAMINED_ACTORS,
             },
         )
         return [_build_entry(row) for row in rows]
 
 
-def filter_visible_actors(recipient_id: int, found: Sequence[Entry]) -> list[Entry]:
-    """The entries with those of their actors that the recipient hears of; without any, an entry is left out.
+def filter_visible_actors(recipient_id: int, entries: Sequence[Entry]) -> list[Entry]:
+    """Remove actors of whom the recipient must not be notified, and entries without any other actor. One query.
 
-    Counts are exact up to EXAMINED actors; of more, those beyond are counted whoever they are. One query.
+    `actor_count` is exact up to MAX_EXAMINED_ACTORS actors. Older actors are counted without a check.
     """
-    pairs = {(recipient_id, actor_id) for entry in found for actor_id in entry.actors}
-    audible = {actor_id for _, actor_id in filter_deliverable(pairs)}
-    return [seen for entry in found if (seen := _keep_actors(entry, audible)).actors]
+    pairs = {(recipient_id, actor_id) for entry in entries for actor_id in entry.actors}
+    visible = {actor_id for _, actor_id in filter_deliverable(pairs)}
+    return [kept for entry in entries if (kept := _keep_actors(entry, visible)).actors]
 
 
 def fetch_warning_texts(warning_ids: Collection[int]) -> dict[int, str]:
-    """What moderators said, by warning; no query for none."""
+    """Return moderators' warnings by id. No query for no ids."""
     if not warning_ids:
         return {}
-    found = Warning.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=warning_ids)
-    return dict(found.values_list("pk", "text"))
+    warnings = Warning.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=warning_ids)
+    return dict(warnings.values_list("pk", "text"))
 
 
-def _keep_actors(entry: Entry, audible: set[int]) -> Entry:
-    kept = [place for place, actor_id in enumerate(entry.actors) if actor_id in audible]
+def _keep_actors(entry: Entry, visible: set[int]) -> Entry:
+    kept = [index for index, actor_id in enumerate(entry.actors) if actor_id in visible]
     if len(kept) == len(entry.actors):
         return entry
     return replace(
         entry,
-        actors=tuple(entry.actors[place] for place in kept),
-        positions=tuple(entry.positions[place] for place in kept),
+        actors=tuple(entry.actors[index] for index in kept),
+        positions=tuple(entry.positions[index] for index in kept),
         actor_count=entry.actor_count - len(entry.actors) + len(kept),
     )
 
@@ -128,5 +128,5 @@ def _build_entry(row: Any) -> Entry:
         tuple(row.positions or ()),
         row.actor_count,
         row.read_up_to,
-        parse_warning_id(row.subject),
+        parse_warning_id(row.aggregation_key),
     )

@@ -1,4 +1,4 @@
-"""Blocking: from its commit on, the two are nothing to each other."""
+"""Block and unblock. A block ends the follows and follow requests between two users."""
 
 from __future__ import annotations
 
@@ -16,33 +16,27 @@ from social.signals import relations_changed
 
 @with_pair_lock
 def block(blocker_id: int, blocked_id: int) -> None:
-    """Block them, which ends follows and requests both ways. Raises OwnAccount, UnknownUser."""
+    """Block a user and end follows and requests both ways. Raises OwnAccount, UnknownUser."""
     if blocker_id == blocked_id:
         raise OwnAccount
-    _, relation = get_target_and_relationship(blocker_id, blocked_id)
-    if relation.blocking:
+    _, relationship = get_target_and_relationship(blocker_id, blocked_id)
+    if relationship.blocking:
         return
-    edges = [(blocker_id, blocked_id), (blocked_id, blocker_id)]
-    pairs = [(followee, follower) for follower, followee in edges]  # as the primary keys go
+    edges = [(blocker_id, blocked_id), (blocked_id, blocker_id)]  # follower, followee
+    pks = [(followee, follower) for follower, followee in edges]  # of Follow and FollowRequest
     Block.objects.using(DEFAULT_DB_ALIAS).create(blocker_id=blocker_id, blocked_id=blocked_id)
-    FollowRequest.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pairs).delete()
-    Follow.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pairs).delete()
-    notifications.retract(
-        *(
-            told(*edge)
-            for edge in edges
-            for told in (follow_events.follow_requested, follow_events.followed, follow_events.follow_accepted)
-        )
-    )
+    FollowRequest.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pks).delete()
+    Follow.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pks).delete()
+    notifications.retract(*(event for edge in edges for event in follow_events.all_between(*edge)))
     relations_changed.send(sender=Block, viewer_ids=[blocker_id, blocked_id])
-    ended = [relation.following, relation.followed_by]
-    record_count_changes([edge for edge, was_there in zip(edges, ended, strict=True) if was_there], -1)
+    existed = [relationship.following, relationship.followed_by]
+    record_count_changes([edge for edge, followed in zip(edges, existed, strict=True) if followed], -1)
 
 
 @with_pair_lock
 def unblock(blocker_id: int, blocked_id: int) -> None:
-    """Lift the block; follows that it ended do not come back. Nothing if there is none."""
+    """Remove a block, if there is one. The follows that it ended are not restored."""
     blocks = Block.objects.using(DEFAULT_DB_ALIAS)
-    gone, _ = blocks.filter(blocker_id=blocker_id, blocked_id=blocked_id).delete()
-    if gone:
+    deleted, _ = blocks.filter(blocker_id=blocker_id, blocked_id=blocked_id).delete()
+    if deleted:
         relations_changed.send(sender=Block, viewer_ids=[blocker_id, blocked_id])

@@ -1,7 +1,7 @@
-"""Counting follows without a row that everybody waits for.
+"""Record changes of follower and following counts without locking the users' rows.
 
-Whoever adds or ends follows appends the change and locks nobody; `social.counter_rollup` adds it to the users' rows a
-moment later. Readers see the sum of both (`accounts.follower_counts`).
+A follow or unfollow appends a row; `social.counter_rollup` adds it to the users' rows about a second later. Readers see
+the sum of both (`accounts.follower_counts`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from django.db import DEFAULT_DB_ALIAS
 from accounts.models import CountChange
 
 Edge = tuple[int, int]  # follower id, followee id
-INSERT_BATCH_SIZE = 5_000  # rows of one INSERT
+INSERT_BATCH_SIZE = 5_000
 
 
 def record_count_changes(edges: Collection[Edge], step: Literal[1, -1]) -> None:
-    """Count `edges`, which the current transaction has inserted (1) or deleted (-1)."""
+    """Record that the current transaction has inserted (`step` 1) or deleted (-1) the follows `edges`."""
     followers = Counter(followee for _, followee in edges)
     following = Counter(follower for follower, _ in edges)
     CountChange.objects.using(DEFAULT_DB_ALIAS).bulk_create(

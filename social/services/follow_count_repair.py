@@ -1,8 +1,8 @@
-"""Follower and following counts from the truth, beside live traffic and without stopping anybody.
+"""Recount followers and follows while the site is running, and correct wrong counts.
 
-A follow commits together with its change of the counts. So in every snapshot the follows differ from the counts,
-pending changes included, by exactly what was wrong before, whatever else is going on: the drift. It is read in
-one statement, and appended as one more change, which may come a moment later and in any order: it is still right.
+A follow commits together with its count change. So in every snapshot the follows differ from the counts, pending
+changes included, by exactly the error that existed before, whatever else is being written. The difference is read in
+one statement and appended as one more count change. It stays right if it is rolled up later and in any order.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from accounts.models import CountChange, User
 from social.counter_rollup import roll_up
 from social.services.locks import lock_count_repair
 
-USER_BATCH_SIZE = 500  # users looked at in one statement
+USER_BATCH_SIZE = 500  # users compared in one statement
 
-# By user: what is missing in the counts of followers and of following.
+# What is missing in each user's counts of followers and of following.
 COUNT_DIFFERENCES = """
 SELECT person.id, follower.total - person.follower_count - pending.followers AS followers,
        following.total - person.following_count - pending.following AS following
@@ -32,20 +32,20 @@ LATERAL (
 ) AS pending
 WHERE person.id = ANY(%s)
 """
-_WRONG_COUNTS = (
-    f"SELECT id, followers, following FROM ({COUNT_DIFFERENCES}) AS drift WHERE followers <> 0 OR following <> 0"  # noqa: S608
-)
+_WRONG_COUNTS = f"""
+SELECT id, followers, following FROM ({COUNT_DIFFERENCES}) AS difference WHERE followers <> 0 OR following <> 0
+"""  # noqa: S608
 
 
 def find_wrong_counts(user_ids: Collection[int]) -> dict[int, tuple[int, int]]:
-    """What is to be added to the (follower, following) counts of those whose counts are wrong."""
+    """Return what must be added to the (follower, following) counts, for the users whose counts are wrong."""
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_WRONG_COUNTS, [list(user_ids)])
         return {user_id: (followers, following) for user_id, followers, following in cursor.fetchall()}
 
 
 def correct_counts(user_ids: Collection[int]) -> None:
-    """Make their counts right."""
+    """Correct the counts of these users."""
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
         lock_count_repair()
         CountChange.objects.using(DEFAULT_DB_ALIAS).bulk_create(
@@ -55,14 +55,14 @@ def correct_counts(user_ids: Collection[int]) -> None:
 
 
 def repair_follow_counts(
-    *, dry_run: bool = False, at_once: int = USER_BATCH_SIZE, progress: Callable[[int], None] = lambda _: None
+    *, dry_run: bool = False, batch_size: int = USER_BATCH_SIZE, progress: Callable[[int], None] = lambda _: None
 ) -> int:
-    """Correct what is wrong, and have it in the users' rows; returns how many users' counts were, or would be.
+    """Correct all wrong counts and roll them up. Return the number of users with wrong counts.
 
-    `progress` is told how many users were looked at just now.
+    With `dry_run`, only count them. `progress` is called with the number of users in each batch.
     """
     total = 0
-    for user_ids in iterate_id_batches(User.objects.all(), at_once):
+    for user_ids in iterate_id_batches(User.objects.all(), batch_size):
         if wrong := find_wrong_counts(user_ids):
             total += len(wrong)
             if not dry_run:
@@ -74,7 +74,7 @@ def repair_follow_counts(
 
 
 def iterate_id_batches(rows: QuerySet[Any], size: int) -> Iterator[list[int]]:
-    """The ids of all `rows` on the primary, ascending, `size` at a time."""
+    """Yield the ids of all `rows` on the primary, ascending, `size` at a time."""
     ids = rows.using(DEFAULT_DB_ALIAS).order_by("pk").values_list("pk", flat=True)
     after = 0
     while batch := list(ids.filter(pk__gt=after)[:size]):

@@ -1,15 +1,15 @@
-"""The order in which writers of the social graph wait for each other.
+"""The order in which writers of the social graph take their locks.
 
-0. the *graph*: shared by every relation write, exclusive for an import, which cannot lock millions of pairs;
-1. the *pair*: an exclusive lock on two users, so that follow, accept, unfollow and block on the same two
-   run one after the other, and what one reads under the lock stays true until it commits;
-2. the *account*: shared by every relation write on that user, exclusive for whoever changes what follows
-   mean there (public or private), so that nobody follows by a rule that has just ended;
-3. the *recount*: exclusive for whoever corrects counts, so that nothing is corrected twice.
+1. *Graph*: shared by every relation write, exclusive for an import, which cannot lock millions of pairs.
+2. *Pair*: exclusive for two users. Follow, accept, unfollow and block on the same two users run one after the other,
+   and what one of them reads under the lock stays true until it commits.
+3. *Account*: shared by every relation write on that user, exclusive for a change between public and private, so that
+   a follow does not use a rule that has just ended.
+4. *Count repair*: exclusive for a repair of counts, so that no difference is corrected twice.
 
-Everybody takes them in this order, and rows of `User` after them, so nobody waits in a circle. They are advisory
-locks that end with the transaction: they cost no write, and readers never wait for them. A relation write locks no
-row of `User` at all: a celebrity's is wanted by many.
+Every writer takes them in this order, and rows of `User` after them, so writers cannot deadlock. They are advisory
+locks that end with the transaction: they cost no write, and readers never wait for them. A relation write locks no row
+of `User`, because many followers would wait for a celebrity's row.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def with_pair_lock(write: Callable[[int, int], T]) -> Callable[[int, int], T]:
-    """Run `write(actor_id, other_id)` as one transaction that holds the pair and shares both accounts."""
+    """Run `write(actor_id, other_id)` in a transaction that holds the pair's lock and shares both accounts' locks."""
 
     @functools.wraps(write)
     def locked(actor_id: int, other_id: int) -> T:
@@ -43,21 +43,21 @@ def with_pair_lock(write: Callable[[int, int], T]) -> Callable[[int, int], T]:
 
 
 def retry_on_conflict(run: Callable[P, T]) -> Callable[P, T]:
-    """Run a transaction again that met a writer which does not follow the order above.
+    """Retry a transaction that conflicts with a writer outside the lock order, up to MAX_ATTEMPTS times.
 
-    That is a deadlock with someone else's locks, a row inserted by an import, or a user erased at the same
-    moment; the next attempt sees what they did. Inside an outer transaction, which is lost as a whole, the
-    error is the caller's.
+    Such conflicts are a deadlock with other locks, a row that an import inserted, and a user who was erased at the same
+    moment; the next attempt sees the result. Inside an outer transaction, which is lost as a whole, the error is
+    raised.
     """
 
     @functools.wraps(run)
     def attempt(*args: P.args, **kwargs: P.kwargs) -> T:
         for number in range(1, MAX_ATTEMPTS + 1):
-            inside = connections[DEFAULT_DB_ALIAS].in_atomic_block
+            is_nested = connections[DEFAULT_DB_ALIAS].in_atomic_block
             try:
                 return run(*args, **kwargs)
             except (OperationalError, IntegrityError) as error:
-                if inside or number == MAX_ATTEMPTS or not _is_retryable(error):
+                if is_nested or number == MAX_ATTEMPTS or not _is_retryable(error):
                     raise
                 time.sleep(random.uniform(0, 0.02 * number))
         raise AssertionError("unreachable")
@@ -70,9 +70,9 @@ def _is_retryable(error: Exception) -> bool:
 
 
 def lock_account(user_id: int) -> None:
-    """Wait until no relation write on this user is under way, and keep others out until the commit.
+    """Wait for running relation writes on this user and keep others out until the commit.
 
-    Must come before the transaction locks any row of `User`, see above.
+    Must be called before the transaction locks any row of `User`.
     """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(
@@ -83,12 +83,12 @@ def lock_account(user_id: int) -> None:
 
 
 def lock_graph() -> None:
-    """Wait until no relation write at all is under way, and keep others out until the commit (imports)."""
+    """Wait for all running relation writes and keep others out until the commit. For imports."""
     _lock(_GRAPH_KEY)
 
 
 def lock_count_repair() -> None:
-    """Wait until nobody else corrects counts, and keep others out until the commit."""
+    """Wait for a running repair of counts and keep others out until the commit."""
     _lock(_COUNT_REPAIR_KEY)
 
 

@@ -1,4 +1,4 @@
-"""Muting: silent in the muter's feed and notifications, unknown to the muted."""
+"""Mute and unmute. A mute hides a user from the muting user's feed and notifications; the muted user cannot see it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from social.signals import relations_changed
 
 @with_pair_lock
 def mute(muter_id: int, muted_id: int) -> None:
-    """Mute them, followed or not. Raises OwnAccount, UnknownUser."""
+    """Mute a user, followed or not. Raises OwnAccount, UnknownUser."""
     if muter_id == muted_id:
         raise OwnAccount
-    _, relation = get_target_and_relationship(muter_id, muted_id)
-    if not relation.muting:
+    _, relationship = get_target_and_relationship(muter_id, muted_id)
+    if not relationship.muting:
         Mute.objects.using(DEFAULT_DB_ALIAS).create(muter_id=muter_id, muted_id=muted_id)
         relations_changed.send(sender=Mute, viewer_ids=[muter_id])
 
 
 @with_pair_lock
 def unmute(muter_id: int, muted_id: int) -> None:
-    """Hear them again; nothing if they are not muted."""
+    """Remove a mute, if there is one."""
     mutes = Mute.objects.using(DEFAULT_DB_ALIAS)
-    gone, _ = mutes.filter(muter_id=muter_id, muted_id=muted_id).delete()
-    if gone:
+    deleted, _ = mutes.filter(muter_id=muter_id, muted_id=muted_id).delete()
+    if deleted:
         relations_changed.send(sender=Mute, viewer_ids=[muter_id])

@@ -1,4 +1,7 @@
-"""Single steps on the graph, for callers that hold the pair; each announces and counts what it changed."""
+"""Single writes on the social graph for services that hold the pair's lock.
+
+Each write also announces or retracts notifications, sends `relations_changed` and records count changes.
+"""
 
 from __future__ import annotations
 
@@ -16,47 +19,53 @@ from social.services.count_changes import record_count_changes
 from social.signals import relations_changed
 
 
-def get_target_and_relationship(actor_id: int, other_id: int) -> tuple[User, Relationship]:
-    """The other user and what the actor is to them, as it stays until the commit; one query.
+def get_target_and_relationship(actor_id: int, target_id: int) -> tuple[User, Relationship]:
+    """Return the target user and the actor's relationship to them in one query. Under the lock it stays true.
 
-    Raises UnknownUser when either is inactive or gone, or the other has blocked the actor.
+    Raises UnknownUser if either user is inactive or deleted, or if the target blocks the actor.
     """
     actor_is_active = Exists(User.objects.filter(pk=actor_id, is_active=True))
-    others = User.objects.using(DEFAULT_DB_ALIAS).filter(actor_is_active, pk=other_id, is_active=True)
-    other = annotate_relationship(others, actor_id).first()
-    if other is None:
+    targets = User.objects.using(DEFAULT_DB_ALIAS).filter(actor_is_active, pk=target_id, is_active=True)
+    target = annotate_relationship(targets, actor_id).first()
+    if target is None:
         raise UnknownUser
-    relation = read_annotated_relationship(other)
-    if relation.blocked_by:
+    relationship = read_annotated_relationship(target)
+    if relationship.blocked_by:
         raise UnknownUser
-    return other, relation
+    return target, relationship
 
 
-def insert_follow(follower_id: int, followee_id: int, told: Event) -> None:
-    """Add a follow that is not there yet, and tell of it."""
+def insert_follow(follower_id: int, followee_id: int, event: Event) -> None:
+    """Insert a follow that does not exist yet and announce `event`."""
     Follow.objects.using(DEFAULT_DB_ALIAS).create(follower_id=follower_id, followee_id=followee_id)
-    notifications.announce(told)
+    notifications.announce(event)
     relations_changed.send(sender=Follow, viewer_ids=[follower_id])
     record_count_changes([(follower_id, followee_id)], 1)
 
 
 def delete_follow(follower_id: int, followee_id: int) -> bool:
-    """End a follow; False if there is none."""
+    """Delete a follow. Return False if there is none."""
     follows = Follow.objects.using(DEFAULT_DB_ALIAS)
-    gone, _ = follows.filter(follower_id=follower_id, followee_id=followee_id).delete()
-    if gone:
+    deleted, _ = follows.filter(follower_id=follower_id, followee_id=followee_id).delete()
+    if deleted:
         notifications.retract(
             follow_events.followed(follower_id, followee_id), follow_events.follow_accepted(follower_id, followee_id)
         )
         relations_changed.send(sender=Follow, viewer_ids=[follower_id])
         record_count_changes([(follower_id, followee_id)], -1)
-    return bool(gone)
+    return bool(deleted)
+
+
+def insert_request(follower_id: int, followee_id: int) -> None:
+    """Insert a follow request that does not exist yet and announce it."""
+    FollowRequest.objects.using(DEFAULT_DB_ALIAS).create(follower_id=follower_id, followee_id=followee_id)
+    notifications.announce(follow_events.follow_requested(follower_id, followee_id))
 
 
 def delete_request(follower_id: int, followee_id: int) -> bool:
-    """Drop a request; False if there is none."""
+    """Delete a follow request. Return False if there is none."""
     requests = FollowRequest.objects.using(DEFAULT_DB_ALIAS)
-    gone, _ = requests.filter(follower_id=follower_id, followee_id=followee_id).delete()
-    if gone:
+    deleted, _ = requests.filter(follower_id=follower_id, followee_id=followee_id).delete()
+    if deleted:
         notifications.retract(follow_events.follow_requested(follower_id, followee_id))
-    return bool(gone)
+    return bool(deleted)

@@ -1,4 +1,4 @@
-"""What the tests of the graph ask about it."""
+"""Helpers for tests of the social graph: clients, counts, captured signals, concurrent calls."""
 
 from __future__ import annotations
 
@@ -18,47 +18,48 @@ from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import User
 from social.models import Follow
 
-Write = Callable[[int, int], Any]  # a service: the acting user first
+Write = Callable[[int, int], Any]  # a service; the acting user's id comes first
 
 API = "/api/v1"
 
 
 def signed_in_client(user: User) -> APIClient:
-    """A client with a real access token of the user."""
+    """Return a client that sends an access token of the user."""
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {sessions.start(user).access}")
     return client
 
 
 def shown_counts(user: User) -> tuple[int, int]:
-    """(followers, following) as readers see them."""
+    """Return (followers, following) as readers see them."""
     return get_exact_counts(User(pk=user.pk))
 
 
 def assert_counts_match_follows() -> None:
+    """Assert that the shown counts of all users equal their rows in Follow."""
     followers = dict(Follow.objects.values_list("followee_id").annotate(Count("follower_id")))
     following = dict(Follow.objects.values_list("follower_id").annotate(Count("followee_id")))
-    said = {user.pk: get_exact_counts(user) for user in with_pending_counts(User.objects.all())}
-    assert said == {pk: (followers.get(pk, 0), following.get(pk, 0)) for pk in said}
+    shown = {user.pk: get_exact_counts(user) for user in with_pending_counts(User.objects.all())}
+    assert shown == {pk: (followers.get(pk, 0), following.get(pk, 0)) for pk in shown}
 
 
 @contextmanager
 def captured_signals(signal: Signal) -> Iterator[list[dict[str, Any]]]:
-    """The keyword arguments of every call of `signal` inside the block."""
+    """Yield a list that collects the keyword arguments of every `signal` sent inside the block."""
     calls: list[dict[str, Any]] = []
 
-    def listen(signal: Signal, sender: Any, **kwargs: Any) -> None:
+    def record(signal: Signal, sender: Any, **kwargs: Any) -> None:
         calls.append({name: sorted(ids) for name, ids in kwargs.items()})
 
-    signal.connect(listen)
+    signal.connect(record)
     try:
         yield calls
     finally:
-        signal.disconnect(listen)
+        signal.disconnect(record)
 
 
 def run_concurrently(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run `calls` in as many threads, started together; their results, or the exceptions they raised."""
+    """Run each call in its own thread, started together. Return their results or the exceptions that they raised."""
     start = Barrier(len(calls))
 
     def run(call: Callable[[], Any]) -> Any:

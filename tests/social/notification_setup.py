@@ -1,4 +1,4 @@
-"""Short ways to tell of something and to see what was told."""
+"""Helpers to write notification events, consume them, and read the resulting entries."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from django.db import transaction
 
 from accounts.models import User
 from social import notifications
-from social.models import (
-    Notification,
-    NotificationEvent,
-)
+from social.models import Notification, NotificationEvent
 from social.notifications import Event
 from social.notifications.consumer import consume_batches
 
@@ -27,7 +24,7 @@ def retract(*events: Event) -> None:
 
 
 def consume_all_events() -> None:
-    """Everything that waits is applied."""
+    """Run the consumer until the outbox is empty."""
     while consume_batches():
         pass
     assert not NotificationEvent.objects.exists()
@@ -38,10 +35,10 @@ def like(recipient: User, actor: User, post_id: int = POST, comment_id: int | No
 
 
 def entries_of(user: User) -> list[tuple[str, list[int]]]:
-    """The user's entries, newest first: subject, and the actors in it, newest first."""
+    """Return (aggregation key, ids of the active actors) of the user's entries, both newest first."""
     shown = []
     for entry in Notification.objects.filter(recipient_id=user.pk, actor_count__gt=0).order_by("-position"):
         actors = entry.actor_set.filter(is_active=True).order_by("-position")
-        shown.append((entry.subject, [actor.actor_id for actor in actors]))
+        shown.append((entry.aggregation_key, [actor.actor_id for actor in actors]))
         assert entry.actor_count == len(shown[-1][1])
     return shown

@@ -1,4 +1,4 @@
-"""Blocks and mutes: what they end, what they leave, whom they concern."""
+"""Blocks and mutes: the relations that they end, the signals that they send, and the calls that are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.social.follow_graph import Write, assert_counts_match_follows, captur
 pytestmark = pytest.mark.django_db
 
 
-def test_a_block_ends_follows_both_ways() -> None:
+def test_block_ends_follows_both_ways() -> None:
     follow = FollowFactory()
     ann, bob = follow.follower, follow.followee
     FollowFactory(follower=bob, followee=ann)
@@ -29,7 +29,7 @@ def test_a_block_ends_follows_both_ways() -> None:
     assert_counts_match_follows()
 
 
-def test_a_block_ends_requests_both_ways() -> None:
+def test_block_ends_requests_both_ways() -> None:
     request = FollowRequestFactory(follower__is_private=True)
     FollowRequestFactory(follower=request.followee, followee=request.follower)
     services.block(request.follower_id, request.followee_id)
@@ -38,7 +38,7 @@ def test_a_block_ends_requests_both_ways() -> None:
 
 
 @pytest.mark.parametrize("blocker_follows", [True, False])
-def test_a_block_counts_the_one_follow_that_there_was(blocker_follows: bool) -> None:
+def test_block_counts_only_existing_follows(blocker_follows: bool) -> None:
     follow = FollowFactory()
     pair = (follow.follower_id, follow.followee_id)
     services.block(*(pair if blocker_follows else reversed(pair)))
@@ -46,7 +46,7 @@ def test_a_block_counts_the_one_follow_that_there_was(blocker_follows: bool) -> 
     assert_counts_match_follows()
 
 
-def test_a_block_between_strangers_still_changes_both_views_but_no_audience() -> None:
+def test_block_between_strangers_sends_relations_changed_only() -> None:
     ann, bob = UserFactory(), UserFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.block(ann.pk, bob.pk)
@@ -56,7 +56,7 @@ def test_a_block_between_strangers_still_changes_both_views_but_no_audience() ->
     assert audiences == []
 
 
-def test_lifting_a_block_brings_no_follow_back() -> None:
+def test_unblock_does_not_restore_follows() -> None:
     follow = FollowFactory()
     services.block(follow.followee_id, follow.follower_id)
     with captured_signals(relations_changed) as relations:
@@ -67,13 +67,13 @@ def test_lifting_a_block_brings_no_follow_back() -> None:
     assert relations == [{"viewer_ids": [follow.follower_id, follow.followee_id]}]
 
 
-def test_only_the_blocker_lifts_a_block() -> None:
+def test_only_the_blocker_can_unblock() -> None:
     block = BlockFactory()
     services.unblock(block.blocked_id, block.blocker_id)
     assert Block.objects.exists()
 
 
-def test_a_mute_concerns_the_muter_alone_and_keeps_the_follow() -> None:
+def test_mute_keeps_the_follow_and_affects_only_the_muting_user() -> None:
     follow = FollowFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.mute(follow.follower_id, follow.followee_id)
@@ -84,7 +84,7 @@ def test_a_mute_concerns_the_muter_alone_and_keeps_the_follow() -> None:
     assert audiences == []
 
 
-def test_unmuting_is_announced_once() -> None:
+def test_unmute_sends_one_signal() -> None:
     mute = MuteFactory()
     with captured_signals(relations_changed) as relations:
         services.unmute(mute.muter_id, mute.muted_id)
@@ -95,21 +95,21 @@ def test_unmuting_is_announced_once() -> None:
 
 @pytest.mark.parametrize("write", [services.block, services.mute])
 class TestRefusals:
-    def test_of_oneself(self, write: Write) -> None:
+    def test_own_account_is_refused(self, write: Write) -> None:
         ann = UserFactory()
         with pytest.raises(OwnAccount):
             write(ann.pk, ann.pk)
 
-    def test_of_who_blocked_me(self, write: Write) -> None:
+    def test_blocker_is_unknown(self, write: Write) -> None:
         block = BlockFactory()
         with pytest.raises(UnknownUser):
             write(block.blocked_id, block.blocker_id)
 
-    def test_of_an_inactive_account(self, write: Write) -> None:
+    def test_inactive_account_is_unknown(self, write: Write) -> None:
         ann, bob = UserFactory(), UserFactory(is_active=False)
         with pytest.raises(UnknownUser):
             write(ann.pk, bob.pk)
 
-    def test_but_not_of_whom_i_block(self, write: Write) -> None:
+    def test_blocked_account_is_accepted(self, write: Write) -> None:
         block = BlockFactory()
         assert write(block.blocker_id, block.blocked_id) is None

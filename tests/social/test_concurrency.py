@@ -1,6 +1,6 @@
-"""Writers of the graph at the same time, on the real database: rows, counts and rules hold in the end.
+"""Concurrent writes on the social graph against PostgreSQL: rows, counts and invariants hold in the end.
 
-What the storms may raise are refusals (`RelationError`), never a deadlock or a broken constraint.
+Concurrent writes may raise a `RelationError`, never a deadlock or an integrity error.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from tests.social.follow_graph import assert_counts_match_follows, run_concurren
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def storm(writes: list[Callable[[], Any]], threads: int = 12) -> None:
-    """Run `writes` over `threads` threads that start together; whatever is no refusal is raised."""
+def run_shuffled(writes: list[Callable[[], Any]], threads: int = 12) -> None:
+    """Run `writes` in random order on `threads` threads. Raise any error except a RelationError."""
     random.shuffle(writes)
 
-    def run(mine: list[Callable[[], Any]]) -> None:
-        for write in mine:
+    def run(own_writes: list[Callable[[], Any]]) -> None:
+        for write in own_writes:
             with suppress(RelationError):
                 write()
 
@@ -46,52 +46,52 @@ def storm(writes: list[Callable[[], Any]], threads: int = 12) -> None:
 
 
 @contextmanager
-def held_at(signal: Signal) -> Iterator[tuple[Event, Event]]:
-    """Stops the first transaction that sends `signal` until told: (it has arrived, let it go on)."""
-    arrived, go_on = Event(), Event()
+def pause_at(signal: Signal) -> Iterator[tuple[Event, Event]]:
+    """Pause the first transaction that sends `signal`. Yield the events (it has arrived, let it continue)."""
+    arrived, resume = Event(), Event()
 
-    def hold(**_: Any) -> None:
+    def pause(**_: Any) -> None:
         if not arrived.is_set():
             arrived.set()
-            assert go_on.wait(timeout=20)
+            assert resume.wait(timeout=20)
 
-    signal.connect(hold)
+    signal.connect(pause)
     try:
-        yield arrived, go_on
+        yield arrived, resume
     finally:
-        go_on.set()
-        signal.disconnect(hold)
+        resume.set()
+        signal.disconnect(pause)
 
 
-def closing(call: Callable[[], Any]) -> Any:
+def close_connection_after(call: Callable[[], Any]) -> Any:
     try:
         return call()
     finally:
         connection.close()
 
 
-def assert_rules_hold() -> None:
-    """Nobody follows across a block, nobody waits who follows, nobody waits at a public account."""
+def assert_invariants_hold() -> None:
+    """Assert: no follow or request across a block, no request beside a follow or to a public account, exact counts."""
     follows = set(Follow.objects.values_list("follower_id", "followee_id"))
     requests = set(FollowRequest.objects.values_list("follower_id", "followee_id"))
     blocks = set(Block.objects.values_list("blocker_id", "blocked_id"))
-    apart = blocks | {(blocked, blocker) for blocker, blocked in blocks}
-    assert not (follows | requests) & apart
+    blocked_pairs = blocks | {(blocked, blocker) for blocker, blocked in blocks}
+    assert not (follows | requests) & blocked_pairs
     assert not follows & requests
     assert not FollowRequest.objects.filter(followee__is_private=False).exists()
     assert_counts_match_follows()
 
 
-def test_fifty_who_follow_one_user_at_once_are_all_counted() -> None:
+def test_concurrent_followers_are_all_counted() -> None:
     star = UserFactory()
     fans = UserFactory.create_batch(50)
-    answers = run_concurrently([partial(services.follow, fan.pk, star.pk) for fan in fans])
-    assert answers == ["following"] * 50
+    results = run_concurrently([partial(services.follow, fan.pk, star.pk) for fan in fans])
+    assert results == ["following"] * 50
     assert shown_counts(star) == (50, 0)
     assert_counts_match_follows()
 
 
-def test_one_who_follows_in_twenty_requests_at_once_follows_once() -> None:
+def test_concurrent_follows_by_one_user_create_one_follow() -> None:
     ann, bob = UserFactory(), UserFactory()
     assert run_concurrently([partial(services.follow, ann.pk, bob.pk)] * 20) == ["following"] * 20
     assert shown_counts(bob) == (1, 0)
@@ -99,7 +99,7 @@ def test_one_who_follows_in_twenty_requests_at_once_follows_once() -> None:
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_a_storm_on_one_pair_ends_consistent(private: bool) -> None:
+def test_concurrent_writes_on_one_pair_stay_consistent(private: bool) -> None:
     ann, bob = UserFactory(is_private=private), UserFactory()
     writes = [
         services.follow,
@@ -113,19 +113,19 @@ def test_a_storm_on_one_pair_ends_consistent(private: bool) -> None:
         services.mute,
     ]
     pairs = [(ann.pk, bob.pk), (bob.pk, ann.pk)]
-    storm([partial(write, *pair) for write in writes for pair in pairs for _ in range(12)])
-    assert_rules_hold()
+    run_shuffled([partial(write, *pair) for write in writes for pair in pairs for _ in range(12)])
+    assert_invariants_hold()
 
 
-def test_a_storm_in_a_ring_of_users_meets_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_writes_on_many_pairs_do_not_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "MAX_ATTEMPTS", 1)
     users = [user.pk for user in UserFactory.create_batch(6)]
     pairs = [(one, other) for one in users for other in users if one != other]
-    storm([partial(write, *pair) for write in (services.follow, services.unfollow) for pair in pairs * 4])
-    assert_rules_hold()
+    run_shuffled([partial(write, *pair) for write in (services.follow, services.unfollow) for pair in pairs * 4])
+    assert_invariants_hold()
 
 
-def test_a_storm_around_an_account_that_turns_private_and_public_leaves_nobody_waiting(
+def test_concurrent_privacy_changes_leave_no_pending_requests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(locks, "MAX_ATTEMPTS", 1)
@@ -137,78 +137,78 @@ def test_a_storm_around_an_account_that_turns_private_and_public_leaves_nobody_w
     calls += [partial(services.unblock, *pair) for pair in pairs * 2]
     for owner in owners:
         calls += [partial(update_profile, owner.pk, {"is_private": number % 2 == 0}) for number in range(30)]
-    storm(calls)
-    assert_rules_hold()
+    run_shuffled(calls)
+    assert_invariants_hold()
 
 
-def test_a_follow_waits_for_the_account_that_is_turning_private_and_then_asks() -> None:
+def test_follow_during_change_to_private_becomes_a_request() -> None:
     owner, fan = UserFactory(), UserFactory()
-    with held_at(privacy_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
-        turning = pool.submit(closing, partial(update_profile, owner.pk, {"is_private": True}))
+    with pause_at(privacy_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": True}))
         assert arrived.wait(timeout=20)
-        following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
         with pytest.raises(TimeoutError):
             following.result(timeout=0.3)
-        go_on.set()
+        resume.set()
         turning.result(timeout=20)
         assert following.result(timeout=20) == "requested"
-    assert_rules_hold()
+    assert_invariants_hold()
 
 
-def test_a_follow_waits_for_the_account_that_is_turning_public_and_then_follows() -> None:
+def test_follow_during_change_to_public_becomes_a_follow() -> None:
     owner, fan = UserFactory(is_private=True), UserFactory()
-    early = FollowRequestFactory(followee=owner).follower
-    with held_at(privacy_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
-        turning = pool.submit(closing, partial(update_profile, owner.pk, {"is_private": False}))
+    early_requester = FollowRequestFactory(followee=owner).follower
+    with pause_at(privacy_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": False}))
         assert arrived.wait(timeout=20)
-        following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
         with pytest.raises(TimeoutError):
             following.result(timeout=0.3)
-        go_on.set()
+        resume.set()
         turning.result(timeout=20)
         assert following.result(timeout=20) == "following"
-    assert Follow.objects.filter(followee=owner, follower__in=[early, fan]).count() == 2
-    assert_rules_hold()
+    assert Follow.objects.filter(followee=owner, follower__in=[early_requester, fan]).count() == 2
+    assert_invariants_hold()
 
 
-def test_turning_private_waits_for_the_follow_that_is_under_way() -> None:
+def test_change_to_private_waits_for_a_running_follow() -> None:
     owner, fan = UserFactory(), UserFactory()
-    with held_at(relations_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
-        following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
+    with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
         assert arrived.wait(timeout=20)
-        turning = pool.submit(closing, partial(update_profile, owner.pk, {"is_private": True}))
+        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": True}))
         with pytest.raises(TimeoutError):
             turning.result(timeout=0.3)
-        go_on.set()
+        resume.set()
         assert following.result(timeout=20) == "following"
         turning.result(timeout=20)
     assert shown_counts(owner) == (1, 0)
 
 
-def test_relations_of_other_pairs_do_not_wait_for_a_follow_that_is_under_way() -> None:
+def test_other_pairs_do_not_wait_for_a_running_follow() -> None:
     owner, fan, other, another = UserFactory.create_batch(4)
-    with held_at(relations_changed) as (arrived, go_on), ThreadPoolExecutor(2) as pool:
-        following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
+    with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
         assert arrived.wait(timeout=20)
         services.mute(another.pk, owner.pk)
         assert services.follow(other.pk, another.pk) == "following"
-        go_on.set()
+        resume.set()
         following.result(timeout=20)
 
 
-def test_a_follow_of_an_account_erased_meanwhile_finds_nobody() -> None:
-    """The foreign key is checked at the commit only, when the row is gone; the next attempt sees that."""
+def test_follow_of_a_concurrently_erased_account_raises_unknown_user() -> None:
+    """The foreign key is checked at the commit, when the user is gone. The retry sees that."""
     owner, fan = UserFactory(), UserFactory()
-    with held_at(relations_changed) as (arrived, go_on), ThreadPoolExecutor(1) as pool:
-        following = pool.submit(closing, partial(services.follow, fan.pk, owner.pk))
+    with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(1) as pool:
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
         assert arrived.wait(timeout=20)
         User.objects.filter(pk=owner.pk).delete()
-        go_on.set()
+        resume.set()
         assert isinstance(following.exception(timeout=20), UnknownUser)
     assert shown_counts(fan) == (0, 0)
 
 
-def test_a_follow_that_an_import_inserted_meanwhile_is_not_an_error() -> None:
+def test_follow_inserted_by_a_concurrent_import_is_retried() -> None:
     ann, bob = UserFactory(), UserFactory()
     attempts: list[int] = []
 
@@ -221,36 +221,36 @@ def test_a_follow_that_an_import_inserted_meanwhile_is_not_an_error() -> None:
     assert locks.retry_on_conflict(run)() == "following"
 
 
-def test_a_deadlock_with_a_stranger_is_tried_again() -> None:
-    """A session that locks two users for deletion against the order costs a second, not the follow."""
+def test_deadlock_with_a_foreign_session_is_retried() -> None:
+    """A session that locks users against the lock order delays the follow by a second but does not fail it."""
     low, high = UserFactory.create_batch(2)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             User.objects.select_for_update().get(pk=high.pk)
-            following = pool.submit(closing, partial(services.follow, high.pk, low.pk))
+            following = pool.submit(close_connection_after, partial(services.follow, high.pk, low.pk))
             with pytest.raises(TimeoutError):
                 following.result(timeout=0.3)
-            # It has waited for longer than this will, so it is the one that PostgreSQL ends.
+            # The follow has waited longer, so PostgreSQL cancels it and not this session.
             User.objects.select_for_update().get(pk=low.pk)
         assert following.result(timeout=20) == "following"
     assert_counts_match_follows()
 
 
-def test_a_follow_waits_for_no_row_of_a_user() -> None:
+def test_relation_writes_do_not_wait_for_user_rows() -> None:
     ann, bob = UserFactory.create_batch(2)
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         list(User.objects.select_for_update(no_key=True))
         for write in (services.follow, services.unfollow, services.block):
-            pool.submit(closing, partial(write, ann.pk, bob.pk)).result(timeout=5)
+            pool.submit(close_connection_after, partial(write, ann.pk, bob.pk)).result(timeout=5)
     assert_counts_match_follows()
 
 
-def test_accounts_that_asked_each_other_turn_public_together_without_a_deadlock() -> None:
+def test_concurrent_changes_to_public_do_not_deadlock() -> None:
     for _ in range(8):
         common, one, other = (UserFactory(is_private=number > 0) for number in range(3))
         for follower, followee in ((one, other), (other, one), (common, one), (common, other)):
             FollowRequestFactory(follower=follower, followee=followee)
-        answers = run_concurrently([partial(update_profile, user.pk, {"is_private": False}) for user in (one, other)])
-        assert [answer for answer in answers if isinstance(answer, Exception)] == []
+        results = run_concurrently([partial(update_profile, user.pk, {"is_private": False}) for user in (one, other)])
+        assert [result for result in results if isinstance(result, Exception)] == []
         assert Follow.objects.filter(followee__in=[one, other]).count() == 4
     assert_counts_match_follows()

@@ -19,7 +19,7 @@ from tests.social.follow_graph import Write, assert_counts_match_follows, captur
 pytestmark = pytest.mark.django_db
 
 
-def test_following_a_public_account_adds_the_follow_and_both_counts() -> None:
+def test_follow_of_a_public_account_creates_follow_and_counts() -> None:
     ann, bob = UserFactory(), UserFactory()
     assert services.follow(ann.pk, bob.pk) == "following"
     assert Follow.objects.filter(follower=ann, followee=bob).exists()
@@ -27,7 +27,7 @@ def test_following_a_public_account_adds_the_follow_and_both_counts() -> None:
     assert shown_counts(bob) == (1, 0)
 
 
-def test_following_again_gives_the_same_answer_and_changes_nothing() -> None:
+def test_follow_is_idempotent() -> None:
     ann, bob = UserFactory(), UserFactory()
     services.follow(ann.pk, bob.pk)
     roll_up()
@@ -38,14 +38,14 @@ def test_following_again_gives_the_same_answer_and_changes_nothing() -> None:
     assert_counts_match_follows()
 
 
-def test_following_each_other_is_two_follows() -> None:
+def test_mutual_follows_are_two_rows() -> None:
     ann, bob = UserFactory(), UserFactory()
     services.follow(ann.pk, bob.pk)
     services.follow(bob.pk, ann.pk)
     assert shown_counts(ann) == shown_counts(bob) == (1, 1)
 
 
-def test_following_a_private_account_only_asks() -> None:
+def test_follow_of_a_private_account_creates_a_request() -> None:
     ann, bob = UserFactory(), UserFactory(is_private=True)
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         assert services.follow(ann.pk, bob.pk) == "requested"
@@ -57,19 +57,19 @@ def test_following_a_private_account_only_asks() -> None:
     assert_counts_match_follows()
 
 
-def test_an_approved_follower_of_a_private_account_stays_one_when_following_again() -> None:
+def test_approved_follower_of_a_private_account_stays_following() -> None:
     follow = FollowFactory(followee__is_private=True)
     assert services.follow(follow.follower_id, follow.followee_id) == "following"
     assert not FollowRequest.objects.exists()
 
 
-def test_a_request_left_at_a_public_account_gives_way_to_the_follow() -> None:
+def test_follow_replaces_a_leftover_request_to_a_public_account() -> None:
     request = FollowRequestFactory(followee__is_private=False)
     assert services.follow(request.follower_id, request.followee_id) == "following"
     assert not FollowRequest.objects.exists()
 
 
-def test_a_follow_announces_the_follower_and_a_roll_up_the_grown_audience() -> None:
+def test_follow_sends_relations_changed_and_roll_up_sends_audience_changed() -> None:
     ann, bob = UserFactory(), UserFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.follow(ann.pk, bob.pk)
@@ -80,7 +80,7 @@ def test_a_follow_announces_the_follower_and_a_roll_up_the_grown_audience() -> N
     assert audiences == [{"author_ids": [bob.pk]}]
 
 
-def test_a_receiver_that_fails_undoes_the_follow() -> None:
+def test_failing_receiver_rolls_back_the_follow() -> None:
     ann, bob = UserFactory(), UserFactory()
 
     def fail(**_: object) -> None:
@@ -96,38 +96,38 @@ def test_a_receiver_that_fails_undoes_the_follow() -> None:
     assert_counts_match_follows()
 
 
-def test_nobody_follows_themselves() -> None:
+def test_own_account_cannot_be_followed() -> None:
     ann = UserFactory()
     with pytest.raises(OwnAccount):
         services.follow(ann.pk, ann.pk)
 
 
-def test_who_blocked_me_does_not_exist_for_me() -> None:
+def test_blocker_cannot_be_followed() -> None:
     block = BlockFactory()
     with pytest.raises(UnknownUser):
         services.follow(block.blocked_id, block.blocker_id)
 
 
-def test_whom_i_block_i_cannot_follow() -> None:
+def test_blocked_account_cannot_be_followed() -> None:
     block = BlockFactory()
     with pytest.raises(Blocking):
         services.follow(block.blocker_id, block.blocked_id)
 
 
 @pytest.mark.parametrize(("actor", "other"), [(True, False), (False, True)])
-def test_an_inactive_account_neither_follows_nor_is_followed(actor: bool, other: bool) -> None:
+def test_inactive_accounts_cannot_follow_or_be_followed(actor: bool, other: bool) -> None:
     ann, bob = UserFactory(is_active=actor), UserFactory(is_active=other)
     with pytest.raises(UnknownUser):
         services.follow(ann.pk, bob.pk)
 
 
-def test_following_an_id_that_never_was_is_refused() -> None:
+def test_unknown_id_cannot_be_followed() -> None:
     ann = UserFactory()
     with pytest.raises(UnknownUser):
         services.follow(ann.pk, ann.pk + 1_000_000)
 
 
-def test_unfollowing_takes_the_follow_and_both_counts_and_announces_both() -> None:
+def test_unfollow_removes_follow_and_counts_and_sends_signals() -> None:
     follow = FollowFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.unfollow(follow.follower_id, follow.followee_id)
@@ -138,7 +138,7 @@ def test_unfollowing_takes_the_follow_and_both_counts_and_announces_both() -> No
     assert_counts_match_follows()
 
 
-def test_unfollowing_withdraws_a_request_silently() -> None:
+def test_unfollow_withdraws_a_request_without_signals() -> None:
     request = FollowRequestFactory()
     with captured_signals(relations_changed) as relations:
         services.unfollow(request.follower_id, request.followee_id)
@@ -146,7 +146,7 @@ def test_unfollowing_withdraws_a_request_silently() -> None:
     assert relations == []
 
 
-def test_unfollowing_again_changes_nothing_and_no_count_goes_below_zero() -> None:
+def test_unfollow_without_a_follow_changes_nothing() -> None:
     ann, bob = UserFactory(), UserFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.unfollow(ann.pk, bob.pk)
@@ -156,7 +156,7 @@ def test_unfollowing_again_changes_nothing_and_no_count_goes_below_zero() -> Non
     assert shown_counts(ann) == shown_counts(bob) == (0, 0)
 
 
-def test_a_count_that_drifted_is_shown_as_zero_at_least() -> None:
+def test_wrong_negative_count_is_shown_as_zero() -> None:
     follow = FollowFactory()
     follow.followee.follower_count = 0
     follow.followee.save(update_fields=["follower_count"])
@@ -166,7 +166,7 @@ def test_a_count_that_drifted_is_shown_as_zero_at_least() -> None:
     assert shown_counts(follow.followee) == (0, 0)
 
 
-def test_removing_a_follower_ends_their_follow_and_not_mine() -> None:
+def test_remove_follower_keeps_the_follow_back() -> None:
     theirs = FollowFactory()
     mine = FollowFactory(follower=theirs.followee, followee=theirs.follower)
     with captured_signals(relations_changed) as relations:
@@ -178,7 +178,7 @@ def test_removing_a_follower_ends_their_follow_and_not_mine() -> None:
 
 
 @pytest.mark.parametrize("write", [services.follow, services.unfollow, services.block])
-def test_no_row_of_a_user_is_locked(write: Write) -> None:
+def test_relation_writes_lock_no_user_rows(write: Write) -> None:
     """A much-followed account's row would make all who follow it wait for one another."""
     ann, bob = UserFactory(), UserFactory()
     if write is not services.follow:

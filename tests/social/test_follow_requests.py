@@ -1,4 +1,4 @@
-"""Follow requests: answered, withdrawn, and what becomes of them when the account turns public."""
+"""Follow requests: accept, reject, and the change of an account to public or private."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.social.follow_graph import Write, assert_counts_match_follows, captur
 pytestmark = pytest.mark.django_db
 
 
-def test_accepting_makes_the_request_a_follow() -> None:
+def test_accept_turns_the_request_into_a_follow() -> None:
     request = FollowRequestFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         services.accept_request(request.followee_id, request.follower_id)
@@ -30,7 +30,7 @@ def test_accepting_makes_the_request_a_follow() -> None:
     assert_counts_match_follows()
 
 
-def test_rejecting_drops_the_request_silently() -> None:
+def test_reject_deletes_the_request_without_signals() -> None:
     request = FollowRequestFactory()
     with captured_signals(relations_changed) as relations:
         services.reject_request(request.followee_id, request.follower_id)
@@ -39,14 +39,14 @@ def test_rejecting_drops_the_request_silently() -> None:
     assert relations == []
 
 
-def test_a_rejected_requester_may_ask_again() -> None:
+def test_rejected_requester_may_request_again() -> None:
     request = FollowRequestFactory()
     services.reject_request(request.followee_id, request.follower_id)
     assert services.follow(request.follower_id, request.followee_id) == "requested"
 
 
 @pytest.mark.parametrize("answer", [services.accept_request, services.reject_request])
-def test_answering_what_nobody_asked_is_refused(answer: Write) -> None:
+def test_answering_a_missing_request_raises_no_request(answer: Write) -> None:
     ann, bob = UserFactory(is_private=True), UserFactory()
     for other in (bob, ann):
         with pytest.raises(NoRequest):
@@ -54,36 +54,36 @@ def test_answering_what_nobody_asked_is_refused(answer: Write) -> None:
 
 
 @pytest.mark.parametrize("answer", [services.accept_request, services.reject_request])
-def test_the_requester_cannot_answer_their_own_request(answer: Write) -> None:
+def test_requester_cannot_answer_their_own_request(answer: Write) -> None:
     request = FollowRequestFactory()
     with pytest.raises(NoRequest):
         answer(request.follower_id, request.followee_id)
 
 
-def test_an_inactive_requester_is_not_let_in() -> None:
+def test_inactive_requester_cannot_be_accepted() -> None:
     request = FollowRequestFactory(follower__is_active=False)
     with pytest.raises(UnknownUser):
         services.accept_request(request.followee_id, request.follower_id)
 
 
-def test_turning_public_lets_everybody_in_who_waits() -> None:
+def test_change_to_public_accepts_all_requests() -> None:
     owner = UserFactory(is_private=True)
     approved = FollowFactory(followee=owner).follower
-    waiting = [FollowRequestFactory(followee=owner).follower for _ in range(3)]
-    elsewhere = FollowRequestFactory()
+    requesters = [FollowRequestFactory(followee=owner).follower for _ in range(3)]
+    other_request = FollowRequestFactory()
     with captured_signals(relations_changed) as relations, captured_signals(audience_changed) as audiences:
         update_profile(owner.pk, {"is_private": False})
         roll_up()
-    assert list(FollowRequest.objects.all()) == [elsewhere]
+    assert list(FollowRequest.objects.all()) == [other_request]
     followers = Follow.objects.filter(followee=owner).values_list("follower_id", flat=True)
-    assert sorted(followers) == [user.pk for user in (approved, *waiting)]
+    assert sorted(followers) == [user.pk for user in (approved, *requesters)]
     assert shown_counts(owner) == (4, 0)
-    assert relations == [{"viewer_ids": [user.pk for user in waiting]}]
+    assert relations == [{"viewer_ids": [user.pk for user in requesters]}]
     assert audiences == [{"author_ids": [owner.pk]}]
     assert_counts_match_follows()
 
 
-def test_turning_public_counts_nobody_twice_who_already_follows() -> None:
+def test_change_to_public_does_not_count_existing_followers_again() -> None:
     request = FollowRequestFactory()
     FollowFactory(follower=request.follower, followee=request.followee)
     update_profile(request.followee_id, {"is_private": False})
@@ -91,18 +91,18 @@ def test_turning_public_counts_nobody_twice_who_already_follows() -> None:
     assert_counts_match_follows()
 
 
-def test_turning_public_takes_as_many_statements_for_fifty_as_for_two() -> None:
+def test_change_to_public_uses_a_fixed_number_of_statements() -> None:
     statements = []
-    for waiting in (2, 50):
+    for count in (2, 50):
         owner = UserFactory(is_private=True)
-        FollowRequestFactory.create_batch(waiting, followee=owner)
+        FollowRequestFactory.create_batch(count, followee=owner)
         with CaptureQueriesContext(connection) as captured:
-            assert services.accept_pending_requests(owner.pk) == waiting
+            assert services.accept_pending_requests(owner.pk) == count
         statements.append(len(captured))
     assert statements[0] == statements[1]
 
 
-def test_turning_private_keeps_the_followers() -> None:
+def test_change_to_private_keeps_followers() -> None:
     follow = FollowFactory()
     update_profile(follow.followee_id, {"is_private": True})
     assert shown_counts(follow.followee) == (1, 0)

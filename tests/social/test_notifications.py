@@ -1,4 +1,4 @@
-"""The outbox and its drain: what is told, once, to whom, and what is taken back."""
+"""Notifications from outbox to entries: aggregation, retraction, deliverability, follows, and the read position."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from tests.social.follow_graph import run_concurrently
 from tests.social.notification_setup import COMMENT, POST, announce, consume_all_events, entries_of, like, retract
 
 pytestmark = pytest.mark.django_db
-committed = pytest.mark.django_db(transaction=True)  # for what happens at a commit, or beside it
+committed = pytest.mark.django_db(transaction=True)  # commits, so that callbacks run and other connections see the rows
 
 
-def test_likes_of_one_post_are_one_entry_that_moves_to_the_top() -> None:
+def test_likes_of_one_post_share_an_entry_that_moves_to_the_top() -> None:
     owner, *fans = UserFactory.create_batch(4)
     announce(like(owner, fans[0]))
     announce(like(owner, fans[1], POST + 7))
     consume_all_events()
-    first = Notification.objects.get(subject=f"like:post:{POST}")
+    first = Notification.objects.get(aggregation_key=f"like:post:{POST}")
     announce(like(owner, fans[1]), like(owner, fans[2]))
     consume_all_events()
     assert entries_of(owner) == [
         (f"like:post:{POST}", [fans[2].pk, fans[1].pk, fans[0].pk]),
         (f"like:post:{POST + 7}", [fans[1].pk]),
     ]
-    bumped = Notification.objects.get(pk=first.pk)
-    assert bumped.position > first.position
-    assert bumped.created_at > first.created_at
+    moved = Notification.objects.get(pk=first.pk)
+    assert moved.position > first.position
+    assert moved.created_at > first.created_at
 
 
-def test_what_is_told_twice_is_there_once() -> None:
+def test_repeated_events_are_notified_once() -> None:
     owner, fan = UserFactory.create_batch(2)
     for _ in range(2):
         announce(like(owner, fan), like(owner, fan))
@@ -58,14 +58,14 @@ def test_what_is_told_twice_is_there_once() -> None:
     assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
 
 
-def test_nobody_hears_of_their_own_actions() -> None:
+def test_own_actions_are_not_notified() -> None:
     owner = UserFactory()
     announce(like(owner, owner))
     assert not NotificationEvent.objects.exists()
 
 
 @committed
-def test_what_is_rolled_back_is_not_told_and_nothing_is_told_outside_a_transaction() -> None:
+def test_events_require_a_transaction_and_roll_back_with_it() -> None:
     owner, fan = UserFactory.create_batch(2)
     with transaction.atomic():
         notifications.announce(like(owner, fan))
@@ -80,12 +80,12 @@ def test_what_is_rolled_back_is_not_told_and_nothing_is_told_outside_a_transacti
     ("kind", "ids"),
     [("like", {}), ("comment", {"post_id": POST}), ("reply", {}), ("mention", {}), ("poke", {"post_id": POST})],
 )
-def test_what_is_no_event_is_refused(kind: str, ids: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="is no event"):
+def test_impossible_events_raise_value_error(kind: str, ids: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="not a notification event"):
         announce(Event(kind, 1, 2, **ids))
 
 
-def test_what_is_taken_back_is_gone_and_the_last_one_takes_the_entry_along() -> None:
+def test_retraction_removes_the_actor_and_the_last_one_the_entry() -> None:
     owner, one, other = UserFactory.create_batch(3)
     announce(like(owner, one), like(owner, other))
     consume_all_events()
@@ -99,7 +99,7 @@ def test_what_is_taken_back_is_gone_and_the_last_one_takes_the_entry_along() -> 
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("steps", ["+-", "-+", "+-+", "-+-", "++-", "+-+-+"])
-def test_the_last_word_counts(steps: str, together: bool) -> None:
+def test_last_event_of_an_actor_wins(steps: str, together: bool) -> None:
     owner, fan = UserFactory.create_batch(2)
     for step in steps:
         {"+": announce, "-": retract}[step](like(owner, fan))
@@ -109,7 +109,7 @@ def test_the_last_word_counts(steps: str, together: bool) -> None:
     assert entries_of(owner) == ([(f"like:post:{POST}", [fan.pk])] if steps[-1] == "+" else [])
 
 
-def test_who_likes_again_takes_their_place_and_is_news_again_only_after_a_day() -> None:
+def test_repeated_like_notifies_again_only_after_the_cooldown() -> None:
     owner, fan, other = UserFactory.create_batch(3)
     announce(like(owner, fan))
     announce(like(owner, other, POST + 1))
@@ -120,7 +120,7 @@ def test_who_likes_again_takes_their_place_and_is_news_again_only_after_a_day() 
         consume_all_events()
         announce(like(owner, fan))
         consume_all_events()
-    assert entries_of(owner) == before, "not on top"
+    assert entries_of(owner) == before, "the entry has not moved"
 
     retract(like(owner, fan))
     consume_all_events()
@@ -128,10 +128,10 @@ def test_who_likes_again_takes_their_place_and_is_news_again_only_after_a_day() 
     NotificationActor.objects.filter(actor_id=fan.pk).update(announced_at=long_ago)
     announce(like(owner, fan))
     consume_all_events()
-    assert entries_of(owner) == before[::-1], "on top"
+    assert entries_of(owner) == before[::-1], "the entry is on top"
 
 
-def test_nothing_is_told_of_the_muted_across_a_block_of_the_suspended_or_to_the_suspended() -> None:
+def test_no_notification_for_muted_blocked_or_suspended_users() -> None:
     owner, muted, blocked, blocker, suspended, fan = UserFactory.create_batch(6)
     MuteFactory(muter=owner, muted=muted)
     BlockFactory(blocker=owner, blocked=blocked)
@@ -139,14 +139,14 @@ def test_nothing_is_told_of_the_muted_across_a_block_of_the_suspended_or_to_the_
     User.objects.filter(pk=suspended.pk).update(is_active=False)
     announce(*(like(owner, actor) for actor in (fan, muted, blocked, blocker, suspended)))
     announce(like(suspended, fan), like(muted, owner))
-    announce(Event("like", 10**9, fan.pk, POST), Event("like", owner.pk, 10**9, POST))  # erased meanwhile
+    announce(Event("like", 10**9, fan.pk, POST), Event("like", owner.pk, 10**9, POST))  # already erased
     consume_all_events()
     assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
     assert entries_of(suspended) == []
-    assert entries_of(muted) == [(f"like:post:{POST}", [owner.pk])], "who is muted does not learn of it"
+    assert entries_of(muted) == [(f"like:post:{POST}", [owner.pk])], "muted users are still notified"
 
 
-def test_likes_of_a_comment_and_words_on_it_are_subjects_of_their_own() -> None:
+def test_post_comment_and_caption_events_have_separate_entries() -> None:
     owner, fan = UserFactory.create_batch(2)
     announce(
         like(owner, fan),
@@ -161,7 +161,7 @@ def test_likes_of_a_comment_and_words_on_it_are_subjects_of_their_own() -> None:
     assert list(kinds) == [
         ("like", POST, None),
         ("like", POST, COMMENT),
-        ("reply", POST, COMMENT),  # and not as a comment too
+        ("reply", POST, COMMENT),  # not repeated as a comment
         ("mention", POST, None),
     ]
 
@@ -169,18 +169,18 @@ def test_likes_of_a_comment_and_words_on_it_are_subjects_of_their_own() -> None:
 # --- Follows -----------------------------------------------------------------------------------------
 
 
-def test_a_follow_is_told_and_untold() -> None:
+def test_follow_notification_ends_with_the_follow() -> None:
     ann, bob = UserFactory.create_batch(2)
-    for end, actor, other in ((services.unfollow, ann, bob), (services.remove_follower, bob, ann)):
+    for end_follow, actor, other in ((services.unfollow, ann, bob), (services.remove_follower, bob, ann)):
         services.follow(ann.pk, bob.pk)
         consume_all_events()
         assert entries_of(bob) == [(f"follow:{ann.pk}", [ann.pk])]
-        end(actor.pk, other.pk)
+        end_follow(actor.pk, other.pk)
         consume_all_events()
         assert entries_of(bob) == []
 
 
-def test_a_request_is_told_until_it_is_answered_or_withdrawn() -> None:
+def test_request_notification_ends_when_answered_or_withdrawn() -> None:
     ann, bob = UserFactory(), UserFactory(is_private=True)
     for answer in (services.accept_request, services.reject_request, lambda bob, ann: services.unfollow(ann, bob)):
         services.follow(ann.pk, bob.pk)
@@ -189,7 +189,7 @@ def test_a_request_is_told_until_it_is_answered_or_withdrawn() -> None:
         assert entries_of(bob) == [(f"follow_request:{ann.pk}", [ann.pk])]
         answer(bob.pk, ann.pk)
         consume_all_events()
-        assert entries_of(bob) == [], "nor is one's own answer news"
+        assert entries_of(bob) == [], "own answers are not notified"
         accepted = [(f"follow_accepted:{bob.pk}", [bob.pk])]
         assert entries_of(ann) == (accepted if answer is services.accept_request else [])
         services.unfollow(ann.pk, bob.pk)
@@ -197,7 +197,7 @@ def test_a_request_is_told_until_it_is_answered_or_withdrawn() -> None:
         assert entries_of(ann) == []
 
 
-def test_a_block_leaves_nothing_told_of_either_and_lifting_it_brings_nothing_back() -> None:
+def test_block_removes_follow_notifications_for_good() -> None:
     ann, bob, cat = UserFactory(), UserFactory(), UserFactory(is_private=True)
     services.follow(ann.pk, bob.pk)
     services.follow(bob.pk, ann.pk)
@@ -211,7 +211,7 @@ def test_a_block_leaves_nothing_told_of_either_and_lifting_it_brings_nothing_bac
     assert entries_of(ann) == entries_of(bob) == entries_of(cat) == []
 
 
-def test_who_turns_public_answers_all_requests_at_once() -> None:
+def test_change_to_public_notifies_all_accepted_requesters() -> None:
     owner = UserFactory(is_private=True)
     fans = UserFactory.create_batch(5)
     for fan in fans:
@@ -225,17 +225,17 @@ def test_who_turns_public_answers_all_requests_at_once() -> None:
         assert entries_of(fan) == [(f"follow_accepted:{owner.pk}", [owner.pk])]
 
 
-# --- Reading -----------------------------------------------------------------------------------------
+# --- Read position -----------------------------------------------------------------------------------
 
 
 def read_up_to(user: User) -> int:
     return NotificationState.objects.get(pk=user.pk).read_up_to
 
 
-def test_what_is_read_never_reaches_beyond_the_newest_entry_and_never_falls() -> None:
+def test_read_position_is_capped_at_the_newest_entry_and_never_falls() -> None:
     owner, fan, stranger = UserFactory.create_batch(3)
     mark_read(owner.pk, 10**18)
-    assert not NotificationState.objects.exists(), "there is nothing to read"
+    assert not NotificationState.objects.exists(), "no entries, no state"
     announce(like(owner, fan), like(owner, fan, POST + 1), like(stranger, fan))
     consume_all_events()
     oldest, newest = Notification.objects.filter(recipient_id=owner.pk).order_by("pk")
@@ -248,7 +248,7 @@ def test_what_is_read_never_reaches_beyond_the_newest_entry_and_never_falls() ->
 
 
 @committed
-def test_devices_that_read_at_once_leave_the_furthest() -> None:
+def test_concurrent_reads_keep_the_highest_position() -> None:
     owner, *fans = UserFactory.create_batch(12)
     announce(*(like(owner, fan, POST + fan.pk) for fan in fans))
     consume_all_events()
@@ -260,8 +260,8 @@ def test_devices_that_read_at_once_leave_the_furthest() -> None:
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
-def test_later_pages_and_who_is_heard_of_come_from_the_primary() -> None:
-    """On a replica that lags an entry that has moved is still in its old place, and a block is not there yet."""
+def test_later_pages_and_visible_actors_are_read_from_the_primary() -> None:
+    """On a lagging replica a moved entry is still in its old place, and a new block is missing."""
     owner, fan = UserFactory.create_batch(2)
     announce(like(owner, fan))
     consume_all_events()

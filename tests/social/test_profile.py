@@ -12,10 +12,10 @@ from tests.social.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 
-NOTHING = {"following": False, "requested": False, "followed_by": False, "blocking": False, "muting": False}
+NO_RELATIONS = {"following": False, "requested": False, "followed_by": False, "blocking": False, "muting": False}
 
 
-def test_a_profile_has_every_field_of_the_contract() -> None:
+def test_profile_has_all_fields_of_the_contract() -> None:
     ann = UserFactory(
         username="ann",
         email="ann@example.org",
@@ -27,10 +27,10 @@ def test_a_profile_has_every_field_of_the_contract() -> None:
         follower_count=10_000,
         following_count=7,
     )
-    answer = APIClient().get(f"{API}/users/ann")
-    created_at = answer.json()["created_at"]
+    response = APIClient().get(f"{API}/users/ann")
+    created_at = response.json()["created_at"]
     assert created_at.endswith("Z")
-    assert answer.json() == {
+    assert response.json() == {
         "id": str(ann.pk),
         "username": "ann",
         "display_name": "Ann",
@@ -47,12 +47,12 @@ def test_a_profile_has_every_field_of_the_contract() -> None:
     }
 
 
-def test_one_has_no_relationship_to_oneself() -> None:
+def test_own_profile_has_no_relationship() -> None:
     ann = UserFactory(username="ann")
     assert signed_in_client(ann).get(f"{API}/users/ann").json()["relationship"] is None
 
 
-def test_the_relationship_shows_every_side() -> None:
+def test_relationship_has_each_field() -> None:
     viewer = UserFactory()
     client = signed_in_client(viewer)
     others = {
@@ -64,10 +64,10 @@ def test_the_relationship_shows_every_side() -> None:
     }
     for field, other in others.items():
         profile = client.get(f"{API}/users/{other.username}").json()
-        assert profile["relationship"] == NOTHING | {field: True}
+        assert profile["relationship"] == NO_RELATIONS | {field: True}
 
 
-def test_following_shows_in_the_counts_of_both_at_the_next_read() -> None:
+def test_follow_shows_in_both_counts_at_the_next_read() -> None:
     ann = UserFactory(username="ann")
     client = signed_in_client(ann)
     UserFactory(username="bob")
@@ -77,7 +77,7 @@ def test_following_shows_in_the_counts_of_both_at_the_next_read() -> None:
     assert client.get(f"{API}/users/ann").json()["following_count"] == 1
 
 
-def test_a_profile_is_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_profile_is_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     UserFactory(username="ann")
     client = signed_in_client(UserFactory())
     client.get(f"{API}/me")  # authentication caches the account
@@ -86,7 +86,7 @@ def test_a_profile_is_one_query(django_assert_num_queries: DjangoAssertNumQuerie
             assert reader.get(f"{API}/users/ann").status_code == 200
 
 
-def test_a_bad_token_is_refused_although_the_path_is_public() -> None:
+def test_invalid_token_is_refused_on_a_public_path() -> None:
     UserFactory(username="ann")
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")

@@ -1,4 +1,4 @@
-"""Which status each call has, by what the viewer is to a public and to a private account."""
+"""The status code of each call, by the viewer's relation to a public or private account."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALLS = {
     "accept": ("POST", "/me/follow-requests/them/accept"),
     "reject": ("POST", "/me/follow-requests/them/reject"),
 }
-# A public account has no requesters; "blocked" is the viewer whom they blocked, "blocker" blocked them.
+# A public account has no requesters. "blocked" is blocked by the account, "blocker" blocks it.
 TABLE = """
            owner follower requester stranger blocked blocker anonymous suspended
 public
@@ -59,7 +59,7 @@ reject     404   404      404       404      404     404     401       401
 
 
 def cases() -> list[tuple[bool, str, str, int]]:
-    """(private, call, viewer, status) from the table."""
+    """Parse the table into (private, call, viewer, status)."""
     lines = [line.split() for line in TABLE.strip().splitlines()]
     viewers, found, private = lines[0], [], False
     for first, *statuses in lines[1:]:
@@ -100,52 +100,52 @@ def test_status(private: bool, call: str, viewer: str, status: int) -> None:
     them = UserFactory(username="them", is_private=private)
     client = client_of(viewer, them)
     method, path = CALLS[call]
-    answer = client.generic(method, API + path)
-    assert answer.status_code == status, answer.content
+    response = client.generic(method, API + path)
+    assert response.status_code == status, response.content
     again = client.generic(method, API + path)
-    assert (again.status_code, again.content) == (status, answer.content), "not idempotent"
+    assert (again.status_code, again.content) == (status, response.content), "not idempotent"
     if status == 204:
-        assert answer.content == b""
+        assert response.content == b""
     if status >= 400:
-        assert set(answer.json()) == {"type", "errors"}
+        assert set(response.json()) == {"type", "errors"}
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_who_is_suspended_who_blocked_me_and_who_never_was_are_the_same_bytes(call: str) -> None:
+def test_suspended_blocking_and_unknown_users_get_the_same_404(call: str) -> None:
     viewer = UserFactory()
     client = signed_in_client(viewer)
     method, path = CALLS[call]
-    never = client.generic(method, API + path)
+    unknown = client.generic(method, API + path)
     UserFactory(username="gone", is_active=False)
     BlockFactory(blocker=UserFactory(username="blocker"), blocked=viewer)
     for name in ("gone", "blocker", "a%00b", "x" * 300, "%F0%9F%90%98"):
-        answer = client.generic(method, API + path.replace("them", name))
-        assert answer.status_code == never.status_code == 404
-        assert answer.content == never.content
+        response = client.generic(method, API + path.replace("them", name))
+        assert response.status_code == unknown.status_code == 404
+        assert response.content == unknown.content
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_names_are_taken_in_any_case(call: str) -> None:
+def test_usernames_in_paths_are_case_insensitive(call: str) -> None:
     UserFactory(username="them")
     method, path = CALLS[call]
     client = signed_in_client(UserFactory())
-    answers = [client.generic(method, API + path.replace("them", name)) for name in ("them", "ThEm")]
-    assert answers[0].status_code == answers[1].status_code
-    assert call in ("accept", "reject") or answers[0].status_code < 300
+    responses = [client.generic(method, API + path.replace("them", name)) for name in ("them", "ThEm")]
+    assert responses[0].status_code == responses[1].status_code
+    assert call in ("accept", "reject") or responses[0].status_code < 300
 
 
-@pytest.mark.parametrize(("answer", "follows"), [("accept", True), ("reject", False)])
-def test_the_owner_answers_a_request_once(answer: str, follows: bool) -> None:
+@pytest.mark.parametrize(("action", "follows"), [("accept", True), ("reject", False)])
+def test_request_is_answered_once(action: str, follows: bool) -> None:
     request = FollowRequestFactory()
     client = signed_in_client(request.followee)
-    path = f"{API}/me/follow-requests/{request.follower.username}/{answer}"
+    path = f"{API}/me/follow-requests/{request.follower.username}/{action}"
     assert client.post(path).status_code == 204
     assert client.post(path).status_code == 404
     profile = client.get(f"{API}/users/{request.follower.username}").json()
     assert profile["relationship"]["followed_by"] is follows
 
 
-def test_a_follow_says_whether_it_follows_or_asks() -> None:
+def test_follow_returns_its_state() -> None:
     client = signed_in_client(UserFactory())
     UserFactory(username="open")
     UserFactory(username="shut", is_private=True)
@@ -155,16 +155,16 @@ def test_a_follow_says_whether_it_follows_or_asks() -> None:
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"state": "following"}'])
-def test_a_body_that_nobody_asked_for_changes_nothing(body: str) -> None:
+def test_request_body_is_ignored(body: str) -> None:
     UserFactory(username="them")
     client = signed_in_client(UserFactory())
-    answer = client.generic("POST", f"{API}/users/them/follow", body, content_type="application/json")
-    assert answer.status_code == 200
+    response = client.generic("POST", f"{API}/users/them/follow", body, content_type="application/json")
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/users/them/followers", "/me/blocks"])
-def test_other_methods_are_405_in_shape(path: str) -> None:
+def test_other_methods_get_405_in_the_standard_format(path: str) -> None:
     UserFactory(username="them")
-    answer = signed_in_client(UserFactory()).put(API + path)
-    assert answer.status_code == 405
-    assert answer.json()["errors"][0]["code"] == "method_not_allowed"
+    response = signed_in_client(UserFactory()).put(API + path)
+    assert response.status_code == 405
+    assert response.json()["errors"][0]["code"] == "method_not_allowed"

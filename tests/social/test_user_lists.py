@@ -1,4 +1,4 @@
-"""Lists of people: who is in them, for whom, page by page, in a fixed number of queries."""
+"""Lists of users: their contents, pages, cursors and query counts."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.social.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 
-Add = Callable[[User], User]  # put one more user into the owner's list
+Add = Callable[[User], User]  # adds one more user to the owner's list
 
-# name: (path, how to add one, queries of a page)
-# The queries: the owner of the list where the path names one, the rows, who blocks the viewer, cold cards.
+# name: (path, how to add a user, queries for a page)
+# Queries: the list's owner if the path names one, the rows, users who block the viewer, uncached summaries.
 LISTS: dict[str, tuple[str, Add, int]] = {
     "followers": ("/users/owner/followers", lambda owner: FollowFactory(followee=owner).follower, 4),
     "following": ("/users/owner/following", lambda owner: FollowFactory(follower=owner).followee, 4),
@@ -42,12 +42,12 @@ def owner() -> User:
 
 
 def walk(client: APIClient, url: str) -> list[list[str]]:
-    """The usernames on every page from `url` on."""
+    """Return the usernames on each page, starting at `url`."""
     pages = []
     while url:
-        answer = client.get(url)
-        assert answer.status_code == 200, answer.content
-        body: dict[str, Any] = answer.json()
+        response = client.get(url)
+        assert response.status_code == 200, response.content
+        body: dict[str, Any] = response.json()
         assert body["previous"] is None
         pages.append([person["username"] for person in body["results"]])
         parts = urlsplit(body["next"] or "")
@@ -56,13 +56,13 @@ def walk(client: APIClient, url: str) -> list[list[str]]:
 
 
 @every_list
-def test_it_lists_user_cards_newest_account_first(name: str, owner: User) -> None:
+def test_lists_user_summaries_newest_account_first(name: str, owner: User) -> None:
     path, add, _ = LISTS[name]
     users = [add(owner) for _ in range(3)]
     UserFactory()
-    answer = signed_in_client(owner).get(API + path)
-    assert answer["Content-Type"] == "application/json"
-    assert answer.json() == {
+    response = signed_in_client(owner).get(API + path)
+    assert response["Content-Type"] == "application/json"
+    assert response.json() == {
         "results": [
             {
                 "id": str(user.pk),
@@ -79,13 +79,13 @@ def test_it_lists_user_cards_newest_account_first(name: str, owner: User) -> Non
 
 
 @every_list
-def test_an_empty_list_is_an_empty_page(name: str, owner: User) -> None:
+def test_empty_list_is_an_empty_page(name: str, owner: User) -> None:
     assert walk(signed_in_client(owner), API + LISTS[name][0]) == [[]]
 
 
 @every_list
 @pytest.mark.parametrize("length", [4, 5, 6])
-def test_pages_are_full_except_at_the_end(name: str, length: int, owner: User) -> None:
+def test_pages_are_full_except_the_last(name: str, length: int, owner: User) -> None:
     path, add, _ = LISTS[name]
     names = [add(owner).username for _ in range(length)][::-1]
     pages = walk(signed_in_client(owner), f"{API}{path}?limit=2")
@@ -93,18 +93,18 @@ def test_pages_are_full_except_at_the_end(name: str, length: int, owner: User) -
 
 
 @every_list
-def test_the_inactive_and_those_who_block_the_viewer_are_left_out_of_full_pages(name: str, owner: User) -> None:
+def test_inactive_users_and_blockers_are_hidden_from_full_pages(name: str, owner: User) -> None:
     path, add, _ = LISTS[name]
     users = [add(owner) for _ in range(9)]
     for user in users[1:8:3]:
         accounts.suspend(user.pk)
     for user in users[2:9:3]:
         BlockFactory(blocker=user, blocked=owner)
-    shown = [user.username for user in users[::3]][::-1]
-    assert walk(signed_in_client(owner), f"{API}{path}?limit=2") == [shown[:2], shown[2:]]
+    visible = [user.username for user in users[::3]][::-1]
+    assert walk(signed_in_client(owner), f"{API}{path}?limit=2") == [visible[:2], visible[2:]]
 
 
-def test_a_page_is_filled_however_many_were_left_out_before_it(owner: User) -> None:
+def test_page_is_filled_past_many_hidden_users(owner: User) -> None:
     shown = [FollowFactory(followee=owner).follower.username for _ in range(3)][::-1]
     for _ in range(2 * user_lists.MIN_BATCH_SIZE + 5):
         BlockFactory(blocker=FollowFactory(followee=owner).follower, blocked=owner)
@@ -112,9 +112,7 @@ def test_a_page_is_filled_however_many_were_left_out_before_it(owner: User) -> N
 
 
 @every_list
-def test_a_card_that_is_gone_at_the_last_moment_leaves_no_gap(
-    name: str, owner: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_user_hidden_while_rendering_leaves_no_gap(name: str, owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     path, add, _ = LISTS[name]
     users = [add(owner) for _ in range(7)]
     gone = {users[1].pk, users[4].pk, users[5].pk}
@@ -125,7 +123,7 @@ def test_a_card_that_is_gone_at_the_last_moment_leaves_no_gap(
     assert walk(signed_in_client(owner), f"{API}{path}?limit=2") == [shown[:2], shown[2:]]
 
 
-def test_the_cursors_own_row_may_vanish_and_newer_ones_may_come(owner: User) -> None:
+def test_cursor_survives_deletion_of_its_row(owner: User) -> None:
     users = [FollowFactory(followee=owner).follower for _ in range(5)]
     client = signed_in_client(owner)
     first = client.get(f"{API}/users/owner/followers?limit=2").json()
@@ -136,9 +134,7 @@ def test_the_cursors_own_row_may_vanish_and_newer_ones_may_come(owner: User) -> 
 
 
 @every_list
-def test_queries_do_not_grow_with_the_list(
-    name: str, owner: User, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_query_count_is_constant(name: str, owner: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     path, add, queries = LISTS[name]
     client = signed_in_client(owner)
     client.get(f"{API}/me")  # authentication caches the account
@@ -147,12 +143,12 @@ def test_queries_do_not_grow_with_the_list(
             add(owner)
         with django_assert_num_queries(queries):
             assert len(client.get(f"{API}{path}?limit=100").json()["results"]) in (2, 50)
-        with django_assert_num_queries(queries - 1):  # the cards are warm
+        with django_assert_num_queries(queries - 1):  # the summaries are cached
             client.get(f"{API}{path}?limit=100")
 
 
 @every_list
-def test_a_cursor_of_another_list_is_a_400(name: str, owner: User) -> None:
+def test_cursor_of_another_list_is_rejected(name: str, owner: User) -> None:
     client = signed_in_client(owner)
     for other, (path, add, _) in LISTS.items():
         add(owner), add(owner)
@@ -162,16 +158,16 @@ def test_a_cursor_of_another_list_is_a_400(name: str, owner: User) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "cursor=x", "cursor="])
-def test_bad_parameters_are_400(query: str, owner: User) -> None:
+def test_invalid_parameters_are_rejected(query: str, owner: User) -> None:
     assert signed_in_client(owner).get(f"{API}/me/mutes?{query}").status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/me/follow-requests", "/me/blocks", "/me/mutes"])
-def test_own_lists_need_a_token(path: str) -> None:
+def test_own_lists_require_authentication(path: str) -> None:
     assert APIClient().get(API + path).status_code == 401
 
 
-def test_the_viewer_sees_themselves_and_whom_they_block_among_the_followers() -> None:
+def test_followers_include_the_viewer_and_users_they_block() -> None:
     viewer = UserFactory()
     star = FollowFactory(follower=viewer, followee__username="star").followee
     blocked = FollowFactory(followee=star).follower
@@ -179,15 +175,15 @@ def test_the_viewer_sees_themselves_and_whom_they_block_among_the_followers() ->
     assert walk(signed_in_client(viewer), f"{API}/users/star/followers") == [[blocked.username, viewer.username]]
 
 
-@pytest.mark.parametrize("people_list", [user_lists.FOLLOWERS, user_lists.FOLLOWING], ids=lambda item: item.kind)
-def test_a_page_reads_the_index_in_its_order_instead_of_sorting(people_list: user_lists.UserList) -> None:
+@pytest.mark.parametrize("user_list", [user_lists.FOLLOWERS, user_lists.FOLLOWING], ids=lambda item: item.kind)
+def test_page_reads_the_index_without_sorting(user_list: user_lists.UserList) -> None:
     users = UserFactory.create_batch(40)
     Follow.objects.bulk_create(Follow(follower=one, followee=other) for one in users for other in users if one != other)
     with CaptureQueriesContext(connection) as captured:
-        people_list.ids(users[20].pk, users[30].pk, 5)
+        user_list.fetch_ids(users[20].pk, users[30].pk, 5)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE social_follow")
-        # Tables of a few pages are cheaper to read whole: what counts is the plan of large ones.
+        # PostgreSQL prefers a sequential scan for such a small table. Force the plan of a large one.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN {captured[0]['sql']}")

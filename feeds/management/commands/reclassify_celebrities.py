@@ -57,7 +57,9 @@ class Command(OperatorCommand):
 
     def _recount(self) -> int:
         with self.progress("accounts recounted", User.objects.count()) as progress:
-            return repair_follow_counts(dry_run=self.dry_run, at_once=self.step(USER_BATCH_SIZE), progress=progress.add)
+            return repair_follow_counts(
+                dry_run=self.dry_run, batch_size=self.step(USER_BATCH_SIZE), progress=progress.add
+            )
 
     def _move(self, threshold: int, progress: Progress) -> celebrity_transitions.ReclassifyResult:
         try:
