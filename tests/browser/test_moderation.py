@@ -40,7 +40,7 @@ def test_a_reported_picture_is_hidden_and_restored(
 ) -> None:
     author, follower = ApiUser(admin_stack, "harbour.views"), ApiUser(admin_stack)
     follower.follow(author)
-    first, post, last = author.write("before"), post_with_picture(author), author.write("after")
+    first, post, last = author.create_post("before"), post_with_picture(author), author.create_post("after")
     eventually(lambda: follower.feed() == [last, post, first])
     (picture,) = follower.get(f"/posts/{post}")["media"]
     assert httpx.get(picture["url"], trust_env=False).status_code == 200
@@ -82,7 +82,7 @@ def test_a_reported_picture_is_hidden_and_restored(
 
 def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
     author = ApiUser(admin_stack)
-    post = author.write("fine as it is")
+    post = author.create_post("fine as it is")
     report(ApiUser(admin_stack), post)
     staff["moderator"].sign_in(page, f"/admin/posts/post/{post}/change/")
     page.locator("summary", has_text="Hide").click()
@@ -93,7 +93,7 @@ def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, StaffUser],
 
 
 def test_staff_without_the_right_sees_no_queue(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
-    post = ApiUser(admin_stack).write("none of their business")
+    post = ApiUser(admin_stack).create_post("none of their business")
     for member in ("newcomer", "operator"):
         staff[member].sign_in(page)
         assert page.get_by_role("link", name="Cases").count() == 0

@@ -40,12 +40,12 @@ def test_an_operator_pins_a_celebrity_and_lets_go_again(
 ) -> None:
     author, follower = ApiUser(admin_stack), ApiUser(admin_stack)
     follower.follow(author)
-    pushed = author.write("pushed")
+    pushed = author.create_post("pushed")
     eventually(lambda: follower.feed() == [pushed])
     staff["operator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
     do(page, "Pin as celebrity", "Everybody talks of them.")
     eventually(lambda: is_celebrity(author))
-    pulled = author.write("pulled")
+    pulled = author.create_post("pulled")
     assert follower.feed() == [pulled, pushed]
     page.goto("/admin/feeds/fanout/")
     assert "pull" in page.locator("#result_list tbody tr").first.inner_text()

@@ -124,7 +124,7 @@ def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, a
     readers = [ApiUser(site) for _ in range(2)]
     for reader in readers:
         reader.follow(author)
-    post = author.write()
+    post = author.create_post()
     with ClientLoad(author, readers, post) as crowd:
         time.sleep(1)
         site.programs["api-1"].kill()

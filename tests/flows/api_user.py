@@ -1,4 +1,4 @@
-"""People who use a running stack over HTTP."""
+"""Users who call the HTTP API of a running stack, and `eventually`."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ PASSWORD = "a long enough secret"
 
 
 class Site(Protocol):
-    """Something that answers at a URL; `client` is an httpx client on it."""
+    """A running site; `client` is an httpx client for `base_url`."""
 
     base_url: str
     client: httpx.Client
 
 
 class ApiUser:
-    """A registered user with a token."""
+    """A user who is registered over the API and has an access token."""
 
     def __init__(self, stack: Site, username: str | None = None) -> None:
         self.stack = stack
-        self.username = username or f"actor{time.time_ns() % 10**9}_{next(_number)}"
+        self.username = username or f"user{time.time_ns() % 10**9}_{next(_number)}"
         form = self.credentials | {"email": f"{self.username}@example.com"}
-        answer = stack.client.post("/api/v1/auth/register", json=form)
-        assert answer.status_code == 201, answer.text
-        self.id = answer.json()["user"]["id"]
-        self.headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+        response = stack.client.post("/api/v1/auth/register", json=form)
+        assert response.status_code == 201, response.text
+        self.id = response.json()["user"]["id"]
+        self.headers = {"Authorization": f"Bearer {response.json()['access']}"}
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -41,35 +41,36 @@ class ApiUser:
         return self.stack.client.request(method, url, headers=self.headers, **options)
 
     def get(self, path: str, **options: Any) -> Any:
-        answer = self.call("GET", path, **options)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = self.call("GET", path, **options)
+        assert response.status_code == 200, response.text
+        return response.json()
 
-    def write(self, caption: str = "hello") -> str:
-        answer = self.call("POST", "/posts", json={"caption": caption})
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+    def create_post(self, caption: str = "hello") -> str:
+        response = self.call("POST", "/posts", json={"caption": caption})
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
 
     def follow(self, other: ApiUser) -> None:
         assert self.call("POST", f"/users/{other.username}/follow").status_code == 200
 
     def feed(self, limit: int = 100) -> list[str]:
-        """The whole feed, page after page."""
-        shown, url = [], f"/feed?limit={limit}"
+        """Return the ids of all posts in the feed, page by page."""
+        post_ids, url = [], f"/feed?limit={limit}"
         while url:
             page = self.get(url)
-            shown += [post["id"] for post in page["results"]]
+            post_ids += [post["id"] for post in page["results"]]
             url = page["next"]
-        return shown
+        return post_ids
 
     def posts_of(self, other: ApiUser) -> list[str]:
+        """Return the ids on the first page of another user's posts."""
         return [post["id"] for post in self.get(f"/users/{other.username}/posts")["results"]]
 
 
-def eventually(holds: Callable[[], object], seconds: float = 10) -> float:
-    """Wait until it holds; how many seconds that took."""
+def eventually(condition: Callable[[], object], seconds: float = 10) -> float:
+    """Wait until `condition()` is true. Return how many seconds it took; fail after `seconds`."""
     started = time.monotonic()
-    while not holds():
-        assert time.monotonic() - started < seconds, "it never came true"
+    while not condition():
+        assert time.monotonic() - started < seconds, f"still false after {seconds} s"
         time.sleep(0.05)
     return time.monotonic() - started

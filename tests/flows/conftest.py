@@ -1,7 +1,6 @@
-"""Whole paths through a running stack: HTTP, PostgreSQL and its replica, both Redis servers, Celery.
+"""End-to-end tests against a running stack: HTTP, PostgreSQL and its replica, both Redis servers, Celery.
 
-Most tests share one stack, and so one xdist worker: each makes users of its own and expects other data to be
-there.
+Most tests share one stack and therefore one xdist worker. Each creates its own users and tolerates other data.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one stack run in one worker: marked before xdist reads the marks."""
+    """Run all tests of a stack in one worker. Runs first, because the marks must be set before xdist reads them."""
     for item in items:
         if _HERE in item.path.parents:
             stacks = [name for name in getattr(item, "fixturenames", ()) if name.endswith("_stack")]
@@ -27,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def live_stack() -> Iterator[LiveStack]:
-    """An empty stack with a low celebrity threshold. Idle it would cost, so it ends after the last test here."""
+    """An empty stack with a low celebrity threshold. It stops after the last test of this package to free memory."""
     stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "2", CELEBRITY_THRESHOLD="5", LOG_LEVEL="INFO")
     try:
         yield stack.start()

@@ -1,4 +1,4 @@
-"""The project's Celery application with a task that takes its time: `celery -A tests.flows.slow_tasks worker`."""
+"""The project's Celery application plus a slow task: `celery -A tests.flows.slow_tasks worker`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ QUEUE = "slow"
 
 @app.task
 def slow_task(seconds: float) -> None:
-    """Leaves a word in the broker's database when it begins and when it has ended."""
+    """Sleep, and count the start and the end in the broker's database."""
     with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"]) as broker:
-        broker.incr("slow:began")
+        broker.incr("slow:started")
         time.sleep(seconds)
-        broker.incr("slow:ended")
+        broker.incr("slow:finished")

@@ -1,4 +1,4 @@
-"""An account with a large audience is deleted: gone at once, erased in the background though its workers are killed."""
+"""Delete a celebrity's account: it is hidden at once and erased in the background, although workers are killed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import redis
 from tests.flows.api_user import PASSWORD, ApiUser, eventually
 from tests.live_stack import LiveStack
 
-CROWD, FOLLOWED, POSTS = 2_000, 300, 1_000
-USER_ID = 918_273_645  # found in whatever mentions it
-WITHIN = 60  # seconds: a claim of the dead must expire
+FOLLOWERS, FOLLOWEES, POSTS = 2_000, 300, 1_000
+USER_ID = 918_273_645  # distinctive, so that every mention of it is found
+TIMEOUT = 60  # seconds; the lease of a killed worker must expire first
 
 _POSTS = """
 WITH made AS (
@@ -41,28 +41,30 @@ def database(live_stack: LiveStack) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def leaver(live_stack: LiveStack, database: psycopg.Connection, tmp_path: Path) -> ApiUser:
-    """Followed by a crowd, a celebrity, with many posts, and with all that live() makes."""
+    """A celebrity with many followers and posts, and with all data that populate_account() creates."""
     database.execute("SELECT setval('accounts_user_id_seq', %s, false)", [USER_ID])
     leaver = ApiUser(live_stack, "u6000000")
     assert leaver.id == str(USER_ID)
     edges = tmp_path / "edges.tsv"
-    crowd = [f"{number}\t6000000\n" for number in range(CROWD)] + [f"6000000\t{number}\n" for number in range(FOLLOWED)]
-    edges.write_text("".join(crowd))
+    lines = [f"{number}\t6000000\n" for number in range(FOLLOWERS)] + [
+        f"6000000\t{number}\n" for number in range(FOLLOWEES)
+    ]
+    edges.write_text("".join(lines))
     for command in (["import_follows", str(edges)], ["shell", "-c", _LIVE.format(USER_ID)], ["reclassify_celebrities"]):
-        done = live_stack.manage(*command)
-        assert done.returncode == 0, done.stderr
+        result = live_stack.manage(*command)
+        assert result.returncode == 0, result.stderr
     database.execute(_POSTS, [POSTS, USER_ID, POSTS, USER_ID])
     return leaver
 
 
-def count(database: psycopg.Connection, table: str, column: str) -> int:
+def count_rows(database: psycopg.Connection, table: str, column: str) -> int:
     row = database.execute(f"SELECT count(*) FROM {table} WHERE {column} = %s", [USER_ID]).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def rows_that_mention(database: psycopg.Connection, *texts: str) -> dict[str, int]:
-    """Rows by table, any column of any table of ours but the audit log, which nobody can change."""
+    """Count the rows that contain any of `texts`, by table. The append-only audit log is left out."""
     tables = database.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'accounts_auditentry'"
     ).fetchall()
@@ -76,7 +78,7 @@ def rows_that_mention(database: psycopg.Connection, *texts: str) -> dict[str, in
 
 
 def keys_that_mention(server: redis.Redis, user_id: str) -> list[str]:
-    """By their names, or as a member of a set."""
+    """Return keys that contain the id in their name or as a member of a set."""
     found = []
     for raw in server.scan_iter("*", count=1_000):
         name = raw.decode()
@@ -92,12 +94,12 @@ def kill_workers(stack: LiveStack) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_a_deleted_account_is_gone_at_once_and_erased_though_workers_are_killed(
+def test_account_is_hidden_at_once_and_erased_despite_killed_workers(
     live_stack: LiveStack, database: psycopg.Connection, leaver: ApiUser
 ) -> None:
     friend = ApiUser(live_stack)
     friend.follow(leaver)
-    own, others = leaver.write("the last one"), friend.write("mine")
+    own, others = leaver.create_post("the last one"), friend.create_post("mine")
     eventually(lambda: friend.feed()[:2] == [others, own])
     for path in (f"/posts/{others}/like", f"/posts/{others}/save"):
         assert leaver.call("POST", path).status_code == 200
@@ -105,8 +107,8 @@ def test_a_deleted_account_is_gone_at_once_and_erased_though_workers_are_killed(
     assert friend.call("POST", f"/posts/{own}/like").status_code == 200
     assert len(leaver.get("/me/export")["posts"]) > POSTS
 
-    answer = leaver.call("DELETE", "/me", json={"password": PASSWORD})
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = leaver.call("DELETE", "/me", json={"password": PASSWORD})
+    assert (response.status_code, response.content) == (204, b"")
     assert leaver.call("GET", "/me").status_code == 401
     for path in (f"/users/{leaver.username}", f"/posts/{own}"):
         assert friend.call("GET", path).status_code == 404
@@ -115,15 +117,15 @@ def test_a_deleted_account_is_gone_at_once_and_erased_though_workers_are_killed(
     assert friend.get(f"/posts/{others}/comments")["results"] == []
     assert friend.get(f"/users/{friend.username}/following")["results"] == []
 
-    eventually(lambda: count(database, "posts_post", "author_id") < POSTS, WITHIN)
+    eventually(lambda: count_rows(database, "posts_post", "author_id") < POSTS, TIMEOUT)
     kill_workers(live_stack)
-    assert count(database, "posts_post", "author_id") > 0, "the posts were erased before the kill"
+    assert count_rows(database, "posts_post", "author_id") > 0, "the posts were erased before the kill"
 
-    eventually(lambda: count(database, "accounts_user", "id") == 0, WITHIN)
-    eventually(lambda: rows_that_mention(database, leaver.id, f"{leaver.username}@example.com") == {}, WITHIN)
+    eventually(lambda: count_rows(database, "accounts_user", "id") == 0, TIMEOUT)
+    eventually(lambda: rows_that_mention(database, leaver.id, f"{leaver.username}@example.com") == {}, TIMEOUT)
     for url in ("REDIS_URL", "CELERY_BROKER_URL"):
         server = redis.Redis.from_url(live_stack.environment[url])
-        eventually(lambda server=server: keys_that_mention(server, leaver.id) == [], WITHIN)
+        eventually(lambda server=server: keys_that_mention(server, leaver.id) == [], TIMEOUT)
     exact = live_stack.manage("shell", "-c", _EXACT)
     assert exact.returncode == 0, exact.stderr
     post = friend.get(f"/posts/{others}")

@@ -1,4 +1,4 @@
-"""docs/backup.md, step by step: a dump of a running stack, a new stack from it, and everything as it was."""
+"""Follow docs/backup.md: dump a running stack, restore it into a new one, and compare the feeds."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def dumped_stack() -> Iterator[LiveStack]:
 
 
 def run(*command: str, url: str) -> None:
-    """A command of the page, with PostgreSQL's own programs and $DATABASE_URL."""
-    done = subprocess.run(
+    """Run a command of the page with PostgreSQL's programs and $DATABASE_URL."""
+    result = subprocess.run(
         ["/bin/sh", "-euc", " ".join(command)],
         env={"PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}", "DATABASE_URL": url},
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
 
 
 def command(beginning: str, **values: str) -> str:
-    """The command of docs/backup.md that begins so, with its names filled in."""
+    """Return the only command of docs/backup.md with this beginning. `values` replaces names in it."""
     page = (PROJECT_ROOT / "docs" / "backup.md").read_text().replace("\\\n", "")
     found = re.findall(rf"^ *({re.escape(beginning)}.*)$", page, re.MULTILINE)
     assert len(set(found)) == 1, found
@@ -56,35 +56,35 @@ def command(beginning: str, **values: str) -> str:
 
 
 def signed_in(stack: LiveStack) -> dict[str, str]:
-    answer = stack.post(
+    response = stack.post(
         "/api/v1/auth/token",
         json={"username": demo_credentials.DEMO_USERNAME, "password": demo_credentials.DEMO_PASSWORD},
     )
-    assert answer.status_code == 200, answer.text
-    return {"Authorization": f"Bearer {answer.json()['access']}"}
+    assert response.status_code == 200, response.text
+    return {"Authorization": f"Bearer {response.json()['access']}"}
 
 
 def feed(stack: LiveStack, headers: dict[str, str]) -> list[tuple[str, int, int]]:
-    """Ids and counts, page after page."""
+    """Return (id, likes, comments) of all posts in the feed."""
     shown, url = [], "/api/v1/feed?limit=50"
     while url:
-        answer = stack.get(url, headers=headers)
-        assert answer.status_code == 200, answer.text
-        page: dict[str, Any] = answer.json()
+        response = stack.get(url, headers=headers)
+        assert response.status_code == 200, response.text
+        page: dict[str, Any] = response.json()
         shown += [(post["id"], post["like_count"], post["comment_count"]) for post in page["results"]]
         url = page["next"]
     return shown
 
 
-def clean(stack: LiveStack, *arguments: str) -> str:
-    done = stack.manage(*arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def manage(stack: LiveStack, *arguments: str) -> str:
+    result = stack.manage(*arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 @pytest.mark.timeout(300)
-def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: LiveStack, tmp_path: Path) -> None:
-    clean(dumped_stack, "seed_demo", *SMALL)
+def test_restored_stack_shows_the_same_feeds(dumped_stack: LiveStack, tmp_path: Path) -> None:
+    manage(dumped_stack, "seed_demo", *SMALL)
     before, token = feed(dumped_stack, signed_in(dumped_stack)), signed_in(dumped_stack)
     assert len(before) > 100
     celebrities = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebrity_state = 2"
@@ -95,11 +95,11 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     assert stars[0]
     assert largest
 
-    # Two fan-outs that are not done at the time of the dump.
+    # Two fan-outs that are unfinished at the time of the dump.
     ada, reader = ApiUser(dumped_stack), ApiUser(dumped_stack)
     reader.follow(ada)
     dumped_stack.freeze("worker")
-    unfinished = [ada.write("not yet delivered"), ada.write("neither")]
+    unfinished = [ada.create_post("not yet delivered"), ada.create_post("not delivered either")]
     dump = tmp_path / "instafeed.dump"
     run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=dumped_stack.environment["DATABASE_URL"])
     dumped_stack.thaw("worker")
@@ -108,7 +108,7 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     restored_dir = tmp_path / "restored"
     restored_dir.mkdir(mode=0o700)
     shutil.copy(DataDirectory(dumped_stack.data_dir).secrets, DataDirectory(restored_dir).secrets)
-    DataDirectory(restored_dir).unfinished.touch()  # of a first start that was ended in the middle
+    DataDirectory(restored_dir).unfinished.touch()  # as left by an interrupted first start
     new = LiveStack(restored_dir, "--data-only")
     try:
         new.start()
@@ -125,10 +125,10 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
     again = LiveStack(restored_dir, *WORKERS, **ENVIRONMENT)
     try:
         again.start()
-        clean(again, "resume_fan_outs")
-        assert "Rebuilt" in clean(again, "backfill_feeds", "--all")
-        assert "Clean" in clean(again, "verify_feeds")
-        clean(again, "reconcile_counters", "--dry-run")
+        manage(again, "resume_fan_outs")
+        assert "Rebuilt" in manage(again, "backfill_feeds", "--all")
+        assert "Clean" in manage(again, "verify_feeds")
+        manage(again, "reconcile_counters", "--dry-run")
         assert feed(again, token) == before
         assert feed(again, signed_in(again)) == before
         with psycopg.connect(again.environment["DATABASE_URL"]) as restored:
@@ -138,6 +138,6 @@ def test_a_stack_made_from_a_dump_shows_everybody_what_they_saw(dumped_stack: Li
         assert again.get("/health").json()["status"] == "ok"
         reader.stack = ada.stack = again
         assert reader.feed() == unfinished[::-1]
-        assert int(ApiUser(again).id) > largest[0] + 100_000, "no id of a row that the dump lacks is given out again"
+        assert int(ApiUser(again).id) > largest[0] + 100_000, "ids of rows that the dump lacks are not reused"
     finally:
         again.close()

@@ -1,4 +1,4 @@
-"""A post reaches its followers through everything that is real."""
+"""Posts reach followers through the complete stack, also while a replica or Redis is down."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tests.flows.api_user import ApiUser, eventually
 from tests.live_stack import LiveStack
 
 
-def test_a_post_reaches_followers_pushed_and_pulled(live_stack: LiveStack) -> None:
+def test_posts_reach_followers_by_push_and_pull(live_stack: LiveStack) -> None:
     reader, ordinary, star = ApiUser(live_stack), ApiUser(live_stack), ApiUser(live_stack)
-    crowd = [ApiUser(live_stack) for _ in range(4)]
-    for follower in (reader, *crowd):
-        follower.follow(star)  # the fifth makes a celebrity of it: the stack's threshold is 5
+    other_followers = [ApiUser(live_stack) for _ in range(4)]
+    for follower in (reader, *other_followers):
+        follower.follow(star)  # five followers: the stack's celebrity threshold
     reader.follow(ordinary)
     assert reader.feed() == []
     eventually(lambda: reader.get(f"/users/{star.username}")["is_celebrity"])
     expected: list[str] = []
     for author in (ordinary, star, ordinary, star):
-        expected.insert(0, author.write())
-        assert author.feed(), "an own post is there at once"
+        expected.insert(0, author.create_post())
+        assert author.feed(), "own posts appear at once"
     eventually(lambda: reader.feed() == expected, 5)
     assert reader.feed(limit=1) == reader.feed(limit=3) == expected
     assert reader.get(f"/feed/unread-count?since={expected[2]}") == {"count": 2, "capped": False}
@@ -30,35 +30,35 @@ def test_a_post_reaches_followers_pushed_and_pulled(live_stack: LiveStack) -> No
     del expected[1]
     assert reader.feed() == expected
     assert reader.call("DELETE", f"/users/{star.username}/follow").status_code == 204
-    assert reader.feed() == expected[-1:], "the ordinary author's first"
+    assert reader.feed() == expected[-1:], "only the ordinary author's first post is left"
     reader.follow(star)
     assert reader.feed() == expected
 
 
-def test_a_writer_reads_its_own_write_while_others_still_read_the_lagging_replica(live_stack: LiveStack) -> None:
+def test_writers_read_their_own_writes_while_the_replica_lags(live_stack: LiveStack) -> None:
     writer, reader = ApiUser(live_stack), ApiUser(live_stack)
-    first = writer.write()
+    first = writer.create_post()
     eventually(lambda: reader.posts_of(writer) == [first] and writer.posts_of(writer) == [first])
-    for _ in range(6):  # until each process has proved that the replica holds all of that
+    for _ in range(6):  # until each process has seen that the replica is up to date
         time.sleep(0.5)
         reader.posts_of(writer)
     with psycopg.connect(live_stack.environment["DATABASE_REPLICA_URLS"], autocommit=True) as replica:
         replica.execute("SELECT pg_wal_replay_pause()")
         try:
-            second = writer.write()
+            second = writer.create_post()
             assert writer.posts_of(writer) == [second, first]
-            assert reader.posts_of(writer) == [first], "this read went to the replica"
+            assert reader.posts_of(writer) == [first], "this read uses the replica"
         finally:
             replica.execute("SELECT pg_wal_replay_resume()")
     eventually(lambda: reader.posts_of(writer) == [second, first])
 
 
-def test_with_the_replica_dead_reads_go_on(live_stack: LiveStack) -> None:
+def test_reads_continue_without_the_replica(live_stack: LiveStack) -> None:
     writer, reader = ApiUser(live_stack), ApiUser(live_stack)
-    first = writer.write()
+    first = writer.create_post()
     eventually(lambda: reader.posts_of(writer) == [first])
     live_stack.process("replica").kill()
-    second = writer.write()
+    second = writer.create_post()
     for _ in range(10):
         assert writer.posts_of(writer) == [second, first]
         assert reader.posts_of(writer)[-1] == first
@@ -66,16 +66,16 @@ def test_with_the_replica_dead_reads_go_on(live_stack: LiveStack) -> None:
     eventually(lambda: reader.posts_of(writer) == [second, first], 30)
 
 
-def test_a_cache_that_dies_changes_no_answer(live_stack: LiveStack) -> None:
+def test_redis_crash_does_not_change_feeds(live_stack: LiveStack) -> None:
     author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
-    expected = [author.write() for _ in range(3)][::-1]
+    expected = [author.create_post() for _ in range(3)][::-1]
     eventually(lambda: reader.feed() == expected)
     live_stack.process("cache").kill()
     assert reader.feed() == expected
-    expected.insert(0, author.write("while it is away"))
+    expected.insert(0, author.create_post("while Redis is down"))
     assert author.feed() == expected
     eventually(lambda: live_stack.alive("cache"), 30)
     assert reader.feed(limit=2) == expected
-    expected.insert(0, author.write("after the crash"))
+    expected.insert(0, author.create_post("after the crash"))
     eventually(lambda: reader.feed() == expected, 30)

@@ -1,5 +1,7 @@
-"""A deployment tells each program to stop: what it is at is finished or done again, and it ends within the grace period
-that docker-compose.yml gives it."""
+"""Programs stop within docker-compose.yml's grace period when a deployment asks them to.
+
+Running work is finished or handed back to the queue.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from instafeed.devstack.state import PROJECT_ROOT
 from tests.flows import slow_tasks
 from tests.flows.api_user import eventually
 
-pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+pytestmark = pytest.mark.timeout(300)  # starts many programs, possibly next to other tests
 
 GRACE = 15  # seconds: stop_grace_period
 WORKER = ("celery", "-q", "-A", "tests.flows.slow_tasks", "worker", "-Q", slow_tasks.QUEUE, "--concurrency", "1")
@@ -29,8 +31,13 @@ QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 @contextmanager
-def running(log: Path, *command: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "LOG_LEVEL": "INFO", **more}
+def running(log: Path, *command: str, **extra_environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "instafeed.settings",
+        "LOG_LEVEL": "INFO",
+        **extra_environment,
+    }
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command], cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=output
@@ -42,71 +49,69 @@ def running(log: Path, *command: str, **more: str) -> Iterator[subprocess.Popen[
         process.wait()
 
 
-def stopped(process: subprocess.Popen[bytes], log: Path, signum: signal.Signals) -> float:
-    """Seconds that its end took."""
-    began = time.monotonic()
+def stop(process: subprocess.Popen[bytes], log: Path, signum: signal.Signals) -> float:
+    """Send the signal and return the seconds until the process ended. Fails on a traceback in the log."""
+    started = time.monotonic()
     process.send_signal(signum)
     process.wait(GRACE)
     assert "Traceback" not in log.read_text(), log.read_text()
-    return time.monotonic() - began
+    return time.monotonic() - started
 
 
-def begin(broker: redis.Redis, seconds: float) -> None:
+def start_task(broker: redis.Redis, seconds: float) -> None:
     slow_tasks.slow_task.apply_async([seconds], queue=slow_tasks.QUEUE)
-    eventually(lambda: broker.get("slow:began") == b"1", 60)
+    eventually(lambda: broker.get("slow:started") == b"1", 60)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGQUIT, signal.SIGTERM])
-def test_a_worker_finishes_a_task_that_is_soon_done(
-    redis_broker: redis.Redis, tmp_path: Path, signum: signal.Signals
-) -> None:
+def test_worker_finishes_a_short_task(redis_broker: redis.Redis, tmp_path: Path, signum: signal.Signals) -> None:
     with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
-        begin(redis_broker, 2)
-        stopped(worker, log, signum)
-    assert redis_broker.get("slow:ended") == b"1"
-    assert redis_broker.llen(slow_tasks.QUEUE) == 0, "it is done once"
+        start_task(redis_broker, 2)
+        stop(worker, log, signum)
+    assert redis_broker.get("slow:finished") == b"1"
+    assert redis_broker.llen(slow_tasks.QUEUE) == 0, "the task ran once"
     assert not redis_broker.exists("unacked")
 
 
-def test_a_worker_gives_back_what_takes_longer(redis_broker: redis.Redis, tmp_path: Path) -> None:
+def test_worker_requeues_a_long_task(redis_broker: redis.Redis, tmp_path: Path) -> None:
     with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
-        begin(redis_broker, 60)
-        stopped(worker, log, signal.SIGQUIT)
-    assert redis_broker.get("slow:ended") is None
-    assert redis_broker.llen(slow_tasks.QUEUE) == 1, "for the next worker, at once"
+        start_task(redis_broker, 60)
+        stop(worker, log, signal.SIGQUIT)
+    assert redis_broker.get("slow:finished") is None
+    assert redis_broker.llen(slow_tasks.QUEUE) == 1, "the task is back in the queue"
     assert not redis_broker.exists("unacked")
 
 
-def test_an_idle_worker_ends_at_once(redis_broker: redis.Redis, tmp_path: Path) -> None:
+def test_idle_worker_stops_at_once(redis_broker: redis.Redis, tmp_path: Path) -> None:
     with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
-        begin(redis_broker, 0)
-        eventually(lambda: redis_broker.get("slow:ended") == b"1")
+        start_task(redis_broker, 0)
+        eventually(lambda: redis_broker.get("slow:finished") == b"1")
         time.sleep(0.5)
-        assert stopped(worker, log, signal.SIGQUIT) < 5
+        assert stop(worker, log, signal.SIGQUIT) < 5
 
 
-def test_gunicorn_answers_what_it_has_begun(redis_broker: redis.Redis, tmp_path: Path) -> None:
+def test_gunicorn_finishes_running_requests(redis_broker: redis.Redis, tmp_path: Path) -> None:
     port = free_port()
     command = ("gunicorn", "-c", "deploy/gunicorn/conf.py", "instafeed.wsgi:application")
-    more = {"PORT": str(port), "WEB_WORKERS": "1", "HTTPS_ONLY": "false", "THROTTLE_LOGIN": "off"}
+    environment = {"PORT": str(port), "WEB_WORKERS": "1", "HTTPS_ONLY": "false", "THROTTLE_LOGIN": "off"}
     body = b'{"username": "ada"}'
     fields = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     head = f"POST /api/v1/auth/token HTTP/1.1\r\n{fields}\r\n\r\n"
-    with running(log := tmp_path / "web.log", *command, **more) as web:
-        eventually(lambda: answers(port), 60)
+    with running(log := tmp_path / "web.log", *command, **environment) as web:
+        eventually(lambda: is_ready(port), 60)
         with socket.create_connection(("127.0.0.1", port), timeout=GRACE) as client:
             client.sendall(head.encode() + body[:5])
-            time.sleep(1)  # a thread reads the rest by now
+            time.sleep(1)  # until a thread waits for the rest of the body
             web.send_signal(signal.SIGTERM)
             time.sleep(1)
             client.sendall(body[5:])
-            answer = client.recv(65_536)
-        assert answer.startswith(b"HTTP/1.1 400 "), answer
+            response = client.recv(65_536)
+        assert response.startswith(b"HTTP/1.1 400 "), response
         assert web.wait(GRACE) == 0
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-def answers(port: int) -> bool:
+def is_ready(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

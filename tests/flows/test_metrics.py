@@ -1,4 +1,4 @@
-"""/metrics of a running stack: the sum of all its processes, whichever of them answers."""
+"""/metrics of a running stack sums all processes, whichever of them serves the request."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.flows.api_user import ApiUser, eventually
 from tests.live_stack import LiveStack
 
-FEED = {"method": "GET", "route": "/api/v1/feed", "status": "2xx"}
+FEED_REQUESTS = {"method": "GET", "route": "/api/v1/feed", "status": "2xx"}
 
 
-def value(stack: LiveStack, name: str, **labels: str) -> float:
-    """Over a connection of its own, which any of the web processes may accept."""
-    answer = httpx.get(f"{stack.base_url}/metrics", trust_env=False, timeout=5)
-    assert answer.status_code == 200, answer.text
-    samples = (sample for family in text_string_to_metric_families(answer.text) for sample in family.samples)
+def metric_value(stack: LiveStack, name: str, **labels: str) -> float:
+    """Sum the samples with these labels. Uses a new connection, which any web process may accept."""
+    response = httpx.get(f"{stack.base_url}/metrics", trust_env=False, timeout=5)
+    assert response.status_code == 200, response.text
+    samples = (sample for family in text_string_to_metric_families(response.text) for sample in family.samples)
     return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
 
 
-def test_requests_to_several_processes_are_summed_whichever_of_them_answers(live_stack: LiveStack) -> None:
+def test_metrics_sum_all_web_processes(live_stack: LiveStack) -> None:
     reader = ApiUser(live_stack)
-    before = value(live_stack, "instafeed_request_seconds_count", **FEED)
+    before = metric_value(live_stack, "instafeed_request_seconds_count", **FEED_REQUESTS)
     for _ in range(40):
         url = f"{live_stack.base_url}/api/v1/feed"
         assert httpx.get(url, headers=reader.headers, trust_env=False).status_code == 200
-    counts = {value(live_stack, "instafeed_request_seconds_count", **FEED) for _ in range(20)}
+    counts = {metric_value(live_stack, "instafeed_request_seconds_count", **FEED_REQUESTS) for _ in range(20)}
     assert counts == {before + 40}
 
 
-def test_the_counts_of_a_process_that_died_stay(live_stack: LiveStack) -> None:
+def test_counts_of_a_killed_process_are_kept(live_stack: LiveStack) -> None:
     reader = ApiUser(live_stack)
     reader.get("/feed")
-    before = value(live_stack, "instafeed_request_seconds_count", **FEED)
+    before = metric_value(live_stack, "instafeed_request_seconds_count", **FEED_REQUESTS)
     for process in live_stack.process("web").children():
         process.kill()
     eventually(lambda: live_stack.process("web").children())
@@ -42,49 +42,51 @@ def test_the_counts_of_a_process_that_died_stay(live_stack: LiveStack) -> None:
     live_stack.client = httpx.Client(base_url=live_stack.base_url, timeout=10, trust_env=False)
     live_stack.get, live_stack.post = live_stack.client.get, live_stack.client.post
     live_stack.patch, live_stack.delete = live_stack.client.patch, live_stack.client.delete
-    eventually(lambda: _answers(live_stack), 30)
-    assert value(live_stack, "instafeed_request_seconds_count", **FEED) == before
-    assert value(live_stack, "instafeed_requests_in_progress") == 1, "the scrape itself"
+    eventually(lambda: is_ready(live_stack), 30)
+    assert metric_value(live_stack, "instafeed_request_seconds_count", **FEED_REQUESTS) == before
+    assert metric_value(live_stack, "instafeed_requests_in_progress") == 1, "only the scrape itself"
 
 
-def _answers(stack: LiveStack) -> bool:
+def is_ready(stack: LiveStack) -> bool:
     try:
         return httpx.get(f"{stack.base_url}/health/live", trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 
 
-def test_a_post_is_counted_from_its_creation_to_its_followers_feeds(live_stack: LiveStack) -> None:
+def test_post_delivery_is_measured(live_stack: LiveStack) -> None:
     author, follower = ApiUser(live_stack), ApiUser(live_stack)
     follower.follow(author)
     assert follower.feed() == []
-    # What other tests left under way, of workers that they froze, is over.
-    eventually(lambda: value(live_stack, "instafeed_fan_outs_open") == 0)
+    # Wait for fan-outs that other tests delayed by freezing workers.
+    eventually(lambda: metric_value(live_stack, "instafeed_fan_outs_open") == 0)
     before = {
-        name: value(live_stack, name) for name in ("instafeed_deliveries_total", "instafeed_post_visible_seconds_count")
+        name: metric_value(live_stack, name)
+        for name in ("instafeed_deliveries_total", "instafeed_post_visible_seconds_count")
     }
-    seconds = value(live_stack, "instafeed_post_visible_seconds_sum")
-    author.write("counted")
+    seconds = metric_value(live_stack, "instafeed_post_visible_seconds_sum")
+    author.create_post("counted")
     eventually(
         lambda: (
-            value(live_stack, "instafeed_post_visible_seconds_count") > before["instafeed_post_visible_seconds_count"]
+            metric_value(live_stack, "instafeed_post_visible_seconds_count")
+            > before["instafeed_post_visible_seconds_count"]
         )
     )
-    assert value(live_stack, "instafeed_deliveries_total") == before["instafeed_deliveries_total"] + 1
-    assert 0 < value(live_stack, "instafeed_post_visible_seconds_sum") - seconds < 5
-    assert value(live_stack, "instafeed_tasks_total", task="feeds.tasks.deliver_post", outcome="success") >= 1
+    assert metric_value(live_stack, "instafeed_deliveries_total") == before["instafeed_deliveries_total"] + 1
+    assert 0 < metric_value(live_stack, "instafeed_post_visible_seconds_sum") - seconds < 5
+    assert metric_value(live_stack, "instafeed_tasks_total", task="feeds.tasks.deliver_post", outcome="success") >= 1
 
 
-def test_a_frozen_broker_leaves_the_scrape_quick(live_stack: LiveStack) -> None:
-    assert value(live_stack, "instafeed_up", part="broker") == 1
+def test_scrape_is_fast_while_the_broker_is_frozen(live_stack: LiveStack) -> None:
+    assert metric_value(live_stack, "instafeed_up", part="broker") == 1
     live_stack.freeze("broker")
     try:
-        time.sleep(1.1)  # until the last report is no longer fresh
+        time.sleep(1.1)  # until the cached health report expires
         for _ in range(5):
-            began = time.monotonic()
-            assert value(live_stack, "instafeed_up", part="broker") == 0
-            assert time.monotonic() - began < 2
-        assert value(live_stack, "instafeed_up", part="cache") == 1
+            started = time.monotonic()
+            assert metric_value(live_stack, "instafeed_up", part="broker") == 0
+            assert time.monotonic() - started < 2
+        assert metric_value(live_stack, "instafeed_up", part="cache") == 1
     finally:
         live_stack.thaw("broker")
-    eventually(lambda: value(live_stack, "instafeed_up", part="broker") == 1)
+    eventually(lambda: metric_value(live_stack, "instafeed_up", part="broker") == 1)

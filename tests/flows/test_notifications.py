@@ -1,4 +1,4 @@
-"""Notifications through the whole stack: told within moments, never in the way of anything else, never lost."""
+"""Notifications through the complete stack: fast, not lost, and without delaying fan-outs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from tests.flows.api_user import ApiUser, eventually
 from tests.live_stack import LiveStack
 
-CROWD, POSTS = 1_000, 20
-WITHIN = 90  # seconds, for all of the flood
+FOLLOWERS, POSTS = 1_000, 20
+TIMEOUT = 90  # seconds to consume the flood
 
-# What a crowd that likes everything at once leaves in the outbox, without the time that so many requests take.
+# Writes the outbox rows of FOLLOWERS users who like every post, without making that many requests.
 FLOOD = """
 from django.db import transaction
 from accounts.models import User
@@ -30,12 +30,12 @@ for post_id in {posts!r}:
 
 @pytest.fixture(scope="module")
 def star(live_stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> ApiUser:
-    """Followed by a crowd."""
+    """An author with FOLLOWERS imported followers."""
     star = ApiUser(live_stack, "u7000000")
-    edges: Path = tmp_path_factory.mktemp("crowd") / "edges.tsv"
-    edges.write_text("".join(f"{number}\t7000000\n" for number in range(7_000_001, 7_000_001 + CROWD)))
-    done = live_stack.manage("import_follows", str(edges))
-    assert done.returncode == 0, done.stderr
+    edges: Path = tmp_path_factory.mktemp("follows") / "edges.tsv"
+    edges.write_text("".join(f"{number}\t7000000\n" for number in range(7_000_001, 7_000_001 + FOLLOWERS)))
+    result = live_stack.manage("import_follows", str(edges))
+    assert result.returncode == 0, result.stderr
     return star
 
 
@@ -45,29 +45,29 @@ def outbox(live_stack: LiveStack) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def waiting(outbox: psycopg.Connection) -> int:
+def count_pending(outbox: psycopg.Connection) -> int:
     row = outbox.execute("SELECT count(*) FROM social_notificationevent").fetchone()
     assert row is not None
     return int(row[0])
 
 
 def flood(star: ApiUser) -> list[str]:
-    """Posts of the star, each liked by the whole crowd at this moment."""
-    posts = [star.write(f"number {number}") for number in range(POSTS)]
+    """Create posts of the star that all followers like at once. Return their ids."""
+    posts = [star.create_post(f"number {number}") for number in range(POSTS)]
     code = FLOOD.format(owner=star.username, posts=list(map(int, posts)))
-    done = star.stack.manage("shell", "-c", code)
-    assert done.returncode == 0, done.stderr
+    result = star.stack.manage("shell", "-c", code)
+    assert result.returncode == 0, result.stderr
     return posts
 
 
-def counts(star: ApiUser) -> dict[str, int]:
+def like_counts(star: ApiUser) -> dict[str, int]:
     entries = star.get("/notifications?limit=100")["results"]
     return {entry["post_id"]: entry["actor_count"] for entry in entries if entry["kind"] == "like"}
 
 
-def test_a_like_is_told_within_moments_and_read_once(live_stack: LiveStack) -> None:
+def test_like_is_notified_and_marked_read(live_stack: LiveStack) -> None:
     author, fan = ApiUser(live_stack), ApiUser(live_stack)
-    post_id = author.write()
+    post_id = author.create_post()
     assert fan.call("POST", f"/posts/{post_id}/like").status_code == 200
     eventually(lambda: author.get("/notifications/unread-count") == {"count": 1})
     (entry,) = author.get("/notifications")["results"]
@@ -79,7 +79,7 @@ def test_a_like_is_told_within_moments_and_read_once(live_stack: LiveStack) -> N
 
 
 @pytest.mark.timeout(300)
-def test_a_flood_of_likes_does_not_delay_a_fan_out(
+def test_flood_of_likes_does_not_delay_fan_out(
     live_stack: LiveStack, star: ApiUser, outbox: psycopg.Connection
 ) -> None:
     author, reader = ApiUser(live_stack), ApiUser(live_stack)
@@ -87,24 +87,24 @@ def test_a_flood_of_likes_does_not_delay_a_fan_out(
     assert reader.feed() == []
     posts = flood(star)
     waits = []
-    while waiting(outbox) and len(waits) < 5:
-        post_id = author.write("in the middle of it")
+    while count_pending(outbox) and len(waits) < 5:
+        post_id = author.create_post("in the middle of it")
         waits.append(eventually(lambda: post_id in reader.feed(limit=5), 20))  # noqa: B023
     assert waits, "the flood was over before the first post"
     assert max(waits) < 5, waits
-    eventually(lambda: not waiting(outbox), WITHIN)
-    assert counts(star).items() >= dict.fromkeys(posts, CROWD).items()
+    eventually(lambda: not count_pending(outbox), TIMEOUT)
+    assert like_counts(star).items() >= dict.fromkeys(posts, FOLLOWERS).items()
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_worker_loses_no_notification_and_doubles_none(
+def test_killed_worker_neither_loses_nor_duplicates_notifications(
     live_stack: LiveStack, star: ApiUser, outbox: psycopg.Connection
 ) -> None:
     posts = flood(star)
-    eventually(lambda: waiting(outbox) < POSTS * CROWD, WITHIN)
+    eventually(lambda: count_pending(outbox) < POSTS * FOLLOWERS, TIMEOUT)
     for process in live_stack.tree("worker"):
         process.kill()
-    assert waiting(outbox), "the flood was over before the kill"
-    eventually(lambda: not waiting(outbox), WITHIN)
-    assert counts(star).items() >= dict.fromkeys(posts, CROWD).items()
+    assert count_pending(outbox), "the flood was over before the kill"
+    eventually(lambda: not count_pending(outbox), TIMEOUT)
+    assert like_counts(star).items() >= dict.fromkeys(posts, FOLLOWERS).items()
     eventually(lambda: live_stack.alive("worker"))

@@ -1,4 +1,4 @@
-"""Limits hold over all processes, exactly, and let requests pass while the cache is away."""
+"""Rate limits are exact across all processes, and requests pass while Redis is down."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from instafeed.core.cache import keys
 from tests.flows.api_user import ApiUser, eventually
 from tests.live_stack import LiveStack
 
-LIMIT = 30  # requests of a user, or of an address, in an hour
+LIMIT = 30  # requests per hour, for each user and each address
 
 
 @pytest.fixture(scope="module")
@@ -33,64 +33,68 @@ def limited_stack() -> Iterator[LiveStack]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_counted(limited_stack: LiveStack) -> None:
+def _reset_counters(limited_stack: LiveStack) -> None:
     with redis.Redis.from_url(limited_stack.environment["REDIS_URL"]) as cache:
         for key in cache.scan_iter(f"{keys.THROTTLE_PREFIX}*"):
             cache.delete(key)
 
 
-def at_once(stack: LiveStack, call: Callable[[httpx.Client], httpx.Response], times: int = 60) -> list[httpx.Response]:
-    """Each on a connection of its own, so that both web processes get some."""
+def call_concurrently(
+    stack: LiveStack, call: Callable[[httpx.Client], httpx.Response], times: int = 60
+) -> list[httpx.Response]:
+    """Make each call on its own connection, so that both web processes receive some."""
 
-    def one(_: int) -> httpx.Response:
+    def run(_: int) -> httpx.Response:
         with httpx.Client(base_url=stack.base_url, trust_env=False, timeout=10) as client:
             return call(client)
 
     with ThreadPoolExecutor(12) as pool:
-        return list(pool.map(one, range(times)))
+        return list(pool.map(run, range(times)))
 
 
-def check_refusals(answers: list[httpx.Response]) -> None:
-    refused = [answer for answer in answers if answer.status_code == 429]
-    for answer in refused:
-        assert 3_500 <= int(answer.headers["Retry-After"]) <= 3_600
-        assert answer.json()["errors"][0]["code"] == "throttled"
-        assert answer.headers["X-Request-ID"]
+def assert_throttled_format(responses: list[httpx.Response]) -> None:
+    refused = [response for response in responses if response.status_code == 429]
+    for response in refused:
+        assert 3_500 <= int(response.headers["Retry-After"]) <= 3_600
+        assert response.json()["errors"][0]["code"] == "throttled"
+        assert response.headers["X-Request-ID"]
 
 
 @pytest.mark.timeout(300)
-def test_of_many_requests_at_once_exactly_the_limit_passes(limited_stack: LiveStack) -> None:
+def test_exactly_the_limit_of_concurrent_requests_passes(limited_stack: LiveStack) -> None:
     actor, other = ApiUser(limited_stack), ApiUser(limited_stack)
     token = actor.headers["Authorization"]
-    answers = at_once(limited_stack, lambda client: client.get("/api/v1/feed", headers={"Authorization": token}))
-    assert Counter(answer.status_code for answer in answers) == {200: LIMIT, 429: 60 - LIMIT}
-    check_refusals(answers)
+    responses = call_concurrently(
+        limited_stack, lambda client: client.get("/api/v1/feed", headers={"Authorization": token})
+    )
+    assert Counter(response.status_code for response in responses) == {200: LIMIT, 429: 60 - LIMIT}
+    assert_throttled_format(responses)
     assert other.call("GET", "/feed").status_code == 200
 
 
 @pytest.mark.timeout(300)
-def test_an_address_is_limited_whatever_it_claims_and_whether_its_tokens_are_bad(limited_stack: LiveStack) -> None:
-    username = ApiUser(limited_stack).username  # one request, to begin with
+def test_address_limit_ignores_forged_headers_and_invalid_tokens(limited_stack: LiveStack) -> None:
+    username = ApiUser(limited_stack).username  # counts as one request
     numbers = count(1)
 
     def call(client: httpx.Client) -> httpx.Response:
         number = next(numbers)
-        claims = {"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": f"203.0.113.{number}"}
+        forged_headers = {"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": f"203.0.113.{number}"}
         if number % 2:
-            return client.get(f"/api/v1/users/{username}", headers=claims)
-        return client.get("/api/v1/feed", headers=claims | {"Authorization": f"Bearer {number}"})
+            return client.get(f"/api/v1/users/{username}", headers=forged_headers)
+        return client.get("/api/v1/feed", headers=forged_headers | {"Authorization": f"Bearer {number}"})
 
-    answers = at_once(limited_stack, call)
-    check_refusals(answers)
-    passed = Counter(answer.status_code for answer in answers)
+    responses = call_concurrently(limited_stack, call)
+    assert_throttled_format(responses)
+    passed = Counter(response.status_code for response in responses)
     assert passed[200] + passed[401] == LIMIT - 1
     assert passed[429] == 60 - (LIMIT - 1)
     refused = limited_stack.post("/api/v1/auth/token", json={"username": "nobody", "password": "x"})
-    assert refused.status_code == 429, "signing in counts for the address as well"
+    assert refused.status_code == 429, "sign-in counts for the address too"
 
 
 @pytest.mark.timeout(300)
-def test_while_the_cache_is_frozen_requests_pass_without_waiting_for_it_each(limited_stack: LiveStack) -> None:
+def test_requests_pass_quickly_while_redis_is_frozen(limited_stack: LiveStack) -> None:
     limited_stack.freeze("cache")
     try:
         started = time.monotonic()
@@ -99,6 +103,6 @@ def test_while_the_cache_is_frozen_requests_pass_without_waiting_for_it_each(lim
     finally:
         limited_stack.thaw("cache")
     assert set(statuses) == {401}
-    # A process that found it frozen (0.5 s) leaves it alone for a second: not 100 times 0.5 s.
+    # After one timeout (0.5 s) a process skips Redis for a second, so 100 requests do not take 50 s.
     assert seconds < 10
-    eventually(lambda: limited_stack.get("/api/v1/feed").status_code == 429)  # and are counted again
+    eventually(lambda: limited_stack.get("/api/v1/feed").status_code == 429)  # requests are counted again
