@@ -1,4 +1,4 @@
-"""Worlds in which a command has something to do, and all that there is in one: tables, Redis, files."""
+"""Scenarios that give a command something to do, and a snapshot of all data: tables, Redis, files."""
 
 from __future__ import annotations
 
@@ -19,39 +19,41 @@ from social.models import Follow
 from tests.factories import FollowFactory, UserFactory
 from tests.feeds.feed_setup import create_posts, create_users, deliver_all, follow
 
-CELEBRITY_THRESHOLD = 3  # followers of a celebrity, in all of them
+CELEBRITY_THRESHOLD = 3  # followers, in every scenario
 Snapshot = dict[str, object]
 
 
 def take_snapshot() -> Snapshot:
-    """Every row, every key of both Redis servers, every file; no times to live, which pass by themselves,
-    nor the nudge to drain notifications, which does so within seconds."""
-    found: Snapshot = {}
-    nudge = keys.NOTIFICATIONS_DUE.encode()
+    """Return a snapshot of every table, every key of both Redis servers, and every media file.
+
+    Expiry times are left out, and so is the short-lived mark of a requested notification consumer.
+    """
+    snapshot: Snapshot = {}
+    consumer_request = keys.NOTIFICATIONS_DUE.encode()
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row")
-            found[table] = cursor.fetchone()
+            snapshot[table] = cursor.fetchone()
     for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL):
         with redis.Redis.from_url(url) as server:
-            found |= {f"{url} {key!r}": server.dump(key) for key in server.keys("*") if key != nudge}
+            snapshot |= {f"{url} {key!r}": server.dump(key) for key in server.keys("*") if key != consumer_request}
     root = Path(settings.MEDIA_ROOT)
-    return found | {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+    return snapshot | {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
 def empty_site(_: Path) -> None:
-    """Nobody is there."""
+    """No users at all."""
 
 
 def follow_file(directory: Path) -> None:
-    """A file of follows, some of them of people who are there."""
+    """A file of follows; two of its users and one of its follows exist."""
     follow(*(UserFactory(username=f"u{number}") for number in (1, 2)))
     lines = [f"{follower}\t9\n" for follower in range(1, 5)] + ["9\t1\n"]
     (directory / "edges.tsv").write_text("".join(lines))
 
 
 def cold_feeds(_: Path) -> None:
-    """Feeds that nobody has read yet."""
+    """Feeds that are not cached."""
     author, *fans = create_users(4)
     follow(author, *fans)
     create_posts(author, 2)
@@ -60,7 +62,7 @@ def cold_feeds(_: Path) -> None:
 
 
 def wrong_celebrity_states(_: Path) -> None:
-    """Two authors on the wrong side, either way, and a third whose count is wrong."""
+    """Authors in the wrong celebrity state, in both directions, and one with a wrong follower count."""
     famous, risen, fallen, *fans = create_users(6)
     for author in (famous, risen):
         for fan in fans:
@@ -72,7 +74,7 @@ def wrong_celebrity_states(_: Path) -> None:
 
 
 def inconsistent_feeds(_: Path) -> None:
-    """One feed lacks a post, one holds a foreign one, and a celebrity is unknown as such."""
+    """A feed that lacks a post, a feed with a foreign post, and a celebrity missing from the cached set."""
     author, stranger, famous, *fans = create_users(6)
     follow(author, *fans)
     User.objects.filter(pk=famous.pk).update(celebrity_state=2)
@@ -88,7 +90,7 @@ def inconsistent_feeds(_: Path) -> None:
 
 
 def wrong_counts(_: Path) -> None:
-    """Counts of followers and of likes that are too high."""
+    """Counts of followers, posts and likes that are too high."""
     author, fan = create_users(2)
     follow(author, fan)
     posts = create_posts(author, 2)
@@ -97,7 +99,7 @@ def wrong_counts(_: Path) -> None:
 
 
 def undelivered_posts(_: Path) -> None:
-    """Posts whose nudges were lost, and one that was given up."""
+    """Posts whose fan-out tasks were lost, and one dead fan-out."""
     author, fan = create_users(2)
     follow(author, fan)
     posts = create_posts(author, 3)

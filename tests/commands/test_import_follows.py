@@ -1,4 +1,4 @@
-"""`import_follows`: what it reads, what it refuses, and that the graph is right afterwards."""
+"""`import_follows`: accepted and rejected files, and the resulting users, follows and counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[[str | bytes], Path]:
-    """Writes a file of edges."""
+    """Return a function that writes a file of follows and returns its path."""
 
     def write(content: str | bytes) -> Path:
         path = tmp_path / "edges.tsv"
@@ -41,14 +41,14 @@ File = Callable[[str | bytes], Path]
 
 
 def run(path: Path, **options: Any) -> str:
-    """Everything that the command prints."""
+    """Run the command and return its output."""
     out = StringIO()
     call_command("import_follows", str(path), stdout=out, stderr=out, **options)
     return out.getvalue()
 
 
-def refusal(path: Path, **options: Any) -> tuple[str, str]:
-    """(the one line of the error, all that was printed before it)"""
+def run_expecting_error(path: Path, **options: Any) -> tuple[str, str]:
+    """Run the command, expect status 1, and return (the one-line error, the output before it)."""
     out = StringIO()
     with pytest.raises(CommandError) as error:
         call_command("import_follows", str(path), stdout=out, stderr=out, **options)
@@ -57,7 +57,7 @@ def refusal(path: Path, **options: Any) -> tuple[str, str]:
     return str(error.value), out.getvalue()
 
 
-def edges() -> set[tuple[str, str]]:
+def follows() -> set[tuple[str, str]]:
     return set(Follow.objects.values_list("follower__username", "followee__username"))
 
 
@@ -66,17 +66,17 @@ def counts(username: str) -> tuple[int, int]:
     return user.follower_count, user.following_count
 
 
-# --- What it creates -----------------------------------------------------------------------------------
+# --- Created rows ------------------------------------------------------------------------------------
 
 
-def test_it_creates_users_follows_and_counts(file: File) -> None:
+def test_creates_users_follows_and_counts(file: File) -> None:
     summary = run(file("1\t2\n3\t2\n2\t1\n"))
-    assert edges() == {("u1", "u2"), ("u3", "u2"), ("u2", "u1")}
+    assert follows() == {("u1", "u2"), ("u3", "u2"), ("u2", "u1")}
     assert [counts(name) for name in ("u1", "u2", "u3")] == [(1, 1), (2, 1), (0, 1)]
     assert "Imported 3 follows and 3 users" in summary
 
 
-def test_created_users_are_active_and_cannot_sign_in(file: File) -> None:
+def test_created_users_are_active_without_a_password(file: File) -> None:
     run(file("0\t7\n"))
     users = list(User.objects.order_by("username"))
     assert [user.username for user in users] == ["u0", "u7"]
@@ -84,19 +84,19 @@ def test_created_users_are_active_and_cannot_sign_in(file: File) -> None:
     assert users[0].password != users[1].password
 
 
-def test_an_account_of_that_name_is_taken_as_the_user(file: File) -> None:
-    known = UserFactory(username="u2", display_name="Two")
+def test_existing_account_is_used(file: File) -> None:
+    existing = UserFactory(username="u2", display_name="Two")
     run(file("1\t2\n"))
-    known.refresh_from_db()
-    assert (known.display_name, known.follower_count) == ("Two", 1)
+    existing.refresh_from_db()
+    assert (existing.display_name, existing.follower_count) == ("Two", 1)
 
 
-def test_the_largest_id_fits(file: File) -> None:
+def test_largest_id_is_accepted(file: File) -> None:
     run(file(f"1\t{2**63 - 1}\n"))
-    assert edges() == {("u1", f"u{2**63 - 1}")}
+    assert follows() == {("u1", f"u{2**63 - 1}")}
 
 
-def test_running_it_again_changes_nothing(file: File) -> None:
+def test_second_run_changes_nothing(file: File) -> None:
     path = file("1\t2\n2\t3\n")
     run(path)
     before = list(User.objects.order_by("pk").values())
@@ -104,7 +104,7 @@ def test_running_it_again_changes_nothing(file: File) -> None:
     assert list(User.objects.order_by("pk").values()) == before
 
 
-def test_it_repairs_wrong_counts_of_those_it_touches(file: File) -> None:
+def test_repairs_wrong_counts_of_users_in_the_file(file: File) -> None:
     one, two = UserFactory(username="u1"), UserFactory(username="u2")
     FollowFactory(followee=two)
     User.objects.filter(pk__in=[one.pk, two.pk]).update(follower_count=40, following_count=50)
@@ -112,7 +112,7 @@ def test_it_repairs_wrong_counts_of_those_it_touches(file: File) -> None:
     assert (counts("u1"), counts("u2")) == ((0, 1), (2, 0))
 
 
-# --- What it reads -------------------------------------------------------------------------------------
+# --- Accepted files ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -129,34 +129,34 @@ def test_it_repairs_wrong_counts_of_those_it_touches(file: File) -> None:
         gzip.compress(b"# one\n", mtime=0) + gzip.compress(b"1\t2\n", mtime=0),
     ],
 )
-def test_it_reads_one_edge(file: File, content: str | bytes) -> None:
+def test_reads_one_follow(file: File, content: str | bytes) -> None:
     run(file(content))
-    assert edges() == {("u1", "u2")}
+    assert follows() == {("u1", "u2")}
 
 
 @pytest.mark.parametrize(
     ("delimiter", "line"), [(",", "1,2"), (";", "1; 2"), (" ", "1 2"), ("\\t", "1\t2"), ("→", "1→2")]
 )
-def test_it_reads_other_delimiters(file: File, delimiter: str, line: str) -> None:
+def test_accepts_other_delimiters(file: File, delimiter: str, line: str) -> None:
     out = StringIO()
     call_command("import_follows", str(file(line)), f"--delimiter={delimiter}", stdout=out)
-    assert edges() == {("u1", "u2")}
+    assert follows() == {("u1", "u2")}
 
 
 @pytest.mark.parametrize("delimiter", ["", "1", "-", "\n"])
-def test_it_refuses_an_impossible_delimiter(file: File, delimiter: str) -> None:
+def test_rejects_invalid_delimiters(file: File, delimiter: str) -> None:
     with pytest.raises(CommandError, match="delimiter"):
         call_command("import_follows", str(file("1\t2\n")), f"--delimiter={delimiter}")
 
 
 def test_self_follows_and_duplicates_are_skipped_and_counted(file: File) -> None:
     printed = run(file("1\t2\n1\t2\n1\t02\n5\t5\n2\t1\n"))
-    assert edges() == {("u1", "u2"), ("u2", "u1")}
+    assert follows() == {("u1", "u2"), ("u2", "u1")}
     assert "2 duplicates, 1 self-follows" in printed
     assert not User.objects.filter(username="u5").exists()
 
 
-# --- What it refuses -----------------------------------------------------------------------------------
+# --- Rejected files ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,46 +177,46 @@ def test_self_follows_and_duplicates_are_skipped_and_counted(file: File) -> None
         (b"1\t2 " + b"x" * 9_000, "longer than 4,096 bytes"),
     ],
 )
-def test_a_bad_line_is_named_and_nothing_is_written(file: File, line: bytes, problem: str) -> None:
-    error, printed = refusal(file(b"1\t2\n# comment\n" + line + b"\n3\t4\n"))
+def test_bad_line_is_reported_and_nothing_is_written(file: File, line: bytes, problem: str) -> None:
+    error, printed = run_expecting_error(file(b"1\t2\n# comment\n" + line + b"\n3\t4\n"))
     assert error == "1 bad lines; nothing was written (--skip-bad imports the others)"
     assert "line 3: " in printed
     assert problem in printed
     assert not User.objects.exists()
 
 
-def test_only_the_first_bad_lines_are_named_and_the_others_counted(file: File) -> None:
-    error, printed = refusal(file("bad\n" * 50))
+def test_only_the_first_bad_lines_are_listed(file: File) -> None:
+    error, printed = run_expecting_error(file("bad\n" * 50))
     assert error.startswith("50 bad lines")
     assert printed.count("is not two numbers") == 20
     assert "and 30 more bad lines" in printed
 
 
-def test_skip_bad_imports_the_others(file: File) -> None:
+def test_skip_bad_imports_the_good_lines(file: File) -> None:
     printed = run(file("1\t2\nbad\n3\t2\n"), skip_bad=True)
-    assert edges() == {("u1", "u2"), ("u3", "u2")}
+    assert follows() == {("u1", "u2"), ("u3", "u2")}
     assert "line 2: " in printed
     assert "1 bad lines skipped" in printed
 
 
-@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: packed[:-8] + b"\0" * 8])
-def test_a_damaged_gzip_writes_nothing(file: File, damage: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:-8] + b"\0" * 8])
+def test_damaged_gzip_writes_nothing(file: File, damage: Callable[[bytes], bytes]) -> None:
     packed = gzip.compress("".join(f"{n}\t{n * 7919}\n" for n in range(1, 5_000)).encode())
-    error, printed = refusal(file(damage(packed)))
+    error, printed = run_expecting_error(file(damage(packed)))
     assert error.startswith("1 bad lines; nothing was written")
-    assert "the gzip data end or break here" in printed
+    assert "the gzip data is truncated or damaged here" in printed
     assert not User.objects.exists()
 
 
-def test_a_missing_file_a_folder_and_an_empty_file_are_one_line(file: File, tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "none.tsv")[0]
-    assert "Is a directory" in refusal(tmp_path)[0]
-    assert "is empty" in refusal(file(""))[0]
-    assert "is empty" in refusal(file(gzip.compress(b"", mtime=0)))[0]
-    assert "holds no follows" in refusal(file("# nothing\n\n"))[0]
+def test_unreadable_files_are_one_line_errors(file: File, tmp_path: Path) -> None:
+    assert "No such file" in run_expecting_error(tmp_path / "none.tsv")[0]
+    assert "Is a directory" in run_expecting_error(tmp_path)[0]
+    assert "is empty" in run_expecting_error(file(""))[0]
+    assert "is empty" in run_expecting_error(file(gzip.compress(b"", mtime=0)))[0]
+    assert "holds no follows" in run_expecting_error(file("# nothing\n\n"))[0]
 
 
-def test_a_dry_run_tells_and_writes_nothing(file: File) -> None:
+def test_dry_run_writes_nothing(file: File) -> None:
     UserFactory(username="u1")
     printed = run(file("1\t2\n3\t2\n"), dry_run=True)
     assert "would create 2 users and 2 follows" in printed
@@ -224,7 +224,7 @@ def test_a_dry_run_tells_and_writes_nothing(file: File) -> None:
     assert not Follow.objects.exists()
 
 
-def test_an_interrupted_import_leaves_nothing_behind(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_import_is_rolled_back(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         User.objects.create_user("half")
         raise KeyboardInterrupt
@@ -236,27 +236,27 @@ def test_an_interrupted_import_leaves_nothing_behind(file: File, monkeypatch: py
     assert not User.objects.exists()
 
 
-# --- Relations -----------------------------------------------------------------------------------------
+# --- Blocks, private accounts, locks -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("blocker", "blocked"), [("u1", "u2"), ("u2", "u1")])
-def test_blocked_pairs_are_left_out(file: File, blocker: str, blocked: str) -> None:
+def test_blocked_pairs_are_skipped(file: File, blocker: str, blocked: str) -> None:
     BlockFactory(blocker__username=blocker, blocked__username=blocked)
     printed = run(file("1\t2\n3\t2\n"))
-    assert edges() == {("u3", "u2")}
+    assert follows() == {("u3", "u2")}
     assert counts("u2") == (1, 0)
     assert "1 blocked" in printed
 
 
-def test_private_accounts_are_followed_directly_and_requests_granted(file: File) -> None:
+def test_private_accounts_are_followed_and_requests_granted(file: File) -> None:
     request = FollowRequestFactory(follower__username="u1", followee__username="u2")
     other = FollowRequestFactory(followee=request.followee)
     run(file("1\t2\n"))
-    assert edges() == {("u1", "u2")}
+    assert follows() == {("u1", "u2")}
     assert list(FollowRequest.objects.values_list("follower_id", flat=True)) == [other.follower_id]
 
 
-def test_an_import_waits_for_relation_writes_under_way(file: File) -> None:
+def test_import_waits_for_running_relation_writes(file: File) -> None:
     with psycopg.connect(_url()) as other:
         other.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('graph', 0))")
         with connection.cursor() as cursor:
@@ -265,7 +265,7 @@ def test_an_import_waits_for_relation_writes_under_way(file: File) -> None:
             run(file("1\t2\n"))
 
 
-def test_relation_writes_wait_for_an_import() -> None:
+def test_relation_writes_wait_for_a_running_import() -> None:
     one, two = UserFactory(), UserFactory()
     with psycopg.connect(_url()) as other:
         other.execute("SELECT pg_advisory_xact_lock(hashtextextended('graph', 0))")
@@ -276,14 +276,14 @@ def test_relation_writes_wait_for_an_import() -> None:
 
 
 def _url() -> str:
-    """The test database, for a connection of its own."""
+    """Return the URL of the test database for another connection."""
     database = connection.get_connection_params()
     return psycopg.conninfo.make_conninfo(
         **{name: database[name] for name in ("host", "port", "user", "password", "dbname") if name in database}
     )
 
 
-# --- Afterwards ----------------------------------------------------------------------------------------
+# --- Celebrities and caches --------------------------------------------------------------------------
 
 
 def test_authors_over_the_threshold_become_celebrities(file: File, settings: Any) -> None:
@@ -294,7 +294,7 @@ def test_authors_over_the_threshold_become_celebrities(file: File, settings: Any
     assert "1 became celebrities" in summary
 
 
-def test_warm_feeds_of_new_followers_are_dropped(
+def test_cached_feeds_of_new_followers_are_invalidated(
     file: File, redis_cache: redis.Redis, django_capture_on_commit_callbacks: Any
 ) -> None:
     one, bystander = UserFactory(username="u1"), UserFactory(username="u5")
@@ -309,8 +309,8 @@ def test_warm_feeds_of_new_followers_are_dropped(
     assert not Invalidation.objects.exists()
 
 
-def test_the_rate_paces_the_reading(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_limits_reading(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("instafeed.core.management.base.time.sleep", slept.append)
     run(file("".join(f"{n}\t0\n" for n in range(1, 31))), rate=10)
-    assert sum(slept) == pytest.approx(30 / 10 * 2, abs=0.5)  # nobody really slept: 1 s, then 2 s, then 3 s
+    assert sum(slept) == pytest.approx(30 / 10 * 2, abs=0.5)  # not really slept: 1 s, then 2 s, then 3 s

@@ -1,4 +1,4 @@
-"""What every operator's command owes, whatever it does: one table holds all of them to it."""
+"""Rules that every operator command follows: dry run, one-line errors, resuming, progress output."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import connection
 
 from accounts.models import CelebrityState, User
-from feeds import backfill as rebuild
-from feeds import celebrity_policy, celebrity_transitions, consistency
+from feeds import backfill, celebrity_policy, celebrity_transitions, consistency
 from feeds.models import FanOut, State
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as cache
@@ -43,61 +42,61 @@ from tests.live_stack import clean_environment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OURS = {"instafeed", "accounts", "social", "media", "posts", "feeds"}
+PROJECT_APPS = {"instafeed", "accounts", "social", "media", "posts", "feeds"}
 
 
-def seeded() -> None:
+def assert_seeded() -> None:
     assert (User.objects.count(), Post.objects.count()) == (30, 20)
     assert_counts_are_exact()
 
 
-def imported() -> None:
+def assert_imported() -> None:
     assert {(f"u{number}", "u9") for number in range(1, 5)} | {("u9", "u1")} <= scenarios.follows()
     assert_counts_are_exact()
     assert User.objects.get(username="u9").celebrity_state == CelebrityState.CELEBRITY
 
 
-def warm() -> None:
+def assert_feeds_cached() -> None:
     assert cache().exists(*(keys.home_timeline(user) for user in User.objects.values_list("pk", flat=True))) == 4
 
 
-def placed() -> None:
+def assert_celebrities_reclassified() -> None:
     assert_counts_are_exact()
-    famous = User.objects.filter(follower_count__gte=scenarios.CELEBRITY_THRESHOLD)
-    assert {user.celebrity_state for user in famous} == {CelebrityState.CELEBRITY}
-    assert (famous.count(), User.objects.exclude(celebrity_state=CelebrityState.ORDINARY).count()) == (2, 2)
+    celebrities = User.objects.filter(follower_count__gte=scenarios.CELEBRITY_THRESHOLD)
+    assert {user.celebrity_state for user in celebrities} == {CelebrityState.CELEBRITY}
+    assert (celebrities.count(), User.objects.exclude(celebrity_state=CelebrityState.ORDINARY).count()) == (2, 2)
     assert not celebrity_policy.authors_to_promote().exists()
 
 
-def verified() -> None:
-    warm_users = consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX)
-    assert [drift for user in warm_users if (drift := consistency.check_home_feed(user))] == []
+def assert_feeds_consistent() -> None:
+    user_ids = consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX)
+    assert [found for user_id in user_ids if (found := consistency.check_home_feed(user_id))] == []
     assert consistency.check_celebrity_set() is None
 
 
-def counted() -> None:
+def assert_counts_exact() -> None:
     assert_counts_are_exact()
 
 
-def dispatched() -> None:
+def assert_fan_outs_enqueued() -> None:
     assert set(FanOut.objects.values_list("state", flat=True)) == {State.PENDING}
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
-        waiting = b"".join(broker.lrange("fan_out", 0, -1))
-    assert all(str(post).encode() in waiting for post in Post.objects.values_list("pk", flat=True))
+        queued = b"".join(broker.lrange("fan_out", 0, -1))
+    assert all(str(post).encode() in queued for post in Post.objects.values_list("pk", flat=True))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command: how it is called, in which world, what it makes right, and in what it is interrupted."""
+    """A command: its arguments, its scenario, the assertion that its work is done, and where to interrupt it."""
 
     name: str
-    arguments: tuple[str, ...]  # EDGES stands for a file, and FOLDER for a folder that is not there
-    world: Callable[[Path], None]
-    right: Callable[[], None]
-    work: tuple[Any, str]  # a function of the work itself, as (owner, name)
-    call: int = 2  # the one that is interrupted; the first is over by then
-    dry_status: int = 0  # 1: what it looks for are mistakes, and it leaves them
-    bad: tuple[tuple[str, ...], ...] = ()
+    arguments: tuple[str, ...]  # FILE stands for a file of follows, and FOLDER for a folder that does not exist
+    set_up: Callable[[Path], None]
+    assert_done: Callable[[], None]
+    step: tuple[Any, str]  # a function that does part of the work, as (owner, name)
+    interrupted_call: int = 2  # the call of `step` during which the command is interrupted
+    dry_run_status: int = 0  # 1 for commands that report errors and leave them in a dry run
+    bad_arguments: tuple[tuple[str, ...], ...] = ()
 
 
 SEED = ("--users=30", "--follows=90", "--posts=20", "--celebrities=2")
@@ -106,69 +105,81 @@ CASES = [
         "seed_demo",
         SEED,
         scenarios.empty_site,
-        seeded,
+        assert_seeded,
         (Loader, "load_hashtags"),
-        call=1,
-        bad=(("--users=2",), ("--follows=999999999",), ("--photos", "FOLDER"), (*SEED, "--celebrities=30"), ("more",)),
+        interrupted_call=1,
+        bad_arguments=(
+            ("--users=2",),
+            ("--follows=999999999",),
+            ("--photos", "FOLDER"),
+            (*SEED, "--celebrities=30"),
+            ("more",),
+        ),
     ),
     Case(
         "import_follows",
-        ("EDGES",),
+        ("FILE",),
         scenarios.follow_file,
-        imported,
+        assert_imported,
         (follow_import, "apply"),
-        call=1,
-        bad=((), ("FOLDER",), ("EDGES", "--delimiter=1"), ("EDGES", "--delimiter=,"), ("EDGES", "EDGES")),
+        interrupted_call=1,
+        bad_arguments=((), ("FOLDER",), ("FILE", "--delimiter=1"), ("FILE", "--delimiter=,"), ("FILE", "FILE")),
     ),
     Case(
         "backfill_feeds",
         ("--all",),
         scenarios.cold_feeds,
-        warm,
-        (rebuild, "warm_feed"),
-        bad=((), ("--user=nobody",), ("--all", "--user=u"), ("--active-since=soon",), ("--all", "--after=-1")),
+        assert_feeds_cached,
+        (backfill, "rebuild_home_feed"),
+        bad_arguments=(
+            (),
+            ("--user=nobody",),
+            ("--all", "--user=u"),
+            ("--active-since=soon",),
+            ("--all", "--after=-1"),
+        ),
     ),
     Case(
         "reclassify_celebrities",
         ("--rate=100000",),
         scenarios.wrong_celebrity_states,
-        placed,
-        (celebrity_transitions, "_drop_feeds_of_followers"),
-        bad=(("--threshold=0",), ("--threshold=many",)),
+        assert_celebrities_reclassified,
+        (celebrity_transitions, "_evict_follower_feeds"),
+        bad_arguments=(("--threshold=0",), ("--threshold=many",)),
     ),
     Case(
         "verify_feeds",
         ("--repair", "--rate=100000"),
         scenarios.inconsistent_feeds,
-        verified,
-        (consistency, "check_feed"),
-        dry_status=1,
-        bad=(("--sample=0",), ("--repair=yes",), ("--after=x",)),
+        assert_feeds_consistent,
+        (consistency, "check_home_feed"),
+        dry_run_status=1,
+        bad_arguments=(("--sample=0",), ("--repair=yes",), ("--after=x",)),
     ),
     Case(
         "reconcile_counters",
         (),
         scenarios.wrong_counts,
-        counted,
-        (counter_repair, "lock_recount"),
-        dry_status=1,
-        bad=(("everything",),),
+        assert_counts_exact,
+        (counter_repair, "lock_count_repair"),
+        dry_run_status=1,
+        bad_arguments=(("everything",),),
     ),
     Case(
         "resume_fan_outs",
         (),
         scenarios.undelivered_posts,
-        dispatched,
-        (enqueue, "nudge"),
-        bad=(("12",),),
+        assert_fan_outs_enqueued,
+        (enqueue, "try_enqueue"),
+        bad_arguments=(("12",),),
     ),
 ]
-EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-ALWAYS_BAD = (("--rate=0",), ("--rate=fast",), ("--unheard-of",))
+every_command = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+COMMON_BAD_ARGUMENTS = (("--rate=0",), ("--rate=fast",), ("--unknown",))
 
 
 @pytest.fixture(autouse=True)
-def _small_and_own(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
+def _small_site(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
     monkeypatch.setattr(pictures, "DRAWN_PICTURES", 1)
     monkeypatch.setattr(pictures, "AVATAR_PICTURES", 1)
     settings.MEDIA_ROOT = str(tmp_path / "media")
@@ -180,16 +191,16 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command as manage.py does; its exit status and what it wrote, to stdout and to stderr."""
+    """Return a function that runs a command like manage.py and returns (exit status, stdout, stderr)."""
 
     def run(case: Case, *more: str, arguments: tuple[str, ...] | None = None) -> tuple[int, str, str]:
-        places = {"EDGES": str(tmp_path / "edges.tsv"), "FOLDER": str(tmp_path / "none")}
+        paths = {"FILE": str(tmp_path / "edges.tsv"), "FOLDER": str(tmp_path / "none")}
         given = (*(case.arguments if arguments is None else arguments), *more)
         command = load_command_class(get_commands()[case.name], case.name)
         capsys.readouterr()
         status = 0
         try:
-            command.run_from_argv(["manage.py", case.name, *(places.get(word, word) for word in given)])
+            command.run_from_argv(["manage.py", case.name, *(paths.get(word, word) for word in given)])
         except SystemExit as end:
             status = int(end.code or 0)
         return status, *capsys.readouterr()
@@ -197,80 +208,82 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
-def test_the_table_has_every_command() -> None:
-    ours = [name for name, app in get_commands().items() if app.partition(".")[0] in OURS]
-    made = {name: load_command_class(get_commands()[name], name) for name in ours}
-    held = [name for name, command in made.items() if isinstance(command, base.OperatorCommand)]
-    assert sorted(held) == sorted(case.name for case in CASES)
+def test_table_covers_every_command() -> None:
+    own = [name for name, app in get_commands().items() if app.split(".")[0] in PROJECT_APPS]
+    commands_by_name = {name: load_command_class(get_commands()[name], name) for name in own}
+    operator_commands = [
+        name for name, command in commands_by_name.items() if isinstance(command, base.OperatorCommand)
+    ]
+    assert sorted(operator_commands) == sorted(case.name for case in CASES)
 
 
-@EVERY
-def test_a_dry_run_changes_nothing_where_a_real_one_does(case: Case, run: Run, tmp_path: Path) -> None:
-    case.world(tmp_path)
+@every_command
+def test_dry_run_changes_nothing(case: Case, run: Run, tmp_path: Path) -> None:
+    case.set_up(tmp_path)
     before = take_snapshot()
     status, out, err = run(case, "--dry-run")
-    assert differing(before, take_snapshot()) == []
-    assert status == case.dry_status, err
-    assert "Dry run: " in out if status == 0 else one_line(err)
+    assert changed_names(before, take_snapshot()) == []
+    assert status == case.dry_run_status, err
+    assert "Dry run: " in out if status == 0 else is_one_line(err)
     assert run(case)[0] == 0
-    assert differing(before, take_snapshot()) != []
-    case.right()
+    assert changed_names(before, take_snapshot()) != []
+    case.assert_done()
 
 
-def differing(one: Snapshot, other: Snapshot) -> list[str]:
+def changed_names(one: Snapshot, other: Snapshot) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-@EVERY
-def test_bad_arguments_are_one_line_and_change_nothing(case: Case, run: Run, tmp_path: Path) -> None:
-    case.world(tmp_path)
+@every_command
+def test_invalid_arguments_are_one_line_errors(case: Case, run: Run, tmp_path: Path) -> None:
+    case.set_up(tmp_path)
     before = take_snapshot()
-    for bad in (*case.bad, *(case.arguments + always for always in ALWAYS_BAD)):
-        status, _, err = run(case, arguments=bad)
-        assert status in (1, 2), bad
-        assert one_line(err) or case.name == "import_follows", (bad, err)
-        assert err.splitlines()[-1].startswith(("CommandError: ", f"{case.name}: ")), (bad, err)
-    assert differing(before, take_snapshot()) == []
+    for arguments in (*case.bad_arguments, *(case.arguments + bad for bad in COMMON_BAD_ARGUMENTS)):
+        status, _, err = run(case, arguments=arguments)
+        assert status in (1, 2), arguments
+        assert is_one_line(err) or case.name == "import_follows", (arguments, err)
+        assert err.splitlines()[-1].startswith(("CommandError: ", f"{case.name}: ")), (arguments, err)
+    assert changed_names(before, take_snapshot()) == []
 
 
-def one_line(text: str) -> bool:
+def is_one_line(text: str) -> bool:
     return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
 
 
-@EVERY
-def test_one_that_was_interrupted_is_completed_by_the_next(
+@every_command
+def test_interrupted_run_is_completed_by_the_next(
     case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case.world(tmp_path)
-    (owner, name), calls = case.work, []
-    work = getattr(owner, name)
+    case.set_up(tmp_path)
+    (owner, name), calls = case.step, []
+    step = getattr(owner, name)
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         calls.append(arguments)
-        result = work(*arguments, **options)
-        if len(calls) == case.call:
+        result = step(*arguments, **options)
+        if len(calls) == case.interrupted_call:
             raise KeyboardInterrupt
         return result
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, interrupted)
         status, _, err = run(case)
-    assert (status, one_line(err)) == (130, True), err
+    assert (status, is_one_line(err)) == (130, True), err
     with pytest.raises(AssertionError):
-        case.right()
-    goes_on = re.findall(r"--after \d+", err)
-    assert goes_on or "run again to resume" in err
-    status, _, err = run(case, *" ".join(goes_on).split())
+        case.assert_done()
+    resume_options = re.findall(r"--after \d+", err)
+    assert resume_options or "run again to resume" in err
+    status, _, err = run(case, *" ".join(resume_options).split())
     assert (status, err) == (0, "")
-    case.right()
+    case.assert_done()
 
 
-@EVERY
-def test_it_says_what_it_will_do_how_far_it_is_and_what_it_did_in_plain_lines(
+@every_command
+def test_output_states_plan_progress_and_result(
     case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(base, "PROGRESS_INTERVAL", 0)
-    case.world(tmp_path)
+    case.set_up(tmp_path)
     status, out, err = run(case)
     assert (status, err) == (0, "")
     first, *between, last = out.splitlines()
@@ -280,41 +293,41 @@ def test_it_says_what_it_will_do_how_far_it_is_and_what_it_did_in_plain_lines(
     assert not re.search(r"[\r\x1b]", out)
 
 
-@EVERY
-def test_quietly_it_says_what_it_did(case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--verbosity 0 keeps progress off a log."""
+@every_command
+def test_verbosity_0_hides_progress(case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --verbosity 0 no progress line is written to a log."""
     monkeypatch.setattr(base, "PROGRESS_INTERVAL", 0)
-    case.world(tmp_path)
+    case.set_up(tmp_path)
     _, out, _ = run(case, "--verbosity=0")
     assert "/s\n" not in out
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_ctrl_c_ends_a_real_process_which_the_next_completes(terminal: bool, tmp_path: Path) -> None:
-    """In a pipe, too, every line is there as soon as it is written: else the first would not come before the end."""
+def test_ctrl_c_stops_a_process_that_the_next_run_completes(terminal: bool, tmp_path: Path) -> None:
+    """Output to a pipe is not buffered: the test reads the first line while the command runs."""
     scenarios.cold_feeds(tmp_path)
-    ours, theirs = pty.openpty() if terminal else os.pipe()
+    read_end, write_end = pty.openpty() if terminal else os.pipe()
     if terminal:
-        termios.tcsetwinsize(theirs, (24, 80))
-    with closing(os.fdopen(ours, "rb", buffering=0)) as output:
-        process = start_backfill(theirs, "--rate=1")
+        termios.tcsetwinsize(write_end, (24, 80))
+    with closing(os.fdopen(read_end, "rb", buffering=0)) as output:
+        process = start_backfill(write_end, "--rate=1")
         seen = read_until(output.fileno(), b"2 of 4" if terminal else b"Rebuilding the feeds of 4 users.")
-        time.sleep(0.5)  # in the middle of it
+        time.sleep(0.5)  # while it is running
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130, seen
         seen += read_until(output.fileno(), b"--after ")
     assert (b"\r" in seen.replace(b"\r\n", b"")) == terminal
     assert b"Traceback" not in seen
     with pytest.raises(AssertionError):
-        warm()
+        assert_feeds_cached()
     after = seen.rpartition(b"--after ")[2].split()[0].decode()
     process = start_backfill(subprocess.DEVNULL, f"--after={after}")
     assert process.wait(30) == 0
-    warm()
+    assert_feeds_cached()
 
 
 def start_backfill(output: int, *arguments: str) -> subprocess.Popen[bytes]:
-    """The command in a process of its own, on this test's database; takes `output` over."""
+    """Start the command in its own process on the test database. Closes `output` in this process."""
     url = re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{connection.settings_dict['NAME']}", os.environ["DATABASE_URL"], count=1)
     services = {name: os.environ[name] for name in ("REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY")}
     process = subprocess.Popen(
@@ -332,6 +345,7 @@ def start_backfill(output: int, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def read_until(output: int, wanted: bytes, seconds: float = 40) -> bytes:
+    """Read until `wanted` appears and return everything read."""
     seen, deadline = b"", time.monotonic() + seconds
     while wanted not in seen:
         assert time.monotonic() < deadline, seen

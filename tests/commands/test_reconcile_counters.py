@@ -1,4 +1,4 @@
-"""`reconcile_counters`: whatever is counted is right afterwards, also beside those who go on counting."""
+"""`reconcile_counters` corrects every count, also while others are writing."""
 
 from __future__ import annotations
 
@@ -31,20 +31,21 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def run(**options: Any) -> str:
-    """Everything that the command prints."""
+    """Run the command and return its output."""
     out = StringIO()
     call_command("reconcile_counters", stdout=out, stderr=out, **options)
     return out.getvalue()
 
 
 class Site:
-    """Three people who follow one another, each with a post that the others like and answer."""
+    """Three users who follow each other, each with a post that all of them like and one comments on."""
 
     def __init__(self) -> None:
         self.users = UserFactory.create_batch(3)
         self.posts = [services.create_post(user.pk, "a post") for user in self.users]
         self.comments = [
-            services.create_comment(self.users[0].pk, post.pk, post.author_id, "well said", None) for post in self.posts
+            services.create_comment(self.users[0].pk, post.pk, post.author_id, "well outputs", None)
+            for post in self.posts
         ]
         for user in self.users:
             for other in self.users:
@@ -54,8 +55,8 @@ class Site:
                 services.like_post(user.pk, post.pk, post.author_id)
                 services.like_comment(user.pk, comment.pk, post.pk, comment.author_id)
 
-    def spoil(self) -> None:
-        """The counts of the first two of each kind, by adding to them: those who count may go on."""
+    def corrupt(self) -> None:
+        """Make the first counts of each kind wrong with increments, which are safe beside concurrent writers."""
         first, second = self.users[:2]
         User.objects.filter(pk=first.pk).update(follower_count=F("follower_count") + 5, post_count=F("post_count") + 9)
         CountChange.objects.create(user_id=second.pk, followers=-40, following=2)
@@ -71,41 +72,45 @@ def site() -> Site:
     return Site()
 
 
-def in_rows() -> list[tuple[int, int]]:
+def stored_follow_counts() -> list[tuple[int, int]]:
     return list(User.objects.order_by("pk").values_list("follower_count", "following_count"))
 
 
-def test_every_count_is_right_afterwards(site: Site) -> None:
-    site.spoil()
+def test_corrects_every_count(site: Site) -> None:
+    site.corrupt()
     with pytest.raises(AssertionError):
         assert_counts_are_exact()
-    said = run()
+    output = run()
     assert (
         "All counts are right now (follower and following counts: 2 wrong; post counts: 1 wrong; "
         "like and comment counts of posts: 2 wrong; like counts of comments: 1 wrong)."
-    ) in said
-    assert "post counts: 3 of 3" in said
+    ) in output
+    assert "post counts: 3 of 3" in output
     assert_counts_are_exact()
-    assert in_rows() == [(2, 2)] * 3, "rolled up"
+    assert stored_follow_counts() == [(2, 2)] * 3, "the changes are rolled up"
     assert " 0 wrong; post counts: 0 wrong; like and comment counts of posts: 0 wrong" in run()
 
 
-def test_a_dry_run_changes_nothing_and_fails_if_anything_is_wrong(site: Site) -> None:
+def test_dry_run_changes_nothing_and_fails_on_wrong_counts(site: Site) -> None:
     assert "All counts are right now" in run(dry_run=True)
-    site.spoil()
-    before = list(Counter.objects.order_by("pk").values_list()), list(CountChange.objects.values_list()), in_rows()
+    site.corrupt()
+    before = (
+        list(Counter.objects.order_by("pk").values_list()),
+        list(CountChange.objects.values_list()),
+        stored_follow_counts(),
+    )
     with pytest.raises(CommandError, match=r"^6 left wrong \(follower") as error:
         run(dry_run=True)
     assert error.value.returncode == 1
     assert before == (
         list(Counter.objects.order_by("pk").values_list()),
         list(CountChange.objects.values_list()),
-        in_rows(),
+        stored_follow_counts(),
     )
 
 
-def test_what_caches_hold_of_what_was_wrong_is_dropped_and_nothing_else(site: Site) -> None:
-    site.spoil()
+def test_only_cached_wrong_counts_are_invalidated(site: Site) -> None:
+    site.corrupt()
     subjects = [post.pk for post in site.posts]
     counters.cached_counts.get(subjects)
     run()
@@ -115,14 +120,14 @@ def test_what_caches_hold_of_what_was_wrong_is_dropped_and_nothing_else(site: Si
 
 
 @pytest.mark.parametrize("rate", [1, 2])
-def test_it_goes_batch_by_batch_at_the_pace_it_is_told(site: Site, rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_sets_the_batch_size(site: Site, rate: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("instafeed.core.management.base.time.sleep", lambda _: None)
-    site.spoil()
+    site.corrupt()
     run(rate=rate)
     assert_counts_are_exact()
 
 
-def test_the_queries_grow_with_the_batches_only() -> None:
+def test_query_count_depends_on_batches_only() -> None:
     numbers = []
     for more in (2, 48):
         for user in UserFactory.create_batch(more):
@@ -133,8 +138,8 @@ def test_the_queries_grow_with_the_batches_only() -> None:
     assert numbers[0] == numbers[1]
 
 
-def test_something_left_wrong_is_status_1(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.spoil()
+def test_remaining_wrong_counts_exit_with_1(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.corrupt()
     kinds = [
         replace(kind, correct=lambda ids: None) if "post counts" in kind.name else kind
         for kind in counter_repair.COUNTER_REPAIRS
@@ -145,30 +150,28 @@ def test_something_left_wrong_is_status_1(site: Site, monkeypatch: pytest.Monkey
     assert error.value.returncode == 1
 
 
-def test_what_is_deleted_and_not_yet_purged_is_no_mistake(site: Site) -> None:
+def test_deleted_but_unpurged_rows_are_not_wrong(site: Site) -> None:
     services.delete_post(site.posts[0].pk, site.users[0].pk)
     User.objects.filter(pk=site.users[2].pk).update(is_active=False, deleted_at=timezone.now(), post_count=99)
     site.posts[0].like_set.all()[:1].get().delete()
     assert " 0 wrong; post counts: 0 wrong; like and comment counts of posts: 0 wrong" in run(dry_run=True)
 
 
-def test_a_hidden_comment_is_not_counted(site: Site) -> None:
+def test_hidden_comments_are_not_counted(site: Site) -> None:
     Comment.objects.filter(pk=site.comments[0].pk).update(hidden_at=timezone.now())
     run()
     assert counters.fetch_counts([site.posts[0].pk])[site.posts[0].pk].comments == 0
 
 
-def test_what_is_deleted_while_it_is_corrected_takes_its_counter_along(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site.spoil()
+def test_comment_deleted_during_correction_leaves_no_counter(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.corrupt()
     comment = site.comments[0].pk
     move = counters.increment_many
 
     with ThreadPoolExecutor(1) as pool:
 
         def move_late(changes: Any) -> None:
-            deleting.append(pool.submit(closing, services.delete_comment, comment))
+            deleting.append(pool.submit(close_connection_after, services.delete_comment, comment))
             with pytest.raises(TimeoutError):
                 deleting[0].result(timeout=0.5)
             move(changes)
@@ -181,15 +184,15 @@ def test_what_is_deleted_while_it_is_corrected_takes_its_counter_along(
     assert not Counter.objects.filter(subject_id=comment).exists()
 
 
-def closing(call: Callable[..., Any], *arguments: object) -> Any:
+def close_connection_after(call: Callable[..., Any], *arguments: object) -> Any:
     try:
         return call(*arguments)
     finally:
         connection.close()
 
 
-def test_beside_those_who_go_on_counting_nothing_right_becomes_wrong(site: Site) -> None:
-    """Six who write, two who correct, and one who looks for mistakes where none was made."""
+def test_concurrent_writes_keep_right_counts_right(site: Site) -> None:
+    """Six writers, two repairs, and a check of the counts that were not corrupted."""
     done = Event()
     untouched = {
         "follower and following counts": [site.users[2].pk],
@@ -214,38 +217,38 @@ def test_beside_those_who_go_on_counting_nothing_right_becomes_wrong(site: Site)
             if rng.random() < 0.5:
                 services.delete_post(own.pk, star.pk)
 
-    def look() -> list[object]:
-        mistakes: list[object] = []
+    def check_untouched() -> list[object]:
+        wrong: list[object] = []
         while not done.is_set():
-            mistakes += [kind.wrong(untouched[kind.name]) for kind in counter_repair.COUNTER_REPAIRS]
-        return mistakes
+            wrong += [kind.wrong(untouched[kind.name]) for kind in counter_repair.COUNTER_REPAIRS]
+        return wrong
 
     def correct() -> list[str]:
-        said = []
+        outputs = []
         while not done.is_set():
             try:
-                said.append(run())
-            except CommandError as error:  # spoiled just after it was corrected
-                said.append(str(error))
-        return said
+                outputs.append(run())
+            except CommandError as error:  # corrupted again just after it was corrected
+                outputs.append(str(error))
+        return outputs
 
     with ThreadPoolExecutor(9) as pool:
         try:
-            writers = [pool.submit(closing, write, seed) for seed in range(6)]
-            looking = pool.submit(closing, look)
-            correcting = [pool.submit(closing, correct) for _ in range(2)]
+            writers = [pool.submit(close_connection_after, write, seed) for seed in range(6)]
+            checking = pool.submit(close_connection_after, check_untouched)
+            correcting = [pool.submit(close_connection_after, correct) for _ in range(2)]
             for _ in range(5):
-                site.spoil()
+                site.corrupt()
                 assert not done.wait(0.3)
         finally:
             done.set()
         for writer in writers:
             writer.result(timeout=60)
-        mistakes = looking.result(timeout=60)
-        assert len(mistakes) > 4
-        assert not any(mistakes)
-        said = [answer for task in correcting for answer in task.result(timeout=60)]
-    assert any("follower and following counts: 2 wrong" in answer for answer in said)
+        wrong = checking.result(timeout=60)
+        assert len(wrong) > 4
+        assert not any(wrong)
+        outputs = [answer for task in correcting for answer in task.result(timeout=60)]
+    assert any("follower and following counts: 2 wrong" in answer for answer in outputs)
     run()
     assert_counts_are_exact()
     assert Post.objects.filter(deleted_at=None).count() > 3

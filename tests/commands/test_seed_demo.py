@@ -1,4 +1,4 @@
-"""`seed_demo`: a whole, exact and repeatable network, or none."""
+"""`seed_demo` creates a complete, exact and repeatable network, or nothing."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ SMALL = {"users": 60, "follows": 500, "posts": 120, "celebrities": 3, "seed": 7}
 
 
 @pytest.fixture(autouse=True)
-def _own_files(settings: Any, tmp_path: Path) -> None:
+def _temporary_media_root(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = str(tmp_path / "media")
 
 
 @pytest.fixture(autouse=True)
-def _few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def _draw_few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "DRAWN_PICTURES", 2)
     monkeypatch.setattr(pictures, "AVATAR_PICTURES", 1)
 
@@ -49,8 +49,8 @@ def seed(**options: Any) -> str:
     return out.getvalue()
 
 
-def shape() -> tuple[Any, ...]:
-    """The network by names: what must be the same for the same seed."""
+def network_fingerprint() -> tuple[Any, ...]:
+    """Return the parts of the network that the seed determines, by names instead of ids."""
     return (
         set(Follow.objects.values_list("follower__username", "followee__username")),
         list(Post.objects.order_by("pk").values_list("author__username", "caption")),
@@ -59,7 +59,7 @@ def shape() -> tuple[Any, ...]:
     )
 
 
-# --- The network, without a database -------------------------------------------------------------------
+# --- The plan of the network, without a database -----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def shape() -> tuple[Any, ...]:
         Recipe(users=42, follows=370, posts=1, celebrities=0),
     ],
 )
-def test_a_network_has_exactly_the_follows_and_posts_asked_for(recipe: Recipe) -> None:
+def test_network_has_the_requested_follows_and_posts(recipe: Recipe) -> None:
     assert recipe.problem() is None
     network = Network(recipe, 10_000)
     follows = [(follower, followee) for follower, followees in network.follows() for followee in followees]
@@ -94,7 +94,7 @@ def test_popularity_has_a_heavy_tail() -> None:
     assert sum(ranked[:200]) > sum(ranked) / 4
 
 
-def test_the_demo_user_follows_the_celebrities_and_ordinary_people() -> None:
+def test_demo_user_follows_celebrities_and_ordinary_users() -> None:
     network = Network(Recipe(), 10_000)
     list(network.follows())
     assert len(network.pinned) == 5
@@ -103,17 +103,17 @@ def test_the_demo_user_follows_the_celebrities_and_ordinary_people() -> None:
     assert min(network.followers[person] for person in network.pinned) == sorted(network.followers)[-5]
 
 
-def test_a_low_threshold_leaves_room_for_ordinary_people() -> None:
+def test_low_threshold_keeps_ordinary_followees() -> None:
     network = Network(Recipe(), 10)
     list(network.follows())
     assert sum(not network.is_celebrity(person) for person in network.demo_followees) >= 10
 
 
-# --- In the database -----------------------------------------------------------------------------------
+# --- In the database ---------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_all_counts_are_exact() -> None:
+def test_counts_are_exact() -> None:
     seed()
     assert (User.objects.count(), Follow.objects.count(), Post.objects.count()) == (60, 500, 120)
     followers = dict(Follow.objects.values_list("followee_id").annotate(Count("follower_id")))
@@ -125,7 +125,7 @@ def test_all_counts_are_exact() -> None:
 
 
 @pytest.mark.django_db
-def test_posts_are_ordered_by_time_and_delivered() -> None:
+def test_posts_are_in_time_order_and_delivered() -> None:
     seed()
     posts = list(Post.objects.order_by("pk"))
     assert all(snowflake.timestamp_of_id(post.pk) == post.created_at for post in posts)
@@ -139,7 +139,7 @@ def test_posts_are_ordered_by_time_and_delivered() -> None:
 
 
 @pytest.mark.django_db
-def test_reactions_agree_with_their_counts_and_every_post_is_found_by_its_tags() -> None:
+def test_reaction_counts_and_hashtag_index_are_exact() -> None:
     seed()
     likes = Counter(Like.objects.values_list("post_id", flat=True))
     comments = Counter(Comment.objects.values_list("post_id", flat=True))
@@ -155,7 +155,7 @@ def test_reactions_agree_with_their_counts_and_every_post_is_found_by_its_tags()
 
 
 @pytest.mark.django_db
-def test_the_celebrities_stay_where_they_are() -> None:
+def test_pinned_celebrities_are_not_reclassified() -> None:
     seed()
     famous = User.objects.filter(celebrity_state=CelebrityState.CELEBRITY)
     assert {user.celebrity_pin for user in famous} == {True}
@@ -164,7 +164,7 @@ def test_the_celebrities_stay_where_they_are() -> None:
 
 
 @pytest.mark.django_db
-def test_those_over_the_threshold_are_celebrities_by_themselves(settings: Any) -> None:
+def test_users_over_the_threshold_are_unpinned_celebrities(settings: Any) -> None:
     settings.CELEBRITY_THRESHOLD = 12
     seed()
     over = User.objects.filter(follower_count__gte=12)
@@ -174,7 +174,7 @@ def test_those_over_the_threshold_are_celebrities_by_themselves(settings: Any) -
 
 
 @pytest.mark.django_db
-def test_the_demo_user_the_staff_and_a_few_can_sign_in() -> None:
+def test_demo_user_staff_and_some_users_can_sign_in() -> None:
     seed()
     demo, admin = User.objects.get(username=DEMO_USERNAME), User.objects.get(username=ADMIN_USERNAME)
     assert demo.check_password(DEMO_PASSWORD)
@@ -193,7 +193,7 @@ def test_the_demo_user_the_staff_and_a_few_can_sign_in() -> None:
 
 
 @pytest.mark.django_db
-def test_the_moderators_have_something_to_do() -> None:
+def test_moderation_queue_has_cases() -> None:
     seed()
     cases = Case.objects.all()
     assert {case.target_type for case in cases} == {"post", "comment", "user"}
@@ -201,7 +201,7 @@ def test_the_moderators_have_something_to_do() -> None:
 
 
 @pytest.mark.django_db
-def test_the_newest_posts_have_pictures_of_their_own() -> None:
+def test_newest_posts_have_pictures() -> None:
     seed(posts=260)
     newest = set(Post.objects.order_by("-pk").values_list("pk", flat=True)[:200])
     assert set(PostMedia.objects.values_list("post_id", flat=True)) == newest
@@ -215,7 +215,7 @@ def test_the_newest_posts_have_pictures_of_their_own() -> None:
 
 
 @pytest.mark.django_db
-def test_new_accounts_and_constraints_work_afterwards() -> None:
+def test_new_rows_and_constraints_work_after_seeding() -> None:
     seed()
     one, two = UserFactory(), UserFactory()
     Follow.objects.create(follower=one, followee=two)
@@ -226,15 +226,15 @@ def test_new_accounts_and_constraints_work_afterwards() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_same_seed_gives_the_same_network_and_another_one_another() -> None:
+def test_seed_determines_the_network() -> None:
     seed()
-    first = shape()
+    first = network_fingerprint()
     _empty()
     seed()
-    assert shape() == first
+    assert network_fingerprint() == first
     _empty()
     seed(seed=8)
-    assert shape()[0] != first[0]
+    assert network_fingerprint()[0] != first[0]
 
 
 def _empty() -> None:
@@ -243,7 +243,7 @@ def _empty() -> None:
 
 
 @pytest.mark.django_db
-def test_seeding_again_changes_nothing() -> None:
+def test_second_run_changes_nothing() -> None:
     seed()
     before = list(User.objects.order_by("pk").values())
     assert "Already seeded" in seed()
@@ -251,7 +251,7 @@ def test_seeding_again_changes_nothing() -> None:
 
 
 @pytest.mark.django_db
-def test_another_network_or_other_users_are_refused() -> None:
+def test_refuses_a_database_with_other_data() -> None:
     UserFactory()
     with pytest.raises(CommandError, match="only fills an empty one"):
         seed()
@@ -262,7 +262,7 @@ def test_another_network_or_other_users_are_refused() -> None:
 
 
 @pytest.mark.django_db
-def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_run_is_rolled_back_and_can_be_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -277,7 +277,7 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_repeated(monkeypatch: pyte
 
 
 @pytest.mark.django_db
-def test_a_dry_run_writes_nothing() -> None:
+def test_dry_run_writes_nothing() -> None:
     assert "nothing was written" in seed(dry_run=True)
     assert not User.objects.exists()
     assert not Path(default_storage.location).exists()
@@ -292,22 +292,22 @@ def test_a_dry_run_writes_nothing() -> None:
         ({"users": 4}, "--users must be at least 5"),
     ],
 )
-def test_impossible_networks_are_one_line(options: dict[str, int], problem: str) -> None:
+def test_impossible_networks_are_one_line_errors(options: dict[str, int], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):
         seed(**options)
 
 
 @pytest.mark.parametrize("argument", ["--users=4", "--users=x", "--posts=-1", "--follows=1.5", "--rate=0"])
-def test_impossible_numbers_are_refused(argument: str) -> None:
+def test_invalid_numbers_are_rejected(argument: str) -> None:
     with pytest.raises(CommandError, match="is not a whole number from"):
         call_command("seed_demo", argument)
 
 
-# --- Photographs ---------------------------------------------------------------------------------------
+# --- Photographs -------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_photographs_are_upright_small_and_bare(tmp_path: Path) -> None:
+def test_photos_are_rotated_resized_and_stripped(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     exif = Image.Exif()
@@ -330,7 +330,7 @@ def test_photographs_are_upright_small_and_bare(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_folder_without_pictures_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot read"):
         seed(photos=tmp_path / "none")
     (tmp_path / "photos").mkdir()

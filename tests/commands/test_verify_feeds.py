@@ -1,4 +1,4 @@
-"""`verify_feeds`: drift that is planted is found, told, and mended; what only looks like drift is not."""
+"""`verify_feeds` finds, reports and repairs inconsistencies, and ignores expected differences."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def verify(*arguments: str, **options: Any) -> tuple[int, str]:
-    """The exit status, and all that was printed."""
+    """Run the command and return (exit status, output)."""
     out = StringIO()
     try:
         call_command("verify_feeds", *arguments, stdout=out, **options)
@@ -40,7 +40,7 @@ def verify(*arguments: str, **options: Any) -> tuple[int, str]:
 
 
 class Site:
-    """A fan with a warm feed of an ordinary author and of a celebrity, whose list is warm as well."""
+    """A fan with a cached feed of an ordinary author and a celebrity, whose author timeline is cached too."""
 
     def __init__(self) -> None:
         self.fan, self.author, self.star, self.stranger = UserFactory.create_batch(4)
@@ -62,36 +62,36 @@ class Site:
     def expected(self) -> list[int]:
         return sorted([*self.old, *self.posts, *self.pulled], reverse=True)
 
-    def lose_an_entry(self) -> str:
+    def remove_post_from_feed(self) -> str:
         assert cache().lrem(self.feed, 0, str(self.posts[1]))
         return f"{self.feed}: lacks 1 posts, the newest {self.posts[1]}"
 
-    def add_a_foreign_entry(self) -> str:
+    def add_foreign_post_to_feed(self) -> str:
         cache().lpush(self.feed, self.foreign[0])
         return f"{self.feed}: holds 1 posts that do not belong there, the newest {self.foreign[0]}"
 
-    def lose_an_entry_of_the_celebrity(self) -> str:
+    def remove_post_from_celebrity_timeline(self) -> str:
         assert cache().lrem(self.list, 0, str(self.pulled[0]))
         return f"{self.list}: lacks 1 posts, the newest {self.pulled[0]}"
 
-    def add_a_foreign_entry_to_the_celebrity(self) -> str:
+    def add_foreign_post_to_celebrity_timeline(self) -> str:
         cache().lpush(self.list, self.foreign[0])
         return f"{self.list}: holds 1 posts that do not belong there"
 
-    def forget_the_celebrity(self) -> str:
+    def remove_celebrity_from_set(self) -> str:
         assert cache().srem(keys.CELEBRITIES, self.star.pk)
         return f"{keys.CELEBRITIES}: lacks 1 authors and holds 0"
 
-    def take_somebody_for_a_celebrity(self) -> str:
+    def add_stranger_to_celebrity_set(self) -> str:
         cache().sadd(keys.CELEBRITIES, self.stranger.pk)
         return f"{keys.CELEBRITIES}: lacks 0 authors and holds 1"
 
-    def forget_a_followee(self) -> str:
+    def remove_followee_from_visible_authors(self) -> str:
         assert cache().srem(keys.visible_authors(self.fan.pk), self.author.pk)
         return f"{keys.visible_authors(self.fan.pk)}: differs from the follows"
 
 
-PLANTS = [name for name in vars(Site) if name.startswith(("lose", "add", "forget", "take"))]
+INCONSISTENCIES = [name for name in vars(Site) if name.startswith(("remove_", "add_"))]
 
 
 @pytest.fixture
@@ -99,48 +99,53 @@ def site() -> Site:
     return Site()
 
 
-def test_what_is_right_is_clean(site: Site) -> None:
+def test_consistent_feeds_are_clean(site: Site) -> None:
     assert cache().exists(site.feed, site.list, keys.CELEBRITIES, keys.visible_authors(site.fan.pk)) == 4
-    status, said = verify()
-    assert (status, said.splitlines()[-1][:7]) == (0, "Clean: ")
+    status, output = verify()
+    assert (status, output.splitlines()[-1][:7]) == (0, "Clean: ")
 
 
-@pytest.mark.parametrize("plant", PLANTS)
-def test_drift_is_told_and_left_then_mended_and_then_there_is_none(site: Site, plant: str) -> None:
-    told = getattr(site, plant)()
+@pytest.mark.parametrize("inconsistency", INCONSISTENCIES)
+def test_inconsistency_is_reported_and_repaired_on_request(site: Site, inconsistency: str) -> None:
+    expected_line = getattr(site, inconsistency)()
     for arguments in ((), ("--repair", "--dry-run")):
-        status, said = verify(*arguments)
+        status, output = verify(*arguments)
         assert status == 1
-        assert told in said
-        assert "1 wrong; " in said
-        assert "dropped" not in said
-    status, said = verify("--repair")
+        assert expected_line in output
+        assert "1 wrong; " in output
+        assert "dropped" not in output
+    status, output = verify("--repair")
     assert status == 0
-    assert told in said
-    assert "; dropped\n" in said
-    assert "Mended 1; " in said
+    assert expected_line in output
+    assert "; dropped\n" in output
+    assert "Mended 1; " in output
     assert verify()[0] == 0
     assert read_feed(site.fan) == site.expected()
-    assert cache().exists(site.feed), "warm again, and right"
+    assert cache().exists(site.feed), "the feed is cached again"
     assert verify()[0] == 0
 
 
-def test_all_at_once_is_mended_at_once(site: Site) -> None:
-    for plant in ("lose_an_entry", "add_a_foreign_entry", "lose_an_entry_of_the_celebrity", "forget_the_celebrity"):
-        getattr(site, plant)()
-    status, said = verify("--repair")
-    assert (status, "Mended 3; " in said) == (0, True), "the feed's two are one"
-    assert "lacks 1 posts" in said
-    assert " and holds 1 posts" in said
+def test_several_inconsistencies_are_repaired_together(site: Site) -> None:
+    for inconsistency in (
+        "remove_post_from_feed",
+        "add_foreign_post_to_feed",
+        "remove_post_from_celebrity_timeline",
+        "remove_celebrity_from_set",
+    ):
+        getattr(site, inconsistency)()
+    status, output = verify("--repair")
+    assert (status, "Mended 3; " in output) == (0, True), "the two differences of one feed count once"
+    assert "lacks 1 posts" in output
+    assert " and holds 1 posts" in output
     assert read_feed(site.fan) == site.expected()
 
 
-def _on_its_way(site: Site) -> None:
+def _pending_delivery(site: Site) -> None:
     (post,) = create_posts(site.author)
     assert FanOut.objects.get(pk=post).state == State.PENDING
 
 
-def _deleted_before_it_was_delivered(site: Site) -> None:
+def _deleted_before_delivery(site: Site) -> None:
     (post,) = create_posts(site.author)
     services.delete_post(post, site.author.pk)
     deliver_all()
@@ -153,10 +158,10 @@ def _deleted(site: Site) -> None:
 
 def _muted(site: Site) -> None:
     social.mute(site.fan.pk, site.author.pk)
-    read_feed(site.fan)  # warm again
+    read_feed(site.fan)  # caches the feed again
     (post,) = create_posts(site.author)
     deliver_all()
-    assert str(post).encode() in cache().lrange(site.feed, 0, -1), "pushed all the same"
+    assert str(post).encode() in cache().lrange(site.feed, 0, -1), "posts of muted authors are still pushed"
 
 
 def _hidden(site: Site) -> None:
@@ -168,21 +173,21 @@ def _half_demoted(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "happened", [_on_its_way, _deleted_before_it_was_delivered, _deleted, _muted, _hidden, _half_demoted]
+    "happened", [_pending_delivery, _deleted_before_delivery, _deleted, _muted, _hidden, _half_demoted]
 )
-def test_what_only_looks_like_drift_is_none(site: Site, happened: Callable[[Site], None]) -> None:
+def test_expected_differences_are_not_reported(site: Site, happened: Callable[[Site], None]) -> None:
     happened(site)
-    status, said = verify()
-    assert status == 0, said
+    status, output = verify()
+    assert status == 0, output
 
 
-def test_what_comes_right_by_the_second_look_is_no_drift(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.lose_an_entry()
+def test_difference_gone_at_the_recheck_is_not_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.remove_post_from_feed()
     monkeypatch.setattr(consistency.time, "sleep", lambda _: cache().delete(site.feed))
     assert verify()[0] == 0
 
 
-def test_a_sample_checks_so_many_feeds(site: Site) -> None:
+def test_sample_limits_the_number_of_feeds(site: Site) -> None:
     for viewer in (site.author, site.stranger):
         read_feed(viewer)
     assert "Checking 3 warm feeds" in verify()[1]
@@ -190,20 +195,18 @@ def test_a_sample_checks_so_many_feeds(site: Site) -> None:
     assert "Checking 3 warm feeds" in verify("--sample=9")[1]
 
 
-def test_after_leaves_out_who_was_checked(site: Site) -> None:
-    site.lose_an_entry()
+def test_after_skips_checked_users(site: Site) -> None:
+    site.remove_post_from_feed()
     assert verify(f"--after={site.fan.pk - 1}")[0] == 1
     assert verify(f"--after={site.fan.pk}")[0] == 0
 
 
-def test_an_interrupted_one_has_mended_what_it_came_by_and_leaves_out_nobody(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between a celebrity's feed, which is right, and its list, which is not."""
+def test_interrupted_repair_resumes_without_gaps(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt between a celebrity's feed, which is right, and the author timeline, which is wrong."""
     for viewer in (site.author, site.star):
         read_feed(viewer)
-    site.lose_an_entry()
-    site.lose_an_entry_of_the_celebrity()
+    site.remove_post_from_feed()
+    site.remove_post_from_celebrity_timeline()
     check = consistency.check_author_timeline
 
     def interrupted(author_id: int) -> None:
@@ -214,10 +217,10 @@ def test_an_interrupted_one_has_mended_what_it_came_by_and_leaves_out_nobody(
         patch.setattr(
             consistency, "check_author_timeline", lambda id_: interrupted(id_) if id_ == site.star.pk else check(id_)
         )
-        status, said = verify("--repair")
-    assert (status, "1 mended so far" in said) == (130, True)
-    after = said.rpartition("--after ")[2]
-    assert int(after) == site.star.pk - 1, "its feed is right, its list is not"
-    status, said = verify("--repair", f"--after={after}")
-    assert (status, "Mended 1; 2 lists checked" in said) == (0, True), said
+        status, output = verify("--repair")
+    assert (status, "1 mended so far" in output) == (130, True)
+    after = output.rpartition("--after ")[2]
+    assert int(after) == site.star.pk - 1, "the interrupted user is checked again"
+    status, output = verify("--repair", f"--after={after}")
+    assert (status, "Mended 1; 2 lists checked" in output) == (0, True), output
     assert verify()[0] == 0
