@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 _RATE_PERIODS = ("second", "minute", "hour", "day")
 _LIBPQ_TO_DJANGO = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _TEXT_KIND = "text"
 _MAX_INTEGER = 2**31 - 1
 

@@ -18,7 +18,7 @@ import pytest
 from instafeed.devstack.ports import free_port
 from tests.preloaded_process import PreloadedProcess, preloaded_process
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WORKER = ("-m", "celery", "-q", "-A", "instafeed", "worker", "--concurrency", "2", "-Q", "media")
 
 

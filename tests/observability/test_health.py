@@ -28,7 +28,7 @@ from instafeed.devstack.redis import BROKER_SETTINGS, CACHE_SETTINGS, RedisServe
 from instafeed.devstack.state import DataDirectory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from instafeed.core.observability import metrics
 from tests.metric_values import MetricChange, scrape_metrics
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_operators_page_lists_every_metric_with_its_labels() -> None:

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from instafeed.core.observability import exporter, metrics, multiprocess_files
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COUNTED = mmap_key("instafeed_deliveries", "instafeed_deliveries_total", [], [], "help")
 BUSY = mmap_key("instafeed_requests_in_progress", "instafeed_requests_in_progress", [], [], "help")
 # Processes that count until they are killed, and others that fold until they are; between their ends, scrapes.
