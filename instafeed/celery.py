@@ -36,7 +36,7 @@ def _set_worker_broker_timeouts(conf: Any, **_: Any) -> None:
 
 @worker_init.connect
 def _remember_worker_pid(**_: Any) -> None:
-    global _worker
+    global _worker_pid
     _worker_pid = os.getpid()
 
 

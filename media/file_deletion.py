@@ -12,8 +12,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from instafeed.core.db.snowflake import first_id_at
-from instafeed.core.jobs import enqueue
-from media import storage, tasks, variants
+from instafeed.core.jobs import enqueue, queues
+from media import storage, variants
 from media.models import Media, Removal, Status
 from media.storage.backend import UPLOAD_TTL
 
@@ -44,7 +44,7 @@ def schedule_deletion(paths: Iterable[str], *, public_key: str = "", again: bool
     Removal.objects.create(paths=wanted, public_key=public_key)
     if again:
         Removal.objects.create(paths=wanted, due_at=timezone.now() + LATE_WRITES_TIMEOUT)
-    transaction.on_commit(partial(enqueue.try_enqueue, tasks.remove_files), robust=True)
+    transaction.on_commit(partial(enqueue.try_enqueue, queues.REMOVE_FILES), robust=True)
 
 
 def register_pending_files(paths: Sequence[str]) -> Removal:

@@ -20,8 +20,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed
-from instafeed.core.jobs import enqueue
-from media import file_deletion, file_swap, storage, tasks, variants
+from instafeed.core.jobs import enqueue, queues
+from media import file_deletion, file_swap, storage, variants
 from media.models import Media, Relocation, Status
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def schedule_relocation(owner_id: int) -> None:
     """Have the owner's files brought to where they belong, once the current transaction commits."""
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_UPSERT_SQL, [owner_id])
-    transaction.on_commit(partial(enqueue.try_enqueue, tasks.relocate_media, owner_id), robust=True)
+    transaction.on_commit(partial(enqueue.try_enqueue, queues.RELOCATE_MEDIA, owner_id), robust=True)
 
 
 def set_withheld(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> None:

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
-from instafeed.core.jobs import enqueue
-from media import file_deletion, file_swap, processing_job, storage, tasks, tempdirs, variants
+from instafeed.core.jobs import enqueue, queues
+from media import file_deletion, file_swap, processing_job, storage, tempdirs, variants
 from media.models import Media, Status
 from media.processing import BadPicture, ProcessingError
 from media.signals import media_changed
@@ -58,7 +58,7 @@ def _reprocess_one(media_id: int, operator: User) -> None:
         raise NotReprocessable("its original is not in the storage")
     _record_request(media, operator)
     if media.status == Status.FAILED:  # if the nudge is lost, the sweeper knows of it
-        enqueue.try_enqueue(tasks.process_media, media_id)
+        enqueue.try_enqueue(queues.PROCESS_MEDIA, media_id)
 
 
 @transaction.atomic
@@ -79,7 +79,7 @@ def _record_request(media: Media, operator: User) -> None:
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
     # Before the commit, as nobody else would send it; the task reads nothing that is written here.
-    if media.status == Status.READY and not enqueue.try_enqueue(tasks.remake_media, media.pk):
+    if media.status == Status.READY and not enqueue.try_enqueue(queues.REMAKE_MEDIA, media.pk):
         raise NotReprocessable("the broker does not answer; it stays as it is")
 
 

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 
-from instafeed.core.jobs import enqueue
-from media import file_deletion, storage, tasks
+from instafeed.core.jobs import enqueue, queues
+from media import file_deletion, storage
 from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
@@ -102,7 +102,7 @@ def _content_type(kind: Format) -> str:
 def _start_processing(media_id: int) -> Media:
     waiting = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
     if waiting.update(status=Status.PROCESSING, due_at=timezone.now()):
-        transaction.on_commit(partial(enqueue.try_enqueue, tasks.process_media, media_id), robust=True)
+        transaction.on_commit(partial(enqueue.try_enqueue, queues.PROCESS_MEDIA, media_id), robust=True)
     media = Media.objects.filter(pk=media_id).first()
     if media is None:
         raise Http404  # the account was erased meanwhile

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery import Task
+from celery import Task, current_app
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -23,17 +23,23 @@ RETRY_COOLDOWN = 5.0  # seconds without an attempt after a failure
 _breaker = CircuitBreaker(RETRY_COOLDOWN)
 
 
-def try_enqueue(task: Task, *arguments: Any, countdown: float = 0) -> bool:
-    """Publish a task, to run in `countdown` seconds; False when the broker did not take it within its time-out
-    (settings: under a second)."""
+def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool:
+    """Publish a task, given itself or by its name, to run in `countdown` seconds.
+
+    Return False when the broker did not accept it within its timeout (settings: under a second).
+    """
     if _breaker.is_open:
         return False
     try:
-        task.apply_async(arguments, countdown=countdown, retry=False, ignore_result=True)
+        options = {"countdown": countdown, "retry": False, "ignore_result": True}
+        if isinstance(task, str):
+            current_app.send_task(task, arguments, **options)
+        else:
+            task.apply_async(arguments, **options)
     except (OperationalError, RedisError, OSError) as error:
         _breaker.trip()
         BREAKER_TRIPS.labels("broker").inc()
-        logger.warning("broker unavailable, %s is left to the sweeper: %s", task.name, error)
+        logger.warning("broker unavailable, %s is left to the sweeper: %s", getattr(task, "name", task), error)
         return False
     return True
 
