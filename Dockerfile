@@ -29,7 +29,7 @@ RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp instafeed
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY manage.py ./
-COPY deploy/gunicorn/conf.py deploy/
+COPY deploy/gunicorn.conf.py deploy/
 COPY instafeed instafeed
 COPY accounts accounts
 COPY social social
@@ -44,7 +44,7 @@ EXPOSE 8000
 # Of the web server; docker-compose.yml has others for workers.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
-CMD ["python", "-m", "gunicorn", "-c", "deploy/gunicorn/conf.py", "instafeed.wsgi:application"]
+CMD ["python", "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"]
 
 FROM app AS flower
 COPY --from=build-flower /venv /venv

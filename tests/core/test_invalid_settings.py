@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps besi
 
 PROGRAMS = {
     "manage.py": ("manage.py", "check"),
-    "gunicorn": ("-m", "gunicorn", "-c", "deploy/gunicorn/conf.py", "instafeed.wsgi:application"),
+    "gunicorn": ("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"),
     "worker": ("-m", "celery", "-q", "-A", "instafeed", "worker"),
     "beat": ("-m", "celery", "-q", "-A", "instafeed", "beat", "--pidfile=", "--schedule=/dev/null/never"),
 }

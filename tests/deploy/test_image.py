@@ -98,7 +98,7 @@ for name, package in get_commands().items():
     if package in ours and name != "stack":  # that one is for machines without services
         importlib.import_module(f"{package}.management.commands.{name}")
 from gunicorn.app.wsgiapp import WSGIApplication
-sys.argv = ["gunicorn", "--check-config", "-c", "deploy/gunicorn/conf.py", "instafeed.wsgi:application"]
+sys.argv = ["gunicorn", "--check-config", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"]
 WSGIApplication().run()
 """
     loaded = run(checkout, code, **services)

@@ -92,7 +92,7 @@ def test_idle_worker_stops_at_once(redis_broker: redis.Redis, tmp_path: Path) ->
 
 def test_gunicorn_finishes_running_requests(redis_broker: redis.Redis, tmp_path: Path) -> None:
     port = free_port()
-    command = ("gunicorn", "-c", "deploy/gunicorn/conf.py", "instafeed.wsgi:application")
+    command = ("gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application")
     environment = {"PORT": str(port), "WEB_WORKERS": "1", "HTTPS_ONLY": "false", "THROTTLE_LOGIN": "off"}
     body = b'{"username": "ada"}'
     fields = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"

@@ -1,4 +1,4 @@
-"""gunicorn's settings: `python -m gunicorn -c deploy/gunicorn/conf.py instafeed.wsgi`.
+"""gunicorn's settings: `python -m gunicorn -c deploy/gunicorn.conf.py instafeed.wsgi`.
 
 Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 """
