@@ -1,4 +1,4 @@
-"""The back office: `InstafeedAdminSite` as the admin's default site, and its templates."""
+"""The back office: its templates and tables, and `InstafeedAdminSite` as the admin's default site."""
 
 from __future__ import annotations
 

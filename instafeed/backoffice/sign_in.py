@@ -1,7 +1,7 @@
-"""Getting into the admin: password, second factor if ADMIN_OTP is on, and how often that may be tried.
+"""Sign-in to the admin: password, second factor if ADMIN_OTP is on, and rate limits.
 
-Every refusal reads the same and takes about the same time, whatever of it was wrong: nobody learns which accounts
-exist, which are staff, or that a password was right.
+Every refusal has the same text and takes about the same time, whatever the cause. It does not reveal which accounts
+exist, which are staff, or that the password was right.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIGN_IN_REFUSED = "No member of staff with these credentials."
 
 
 class SignInForm(AdminAuthenticationForm):
-    """Usernames in whatever case, as in the API; with ADMIN_OTP a code as well: the app's, or a backup code."""
+    """Username (in any case, as in the API), password and, with ADMIN_OTP, a code of the app or a backup code."""
 
     error_messages = {"invalid_login": SIGN_IN_REFUSED, "inactive": SIGN_IN_REFUSED}
     code = forms.CharField(
@@ -54,13 +54,16 @@ class SignInForm(AdminAuthenticationForm):
             device = _verify_code(user, cleaned.get("code", ""))
             if device is None:
                 raise ValidationError(SIGN_IN_REFUSED, code="invalid_login")
-            user.otp_device = device  # type: ignore[attr-defined]  # django-otp notes it in the session
+            user.otp_device = device  # type: ignore[attr-defined]  # django-otp stores it in the session
         return cleaned
 
 
 def _verify_code(user: User, code: str) -> Device | None:
-    """The user's device that takes the code. Only the kind that it looks like is tried, as a wrong code locks a device
-    for a while (django-otp's throttling)."""
+    """Return the user's device that accepts the code, or None.
+
+    Only the kind of device that the code looks like is tried: a wrong code locks a device for a while (django-otp's
+    throttling).
+    """
     code = "".join(code.split()).lower()
     kind = TOTPDevice if re.fullmatch("[0-9]{6}", code) else StaticDevice
     device = kind.objects.devices_for_user(user, confirmed=True).order_by("-pk").first()
@@ -68,10 +71,10 @@ def _verify_code(user: User, code: str) -> Device | None:
 
 
 class StaffPasswordChangeForm(AdminPasswordChangeForm):
-    """Ends the API's sessions of the user as well; Django ends all of the admin's but this one."""
+    """Change the password and end all of the user's API sessions. Django ends the other admin sessions."""
 
     def save(self, commit: bool = True) -> User:
-        """The password alone: hashing takes a while, in which the account may lose its rights or its access."""
+        """Write the password column only: while the hash is computed, another request may revoke the user's rights."""
         user = super().save(commit=False)
         with transaction.atomic():
             user.save(update_fields=["password"])
@@ -80,7 +83,7 @@ class StaffPasswordChangeForm(AdminPasswordChangeForm):
 
 
 class _AccountThrottle(Throttle):
-    """The count of POST /auth/token for the same account."""
+    """Count attempts on the account, together with those at POST /auth/token."""
 
     scope = "login"
 
@@ -89,17 +92,17 @@ class _AccountThrottle(Throttle):
 
 
 def throttle_sign_in(request: HttpRequest) -> int | None:
-    """Counts an attempt to sign in, per address and per account; how long to wait if it is one too many."""
+    """Count a sign-in attempt by address and by account. Return the seconds to wait, or None if it is allowed."""
     return _throttle(request, LoginAddressThrottle(), _AccountThrottle())
 
 
 def throttle_password_change(request: HttpRequest) -> int | None:
-    """The same for whoever tries passwords from inside a session."""
+    """Count a password that is tried within a session. Return the seconds to wait, or None if it is allowed."""
     return _throttle(request, PasswordThrottle())
 
 
 def _throttle(request: HttpRequest, *throttles: Throttle) -> int | None:
     for throttle in throttles:
-        if not throttle.allows(cast(Request, request)):  # reads nothing that a plain request lacks
+        if not throttle.allows(cast(Request, request)):  # the throttles read only what a plain HttpRequest has
             return int(throttle.wait() or 1)
     return None

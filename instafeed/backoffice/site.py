@@ -1,4 +1,4 @@
-"""The admin's site: who gets in, what is shown, and the first page."""
+"""The admin site: permission to enter, the models shown, sign-in, password change and the index page."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from django.urls import reverse
 from instafeed.backoffice import sign_in
 from instafeed.backoffice.dashboard import views
 
-# Other apps' own pages stay away: they count whole tables, and show the keys of second factors.
+# Third-party apps' admin pages are left out: they count whole tables and show the secrets of second factors.
 SHOWN_APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "core"})
 
 
 class InstafeedAdminSite(admin.AdminSite):
     site_header = site_title = "instafeed"
     index_title = "Moderation and operations"
-    enable_nav_sidebar = False  # wide lists need its place; the first page has all of it
+    enable_nav_sidebar = False  # wide lists need the space; the index page has all links
     login_form = sign_in.SignInForm
     login_template = "admin/sign_in.html"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register only the models of `SHOWN_APPS`."""
         models: Iterable[type[Model]] = (
             [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         )
-        ours = [model for model in models if model._meta.app_label in SHOWN_APPS]
-        super().register(ours, admin_class, **options)
+        shown = [model for model in models if model._meta.app_label in SHOWN_APPS]
+        super().register(shown, admin_class, **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Active staff, by a second factor where one is asked for."""
+        """Admit active staff; with ADMIN_OTP only after a second factor."""
         allowed = super().has_permission(request)
         return allowed and (not settings.ADMIN_OTP or request.user.is_verified())  # type: ignore[union-attr]  # by OTPMiddleware
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "POST" and (wait := sign_in.throttle_sign_in(request)) is not None:
-            return self._slow_down(request, wait)
+            return self._too_many_attempts(request, wait)
         return super().login(request, extra_context)
 
     def password_change(  # type: ignore[override]  # Django's is declared too narrowly
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:
         if request.method == "POST" and (wait := sign_in.throttle_password_change(request)) is not None:
-            return self._slow_down(request, wait)
+            return self._too_many_attempts(request, wait)
         view = PasswordChangeView.as_view(
             form_class=sign_in.StaffPasswordChangeForm,
             success_url=reverse("admin:password_change_done", current_app=self.name),
@@ -57,7 +58,7 @@ class InstafeedAdminSite(admin.AdminSite):
         )
         return view(request)
 
-    def _slow_down(self, request: HttpRequest, wait: int) -> HttpResponse:
+    def _too_many_attempts(self, request: HttpRequest, wait: int) -> HttpResponse:
         context = {**self.each_context(request), "title": "Too many attempts", "wait": wait}
         page = render(request, "admin/too_many_attempts.html", context, status=429)
         page["Retry-After"] = str(wait)

@@ -1,4 +1,4 @@
-"""Samples of the real services, and of services that are away."""
+"""Dashboard samples of real services, and of services that do not answer."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from tests.feeds.feed_setup import create_posts, deliver_all, follow
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def measured() -> sampling.Values:
+def measure_now() -> sampling.Values:
     return sampling.measure(timezone.now())
 
 
-def test_every_number_is_taken_from_the_real_services(redis_broker: redis.Redis, redis_cache: redis.Redis) -> None:
+def test_all_metrics_are_measured(redis_broker: redis.Redis, redis_cache: redis.Redis) -> None:
     redis_broker.rpush("media", "task", "task")
-    values = measured()
+    values = measure_now()
     assert set(values) == set(METRIC_NAMES)
     nulls = {name for name, value in values.items() if value is None}
-    assert nulls == {"lag_p50", "lag_p99"}, "there was no post"
+    assert nulls == {"lag_p50", "lag_p99"}, "there are no posts"
     assert (values["queue_media"], values["queue_fan_out"]) == (2, 0)
     assert values["memory_cache"] == pytest.approx(redis_cache.info("memory")["used_memory"], rel=0.5)
     assert 0 <= (values["replica_lag"] or 0) < 5
 
 
-def test_one_a_minute_is_written_however_often_it_is_asked_for() -> None:
+def test_at_most_one_sample_per_minute() -> None:
     for _ in range(3):
         tasks.take_sample()
-    assert Sample.objects.count() in (1, 2)  # the minute may turn
+    assert Sample.objects.count() in (1, 2)  # the next minute may begin meanwhile
     assert all(at.second == at.microsecond == 0 for at in Sample.objects.values_list("at", flat=True))
 
 
-def test_what_is_older_than_a_week_goes() -> None:
+def test_samples_older_than_a_week_are_deleted() -> None:
     now = timezone.now()
     for ago in (timedelta(days=7, minutes=2), timedelta(days=6, hours=23)):
         Sample.objects.create(at=now - ago, figures={})
@@ -57,7 +57,7 @@ def test_what_is_older_than_a_week_goes() -> None:
     assert Sample.objects.count() == 2
 
 
-def test_fan_out_lag_counts_what_is_done_and_the_age_of_what_is_not() -> None:
+def test_fan_out_lag_includes_the_age_of_unfinished_ones() -> None:
     author = UserFactory()
     *done, stuck = create_posts(author, 4)
     deliver_all()
@@ -65,16 +65,16 @@ def test_fan_out_lag_counts_what_is_done_and_the_age_of_what_is_not() -> None:
     for post_id in done:
         FanOut.objects.filter(pk=post_id).update(created_at=created, finished_at=created + timedelta(seconds=2))
     FanOut.objects.filter(pk=stuck).update(created_at=created, finished_at=None, state=State.RUNNING)
-    values = measured()
+    values = measure_now()
     assert values["lag_p50"] == pytest.approx(2)
     assert 50 < (values["lag_p99"] or 0) < 70
     assert (values["fan_outs_open"], values["fan_outs_dead"]) == (1, 0)
     FanOut.objects.filter(pk=stuck).update(state=State.DEAD)
-    values = measured()
+    values = measure_now()
     assert (values["fan_outs_open"], values["fan_outs_dead"]) == (0, 1)
 
 
-def test_posts_and_reports_are_those_of_the_minute_before() -> None:
+def test_posts_and_reports_of_the_previous_minute_are_counted() -> None:
     author, reader = UserFactory(), UserFactory()
     post = create_posts(author, 3)[0]
     file_report(reader.pk, Target(TargetType.POST, post, author.pk), Reason.SPAM, "")
@@ -84,17 +84,17 @@ def test_posts_and_reports_are_those_of_the_minute_before() -> None:
         assert (values["posts"], values["reports"]) == expected
 
 
-def test_warm_feeds_are_estimated_from_some_keys(redis_cache: redis.Redis) -> None:
+def test_warm_feeds_are_estimated_from_random_keys(redis_cache: redis.Redis) -> None:
     author, readers = UserFactory(), [UserFactory() for _ in range(3)]
     follow(author, *readers)
     for number in range(1, 301):
         redis_cache.rpush(keys.home_timeline(number), 1)
         redis_cache.set(keys.post_card(number), 1)
-    warm = measured()["feeds_warm"]
+    warm = measure_now()["feeds_warm"]
     assert warm is not None
     assert 180 < warm < 420, "300 of 600 keys"
     redis_cache.flushdb()
-    assert measured()["feeds_warm"] == 0
+    assert measure_now()["feeds_warm"] == 0
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,18 @@ def test_warm_feeds_are_estimated_from_some_keys(redis_cache: redis.Redis) -> No
         ("CELERY_BROKER_URL", {"memory_broker", "queue_media", "queue_fan_out"}),
     ],
 )
-def test_a_part_that_does_not_answer_is_null_and_the_others_are_not(
-    setting: str, lost: set[str], settings: Settings
-) -> None:
+def test_service_that_does_not_answer_gives_null(setting: str, lost: set[str], settings: Settings) -> None:
     setattr(settings, setting, "redis://127.0.0.1:1/0")
-    values = measured()
+    values = measure_now()
     assert {values[name] for name in lost} == {None}
     others = {"memory_cache", "memory_broker", "replica_lag", "posts"} - lost
     assert None not in {values[name] for name in others}
 
 
-def test_a_slow_query_is_given_up_and_the_rest_is_still_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_query_is_cancelled_and_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "STATEMENT_TIMEOUT", "50ms")
     monkeypatch.setattr(sampling, "_LAG_SQL", "SELECT ARRAY[pg_sleep(5)::text] WHERE %s + %s + %s > 0")
-    values = measured()
+    values = measure_now()
     assert values["lag_p99"] is None
     assert values["posts"] == 0
     with connection.cursor() as cursor:
@@ -125,10 +123,10 @@ def test_a_slow_query_is_given_up_and_the_rest_is_still_taken(monkeypatch: pytes
         assert cursor.fetchone() == ("0",)
 
 
-def test_it_reads_no_table_from_end_to_end() -> None:
+def test_sampling_uses_indexes_only() -> None:
     create_posts(UserFactory(), 3)
     with CaptureQueriesContext(connection) as queries:
-        measured()
+        measure_now()
     selects = [query["sql"] for query in queries if query["sql"].startswith(("SELECT", "\nSELECT"))]
     assert len(selects) == 5
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""What the dashboard draws: the names under which a sample holds its numbers, and how each is shown."""
+"""The dashboard's panels: the metric names that a sample stores, and how each value is shown."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Format = Callable[[float], str]
 
 @dataclass(frozen=True, slots=True)
 class PanelLine:
-    name: str  # in Sample.figures
+    metric: str  # a key of Sample.metrics
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart. `is_rate`: samples hold what a minute brought, and the chart shows it by the hour."""
+    """One chart. With `is_rate`, samples hold counts per minute and the chart shows them per hour."""
 
     title: str
     lines: tuple[PanelLine, ...]
     format: Format
-    unit: str = ""  # behind every number
+    unit: str = ""  # shown after the title
     is_rate: bool = False
 
 
@@ -45,25 +45,24 @@ def format_bytes(value: float) -> str:
     return f"{value:,.1f} GB"
 
 
-def queue_metric(name: str) -> str:
-    return f"queue_{name}"
+def queue_metric(queue: str) -> str:
+    """Return the metric's name for the depth of a queue."""
+    return f"queue_{queue}"
 
+
+_QUEUE_LINES = tuple(PanelLine(queue_metric(queue), queue.replace("_", "-")) for queue in QUEUES)
+_FAN_OUT_LINES = (PanelLine("fan_outs_open", "open"), PanelLine("fan_outs_dead", "dead letters"))
+_LAG_LINES = (PanelLine("lag_p50", "median"), PanelLine("lag_p99", "99th percentile"))
+_MEMORY_LINES = (PanelLine("memory_cache", "cache"), PanelLine("memory_broker", "broker"))
 
 PANELS = (
-    Panel(
-        "Waiting tasks",
-        tuple(PanelLine(queue_metric(name), name.replace("_", "-")) for name in QUEUES),
-        format_count,
-        "in the queues",
-    ),
-    Panel("Fan-out lag", (PanelLine("lag_p50", "half within"), PanelLine("lag_p99", "99 % within")), format_seconds),
-    Panel(
-        "Fan-outs", (PanelLine("fan_outs_open", "under way"), PanelLine("fan_outs_dead", "dead letters")), format_count
-    ),
-    Panel("Warm feeds", (PanelLine("feeds_warm", "about"),), format_count),
+    Panel("Waiting tasks", _QUEUE_LINES, format_count, "in the queues"),
+    Panel("Fan-out lag", _LAG_LINES, format_seconds),
+    Panel("Fan-outs", _FAN_OUT_LINES, format_count),
+    Panel("Warm feeds", (PanelLine("feeds_warm", "estimate"),), format_count),
     Panel("Replica lag", (PanelLine("replica_lag", "slowest replica"),), format_seconds),
-    Panel("Redis memory", (PanelLine("memory_cache", "cache"), PanelLine("memory_broker", "broker")), format_bytes),
-    Panel("Posts", (PanelLine("posts", "written"),), format_count, "an hour", is_rate=True),
-    Panel("Reports", (PanelLine("reports", "new"),), format_count, "an hour", is_rate=True),
+    Panel("Redis memory", _MEMORY_LINES, format_bytes),
+    Panel("Posts", (PanelLine("posts", "new"),), format_count, "per hour", is_rate=True),
+    Panel("Reports", (PanelLine("reports", "new"),), format_count, "per hour", is_rate=True),
 )
-METRIC_NAMES = tuple(line.name for figure in PANELS for line in figure.lines)
+METRIC_NAMES = tuple(line.metric for panel in PANELS for line in panel.lines)

@@ -1,4 +1,4 @@
-"""The dashboard's samples: once a minute, how every part is. What does not answer in time is null."""
+"""Take the dashboard's samples: once a minute, one number per metric. A service that does not answer gives null."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from posts.models import Post, Report
 logger = logging.getLogger(__name__)
 
 SAMPLE_RETENTION = timedelta(days=7)
-MINUTE = timedelta(minutes=1)
-LAG_WINDOW = timedelta(minutes=5)  # fan-outs of posts that are no older
-MAX_LAG_ROWS = 10_000  # of them, at most
-MAX_COUNTED_ROWS = 100_000  # rows that are counted
-KEY_SAMPLE_SIZE = 200  # keys, to tell how many are feeds
+LAG_WINDOW = timedelta(minutes=5)  # the age of the posts whose fan-outs are measured
+MAX_LAG_ROWS = 10_000
+MAX_COUNTED_ROWS = 100_000
+KEY_SAMPLE_SIZE = 200  # random keys, to estimate which share of all keys are feeds
 STATEMENT_TIMEOUT = "2s"
+_MINUTE = timedelta(minutes=1)
 
 Values = dict[str, float | None]
 
-# Of fan-outs under way their age so far, so that a stop shows at once.
+# A fan-out that has not finished counts with its age, so that a standstill shows at once.
 _LAG_SQL = """
 SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (
     ORDER BY extract(epoch FROM coalesce(finished_at, statement_timestamp()) - created_at)
@@ -47,7 +47,7 @@ FROM (
 
 
 def take_sample() -> bool:
-    """Write the sample of this minute and forget old ones; False if it is there already."""
+    """Store this minute's sample and delete expired ones. Return False if the minute has a sample already."""
     at = timezone.now().replace(second=0, microsecond=0)
     samples = Sample.objects.using(DEFAULT_DB_ALIAS)
     if samples.filter(pk=at).exists():
@@ -58,9 +58,9 @@ def take_sample() -> bool:
 
 
 def measure(at: datetime) -> Values:
-    """Every number of `figures.NAMES` as of now; rates are of the minute before `at`."""
+    """Measure every metric of `panels.METRIC_NAMES` now; rates cover the minute before `at`."""
     values: Values = dict.fromkeys(METRIC_NAMES)
-    for part in (
+    for measurement in (
         _measure_cache,
         _measure_broker,
         _measure_replica,
@@ -68,16 +68,16 @@ def measure(at: datetime) -> Values:
         _count_fan_outs,
         lambda: _count_new_rows(at),
     ):
-        values.update(_measure_or_skip(part))
+        values.update(_measure_or_skip(measurement))
     return values
 
 
-def _measure_or_skip(part: Callable[[], Values]) -> Values:
-    """The part's numbers, none if it fails."""
+def _measure_or_skip(measurement: Callable[[], Values]) -> Values:
+    """Run one measurement. Return no values if its service fails."""
     try:
-        return part()
+        return measurement()
     except (redis.RedisError, DatabaseError, OSError) as error:
-        logger.warning("the dashboard goes without some numbers: %s", type(error).__name__)
+        logger.warning("some dashboard metrics are missing: %s", type(error).__name__)
         return {}
 
 
@@ -93,7 +93,7 @@ def _measure_cache() -> Values:
 
 
 def _measure_broker() -> Values:
-    """Reads only, unlike /health: how much waits matters most in a broker that takes nothing more."""
+    """Measure the queue depths. Unlike /health it writes nothing, so it still works when the broker is full."""
     with health.redis_client(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipeline:
         pipeline.info("memory")
         for name in QUEUES:
@@ -108,32 +108,32 @@ def _measure_replica() -> Values:
 
 @contextmanager
 def _primary_cursor() -> Iterator[CursorWrapper]:
-    """The primary, which gives every statement up after STATEMENT_LIMIT."""
+    """Open a transaction on the primary in which a statement is cancelled after STATEMENT_TIMEOUT."""
     with transaction.atomic(using=DEFAULT_DB_ALIAS), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
         yield cursor
 
 
 def _measure_fan_out_lag(at: datetime) -> Values:
-    ids = first_id_at(at - LAG_WINDOW), first_id_at(timezone.now())
+    first_id, end_id = first_id_at(at - LAG_WINDOW), first_id_at(timezone.now())
     with _primary_cursor() as cursor:
-        cursor.execute(_LAG_SQL, [*ids, MAX_LAG_ROWS])
+        cursor.execute(_LAG_SQL, [first_id, end_id, MAX_LAG_ROWS])
         p50, p99 = cursor.fetchone()[0] or (None, None)
     return {"lag_p50": p50, "lag_p99": p99}
 
 
 def _count_fan_outs() -> Values:
-    """Both answered by partial indexes, which hold nothing else."""
+    """Count open and dead fan-outs. Two partial indexes hold exactly these rows."""
     fan_outs = FanOut.objects.using(DEFAULT_DB_ALIAS).order_by().values("pk")
-    under_way = fan_outs.filter(state__in=[State.PENDING, State.RUNNING])
+    open_ = fan_outs.filter(state__in=[State.PENDING, State.RUNNING])
     dead = fan_outs.filter(state=State.DEAD)
     with _primary_cursor():
-        return {"fan_outs_open": under_way[:MAX_COUNTED_ROWS].count(), "fan_outs_dead": dead[:MAX_COUNTED_ROWS].count()}
+        return {"fan_outs_open": open_[:MAX_COUNTED_ROWS].count(), "fan_outs_dead": dead[:MAX_COUNTED_ROWS].count()}
 
 
 def _count_new_rows(at: datetime) -> Values:
-    """What the last full minute brought: ids are times."""
-    minute = {"pk__gte": first_id_at(at - MINUTE), "pk__lt": first_id_at(at)}
+    """Count the posts and reports of the minute before `at`. Their ids contain the time of creation."""
+    minute = {"pk__gte": first_id_at(at - _MINUTE), "pk__lt": first_id_at(at)}
     posts, reports = (model.objects.using(DEFAULT_DB_ALIAS).filter(**minute) for model in (Post, Report))
     with _primary_cursor():
         return {"posts": posts.count(), "reports": reports.count()}

@@ -1,5 +1,4 @@
-"""Samples of the last day or week as evenly spaced points, few enough to draw. Where there is no sample, there is a
-gap."""
+"""Samples of the last day or week as evenly spaced points, few enough to draw. A missing sample leaves a gap."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from django.utils import timezone
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, PANELS
 from instafeed.core.models import Sample
 
-SAMPLES_PER_HOUR = 60  # samples
-SAMPLE_MAX_AGE = timedelta(minutes=3)  # without a sample: nobody takes any
+SAMPLES_PER_HOUR = 60
+SAMPLE_MAX_AGE = timedelta(minutes=3)  # an older newest sample means that sampling has stopped
 
 Points = list[float | None]
 
@@ -23,7 +22,7 @@ Points = list[float | None]
 class Span:
     label: str
     length: timedelta
-    step: timedelta  # between two points; the length holds at most 300
+    step: timedelta  # between two points; at most 300 points fit the length
 
 
 SPANS = {
@@ -34,38 +33,38 @@ SPANS = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """By name of the number: its points, oldest first, and its value now. `newest` is None without any sample."""
+    """Points (oldest first) and the latest value of each metric, by name. `newest` is None without any sample."""
 
     points: Mapping[str, Points]
-    now: Mapping[str, float | None]
+    latest: Mapping[str, float | None]
     newest: datetime | None
 
 
-_RATE_METRICS = {line.name for figure in PANELS if figure.is_rate for line in figure.lines}
+_RATE_METRICS = {line.metric for panel in PANELS if panel.is_rate for line in panel.lines}
 
 
 def _series_sql() -> str:
-    """Of rates the mean, by the hour; of all else the worst, which a mean would hide."""
+    """Return the query for one span: the mean per hour of rates, the maximum of all others, so that peaks show."""
     columns = ", ".join(f"{name} float8" for name in METRIC_NAMES)
-    drawn = ", ".join(
+    aggregates = ", ".join(
         f"{SAMPLES_PER_HOUR} * avg({name})" if name in _RATE_METRICS else f"max({name})" for name in METRIC_NAMES
     )
-    # One jsonb_to_record reads all numbers of a sample at once: three times as fast as an operator for each.
+    # One jsonb_to_record per sample is three times as fast as one operator per metric.
     return f"""
-        SELECT floor((extract(epoch FROM at) - %s) / %s)::int AS point, {drawn}
-        FROM core_sample, jsonb_to_record(figures) AS numbers({columns})
+        SELECT floor((extract(epoch FROM at) - %s) / %s)::int AS point, {aggregates}
+        FROM {Sample._meta.db_table}, jsonb_to_record(figures) AS numbers({columns})
         WHERE at >= %s GROUP BY point
-    """  # noqa: S608 (names of ours)
+    """  # noqa: S608 (all names are constants)
 
 
 _SERIES_SQL = _series_sql()
 
 
 def read_series(span: Span) -> Series:
-    """Two queries, whatever there is."""
+    """Read all metrics of the span from the primary, with two queries."""
     step = span.step.total_seconds()
     count = int(span.length / span.step)
-    # At multiples of the step, so that points do not change from one minute to the next.
+    # Points are at multiples of the step, so that they do not change from one minute to the next.
     first = (timezone.now().timestamp() // step - count + 1) * step
     points: dict[str, Points] = {name: [None] * count for name in METRIC_NAMES}
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
@@ -78,16 +77,19 @@ def read_series(span: Span) -> Series:
 
 
 def _latest_values() -> tuple[dict[str, float | None], datetime | None]:
-    """The newest sample, with rates over its hour; nothing where that is too old to speak of now."""
-    hour = list(Sample.objects.using(DEFAULT_DB_ALIAS).order_by("-at")[:SAMPLES_PER_HOUR])
-    if not hour:
+    """Return each metric's latest value (rates: over the last hour) and the time of the newest sample.
+
+    All values are None if the newest sample is older than `SAMPLE_MAX_AGE`.
+    """
+    samples = list(Sample.objects.using(DEFAULT_DB_ALIAS).order_by("-at")[:SAMPLES_PER_HOUR])
+    if not samples:
         return dict.fromkeys(METRIC_NAMES), None
-    newest = hour[0]
+    newest = samples[0]
     if newest.at < timezone.now() - SAMPLE_MAX_AGE:
         return dict.fromkeys(METRIC_NAMES), newest.at
-    within = [sample for sample in hour if sample.at > newest.at - timedelta(hours=1)]
-    now = {name: newest.figures.get(name) for name in METRIC_NAMES}
+    last_hour = [sample for sample in samples if sample.at > newest.at - timedelta(hours=1)]
+    latest = {name: newest.figures.get(name) for name in METRIC_NAMES}
     for name in _RATE_METRICS:
-        seen = [value for sample in within if (value := sample.figures.get(name)) is not None]
-        now[name] = SAMPLES_PER_HOUR * sum(seen) / len(seen) if seen else None
-    return now, newest.at
+        values = [value for sample in last_hour if (value := sample.figures.get(name)) is not None]
+        latest[name] = SAMPLES_PER_HOUR * sum(values) / len(values) if values else None
+    return latest, newest.at

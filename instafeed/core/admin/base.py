@@ -1,11 +1,10 @@
-"""What every admin page has in common: quick whatever the size of the table, read-only unless a page says otherwise.
+"""The base class of every admin page: bounded cost for tables of any size, and read-only by default.
 
-No table is counted, and no list goes deeper than `MAX_LISTED_ROWS` rows: whoever looks for something further down searches
-or filters. Rows are changed by services through actions, which leave their entries in the audit log; the
-admin's own forms for adding, changing and deleting are off.
-
-A list's address cannot ask for more than the page offers: no other order, no lookup but those of `list_filter` and
-`linked_by`, and no action on more than what is ticked on one page.
+* No list counts its table or shows more than `MAX_LISTED_ROWS` rows. Search or filters find the others.
+* A list's URL cannot ask for more than the page offers: no other order, no lookup except those of `list_filter` and
+  `linked_by`, no action on more rows than one page shows.
+* Services change rows, through admin actions that write to the audit log. The admin's own forms for adding, changing
+  and deleting are off.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from django.utils.functional import cached_property
 
 from instafeed.core.db.snowflake import parse_id
 
-MAX_LISTED_ROWS = 2_000  # rows of a list that can be paged to
+MAX_LISTED_ROWS = 2_000
 PAGE_SIZE = 50
 
 
 class BoundedPaginator(Paginator):
-    """Counts no further than `MAX_LISTED_ROWS`, so that neither the count nor an OFFSET ever reads more rows."""
+    """Count up to `MAX_LISTED_ROWS` rows, which bounds the cost of both the count and the OFFSET."""
 
     @cached_property
     def count(self) -> int:
@@ -36,23 +35,26 @@ class BoundedPaginator(Paginator):
 
 
 class BoundedChangeList(ChangeList):
+    """Keep the page's own order. Django takes an order from the URL even when no column is sortable."""
+
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """The page's own order: Django takes another from the address, even if no column may be sorted by."""
         self.params.pop(ORDER_VAR, None)
         return super().get_ordering(request, queryset)
 
 
 class BaseModelAdmin(admin.ModelAdmin):
-    """Lists newest first. A search must be answered by an index; so must a filter, unless most rows pass it, or it
-    narrows what an index has bounded already (the open cases, the failed pictures).
+    """A read-only list, newest first.
 
-    `linked_by`: fields by whose values other pages may link here, as in `?author=17`.
+    An index must answer every search. An index must also answer every filter, unless most rows pass the filter or it
+    applies to a list that an index has already bounded (the open cases, the failed pictures).
+
+    `linked_by` names the fields by which other pages may link here, as in `?author=17`.
     """
 
     linked_by: tuple[str, ...] = ()
     paginator = BoundedPaginator
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # they count the whole table for each choice of each filter
+    show_facets = admin.ShowFacets.NEVER  # facets count the whole table once for each choice of each filter
     list_per_page = PAGE_SIZE
     list_max_show_all = PAGE_SIZE
     ordering = ("-pk",)
@@ -68,12 +70,13 @@ class BaseModelAdmin(admin.ModelAdmin):
         return field in {*names, *self.linked_by} and super().lookup_allowed(lookup, value, request)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
-        chosen = request.POST.copy()
-        chosen["select_across"] = "0"
-        # What is no id would be a 500.
-        ids = [raw for raw in chosen.getlist(ACTION_CHECKBOX_NAME) if parse_id(raw)][:PAGE_SIZE]
-        chosen.setlist(ACTION_CHECKBOX_NAME, ids)
-        request.POST = chosen  # type: ignore[assignment]
+        """Run the action on at most one page of selected rows."""
+        data = request.POST.copy()
+        data["select_across"] = "0"
+        # Django would answer a malformed id with a 500.
+        ids = [raw for raw in data.getlist(ACTION_CHECKBOX_NAME) if parse_id(raw)][:PAGE_SIZE]
+        data.setlist(ACTION_CHECKBOX_NAME, ids)
+        request.POST = data  # type: ignore[assignment]
         return super().response_action(request, queryset, *args)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

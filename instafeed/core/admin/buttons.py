@@ -1,4 +1,4 @@
-"""Detail pages with the list's actions as buttons."""
+"""Detail pages that show the list's actions as buttons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from instafeed.core.admin.urls import changelist_url
 
 
 class ActionButtonsAdmin(BaseModelAdmin):
-    """A button posts what ticking the object in the list and choosing the action would: one way, one check."""
+    """Show each list action as a button on the detail page.
+
+    A button posts the same form as selecting the object in the list and choosing the action, so both ways share one
+    implementation and one permission check.
+    """
 
     change_form_template = "admin/change_form_with_buttons.html"
 

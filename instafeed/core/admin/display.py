@@ -1,4 +1,4 @@
-"""Small things in lists and on detail pages: links to other objects, states, spans of time."""
+"""Cells of lists and detail pages: links to other objects, state badges, durations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from instafeed.core.admin.urls import change_url
 
 
 def object_link(model: type[Model], pk: int, text: str = "") -> SafeString | str:
-    """To an object's page in the admin; plain text if its model has none. The page itself asks who may see it."""
+    """Return a link to the object's admin page, or plain text if the model has none.
+
+    The linked page checks the permission to view it.
+    """
     text = text or str(pk)
     if not admin.site.is_registered(model):
         return text
@@ -21,16 +24,19 @@ def object_link(model: type[Model], pk: int, text: str = "") -> SafeString | str
 
 
 def state_badge(label: str, kind: str) -> SafeString:
-    """A state as a badge; `kind` is good, busy or bad."""
+    """Return a badge; `kind` is `good`, `busy` or `bad`."""
     return format_html('<span class="state state-{}">{}</span>', kind, label)
 
 
-def format_duration(time: timedelta) -> str:
-    """As people read it: 240 ms, 3.1 s, 12 min, 5 h, 3 days."""
-    seconds = max(0.0, time.total_seconds())
+def format_duration(duration: timedelta) -> str:
+    """Format a duration for people: 240 ms, 3.1 s, 12 min, 5 h, 3 days."""
+    seconds = max(0.0, duration.total_seconds())
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    for limit, unit, name in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.1f} {name}" if unit == 1 else f"{seconds / unit:.0f} {name}"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3_600:.0f} h"
     return f"{seconds / 86_400:.0f} days"

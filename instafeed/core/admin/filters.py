@@ -1,4 +1,4 @@
-"""Filters for lists of millions, answered by an index."""
+"""List filters that an index answers, for tables with millions of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 
 class FlagFilter(SimpleListFilter):
-    """All rows, or the few that are `condition`, for which there is a partial index."""
+    """Show all rows, or only those that match `condition`. A partial index must cover the condition."""
 
     choice: str
     condition: Q
@@ -24,7 +24,7 @@ class FlagFilter(SimpleListFilter):
 
 
 class ChoiceFilter(SimpleListFilter):
-    """Rows by one of some values; whatever else an address asks for is ignored."""
+    """Show rows with one of the given values. Unknown values in the URL are ignored."""
 
     values: Sequence[tuple[str, str]]
 

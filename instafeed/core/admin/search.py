@@ -1,4 +1,4 @@
-"""Search by what an index answers: the object's id, or the whole name of a user whom it belongs to."""
+"""Admin search by what an index answers: an object's id, or the full username of its user."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 
 def search_by_id_or_username(rows: QuerySet[ModelT], term: str, user_field: str) -> QuerySet[ModelT]:
-    """Those whose id or whose user's name `term` is; all for an empty one. `user_field` is the column's attribute.
+    """Return the rows whose id or username equals `term`; all rows if `term` is empty.
 
-    The user is looked up first: joined, the planner may well read the table from its newest row on.
+    `user_field` is the attribute that holds the user's id, such as `author_id`. The username is looked up first: with
+    a join the planner may read the table from its newest row on.
     """
     term = term.strip().lower().removeprefix("@")
     if not term:
         return rows
-    found = Q(pk__in=[])
+    condition = Q(pk__in=[])
     user_id = get_user_model().objects.filter(username=term).values_list("pk", flat=True).first()
     if user_id is not None:
-        found |= Q(**{user_field: user_id})
-    if (id_ := parse_id(term)) is not None:
-        found |= Q(pk=id_)
-    return rows.filter(found)
+        condition |= Q(**{user_field: user_id})
+    if (object_id := parse_id(term)) is not None:
+        condition |= Q(pk=object_id)
+    return rows.filter(condition)

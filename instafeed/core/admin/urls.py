@@ -1,4 +1,4 @@
-"""Where the admin's pages of a model are."""
+"""URLs of a model's admin pages."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from django.urls import reverse
 
 
 def changelist_url(model: type[Model]) -> str:
+    """Return the URL of the model's list."""
     return reverse(f"admin:{url_name(model, 'changelist')}")
 
 
 def change_url(model: type[Model], pk: int) -> str:
-    """A row's own page."""
+    """Return the URL of one row's page."""
     return reverse(f"admin:{url_name(model, 'change')}", args=[pk])
 
 
 def url_name(model: type[Model], page: str) -> str:
-    """By which the admin's URLs know a page: `posts_case_changelist`, say."""
+    """Return the name of an admin page's URL, such as `posts_case_changelist`."""
     return f"{model._meta.app_label}_{model._meta.model_name}_{page}"
