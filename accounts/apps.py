@@ -5,6 +5,6 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        from accounts import account_data
+        from accounts import personal_data
 
-        account_data.register_categories()
+        personal_data.register_categories()

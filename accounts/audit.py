@@ -1,4 +1,4 @@
-"""The audit log: what staff did. Each entry commits together with what it tells of, or not at all."""
+"""The audit log of staff actions. An entry commits or rolls back together with the action that it records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from accounts.models import AuditEntry, User
 
-State = Mapping[str, Any]  # as JSON knows it, and datetimes
+State = Mapping[str, Any]  # JSON values, and datetimes
 
 
 def record(
@@ -24,10 +24,10 @@ def record(
     before: State | None = None,
     after: State | None = None,
 ) -> AuditEntry:
-    """Write an entry inside the caller's transaction; `user_id` is whom it concerns, the target or its author.
+    """Write an entry inside the caller's transaction.
 
-    `before` and `after` hold states only (what is hidden, until when): texts of users must be erasable, an
-    entry is not.
+    `user_id` is the affected user: the target itself, or its author. `before` and `after` hold states only (whether it
+    is hidden, until when it is suspended), never users' texts: those must stay erasable, and an entry is not.
     """
     return AuditEntry.objects.using(DEFAULT_DB_ALIAS).create(
         actor_id=actor.pk,
@@ -48,13 +48,13 @@ def _to_json(state: State) -> dict[str, Any]:
 
 @dataclass
 class Changes:
-    """What one act changes, gathered as it goes: false if that is nothing, and then it leaves no entry."""
+    """The changes of one staff action, collected while it runs. Falsy if there are none; then no entry is written."""
 
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
-    def note(self, name: str, before: Any, after: Any) -> None:
-        """A state that may have changed; what is the same as before is passed over."""
+    def add(self, name: str, before: Any, after: Any) -> None:
+        """Add a state. Equal values are ignored."""
         if before != after:
             self.before[name], self.after[name] = before, after
 
@@ -64,7 +64,7 @@ class Changes:
     def record(
         self, actor: User, action: str, target_type: str, target_id: int, *, user_id: int | None, reason: str = ""
     ) -> bool:
-        """Write the act's one entry, if it changed something; whether it did."""
+        """Write one entry for all changes, if there are any. Return whether there are."""
         if self:
             record(
                 actor,

@@ -1,7 +1,7 @@
-"""What authentication must know of a user, cached, so that a valid token costs no SQL.
+"""Cache the user fields and ended sessions that authentication needs, so that a valid token costs no SQL.
 
-Whoever changes any of it calls `forget(user_id)` in the same transaction. A miss reads the primary: a
-replica could still honour what was just revoked.
+Code that changes any of these values calls `invalidate_auth_state(user_id)` in the same transaction. A cache miss
+reads the primary: a replica could still accept a token that was just revoked.
 """
 
 from __future__ import annotations
@@ -18,39 +18,42 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 from instafeed.core.cache.read_through import ReadThroughCache
 
-# Everything else of the user stays deferred and is read only by views that ask for it.
+# All other fields of the user are deferred; views that need them cause a query.
 _AUTH_FIELD_NAMES = {"id", "username", "is_private", "is_active", "is_staff", "is_superuser"}
-# In the model's order, which is the only one that `Model.from_db` can take.
+# In the order of the model's fields, which `Model.from_db` requires.
 AUTH_FIELDS = tuple(field.attname for field in User._meta.concrete_fields if field.attname in _AUTH_FIELD_NAMES)
 
-# Raw: everybody's first request in a while asks it, and two queries of the ORM were a quarter of a like then.
+# Raw SQL: it runs on each user's first request after a cache miss. Two ORM queries took a quarter of the time of a
+# like in that case.
 _AUTH_STATE_SQL = f"""
 SELECT ARRAY(
     SELECT id FROM accounts_session
     WHERE user_id = accounts_user.id AND ended_at IS NOT NULL AND expires_at > now()
 ), id, {", ".join(AUTH_FIELDS)}
 FROM accounts_user WHERE id = ANY(%s)
-"""  # noqa: S608 (names of columns)
+"""  # noqa: S608 (column names)
 
 
 @dataclass(frozen=True)
 class AuthState:
-    values: Sequence[Any]  # of FIELDS
-    ended_session_ids: Sequence[int]  # those that may still have an unexpired access token
+    """The cached state of one user."""
 
-    def user(self) -> User:
-        """A real User; its other fields are deferred."""
+    values: Sequence[Any]  # of AUTH_FIELDS, in that order
+    ended_session_ids: Sequence[int]  # sessions that may still have an unexpired access token
+
+    def to_user(self) -> User:
+        """Return a User with AUTH_FIELDS loaded and all other fields deferred."""
         return User.from_db(DEFAULT_DB_ALIAS, AUTH_FIELDS, self.values)
 
 
 def get_auth_state(user_id: int) -> AuthState | None:
-    """None for a user who does not exist."""
+    """Return the user's state, or None if the user does not exist."""
     raw = _auth_state_cache.get([user_id]).get(user_id)
     return AuthState(*json.loads(raw)) if raw else None
 
 
 def invalidate_auth_state(user_id: int) -> None:
-    """Drop the cached state once the current transaction commits."""
+    """Drop the cached state when the current transaction commits."""
     invalidate([keys.auth_state(user_id)])
 
 

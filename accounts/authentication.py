@@ -1,4 +1,4 @@
-"""Bearer tokens: who asks, without SQL, and whether they still may."""
+"""Authenticate requests by bearer token, without SQL when the user's state is cached."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from instafeed.core.db.replicas.session import identify_user
 
 
 class TokenAuthentication(JWTAuthentication):
-    """Signature and date, then the account's and the session's state.
+    """Check the token's signature and expiry, then the state of the account and the session.
 
-    No `Authorization: Bearer` means anonymous; a bad token is a 401 on public paths too. `request.user` is
-    an accounts.User with accounts.auth_cache.AUTH_FIELDS loaded, `request.auth` the token.
+    A request without `Authorization: Bearer` is anonymous. A bad token is a 401, on public paths too. `request.user`
+    is a User with accounts.auth_cache.AUTH_FIELDS loaded, `request.auth` is the token.
     """
 
     def authenticate(self, request: Request) -> tuple[User, AccessToken] | None:  # type: ignore[override]
@@ -25,11 +25,11 @@ class TokenAuthentication(JWTAuthentication):
         if scheme.lower() != "bearer":
             return None
         token, claims = read_access(raw.strip())
-        access = get_auth_state(claims.user_id)
-        if access is None or claims.session_id in access.ended_session_ids:
+        state = get_auth_state(claims.user_id)
+        if state is None or claims.session_id in state.ended_session_ids:
             raise TokenRefused
-        user = access.user()
+        user = state.to_user()
         if not user.is_active:
-            raise AuthenticationFailed("The account has no access.", code="user_inactive")
+            raise AuthenticationFailed("The account is not active.", code="user_inactive")
         identify_user(claims.user_id)
         return user, token

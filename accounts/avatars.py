@@ -1,4 +1,7 @@
-"""Which picture shows a user. Media belong to an app above this one, which registers what it does for avatars."""
+"""Copies of media that serve as avatars.
+
+Media belong to an app above this one, which registers an implementation of `AvatarStorage` at start-up.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,51 @@ from typing import Protocol
 
 
 class AvatarStorage(Protocol):
-    """Public copies of users' pictures in the default storage. One that is never kept goes by itself."""
+    """Public copies of users' pictures in the default storage. Unconfirmed copies are deleted automatically."""
 
-    def copy_for(self, owner_id: int, media_id: int) -> str | None:
-        """The path of a new copy; None unless the picture is the owner's and ready. Raises PartAway."""
+    def create_copy(self, owner_id: int, media_id: int) -> str | None:
+        """Copy a picture and return the copy's path. Return None unless the picture is the owner's and ready.
 
-    def keep(self, path: str) -> None:
-        """Called inside the transaction that makes use of a copy. Raises PartAway if it is not there to stay."""
+        Raises PartAway.
+        """
 
-    def drop(self, path: str) -> None:
-        """Has a copy deleted that is used no more."""
+    def confirm(self, path: str) -> None:
+        """Keep a copy, inside the transaction that starts to use it. Raises PartAway if the copy is gone."""
+
+    def schedule_deletion(self, path: str) -> None:
+        """Delete a copy that is no longer used, in the background."""
 
 
 class PictureNotFound(LookupError):
-    """A media id that is unknown, somebody else's, or not ready."""
+    """The media id is unknown, belongs to another user, or is not ready."""
 
 
 _storage: AvatarStorage
 
 
-def register_storage(pictures: AvatarStorage) -> None:
-    """Called once, by the app that keeps media."""
+def register_storage(storage: AvatarStorage) -> None:
+    """Set the storage of avatars. Called once, by the media app."""
     global _storage
-    _storage = pictures
+    _storage = storage
 
 
 def create_copy(owner_id: int, media_id: int | None) -> str:
-    """The path of a copy of the owner's picture, empty for None. Raises UnknownPicture, PartAway."""
+    """Copy the owner's picture and return the path, or "" for None. Raises PictureNotFound, PartAway."""
     if media_id is None:
         return ""
-    path = _storage.copy_for(owner_id, media_id)
+    path = _storage.create_copy(owner_id, media_id)
     if path is None:
         raise PictureNotFound
     return path
 
 
 def confirm(path: str) -> None:
-    """The copy is used from the current transaction on; nothing for an empty path. Raises PartAway."""
+    """Keep the copy from the current transaction on. Does nothing for an empty path. Raises PartAway."""
     if path:
-        _storage.keep(path)
+        _storage.confirm(path)
 
 
 def schedule_deletion(path: str) -> None:
-    """The file is used no more; nothing for an empty path."""
+    """Delete the copy in the background. Does nothing for an empty path."""
     if path:
-        _storage.drop(path)
+        _storage.schedule_deletion(path)

@@ -1,6 +1,6 @@
-"""Deleting an account: gone for everybody at the commit, erased in the background (`accounts.erasure_worker`).
+"""Delete accounts: invisible to everyone at the commit, then erased in the background (`accounts.erasure_worker`).
 
-Its username and address stay taken until then. There is no way back.
+The username and email address stay taken until the erasure has finished. A deletion cannot be undone.
 """
 
 from __future__ import annotations
@@ -17,42 +17,45 @@ from instafeed.core.jobs import enqueue
 
 
 class StaffAccount(Exception):
-    """Staff lose their powers first: what they did in the admin stays attributable until somebody decides so."""
+    """Staff accounts cannot be deleted before their staff rights are removed: admin actions stay attributable."""
 
 
 def delete_own_account(user_id: int, password: str) -> bool:
-    """`delete_account` for whoever knows the password. Raises WrongPassword and what that raises."""
+    """Delete the account if the password is right. See `delete_account`.
+
+    Raises WrongPassword, StaffAccount, User.DoesNotExist.
+    """
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
-    if not user.check_password(password):  # slow by design: before anything is locked
+    if not user.check_password(password):  # slow by design, so before any row is locked
         raise WrongPassword
     return _delete(user_id, user.password)
 
 
 def delete_account(user_id: int) -> bool:
-    """Take the account out of everybody's sight, end its sessions, and have it erased; False if that is done already.
+    """Hide the account, end its sessions and queue its erasure. Return False if it was deleted before.
 
-    A fixed number of statements, whatever the account holds. Raises StaffAccount, User.DoesNotExist.
+    Runs a fixed number of statements, however much the account holds. Raises StaffAccount, User.DoesNotExist.
     """
     return _delete(user_id, None)
 
 
 @transaction.atomic
-def _delete(user_id: int, hashed: str | None) -> bool:
-    """The same, if the password is still the one that was checked. Raises WrongPassword otherwise."""
+def _delete(user_id: int, expected_password_hash: str | None) -> bool:
+    """Delete the account. Raises WrongPassword if the password changed since it was checked."""
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
-    if hashed is not None and user.password != hashed:
+    if expected_password_hash is not None and user.password != expected_password_hash:
         raise WrongPassword
     if user.is_staff or user.is_superuser:
         raise StaffAccount
     if user.deleted_at is not None:
         return False
-    had_access = user.is_active
+    was_active = user.is_active
     user.is_active, user.deleted_at = False, timezone.now()
     user.save(update_fields=["is_active", "deleted_at"])
     sessions.end_all(user_id)
     erasure_worker.enqueue(user_id)
-    if had_access:
+    if was_active:
         announce_access_change(user)
-    # robust: the deletion is committed, whatever happens to the hint; beat makes up for it.
+    # robust: the deletion is committed even if the broker is unreachable; Celery beat starts the erasure later.
     transaction.on_commit(partial(enqueue.try_enqueue, tasks.erase_accounts), robust=True)
     return True

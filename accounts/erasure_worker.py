@@ -1,8 +1,9 @@
-"""Erasing deleted accounts in the background: claim, work for about a second, release, until the row itself can go.
+"""Erase deleted accounts in the background.
 
-Every step of `accounts.personal_data_registry` works in small transactions and may run twice, so nothing is lost when a
-worker dies: its claim expires, and the next one begins at the first step again, where by then nothing is left. At the
-end the user's row is deleted by itself: no cascade, the foreign keys say whether anything was forgotten.
+The worker claims one account, works for about a second, and releases it, until the user's row can be deleted.
+Every step of `accounts.personal_data_registry` works in small transactions and may run twice. If a worker dies, its
+claim expires and the next worker starts again at the first step; steps that are done find nothing left.
+The user's row is deleted last and without a cascade: a foreign key violation shows that a step forgot something.
 """
 
 from __future__ import annotations
@@ -22,30 +23,31 @@ from instafeed.core.cache.invalidation import invalidate
 
 logger = logging.getLogger(__name__)
 
-SLICE_SECONDS = 1.0  # seconds of work before others have their turn
-CLAIM_TTL = timedelta(seconds=15)  # much longer than a slice, so that a claim outlives only its worker
-# Requests that began while the account was active have ended by then, and whatever they wrote is erased too.
+SLICE_SECONDS = 1.0  # of work before other tasks get their turn
+CLAIM_TTL = timedelta(seconds=15)  # much longer than a slice: a claim expires only if its worker died
+# Requests that began while the account was active have ended after this time; their rows are erased too.
 IN_FLIGHT_WRITES_TIMEOUT = timedelta(seconds=5)
 MAX_RETRY_DELAY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to erase one account, until `until`."""
+    """The exclusive right to erase one account, until `until`."""
 
     user_id: int
     until: datetime
 
 
 def enqueue(user_id: int) -> None:
-    """Write the ledger's row; belongs into the transaction that deletes the account."""
+    """Queue the account for erasure. Call it in the transaction that deletes the account."""
     Erasure.objects.create(user_id=user_id, due_at=timezone.now())
 
 
 def process_next() -> bool:
-    """Work for about a second on the account that has waited longest; whether any is due now.
+    """Work for about a second on the account that is due longest. Return whether any account is due now.
 
-    A failure is noted in the ledger and tried again after a pause that doubles, without end.
+    A failure is recorded in the Erasure row and retried without limit, with a delay that doubles up to
+    MAX_RETRY_DELAY.
     """
     claim = _claim_next()
     if claim is None:
@@ -76,19 +78,22 @@ def _claim_next() -> Claim | None:
 
 
 def _erase_personal_data(user_id: int) -> bool:
-    """All but the user's row, from the top app down; True when a whole pass found nothing left to do."""
-    ends = time.monotonic() + SLICE_SECONDS
-    for holding in reversed(personal_data_registry.get_categories()):
-        while holding.erase is not None and not holding.erase(user_id):
-            if time.monotonic() > ends:
+    """Erase everything but the user's row, from the top app down. Return True if one whole pass found nothing left."""
+    deadline = time.monotonic() + SLICE_SECONDS
+    for category in reversed(personal_data_registry.get_categories()):
+        while category.erase is not None and not category.erase(user_id):
+            if time.monotonic() > deadline:
                 return False
     return True
 
 
 def _delete_user_row(claim: Claim) -> None:
-    """The row, the ledger's row and the Redis keys. Raises IntegrityError if somebody has written meanwhile."""
+    """Delete the user's row, its Erasure row and its Redis keys.
+
+    Raises IntegrityError if a row that refers to the user was written in the meantime.
+    """
     with transaction.atomic():
-        # Whoever writes a row that refers to the user waits for this lock, and then fails.
+        # Transactions that insert a row with a reference to the user wait for this lock, and fail after the delete.
         user = User.objects.select_for_update().only("deleted_at").get(pk=claim.user_id)
         assert user.deleted_at is not None
         if (earliest := user.deleted_at + IN_FLIGHT_WRITES_TIMEOUT) > timezone.now():
@@ -97,7 +102,7 @@ def _delete_user_row(claim: Claim) -> None:
         invalidate(personal_data_registry.get_redis_keys(user.pk))
         Erasure.objects.filter(pk=user.pk).delete()
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            # Raw: the ORM would look for everything that refers to the user and delete it, however much it is.
+            # Raw SQL: the ORM would search for all rows that refer to the user and delete them, however many.
             cursor.execute("DELETE FROM accounts_user WHERE id = %s", [user.pk])
 
 
@@ -110,11 +115,11 @@ def _retry_later(claim: Claim, error: Exception) -> None:
         erasure = _owned(claim).select_for_update().first()
         if erasure is None:
             return
-        wait = min(timedelta(seconds=2 ** min(erasure.attempts, 16)), MAX_RETRY_DELAY)
+        delay = min(timedelta(seconds=2 ** min(erasure.attempts, 16)), MAX_RETRY_DELAY)
         attempts = min(erasure.attempts + 1, 1_000)
-        _owned(claim).update(attempts=attempts, error=repr(error)[:1000], due_at=timezone.now() + wait)
+        _owned(claim).update(attempts=attempts, error=repr(error)[:1000], due_at=timezone.now() + delay)
 
 
 def _owned(claim: Claim) -> QuerySet[Erasure]:
-    """Nothing, if the worker was taken for dead and another one has gone on."""
+    """Return the claimed row, or no row if the claim expired and another worker took over."""
     return Erasure.objects.filter(pk=claim.user_id, due_at=claim.until)

@@ -1,6 +1,6 @@
-"""All that is held about a user as one JSON object: an array a section, made while it is being sent.
+"""Stream all personal data of a user as one JSON object with one array per section.
 
-Sections are read one after the other, in chunks: what changes meanwhile may be in one section and not yet in
+Sections are read one after the other, in chunks. A change during the export may appear in one section and not in
 another.
 """
 
@@ -20,24 +20,24 @@ _encoder = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"
 
 
 def stream_export(user_id: int) -> Iterator[bytes]:
-    """The document in pieces; joined, they are valid JSON. Raises User.DoesNotExist before the first."""
+    """Yield the document in pieces that join to valid JSON. Raises User.DoesNotExist before the first piece."""
     opening = b"{"
-    for holding in get_categories():
-        if holding.export is not None:
-            yield from _section(opening + json.dumps(holding.name).encode() + b":[", holding.export(user_id))
+    for category in get_categories():
+        if category.export is not None:
+            yield from _section(opening + json.dumps(category.name).encode() + b":[", category.export(user_id))
             opening = b","
     yield b"}"
 
 
 def _section(opening: bytes, rows: Iterator[Row]) -> Iterator[bytes]:
-    between = b""
-    for piece in _encode_batches(rows):
-        yield opening + between + b",".join(piece)
-        opening, between = b"", b","
+    separator = b""
+    for batch in _encode_batches(rows):
+        yield opening + separator + b",".join(batch)
+        opening, separator = b"", b","
     yield opening + b"]"
 
 
 def _encode_batches(rows: Iterable[Row]) -> Iterator[list[bytes]]:
     iterator = iter(rows)
-    while piece := [_encoder.encode(row).encode() for row in islice(iterator, ROW_BATCH_SIZE)]:
-        yield piece
+    while batch := [_encoder.encode(row).encode() for row in islice(iterator, ROW_BATCH_SIZE)]:
+        yield batch

@@ -1,8 +1,9 @@
-"""Follower and following counts, exact at every moment although nobody waits for the row that holds them.
+"""Exact follower and following counts without contention on the user's row.
 
-A follow does not add to the row of the followed, for which all their new followers would queue: it appends a
-`CountChange`. A count is the row and the changes that are not in it yet. Both are read by one statement, so as of one
-instant, and a change moves from the one to the other in one transaction: it is never missed nor counted twice.
+If a follow updated the followed user's row, all new followers of that user would wait for its lock. Instead it appends
+a `CountChange`. A count is the value in the row plus the changes that are not added to it yet. One statement reads
+both, so they are consistent. One transaction adds a change to the row and deletes it, so no change is lost or counted
+twice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class FollowerCounts(NamedTuple):
     following_count: int
 
 
-# Raw: in the ORM these are two subqueries, each with a group of its own.
+# Raw SQL: the ORM would need two subqueries, each with its own GROUP BY.
 _PENDING_COUNTS_SQL = """(
     SELECT ARRAY[coalesce(sum(followers), 0), coalesce(sum(following), 0)]
     FROM accounts_countchange WHERE user_id = accounts_user.id
@@ -30,15 +31,15 @@ _PENDING_COUNTS_ATTRIBUTE = "pending_counts"
 
 
 def with_pending_counts(users: QuerySet[User]) -> QuerySet[User]:
-    """The same users, each with what `get_exact_counts` needs: a handful of rows of an index a user."""
-    pending = RawSQL(_PENDING_COUNTS_SQL, (), output_field=ArrayField(BigIntegerField()))  # noqa: S611 - our own words
+    """Annotate users with what `get_exact_counts` needs. Reads a few index rows per user."""
+    pending = RawSQL(_PENDING_COUNTS_SQL, (), output_field=ArrayField(BigIntegerField()))  # noqa: S611 (constant)
     return users.annotate(**{_PENDING_COUNTS_ATTRIBUTE: pending})
 
 
 def get_exact_counts(user: User) -> FollowerCounts:
-    """The exact counts of a user that was read through `with_pending_counts`; a query for any other.
+    """Return the exact counts of a user. Runs a query unless the user was read through `with_pending_counts`.
 
-    Should a count have drifted (`manage.py reconcile_counters` mends it), nobody is shown less than none.
+    A count that has drifted below zero is returned as 0; `manage.py reconcile_counters` repairs it.
     """
     pending: Any = getattr(user, _PENDING_COUNTS_ATTRIBUTE, None)
     if pending is None:

@@ -1,7 +1,8 @@
-"""How passwords are kept: Argon2id at the strength that OWASP asks for, in about 45 ms of one core.
+"""Hash passwords with Argon2id at the strength that OWASP recommends: about 45 ms of one core.
 
-Django's own parameters take 100 MB for each sign-in under way; its PBKDF2 half a second of a core, so that a few
-sign-ins a second would leave nothing for feeds. Hashes of other kinds are still read, and replaced at the next sign-in.
+Django's Argon2 parameters take 100 MB per concurrent sign-in. Its PBKDF2 takes half a second of a core, so a few
+sign-ins a second would leave no time for feeds. Hashes of other kinds still verify and are upgraded at the next
+sign-in.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""The user: identity, profile, state of access, counts, and which side of the celebrity line it is on.
-
-And the user's sessions: one row a sign-in, from which all its tokens descend. And the ledger of erasures, and the
-audit log of what staff did.
-"""
+"""Models: the user with profile, access, counts and celebrity state, sessions, pending erasures, and the audit log."""
 
 from __future__ import annotations
 
@@ -21,8 +17,8 @@ END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
 # Unicode's full case folding, ordered by code points: built into PostgreSQL 18, the same on every system.
 FOLDED_DISPLAY_NAME = Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")')
-# How many characters a username and the folded display name begin with in common, 0 to 30. No username holds a space,
-# and the longest match is the one whose repeated part is longest.
+# The length of the common prefix of the username and the folded display name: 0 to 30 characters. A username contains
+# no space, and the regular expression matches the longest repeated part.
 COMMON_PREFIX_LENGTH = Func(
     "username",
     FOLDED_DISPLAY_NAME,
@@ -33,7 +29,7 @@ COMMON_PREFIX_LENGTH = Func(
 
 
 class CelebrityState(models.IntegerChoices):
-    """Where an author's posts travel. Only `feeds.celebrity_transitions` moves it, always one step (ADR 3)."""
+    """How an author's posts reach followers. Only `feeds.celebrity_transitions` changes it, step by step (ADR 3)."""
 
     ORDINARY = 0, "ordinary"  # pushed
     PROMOTING = 1, "promoting"  # pushed and pulled
@@ -43,7 +39,7 @@ class CelebrityState(models.IntegerChoices):
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
-        """A new, active user; the password is hashed, or unusable when None."""
+        """Create an active user. The password is hashed; None makes it unusable."""
         user = self.model(username=username.lower(), email=self.normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -55,7 +51,7 @@ class UserManager(BaseUserManager["User"]):
 
 class User(AbstractBaseUser, PermissionsMixin):
     id = models.BigAutoField(primary_key=True)
-    # The API asks for 3 characters or more; imports may bring shorter ones (`u7`).
+    # The API requires at least 3 characters; imported usernames may be shorter (`u7`).
     username = models.CharField(
         max_length=30, unique=True, validators=[MinLengthValidator(3), RegexValidator(USERNAME_PATTERN)]
     )
@@ -66,25 +62,25 @@ class User(AbstractBaseUser, PermissionsMixin):
     avatar_path = models.CharField(max_length=200, blank=True, default="")  # in the default storage
     is_private = models.BooleanField(default=False)
 
-    # False for whoever is suspended, or deleted and waiting for erasure: no access, 404 to everyone else.
+    # False for suspended accounts and for deleted ones until they are erased: no access, and 404 for everyone else.
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_until = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
-    # Part of what the admin's sessions are signed with: raised, it ends them all.
-    admin_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    # Part of the hash in the admin's sessions: increasing it ends them all.
+    session_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     celebrity_state = models.PositiveSmallIntegerField(
         choices=CelebrityState, default=CelebrityState.ORDINARY, db_default=CelebrityState.ORDINARY
     )
-    # When the last move began; the token of that move (feeds.celebrity_transitions).
+    # When the last transition began. Identifies that transition (feeds.celebrity_transitions).
     celebrity_since = models.DateTimeField(null=True, blank=True)
-    # A moderator's word: True and False hold whatever the follower count says, None follows it.
+    # Set by an operator: True pins to pull, False to push, None follows the follower count.
     celebrity_pin = models.BooleanField(null=True, blank=True, default=None)
 
     post_count = models.PositiveIntegerField(default=0, db_default=0)
-    # Without what is still to be added to them (CountChange): accounts.follower_counts has the exact ones.
+    # Without pending changes (CountChange). accounts.follower_counts returns the exact counts.
     follower_count = models.IntegerField(default=0, db_default=0)
     following_count = models.IntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -99,7 +95,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.CheckConstraint(condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"),
             models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
-            # PostgreSQL knows dates that Python cannot read back.
+            # PostgreSQL accepts dates that Python cannot represent.
             models.CheckConstraint(condition=Q(suspended_until__lt=END_OF_TIME), name="user_suspension_is_readable"),
         ]
         permissions = [
@@ -107,27 +103,27 @@ class User(AbstractBaseUser, PermissionsMixin):
             ("pin_celebrity", "Can pin users to push or pull"),
         ]
         indexes = [
-            # What the admin filters by: a handful out of a million.
+            # Filters of the admin: a few rows of a million.
             models.Index(fields=["id"], name="user_staff", condition=Q(is_staff=True)),
             models.Index(fields=["id"], name="user_suspended", condition=Q(suspended_at__isnull=False)),
-            # Authors in the middle of a move: a handful of rows, looked for every few seconds.
+            # Authors in transition: a few rows, queried every few seconds.
             models.Index(
                 fields=["id"],
                 name="user_celebrity_moving",
                 condition=Q(celebrity_state__in=[CelebrityState.PROMOTING, CelebrityState.DEMOTING]),
             ),
-            # Whoever is pulled: the celebrity set is rebuilt from it.
+            # Authors that are pulled: the celebrity set in Redis is rebuilt from these rows.
             models.Index(fields=["id"], name="user_celebrity", condition=~Q(celebrity_state=CelebrityState.ORDINARY)),
-            # Whose side a moderator has chosen: a handful.
+            # Pinned authors: a few rows.
             models.Index(fields=["id"], name="user_pinned", condition=Q(celebrity_pin__isnull=False)),
-            # Suspensions that end by themselves: looked for every minute.
+            # Suspensions with an end, queried every minute.
             models.Index(
                 fields=["suspended_until"],
                 name="user_suspension_ends",
                 condition=Q(suspended_until__isnull=False),
             ),
-            # Prefix search (accounts.search): both answer without the table. A planner knows of a folded name that
-            # it is in the index only if the name itself is, too.
+            # Prefix search (accounts.search): index-only scans. The planner uses the folded name from the index only if
+            # the index also includes the name itself.
             models.Index(
                 Collate("username", "C"), name="user_search_username", include=["id"], condition=Q(is_active=True)
             ),
@@ -145,26 +141,25 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.username
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
-        """Django's, which is of the password alone, and the epoch."""
-        of_password = super()._get_session_auth_hash(secret)  # type: ignore[misc]
-        return f"{of_password}:{self.admin_epoch}"
+        """Return Django's hash of the password, extended by the session epoch."""
+        password_hash = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{password_hash}:{self.session_epoch}"
 
     @property
     def is_celebrity(self) -> bool:
-        """What clients are told: true from the moment that followers pull."""
+        """Whether clients see the user as a celebrity: from the moment when followers pull."""
         return self.celebrity_state == CelebrityState.CELEBRITY
 
 
 class CountChange(models.Model):
-    """What is to be added to a user's follower and following counts, and is not yet in the user's row.
+    """A change of a user's follower and following counts that is not yet added to the user's row.
 
-    Appended in the transaction that adds or ends a follow, so that nobody waits for the row of a much-followed
-    user; within a second a task adds it to the row (social.counter_rollup). Whoever reads the counts reads
-    both at once (accounts.follower_counts).
+    Appended in the transaction that adds or ends a follow, so that follows of one user do not wait for its row. A task
+    adds it to the row within a second (social.counter_rollup). Reads combine both (accounts.follower_counts).
     """
 
     id = models.BigAutoField(primary_key=True)
-    # No foreign key: its check would write to the user's row, if only to lock it against deletion.
+    # Not a foreign key: its check would lock the user's row against deletion, which writes to the row.
     user_id = models.BigIntegerField(db_index=True)
     followers = models.IntegerField(default=0)
     following = models.IntegerField(default=0)
@@ -174,14 +169,14 @@ class CountChange(models.Model):
 
 
 class Session(models.Model):
-    """A sign-in; its refresh tokens replace one another, and only the newest is alive."""
+    """A sign-in. Each refresh token replaces the one before; only the newest is valid."""
 
     id = models.BigAutoField(primary_key=True)
     user = models.ForeignKey(User, models.CASCADE, related_name="session_set")
-    refresh_jti = models.CharField(max_length=32)  # of the refresh token that is alive
+    refresh_jti = models.CharField(max_length=32)  # of the newest refresh token
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
-    # From when on no token of it can be valid by its own date, so that the row may go.
+    # When the last token of the session has expired; then the row can be deleted.
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
@@ -189,14 +184,14 @@ class Session(models.Model):
 
 
 class Erasure(models.Model):
-    """An account that was deleted and is not erased yet: the row commits with the deletion and goes with the account.
+    """A deleted account that is not erased yet. The row is created with the deletion and deleted with the user's row.
 
-    `due_at` is the lease of whoever erases, and the time from which on anybody may.
+    `due_at` is the end of the current worker's lease, or the time from which any worker may claim the row.
     """
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="erasure")
     due_at = models.DateTimeField(db_index=True)
-    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # that failed, in a row
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # consecutive failures
     error = models.TextField(blank=True, default="")
 
     def __str__(self) -> str:
@@ -204,19 +199,19 @@ class Erasure(models.Model):
 
 
 class AuditEntry(models.Model):
-    """What a member of staff did to whom, why, and what it changed; committed together with it (accounts.audit).
+    """A staff action: actor, target, reason and changes. Committed together with the action (accounts.audit).
 
-    Triggers refuse to change or delete a row. So it holds no foreign keys, which would tie it to what may be erased,
-    and of users no more than their ids: no texts, no names but that of whoever acted.
+    Triggers refuse updates and deletes. So an entry has no foreign keys, which would prevent the erasure of users, and
+    no personal data of users except ids. Only the actor is named.
     """
 
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
     actor_id = models.BigIntegerField()
-    actor_name = models.CharField(max_length=30)  # as it was then
+    actor_name = models.CharField(max_length=30)  # at the time of the action
     action = models.CharField(max_length=30)
     target_type = models.CharField(max_length=20)
     target_id = models.BigIntegerField()
-    user_id = models.BigIntegerField(null=True)  # whom it concerns: the target itself, or its author
+    user_id = models.BigIntegerField(null=True)  # the affected user: the target itself, or its author
     reason = models.TextField(max_length=1000, blank=True, default="")
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)

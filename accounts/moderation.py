@@ -1,9 +1,9 @@
-"""What moderators and operators do to accounts: each act is one transaction that also writes its audit entry.
+"""Actions of moderators and operators on accounts. Each is one transaction that also writes its audit entry.
 
-An act that changes nothing, as somebody was faster, returns False and leaves no entry. Who holds the right to an act
-at all is for the caller to ask; here is decided whom it may be done to.
+An action that changes nothing, because a colleague was faster, returns False and writes no entry. The caller checks
+the permission for the action; this module decides which accounts it may affect.
 
-Locks are taken in one order by all acts, those of `posts` too: the row of whom it concerns, the case, the rest.
+All actions, those of `posts` too, take locks in one order: the affected user's row, the case, then the rest.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from accounts.audit import Changes
 from accounts.models import AuditEntry, User
 from accounts.signals import account_sanctioned, celebrity_pinned
 
-MAX_SUSPENSION = timedelta(days=3653)  # of a suspension that ends
+MAX_SUSPENSION = timedelta(days=3653)  # of a suspension with an end
 
 
 class ActionRefused(Exception):
-    """The act is not for this moderator, or makes no sense any more; says why."""
+    """The moderator may not do this, or it no longer applies. The message says why."""
 
 
 def lock_for_moderation(actor: User, user_id: int) -> User:
-    """Whom an act concerns, locked until the end of the transaction. Raises Refused for staff, but to superusers, and
-    for whoever is gone."""
+    """Return the affected user, locked until the end of the transaction.
+
+    Raises ActionRefused if the user does not exist, or is staff and the actor is not a superuser.
+    """
     user = lock_for_moderation_if_exists(actor, user_id)
     if user is None:
         raise ActionRefused("The account is gone.")
@@ -38,7 +40,7 @@ def lock_for_moderation(actor: User, user_id: int) -> User:
 
 
 def lock_for_moderation_if_exists(actor: User, user_id: int) -> User | None:
-    """The same, for acts that need nobody to be there."""
+    """Do the same, but return None for a user that does not exist."""
     user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
     if user and (user.is_staff or user.is_superuser) and not actor.is_superuser:
         raise ActionRefused("Only superusers may act on staff.")
@@ -46,7 +48,7 @@ def lock_for_moderation_if_exists(actor: User, user_id: int) -> User | None:
 
 
 def require_reason(reason: str) -> None:
-    """Whatever hurts somebody needs a reason. Raises Refused."""
+    """Raise ActionRefused unless the reason has a visible character."""
     if not any(category(character)[0] not in "CZ" for character in reason):  # neither control, format nor space
         raise ActionRefused("Give a reason.")
 
@@ -58,28 +60,28 @@ def suspend(
     until: datetime | None,
     reason: str,
     *,
-    seen: int | None = None,
+    expected_version: int | None = None,
     changes: Changes | None = None,
 ) -> bool:
-    """Suspend an account until a moment, or for good; one that is suspended already from now on until that moment.
+    """Suspend an account until a time, or indefinitely for None. Change the end if it is suspended already.
 
-    `seen`: how many suspensions of the account the moderator knows of (`count_suspensions`); whoever does not know of the
-    newest is refused. `changes`: what else the same act has changed. Raises Refused, and then nothing is to be kept of
-    the transaction.
+    `expected_version` is the number of suspensions of the account that the moderator has seen (`count_suspensions`);
+    the action is refused if there are more. `changes` holds what else the same action changed. Raises ActionRefused;
+    the caller must then roll back its transaction.
     """
     require_reason(reason)
     user = _lock_undeleted(actor, user_id)
     if user.pk == actor.pk:
-        raise ActionRefused("Nobody suspends themselves.")
+        raise ActionRefused("You cannot suspend yourself.")
     if until is not None and until <= timezone.now():
-        raise ActionRefused("The end of a suspension lies in the future.")
+        raise ActionRefused("The end of the suspension must be in the future.")
     if until is not None and until > timezone.now() + MAX_SUSPENSION:
-        raise ActionRefused("Suspend for good, or for ten years at most.")
-    if seen is not None and count_suspensions([user_id]).get(user_id, 0) > seen:
-        raise ActionRefused(f"{_describe_suspension(user)}: look again.")
+        raise ActionRefused("A suspension lasts ten years at most. Suspend indefinitely instead.")
+    if expected_version is not None and count_suspensions([user_id]).get(user_id, 0) > expected_version:
+        raise ActionRefused(f"{_describe_suspension(user)}. Check the account again.")
     changes = Changes() if changes is None else changes
-    changes.note("suspended", user.suspended_at is not None, True)
-    changes.note("until", user.suspended_until, until)
+    changes.add("suspended", user.suspended_at is not None, True)
+    changes.add("until", user.suspended_until, until)
     if user.suspended_at is None or user.suspended_until != until:
         services.suspend(user_id, until)
     account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
@@ -88,48 +90,48 @@ def suspend(
 
 @transaction.atomic
 def lift_suspension(actor: User, user_id: int, reason: str = "") -> bool:
-    """End a suspension. Raises Refused."""
+    """End a suspension. Raises ActionRefused."""
     user = lock_for_moderation(actor, user_id)
     changes = Changes()
     if user.suspended_at is not None:
-        changes.note("suspended", True, False)
-        changes.note("until", user.suspended_until, None)
+        changes.add("suspended", True, False)
+        changes.add("until", user.suspended_until, None)
         services.reinstate(user_id)
     return changes.record(actor, "lift", "user", user_id, user_id=user_id, reason=reason)
 
 
 @transaction.atomic
 def end_sessions(actor: User, user_id: int, reason: str) -> bool:
-    """Sign the account out everywhere. Raises Refused."""
+    """Sign the account out everywhere. Raises ActionRefused."""
     require_reason(reason)
     user = lock_for_moderation(actor, user_id)
     changes = Changes()
-    changes.note("sessions", sessions.end_all(user_id), 0)
+    changes.add("sessions", sessions.end_all(user_id), 0)
     if user.is_staff:
-        User.objects.filter(pk=user_id).update(admin_epoch=user.admin_epoch + 1)
-        changes.note("admin_epoch", user.admin_epoch, user.admin_epoch + 1)
+        User.objects.filter(pk=user_id).update(session_epoch=user.session_epoch + 1)
+        changes.add("session_epoch", user.session_epoch, user.session_epoch + 1)
     account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
     return changes.record(actor, "end_sessions", "user", user_id, user_id=user_id, reason=reason)
 
 
 @transaction.atomic
-def pin(actor: User, user_id: int, side: bool | None, reason: str = "") -> bool:
-    """Say on which side of the celebrity line an author is: pulled (True), pushed (False), or by its count (None).
+def pin(actor: User, user_id: int, is_celebrity: bool | None, reason: str = "") -> bool:
+    """Pin an author's delivery to pull (True) or push (False), or let the follower count decide (None).
 
-    Raises Refused.
+    Raises ActionRefused.
     """
     user = _lock_undeleted(actor, user_id)
     changes = Changes()
-    changes.note("celebrity_pin", user.celebrity_pin, side)
+    changes.add("celebrity_pin", user.celebrity_pin, is_celebrity)
     if changes:
-        User.objects.filter(pk=user_id).update(celebrity_pin=side)
+        User.objects.filter(pk=user_id).update(celebrity_pin=is_celebrity)
         celebrity_pinned.send(User, user_id=user_id)
-    action = "unpin" if side is None else "pin"
+    action = "unpin" if is_celebrity is None else "pin"
     return changes.record(actor, action, "user", user_id, user_id=user_id, reason=reason)
 
 
 def count_suspensions(user_ids: Collection[int]) -> dict[int, int]:
-    """How often each of these accounts was suspended, whatever for; the others are left out."""
+    """Return how often each account was suspended in its lifetime, without accounts that never were."""
     entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS)
     entries = entries.filter(target_type="user", target_id__in=user_ids, action="suspend")
     return dict(entries.values_list("target_id").annotate(Count("pk")))
@@ -139,7 +141,7 @@ def _describe_suspension(user: User) -> str:
     if user.suspended_at is None:
         return "Suspended and reinstated meanwhile"
     until = user.suspended_until
-    return f"Suspended meanwhile until {until:%Y-%m-%d %H:%M} UTC" if until else "Suspended meanwhile for good"
+    return f"Suspended meanwhile until {until:%Y-%m-%d %H:%M} UTC" if until else "Suspended meanwhile indefinitely"
 
 
 def _lock_undeleted(actor: User, user_id: int) -> User:

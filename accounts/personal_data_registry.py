@@ -1,7 +1,7 @@
-"""The register of what the system holds about a user: each app declares its own part, export and erasure read it.
+"""The registry of personal data: each app registers its categories, and export and erasure iterate over them.
 
-An app registers in its `AppConfig.ready`, so the parts stand in the order of INSTALLED_APPS: from accounts upwards.
-Export goes through them in that order, erasure backwards: what hangs on something goes before it.
+Apps register in `AppConfig.ready`, so the categories are in the order of INSTALLED_APPS, from accounts upwards. The
+export follows that order. The erasure goes backwards, so that rows are deleted before the rows that they refer to.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Model, QuerySet
 
-CHUNK_SIZE = 500  # rows read, or erased, at once
+CHUNK_SIZE = 500  # rows read or erased at once
 
 ModelT = TypeVar("ModelT", bound=Model)
-Row = dict[str, Any]  # as JSON knows it, and datetimes; ids are texts
+Row = dict[str, Any]  # JSON values and datetimes; ids are strings
 ExportRows = Callable[[int], Iterator[Row]]
 EraseChunk = Callable[[int], bool]
 
 
 @dataclass(frozen=True)
 class PersonalDataCategory:
-    """One kind of thing that is held about a user, by its section in the export.
+    """A category of data about a user, with its section name in the export.
 
-    * `columns`: where a user's id stands in the database, as "app.Model.field"; a test finds the undeclared.
-    * `export(user_id)`: what the user may have of it, row by row; never all rows in memory. None for what is
-      derived from other sections, or is the private affair of somebody else.
-    * `erase(user_id)`: one slice of the work, bounded to about `CHUNK_SIZE` rows or a second, in transactions of its
-      own; True when nothing was left. May run twice, at the same time as others', and after a crash in the middle.
+    * `columns`: the database columns that hold a user's id, as "app.Model.field". A test finds missing ones.
+    * `export(user_id)`: yields the rows that the user may have, never all of them in memory. None if the data is
+      derived from other sections, or is another user's private data.
+    * `erase(user_id)`: erases one chunk, of about `CHUNK_SIZE` rows or a second of work, in its own transactions.
+      Returns True when nothing was left. May run twice, concurrently for other users, and after a crash half-way.
     """
 
     name: str
@@ -44,27 +44,28 @@ _categories: list[PersonalDataCategory] = []
 _redis_key_functions: list[GetRedisKeys] = []
 
 
-def register(*holdings: PersonalDataCategory, redis_keys: GetRedisKeys | None = None) -> None:
-    """Declare an app's part, and the Redis keys that are made of a user's id."""
-    _categories.extend(holdings)
+def register(*categories: PersonalDataCategory, redis_keys: GetRedisKeys | None = None) -> None:
+    """Register an app's categories, and the Redis keys that contain a user's id."""
+    _categories.extend(categories)
     if redis_keys is not None:
         _redis_key_functions.append(redis_keys)
 
 
 def get_categories() -> Sequence[PersonalDataCategory]:
-    """All of them, those of the lowest app first."""
+    """Return all categories, those of the lowest app first."""
     return tuple(_categories)
 
 
 def get_redis_keys(user_id: int) -> list[str]:
-    """Every Redis key that is made of the user's id and outlives a minute or two."""
-    return [key for keys_of in _redis_key_functions for key in keys_of(user_id)]
+    """Return every Redis key that contains the user's id and lives longer than a minute or two."""
+    return [key for get_keys in _redis_key_functions for key in get_keys(user_id)]
 
 
 def iterate_chunks(rows: QuerySet[Any, Any], by: str) -> Iterator[list[Row]]:
-    """All of `rows`, a `.values(…)` that holds the unique column `by`, from the primary, in chunks by that column.
+    """Yield all of `rows` in chunks, from the primary, ordered by the unique column `by`.
 
-    Nothing is held open between two chunks, however slowly whoever reads takes them.
+    `rows` is a `.values(…)` that includes `by`. No cursor or transaction stays open between chunks, so a slow reader
+    holds no database resources.
     """
     rows, after = rows.using(DEFAULT_DB_ALIAS).order_by(by), None
     while True:
@@ -76,24 +77,25 @@ def iterate_chunks(rows: QuerySet[Any, Any], by: str) -> Iterator[list[Row]]:
 
 
 def erase_rows(rows: QuerySet[Any]) -> bool:
-    """Delete a slice of `rows`, on which nothing hangs and which nobody counts; True when nothing is left."""
+    """Delete a chunk of `rows` that have no dependent rows and no counters. Return True when nothing is left."""
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
-        found, is_last = lock_chunk(rows)
-        delete_locked_rows(found)
+        chunk, is_last = lock_chunk(rows)
+        delete_locked_rows(chunk)
     return is_last
 
 
 def lock_chunk(rows: QuerySet[ModelT]) -> tuple[list[ModelT], bool]:
-    """A slice of `rows` and whether it is the last, locked until the commit: nobody else erases or counts them.
+    """Lock a chunk of `rows` until the commit and return it, with whether it is the last.
 
-    In the order of their keys, so that two of these do not wait for each other.
+    The lock keeps other transactions from erasing or counting the same rows. Rows are locked in the order of their
+    keys, so that two concurrent calls cannot deadlock.
     """
-    found = list(rows.using(DEFAULT_DB_ALIAS).order_by("pk").select_for_update(of=("self",))[:CHUNK_SIZE])
-    return found, len(found) < CHUNK_SIZE
+    chunk = list(rows.using(DEFAULT_DB_ALIAS).order_by("pk").select_for_update(of=("self",))[:CHUNK_SIZE])
+    return chunk, len(chunk) < CHUNK_SIZE
 
 
 def delete_locked_rows(rows: Sequence[Model]) -> None:
-    """Delete rows of one model that the transaction has locked."""
+    """Delete rows of one model that the current transaction has locked."""
     if rows:
-        same = type(rows[0])._default_manager.using(DEFAULT_DB_ALIAS)
-        same.filter(pk__in=[row.pk for row in rows]).delete()
+        manager = type(rows[0])._default_manager.using(DEFAULT_DB_ALIAS)
+        manager.filter(pk__in=[row.pk for row in rows]).delete()

@@ -1,13 +1,14 @@
-"""Finding people by how their username or their display name begins, in any case and any script.
+"""Search for users by the beginning of their username or display name, in any case and script.
 
-First come those whose username begins so, by username, so that an exact one leads; then those whose display name does
-and whose username does not, by folded display name and id. Suspended and deleted accounts are not found.
-Both orders are by code points, whatever the database's own collation, and both are read from an index that
-has them, a page at a time: a million people or one letter to search for make no difference.
+Usernames that match come first, in their own order, so an exact match leads. Users whose display name matches and
+whose username does not follow, ordered by case-folded display name and id. Inactive accounts are excluded. Both orders
+are by code point, whatever the collation of the database, and each is read from an index in that order, one page at a
+time. The cost depends neither on the number of users nor on the length of the search text.
 
-Whoever matches by display name matches by username too exactly if both begin alike for as long as the text is.
-So the index of display names has one list for each length that the two begin alike for, and a page merges the lists
-below the length of the text: at most 31, each read no further than a page. Nobody who matches twice is looked at.
+A user who matches by display name also matches by username exactly if both names begin with the same characters for
+at least the length of the text. So the index of display names is divided by the length of the common prefix of both
+names, and a page merges the parts whose prefix is shorter than the text: at most 31, each read for one page at most.
+Users who match twice are never read.
 """
 
 from __future__ import annotations
@@ -19,37 +20,40 @@ from django.db.models.query import RawQuerySet
 from accounts.models import User
 from instafeed.core.db.replicas import session
 
-MIN_BATCH_SIZE = 20  # people at least, so that refilling a page from which many were left out takes few rounds
+MIN_BATCH_SIZE = 20  # users, so that a page with many hidden users is filled in a few rounds
 MAX_COMMON_PREFIX_LENGTH = 30  # characters: a whole username
 
 
 class SearchPosition(NamedTuple):
-    """Where somebody stands among the people found; in the order of the results."""
+    """The position of a user among the results. Positions compare in the order of the results."""
 
     by_display_name: bool
-    key: str  # the username, or the folded display name
+    key: str  # the username, or the case-folded display name
     user_id: int
 
 
 FIRST_POSITION = SearchPosition(False, "", 0)
 
-# Raw, because the ORM knows no `^@` (begins with), which needs no escaping, and compares nothing in a collation of
-# choice. The text is a literal when it arrives, so the planner folds it and turns `^@` into a range of the index.
+# Raw SQL: the ORM lacks `^@` (starts with), which needs no escaping, and comparisons in a given collation.
+# The text arrives as a literal, so the planner folds it and turns `^@` into a range of the index.
 _CASEFOLD_SQL = """casefold({} COLLATE "pg_unicode_fast")"""
 _PREFIX_SQL = _CASEFOLD_SQL.format("%(text)s::text")
 _DISPLAY_NAME_SQL = _CASEFOLD_SQL.format("display_name")
-_COMMON_PREFIX_SQL = rf"length(substring(username || ' ' || {_DISPLAY_NAME_SQL} from '^([^ ]*)[^ ]* \1'))"  # as in the index: NAMES_ALIKE
+# Must equal the expression of the index: COMMON_PREFIX_LENGTH in accounts.models.
+_COMMON_PREFIX_SQL = rf"length(substring(username || ' ' || {_DISPLAY_NAME_SQL} from '^([^ ]*)[^ ]* \1'))"
 _BY_USERNAME_SQL = f"""
 SELECT id, username AS key FROM accounts_user
 WHERE is_active AND username ^@ ({_PREFIX_SQL} COLLATE "C") AND username COLLATE "C" > %(key)s
 ORDER BY username COLLATE "C" LIMIT %(wanted)s
-"""  # noqa: S608 - our own words
-# A row comparison is where the scan of a list begins, whatever `^@` says: so never before the text itself.
+"""  # noqa: S608 (constants)
+# The scan starts at the row comparison, not at `^@`. So the comparison must never start before the text itself.
 _BY_DISPLAY_NAME_SQL = f"""
-SELECT found.id, found.key FROM generate_series(0, least(length({_PREFIX_SQL}) - 1, {MAX_COMMON_PREFIX_LENGTH})) AS list (alike),
+SELECT found.id, found.key
+FROM generate_series(0, least(length({_PREFIX_SQL}) - 1, {MAX_COMMON_PREFIX_LENGTH})) AS list (prefix_length),
 LATERAL (
     SELECT id, {_DISPLAY_NAME_SQL} AS key FROM accounts_user
-    WHERE is_active AND display_name <> '' AND {_COMMON_PREFIX_SQL} = list.alike AND {_DISPLAY_NAME_SQL} ^@ {_PREFIX_SQL}
+    WHERE is_active AND display_name <> '' AND {_COMMON_PREFIX_SQL} = list.prefix_length
+      AND {_DISPLAY_NAME_SQL} ^@ {_PREFIX_SQL}
       AND ({_DISPLAY_NAME_SQL}, id) > (greatest(%(key)s, {_PREFIX_SQL}), %(user_id)s)
     ORDER BY {_DISPLAY_NAME_SQL}, id LIMIT %(wanted)s
 ) AS found
@@ -58,27 +62,27 @@ ORDER BY found.key, found.id LIMIT %(wanted)s
 
 
 def find_users(text: str, after: SearchPosition | None, wanted: int) -> tuple[list[SearchPosition], bool]:
-    """Some `wanted` people behind `after` whose names begin with `text`, and whether these are the last.
+    """Return about `wanted` users after a position whose names begin with `text`, and whether these are the last.
 
-    `text` is not blank and holds no NUL. At most a query for each half; the first page may come from a replica.
-    Who may be shown is for the caller to say.
+    `text` must not be blank or contain NUL. Runs one query for usernames and one for display names at most. The first
+    page may be read from a replica. The caller filters the users that the viewer may not see.
     """
     if after is None:
         return _find_users(text, FIRST_POSITION, max(wanted, MIN_BATCH_SIZE))
-    # The page before may have come from a server that was ahead of a replica: no hole between them.
+    # The page before may come from a server that was ahead of the replicas; a replica could skip users in between.
     with session.use_primary():
         return _find_users(text, after, max(wanted, MIN_BATCH_SIZE))
 
 
-def _find_users(text: str, after: SearchPosition, count: int) -> tuple[list[SearchPosition], bool]:
+def _find_users(text: str, after: SearchPosition, wanted: int) -> tuple[list[SearchPosition], bool]:
     found: list[SearchPosition] = []
     if not after.by_display_name:
-        found = [SearchPosition(False, row.key, row.pk) for row in _query_users(_BY_USERNAME_SQL, text, after, count)]
+        found = [SearchPosition(False, row.key, row.pk) for row in _query_users(_BY_USERNAME_SQL, text, after, wanted)]
         after = SearchPosition(True, "", 0)
-    if len(found) < count:
-        rows = _query_users(_BY_DISPLAY_NAME_SQL, text, after, count - len(found))
+    if len(found) < wanted:
+        rows = _query_users(_BY_DISPLAY_NAME_SQL, text, after, wanted - len(found))
         found += [SearchPosition(True, row.key, row.pk) for row in rows]
-    return found, len(found) < count
+    return found, len(found) < wanted
 
 
 def _query_users(statement: str, text: str, after: SearchPosition, wanted: int) -> RawQuerySet[Any]:

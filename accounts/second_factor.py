@@ -1,5 +1,7 @@
-"""Second factors of staff: a key for an authenticator app (TOTP), and backup codes. The admin asks for them at its
-login while ADMIN_OTP is on; they can be handed out before."""
+"""Second factors of staff: an authenticator app (TOTP) and backup codes.
+
+The admin's sign-in requires them while ADMIN_OTP is on. They can be enrolled before it is turned on.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,16 @@ BACKUP_CODE_COUNT = 10
 
 
 class AlreadyEnrolled(Exception):
-    """The user has a second factor already."""
+    """The user already has a second factor."""
 
 
 @transaction.atomic
 def enroll(user_id: int, *, replace: bool) -> tuple[TOTPDevice, list[str]]:
-    """A new key and new backup codes, which work from now on. Raises Enrolled, unless told to replace the old ones.
+    """Create a TOTP device and backup codes, effective at once. Raises AlreadyEnrolled unless `replace` is true.
 
-    Whoever got in with the old ones has to sign in again.
+    Replacing signs out sessions that were verified with the old factors.
     """
-    User.objects.select_for_update(no_key=True).get(pk=user_id)  # of two at once, one finds the other's
+    User.objects.select_for_update(no_key=True).get(pk=user_id)  # serializes concurrent enrolments of one user
     if replace:
         remove(user_id)
     elif TOTPDevice.objects.filter(user=user_id).exists():
@@ -35,7 +37,7 @@ def enroll(user_id: int, *, replace: bool) -> tuple[TOTPDevice, list[str]]:
 
 
 def remove(user_id: int) -> None:
-    """End every second factor of a user; none is no error."""
+    """Delete all second factors of a user, if there are any."""
     TOTPDevice.objects.filter(user=user_id).delete()
     StaticToken.objects.filter(device__user=user_id).delete()
     StaticDevice.objects.filter(user=user_id).delete()

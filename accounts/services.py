@@ -1,4 +1,4 @@
-"""What changes an account. Each function is one transaction that also drops the caches it makes stale."""
+"""Change accounts. Each function is one transaction that also invalidates the caches of what it changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIFT_BATCH_SIZE = 500  # suspensions
 
 
 class AlreadyTaken(Exception):
-    """`field` (username or email) belongs to somebody else, whatever its case."""
+    """Another account has this value of `field` (username or email), in any case."""
 
     def __init__(self, field: str) -> None:
         super().__init__(f"this {field} is taken")
@@ -30,21 +30,24 @@ class AlreadyTaken(Exception):
 
 
 class WrongPassword(Exception):
-    """The current password was not given right, or has just been changed by somebody else."""
+    """The given current password is wrong, or was changed concurrently."""
 
 
 def register(username: str, email: str, password: str) -> User:
-    """A new account. Raises Taken; the database decides, so that of two at once one gets it."""
+    """Create an account. Raises AlreadyTaken.
+
+    The database's unique constraints decide, so of two concurrent registrations one succeeds.
+    """
     with _raise_already_taken():
         user = User.objects.create_user(username, email, password)
-        _invalidate_user(user.pk)  # somebody may have asked for this id before, and "absent" is cached too
+        _invalidate_user(user.pk)  # an earlier request for this id may have cached that it does not exist
     return user
 
 
 def verify_password(username: str, password: str) -> User | None:
-    """The account with this password, None if there is none or it has no access.
+    """Return the active account with this username and password, or None.
 
-    Reads the primary. Takes about as long for an unknown username as for a wrong password.
+    Reads the primary. An unknown username takes about as long as a wrong password.
     """
     user = User.objects.using(DEFAULT_DB_ALIAS).filter(username=username.strip().lower()).first()
     if user is None:
@@ -54,21 +57,21 @@ def verify_password(username: str, password: str) -> User | None:
 
 
 def change_password(user_id: int, current: str, new: str, *, keep_session: int | None) -> None:
-    """Set a new password and end all other sessions. Raises WrongPassword."""
+    """Set a new password and end all sessions except `keep_session`. Raises WrongPassword."""
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
     if not user.check_password(current):
         raise WrongPassword
-    hashed = make_password(new)  # slow by design: before the row is locked
+    hashed = make_password(new)  # slow by design, so before the row is locked
     with transaction.atomic():
         if not User.objects.filter(pk=user_id, password=user.password).update(password=hashed):
             raise WrongPassword
-        sessions.end_all(user_id, but=keep_session)
+        sessions.end_all(user_id, keep=keep_session)
 
 
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
-    """Set profile fields, already validated; `avatar` is a media id or None.
+    """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
-    Raises Taken, avatars.UnknownPicture, PartAway, User.DoesNotExist.
+    Raises AlreadyTaken, avatars.PictureNotFound, PartAway, User.DoesNotExist.
     """
     changes = dict(changes)
     if "avatar" in changes:
@@ -84,8 +87,8 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
         for field in changed:
             setattr(user, field, changes[field])
         if "is_staff" in changed:
-            user.admin_epoch += 1
-            changed.append("admin_epoch")
+            user.session_epoch += 1
+            changed.append("session_epoch")
         if changed:
             with _raise_already_taken():
                 user.save(update_fields=changed)
@@ -96,35 +99,36 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
 
 
 def suspend(user_id: int, until: datetime | None = None) -> bool:
-    """Take an account's access away at once, for good or until a moment; again: only the moment changes.
+    """Deactivate an account at once, until a time or indefinitely. Return whether it was active.
 
-    Returns whether it had access. Sessions survive, asleep. Raises User.DoesNotExist.
+    A second call changes only `until`. The sessions are not ended: they work again after a reinstatement.
+    Raises User.DoesNotExist.
     """
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
-        had_access = user.is_active
+        was_active = user.is_active
         if user.suspended_at is None:
             user.suspended_at = timezone.now()
         user.suspended_until = until
         user.is_active = False
-        user.admin_epoch += 1  # unlike the API's, the admin's sessions do not sleep
-        user.save(update_fields=["suspended_at", "suspended_until", "is_active", "admin_epoch"])
-        if had_access:
+        user.session_epoch += 1  # sessions of the admin end for good, unlike those of the API
+        user.save(update_fields=["suspended_at", "suspended_until", "is_active", "session_epoch"])
+        if was_active:
             announce_access_change(user)
-    return had_access
+    return was_active
 
 
 def reinstate(user_id: int) -> bool:
-    """End a suspension; returns whether the account has its access back by that.
+    """End a suspension. Return whether this made the account active again.
 
-    Of an account that is being deleted only the suspension ends. Raises User.DoesNotExist.
+    An account that is being deleted stays inactive. Raises User.DoesNotExist.
     """
     with transaction.atomic():
         return _reinstate(User.objects.select_for_update(no_key=True).get(pk=user_id))
 
 
 def lift_due_suspensions() -> int:
-    """Reinstate those whose suspension ends by now; returns their number."""
+    """Reinstate up to LIFT_BATCH_SIZE accounts whose suspension has ended. Return their number."""
     with transaction.atomic():
         due = User.objects.select_for_update(no_key=True, skip_locked=True).filter(suspended_until__lte=timezone.now())
         users = list(due.order_by("pk")[:LIFT_BATCH_SIZE])
@@ -134,28 +138,28 @@ def lift_due_suspensions() -> int:
 
 
 def _reinstate(user: User) -> bool:
-    regains = not user.is_active and user.deleted_at is None
+    becomes_active = not user.is_active and user.deleted_at is None
     user.suspended_at = user.suspended_until = None
-    user.is_active = user.is_active or regains
+    user.is_active = user.is_active or becomes_active
     user.save(update_fields=["suspended_at", "suspended_until", "is_active"])
-    if regains:
+    if becomes_active:
         announce_access_change(user)
-    return regains
+    return becomes_active
 
 
 def announce_access_change(user: User) -> None:
-    """Drop what is cached of a user whose access was just given or taken, and tell the other apps."""
+    """Invalidate caches and send `access_changed` for a user that was just activated or deactivated."""
     _invalidate_user(user.pk)
     access_changed.send(User, user_id=user.pk, is_active=user.is_active)
 
 
 def _invalidate_user(user_id: int) -> None:
-    invalidate([keys.user_card(user_id), keys.auth_state(user_id)])
+    invalidate([keys.user_summary(user_id), keys.auth_state(user_id)])
 
 
 @contextmanager
 def _raise_already_taken() -> Iterator[None]:
-    """A transaction or savepoint in which a username or email that is in use raises Taken."""
+    """Open a transaction or savepoint that raises AlreadyTaken for a username or email that is in use."""
     try:
         with transaction.atomic():
             yield

@@ -1,9 +1,9 @@
-"""Sessions: a sign-in and all tokens that descend from it, one row each.
+"""Sessions: one row for a sign-in and all tokens that descend from it.
 
-A refresh token works once: using it makes the next one, and the row knows which one that is. A token
-that is not the newest has been used before, by its owner or by a thief, and nobody can tell which, so
-the whole session ends (RFC 9700, section 4.14). Access tokens of an ended session are refused too:
-`accounts.auth_cache` lists those sessions until their last access token has expired.
+A refresh token works once: using it issues the next one, and the row holds the id of the newest. A refresh token that
+is not the newest was used before, by its owner or by a thief. Since the two cannot be told apart, the whole session
+ends (RFC 9700, section 4.14). Access tokens of an ended session are refused too: `accounts.auth_cache` lists the ended
+sessions until their last access token has expired.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ FLUSH_BATCH_SIZE = 5_000  # rows
 
 
 def start(user: User) -> Tokens:
-    """Sign in a user whose password was just verified.
+    """Start a session for a user whose password was just verified.
 
-    Raises TokenRefused if the account lost its access, or the password changed, while it was verified.
+    Raises TokenRefused if the account was deactivated or its password changed since then.
     """
     jti = uuid4().hex
     with transaction.atomic():
-        # The lock orders this before or after a change of password, which ends every session it finds.
+        # The row lock orders this before or after a password change, which ends all sessions that it finds.
         unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
         if not unchanged.update(last_login=timezone.now()):
             raise TokenRefused
@@ -39,35 +39,35 @@ def start(user: User) -> Tokens:
 
 
 def rotate(raw: str) -> tuple[int, Tokens]:
-    """Exchange a refresh token for new ones; returns the user's id and those.
+    """Exchange a refresh token for a new pair of tokens. Return the user's id and the tokens.
 
-    Raises TokenRefused; for a token that was used before, after ending its session.
+    Raises TokenRefused. If the token was used before, its session is ended first.
     """
     _, claims = tokens.read_refresh(raw)
     jti = uuid4().hex
     with transaction.atomic():
-        # The user's row before the session's, as whoever ends all sessions does: the two must not wait for each other.
+        # Lock the user before the session, in the same order as code that ends all sessions; otherwise they deadlock.
         users = User.objects.select_for_update(no_key=True).filter(pk=claims.user_id, is_active=True)
         session = _lock_session(claims) if users.exists() else None
         if session is None or session.ended_at is not None:
             raise TokenRefused
-        alive = session.refresh_jti == claims.jti
-        if alive:
+        is_newest = session.refresh_jti == claims.jti
+        if is_newest:
             session.refresh_jti = jti
             session.expires_at = _refresh_expiry()
             session.save(update_fields=["refresh_jti", "expires_at"])
             User.objects.filter(pk=session.user_id).update(last_login=timezone.now())
         else:
             _end(session.user_id, [session.pk])
-    if not alive:  # outside of the transaction, which must commit
+    if not is_newest:  # outside of the transaction, which must commit
         raise TokenRefused
     return session.user_id, tokens.issue(session.user_id, session.pk, jti)
 
 
 def end(raw: str) -> int:
-    """Sign out by any refresh token of the session, used before or not; returns the user's id.
+    """End the session of a refresh token, used before or not. Return the user's id.
 
-    Ending twice is fine. Raises TokenRefused for what is no refresh token.
+    An ended session stays ended. Raises TokenRefused if `raw` is not a valid refresh token.
     """
     _, claims = tokens.read_refresh(raw)
     with transaction.atomic():
@@ -77,24 +77,24 @@ def end(raw: str) -> int:
     return claims.user_id
 
 
-def end_all(user_id: int, *, but: int | None = None) -> int:
-    """End a user's sessions, one perhaps excepted; their number. Must be called inside a transaction."""
+def end_all(user_id: int, *, keep: int | None = None) -> int:
+    """End a user's sessions, except the one with the id `keep`. Return their number. Call it inside a transaction."""
     live = Session.objects.select_for_update().filter(user=user_id, ended_at__isnull=True)
-    # In the order of ids, so that two of these cannot wait for each other.
+    # Locked in the order of ids, so that two concurrent calls cannot deadlock.
     session_ids = live.order_by("pk").values_list("pk", flat=True)
-    ended = [session_id for session_id in session_ids if session_id != but]
+    ended = [session_id for session_id in session_ids if session_id != keep]
     _end(user_id, ended)
     return len(ended)
 
 
 def count_live(user_id: int) -> int:
-    """How many sessions of a user can still be gone on with."""
+    """Return the number of a user's sessions that have neither ended nor expired."""
     live = Session.objects.using(DEFAULT_DB_ALIAS).filter(user=user_id, ended_at__isnull=True)
     return live.filter(expires_at__gt=timezone.now()).count()
 
 
 def delete_expired() -> int:
-    """Delete sessions of which no token can be valid any more; returns their number."""
+    """Delete sessions whose tokens have all expired. Return their number."""
     deleted = 0
     while True:
         expired = Session.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
@@ -105,7 +105,7 @@ def delete_expired() -> int:
 
 
 def _lock_session(claims: tokens.Claims) -> Session | None:
-    """The token's session, locked, so that of two uses of one token the second sees the first."""
+    """Lock and return the token's session, so that two concurrent uses of one token run one after the other."""
     if claims.session_id is None:
         return None
     return Session.objects.select_for_update().filter(pk=claims.session_id, user=claims.user_id).first()

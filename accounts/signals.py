@@ -1,19 +1,19 @@
-"""What accounts announces to the apps above it. Sent inside the change's transaction."""
+"""Signals of accounts to the apps above it. Sent inside the transaction of the change, unless stated otherwise."""
 
 from django.dispatch import Signal
 
-# user_id: int. Before the transaction that may change is_private locks any row: receivers take their own
-# locks first (social.services.locks), else the two could wait for each other.
+# user_id: int. Sent before the transaction that may change is_private locks any row. Receivers take their own
+# locks first (social.services.locks); otherwise the two transactions could deadlock.
 privacy_changing = Signal()
-# user_id: int, is_private: bool, its new value.
+# user_id: int, is_private: bool (the new value).
 privacy_changed = Signal()
-# user_id: int, is_active: bool, its new value: False on suspension, True when that is lifted.
+# user_id: int, is_active: bool (the new value): False after a suspension or deletion, True after a reinstatement.
 access_changed = Signal()
-# actor: User, user_id: int, changes: accounts.audit.Changes. A moderator acts against the account, whose row is
-# locked; receivers note what they change themselves.
+# actor: User, user_id: int, changes: accounts.audit.Changes. A moderator sanctions the account, whose row is
+# locked. Receivers add their own changes.
 account_sanctioned = Signal()
-# user_id: int. A moderator pinned the user to push or pull, or took the pin away.
+# user_id: int. A moderator pinned the user to push or pull, or removed the pin.
 celebrity_pinned = Signal()
-# user_ids: list[int]. Sent after the commit, by whoever waits for it: their files are to leave public sight at once,
-# within a few seconds, and not when a worker comes to it. Receivers do not raise.
+# user_ids: list[int]. Sent after the commit, while the moderator waits for the response. Receivers unpublish the users'
+# files within a few seconds, without waiting for a worker, and do not raise.
 public_files_revoked = Signal()

@@ -1,4 +1,4 @@
-"""Maintenance of accounts; all tasks are safe to run twice."""
+"""Periodic maintenance of accounts. All tasks are safe to run twice."""
 
 from celery import shared_task
 
@@ -8,18 +8,18 @@ from instafeed.core.jobs import enqueue
 
 @shared_task
 def flush_expired_tokens() -> None:
-    """Delete sessions of which no token can be valid any more."""
+    """Delete sessions whose tokens have all expired."""
     sessions.delete_expired()
 
 
 @shared_task
 def lift_suspensions() -> None:
-    """Reinstate whose suspension was meant to end by now."""
+    """Reinstate accounts whose suspension has ended."""
     services.lift_due_suspensions()
 
 
 @shared_task
 def erase_accounts() -> None:
-    """One slice of erasing what was deleted; what is left goes behind the other tasks in the queue."""
+    """Erase deleted accounts for about a second, then queue this task again behind the others if work is left."""
     if erasure_worker.process_next():
         enqueue.try_enqueue(erase_accounts)

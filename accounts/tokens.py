@@ -1,4 +1,4 @@
-"""JSON Web Tokens: made and read by simplejwt, tied to a session by their `sid` claim."""
+"""JSON Web Tokens: created and read by simplejwt, tied to a session by their `sid` claim."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from instafeed.core.db.snowflake import parse_id
 
 SESSION_CLAIM = "sid"
-MAX_TOKEN_LENGTH = 2048  # characters; ours have about 300
+MAX_TOKEN_LENGTH = 2048  # characters; issued tokens have about 300
 _TokenT = TypeVar("_TokenT", bound=Token)
 
 
 class TokenRefused(AuthenticationFailed):
-    """401: forged, expired, ended, or of somebody who has no access."""
+    """401: the token is forged or expired, its session has ended, or its account is not active."""
 
     default_detail = "The token is invalid or expired."
     default_code = "token_not_valid"
@@ -28,19 +28,23 @@ class TokenRefused(AuthenticationFailed):
 
 @dataclass(frozen=True)
 class Claims:
+    """The claims of a verified token."""
+
     user_id: int
-    session_id: int | None  # None in tokens that were made outside of a session (scripts, tests)
+    session_id: int | None  # None for tokens that were issued outside of a session (scripts, tests)
     jti: str
 
 
 @dataclass(frozen=True)
 class Tokens:
+    """A new pair of encoded tokens."""
+
     access: str
     refresh: str
 
 
 def read_access(raw: str | bytes) -> tuple[AccessToken, Claims]:
-    """A valid access token; raises TokenRefused."""
+    """Verify an access token and return it with its claims. Raises TokenRefused."""
     token, claims = _read_signed(raw)
     if token["exp"] <= time():
         raise TokenRefused
@@ -49,20 +53,20 @@ def read_access(raw: str | bytes) -> tuple[AccessToken, Claims]:
 
 @lru_cache(maxsize=4096)
 def _read_signed(raw: str | bytes) -> tuple[AccessToken, Claims]:
-    """A signature that was good stays good, and checking it is most of a warm request's authentication.
+    """Verify the signature, which takes most of the time of a warm authentication, and cache the result.
 
-    Only the date must be looked at again. A refusal is an exception, and these are not kept.
+    A valid signature stays valid; only the expiry must be checked again. Failures raise and are not cached.
     """
     return _read(AccessToken, raw)
 
 
 def read_refresh(raw: str | bytes) -> tuple[RefreshToken, Claims]:
-    """A refresh token of ours whose date is good, alive or not; raises TokenRefused."""
+    """Verify signature and expiry of a refresh token, used before or not. Raises TokenRefused."""
     return _read(RefreshToken, raw)
 
 
 def issue(user_id: int, session_id: int, jti: str) -> Tokens:
-    """A pair of tokens; `jti` becomes the refresh token's id."""
+    """Create an access token and a refresh token whose id is `jti`."""
     refresh = RefreshToken()
     refresh[api_settings.USER_ID_CLAIM] = str(user_id)
     refresh[SESSION_CLAIM] = session_id
@@ -70,14 +74,14 @@ def issue(user_id: int, session_id: int, jti: str) -> Tokens:
     return Tokens(access=str(refresh.access_token), refresh=str(refresh))
 
 
-def _read(kind: type[_TokenT], raw: str | bytes) -> tuple[_TokenT, Claims]:
+def _read(token_class: type[_TokenT], raw: str | bytes) -> tuple[_TokenT, Claims]:
     if len(raw) > MAX_TOKEN_LENGTH:
         raise TokenRefused
     try:
-        token = kind(raw)  # type: ignore[arg-type]
+        token = token_class(raw)  # type: ignore[arg-type]
         user_id = parse_id(str(token[api_settings.USER_ID_CLAIM]))
     except (TokenError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
-        # Besides its own TokenError, a header or payload of hostile JSON brings out all of these.
+        # simplejwt raises TokenError; hostile JSON in a header or payload raises all the others.
         raise TokenRefused from None
     session_id = token.get(SESSION_CLAIM)
     if user_id is None or not (session_id is None or isinstance(session_id, int)):

@@ -1,4 +1,7 @@
-"""A user as the author of something, as JSON: cached apart from posts, so that a rename touches one key."""
+"""Summaries of users as JSON, as posts and lists show them.
+
+They are cached apart from posts, so that a rename invalidates one key.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,12 @@ from instafeed.core.api.links import file_url
 from instafeed.core.cache import keys
 from instafeed.core.cache.read_through import ReadThroughCache
 
-# What a card is made of: for `.only(…)` of whoever renders rows that hold a user.
+# The model fields of a summary, for `.only(…)` in queries that join users.
 SUMMARY_FIELDS = ("id", "username", "display_name", "avatar_path", "celebrity_state")
 
 
 def render_user_summary(user: User) -> dict[str, Any]:
-    """A user as other objects show it: an author, a liker, a follower."""
+    """Return the user as other objects show it: as an author, a liker or a follower."""
     return {
         "id": str(user.pk),
         "username": user.username,
@@ -30,16 +33,19 @@ def render_user_summary(user: User) -> dict[str, Any]:
 
 
 def get_user_summaries(user_ids: Iterable[int]) -> dict[int, bytes]:
-    """Cards as JSON bytes by user; those who do not exist or have no access are absent."""
+    """Return summaries as JSON bytes by user id, without users that do not exist or are inactive."""
     return user_summary_cache.get(user_ids)
 
 
 def get_own_summary(user_id: int) -> bytes:
-    """The card of whoever asks. Raises TokenRefused (401) if they lost their access since their token was checked."""
-    card = get_user_summaries([user_id]).get(user_id)
-    if card is None:
+    """Return the summary of the requesting user.
+
+    Raises TokenRefused (401) if the account was deactivated after its token was checked.
+    """
+    summary = get_user_summaries([user_id]).get(user_id)
+    if summary is None:
         raise TokenRefused
-    return card
+    return summary
 
 
 def _load_summaries(user_ids: Sequence[int]) -> dict[int, bytes]:
@@ -47,8 +53,8 @@ def _load_summaries(user_ids: Sequence[int]) -> dict[int, bytes]:
     return {user.pk: _encode_summary(render_user_summary(user)) for user in users}
 
 
-def _encode_summary(card: dict[str, Any]) -> bytes:
-    return json.dumps(card, ensure_ascii=False, separators=(",", ":")).encode()
+def _encode_summary(summary: dict[str, Any]) -> bytes:
+    return json.dumps(summary, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-user_summary_cache = ReadThroughCache(keys.user_card, _load_summaries, keys.USER_CARD_TTL)
+user_summary_cache = ReadThroughCache(keys.user_summary, _load_summaries, keys.USER_SUMMARY_TTL)

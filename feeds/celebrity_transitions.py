@@ -107,7 +107,7 @@ def _change_state(authors: QuerySet[User], before: State, after: State, *, since
         User.objects.filter(pk__in=moved).update(**changes)
         if moved:
             # Clients are told on author cards; the set lags harmlessly when an author leaves it.
-            invalidate([*map(keys.user_card, moved), *visible_authors.CELEBRITY_CACHE_KEYS])
+            invalidate([*map(keys.user_summary, moved), *visible_authors.CELEBRITY_CACHE_KEYS])
     return moved
 
 

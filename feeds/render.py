@@ -56,7 +56,7 @@ def load_visible(viewer_id: int, author_by_post: Mapping[int, int]) -> tuple[Pos
 
 def _fetch_authors(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:
     pipe.smismember(keys.visible_authors(viewer_id), [0, *author_ids])
-    pipe.mget([keys.user_card(author_id) for author_id in author_ids])
+    pipe.mget([keys.user_summary(author_id) for author_id in author_ids])
 
 
 def _complete_authors(

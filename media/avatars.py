@@ -16,7 +16,7 @@ AVATAR_SIZE = "320"
 _AVATAR_PATH = re.compile(rf"avatars/{KEY}\.webp")
 
 
-def copy_for(owner_id: int, media_id: int) -> str | None:
+def create_copy(owner_id: int, media_id: int) -> str | None:
     """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. Raises PartAway."""
     for _ in range(2):  # it may just have been moved
         own = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, is_withheld=False)
@@ -33,14 +33,14 @@ def copy_for(owner_id: int, media_id: int) -> str | None:
     raise DependencyUnavailable("the picture is being moved")
 
 
-def keep(path: str) -> None:
+def confirm(path: str) -> None:
     """It is used from the current transaction on. Raises PartAway if it is taken for a leftover by now."""
     unused = Removal.objects.filter(due_at__gt=timezone.now(), paths=[path])
     if not unused.delete()[0]:
         raise DependencyUnavailable("the copy came too late")
 
 
-def drop(path: str) -> None:
+def schedule_deletion(path: str) -> None:
     """Have an avatar's file deleted that is used no more, or never was."""
     if _AVATAR_PATH.fullmatch(path):
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Staff at work: signed in to the admin, doing what buttons and forms do."""
+"""Staff accounts for tests, signed in to the admin, with calls for its lists, pages and actions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PASSWORD = "correct horse battery"
 
 
 def create_staff(*groups: str, **fields: Any) -> User:
-    """A member of staff in these groups, by name; `is_superuser=True` for one who may do anything."""
+    """Create a member of staff in the groups with these names. `is_superuser=True` grants all permissions."""
     user = UserFactory(is_staff=True, **fields)
     user.groups.set(Group.objects.filter(name__in=groups))
     assert user.groups.count() == len(groups)
@@ -40,40 +40,43 @@ def superuser_client() -> Client:
     return admin_client(create_staff(is_superuser=True))
 
 
-def run_bulk_action(client: Client, url: str, action: str, *ids: int, **more: str) -> list[str]:
-    """Have a list's action done to these; what the page says then."""
-    data = {"action": action, "_selected_action": [str(pk) for pk in ids], **more}
-    answer = client.post(url, data, follow=True)
-    assert answer.status_code == 200, answer.content
-    return [str(message) for message in answer.context["messages"]]
+def run_bulk_action(client: Client, url: str, action: str, *ids: int, **fields: str) -> list[str]:
+    """Run an action of a change list on rows and return the messages of the next page."""
+    data = {"action": action, "_selected_action": [str(pk) for pk in ids], **fields}
+    response = client.post(url, data, follow=True)
+    assert response.status_code == 200, response.content
+    return [str(message) for message in response.context["messages"]]
 
 
 class StaffMember:
-    """One of them, who knows the pages of acts (`accounts.admin.action_admin`) by their models."""
+    """A member of staff who uses pages with actions (`accounts.admin.action_admin`).
+
+    `model` arguments are the names of admin pages without their suffix, such as "accounts_user".
+    """
 
     def __init__(self, *groups: str, **fields: Any) -> None:
         self.user = create_staff(*groups, **fields)
         self.client = admin_client(self.user)
 
     def page(self, name: str, *args: Any, status: int = 200, **query: Any) -> Any:
-        """The answer to a GET of an admin page: `posts_case_changelist`, say."""
-        answer = self.client.get(reverse(f"admin:{name}", args=args), query)
-        assert answer.status_code == status, answer.content[:2000]
-        return answer
+        """Return the response to a GET of an admin page, for example "posts_case_changelist"."""
+        response = self.client.get(reverse(f"admin:{name}", args=args), query)
+        assert response.status_code == status, response.content[:2000]
+        return response
 
     def rows(self, model: str, **query: Any) -> list[Any]:
-        """A list's rows, in their order."""
+        """Return the rows of a change list in their order."""
         return list(self.page(f"{model}_changelist", **query).context["cl"].result_list)
 
-    def act(self, model: str, act: str, *ids: Any, **given: Any) -> Any:
-        """The answer to a form of an act: a redirect if it was valid."""
-        data = {"pk": [str(id_) for id_ in ids], **given}
-        return self.client.post(reverse(f"admin:{model}_act", args=[act]), data)
+    def post_action(self, model: str, action: str, *ids: Any, **fields: Any) -> Any:
+        """Post an action's form and return the response: a redirect if the form was valid."""
+        data = {"pk": [str(id_) for id_ in ids], **fields}
+        return self.client.post(reverse(f"admin:{model}_act", args=[action]), data)
 
-    def told(self, model: str, act: str, *ids: Any, **given: Any) -> list[str]:
-        """What the messages say afterwards; the act's form must have been valid."""
-        answer = self.act(model, act, *ids, **given)
-        assert answer.status_code == 302, answer.context and answer.context["offer"].form.errors
-        page = self.client.get(answer["Location"])
+    def run_action(self, model: str, action: str, *ids: Any, **fields: Any) -> list[str]:
+        """Post an action's valid form and return the messages of the next page."""
+        response = self.post_action(model, action, *ids, **fields)
+        assert response.status_code == 302, response.context and response.context["bound_action"].form.errors
+        page = self.client.get(response["Location"])
         assert page.status_code == 200
         return [str(message) for message in page.context["messages"]]

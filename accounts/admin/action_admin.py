@@ -1,7 +1,7 @@
-"""Pages on which moderators act: lists with bulk actions, one page to confirm them, and forms on a row's own page.
+"""Base of admin pages with actions: bulk actions in lists, their confirmation page, and forms on a row's own page.
 
-Everything is one POST to `act/<name>/`, which asks for the right to it, checks the form, and calls the service for
-each row, each in a transaction of its own. What could not be done is said in a message, as is what was done already.
+Every action is one POST to `act/<name>/`. It checks the permission, validates the form, and calls the service for each
+row in a transaction of its own. Messages report what changed, what was done already and what was refused.
 """
 
 from __future__ import annotations
@@ -29,31 +29,32 @@ from instafeed.core.admin.base import PAGE_SIZE, BaseModelAdmin, BoundedChangeLi
 from instafeed.core.admin.urls import change_url, changelist_url, url_name
 from instafeed.core.db.snowflake import parse_id
 
-MAX_REFUSAL_MESSAGES = 5  # refusals told one by one
+MAX_REFUSAL_MESSAGES = 5
 
 ActionFunction = Callable[..., Any]
 
 
 @dataclass
 class ActionResult:
-    """What became of the subjects of one act."""
+    """The subjects of one action by outcome."""
 
     changed: list[Any] = field(default_factory=list)
-    already: list[Any] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)  # in words
-    along: int = 0  # changed by `AdminAction.along`
+    unchanged: list[Any] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # messages
+    changed_for_same_account: int = 0  # by `AdminAction.perform_for_same_account`
 
 
 class PreloadedChangeList(BoundedChangeList):
-    """Its rows carry what the columns show, loaded for a page at a time."""
+    """A change list that loads what its columns show, one page at a time."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list: Any = cast(ActionModelAdmin, self.model_admin).dressed(request, list(self.result_list))
+        model_admin = cast(ActionModelAdmin, self.model_admin)
+        self.result_list: Any = model_admin.preload_rows(request, list(self.result_list))
 
 
 class ActionModelAdmin(BaseModelAdmin):
-    acts: ClassVar[Sequence[AdminAction]] = ()
+    admin_actions: ClassVar[Sequence[AdminAction]] = ()
     list_title = ""
 
     class Media:
@@ -61,20 +62,20 @@ class ActionModelAdmin(BaseModelAdmin):
 
     # --- For subclasses ------------------------------------------------------------------------------
 
-    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, Any]:
-        """What acts are done to, by row."""
+    def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, Any]:
+        """Return the object that actions affect, by the row's primary key."""
         return {row.pk: row for row in rows}
 
-    def target(self, subject: Any) -> tuple[str, int]:
-        """The type and id by which the audit log knows it."""
+    def get_target(self, subject: Any) -> tuple[str, int]:
+        """Return the subject's type and id in the audit log."""
         raise NotImplementedError
 
-    def concerned(self, subject: Any) -> int:
-        """The id of the user whom an act on it concerns."""
+    def get_affected_user_id(self, subject: Any) -> int:
+        """Return the id of the user that an action on the subject affects."""
         raise NotImplementedError
 
-    def dressed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
-        """The rows of a page of the list, with what its columns need; a fixed number of queries."""
+    def preload_rows(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
+        """Return a page of rows with what the list's columns need, at a fixed number of queries."""
         return rows
 
     # --- The list ------------------------------------------------------------------------------------
@@ -88,139 +89,144 @@ class ActionModelAdmin(BaseModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, tuple[ActionFunction, str, str] | None]:
         if IS_POPUP_VAR in request.GET:
             return {}
-        return {
-            act.name: (_make_bulk_action(act), act.name, act.label) for act in self._permitted(request) if act.in_bulk
-        }
+        actions = [action for action in self._permitted_actions(request) if action.in_bulk]
+        return {action.name: (_make_bulk_action(action), action.name, action.label) for action in actions}
 
-    # --- Acts ----------------------------------------------------------------------------------------
+    # --- Actions -------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.act_view)
-        return [path("act/<slug:name>/", view, name=self._act_route()), *super().get_urls()]
+        view = self.admin_site.admin_view(self.action_view)
+        return [path("act/<slug:name>/", view, name=self._action_route()), *super().get_urls()]
 
-    def offers(self, request: HttpRequest, row: Any, subject: Any) -> list[BoundAction]:
-        """What the moderator may do to it now."""
-        acts = (act for act in self._permitted(request) if act.applies(subject))
-        return [BoundAction.make(act, {row.pk: subject}) for act in acts]
+    def get_bound_actions(self, request: HttpRequest, row: Any, subject: Any) -> list[BoundAction]:
+        """Return the actions that the moderator may perform on the subject now."""
+        actions = (action for action in self._permitted_actions(request) if action.applies_to(subject))
+        return [BoundAction.make(action, {row.pk: subject}) for action in actions]
 
-    def act_view(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Do an act, or ask for what it needs."""
-        act = next((act for act in self.acts if act.name == name), None)
-        if act is None:
+    def action_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Perform an action, or show the confirmation page with the form's errors."""
+        action = next((action for action in self.admin_actions if action.name == name), None)
+        if action is None:
             raise Http404
-        if request.method != "POST":  # after signing in again, say
+        if request.method != "POST":  # for example after signing in again
             return HttpResponseRedirect(changelist_url(self.model))
-        if not (request.user.has_perm(act.permission) and self.has_view_permission(request)):
+        if not (request.user.has_perm(action.permission) and self.has_view_permission(request)):
             raise PermissionDenied
-        subjects = self._chosen(request, request.POST.getlist("pk"))
+        subjects = self._chosen_subjects(request, request.POST.getlist("pk"))
         if not subjects:
-            self.message_user(request, "That is gone by now.", messages.WARNING)
+            self.message_user(request, "This does not exist any more.", messages.WARNING)
             return HttpResponseRedirect(changelist_url(self.model))
-        offer = BoundAction.make(act, subjects, request.POST)
-        if not offer.form.is_valid():
-            return self.confirmation(request, offer, subjects)
-        self._do(request, offer, subjects)
-        return HttpResponseRedirect(self._way_back(request, list(subjects)))
+        bound_action = BoundAction.make(action, subjects, request.POST)
+        if not bound_action.form.is_valid():
+            return self._render_confirmation(request, bound_action, subjects)
+        self._perform(request, bound_action, subjects)
+        return HttpResponseRedirect(self._return_url(request, list(subjects)))
 
-    def confirmation(self, request: HttpRequest, offer: BoundAction, subjects: Mapping[int, Any]) -> HttpResponse:
-        """What is about to be done to what, with the form."""
+    def confirm_bulk_action(self, request: HttpRequest, action: AdminAction) -> HttpResponse:
+        """Show the confirmation page of a bulk action. The list has validated the ids."""
+        subjects = self._chosen_subjects(request, request.POST.getlist(ACTION_CHECKBOX_NAME))
+        return self._render_confirmation(request, BoundAction.make(action, subjects), subjects)
+
+    def _render_confirmation(
+        self, request: HttpRequest, bound_action: BoundAction, subjects: Mapping[int, Any]
+    ) -> HttpResponse:
         back = request.POST.get("back") or request.get_full_path()
+        action, count = bound_action.action, len(subjects)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{offer.act.label}: {len(subjects)} {_verbose_name(self.opts, len(subjects))}",
+            "title": f"{action.label}: {count} {_verbose_name(self.opts, count)}",
             "opts": self.opts,
             "media": self.media,
-            "offer": offer,
-            "rows": [(pk, subject, offer.seen.get(pk, 0)) for pk, subject in subjects.items()],
-            "action_url": self._act_url(offer.act),
+            "bound_action": bound_action,
+            "rows": [(pk, subject, bound_action.versions.get(pk, 0)) for pk, subject in subjects.items()],
+            "action_url": reverse(f"admin:{self._action_route()}", args=[action.name]),
             "back": back if _is_safe_url(request, back) and "/act/" not in back else changelist_url(self.model),
         }
         return TemplateResponse(request, "accounts/admin/confirmation.html", context)
 
-    def confirm(self, request: HttpRequest, act: AdminAction) -> HttpResponse:
-        """The page after a bulk action was chosen in the list, which has looked at the ids."""
-        subjects = self._chosen(request, request.POST.getlist(ACTION_CHECKBOX_NAME))
-        return self.confirmation(request, BoundAction.make(act, subjects), subjects)
-
-    def _do(self, request: HttpRequest, offer: BoundAction, subjects: Mapping[int, Any]) -> None:
-        act, outcome = offer.act, ActionResult()
+    def _perform(self, request: HttpRequest, bound_action: BoundAction, subjects: Mapping[int, Any]) -> None:
+        action, result = bound_action.action, ActionResult()
         try:
             for pk, subject in subjects.items():
-                seen = parse_id(request.POST.get(f"seen-{pk}", "")) or 0
-                given = {**offer.form.cleaned_data, "seen": seen}
+                version = parse_id(request.POST.get(f"version-{pk}", "")) or 0
+                data = {**bound_action.form.cleaned_data, "expected_version": version}
                 try:
-                    self._do_one(act, cast(User, request.user), subject, given, outcome)
+                    self._perform_on(subject, action, cast(User, request.user), data, result)
                 except ActionRefused as refusal:
-                    outcome.refused.append(f"{subject}: {refusal}")
-        finally:  # whatever went wrong: what is committed is
-            if outcome.changed:
-                act.afterwards(outcome.changed)
-        self._tell(request, act, len(subjects), outcome)
+                    result.refusals.append(f"{subject}: {refusal}")
+        finally:  # also after an unexpected error: earlier subjects are committed
+            if result.changed:
+                action.after_commit(result.changed)
+        self._report(request, action, len(subjects), result)
 
-    def _do_one(self, act: AdminAction, actor: User, subject: Any, given: ActionInput, outcome: ActionResult) -> None:
-        """Raises Refused."""
-        if act.along and self.concerned(subject) in map(self.concerned, outcome.changed):
-            outcome.along += act.along(actor, subject, given)
-        elif act.perform(actor, subject, given):
-            outcome.changed.append(subject)
+    def _perform_on(
+        self, subject: Any, action: AdminAction, actor: User, data: ActionInput, result: ActionResult
+    ) -> None:
+        """Perform the action on one subject and add it to the result. Raises ActionRefused."""
+        changed_accounts = map(self.get_affected_user_id, result.changed)
+        if action.perform_for_same_account and self.get_affected_user_id(subject) in changed_accounts:
+            result.changed_for_same_account += action.perform_for_same_account(actor, subject, data)
+        elif action.perform(actor, subject, data):
+            result.changed.append(subject)
         else:
-            outcome.already.append(subject)
+            result.unchanged.append(subject)
 
-    def _tell(self, request: HttpRequest, act: AdminAction, total: int, outcome: ActionResult) -> None:
-        changed, already, refused = outcome.changed, outcome.already, outcome.refused
+    def _report(self, request: HttpRequest, action: AdminAction, total: int, result: ActionResult) -> None:
+        changed, unchanged, refusals = result.changed, result.unchanged, result.refusals
         if changed:
-            self.message_user(request, f"{act.done if total == 1 else f'{len(changed)} {act.done}'}.")
-        if outcome.along:
-            self.message_user(request, f"{outcome.along} more of the same accounts closed.")
-        if already:
-            what = "That was" if total == 1 else f"{len(already)} were"
-            by = self._by_whom(act, already[0]) if total == 1 else ""
-            self.message_user(request, f"{what} done already{by}: nothing changed.", messages.WARNING)
-        for refusal in refused[:MAX_REFUSAL_MESSAGES]:
+            count = "" if total == 1 else f"{len(changed)} "
+            self.message_user(request, f"{count}{action.done_label}.")
+        if result.changed_for_same_account:
+            text = f"{result.changed_for_same_account} more of the same accounts closed."
+            self.message_user(request, text)
+        if unchanged:
+            what = "This was" if total == 1 else f"{len(unchanged)} were"
+            author = self._describe_author(action, unchanged[0]) if total == 1 else ""
+            self.message_user(request, f"{what} already done{author}. Nothing changed.", messages.WARNING)
+        for refusal in refusals[:MAX_REFUSAL_MESSAGES]:
             self.message_user(request, refusal, messages.ERROR)
-        if len(refused) > MAX_REFUSAL_MESSAGES:
-            self.message_user(request, f"And {len(refused) - MAX_REFUSAL_MESSAGES} more were refused.", messages.ERROR)
+        if len(refusals) > MAX_REFUSAL_MESSAGES:
+            more = len(refusals) - MAX_REFUSAL_MESSAGES
+            self.message_user(request, f"{more} more were refused.", messages.ERROR)
 
-    def _by_whom(self, act: AdminAction, subject: Any) -> str:
-        """Nobody, if it came about without this act."""
-        kind, pk = ("user", self.concerned(subject)) if act.on_account else self.target(subject)
-        entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(target_type=kind, target_id=pk)
-        done = entries.filter(action=act.entry or act.name).order_by("-pk").first()
-        return f" by {done.actor_name} at {done.created_at:%Y-%m-%d %H:%M} UTC" if done else ""
+    def _describe_author(self, action: AdminAction, subject: Any) -> str:
+        """Return who did the same action before, and when. Empty if no entry of this action exists."""
+        account = ("user", self.get_affected_user_id(subject))
+        target_type, target_id = account if action.on_account else self.get_target(subject)
+        entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(target_type=target_type, target_id=target_id)
+        newest = entries.filter(action=action.audit_action or action.name).order_by("-pk").first()
+        return f" by {newest.actor_name} at {newest.created_at:%Y-%m-%d %H:%M} UTC" if newest else ""
 
-    def _permitted(self, request: HttpRequest) -> list[AdminAction]:
-        return [act for act in self.acts if request.user.has_perm(act.permission)]
+    def _permitted_actions(self, request: HttpRequest) -> list[AdminAction]:
+        return [action for action in self.admin_actions if request.user.has_perm(action.permission)]
 
-    def _chosen(self, request: HttpRequest, raw_ids: Sequence[str]) -> Mapping[int, Any]:
-        """The subjects of these rows, in their order; no more than a page holds."""
+    def _chosen_subjects(self, request: HttpRequest, raw_ids: Sequence[str]) -> Mapping[int, Any]:
+        """Return the subjects of these rows in the given order, at most one page."""
         ids = [parse_id(raw) for raw in raw_ids]
         if not ids or None in ids or len(ids) > PAGE_SIZE:
             raise BadRequest("no rows, or too many")
-        found = self.get_queryset(request).in_bulk(cast(list[int], ids))
-        return self.subjects(request, [found[pk] for pk in dict.fromkeys(ids) if pk in found])
+        rows = self.get_queryset(request).in_bulk(cast(list[int], ids))
+        return self.get_subjects(request, [rows[pk] for pk in dict.fromkeys(ids) if pk in rows])
 
     # --- URLs ----------------------------------------------------------------------------------------
 
-    def _act_route(self) -> str:
+    def _action_route(self) -> str:
         return url_name(self.model, "act")
 
-    def _act_url(self, act: AdminAction) -> str:
-        return reverse(f"admin:{self._act_route()}", args=[act.name])
-
-    def _way_back(self, request: HttpRequest, ids: Sequence[int]) -> str:
-        """To where the act was chosen: the list as it was, or the row's page if there still is one."""
+    def _return_url(self, request: HttpRequest, ids: Sequence[int]) -> str:
+        """Return the URL of the page where the action was chosen: the list as it was, or the row if it still exists."""
         back = request.POST.get("back", "")
         if back:
             return back if _is_safe_url(request, back) else changelist_url(self.model)
-        there = self.get_queryset(request).filter(pk__in=ids).exists()
-        return change_url(self.model, ids[0]) if there and len(ids) == 1 else changelist_url(self.model)
+        exists = self.get_queryset(request).filter(pk__in=ids).exists()
+        return change_url(self.model, ids[0]) if exists and len(ids) == 1 else changelist_url(self.model)
 
 
-def _make_bulk_action(act: AdminAction) -> ActionFunction:
-    def choose(model_admin: ActionModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return model_admin.confirm(request, act)
+def _make_bulk_action(action: AdminAction) -> ActionFunction:
+    def confirm(model_admin: ActionModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return model_admin.confirm_bulk_action(request, action)
 
-    return choose
+    return confirm
 
 
 def _is_safe_url(request: HttpRequest, url: str) -> bool:

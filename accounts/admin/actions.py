@@ -1,4 +1,4 @@
-"""An act as the admin offers it: its words, its form, the right that it needs, and the service that does it."""
+"""Admin actions on users and content: label, form, permission, and the service that performs the action."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from django import forms
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.moderation import MAX_SUSPENSION as LONGEST_SUSPENSION
+from accounts.moderation import MAX_SUSPENSION
 
-ActionInput = Mapping[str, Any]  # the cleaned data of an act's form, and `seen`
+ActionInput = Mapping[str, Any]  # the cleaned data of an action's form, and `expected_version`
 PerformAction = Callable[[User, Any, ActionInput], bool]
-MAX_REASON_LENGTH = 1000  # characters of a reason
+MAX_REASON_LENGTH = 1000  # characters
 
 
 class ReasonForm(forms.Form):
-    """For acts that hurt somebody."""
+    """For destructive actions."""
 
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH, widget=forms.Textarea({"rows": 2}), help_text="For the audit log."
@@ -28,7 +28,7 @@ class ReasonForm(forms.Form):
 
 
 class OptionalReasonForm(ReasonForm):
-    """For all others."""
+    """For all other actions."""
 
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,
@@ -40,15 +40,15 @@ class OptionalReasonForm(ReasonForm):
 
 class WarnForm(ReasonForm):
     reason = forms.CharField(
-        label="What the author is told",
+        label="Message to the author",
         max_length=MAX_REASON_LENGTH,
         widget=forms.Textarea({"rows": 3}),
-        help_text="They read it among their notifications, from nobody in particular. Also for the audit log.",
+        help_text="The author gets it as a notification, without your name. It is also written to the audit log.",
     )
 
 
 class SuspendForm(ReasonForm):
-    """Cleaned, `until` is the moment at which the suspension ends, or None for good."""
+    """After cleaning, `until` is the time at which the suspension ends, or None for an indefinite suspension."""
 
     LENGTHS = (("1", "1 day"), ("3", "3 days"), ("7", "a week"), ("30", "30 days"), ("", "for good"), ("x", "until …"))
 
@@ -62,21 +62,24 @@ class SuspendForm(ReasonForm):
     field_order = ("length", "until", "reason")
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        length, until, now = given.get("length"), given.get("until"), timezone.now()
-        if length == "x" and "until" in given and not (until and now < until < now + LONGEST_SUSPENSION):
-            self.add_error("until", "Say when it ends, in the future, within ten years.")
+        data = super().clean() or {}
+        length, until, now = data.get("length"), data.get("until"), timezone.now()
+        if length == "x" and "until" in data and not (until and now < until < now + MAX_SUSPENSION):
+            self.add_error("until", "Enter a time in the future, within ten years.")
         elif length != "x" and until is not None:
             self.add_error("until", "Choose “until …”, or leave this empty.")
         elif length != "x":
-            given["until"] = now + timedelta(days=int(length)) if length else None
-        return given
+            data["until"] = now + timedelta(days=int(length)) if length else None
+        return data
 
 
-def with_reason(service: Callable[[User, Any, str], bool], target: str) -> PerformAction:
-    """For a service that asks for nothing but a reason: `target` is the attribute of the subject that it is done to."""
-    target_of = attrgetter(target)
-    return lambda actor, subject, given: service(actor, target_of(subject), given["reason"])
+def with_reason(service: Callable[[User, Any, str], bool], target_attribute: str) -> PerformAction:
+    """Adapt a service that takes an actor, a target and a reason.
+
+    `target_attribute` is the dotted name of the subject's attribute that holds the target.
+    """
+    get_target = attrgetter(target_attribute)
+    return lambda actor, subject, data: service(actor, get_target(subject), data["reason"])
 
 
 def _always(subject: Any) -> bool:
@@ -93,46 +96,46 @@ def _do_nothing(subjects: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class AdminAction:
-    """What may be done to a row's subject (`ActingAdmin.subjects`).
+    """An action on the subject of an admin row (`ActionModelAdmin.get_subjects`).
 
-    * `perform(actor, subject, given)`: whether anything changed; raises `accounts.moderation.ActionRefused`.
-    * `applies(subject)`: whether it makes sense for it as it is; the service decides again.
-    * `seen(subjects)`: by row, as they come, how much there is now of what must not be overlooked: `given["seen"]`
-      when it comes to it.
-    * `afterwards(subjects)`: once, for those that changed, after their commits; also if something unexpected ended a
-      bulk act in the middle. Does not raise.
-    * `along(actor, subject, given)`: in bulk, done instead of `perform` to further subjects of an account to which this
-      was done just now; whether anything changed. For acts `on_account`.
-    * `entry`: what it is called in the audit log, if not by its name; `on_account`: its entry is about the account, not
-      about what it wrote.
+    * `perform(actor, subject, data)`: returns whether anything changed. Raises `accounts.moderation.ActionRefused`.
+    * `applies_to(subject)`: whether the action makes sense in the subject's state. The service checks again.
+    * `get_versions(subjects)`: the current version by row, for example the number of reports. It is sent back with the
+      form as `data["expected_version"]`; the service refuses the action if the version has grown.
+    * `after_commit(subjects)`: called once for the changed subjects after their commits, even if an unexpected error
+      ended a bulk action half-way. Must not raise.
+    * `perform_for_same_account(actor, subject, data)`: in bulk, replaces `perform` for further subjects of an account
+      that this action has just changed. Returns whether anything changed. For actions `on_account`.
+    * `audit_action`: the action's name in the audit log, if it differs from `name`.
+    * `on_account`: the audit entry is about the account, not about its content.
     """
 
     name: str
     label: str
-    done: str  # “3 hidden.”
+    done_label: str  # as in "3 hidden."
     help: str
     permission: str
     perform: PerformAction
     form: type[ReasonForm] = ReasonForm
-    hurts: bool = False
+    is_destructive: bool = False
     in_bulk: bool = True
-    applies: Callable[[Any], bool] = _always
-    seen: Callable[[Mapping[int, Any]], Mapping[int, int]] = _no_versions
-    afterwards: Callable[[Sequence[Any]], None] = _do_nothing
-    along: PerformAction | None = None
-    entry: str = ""
+    applies_to: Callable[[Any], bool] = _always
+    get_versions: Callable[[Mapping[int, Any]], Mapping[int, int]] = _no_versions
+    after_commit: Callable[[Sequence[Any]], None] = _do_nothing
+    perform_for_same_account: PerformAction | None = None
+    audit_action: str = ""
     on_account: bool = False
 
 
 @dataclass(frozen=True)
 class BoundAction:
-    """An act with its form, for one subject on its page or for several to confirm."""
+    """An action with its form, for one subject on its page or for several on the confirmation page."""
 
-    act: AdminAction
+    action: AdminAction
     form: ReasonForm
-    seen: Mapping[int, int] = field(default_factory=dict)
+    versions: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, act: AdminAction, subjects: Mapping[int, Any], data: Any = None) -> BoundAction:
-        form = act.form(data, auto_id=f"id_{act.name}_%s")
-        return cls(act, form, act.seen(subjects))
+    def make(cls, action: AdminAction, subjects: Mapping[int, Any], data: Any = None) -> BoundAction:
+        form = action.form(data, auto_id=f"id_{action.name}_%s")
+        return cls(action, form, action.get_versions(subjects))

@@ -1,4 +1,4 @@
-"""The audit log in the admin: read-only, newest first, reached from whatever it tells of."""
+"""The audit log in the admin: read-only and newest first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIONS = (
     *("dismiss", "hide", "restore", "delete", "warn", "suspend", "close", "lift", "end_sessions", "pin", "unpin"),
     *("edit_user", "add_group", "change_group", "delete_group", "resume", "reprocess"),
 )
-# Types of targets, by name: most belong to apps above.
+# The models of target types, by name: most belong to apps above this one.
 TARGET_MODELS = {
     "user": "accounts.User",
     "post": "posts.Post",
@@ -41,15 +41,15 @@ class ActionFilter(ChoiceFilter):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(BaseModelAdmin):
-    list_display = ("at", "actor", "what", "target", "concerned_user", "reason", "changes")
+    list_display = ("at", "actor", "what", "target", "affected_user", "reason", "changes")
     list_filter = (ActionFilter,)
     linked_by = ("user_id", "actor_id")
-    search_fields = ("actor_name",)  # shows the box; get_search_results answers it
-    search_help_text = "The whole name of whoever acted, or the id of a post, a comment or a user."
-    fields = readonly_fields = ("at", "actor", "what", "target", "concerned_user", "reason", "changes")
+    search_fields = ("actor_name",)  # shows the search box; get_search_results runs the search
+    search_help_text = "The full username of a member of staff, or the id of a post, a comment or a user."
+    fields = readonly_fields = ("at", "actor", "what", "target", "affected_user", "reason", "changes")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"title": "What staff did", **(extra_context or {})})
+        return super().changelist_view(request, {"title": "Staff actions", **(extra_context or {})})
 
     @admin.display(description="when (UTC)")
     def at(self, entry: AuditEntry) -> str:
@@ -63,29 +63,26 @@ class AuditEntryAdmin(BaseModelAdmin):
     def what(self, entry: AuditEntry) -> str:
         return entry.action.replace("_", " ")
 
-    @admin.display(description="to")
+    @admin.display(description="target")
     def target(self, entry: AuditEntry) -> str:
         text = f"{entry.target_type} {entry.target_id}"
         label = TARGET_MODELS.get(entry.target_type)
         return object_link(apps.get_model(label), entry.target_id, text) if label else text
 
-    @admin.display(description="concerns")
-    def concerned_user(self, entry: AuditEntry) -> str:
+    @admin.display(description="affected user")
+    def affected_user(self, entry: AuditEntry) -> str:
         return object_link(User, entry.user_id, f"user {entry.user_id}") if entry.user_id else "–"
 
-    @admin.display(description="changed")
+    @admin.display(description="changes")
     def changes(self, entry: AuditEntry) -> str:
         names = dict.fromkeys([*entry.before, *entry.after])
-        return format_html_join(
-            ", ",
-            "{}: {} → {}",
-            ((name, _format_value(entry.before, name), _format_value(entry.after, name)) for name in names),
-        )
+        changes = ((name, _format_value(entry.before, name), _format_value(entry.after, name)) for name in names)
+        return format_html_join(", ", "{}: {} → {}", changes)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:
-        """Only what an index answers. Names belong to whoever has them now."""
+        """Search only by indexed columns. A name finds the entries of the user who has it now."""
         term = search_term.strip().lower()
         if not term:
             return queryset, False

@@ -1,4 +1,4 @@
-"""Groups of staff: superusers only, as whoever edits a group hands out rights, and every change is in the audit log."""
+"""Groups of staff. Only superusers may see or edit them, since groups grant permissions. Changes are audited."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from accounts.audit import Changes
 from accounts.models import User
 
-admin.site.unregister(Group)  # Django's own: `django.contrib.auth` stands before this app
+admin.site.unregister(Group)  # registered by `django.contrib.auth`, which comes first in INSTALLED_APPS
 
 
 @admin.register(Group)
@@ -37,25 +37,25 @@ class SuperusersGroupAdmin(GroupAdmin):
         return _is_superuser(request)
 
     def save_related(self, request: HttpRequest, form: ModelForm[Group], formsets: Any, change: bool) -> None:
-        """The last step of adding or changing, inside its transaction."""
+        """Audit the change. Django calls this last, inside the transaction that adds or changes the group."""
         super().save_related(request, form, formsets, change)
-        given, changes = form.cleaned_data, Changes()
-        changes.note("name", form.initial.get("name"), given["name"])
-        changes.note("permissions", _codenames(form.initial.get("permissions", ())), _codenames(given["permissions"]))
+        before, after, changes = form.initial, form.cleaned_data, Changes()
+        changes.add("name", before.get("name"), after["name"])
+        changes.add("permissions", _codenames(before.get("permissions", ())), _codenames(after["permissions"]))
         _record_changes(request, changes, "change_group" if change else "add_group", form.instance)
 
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Group) -> None:
         changes = Changes()
-        changes.note("name", obj.name, None)
-        changes.note("permissions", _codenames(obj.permissions.all()), "")
-        changes.note("members", obj.user_set.count(), 0)
+        changes.add("name", obj.name, None)
+        changes.add("permissions", _codenames(obj.permissions.all()), "")
+        changes.add("members", obj.user_set.count(), 0)
         _record_changes(request, changes, "delete_group", obj)
         super().delete_model(request, obj)
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
-        """Those ticked in the list; there are a few groups in all."""
+        """Delete the selected groups one by one, so that each is audited. There are only a few groups."""
         for group in queryset:
             self.delete_model(request, group)
 

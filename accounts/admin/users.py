@@ -1,4 +1,4 @@
-"""Users in the admin: found by name or address, judged by moderators, pinned by operators, edited by superusers."""
+"""Users in the admin: moderators suspend them, operators pin their delivery, superusers edit them."""
 
 from __future__ import annotations
 
@@ -27,84 +27,75 @@ from instafeed.core.admin.filters import FlagFilter
 from instafeed.core.admin.urls import changelist_url
 from instafeed.core.api.links import file_url
 
-# Kept exact by the code that owns them: never typed in by hand.
+# Maintained by code and never edited by hand.
 MANAGED_FIELDS = (
     *("is_active", "suspended_at", "suspended_until", "deleted_at", "celebrity_state", "celebrity_pin"),
     *("post_count", "follower_count", "following_count", "created_at", "last_login"),
 )
 EDITABLE_FIELDS = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
 MODERATOR_FIELDS = (
-    "email",
-    "is_private",
-    "is_active",
-    "suspended_at",
-    "suspended_until",
-    "celebrity_state",
+    *("email", "is_private", "is_active", "suspended_at", "suspended_until", "celebrity_state"),
     "last_login",
 )
 PERMISSION_FIELDS = ("is_staff", "is_superuser", "groups")
-MAX_AUDIT_ENTRIES = 20  # of the audit log, on a user's page
+MAX_AUDIT_ENTRIES = 20  # on a user's page
 
 
-def _suspend(actor: User, user: User, given: ActionInput) -> bool:
-    return moderation.suspend(actor, user.pk, given["until"], given["reason"], seen=given["seen"])
+def _suspend(actor: User, user: User, data: ActionInput) -> bool:
+    return moderation.suspend(actor, user.pk, data["until"], data["reason"], expected_version=data["expected_version"])
 
 
-def _pin(actor: User, user: User, given: ActionInput, side: bool | None) -> bool:
-    return moderation.pin(actor, user.pk, side, given["reason"])
+def _pin(actor: User, user: User, data: ActionInput, is_celebrity: bool | None) -> bool:
+    return moderation.pin(actor, user.pk, is_celebrity, data["reason"])
 
 
 def _revoke_public_files(users: Sequence[User]) -> None:
     public_files_revoked.send(User, user_ids=[user.pk for user in users])
 
 
-def _pin_action(name: str, label: str, done: str, help_: str, side: bool | None) -> AdminAction:
+def _pin_action(name: str, label: str, done_label: str, help_: str, is_celebrity: bool | None) -> AdminAction:
     return AdminAction(
-        *(name, label, done, help_, "accounts.pin_celebrity"),
-        perform=partial(_pin, side=side),
-        entry="unpin" if side is None else "pin",
+        *(name, label, done_label, help_, "accounts.pin_celebrity"),
+        perform=partial(_pin, is_celebrity=is_celebrity),
+        audit_action="unpin" if is_celebrity is None else "pin",
         form=OptionalReasonForm,
         in_bulk=False,
-        applies=lambda user: user.celebrity_pin is not side,
+        applies_to=lambda user: user.celebrity_pin is not is_celebrity,
     )
 
 
 ACTIONS = (
     AdminAction(
-        *("suspend", "Suspend", "suspended", "Nobody sees the account or what it wrote, and its tokens are refused."),
+        *("suspend", "Suspend", "suspended", "Hides the account and its content, and refuses its tokens."),
         "accounts.suspend_user",
         perform=_suspend,
         form=SuspendForm,
-        hurts=True,
-        seen=moderation.count_suspensions,
-        afterwards=_revoke_public_files,
+        is_destructive=True,
+        get_versions=moderation.count_suspensions,
+        after_commit=_revoke_public_files,
     ),
     AdminAction(
-        *("lift", "Lift the suspension", "reinstated", "All is as before, at once."),
+        *("lift", "Lift the suspension", "reinstated", "Restores the account and its content at once."),
         "accounts.suspend_user",
         perform=with_reason(moderation.lift_suspension, "pk"),
         form=OptionalReasonForm,
-        applies=lambda user: user.suspended_at is not None,
+        applies_to=lambda user: user.suspended_at is not None,
     ),
     AdminAction(
-        *("end_sessions", "End all sessions", "signed out", "Signed out of every app; they may sign in again."),
+        *("end_sessions", "End all sessions", "signed out", "Signs the user out of every app. They may sign in again."),
         "accounts.suspend_user",
         perform=with_reason(moderation.end_sessions, "pk"),
-        hurts=True,
+        is_destructive=True,
     ),
-    _pin_action(
-        "pull", "Pin as celebrity", "pinned", "New posts are pulled by followers, however many there are.", True
-    ),
-    _pin_action(
-        "push", "Pin as ordinary", "pinned", "New posts are pushed to followers, however many there are.", False
-    ),
-    _pin_action("unpin", "Take the pin away", "unpinned", "The number of followers decides again.", None),
+    _pin_action("pull", "Pin as celebrity", "pinned", "Followers pull new posts, whatever the follower count.", True),
+    _pin_action("push", "Pin as ordinary", "pinned", "New posts are pushed, whatever the follower count.", False),
+    _pin_action("unpin", "Remove the pin", "unpinned", "The follower count decides again.", None),
 )
 
 
 @dataclass(frozen=True)
 class RelatedLink:
-    """From a user's page to a list of what is theirs. For the apps above, which add to `RELATED_LINKS`."""
+    """A link from a user's page to a list of related rows. The apps above add theirs to `RELATED_LINKS`."""
 
     text: str
     model: type[Model]
@@ -115,8 +106,8 @@ class RelatedLink:
 
 
 RELATED_LINKS = [
-    RelatedLink("all audit entries about them", AuditEntry, "user_id"),
-    RelatedLink("what they did", AuditEntry, "actor_id"),
+    RelatedLink("audit entries about this user", AuditEntry, "user_id"),
+    RelatedLink("actions by this user", AuditEntry, "actor_id"),
 ]
 
 
@@ -141,7 +132,7 @@ class PinnedFilter(FlagFilter):
 
 
 def get_state_badges(user: User) -> Iterable[tuple[str, str]]:
-    """What is to be known of an account at a glance: words, and their kind of badge."""
+    """Yield the text and the kind of each badge that describes the account's state."""
     if user.deleted_at is not None:
         yield "being erased", "bad"
     if user.suspended_at is not None:
@@ -158,17 +149,17 @@ def get_state_badges(user: User) -> Iterable[tuple[str, str]]:
 
 
 def render_state_badges(user: User) -> SafeString:
-    return format_html_join(" ", "{}", ((state_badge(words, kind),) for words, kind in get_state_badges(user)))
+    return format_html_join(" ", "{}", ((state_badge(text, kind),) for text, kind in get_state_badges(user)))
 
 
 @admin.register(User)
 class UserAdmin(ActionModelAdmin):
-    acts = ACTIONS
+    admin_actions = ACTIONS
     list_title = "Users"
     list_display = ("username", "display_name", "states", "posts", "followers", "joined")
     list_filter = (SuspendedFilter, StaffFilter, CelebrityFilter, PinnedFilter)
     search_fields = ("username", "email")
-    search_help_text = "The start of a username, or a whole email address."
+    search_help_text = "The beginning of a username, or a full email address."
     filter_horizontal = ("groups",)
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     readonly_fields = MANAGED_FIELDS
@@ -184,24 +175,23 @@ class UserAdmin(ActionModelAdmin):
 
     @admin.display
     def followers(self, user: User) -> int:
-        """Without those of the last second: exact on the user's page."""
+        """Up to a second old. The user's page shows the exact count."""
         return user.follower_count
 
     @admin.display
     def joined(self, user: User) -> str:
         return f"{user.created_at:%Y-%m-%d}"
 
-    def target(self, subject: Any) -> tuple[str, int]:
+    def get_target(self, subject: Any) -> tuple[str, int]:
         return "user", cast(User, subject).pk
 
-    def concerned(self, subject: Any) -> int:
+    def get_affected_user_id(self, subject: Any) -> int:
         return cast(User, subject).pk
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Whoever may not edit reads the rest of it above."""
-        return (
-            (*EDITABLE_FIELDS, "groups", *MANAGED_FIELDS) if cast(User, request.user).is_superuser else MODERATOR_FIELDS
-        )
+        """Return all fields for superusers. Others see the rest above the form."""
+        is_superuser = cast(User, request.user).is_superuser
+        return (*EDITABLE_FIELDS, "groups", *MANAGED_FIELDS) if is_superuser else MODERATOR_FIELDS
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return cast(User, request.user).is_superuser
@@ -209,7 +199,7 @@ class UserAdmin(ActionModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str
     ) -> tuple[QuerySet[User], bool]:
-        """Only what an index answers; Django's own search would read the whole table."""
+        """Search only by indexed columns: Django's own search would scan the whole table."""
         term = search_term.strip().lower()
         if not term:
             return queryset, False
@@ -218,33 +208,36 @@ class UserAdmin(ActionModelAdmin):
         return found, False
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
-        """Through the service, which drops caches and tells the other apps. Runs inside a transaction."""
+        """Save through the service, which invalidates caches and sends signals. Runs inside a transaction."""
         changes = {name: getattr(obj, name) for name in form.changed_data if name in EDITABLE_FIELDS}
         services.update_profile(obj.pk, changes)
         if form.changed_data:
-            # Names of fields only, but for powers: texts of users must be erasable.
-            powers = [name for name in PERMISSION_FIELDS if name in form.changed_data]
-            before = {name: _serialize_permission(form.initial[name]) for name in powers}
-            after = {name: _serialize_permission(form.cleaned_data[name]) for name in powers}
-            after["fields"] = ", ".join(form.changed_data)
-            editor = cast(User, request.user)
-            audit.record(editor, "edit_user", "user", obj.pk, user_id=obj.pk, before=before, after=after)
+            _record_edit(cast(User, request.user), obj, form)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         user = cast(User, context["original"])
         context |= {
-            "person": user,
+            "account": user,
             "badges": render_state_badges(user),
             "avatar": file_url(user.avatar_path),
             "counts": get_exact_counts(user),
             "live_sessions": sessions.count_live(user.pk),
-            "offers": self.offers(request, user, user),
+            "bound_actions": self.get_bound_actions(request, user, user),
             "links": [(link.text, link.url(user.pk)) for link in RELATED_LINKS if _may_view(request, link.model)],
             "entries": _recent_audit_entries(user) if _may_view(request, AuditEntry) else [],
         }
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def _record_edit(editor: User, user: User, form: ModelForm[User]) -> None:
+    """Audit the names of the changed fields, and values of permissions only: users' texts must stay erasable."""
+    fields = [name for name in PERMISSION_FIELDS if name in form.changed_data]
+    before = {name: _serialize_permission(form.initial[name]) for name in fields}
+    after = {name: _serialize_permission(form.cleaned_data[name]) for name in fields}
+    after["fields"] = ", ".join(form.changed_data)
+    audit.record(editor, "edit_user", "user", user.pk, user_id=user.pk, before=before, after=after)
 
 
 def _serialize_permission(value: Any) -> Any:

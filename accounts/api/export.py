@@ -1,4 +1,4 @@
-"""The own data over HTTP, as a download."""
+"""GET /me/export: the user's personal data as a download."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from accounts.api.views import OwnAccountView, current_user
 from instafeed.core.api.openapi.components import example
 from instafeed.core.api.throttling import ExportThrottle, UserThrottle
 
-# Sections are the apps' own (accounts.personal_data_registry), and so are their rows.
+# The apps define the sections and their rows (accounts.personal_data_registry).
 EXPORT_SCHEMA = {
     "type": "object",
-    "description": "One array a section.",
+    "description": "One array for each section.",
     "additionalProperties": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
 }
 _EXAMPLE = example("A new account", {"profile": [{"id": "42", "username": "grace"}], "following": []})
@@ -29,15 +29,15 @@ class Export(OwnAccountView):
         operation_id="export_me", tags=["me"], responses={200: OpenApiResponse(EXPORT_SCHEMA, examples=[_EXAMPLE])}
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        """All that is held about you: profile, sessions, relations, posts, whatever else you made, what moderators did.
+        """Download all data about you: profile, sessions, relations, posts, all other content, and moderation actions.
 
-        Left out is what others think of you: who blocks, mutes or reports you, and reports that were dismissed.
+        Not included is what other users decided about you: blocks, mutes, reports, and dismissed reports.
         """
         user = current_user(request)
         pieces = export.stream_export(user.pk)
-        # The first piece is made now: a database that is away is a 503 then, not half an answer.
+        # Create the first piece now: if the database is unavailable, the response is a 503 and not a truncated file.
         body = chain([next(pieces)], pieces)
-        answer = StreamingHttpResponse(body, content_type="application/json")
-        answer["Content-Disposition"] = f'attachment; filename="instafeed-{user.username}.json"'
-        answer["Cache-Control"] = "no-store"
-        return answer
+        response = StreamingHttpResponse(body, content_type="application/json")
+        response["Content-Disposition"] = f'attachment; filename="instafeed-{user.username}.json"'
+        response["Cache-Control"] = "no-store"
+        return response

@@ -1,4 +1,4 @@
-"""Accounts as JSON. Texts come back exactly as they were given; only names and addresses are normalised."""
+"""Serializers of accounts. Texts are stored unchanged; only usernames and email addresses are normalized."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _TOKENS_EXAMPLE = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.re
 _HOST_LABEL_PATTERN = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL_ATOM_PATTERN = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _HOST_PATTERN = rf"({_HOST_LABEL_PATTERN}\.)+([A-Za-z][A-Za-z-]{{0,61}}[A-Za-z]|xn--[A-Za-z0-9]{{1,59}})"
-# What Django takes, less quoted names and addresses in brackets.
+# What Django accepts, without quoted local parts and IP addresses in brackets.
 _EMAIL_PATTERN = rf"^{_EMAIL_ATOM_PATTERN}(\.{_EMAIL_ATOM_PATTERN})*@{_HOST_PATTERN}$"
 _URL_SCHEMA = {
     "type": "string",
     "maxLength": 200,
-    # What the validator takes, less IP addresses, user information, and letters that URLs spell with %.
+    # What the validator accepts, without IP addresses, user information, and characters that URLs percent-encode.
     "pattern": rf"^https?://{_HOST_PATTERN}(:[0-9]{{1,5}})?([/?#][!-~]*)?$",
 }
 
@@ -53,11 +53,11 @@ _check_url = URLValidator(schemes=["http", "https"])
 
 
 class UsernameField(StrictCharField, serializers.RegexField):
-    """3 to 30 of a-z 0-9 . _, in any case and with blanks around it; stored in lower case, without them."""
+    """3 to 30 characters of a-z 0-9 . _ in any case. Stored in lower case, without surrounding whitespace."""
 
     def __init__(self, **kwargs: Any) -> None:
-        # ASCII is asked for before lowering: the Kelvin sign's lower case is a plain k.
-        message = "Only letters a to z, digits, dots and underscores."
+        # Checked before lowering, since the lower case of the Kelvin sign is an ASCII k.
+        message = "Use only the letters a to z, digits, dots and underscores."
         super().__init__(
             r"^[A-Za-z0-9._]+\Z", min_length=3, max_length=30, error_messages={"invalid": message}, **kwargs
         )
@@ -69,7 +69,7 @@ class UsernameField(StrictCharField, serializers.RegexField):
 
 @extend_schema_field({"type": "string", "pattern": "^[a-z0-9._]{1,30}$"})
 class StoredUsernameField(serializers.CharField):
-    """A username as it is stored. Read-only."""
+    """A stored username. Read-only."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(read_only=True, **kwargs)
@@ -77,7 +77,7 @@ class StoredUsernameField(serializers.CharField):
 
 @extend_schema_field({"type": "string", "format": "email", "maxLength": 254, "pattern": _EMAIL_PATTERN})
 class EmailAddressField(StrictCharField, serializers.EmailField):
-    """An email address; its domain is stored in lower case."""
+    """An email address. The domain is stored in lower case."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=254, **kwargs)
@@ -88,13 +88,13 @@ class EmailAddressField(StrictCharField, serializers.EmailField):
 
 @extend_schema_field(_URL_SCHEMA)
 class WebsiteField(StrictCharField):
-    """An http or https URL, or nothing."""
+    """An http or https URL, or an empty string."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=200, allow_blank=True, **kwargs)
 
     def run_validators(self, value: str) -> None:
-        # Not among `validators`, of which the schema's generator would make a format that is stricter.
+        # Not in `validators`: the schema generator would derive a stricter format from it.
         super().run_validators(value)
         _check_url(value)
 
@@ -110,11 +110,11 @@ class PasswordField(VerbatimCharField):
         "minLength": MIN_PASSWORD_LENGTH,
         "maxLength": MAX_PASSWORD_LENGTH,
         "pattern": r"^[^\u0000]*[^\u00000-9][^\u0000]*$",
-        "description": "Not all digits, not a common password, and not like the username or the email address.",
+        "description": "Not only digits, not a common password, and not similar to the username or email address.",
     }
 )
 class NewPasswordField(PasswordField):
-    """A password that `validate_password_strength` will look at; the rules that a pattern can express are in the schema."""
+    """A password to pass to `validate_password_strength`. The schema has the rules that a pattern can express."""
 
 
 @extend_schema_serializer(examples=[example("A profile", PROFILE_EXAMPLE)])
@@ -139,16 +139,16 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
         return file_url(user.avatar_path)
 
     def to_representation(self, instance: User) -> dict[str, Any]:
-        """With the exact counts: those of the row are up to a second old."""
+        """Return the profile with exact counts. The counts in the row are up to a second old."""
         return super().to_representation(instance) | get_exact_counts(instance)._asdict()
 
 
-@extend_schema_serializer(examples=[example("The own profile", _OWN_PROFILE_EXAMPLE)])
+@extend_schema_serializer(examples=[example("Your profile", _OWN_PROFILE_EXAMPLE)])
 class OwnProfileSerializer(ProfileSerializer):
-    """The same for its owner."""
+    """The profile as its owner sees it."""
 
     relationship = serializers.SerializerMethodField()
-    email = serializers.CharField(read_only=True, help_text="Empty where an import brought none.")
+    email = serializers.CharField(read_only=True, help_text="Empty for imported accounts without an address.")
 
     class Meta:
         model = User
@@ -162,7 +162,7 @@ class OwnProfileSerializer(ProfileSerializer):
 
 @extend_schema_serializer(examples=[example("A new biography", {"bio": "A ship in port is safe."})])
 class ProfileChangeSerializer(serializers.Serializer[Any]):
-    """What PATCH /me takes; fields that it does not know are ignored."""
+    """The fields of PATCH /me. Unknown fields are ignored."""
 
     username = UsernameField(required=False)
     email = EmailAddressField(required=False)
@@ -170,12 +170,12 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     bio = VerbatimCharField(required=False, allow_blank=True, max_length=500)
     website = WebsiteField(required=False)
     is_private = StrictBooleanField(required=False)
-    avatar = IdInputField(required=False, allow_null=True, help_text="One of your media; null for no picture.")
+    avatar = IdInputField(required=False, allow_null=True, help_text="The id of one of your media; null for none.")
 
 
 @extend_schema_serializer(
     examples=[
-        example("Somebody new", {"username": "grace", "email": "grace@mail.example", "password": _EXAMPLE_PASSWORD})
+        example("A new account", {"username": "grace", "email": "grace@mail.example", "password": _EXAMPLE_PASSWORD})
     ]
 )
 class RegistrationSerializer(serializers.Serializer[Any]):
@@ -190,7 +190,9 @@ class RegistrationSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-@extend_schema_serializer(examples=[example("Name and password", {"username": "grace", "password": _EXAMPLE_PASSWORD})])
+@extend_schema_serializer(
+    examples=[example("Username and password", {"username": "grace", "password": _EXAMPLE_PASSWORD})]
+)
 class SignInSerializer(serializers.Serializer[Any]):
     username = VerbatimCharField(max_length=254)
     password = PasswordField()
@@ -204,7 +206,7 @@ class RefreshSerializer(serializers.Serializer[Any]):
 @extend_schema_serializer(
     examples=[
         example(
-            "From the old one to a new one",
+            "A new password",
             {"current_password": _EXAMPLE_PASSWORD, "new_password": "a moth in relay 70"},
         )
     ]
@@ -214,7 +216,7 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = NewPasswordField()
 
 
-@extend_schema_serializer(examples=[example("The own password", {"password": _EXAMPLE_PASSWORD})])
+@extend_schema_serializer(examples=[example("Your password", {"password": _EXAMPLE_PASSWORD})])
 class DeletionSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 
@@ -231,7 +233,7 @@ class RegisteredSerializer(TokensSerializer):
 
 
 def validate_password_strength(password: str, user: User, field: str) -> None:
-    """Django's password validators; a ValidationError of `field` with their codes."""
+    """Run Django's password validators. Raises a ValidationError of `field` with their codes."""
     try:
         validate_password(password, user)
     except DjangoValidationError as error:

@@ -1,4 +1,4 @@
-"""How the OpenAPI description shows bearer tokens; registered by being imported."""
+"""The description of bearer tokens in the OpenAPI schema. Importing this module registers it with drf-spectacular."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class TokenScheme(SimpleJWTScheme):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         definition: dict[str, Any] = super().get_security_definition(auto_schema)
-        return {**definition, "description": "The access token that signing in answers; valid for an hour by default."}
+        return {**definition, "description": "The access token from signing in, valid for an hour by default."}

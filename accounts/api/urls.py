@@ -4,7 +4,7 @@ from django.urls import path
 
 from accounts.api import (
     export,
-    token_scheme,  # noqa: F401  (registers the description of tokens)
+    token_scheme,  # noqa: F401 (registers the OpenAPI description of tokens)
     views,
 )
 

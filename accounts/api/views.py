@@ -1,4 +1,4 @@
-"""Sign-in and the own profile over HTTP: translation only, the rules are in services and sessions."""
+"""Sign-in and the own profile over HTTP. The rules are in `services`, `sessions` and `deletion`."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ from instafeed.core.db.replicas.session import identify_user
 _INVALID_TOKEN_RESPONSE = error_response(
     401,
     "token_not_valid",
-    "The refresh token is invalid, expired, or was used before.",
+    "The refresh token is invalid or expired, or was used before.",
     detail="The token is invalid or expired.",
 )
 
 
 class UnauthenticatedView(APIView):
-    """Base of the paths that need no access token, and that an expired one must not get in the way of."""
+    """Base of views that ignore the Authorization header, so that an expired token does not prevent signing in."""
 
     authentication_classes = []
     permission_classes = []
 
     def get_authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="api"'  # without it DRF would turn 401 into 403
+        return 'Bearer realm="api"'  # otherwise DRF would turn 401 into 403
 
 
 class Register(UnauthenticatedView):
@@ -70,7 +70,7 @@ class Register(UnauthenticatedView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Open an account and sign in to it."""
+        """Create an account and sign in."""
         serializer = RegistrationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
@@ -96,7 +96,7 @@ class SignIn(UnauthenticatedView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Sign in: a new session, with an access and a refresh token."""
+        """Sign in. Starts a session and returns an access token and a refresh token."""
         serializer = SignInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         user = services.verify_password(**serializer.validated_data)
@@ -115,7 +115,7 @@ class Refresh(UnauthenticatedView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for new ones. It works once; using it again ends the whole session."""
+        """Exchange a refresh token for a new pair of tokens. It works once; using it again ends the whole session."""
         user_id, tokens = sessions.rotate(_read_refresh_token(request))
         identify_user(user_id)
         return Response(asdict(tokens))
@@ -130,7 +130,7 @@ class SignOut(UnauthenticatedView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """End the session that the refresh token belongs to, its access tokens included."""
+        """End the session of the refresh token. Its access tokens stop working too."""
         identify_user(sessions.end(_read_refresh_token(request)))
         return Response(status=204)
 
@@ -142,7 +142,7 @@ class Password(APIView):
         operation_id="change_password", tags=["sign-in"], request=PasswordChangeSerializer, responses={204: None}
     )
     def post(self, request: Request) -> Response:
-        """Change the password; all other sessions end."""
+        """Change the password. All other sessions end."""
         serializer = PasswordChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         new = serializer.validated_data["new_password"]
@@ -160,7 +160,7 @@ class Password(APIView):
 
 
 class OwnAccountView(APIView):
-    """Base of what needs the whole account, which may have been erased since its token was checked: 401."""
+    """Base of views that read the whole user row. If the user was erased after the token check, they answer 401."""
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(TokenRefused() if isinstance(exc, User.DoesNotExist) else exc)
@@ -169,7 +169,7 @@ class OwnAccountView(APIView):
 class Me(OwnAccountView):
     @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
-        """The own profile."""
+        """Return your profile."""
         return Response(OwnProfileSerializer(_get_own_account(request)).data)
 
     @extend_schema(
@@ -178,11 +178,11 @@ class Me(OwnAccountView):
         request=ProfileChangeSerializer,
         responses={
             200: OwnProfileSerializer,
-            **not_found_response("The picture does not exist, or is not yours."),
+            **not_found_response("The picture does not exist or is not yours."),
         },
     )
     def patch(self, request: Request) -> Response:
-        """Change the own profile: what is given, and nothing else."""
+        """Change the given fields of your profile."""
         serializer = ProfileChangeSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         try:
@@ -203,7 +203,7 @@ class Me(OwnAccountView):
         },
     )
     def delete(self, request: Request) -> Response:
-        """Delete the own account: it and all it made vanish at once, and are erased in the background."""
+        """Delete your account. It and its content disappear at once and are erased in the background."""
         serializer = DeletionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
@@ -215,18 +215,18 @@ class Me(OwnAccountView):
         return Response(status=204)
 
     def get_throttles(self) -> list[BaseThrottle]:
-        """Whoever tries passwords here is counted as one who signs in."""
-        tries = [PasswordThrottle()] if self.request.method == "DELETE" else []
-        return [*super().get_throttles(), *tries]
+        """Count password attempts in DELETE together with sign-ins."""
+        password_throttles = [PasswordThrottle()] if self.request.method == "DELETE" else []
+        return [*super().get_throttles(), *password_throttles]
 
 
 def current_user(request: Request) -> User:
-    """Whoever asks, on a path that needs a token; has accounts.auth_cache.AUTH_FIELDS loaded."""
+    """Return the user of a request that requires a token, with accounts.auth_cache.AUTH_FIELDS loaded."""
     return cast(User, request.user)
 
 
 def _get_own_account(request: Request) -> User:
-    """The same with the whole row."""
+    """Return the current user with the whole row."""
     return get_object_or_404(User, pk=current_user(request).pk)
 
 

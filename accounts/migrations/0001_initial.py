@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ("suspended_at", models.DateTimeField(blank=True, null=True)),
                 ("suspended_until", models.DateTimeField(blank=True, null=True)),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
-                ("admin_epoch", models.PositiveIntegerField(db_default=0, default=0, editable=False)),
+                ("session_epoch", models.PositiveIntegerField(db_default=0, default=0, editable=False)),
                 (
                     "celebrity_state",
                     models.PositiveSmallIntegerField(

@@ -15,15 +15,17 @@ _MODERATE_PERMISSION, _SUSPEND_PERMISSION = "posts.moderate_post", "accounts.sus
 
 
 def _dismiss(actor: User, sight: TargetSnapshot, given: ActionInput) -> bool:
-    return moderation.dismiss(actor, sight.target, seen=given["seen"], reason=given["reason"])
+    return moderation.dismiss(actor, sight.target, seen=given["expected_version"], reason=given["reason"])
 
 
 def _warn(actor: User, sight: TargetSnapshot, given: ActionInput) -> bool:
-    return moderation.warn(actor, sight.target, given["reason"], seen=given["seen"])
+    return moderation.warn(actor, sight.target, given["reason"], seen=given["expected_version"])
 
 
 def _suspend(actor: User, sight: TargetSnapshot, given: ActionInput) -> bool:
-    return moderation.suspend_author(actor, sight.target, given["until"], given["reason"], seen=given["seen"])
+    return moderation.suspend_author(
+        actor, sight.target, given["until"], given["reason"], seen=given["expected_version"]
+    )
 
 
 def _count_reports(sights: Mapping[int, TargetSnapshot]) -> dict[int, int]:
@@ -56,51 +58,51 @@ DISMISS = AdminAction(
     _MODERATE_PERMISSION,
     perform=_dismiss,
     form=OptionalReasonForm,
-    applies=_is_open,
-    seen=_count_reports,
+    applies_to=_is_open,
+    get_versions=_count_reports,
 )
 HIDE = AdminAction(
     *("hide", "Hide", "hidden", "Out of everybody's sight at once, its author's too; can be restored."),
     _MODERATE_PERMISSION,
     perform=with_reason(moderation.hide, "target"),
-    hurts=True,
-    applies=lambda sight: sight.is_content and sight.hidden_at is None,
-    afterwards=_unpublish_media,
+    is_destructive=True,
+    applies_to=lambda sight: sight.is_content and sight.hidden_at is None,
+    after_commit=_unpublish_media,
 )
 RESTORE = AdminAction(
     *("restore", "Restore", "restored", "Back in its old place, for everybody who saw it."),
     _MODERATE_PERMISSION,
     perform=with_reason(moderation.restore, "target"),
     form=OptionalReasonForm,
-    applies=lambda sight: sight.is_content and sight.hidden_at is not None,
+    applies_to=lambda sight: sight.is_content and sight.hidden_at is not None,
 )
 DELETE = AdminAction(
     *("delete", "Delete", "deleted", "For good, as if its author did it. There is no way back."),
     _MODERATE_PERMISSION,
     perform=with_reason(moderation.delete, "target"),
-    hurts=True,
-    applies=lambda sight: sight.is_content,
-    afterwards=_unpublish_media,
+    is_destructive=True,
+    applies_to=lambda sight: sight.is_content,
+    after_commit=_unpublish_media,
 )
 WARN = AdminAction(
     *("warn", "Warn the author", "warned", "A notification with your words. It stays, whatever becomes of this."),
     _SUSPEND_PERMISSION,
     perform=_warn,
     form=WarnForm,
-    hurts=True,
-    applies=lambda sight: sight.is_there,
-    seen=_count_warnings,
+    is_destructive=True,
+    applies_to=lambda sight: sight.is_there,
+    get_versions=_count_warnings,
 )
 SUSPEND = AdminAction(
     *("suspend", "Suspend the author", "suspended", "Nobody sees the account or anything it wrote; no access for it."),
     _SUSPEND_PERMISSION,
     perform=_suspend,
     form=SuspendForm,
-    hurts=True,
-    applies=lambda sight: sight.is_there,
-    seen=_count_suspensions,
-    afterwards=_unpublish_media,
-    along=with_reason(moderation.close_related_case, "target"),
+    is_destructive=True,
+    applies_to=lambda sight: sight.is_there,
+    get_versions=_count_suspensions,
+    after_commit=_unpublish_media,
+    perform_for_same_account=with_reason(moderation.close_related_case, "target"),
     on_account=True,
 )
 LIFT = AdminAction(
@@ -108,6 +110,6 @@ LIFT = AdminAction(
     _SUSPEND_PERMISSION,
     perform=with_reason(moderation.lift_suspension, "target"),
     form=OptionalReasonForm,
-    applies=lambda sight: sight.is_there and sight.is_suspended,
+    applies_to=lambda sight: sight.is_there and sight.is_suspended,
     on_account=True,
 )

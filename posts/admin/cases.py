@@ -78,7 +78,7 @@ def _is_targeted_lookup(request: HttpRequest) -> bool:
 
 @admin.register(Case)
 class CaseAdmin(TargetAdmin):
-    acts = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
+    admin_actions = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
     list_title = "Reported"
     list_display = ("what", "author_shown", "reports", "reasons_shown", "first", "last", "state_shown")
     list_filter = (StateFilter, TypeFilter, ReasonFilter)
@@ -109,7 +109,7 @@ class CaseAdmin(TargetAdmin):
             return queryset.filter(target_type__in=TargetType.values, target_id=id_), False
         return queryset.filter(user_id=author or 0), False  # nobody has the id 0
 
-    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
+    def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         return load_snapshots_for_cases(rows)
 
     def change_view(

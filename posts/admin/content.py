@@ -28,7 +28,7 @@ class HiddenFilter(FlagFilter):
 
 class ContentAdmin(TargetAdmin):
     target_type: TargetType
-    acts = (HIDE, RESTORE, DELETE, DISMISS, WARN, SUSPEND, LIFT)
+    admin_actions = (HIDE, RESTORE, DELETE, DISMISS, WARN, SUSPEND, LIFT)
     list_display: tuple[str, ...] = ("what", "author_shown", "at", "case")
     list_filter = (HiddenFilter,)
     linked_by = ("author",)
@@ -40,7 +40,7 @@ class ContentAdmin(TargetAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         return search_by_id_or_username(queryset, search_term, "author_id"), False
 
-    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
+    def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         targets = {row.pk: Target(self.target_type, row.pk, row.author_id) for row in rows}
         seen = load_snapshots(targets.values())
         reported = Case.objects.filter(target_type=self.target_type, target_id__in=targets)

@@ -23,20 +23,20 @@ from posts.moderation.targets import TargetSnapshot
 
 
 class TargetAdmin(ActionModelAdmin):
-    """Lists show `row.sight`, which `subjects` has made."""
+    """Lists show `row.sight`, which `get_subjects` has made."""
 
-    def subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
+    def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         raise NotImplementedError
 
-    def target(self, subject: Any) -> tuple[str, int]:
+    def get_target(self, subject: Any) -> tuple[str, int]:
         target = cast(TargetSnapshot, subject).target
         return str(target.type), target.id
 
-    def concerned(self, subject: Any) -> int:
+    def get_affected_user_id(self, subject: Any) -> int:
         return cast(TargetSnapshot, subject).target.user_id
 
-    def dressed(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
-        seen = self.subjects(request, rows)
+    def preload_rows(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
+        seen = self.get_subjects(request, rows)
         for row in rows:
             row.sight = seen[row.pk]
         return rows
@@ -59,9 +59,9 @@ class TargetAdmin(ActionModelAdmin):
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         if row is None:
-            self.message_user(request, "That is gone by now.", "warning")
+            self.message_user(request, "This does not exist any more.", "warning")
             return HttpResponseRedirect(changelist_url(self.model))
-        sight = self.subjects(request, [row])[row.pk]
+        sight = self.get_subjects(request, [row])[row.pk]
         context = {
             **self.admin_site.each_context(request),
             "title": str(sight),
@@ -72,8 +72,8 @@ class TargetAdmin(ActionModelAdmin):
             "dossier": load_case_detail(sight),
             "author": render_author(sight.author),
             "author_badges": render_state_badges(sight.author) if sight.author else "",
-            "offers": self.offers(request, row, sight),
-            "offers_route": f"admin:{self._act_route()}",
+            "bound_actions": self.get_bound_actions(request, row, sight),
+            "action_route": f"admin:{self._action_route()}",
             "may_view_reports": request.user.has_perm("posts.view_report"),
             "may_view_entries": request.user.has_perm("accounts.view_auditentry"),
             **(extra_context or {}),

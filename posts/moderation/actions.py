@@ -58,7 +58,7 @@ def hide(actor: User, target: Target, reason: str) -> bool:
     require_reason(reason)
     changes = _begin_action(actor, target)
     if _get_service(_HIDE_SERVICES, target)(target.id):
-        changes.note("hidden", False, True)
+        changes.add("hidden", False, True)
     return _record_audit_entry(changes, actor, "hide", target, reason)
 
 
@@ -69,7 +69,7 @@ def restore(actor: User, target: Target, reason: str = "") -> bool:
     _require_target_exists(target, lock_for_moderation(actor, target.user_id))
     changes = Changes()
     if _get_service(_RESTORE_SERVICES, target)(target.id):
-        changes.note("hidden", True, False)
+        changes.add("hidden", True, False)
     return _record_audit_entry(changes, actor, "restore", target, reason)
 
 
@@ -82,7 +82,7 @@ def delete(actor: User, target: Target, reason: str) -> bool:
     case, changes = lock_case(target), Changes()
     if not _delete_content(target):
         return False
-    changes.note("deleted", False, True)
+    changes.add("deleted", False, True)
     close_case(case, CaseState.ACTED, actor, changes)
     return _record_audit_entry(changes, actor, "delete", target, reason)
 
@@ -98,7 +98,7 @@ def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
     if times > seen:
         return False
     changes = _begin_action(actor, target)
-    changes.note("warned", times, times + 1)
+    changes.add("warned", times, times + 1)
     post_id, comment_id = _get_post_and_comment_ids(target)
     notifications.warn(target.user_id, text, post_id, comment_id)
     return _record_audit_entry(changes, actor, "warn", target, text)
@@ -112,7 +112,7 @@ def suspend_author(
     """Suspend whoever is behind the target, until a moment or for good (`accounts.moderation.suspend`)."""
     require_reason(reason)
     changes = _begin_action(actor, target)  # undone should it be refused
-    return moderation.suspend(actor, target.user_id, until, reason, seen=seen, changes=changes)
+    return moderation.suspend(actor, target.user_id, until, reason, expected_version=seen, changes=changes)
 
 
 @retry_on_conflict

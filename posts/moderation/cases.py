@@ -23,7 +23,7 @@ def close_case(case: Case | None, state: CaseState, actor: User, changes: Change
     """Close a case that the transaction has locked; nothing if there is none, or it is closed."""
     if case is None or case.state != CaseState.OPEN:
         return
-    changes.note("case", CaseState.OPEN.label, state.label)
+    changes.add("case", CaseState.OPEN.label, state.label)
     case.state, case.closed_at, case.closed_by_id = state, timezone.now(), actor.pk
     case.save(update_fields=["state", "closed_at", "closed_by_id"])
 

@@ -41,13 +41,13 @@ def listed_usernames(who: StaffMember, **query: str) -> set[str]:
 
 
 def offered_actions(staff: StaffMember, user: User) -> list[str]:
-    return [offer.act.name for offer in staff.page("accounts_user_change", user.pk).context["offers"]]
+    return [bound.action.name for bound in staff.page("accounts_user_change", user.pk).context["bound_actions"]]
 
 
 # --- The list ----------------------------------------------------------------------------------------
 
 
-def test_users_are_found_by_the_start_of_a_name_or_a_whole_address(moderator: StaffMember) -> None:
+def test_search_by_username_prefix_or_email(moderator: StaffMember) -> None:
     UserFactory(username="alice", email="Alice@example.org")
     UserFactory(username="malice", email="m@example.org")
     assert listed_usernames(moderator, q="ALI") == {"alice"}
@@ -56,9 +56,9 @@ def test_users_are_found_by_the_start_of_a_name_or_a_whole_address(moderator: St
     assert listed_usernames(moderator) == {"alice", "malice", "mod"}
 
 
-def test_they_are_filtered(moderator: StaffMember) -> None:
+def test_list_filters(moderator: StaffMember) -> None:
     UserFactory(username="singer", celebrity_state=CelebrityState.CELEBRITY, celebrity_pin=True)
-    moderator.act("accounts_user", "suspend", UserFactory(username="spammer").pk, reason="spam", length="")
+    moderator.post_action("accounts_user", "suspend", UserFactory(username="spammer").pk, reason="spam", length="")
     UserFactory()
     assert listed_usernames(moderator, staff="1") == {"mod"}
     assert listed_usernames(moderator, suspended="1") == {"spammer"}
@@ -68,7 +68,7 @@ def test_they_are_filtered(moderator: StaffMember) -> None:
 # --- Editing -----------------------------------------------------------------------------------------
 
 
-def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser: StaffMember) -> None:
+def test_superuser_edit_is_saved_and_audited(superuser: StaffMember) -> None:
     user = UserFactory(username="alice", email="a@example.org")
     url = reverse("admin:accounts_user_change", args=[user.pk])
     moderators = Group.objects.get(name="Moderator")
@@ -84,7 +84,7 @@ def test_a_superusers_change_goes_through_the_service_and_into_the_log(superuser
     assert not Invalidation.objects.exists(), "caches are dropped"
 
 
-def test_what_a_superuser_takes_away_is_in_the_log(superuser: StaffMember, moderator: StaffMember) -> None:
+def test_removed_groups_are_audited(superuser: StaffMember, moderator: StaffMember) -> None:
     data = {"username": "mod", "email": moderator.user.email, "is_staff": "on"}
     url = reverse("admin:accounts_user_change", args=[moderator.user.pk])
     assert superuser.client.post(url, data).status_code == 302
@@ -93,7 +93,7 @@ def test_what_a_superuser_takes_away_is_in_the_log(superuser: StaffMember, moder
 
 
 @pytest.mark.parametrize("data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}])
-def test_bad_names_are_shown_as_errors(superuser: StaffMember, data: dict[str, str]) -> None:
+def test_invalid_or_taken_username_shows_errors(superuser: StaffMember, data: dict[str, str]) -> None:
     UserFactory(username="bob")
     user = UserFactory(username="alice")
     answer = superuser.client.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
@@ -103,7 +103,7 @@ def test_bad_names_are_shown_as_errors(superuser: StaffMember, data: dict[str, s
 
 
 @pytest.mark.parametrize("group", ["Moderator", "Operator"])
-def test_all_others_edit_nothing_and_nobody_becomes_more_than_they_are(group: str) -> None:
+def test_only_superusers_edit_users(group: str) -> None:
     staff = StaffMember(group)
     staff.user.user_permissions.add(*Permission.objects.filter(content_type__app_label__in=["accounts", "auth"]))
     for user in (staff.user, UserFactory()):
@@ -114,14 +114,14 @@ def test_all_others_edit_nothing_and_nobody_becomes_more_than_they_are(group: st
         assert (user.bio, user.is_superuser) == ("", False)
 
 
-def test_nobody_is_added_or_deleted_by_hand(superuser: StaffMember) -> None:
+def test_users_cannot_be_added_or_deleted(superuser: StaffMember) -> None:
     user = UserFactory()
     superuser.page("accounts_user_add", status=403)
     superuser.page("accounts_user_delete", user.pk, status=403)
 
 
 @pytest.mark.parametrize("who", ["superuser", "moderator", "operator"])
-def test_no_page_shows_what_gives_access(who: str, request: pytest.FixtureRequest) -> None:
+def test_pages_show_no_credentials(who: str, request: pytest.FixtureRequest) -> None:
     staff: StaffMember = request.getfixturevalue(who)
     user = UserFactory(password="correct horse battery")
     tokens = sessions.start(user)
@@ -135,7 +135,7 @@ def test_no_page_shows_what_gives_access(who: str, request: pytest.FixtureReques
 # --- Acts --------------------------------------------------------------------------------------------
 
 
-def test_a_users_page_tells_how_many_there_are_and_links_to_what_is_theirs(moderator: StaffMember) -> None:
+def test_user_page_shows_counts_and_links(moderator: StaffMember) -> None:
     user = UserFactory(username="alice", bio="I <3 cats", follower_count=7)
     start_session(user)
     page = moderator.page("accounts_user_change", user.pk)
@@ -149,7 +149,7 @@ def test_a_users_page_tells_how_many_there_are_and_links_to_what_is_theirs(moder
     assert "style=" not in html
 
 
-def test_each_group_is_offered_what_it_may_do(
+def test_user_page_shows_permitted_actions(
     superuser: StaffMember, moderator: StaffMember, operator: StaffMember
 ) -> None:
     user = UserFactory()
@@ -158,30 +158,30 @@ def test_each_group_is_offered_what_it_may_do(
     assert offered_actions(superuser, user) == ["suspend", "end_sessions", "pull", "push"]
 
 
-def test_a_moderator_suspends_lifts_and_ends_sessions(moderator: StaffMember) -> None:
+def test_moderator_suspends_reinstates_and_ends_sessions(moderator: StaffMember) -> None:
     user = UserFactory()
     access = start_session(user).access
-    assert moderator.act("accounts_user", "suspend", user.pk, length="7").status_code == 200, "without a reason"
-    assert moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
+    assert moderator.post_action("accounts_user", "suspend", user.pk, length="7").status_code == 200, "without a reason"
+    assert moderator.run_action("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
     assert not is_token_accepted(access)
-    again = moderator.told("accounts_user", "suspend", user.pk, reason="spam", length="30")
+    again = moderator.run_action("accounts_user", "suspend", user.pk, reason="spam", length="30")
     assert again[0].startswith(f"{user.username}: Suspended meanwhile until")
     assert offered_actions(moderator, user) == ["suspend", "lift", "end_sessions"]
-    assert moderator.told("accounts_user", "lift", user.pk) == ["reinstated."]
+    assert moderator.run_action("accounts_user", "lift", user.pk) == ["reinstated."]
     assert is_token_accepted(access)
-    assert moderator.told("accounts_user", "end_sessions", user.pk, reason="stolen") == ["signed out."]
+    assert moderator.run_action("accounts_user", "end_sessions", user.pk, reason="stolen") == ["signed out."]
     assert not is_token_accepted(access)
     actions = AuditEntry.objects.order_by("pk").values_list("action", "reason", "user_id")
     assert list(actions) == [("suspend", "spam", user.pk), ("lift", "", user.pk), ("end_sessions", "stolen", user.pk)]
 
 
-def test_an_operator_pins_and_unpins(operator: StaffMember) -> None:
+def test_operator_pins_and_unpins(operator: StaffMember) -> None:
     user = UserFactory()
-    assert operator.told("accounts_user", "pull", user.pk, reason="a singer") == ["pinned."]
+    assert operator.run_action("accounts_user", "pull", user.pk, reason="a singer") == ["pinned."]
     assert offered_actions(operator, user) == ["push", "unpin"]
-    assert operator.told("accounts_user", "push", user.pk) == ["pinned."]
+    assert operator.run_action("accounts_user", "push", user.pk) == ["pinned."]
     assert User.objects.get(pk=user.pk).celebrity_pin is False
-    assert operator.told("accounts_user", "unpin", user.pk) == ["unpinned."]
+    assert operator.run_action("accounts_user", "unpin", user.pk) == ["unpinned."]
     assert User.objects.get(pk=user.pk).celebrity_pin is None
     assert AuditEntry.objects.count() == 3
 
@@ -194,29 +194,27 @@ def test_an_operator_pins_and_unpins(operator: StaffMember) -> None:
         *(("plain", act) for act in ("suspend", "lift", "end_sessions", "pull", "push", "unpin")),
     ],
 )
-def test_who_has_not_the_right_does_not(who: str, act: str, request: pytest.FixtureRequest) -> None:
+def test_actions_require_permission(who: str, act: str, request: pytest.FixtureRequest) -> None:
     staff = StaffMember() if who == "plain" else request.getfixturevalue(who)
     user = UserFactory()
-    answer = staff.act("accounts_user", act, user.pk, reason="because", length="7")
+    answer = staff.post_action("accounts_user", act, user.pk, reason="because", length="7")
     assert answer.status_code == 403
     assert not AuditEntry.objects.exists()
     assert User.objects.get(pk=user.pk).is_active
 
 
-def test_a_moderator_cannot_touch_superusers_nor_a_superuser_itself(
+def test_moderators_cannot_act_on_superusers_nor_superusers_on_themselves(
     moderator: StaffMember, superuser: StaffMember
 ) -> None:
     for act in ("suspend", "end_sessions"):
-        told = moderator.told("accounts_user", act, superuser.user.pk, reason="coup", length="")
+        told = moderator.run_action("accounts_user", act, superuser.user.pk, reason="coup", length="")
         assert told == ["root: Only superusers may act on staff."]
-    told = superuser.told("accounts_user", "suspend", superuser.user.pk, reason="oops", length="")
-    assert told == ["root: Nobody suspends themselves."]
+    told = superuser.run_action("accounts_user", "suspend", superuser.user.pk, reason="oops", length="")
+    assert told == ["root: You cannot suspend yourself."]
     assert not AuditEntry.objects.exists()
 
 
-def test_many_are_suspended_from_the_list_after_one_confirmation(
-    moderator: StaffMember, superuser: StaffMember
-) -> None:
+def test_bulk_suspension_after_confirmation(moderator: StaffMember, superuser: StaffMember) -> None:
     users = [UserFactory(), UserFactory(), superuser.user]
     ids = [user.pk for user in users]
     page = moderator.client.post(
@@ -224,22 +222,22 @@ def test_many_are_suspended_from_the_list_after_one_confirmation(
     )
     assert page.status_code == 200
     assert User.objects.filter(is_active=False).count() == 0
-    told = moderator.told("accounts_user", "suspend", *ids, reason="ring", length="", back=page.context["back"])
+    told = moderator.run_action("accounts_user", "suspend", *ids, reason="ring", length="", back=page.context["back"])
     assert told == ["2 suspended.", "root: Only superusers may act on staff."]
     assert User.objects.filter(is_active=False).count() == 2
 
 
-def test_a_suspended_moderator_is_out_at_once(moderator: StaffMember, superuser: StaffMember) -> None:
-    superuser.told("accounts_user", "suspend", moderator.user.pk, reason="abuse", length="")
+def test_suspended_moderator_loses_access_at_once(moderator: StaffMember, superuser: StaffMember) -> None:
+    superuser.run_action("accounts_user", "suspend", moderator.user.pk, reason="abuse", length="")
     moderator.page("accounts_user_changelist", status=302)
-    assert moderator.act("accounts_user", "lift", moderator.user.pk).status_code == 302
+    assert moderator.post_action("accounts_user", "lift", moderator.user.pk).status_code == 302
     assert not User.objects.get(pk=moderator.user.pk).is_active
 
 
 # --- Groups ------------------------------------------------------------------------------------------
 
 
-def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: StaffMember) -> None:
+def test_group_changes_are_audited(superuser: StaffMember) -> None:
     looks, suspends = (Permission.objects.get(codename=name) for name in ("view_user", "suspend_user"))
 
     def post(page: str, *args: int, **data: object) -> None:
@@ -273,7 +271,7 @@ def test_who_adds_changes_and_deletes_groups_is_in_the_log(superuser: StaffMembe
 # --- The audit log -----------------------------------------------------------------------------------
 
 
-def test_the_log_is_filtered_and_searched_and_never_changed(moderator: StaffMember, superuser: StaffMember) -> None:
+def test_audit_log_is_searchable_and_read_only(moderator: StaffMember, superuser: StaffMember) -> None:
     user = UserFactory()
     mine = record(moderator.user, "hide", "post", 4711, user_id=user.pk, reason="<b>spam</b>", after={"hidden": True})
     other = record(superuser.user, "lift", "user", user.pk, user_id=user.pk, before={"suspended": True})
@@ -297,7 +295,7 @@ def test_the_log_is_filtered_and_searched_and_never_changed(moderator: StaffMemb
 # --- Size --------------------------------------------------------------------------------------------
 
 
-def test_pages_take_as_many_queries_with_few_rows_as_with_many(superuser: StaffMember, moderator: StaffMember) -> None:
+def test_query_counts_do_not_depend_on_row_count(superuser: StaffMember, moderator: StaffMember) -> None:
     user = UserFactory()
 
     def costs() -> dict[str, int]:

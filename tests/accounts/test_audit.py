@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
         "TRUNCATE accounts_auditentry",
     ],
 )
-def test_the_database_refuses_to_change_an_entry(statement: str) -> None:
+def test_database_refuses_to_change_entries(statement: str) -> None:
     entry = record(UserFactory(username="mod"), "hide", "post", 5, user_id=7, reason="spam", after={"hidden": True})
     with pytest.raises(ProgrammingError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
@@ -30,6 +30,6 @@ def test_the_database_refuses_to_change_an_entry(statement: str) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", [1, 2])
-def test_yet_the_suite_empties_it_between_tests(number: int) -> None:
+def test_suite_empties_the_log_between_tests(number: int) -> None:
     record(UserFactory(), "hide", "post", number, user_id=None)
     assert AuditEntry.objects.count() == 1

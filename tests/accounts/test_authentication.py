@@ -30,7 +30,7 @@ def authenticate(header: str) -> Any:
     return TokenAuthentication().authenticate(APIView().initialize_request(request))
 
 
-def test_a_warm_token_costs_no_sql(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_cached_token_needs_no_sql(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     user = UserFactory(is_private=True)
     header = f"Bearer {start_session(user).access}"
     with django_assert_num_queries(1):
@@ -46,19 +46,19 @@ def test_a_warm_token_costs_no_sql(django_assert_num_queries: DjangoAssertNumQue
     assert token["user_id"] == str(user.pk)
 
 
-def test_fields_that_are_not_cached_are_read_when_asked_for() -> None:
+def test_deferred_fields_are_loaded_on_access() -> None:
     user = UserFactory(bio="hello")
     assert authenticate(f"Bearer {start_session(user).access}")[0].bio == "hello"
 
 
-def test_the_scheme_is_taken_in_any_case() -> None:
+def test_scheme_is_case_insensitive() -> None:
     access = start_session(UserFactory()).access
     assert authenticate(f"bearer {access}")
     assert authenticate(f"BEARER   {access}")
 
 
 @pytest.mark.parametrize("header", ["", "Basic dXNlcjpwYXNz", "Token abc", "abc"])
-def test_without_a_bearer_token_one_is_anonymous(header: str) -> None:
+def test_no_bearer_token_is_anonymous(header: str) -> None:
     assert authenticate(header) is None
 
 
@@ -75,13 +75,13 @@ def test_without_a_bearer_token_one_is_anonymous(header: str) -> None:
         "W1tb" * 500 + ".e30.e30",
     ],
 )
-def test_a_bad_token_is_a_401_on_public_paths_too(path: str, token: str) -> None:
+def test_invalid_token_is_401_on_public_paths_too(path: str, token: str) -> None:
     answer = get(path, token)
     assert_error(answer, 401, "token_not_valid")
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_an_empty_token_is_a_401() -> None:
+def test_empty_token_is_refused() -> None:
     with pytest.raises(Exception, match="invalid or expired"):
         authenticate("Bearer")
 
@@ -93,11 +93,11 @@ def test_an_expired_token_is_refused() -> None:
     assert_error(get("with-token", str(token)), 401, "token_not_valid")
 
 
-def test_a_refresh_token_is_no_access_token() -> None:
+def test_refresh_token_is_not_an_access_token() -> None:
     assert_error(get("with-token", start_session(UserFactory()).refresh), 401, "token_not_valid")
 
 
-def test_a_token_of_nobody_is_refused() -> None:
+def test_token_of_deleted_user_is_refused() -> None:
     user = UserFactory()
     access = start_session(user).access
     user.delete()
@@ -105,7 +105,7 @@ def test_a_token_of_nobody_is_refused() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_suspension_ends_access_at_once_and_its_end_gives_it_back() -> None:
+def test_suspension_and_reinstatement_take_effect_at_once() -> None:
     user = UserFactory()
     access = start_session(user).access
     assert get("with-token", access).status_code == 200
@@ -116,7 +116,7 @@ def test_suspension_ends_access_at_once_and_its_end_gives_it_back() -> None:
     assert get("with-token", access).status_code == 200
 
 
-def test_without_redis_the_database_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_fallback_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     user = UserFactory()
     access = start_session(user).access
     try:
@@ -128,13 +128,13 @@ def test_without_redis_the_database_is_asked(monkeypatch: pytest.MonkeyPatch) ->
         cache.reset_circuit_breaker()
 
 
-def test_the_state_lies_under_its_key(redis_cache: Any) -> None:
+def test_state_is_cached_with_ttl(redis_cache: Any) -> None:
     user = UserFactory()
     get("with-token", start_session(user).access)
     assert 0 < redis_cache.ttl(keys.auth_state(user.pk)) <= keys.AUTH_STATE_TTL
 
 
-def test_the_request_is_identified_for_the_choice_of_a_replica() -> None:
+def test_user_is_identified_to_the_replica_session() -> None:
     user = UserFactory()
     access = start_session(user).access
     state = replica_session.begin_session(is_write=False)
@@ -145,7 +145,7 @@ def test_the_request_is_identified_for_the_choice_of_a_replica() -> None:
         replica_session.end_session()
 
 
-def test_user_and_token_reach_the_view() -> None:
+def test_view_gets_user_and_token() -> None:
     user = UserFactory(username="alice")
     assert get("with-token", start_session(user).access).json() == {"user": "alice"}
     assert get("token-optional").json() == {"user": ""}

@@ -33,7 +33,7 @@ def delete_me(access: str | None, body: Any = None) -> Any:
     return Client().delete("/api/v1/me", data, content_type="application/json", headers=bearer(access))
 
 
-def test_the_account_is_gone_at_once_for_itself_and_for_others(alice: User) -> None:
+def test_deleted_account_disappears_at_once(alice: User) -> None:
     tokens, others = start_session(alice), start_session(alice)
     bob = start_session(UserFactory()).access
     assert is_token_accepted(tokens.access)
@@ -50,7 +50,7 @@ def test_the_account_is_gone_at_once_for_itself_and_for_others(alice: User) -> N
     assert user_cache.get_user_summaries([alice.pk]) == {}
 
 
-def test_signing_in_is_answered_as_for_an_unknown_user(alice: User) -> None:
+def test_sign_in_answers_as_for_unknown_user(alice: User) -> None:
     delete_account(alice)
     unknown = post("auth/token", {"username": "nobody", "password": PASSWORD})
     answer = post("auth/token", {"username": "alice", "password": PASSWORD})
@@ -58,7 +58,7 @@ def test_signing_in_is_answered_as_for_an_unknown_user(alice: User) -> None:
     assert answer.status_code == 401
 
 
-def test_a_wrong_password_changes_nothing(alice: User) -> None:
+def test_wrong_password_changes_nothing(alice: User) -> None:
     access = start_session(alice).access
     error = assert_error(delete_me(access, {"password": "wrong"}), 400, "wrong_password")
     assert error["attr"] == "password"
@@ -67,25 +67,25 @@ def test_a_wrong_password_changes_nothing(alice: User) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"password": None}, {"password": 5}, {"password": ""}, {"password": "x" * 1_025}])
-def test_a_bad_body_is_a_400_of_the_password(alice: User, body: Any) -> None:
+def test_invalid_password_value_is_400(alice: User, body: Any) -> None:
     access = start_session(alice).access
     assert assert_error(delete_me(access, body), 400)["attr"] == "password"
     assert is_token_accepted(access)
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None])
-def test_a_body_that_is_no_object_is_a_400(alice: User, body: Any) -> None:
+def test_non_object_body_is_400(alice: User, body: Any) -> None:
     access = start_session(alice).access
     data = "null" if body is None else body
     assert_error(delete_me(access, data), 400)
     assert is_token_accepted(access)
 
 
-def test_it_needs_a_token() -> None:
+def test_token_is_required() -> None:
     assert_error(delete_me(None), 401, "not_authenticated")
 
 
-def test_tries_are_throttled_with_those_of_signing_in_and_reading_is_not(alice: User, settings: Settings) -> None:
+def test_attempts_are_throttled_together_with_sign_in(alice: User, settings: Settings) -> None:
     settings.THROTTLES = settings.THROTTLES | {"login": "2/minute"}
     access = start_session(alice).access
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_tries_are_throttled_with_those_of_signing_in_and_reading_is_not(alice: 
 
 
 @pytest.mark.parametrize("power", ["is_staff", "is_superuser"])
-def test_staff_keep_their_accounts_until_they_are_no_staff(alice: User, power: str) -> None:
+def test_staff_accounts_cannot_be_deleted(alice: User, power: str) -> None:
     access = start_session(alice).access
     User.objects.filter(pk=alice.pk).update(**{power: True})
     assert_error(delete_me(access), 403, "staff_account")
@@ -107,7 +107,7 @@ def test_staff_keep_their_accounts_until_they_are_no_staff(alice: User, power: s
     assert delete_me(access).status_code == 204
 
 
-def test_name_and_address_stay_taken_until_the_account_is_erased(alice: User) -> None:
+def test_username_and_email_stay_taken_until_erased(alice: User) -> None:
     delete_account(alice)
     again = {"username": "Alice", "email": "x@example.org", "password": PASSWORD}
     same_address = {"username": "alice2", "email": "Alice@example.org", "password": PASSWORD}
@@ -118,7 +118,7 @@ def test_name_and_address_stay_taken_until_the_account_is_erased(alice: User) ->
     assert post("auth/register", same_address).status_code == 201
 
 
-def test_two_deletions_at_once_are_one(alice: User) -> None:
+def test_concurrent_deletions_enqueue_one_erasure(alice: User) -> None:
     access = start_session(alice).access
     answers = run_concurrently([lambda: delete_me(access).status_code] * 4)
     assert set(answers) <= {204, 401}
@@ -126,7 +126,7 @@ def test_two_deletions_at_once_are_one(alice: User) -> None:
     assert Erasure.objects.count() == 1
 
 
-def test_a_password_changed_in_the_meantime_is_not_the_one_that_was_given(alice: User) -> None:
+def test_password_changed_during_deletion(alice: User) -> None:
     check = User.check_password
 
     def overtaken(self: User, raw: str) -> bool:
@@ -142,7 +142,7 @@ def test_a_password_changed_in_the_meantime_is_not_the_one_that_was_given(alice:
 
 
 @pytest.mark.parametrize("ends", ["deletion", "password"])
-def test_tokens_that_are_refreshed_at_the_same_moment_make_no_deadlock(ends: str) -> None:
+def test_concurrent_refresh_causes_no_deadlock(ends: str) -> None:
     for _ in range(8):
         user = UserFactory(password=PASSWORD)
         refreshed = [sessions.start(user).refresh for _ in range(4)]
@@ -158,7 +158,7 @@ def test_tokens_that_are_refreshed_at_the_same_moment_make_no_deadlock(ends: str
         assert not Session.objects.filter(user=user, ended_at=None).exists()
 
 
-def test_others_are_told_once(alice: User) -> None:
+def test_access_changed_is_sent_once(alice: User) -> None:
     heard: list[Any] = []
 
     def listen(**told: Any) -> None:
@@ -173,7 +173,7 @@ def test_others_are_told_once(alice: User) -> None:
     assert heard == [(alice.pk, False)]
 
 
-def test_a_suspended_account_can_be_deleted_and_is_not_reinstated(alice: User) -> None:
+def test_deleted_suspended_account_is_not_reinstated(alice: User) -> None:
     services.suspend(alice.pk)
     assert deletion.delete_account(alice.pk)
     assert not services.reinstate(alice.pk)
@@ -181,7 +181,7 @@ def test_a_suspended_account_can_be_deleted_and_is_not_reinstated(alice: User) -
 
 
 @pytest.mark.parametrize("size", [2, 50])
-def test_a_deletion_costs_the_same_whatever_the_account_holds(alice: User, size: int) -> None:
+def test_deletion_query_count_is_constant(alice: User, size: int) -> None:
     for _ in range(size):
         FollowFactory(followee=alice)
         FollowFactory(follower=alice)
@@ -193,7 +193,7 @@ def test_a_deletion_costs_the_same_whatever_the_account_holds(alice: User, size:
     assert len(queries) == DELETION_QUERIES
 
 
-def test_a_worker_is_nudged_and_a_dead_broker_is_nobodys_trouble(alice: User, redis_broker: redis.Redis) -> None:
+def test_worker_is_nudged_and_broker_failure_is_ignored(alice: User, redis_broker: redis.Redis) -> None:
     delete_account(alice)
     assert redis_broker.llen("maintenance") == 2  # the erasure, and public files that move to a secret place
     with patch.object(tasks.erase_accounts, "apply_async", side_effect=redis.ConnectionError):

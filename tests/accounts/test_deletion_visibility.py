@@ -92,7 +92,7 @@ def shows(answer: Any, leaver: ApiUser) -> bool:
     return bool(re.search(rf'"id":"{leaver.id}"|(?<!@){re.escape(LEAVER_USERNAME)}|leavetaking', text))
 
 
-def test_what_was_in_every_list_is_in_none(friend: ApiUser, leaver: ApiUser, ids: dict[str, str]) -> None:
+def test_deleted_account_is_in_no_list(friend: ApiUser, leaver: ApiUser, ids: dict[str, str]) -> None:
     asking, blocked, muted = ApiUser(), ApiUser(), ApiUser()
     requested = ApiUser(is_private=True)
     leaver.follow(requested)
@@ -112,7 +112,7 @@ def test_what_was_in_every_list_is_in_none(friend: ApiUser, leaver: ApiUser, ids
     assert friend.get("/feed/unread-count?since=1")["count"] == 1, "the own post"
 
 
-def test_nothing_of_it_can_be_named_any_more(friend: ApiUser, leaver: ApiUser, ids: dict[str, str]) -> None:
+def test_deleted_account_is_404_everywhere(friend: ApiUser, leaver: ApiUser, ids: dict[str, str]) -> None:
     deletion.delete_account(leaver.id)
     never = friend.call("get", "/users/nobody.of.this.name")
     for method, path in MISSING_PATHS:
@@ -126,7 +126,7 @@ def test_nothing_of_it_can_be_named_any_more(friend: ApiUser, leaver: ApiUser, i
     assert friend.call("post", "/reports", report).status_code == 404
 
 
-def test_likes_and_comments_that_come_meanwhile_are_refused_or_erased_and_counted_right(
+def test_likes_and_comments_during_erasure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
@@ -197,7 +197,7 @@ REQUEST_BODIES = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("erased", [False, True], ids=["deleted", "erased"])
-def test_a_request_that_was_let_in_just_before_is_answered_in_shape(
+def test_in_flight_request_of_deleted_account_gets_no_5xx(
     friend: ApiUser, monkeypatch: pytest.MonkeyPatch, erased: bool
 ) -> None:
     """The account goes right after its token was checked; the erasure may even be faster than the request."""

@@ -46,7 +46,7 @@ from tests.social.follow_graph import run_concurrently
 pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and constraints checked, on commit
 
 
-def test_nothing_is_left_and_the_others_counts_are_exact(alice: User, others: list[User]) -> None:
+def test_erasure_leaves_nothing_and_keeps_other_counts_exact(alice: User, others: list[User]) -> None:
     alice.groups.add(Group.objects.get(name="Moderator"))
     second_factor.enroll(alice.pk, replace=False)
     untried = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
@@ -80,7 +80,7 @@ def rows_of_others() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("chunk", [1, 3])
-def test_it_goes_on_slice_by_slice_and_stays_exact_in_between(
+def test_counts_stay_exact_between_slices(
     alice: User, others: list[User], monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", chunk)
@@ -97,7 +97,7 @@ def test_it_goes_on_slice_by_slice_and_stays_exact_in_between(
     assert count_rows_mentioning(alice.pk) == {}
 
 
-def test_a_process_that_dies_anywhere_loses_and_counts_nothing_twice(
+def test_erasure_survives_worker_death_at_any_statement(
     alice: User, others: list[User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each gets a few statements further than the one before."""
@@ -130,13 +130,13 @@ def test_a_process_that_dies_anywhere_loses_and_counts_nothing_twice(
     assert count_rows_mentioning(alice.pk) == {}
 
 
-def test_caches_and_counters_go_with_the_account(alice: User, redis_cache: redis.Redis, settings: Settings) -> None:
+def test_redis_keys_are_deleted(alice: User, redis_cache: redis.Redis, settings: Settings) -> None:
     settings.THROTTLES = settings.THROTTLES | {"export": "100/hour"}
     tokens = start_session(alice)
     assert get("me/export", tokens.access).status_code == 200
     assert get("feed", tokens.access).status_code == 200
     names = [
-        keys.user_card(alice.pk),
+        keys.user_summary(alice.pk),
         keys.auth_state(alice.pk),
         keys.wal_position(alice.pk),
         keys.home_timeline(alice.pk),
@@ -154,7 +154,7 @@ def test_caches_and_counters_go_with_the_account(alice: User, redis_cache: redis
     assert not Invalidation.objects.exists()
 
 
-def test_the_picture_goes_too(alice: User) -> None:
+def test_avatar_file_is_deleted(alice: User) -> None:
     path = f"avatars/{storage.new_key()}.webp"
     storage.save(path, BytesIO(b"a face"), "image/webp")
     User.objects.filter(pk=alice.pk).update(avatar_path=path)
@@ -164,7 +164,7 @@ def test_the_picture_goes_too(alice: User) -> None:
     assert not default_storage.exists(path)
 
 
-def test_the_log_of_and_about_former_staff_goes_and_that_of_others_stays(alice: User) -> None:
+def test_admin_log_of_former_staff_is_deleted(alice: User) -> None:
     moderator, kind = UserFactory(is_staff=True), ContentType.objects.get_for_model(User)
     for user, subject in ((moderator, alice), (alice, moderator), (moderator, moderator)):
         LogEntry.objects.create(user=user, content_type=kind, object_id=str(subject.pk), action_flag=CHANGE)
@@ -173,7 +173,7 @@ def test_the_log_of_and_about_former_staff_goes_and_that_of_others_stays(alice: 
     assert [(entry.user_id, entry.object_id) for entry in LogEntry.objects.all()] == [(moderator.pk, str(moderator.pk))]
 
 
-def test_whoever_is_at_work_is_left_alone_until_its_claim_ends(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claimed_account_is_skipped_until_claim_expires(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     delete_account(alice)
     claim = erasure_worker._claim_next()
     assert claim is not None
@@ -184,7 +184,7 @@ def test_whoever_is_at_work_is_left_alone_until_its_claim_ends(alice: User, monk
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
-def test_requests_that_began_before_the_deletion_are_waited_for(alice: User) -> None:
+def test_erasure_waits_for_in_flight_requests(alice: User) -> None:
     delete_account(alice)
     assert not erasure_worker.process_next()
     waiting = Erasure.objects.get()
@@ -192,7 +192,7 @@ def test_requests_that_began_before_the_deletion_are_waited_for(alice: User) -> 
     assert waiting.attempts == 0
 
 
-def test_a_step_that_fails_is_tried_again_after_growing_pauses_while_others_go_on(alice: User) -> None:
+def test_failed_step_is_retried_with_backoff(alice: User) -> None:
     bob = UserFactory()
     delete_account(alice)
     delete_account(bob)
@@ -229,7 +229,7 @@ class registered_category:
         personal_data_registry._categories.remove(self.holding)
 
 
-def test_a_row_written_after_its_step_is_found_by_the_next_pass(alice: User) -> None:
+def test_late_row_is_erased_by_next_pass(alice: User) -> None:
     bob = UserFactory()
     written = threading.Event()
 
@@ -254,7 +254,7 @@ def test_a_row_written_after_its_step_is_found_by_the_next_pass(alice: User) -> 
     assert_counts_are_exact()
 
 
-def test_the_users_row_takes_nothing_along(alice: User, others: list[User]) -> None:
+def test_user_row_is_not_deleted_before_dependent_rows(alice: User, others: list[User]) -> None:
     delete_account(alice)
     claim = erasure_worker._claim_next()
     assert claim is not None
@@ -265,7 +265,7 @@ def test_the_users_row_takes_nothing_along(alice: User, others: list[User]) -> N
     assert Erasure.objects.filter(pk=alice.pk).exists()
 
 
-def test_accounts_that_follow_one_another_are_erased_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accounts_that_follow_each_other_are_erased_concurrently(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 3)
     monkeypatch.setattr(erasure_worker, "SLICE_SECONDS", 0)
     leaving, staying = UserFactory.create_batch(4), UserFactory.create_batch(4)
@@ -290,7 +290,7 @@ def test_accounts_that_follow_one_another_are_erased_at_the_same_time(monkeypatc
     assert not Follow.objects.exists()
 
 
-def test_whoever_follows_and_unfollows_meanwhile_is_refused_or_erased_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_follows_during_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
     monkeypatch.setattr(erasure_worker, "SLICE_SECONDS", 0)
     monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
@@ -316,7 +316,7 @@ def test_whoever_follows_and_unfollows_meanwhile_is_refused_or_erased_too(monkey
     assert_counts_are_exact()
 
 
-def test_the_tasks_chain_goes_on_while_anything_is_due(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_requeues_itself_while_accounts_are_due(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
     delete_account(alice)
     delete_account(UserFactory())

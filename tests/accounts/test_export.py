@@ -47,7 +47,7 @@ def download_export(user: User) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_is_a_download_of_every_section(alice: User) -> None:
+def test_export_is_a_download_with_all_sections(alice: User) -> None:
     friend, _, foe = populate_account(alice)
     answer = get("me/export", start_session(alice).access)
     assert answer.status_code == 200
@@ -72,7 +72,7 @@ def test_it_is_a_download_of_every_section(alice: User) -> None:
     assert body["idempotent_answers"][0]["answer"] == {"id": "1"}
 
 
-def test_what_moderators_did_is_there_without_who_did_why_or_at_whose_request(alice: User) -> None:
+def test_moderation_section_omits_staff_and_reporters(alice: User) -> None:
     moderator = UserFactory(username="moderator")
     for action, target, reason in (("warn", 1, "Be nice."), ("hide", 2, "spam, says bob"), ("dismiss", 3, "not so")):
         audit.record(moderator, action, "post", target, user_id=alice.pk, reason=reason)
@@ -85,7 +85,7 @@ def test_what_moderators_did_is_there_without_who_did_why_or_at_whose_request(al
     ]
 
 
-def test_the_profile_is_whole_and_text_comes_back_as_it_was(alice: User) -> None:
+def test_profile_section_keeps_text_unchanged(alice: User) -> None:
     (profile,) = download_export(alice)["profile"]
     assert profile["id"] == str(alice.pk)
     assert (profile["username"], profile["email"]) == ("alice", "alice@example.org")
@@ -94,7 +94,7 @@ def test_the_profile_is_whole_and_text_comes_back_as_it_was(alice: User) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_holds_no_secret_and_nothing_of_what_others_think_of_the_user(alice: User) -> None:
+def test_export_omits_secrets_and_blocks_by_others(alice: User) -> None:
     populate_account(alice)
     enemy = UserFactory(username="enemy")
     BlockFactory(blocker=enemy, blocked=alice)
@@ -108,14 +108,14 @@ def test_it_holds_no_secret_and_nothing_of_what_others_think_of_the_user(alice: 
     assert not {"blocked_by", "muted_by", "reports_about"} & set(json.loads(text))
 
 
-def test_an_account_that_holds_nothing_gets_empty_sections(alice: User) -> None:
+def test_empty_account_has_empty_sections(alice: User) -> None:
     body = download_export(alice)
     assert len(body.pop("profile")) == 1
     assert set(body) == SECTIONS - {"profile"}
     assert set(map(len, body.values())) == {0}
 
 
-def test_posts_that_moderators_hid_are_there_and_deleted_ones_are_not(alice: User) -> None:
+def test_hidden_posts_are_exported_and_deleted_posts_are_not(alice: User) -> None:
     for hidden, deleted in ((True, False), (False, True)):
         moment = datetime.fromisoformat("2026-01-31T09:30:00Z")
         Post.objects.create(
@@ -129,9 +129,7 @@ def test_posts_that_moderators_hid_are_there_and_deleted_ones_are_not(alice: Use
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 7])
-def test_chunks_of_any_length_make_valid_json_with_every_row_once(
-    alice: User, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chunk_boundaries_lose_no_rows(alice: User, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
     monkeypatch.setattr(export, "ROW_BATCH_SIZE", 3)
     posts = [Post.objects.create(author=alice, caption=f"{number}").pk for number in range(rows)]
@@ -142,7 +140,7 @@ def test_chunks_of_any_length_make_valid_json_with_every_row_once(
 
 
 @pytest.mark.parametrize("size", [2, 50])
-def test_it_costs_the_same_queries_for_2_rows_and_for_50(alice: User, size: int) -> None:
+def test_export_query_count_is_constant(alice: User, size: int) -> None:
     others = UserFactory.create_batch(size)
     Follow.objects.bulk_create(Follow(follower=other, followee=alice) for other in others)
     Follow.objects.bulk_create(Follow(follower=alice, followee=other) for other in others)
@@ -156,7 +154,7 @@ def test_it_costs_the_same_queries_for_2_rows_and_for_50(alice: User, size: int)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_large_account_is_never_in_memory_as_a_whole(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_export_is_streamed(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 50)
     monkeypatch.setattr(export, "ROW_BATCH_SIZE", 50)
     size, caption = 500, "x" * 2_000
@@ -175,11 +173,11 @@ def test_a_large_account_is_never_in_memory_as_a_whole(alice: User, monkeypatch:
     assert peak < length / 2, f"{peak:,} bytes for a document of {length:,}"
 
 
-def test_it_needs_a_token() -> None:
+def test_token_is_required() -> None:
     assert_error(get("me/export"), 401, "not_authenticated")
 
 
-def test_it_is_throttled(alice: User, settings: Settings) -> None:
+def test_export_is_throttled(alice: User, settings: Settings) -> None:
     settings.THROTTLES = settings.THROTTLES | {"export": "1/hour"}
     access = start_session(alice).access
     assert get("me/export", access).status_code == 200
@@ -189,7 +187,7 @@ def test_it_is_throttled(alice: User, settings: Settings) -> None:
     assert throttling.counter_keys(alice.pk)
 
 
-def test_a_database_that_is_away_is_a_503_and_no_broken_document(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_database_is_503(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     access = start_session(alice).access
 
     def fail(user_id: int) -> Any:

@@ -43,7 +43,7 @@ def access(alice: User) -> str:
     return start_session(alice).access
 
 
-def test_it_shows_the_own_profile(alice: User, access: str) -> None:
+def test_get_returns_own_profile(alice: User, access: str) -> None:
     body = get("me", access).json()
     assert set(body) == {
         *("id", "username", "display_name", "bio", "website", "avatar_url", "is_private", "is_celebrity"),
@@ -55,7 +55,7 @@ def test_it_shows_the_own_profile(alice: User, access: str) -> None:
     assert body["created_at"].endswith("Z")
 
 
-def test_pictures_have_absolute_urls_where_the_site_knows_its_own(access: str, settings: Settings) -> None:
+def test_avatar_url_is_absolute_if_public_url_is_set(access: str, settings: Settings) -> None:
     assert get("me", access).json()["avatar_url"] == "/files/avatars/a%20b.jpg"
     settings.PUBLIC_URL = "https://example.org"
     assert get("me", access).json()["avatar_url"] == "https://example.org/files/avatars/a%20b.jpg"
@@ -63,13 +63,13 @@ def test_pictures_have_absolute_urls_where_the_site_knows_its_own(access: str, s
 
 @pytest.mark.parametrize("method", [get, lambda path, access: patch(path, {}, access)])
 @pytest.mark.parametrize(("access", "code"), [(None, "not_authenticated"), ("nonsense", "token_not_valid")])
-def test_it_needs_a_token(method: Any, access: str | None, code: str) -> None:
+def test_token_is_required(method: Any, access: str | None, code: str) -> None:
     answer = method("me", access)
     assert_error(answer, 401, code)
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_it_changes_what_is_given_and_nothing_else(alice: User, access: str) -> None:
+def test_patch_changes_only_given_fields(alice: User, access: str) -> None:
     before = get("me", access).json()
     changes = {
         "username": "Alicia",
@@ -86,7 +86,7 @@ def test_it_changes_what_is_given_and_nothing_else(alice: User, access: str) -> 
     assert get("me", access).json() == expected
 
 
-def test_an_empty_change_changes_nothing(access: str) -> None:
+def test_empty_patch_changes_nothing(access: str) -> None:
     before = get("me", access).json()
     assert patch("me", {}, access).json() == before
 
@@ -100,7 +100,7 @@ def test_unknown_and_read_only_fields_are_ignored(access: str) -> None:
 
 @pytest.mark.parametrize("field", ["bio", "display_name"])
 @pytest.mark.parametrize("text", NAUGHTY_STRINGS, ids=range(len(NAUGHTY_STRINGS)))
-def test_text_comes_back_unchanged(access: str, field: str, text: str) -> None:
+def test_text_is_stored_unchanged(access: str, field: str, text: str) -> None:
     assert patch("me", {field: text[:60]}, access).json()[field] == text[:60]
     assert get("me", access).json()[field] == text[:60]
 
@@ -123,7 +123,7 @@ def test_lengths_are_counted_in_characters(access: str, field: str, length: int)
         ("website", "https://exa mple.org"),
     ],
 )
-def test_what_does_not_fit_is_a_400_and_changes_nothing(access: str, field: str, value: Any) -> None:
+def test_invalid_value_is_400_and_changes_nothing(access: str, field: str, value: Any) -> None:
     before = get("me", access).json()
     error = assert_error(patch("me", {"bio": "new", field: value}, access), 400)
     assert error["attr"] == field
@@ -131,22 +131,22 @@ def test_what_does_not_fit_is_a_400_and_changes_nothing(access: str, field: str,
 
 
 @pytest.mark.parametrize(("field", "value"), [("username", "BOB"), ("email", "Bob@Example.org")])
-def test_what_somebody_else_has_is_a_400(access: str, field: str, value: str) -> None:
+def test_taken_username_or_email_is_400(access: str, field: str, value: str) -> None:
     UserFactory(username="bob", email="bob@example.org")
     error = assert_error(patch("me", {field: value}, access), 400, "unique")
     assert error["attr"] == field
 
 
-def test_the_own_names_may_be_given_again(access: str) -> None:
+def test_own_username_and_email_are_accepted(access: str) -> None:
     assert patch("me", {"username": "ALICE", "email": "ALICE@example.org"}, access).status_code == 200
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None])
-def test_a_body_that_is_no_object_is_a_400(access: str, body: Any) -> None:
+def test_non_object_body_is_400(access: str, body: Any) -> None:
     assert_error(patch("me", body, access), 400)
 
 
-def test_a_change_of_privacy_is_announced_and_nothing_else_is(alice: User, access: str) -> None:
+def test_privacy_changed_is_sent_only_on_change(alice: User, access: str) -> None:
     heard: list[tuple[int, bool]] = []
 
     def hear(sender: Any, user_id: int, is_private: bool, **_: Any) -> None:
@@ -163,12 +163,12 @@ def test_a_change_of_privacy_is_announced_and_nothing_else_is(alice: User, acces
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_new_username_is_known_to_the_next_request(alice: User, access: str) -> None:
+def test_new_username_is_visible_to_next_request(alice: User, access: str) -> None:
     patch("me", {"username": "alicia"}, access)
     assert get("me", access).json()["username"] == "alicia"
 
 
-def test_an_own_picture_becomes_the_avatar_and_null_takes_it_away(alice: User, access: str) -> None:
+def test_set_and_remove_avatar(alice: User, access: str) -> None:
     picture = ready_media(alice)
     url = patch("me", {"avatar": str(picture.pk)}, access).json()["avatar_url"]
     assert re.search(r"/avatars/[\w-]+\.webp$", url)
@@ -176,7 +176,7 @@ def test_an_own_picture_becomes_the_avatar_and_null_takes_it_away(alice: User, a
     assert patch("me", {"avatar": None}, access).json()["avatar_url"] is None
 
 
-def test_a_picture_that_is_unknown_or_anothers_is_none(alice: User, access: str) -> None:
+def test_unknown_or_foreign_picture_is_404(alice: User, access: str) -> None:
     before = alice.avatar_path, alice.bio
     foreign = ready_media(UserFactory())
     for unknown in (str(foreign.pk), "12345"):

@@ -30,7 +30,7 @@ def audit_entries() -> list[tuple[str, dict[str, object], dict[str, object]]]:
     return list(AuditEntry.objects.order_by("pk").values_list("action", "before", "after"))
 
 
-def test_a_suspension_takes_access_at_once_and_its_end_gives_it_back(moderator: User) -> None:
+def test_suspend_and_lift(moderator: User) -> None:
     user = UserFactory()
     access = start_session(user).access
     assert is_token_accepted(access)
@@ -47,12 +47,12 @@ def test_a_suspension_takes_access_at_once_and_its_end_gives_it_back(moderator: 
     ]
 
 
-def test_the_end_lies_ahead(moderator: User) -> None:
+def test_suspension_must_end_in_the_future(moderator: User) -> None:
     with pytest.raises(ActionRefused, match="future"):
         moderation.suspend(moderator, UserFactory().pk, timezone.now(), "spam")
 
 
-def test_ending_all_sessions_signs_out_everywhere(moderator: User) -> None:
+def test_end_sessions_signs_out_everywhere(moderator: User) -> None:
     user, other = UserFactory(), UserFactory()
     mine, others = [start_session(user).access for _ in range(3)], start_session(other).access
     assert all(is_token_accepted(access) for access in (*mine, others))
@@ -68,7 +68,7 @@ def test_ending_all_sessions_signs_out_everywhere(moderator: User) -> None:
     assert is_token_accepted(start_session(user).access), "they may sign in again"
 
 
-def test_of_two_at_once_one_ends_them(moderator: User) -> None:
+def test_concurrent_end_sessions_succeeds_once(moderator: User) -> None:
     user = UserFactory()
     start_session(user)
     answers = run_concurrently([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
@@ -77,7 +77,7 @@ def test_of_two_at_once_one_ends_them(moderator: User) -> None:
 
 
 @pytest.mark.parametrize("act", ["suspend", "lift", "end_sessions", "pin"])
-def test_staff_is_left_to_superusers_and_those_who_go_to_nobody(act: str, moderator: User) -> None:
+def test_staff_and_deleted_accounts_are_protected(act: str, moderator: User) -> None:
     calls = {
         "suspend": lambda actor, user: moderation.suspend(actor, user.pk, None, "x"),
         "lift": lambda actor, user: moderation.lift_suspension(actor, user.pk),
@@ -106,7 +106,7 @@ def celebrity_state_of(user: User) -> CelebrityState:
     return CelebrityState(User.objects.get(pk=user.pk).celebrity_state)
 
 
-def test_a_pin_moves_the_author_and_no_post_is_lost(moderator: User, redis_broker: redis.Redis) -> None:
+def test_pin_changes_delivery_without_losing_posts(moderator: User, redis_broker: redis.Redis) -> None:
     author, follower = UserFactory(), UserFactory()
     follow(author, follower)
     read_feed(follower)
@@ -132,7 +132,7 @@ def test_a_pin_moves_the_author_and_no_post_is_lost(moderator: User, redis_broke
     ]
 
 
-def test_a_pin_whose_nudge_was_lost_is_settled_by_beat_and_its_end_as_well(moderator: User) -> None:
+def test_pin_without_nudge_is_applied_by_beat(moderator: User) -> None:
     up, down = UserFactory(), UserFactory(celebrity_state=CelebrityState.CELEBRITY, follower_count=10**6)
     moderation.pin(moderator, up.pk, True)
     moderation.pin(moderator, down.pk, False)
@@ -145,7 +145,7 @@ def test_a_pin_whose_nudge_was_lost_is_settled_by_beat_and_its_end_as_well(moder
 
 
 @pytest.mark.parametrize("pinned", [True, False])
-def test_a_pin_in_the_middle_of_a_move_turns_it_round(pinned: bool, moderator: User) -> None:
+def test_pin_reverses_a_running_transition(pinned: bool, moderator: User) -> None:
     """Whoever was moving them the other way cannot go on, nor is anything lost meanwhile."""
     author, follower = UserFactory(), UserFactory()
     follow(author, follower)

@@ -26,7 +26,7 @@ def alice() -> User:
 
 
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
-def test_it_changes_the_password_and_ends_all_other_sessions(alice: User) -> None:
+def test_change_ends_all_other_sessions(alice: User) -> None:
     own, others = start_session(alice), [start_session(alice) for _ in range(3)]
     assert all(is_token_accepted(tokens.access) for tokens in others)
     answer = change_password(own.access)
@@ -40,7 +40,7 @@ def test_it_changes_the_password_and_ends_all_other_sessions(alice: User) -> Non
         assert_error(refresh(tokens.refresh), 401)
 
 
-def test_a_wrong_current_password_changes_nothing(alice: User) -> None:
+def test_wrong_current_password_is_400(alice: User) -> None:
     own, other = start_session(alice), start_session(alice)
     error = assert_error(change_password(own.access, current="wrong"), 400, "wrong_password")
     assert error["attr"] == "current_password"
@@ -49,20 +49,20 @@ def test_a_wrong_current_password_changes_nothing(alice: User) -> None:
 
 
 @pytest.mark.parametrize("new", ["short", "12345678901", "password1", "alice123", "", None, 5, [], "x" * 1_025])
-def test_a_bad_new_password_is_a_400(alice: User, new: Any) -> None:
+def test_weak_new_password_is_400(alice: User, new: Any) -> None:
     assert assert_error(change_password(start_session(alice).access, new=new), 400)["attr"] == "new_password"
     assert services.verify_password("alice", PASSWORD)
 
 
-def test_it_needs_a_token(alice: User) -> None:
+def test_token_is_required(alice: User) -> None:
     assert_error(change_password(None), 401, "not_authenticated")
 
 
-def test_an_account_without_a_password_cannot_set_one_here() -> None:
+def test_account_without_password_cannot_set_one() -> None:
     assert_error(change_password(start_session(UserFactory()).access), 400, "wrong_password")
 
 
-def test_of_two_changes_at_once_the_second_fails(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_change_fails(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     hash_password = services.make_password
 
     def overtaken(raw: str) -> str:

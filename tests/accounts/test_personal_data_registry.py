@@ -47,7 +47,7 @@ COLUMNS_WITHOUT_USER_IDS = {
 FIELD_TYPES_WITHOUT_FOREIGN_KEY = (models.BigIntegerField, models.JSONField, ArrayField)
 
 
-def test_every_column_that_can_hold_a_users_id_is_declared() -> None:
+def test_all_columns_with_user_ids_are_registered() -> None:
     assert set(columns_that_may_hold_user_ids()) - declared_columns() - COLUMNS_WITHOUT_USER_IDS == set(), (
         "declare these in a Holding, or here as no user's"
     )
@@ -69,12 +69,12 @@ def columns_that_may_hold_user_ids() -> Iterator[str]:
                 yield f"{model._meta.label}.{field.name}"
 
 
-def test_what_is_declared_is_erased_by_somebody() -> None:
+def test_all_categories_can_be_erased() -> None:
     assert [holding.name for holding in personal_data_registry.get_categories() if holding.erase is None] == []
 
 
 @pytest.mark.django_db
-def test_every_redis_key_that_is_made_of_a_users_id_is_declared() -> None:
+def test_all_redis_keys_with_user_ids_are_registered() -> None:
     of_users = {
         name: function(4711)
         for name, function in vars(keys).items()

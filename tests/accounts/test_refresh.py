@@ -31,7 +31,7 @@ def forged(payload: dict[str, Any], key: str | None = None, algorithm: str = "HS
     return jwt.encode(payload, key or django_settings.SECRET_KEY, algorithm=algorithm)
 
 
-def test_tokens_rotate_for_ever() -> None:
+def test_tokens_rotate() -> None:
     tokens = start_session(UserFactory())
     seen = {tokens.refresh}
     token = tokens.refresh
@@ -47,7 +47,7 @@ def test_tokens_rotate_for_ever() -> None:
 
 
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
-def test_reuse_ends_the_whole_session_and_its_access_tokens() -> None:
+def test_reuse_ends_the_whole_session() -> None:
     user = UserFactory()
     other = start_session(user)
     first = start_session(user)
@@ -61,7 +61,7 @@ def test_reuse_ends_the_whole_session_and_its_access_tokens() -> None:
     assert refresh(other.refresh).status_code == 200
 
 
-def test_a_new_session_after_reuse_is_not_touched_by_the_old_one() -> None:
+def test_reuse_does_not_affect_other_sessions() -> None:
     user = UserFactory()
     old = start_session(user)
     refresh(old.refresh)
@@ -73,7 +73,7 @@ def test_a_new_session_after_reuse_is_not_touched_by_the_old_one() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_several_uses_at_once_exactly_one_wins() -> None:
+def test_concurrent_uses_succeed_once() -> None:
     tokens = start_session(UserFactory())
 
     def attempt(_: int) -> int:
@@ -88,7 +88,7 @@ def test_of_several_uses_at_once_exactly_one_wins() -> None:
 
 
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
-def test_a_suspended_user_gets_none_and_may_go_on_when_reinstated() -> None:
+def test_refresh_is_refused_while_suspended() -> None:
     user = UserFactory()
     tokens = start_session(user)
     services.suspend(user.pk)
@@ -98,14 +98,14 @@ def test_a_suspended_user_gets_none_and_may_go_on_when_reinstated() -> None:
 
 
 @pytest.mark.django_db(transaction=True)  # caches are dropped on commit
-def test_a_user_who_is_gone_gets_none() -> None:
+def test_refresh_of_deleted_user_is_refused() -> None:
     user = UserFactory()
     tokens = start_session(user)
     user.delete()
     assert_error(refresh(tokens.refresh), 401)
 
 
-def test_tokens_of_another_kind_are_refused() -> None:
+def test_other_token_types_are_refused() -> None:
     user = UserFactory()
     tokens = start_session(user)
     assert_error(refresh(tokens.access), 401)
@@ -123,7 +123,7 @@ def test_an_expired_token_is_refused() -> None:
     assert is_token_accepted(tokens.access)
 
 
-def test_the_claims_of_another_session_do_not_help() -> None:
+def test_token_of_another_users_session_is_refused() -> None:
     alice, bob = UserFactory.create_batch(2)
     hers, his = RefreshToken(start_session(alice).refresh), RefreshToken(start_session(bob).refresh)
     hers["sid"] = his["sid"]
@@ -169,12 +169,12 @@ DEEP = b"[" * 100_000
     ],
     ids=range(27),
 )
-def test_garbage_and_forgeries_are_401(token: str) -> None:
+def test_malformed_and_forged_tokens_are_401(token: str) -> None:
     answer = refresh(token)
     assert_error(answer, 401, "token_not_valid")
     assert answer["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("token", [None, "", 5, True, [], {}, ["x"]])
-def test_what_is_no_text_is_a_400(token: Any) -> None:
+def test_non_text_token_is_400(token: Any) -> None:
     assert assert_error(refresh(token), 400)["attr"] == "refresh"

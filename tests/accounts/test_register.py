@@ -22,7 +22,7 @@ def register(**changes: Any) -> Any:
     return post("auth/register", data)
 
 
-def test_it_makes_an_account_and_signs_in() -> None:
+def test_register_creates_account_and_signs_in() -> None:
     answer = register()
     assert answer.status_code == 201
     body = answer.json()
@@ -48,11 +48,11 @@ def test_it_makes_an_account_and_signs_in() -> None:
     assert is_token_accepted(body["access"])
 
 
-def test_a_bad_token_does_not_stand_in_the_way() -> None:
+def test_invalid_access_token_is_ignored() -> None:
     assert post("auth/register", VALID_REGISTRATION, access="nonsense").status_code == 201
 
 
-def test_the_username_is_stored_in_lower_case_without_blanks_around_it() -> None:
+def test_username_is_lowered_and_stripped() -> None:
     assert register(username=" Alice_B.9\n").json()["user"]["username"] == "alice_b.9"
 
 
@@ -63,7 +63,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("username", ["abc", "a" * 30, "...", "a.b_c", "007"])
-def test_sound_usernames(username: str) -> None:
+def test_valid_usernames(username: str) -> None:
     assert register(username=username).status_code == 201
 
 
@@ -74,7 +74,7 @@ def test_sound_usernames(username: str) -> None:
         *("👩‍👩‍👧‍👦abc", "<script>", "a/b", "\u202ealice", 12345, True, 1.5, ["alice"], {"a": "b"}),
     ],
 )
-def test_other_usernames_are_400(username: Any) -> None:
+def test_invalid_usernames_are_400(username: Any) -> None:
     error = assert_error(register(username=username), 400)
     assert error["attr"] == "username"
     assert not User.objects.exists()
@@ -83,7 +83,7 @@ def test_other_usernames_are_400(username: Any) -> None:
 @pytest.mark.parametrize(
     "email", [..., None, "", "alice", "@", "a@b", "a b@example.org", "x" * 250 + "@e.org", 5, True, [], {}]
 )
-def test_bad_addresses_are_400(email: Any) -> None:
+def test_invalid_emails_are_400(email: Any) -> None:
     assert assert_error(register(email=email), 400)["attr"] == "email"
 
 
@@ -102,37 +102,37 @@ def test_bad_addresses_are_400(email: Any) -> None:
         ([PASSWORD], "invalid"),
     ],
 )
-def test_bad_passwords_are_400(password: Any, code: str) -> None:
+def test_weak_passwords_are_400(password: Any, code: str) -> None:
     assert assert_error(register(password=password), 400, code)["attr"] == "password"
 
 
-def test_passwords_are_taken_as_they_are() -> None:
+def test_password_is_not_normalized() -> None:
     password = "  blanks\tand Ünïcode 👩‍👩‍👧‍👦  "
     register(password=password)
     assert User.objects.get().check_password(password)
 
 
 @pytest.mark.parametrize("username", ["alice", "ALICE", "aLiCe"])
-def test_a_username_is_taken_in_any_case(username: str) -> None:
+def test_taken_username_in_any_case_is_400(username: str) -> None:
     UserFactory(username="alice")
     assert assert_error(register(username=username), 400, "unique")["attr"] == "username"
     assert User.objects.count() == 1
 
 
 @pytest.mark.parametrize("email", ["alice@example.org", "ALICE@EXAMPLE.ORG", "Alice@Example.org"])
-def test_an_address_is_taken_in_any_case(email: str) -> None:
+def test_taken_email_in_any_case_is_400(email: str) -> None:
     UserFactory(email="Alice@example.org")
     assert assert_error(register(email=email), 400, "unique")["attr"] == "email"
 
 
-def test_accounts_without_an_address_do_not_conflict() -> None:
+def test_empty_emails_do_not_conflict() -> None:
     UserFactory.create_batch(2)
     assert register().status_code == 201
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("field", ["username", "email"])
-def test_of_several_at_once_one_gets_the_name_and_the_others_a_400(field: str) -> None:
+def test_concurrent_registrations_succeed_once(field: str) -> None:
     def attempt(number: int) -> int:
         other = {"username": {"email": f"a{number}@example.org"}, "email": {"username": f"alice{number}"}}
         try:

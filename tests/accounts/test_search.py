@@ -59,7 +59,7 @@ def create_user(username: str, display_name: str = "") -> User:
     return UserFactory(username=username, display_name=display_name)
 
 
-def test_usernames_come_first_the_exact_one_leading_then_display_names(client: APIClient) -> None:
+def test_usernames_come_before_display_names(client: APIClient) -> None:
     for username, display_name in (
         ("zoe", "Anna B"),
         ("anna_b", "Anna"),
@@ -73,7 +73,7 @@ def test_usernames_come_first_the_exact_one_leading_then_display_names(client: A
     assert search_usernames(client, "anna") == ["anna", "anna.a", "anna_b", "yan", "xan", "zoe"]
 
 
-def test_it_answers_with_cards_of_people(client: APIClient) -> None:
+def test_results_are_user_summaries(client: APIClient) -> None:
     user = create_user("anna", "Anna")
     assert page(client, "an") == {
         "results": [
@@ -112,7 +112,7 @@ def test_it_answers_with_cards_of_people(client: APIClient) -> None:
         ("O'Neill; --", "o'neill; --"),
     ],
 )
-def test_case_and_script_make_no_difference(client: APIClient, display_name: str, text: str) -> None:
+def test_search_ignores_case_in_any_script(client: APIClient, display_name: str, text: str) -> None:
     create_user("somebody", display_name)
     assert search_usernames(client, text) == ["somebody"]
 
@@ -120,20 +120,20 @@ def test_case_and_script_make_no_difference(client: APIClient, display_name: str
 @pytest.mark.parametrize(
     "text", ["%", "_", "\\", "%nn", "a_n", "'", "🦊", "\u202eann", "ann\u200b", "x" * 10_000, "A" * 31, "\ufffd", "*"]
 )
-def test_what_is_special_elsewhere_is_only_a_character_here(client: APIClient, text: str) -> None:
+def test_special_characters_are_literal(client: APIClient, text: str) -> None:
     create_user("ann", "Ann")
     assert search_usernames(client, text) == []
 
 
 @pytest.mark.parametrize("username", ["under_score", "dots.in.it", "0digits"])
-def test_usernames_are_found_by_any_beginning(client: APIClient, username: str) -> None:
+def test_username_is_found_by_every_prefix(client: APIClient, username: str) -> None:
     create_user(username)
     for length in range(1, len(username) + 1):
         assert search_usernames(client, username[:length].upper()) == [username]
 
 
 @pytest.mark.parametrize("query", ["", "search=", "search=%20%09", "search=a%00b", "search=a&limit=0"])
-def test_no_text_and_what_is_no_text_are_400(client: APIClient, query: str) -> None:
+def test_invalid_query_is_400(client: APIClient, query: str) -> None:
     answer = client.get(f"{PATH}?{query}")
     assert answer.status_code == 400
     assert answer.json()["type"] == "validation_error"
@@ -153,24 +153,22 @@ def test_no_text_and_what_is_no_text_are_400(client: APIClient, query: str) -> N
         encode_text_cursor("people_found", "1:x:a"),
     ],
 )
-def test_a_malformed_cursor_is_a_400(client: APIClient, cursor: str) -> None:
+def test_malformed_cursor_is_400(client: APIClient, cursor: str) -> None:
     answer = client.get(PATH, {"search": "a", "cursor": cursor})
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_cursor")
 
 
 @pytest.mark.parametrize("text", ["0:1:b\0", "1:9:\\%_'", f"1:{2**63 - 1}:{'🦊' * 60}"])
-def test_a_made_up_cursor_does_no_harm(client: APIClient, text: str) -> None:
+def test_forged_cursor_is_harmless(client: APIClient, text: str) -> None:
     create_user("ann", "Ann")
     assert isinstance(page(client, "a", cursor=encode_text_cursor("people_found", text))["results"], list)
 
 
-def test_it_needs_a_token() -> None:
+def test_token_is_required() -> None:
     assert APIClient().get(PATH, {"search": "a"}).status_code == 401
 
 
-def test_the_suspended_the_deleted_and_those_who_block_the_viewer_are_not_found(
-    client: APIClient, viewer: User
-) -> None:
+def test_inactive_and_blocking_users_are_not_found(client: APIClient, viewer: User) -> None:
     create_user("anna", "Anna")
     services.suspend(create_user("anne", "Anne").pk)
     services.suspend(create_user("xan", "Ann").pk)
@@ -181,7 +179,7 @@ def test_the_suspended_the_deleted_and_those_who_block_the_viewer_are_not_found(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_suspension_that_ends_and_a_new_name_are_found_at_once(client: APIClient) -> None:
+def test_reinstatement_and_rename_take_effect_at_once(client: APIClient) -> None:
     user = create_user("anna")
     services.suspend(user.pk)
     assert search_usernames(client, "ann") == []
@@ -197,7 +195,7 @@ def test_viewers_find_themselves(client: APIClient) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
-def test_pages_joined_together_are_the_whole_list_over_both_halves(client: APIClient, viewer: User, limit: int) -> None:
+def test_pages_concatenate_to_the_whole_list(client: APIClient, viewer: User, limit: int) -> None:
     """Some are left out of either half, some match twice, some share a display name."""
     expected = []
     for number in range(6):
@@ -212,14 +210,14 @@ def test_pages_joined_together_are_the_whole_list_over_both_halves(client: APICl
     assert walked[-1]
 
 
-def test_a_page_is_filled_however_many_were_left_out_before_it(client: APIClient, viewer: User) -> None:
+def test_page_is_filled_after_many_hidden_users(client: APIClient, viewer: User) -> None:
     for number in range(3 * search.MIN_BATCH_SIZE):
         BlockFactory(blocker=create_user(f"ann{number:03}"), blocked=viewer)
     create_user("annz")
     assert pages(client, "ann", 1) == [["annz"]]
 
 
-def test_the_cursors_own_row_may_vanish_and_others_may_come(client: APIClient) -> None:
+def test_rows_may_change_between_pages(client: APIClient) -> None:
     for username in ("ann1", "ann3", "ann5"):
         create_user(username)
     first = page(client, "ann", limit=2)
@@ -231,9 +229,7 @@ def test_the_cursors_own_row_may_vanish_and_others_may_come(client: APIClient) -
     assert [person["username"] for person in rest["results"]] == ["ann4", "ann5"]
 
 
-def test_queries_do_not_grow_with_the_list(
-    client: APIClient, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_query_count_is_constant(client: APIClient, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     client.get(f"{API}/me")  # authentication caches the account
     total = 0
     for more in (1, 24):
@@ -263,7 +259,7 @@ def walk_pages(text: str, wanted: int) -> tuple[list[search.SearchPosition], lis
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whatever_the_names_everybody_is_found_once_and_in_order(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_match_a_naive_model(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All short usernames of two letters, some without a display name, against a naive model."""
     monkeypatch.setattr(search, "MIN_BATCH_SIZE", 1)
     chance = random.Random(seed)
@@ -289,7 +285,7 @@ def test_whatever_the_names_everybody_is_found_once_and_in_order(seed: int, monk
 
 
 @pytest.mark.parametrize("length", [29, 30, 31, 32, 60])
-def test_the_longest_names_are_found_once(client: APIClient, length: int) -> None:
+def test_long_names_are_found_once(client: APIClient, length: int) -> None:
     """A username has 30 characters at most, a display name twice as many."""
     name = "abc" * 20
     create_user(name[:30], name)
@@ -330,9 +326,7 @@ def flatten_plan(plan: dict[str, Any]) -> list[dict[str, Any]]:
         ),
     ],
 )
-def test_a_page_reads_an_index_in_its_order_and_no_more_than_it_needs(
-    after: search.SearchPosition | None, steps: list[str]
-) -> None:
+def test_page_is_an_ordered_index_scan(after: search.SearchPosition | None, steps: list[str]) -> None:
     """A third matches by username, a third by display name, a third by both: those are not passed over one by one."""
     User.objects.bulk_create(
         User(username=f"{prefix}{number}", display_name=f"{shown} {number}", password="!")
@@ -351,7 +345,7 @@ def test_a_page_reads_an_index_in_its_order_and_no_more_than_it_needs(
     assert round(scan["Actual Rows"] * scan["Actual Loops"]) == 20
 
 
-def test_a_page_reads_no_more_than_a_page_of_each_list() -> None:
+def test_page_reads_at_most_one_page_per_prefix_length() -> None:
     """Display names that begin as the usernames do, for 0 to 24 characters."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     User.objects.bulk_create(

@@ -35,7 +35,7 @@ def heard() -> Iterator[list[tuple[int, bool]]]:
     access_changed.disconnect(hear)
 
 
-def test_suspension_and_its_end_are_announced_once(heard: list[tuple[int, bool]]) -> None:
+def test_access_changed_is_sent_once_per_change(heard: list[tuple[int, bool]]) -> None:
     user = UserFactory()
     assert services.suspend(user.pk)
     assert not services.suspend(user.pk)
@@ -44,7 +44,7 @@ def test_suspension_and_its_end_are_announced_once(heard: list[tuple[int, bool]]
     assert heard == [(user.pk, False), (user.pk, True)]
 
 
-def test_a_second_suspension_changes_only_its_end() -> None:
+def test_second_suspension_changes_only_the_end() -> None:
     user = UserFactory()
     services.suspend(user.pk)
     user.refresh_from_db()
@@ -55,7 +55,7 @@ def test_a_second_suspension_changes_only_its_end() -> None:
     assert (user.is_active, user.suspended_at, user.suspended_until) == (False, since, until)
 
 
-def test_an_account_being_deleted_does_not_come_back(heard: list[tuple[int, bool]]) -> None:
+def test_deleted_account_cannot_be_reinstated(heard: list[tuple[int, bool]]) -> None:
     user = UserFactory(is_active=False, deleted_at=timezone.now(), suspended_at=timezone.now())
     assert not services.reinstate(user.pk)
     user.refresh_from_db()
@@ -63,7 +63,7 @@ def test_an_account_being_deleted_does_not_come_back(heard: list[tuple[int, bool
     assert heard == []
 
 
-def test_suspensions_end_by_themselves_when_they_are_due(heard: list[tuple[int, bool]]) -> None:
+def test_due_suspensions_are_lifted(heard: list[tuple[int, bool]]) -> None:
     due, later, for_good = UserFactory.create_batch(3)
     services.suspend(due.pk, timezone.now())
     services.suspend(later.pk, timezone.now() + timedelta(minutes=1))
@@ -76,12 +76,12 @@ def test_suspensions_end_by_themselves_when_they_are_due(heard: list[tuple[int, 
 
 
 @pytest.mark.parametrize("call", [services.suspend, services.reinstate])
-def test_unknown_users_are_told(call: Any) -> None:
+def test_unknown_user_raises(call: Any) -> None:
     with pytest.raises(User.DoesNotExist):
         call(1)
 
 
-def test_every_change_drops_what_it_makes_stale() -> None:
+def test_every_change_invalidates_caches() -> None:
     user = UserFactory()
     for change in (
         lambda: services.update_profile(user.pk, {"display_name": "x"}),
@@ -90,22 +90,22 @@ def test_every_change_drops_what_it_makes_stale() -> None:
     ):
         Invalidation.objects.all().delete()
         change()
-        assert set(Invalidation.objects.get().keys) == {keys.user_card(user.pk), keys.auth_state(user.pk)}
+        assert set(Invalidation.objects.get().keys) == {keys.user_summary(user.pk), keys.auth_state(user.pk)}
 
 
-def test_a_change_to_the_same_values_writes_nothing(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_unchanged_values_write_nothing(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     user = UserFactory(bio="x")
     with django_assert_num_queries(3):  # savepoint, select, release
         services.update_profile(user.pk, {"bio": "x"})
     assert not Invalidation.objects.exists()
 
 
-def test_another_integrity_error_is_not_taken_for_a_taken_name() -> None:
+def test_other_integrity_errors_are_not_reported_as_taken() -> None:
     with pytest.raises(IntegrityError):
         services.register("not plain", "", "x")
 
 
-def test_a_card_is_what_posts_show_of_their_author() -> None:
+def test_user_summary() -> None:
     user = UserFactory(display_name="Ünïcode 😀", celebrity_state=CelebrityState.CELEBRITY)
     card = {
         "id": str(user.pk),
@@ -120,11 +120,11 @@ def test_a_card_is_what_posts_show_of_their_author() -> None:
 
 
 @pytest.mark.parametrize("state", [s for s in CelebrityState if s != CelebrityState.CELEBRITY])
-def test_nobody_is_a_celebrity_before_followers_pull(state: CelebrityState) -> None:
+def test_only_pulled_authors_are_celebrities(state: CelebrityState) -> None:
     assert render_user_summary(UserFactory(celebrity_state=state))["is_celebrity"] is False
 
 
-def test_cards_of_a_page_are_one_query_and_then_none(
+def test_summaries_are_loaded_with_one_query_and_cached(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     users = UserFactory.create_batch(3)
@@ -135,11 +135,11 @@ def test_cards_of_a_page_are_one_query_and_then_none(
         assert set(get_user_summaries(wanted)) == set(ids)
     with django_assert_num_queries(0):
         assert set(get_user_summaries(wanted)) == set(ids)
-    assert user_summary_cache.ttl == keys.USER_CARD_TTL
+    assert user_summary_cache.ttl == keys.USER_SUMMARY_TTL
 
 
 @pytest.mark.django_db(transaction=True)
-def test_cards_follow_changes_at_once() -> None:
+def test_summaries_follow_changes_at_once() -> None:
     user = UserFactory(username="alice")
     assert b"alice" in get_user_summaries([user.pk])[user.pk]
     services.update_profile(user.pk, {"username": "alicia"})
@@ -150,7 +150,7 @@ def test_cards_follow_changes_at_once() -> None:
     assert user.pk in get_user_summaries([user.pk])
 
 
-def test_expired_sessions_are_deleted_and_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_expired_sessions_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "FLUSH_BATCH_SIZE", 2)
     user = UserFactory()
     for _ in range(6):
@@ -162,7 +162,7 @@ def test_expired_sessions_are_deleted_and_others_stay(monkeypatch: pytest.Monkey
     assert Session.objects.count() == 1
 
 
-def test_an_ended_session_is_remembered_while_its_access_tokens_could_live() -> None:
+def test_ended_session_is_kept_until_access_tokens_expire() -> None:
     user = UserFactory()
     tokens = start_session(user)
     sessions.end(tokens.refresh)

@@ -21,7 +21,7 @@ def sign_in(username: Any, password: Any = PASSWORD) -> Any:
 
 
 @pytest.mark.parametrize("username", ["alice", "ALICE", " alice "])
-def test_it_gives_tokens(username: str) -> None:
+def test_sign_in_returns_tokens(username: str) -> None:
     UserFactory(username="alice", password=PASSWORD)
     answer = sign_in(username)
     assert answer.status_code == 200
@@ -29,7 +29,7 @@ def test_it_gives_tokens(username: str) -> None:
     assert get("me", answer.json()["access"]).json()["username"] == "alice"
 
 
-def test_wrong_password_and_unknown_user_are_told_the_same() -> None:
+def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
     UserFactory(username="alice", password=PASSWORD)
     UserFactory(username="imported")
     answers = [sign_in("alice", "wrong"), sign_in("nobody", "wrong"), sign_in("imported", ""), sign_in("\u212a", "x")]
@@ -40,7 +40,7 @@ def test_wrong_password_and_unknown_user_are_told_the_same() -> None:
 
 
 @pytest.mark.parametrize("username", ["alice", "imported", "suspended", "nobody", "no such name!"])
-def test_every_attempt_hashes_once_so_that_time_tells_nothing(username: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_attempt_hashes_once(username: str, monkeypatch: pytest.MonkeyPatch) -> None:
     UserFactory(username="alice", password=PASSWORD)
     UserFactory(username="imported")
     UserFactory(username="suspended", password=PASSWORD, is_active=False)
@@ -56,30 +56,30 @@ def test_every_attempt_hashes_once_so_that_time_tells_nothing(username: str, mon
     assert len(hashed) == 1
 
 
-def test_a_suspended_user_is_told_no_more_than_others() -> None:
+def test_suspended_user_gets_the_same_answer() -> None:
     user = UserFactory(username="alice", password=PASSWORD)
     services.suspend(user.pk)
     assert sign_in("alice").content == sign_in("nobody").content
 
 
 @pytest.mark.parametrize("username", [None, "", 5, True, [], {}, "x" * 255])
-def test_a_username_of_another_type_is_a_400(username: Any) -> None:
+def test_invalid_username_value_is_400(username: Any) -> None:
     assert assert_error(sign_in(username), 400)["attr"] == "username"
 
 
 @pytest.mark.parametrize("password", [None, "", 5, True, [], {}, "x" * 1_025])
-def test_a_password_of_another_type_is_a_400(password: Any) -> None:
+def test_invalid_password_value_is_400(password: Any) -> None:
     assert assert_error(sign_in("alice", password), 400)["attr"] == "password"
 
 
-def test_sessions_stand_side_by_side() -> None:
+def test_sessions_are_independent() -> None:
     UserFactory(username="alice", password=PASSWORD)
     first, second = sign_in("alice").json(), sign_in("alice").json()
     assert is_token_accepted(first["access"])
     assert is_token_accepted(second["access"])
 
 
-def test_no_session_begins_with_a_password_that_was_changed_while_it_was_verified() -> None:
+def test_no_session_if_password_changed_meanwhile() -> None:
     UserFactory(username="alice", password=PASSWORD)
     user = services.verify_password("alice", PASSWORD)
     assert user
@@ -88,7 +88,7 @@ def test_no_session_begins_with_a_password_that_was_changed_while_it_was_verifie
         sessions.start(user)
 
 
-def test_no_session_begins_for_who_was_suspended_meanwhile() -> None:
+def test_no_session_if_suspended_meanwhile() -> None:
     UserFactory(username="alice", password=PASSWORD)
     user = services.verify_password("alice", PASSWORD)
     assert user

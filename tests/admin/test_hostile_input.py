@@ -36,7 +36,7 @@ def test_no_filter_takes_what_it_does_not_offer(path: str, value: str) -> None:
 def test_a_suspension_ends_in_the_future_within_ten_years(until: str) -> None:
     user = UserFactory()
     moderator = create_staff("Moderator")
-    data = {"pk": user.pk, "length": "x", "until": until, "reason": "spam", f"seen-{user.pk}": 9}
+    data = {"pk": user.pk, "length": "x", "until": until, "reason": "spam", f"version-{user.pk}": 9}
     answer = admin_client(moderator).post("/admin/accounts/user/act/suspend/", data)
     assert answer.status_code == 200  # the form again, with what is wrong
     user.refresh_from_db()

@@ -162,7 +162,9 @@ def test_the_table_knows_every_page_and_every_act() -> None:
     assert names() - UNCHECKED_PAGES - {f"{model}_act" for model in OBJECT_ACTIONS} == known
     registered = {name_of(model): page for model, page in admin.site._registry.items()}
     assert {
-        model: {act.name for act in acts} for model, page in registered.items() if (acts := getattr(page, "acts", ()))
+        model: {action.name for action in actions}
+        for model, page in registered.items()
+        if (actions := getattr(page, "admin_actions", ()))
     } == {model: set(acts) for model, acts in OBJECT_ACTIONS.items()}
     assert {model: set(page.actions) for model, page in registered.items() if page.actions} == {
         model: set(actions) for model, actions in LIST_ACTIONS.items()
@@ -205,7 +207,7 @@ def test_acts_are_done_by_those_who_may(world: AdminObjects, role: str) -> None:
 def did(world: AdminObjects, role: str, model: str, name: str) -> bool:
     """Whether an act, sent as its form would be, was done: then it is in the audit log."""
     pk = world.ids[model]
-    data = {"pk": pk, f"seen-{pk}": 9, "reason": "Because.", "length": "7"}
+    data = {"pk": pk, f"version-{pk}": 9, "reason": "Because.", "length": "7"}
     path = reverse(f"admin:{model}_act", args=[name])
     before = AuditEntry.objects.count()
     answer = world.clients[role].post(path, data)

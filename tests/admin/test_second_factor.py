@@ -149,7 +149,7 @@ def test_the_command_shows_key_and_codes_once_and_replaces_them_only_when_told(u
 @pytest.mark.parametrize("username", ["nobody", "user"])
 def test_the_command_is_for_staff(username: str) -> None:
     UserFactory(username="user")
-    with pytest.raises(CommandError, match="no member of staff"):
+    with pytest.raises(CommandError, match="not a member of staff"):
         call_command("enroll_otp", username)
 
 

@@ -291,7 +291,7 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(
         number=someone,
         key=st.sampled_from(
-            [keys.home_timeline, keys.author_timeline, keys.visible_authors, keys.user_card, keys.auth_state]
+            [keys.home_timeline, keys.author_timeline, keys.visible_authors, keys.user_summary, keys.auth_state]
         ),
     )
     def expire(self, number: int, key: Callable[[int], str]) -> None:

@@ -99,7 +99,7 @@ def test_without_a_storage_the_avatar_stays_as_it_was(owner: ApiUser, monkeypatc
 
 def test_a_copy_that_nobody_came_to_use_goes(owner: ApiUser) -> None:
     media, taken = ready_media(owner.user), ApiUser()
-    assert avatars.copy_for(owner.id, media.pk), "and then the process dies"
+    assert avatars.create_copy(owner.id, media.pk), "and then the process dies"
     answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.name})
     assert answer.status_code >= 400
     delete_due_files(all_of_them=True)

@@ -74,12 +74,12 @@ def test_the_posts_old_urls_are_dead_when_the_page_is_back(act: str, moderator: 
     )
     urls, kept = urls_of(author, post), urls_of(author, other)
     assert all(is_there(url) for url in urls + kept)
-    moderator.told("posts_post", act, post, reason="nudity")
+    moderator.run_action("posts_post", act, post, reason="nudity")
     assert not any(is_there(url) for url in urls)
     assert all(is_there(url) for url in kept)
     assert urls_of(author, other) == kept
     if act == "hide":
-        moderator.told("posts_post", "restore", post)
+        moderator.run_action("posts_post", "restore", post)
         assert all(is_there(url) for url in urls_of(author, post)), "signed ones, until a worker has moved them"
         relocate_all(author.user)
         assert all(is_there(url) and "?" not in url for url in urls_of(author, post))
@@ -91,9 +91,9 @@ def test_a_suspended_authors_are_too(model: str, moderator: StaffMember, author:
     posts = [share(author, ready_media(author.user)) for _ in range(12)]
     urls = [url for post in posts for url in urls_of(author, post)]
     about = author.id if model == "accounts_user" else posts[0]
-    moderator.told(model, "suspend", about, reason="nudity", length="")
+    moderator.run_action(model, "suspend", about, reason="nudity", length="")
     assert not any(is_there(url) for url in urls)
-    moderator.told(model, "lift", about)
+    moderator.run_action(model, "lift", about)
     relocate_all(author.user)
     assert all(is_there(url_of) for post in posts for url_of in urls_of(author, post))
 
@@ -102,7 +102,7 @@ def test_all_posts_of_a_bulk_action_are(moderator: StaffMember) -> None:
     authors = [ApiUser() for _ in range(3)]
     posts = [share(author, ready_media(author.user)) for author in authors]
     urls = [url for author, post in zip(authors, posts, strict=True) for url in urls_of(author, post)]
-    moderator.told("posts_post", "hide", *posts, reason="nudity")
+    moderator.run_action("posts_post", "hide", *posts, reason="nudity")
     assert not any(is_there(url) for url in urls)
 
 
@@ -144,7 +144,7 @@ def test_without_a_storage_the_act_is_done_and_the_workers_finish_it(
     redis_broker.flushdb()
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", away)
-        assert moderator.told("posts_post", "hide", post, reason="nudity") == ["hidden."]
+        assert moderator.run_action("posts_post", "hide", post, reason="nudity") == ["hidden."]
     assert is_there(urls[0])
     assert reload(picture).key == picture.key
     assert Relocation.objects.filter(pk=author.id).exists()
@@ -168,7 +168,7 @@ def test_a_slow_storage_holds_up_nobody_for_long(
     monkeypatch.setattr(unpublish, "JOIN_TIMEOUT", 0.3)
     monkeypatch.setattr(storage, "copy", slow)
     began = time.monotonic()
-    moderator.told("posts_post", "hide", post, reason="nudity")
+    moderator.run_action("posts_post", "hide", post, reason="nudity")
     assert time.monotonic() - began < 15, "not until it goes on"
     assert author.call("get", f"/posts/{post}").status_code == 404, "hidden it is"
     go_on.set()

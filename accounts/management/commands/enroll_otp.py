@@ -1,4 +1,4 @@
-"""Give a member of staff a second factor for the admin."""
+"""Enroll a member of staff in two-factor authentication for the admin."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from accounts.models import User
 
 class Command(BaseCommand):
     help = (
-        "Makes a key for an authenticator app, and ten backup codes of which each works once. Both are shown here "
-        "and never again; send them to their owner by a way that you trust."
+        "Create a key for an authenticator app and ten single-use backup codes. Both are shown only once; send them to "
+        "the user over a channel that you trust."
     )
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username", metavar="USERNAME")
-        parser.add_argument("--replace", action="store_true", help="end the key and the backup codes that there are")
+        parser.add_argument("--replace", action="store_true", help="replace the existing key and backup codes")
 
     def handle(self, username: str, replace: bool, **options: Any) -> None:
         user = User.objects.filter(username=username.lower()).first()
         if user is None or not user.is_staff:
-            raise CommandError(f"{username} is no member of staff")
+            raise CommandError(f"{username} is not a member of staff")
         try:
             device, codes = second_factor.enroll(user.pk, replace=replace)
         except second_factor.AlreadyEnrolled:
-            raise CommandError(f"{user} has a second factor already; --replace ends it") from None
-        self.stdout.write(f"For the app, as a link or a QR code:\n  {device.config_url}")
-        self.stdout.write(f"or typed in:\n  {b32encode(device.bin_key).decode()}")
+            raise CommandError(f"{user} already has a second factor; use --replace to replace it") from None
+        self.stdout.write(f"Authenticator app, as a link or a QR code:\n  {device.config_url}")
+        self.stdout.write(f"or as a key to type in:\n  {b32encode(device.bin_key).decode()}")
         self.stdout.write("Backup codes:\n  " + "  ".join(codes))

@@ -36,7 +36,7 @@ COUNT_TTL = 86_400
 VIEWER_FLAGS_TTL = 86_400
 CURRENT_RANKING_TTL = 5
 RANKING_TTL = 3_600
-USER_CARD_TTL = 86_400
+USER_SUMMARY_TTL = 86_400
 AUTH_STATE_TTL = 3_600
 VISIBLE_AUTHORS_TTL = 86_400
 CELEBRITIES_TTL = 3_600
@@ -98,7 +98,7 @@ def ranking(ranking_id: int) -> str:
     return f"{PREFIX}ranking:{ranking_id}"
 
 
-def user_card(user_id: int) -> str:
+def user_summary(user_id: int) -> str:
     return f"{PREFIX}person:{user_id}"
 
 

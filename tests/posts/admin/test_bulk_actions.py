@@ -39,8 +39,8 @@ def test_a_bulk_action_asks_for_its_reason_on_one_page_and_then_acts_on_all(
     back = page.context["back"]
     assert back.endswith("?type=post")
     ids = [case.pk for case in cases]
-    assert moderator.act("posts_case", "hide", *ids, back=back).status_code == 200, "without a reason"
-    answer = moderator.act("posts_case", "hide", *ids, back=back, reason="spam wave")
+    assert moderator.post_action("posts_case", "hide", *ids, back=back).status_code == 200, "without a reason"
+    answer = moderator.post_action("posts_case", "hide", *ids, back=back, reason="spam wave")
     assert answer["Location"] == back
     assert Post.objects.filter(hidden_at__isnull=False).count() == 3
     assert set(AuditEntry.objects.values_list("action", "reason")) == {("hide", "spam wave")}
@@ -52,10 +52,12 @@ def test_what_came_in_meanwhile_is_left_of_a_bulk_dismissal(moderator: StaffMemb
     targets = [create_post_target(author) for _ in range(2)]
     cases = [file_reports(target) for target in targets]
     page = choose(moderator, "posts_case", "dismiss", cases)
-    seen = {f"seen-{pk}": number for pk, _, number in page.context["rows"]}
+    seen = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
     assert set(seen.values()) == {1}
     file_reports(targets[1])
-    told = moderator.told("posts_case", "dismiss", *[case.pk for case in cases], back=page.context["back"], **seen)
+    told = moderator.run_action(
+        "posts_case", "dismiss", *[case.pk for case in cases], back=page.context["back"], **seen
+    )
     assert told[0] == "1 dismissed."
     assert "1 more report" in told[1]
     assert moderator.rows("posts_case") == [cases[1]]
@@ -70,9 +72,9 @@ def test_authors_of_several_cases_are_suspended_once_and_all_cases_closed(
         file_reports(create_post_target(ApiUser())),
     ]
     page = choose(moderator, "posts_case", "suspend", cases)
-    seen = {f"seen-{pk}": number for pk, _, number in page.context["rows"]}
+    seen = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
     ids = [case.pk for case in cases]
-    told = moderator.told("posts_case", "suspend", *ids, reason="spam ring", length="", **seen)
+    told = moderator.run_action("posts_case", "suspend", *ids, reason="spam ring", length="", **seen)
     assert told == ["2 suspended.", "1 more of the same accounts closed."]
     assert sorted(AuditEntry.objects.values_list("action", flat=True)) == ["close", "suspend", "suspend"]
     assert User.objects.filter(suspended_at__isnull=False).count() == 2
@@ -81,13 +83,13 @@ def test_authors_of_several_cases_are_suspended_once_and_all_cases_closed(
 
 def test_whoever_did_the_same_to_something_else_is_not_named(moderator: StaffMember, author: ApiUser) -> None:
     posts = [create_post_target(author), create_post_target(author)]
-    moderator.told("posts_post", "hide", posts[0].id, reason="spam")
+    moderator.run_action("posts_post", "hide", posts[0].id, reason="spam")
     services.hide_post(posts[1].id)
-    assert moderator.told("posts_post", "hide", posts[1].id, reason="spam") == [
-        "That was done already: nothing changed."
+    assert moderator.run_action("posts_post", "hide", posts[1].id, reason="spam") == [
+        "This was already done. Nothing changed."
     ]
-    again = moderator.told("posts_post", "hide", posts[0].id, reason="spam")
-    assert again[0].startswith("That was done already by mod at")
+    again = moderator.run_action("posts_post", "hide", posts[0].id, reason="spam")
+    assert again[0].startswith("This was already done by mod at")
 
 
 def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
@@ -100,10 +102,10 @@ def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
             raise RuntimeError("unexpected")
         return HIDE.perform(actor, sight, given)
 
-    monkeypatch.setattr(PostAdmin, "acts", [replace(HIDE, perform=fails_at_the_second)])
+    monkeypatch.setattr(PostAdmin, "admin_actions", [replace(HIDE, perform=fails_at_the_second)])
     monkeypatch.setattr("posts.admin.actions.unpublish_files", lambda owners, first: withdrawn.append(owners))
     with pytest.raises(RuntimeError):
-        moderator.act("posts_post", "hide", *[post.id for post in posts], reason="spam")
+        moderator.post_action("posts_post", "hide", *[post.id for post in posts], reason="spam")
     assert withdrawn == [{author.id}]
     assert Post.objects.filter(hidden_at__isnull=False).count() == 1
 

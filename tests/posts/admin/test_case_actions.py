@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def get_expected_versions(page: Any, act: str) -> dict[str, int]:
     """The hidden fields of an act's form on a row's page."""
-    (offer,) = [offer for offer in page.context["offers"] if offer.act.name == act]
-    return {f"seen-{pk}": number for pk, number in offer.seen.items()}
+    (offer,) = [bound for bound in page.context["bound_actions"] if bound.action.name == act]
+    return {f"version-{pk}": number for pk, number in offer.versions.items()}
 
 
 FORM_DATA: dict[str, dict[str, str]] = {
@@ -66,16 +66,16 @@ def has_effect(act: str, case: Case) -> bool:
 def test_a_moderator_acts_on_the_page_of_a_case(act: str, moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case(act, author)
     seen = get_expected_versions(moderator.page("posts_case_change", case.pk), act)
-    told = moderator.told("posts_case", act, case.pk, **FORM_DATA[act], **seen)
+    told = moderator.run_action("posts_case", act, case.pk, **FORM_DATA[act], **seen)
     assert has_effect(act, case), told
     entry = AuditEntry.objects.get()
     assert (entry.actor_name, entry.action, entry.reason) == ("mod", act, FORM_DATA[act].get("reason", ""))
-    again = moderator.told("posts_case", act, case.pk, **FORM_DATA[act], **seen)
+    again = moderator.run_action("posts_case", act, case.pk, **FORM_DATA[act], **seen)
     assert AuditEntry.objects.count() == 1
     if act == "suspend":
         assert "Suspended meanwhile until" in again[0]
     elif act != "delete":
-        assert again[0].startswith("That was done already by mod"), again
+        assert again[0].startswith("This was already done by mod"), again
 
 
 @pytest.mark.parametrize("act", FORM_DATA)
@@ -87,7 +87,7 @@ def test_nobody_else_does(act: str, who: str, author: ApiUser) -> None:
         User.objects.filter(pk=staff.user.pk).update(is_staff=False)
     if who == "anonymous":
         staff.client.logout()
-    answer = staff.act("posts_case", act, case.pk, **FORM_DATA[act], **{f"seen-{case.pk}": 1})
+    answer = staff.post_action("posts_case", act, case.pk, **FORM_DATA[act], **{f"version-{case.pk}": 1})
     if who in ("plain staff", "operator"):
         assert answer.status_code == 403
     else:
@@ -104,11 +104,11 @@ def test_a_right_of_one_act_is_no_right_to_another(author: ApiUser) -> None:
     rights = ("view_case", "moderate_post")
     staff.user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     page = staff.page("posts_case_change", case.pk)
-    assert [offer.act.name for offer in page.context["offers"]] == ["dismiss", "hide", "delete"]
+    assert [bound.action.name for bound in page.context["bound_actions"]] == ["dismiss", "hide", "delete"]
     assert page.context["dossier"].reports
     assert case.target_type in page.content.decode()
     assert "by</th><th>reason" not in page.content.decode(), "who reports is for those who may know"
-    assert staff.act("posts_case", "suspend", case.pk, **FORM_DATA["suspend"]).status_code == 403
+    assert staff.post_action("posts_case", "suspend", case.pk, **FORM_DATA["suspend"]).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_a_form_that_is_not_right_is_shown_again(
     act: str, given: dict[str, str], wrong: str, moderator: StaffMember, author: ApiUser
 ) -> None:
     case = prepare_case(act, author)
-    answer = moderator.act("posts_case", act, case.pk, **given)
+    answer = moderator.post_action("posts_case", act, case.pk, **given)
     assert answer.status_code == 200
-    assert wrong in answer.context["offer"].form.errors
+    assert wrong in answer.context["bound_action"].form.errors
     assert 'class="errorlist' in answer.content.decode()
     assert not AuditEntry.objects.exists()
 
@@ -149,7 +149,7 @@ def test_a_suspension_lasts_as_long_as_said(
     given: dict[str, str], days: int | None, moderator: StaffMember, author: ApiUser
 ) -> None:
     case = prepare_case("suspend", author)
-    moderator.told("posts_case", "suspend", case.pk, reason="spam", **given)
+    moderator.run_action("posts_case", "suspend", case.pk, reason="spam", **given)
     user = User.objects.get(pk=author.id)
     assert not user.is_active
     assert (user.suspended_until is None) == (days is None)
@@ -162,17 +162,17 @@ def test_acts_are_posts_with_a_token(moderator: StaffMember, author: ApiUser) ->
     url = reverse("admin:posts_case_act", args=["hide"])
     assert moderator.client.get(url)["Location"] == reverse("admin:posts_case_changelist")
     moderator.client.handler.enforce_csrf_checks = True
-    assert moderator.act("posts_case", "hide", case.pk, reason="spam").status_code == 403
+    assert moderator.post_action("posts_case", "hide", case.pk, reason="spam").status_code == 403
     moderator.client.handler.enforce_csrf_checks = False
-    assert moderator.act("posts_case", "nonsense", case.pk).status_code == 404
+    assert moderator.post_action("posts_case", "nonsense", case.pk).status_code == 404
     for pks in ([], ["x"], ["9" * 40], ["1"] * 51):
         assert moderator.client.post(url, {"pk": pks, "reason": "spam"}).status_code == 400
-    assert moderator.told("posts_case", "hide", 17, reason="spam") == ["That is gone by now."]
+    assert moderator.run_action("posts_case", "hide", 17, reason="spam") == ["This does not exist any more."]
     assert not AuditEntry.objects.exists()
 
 
 def test_a_way_back_leads_nowhere_else(moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case("hide", author)
     for back in ("https://elsewhere.example/", "//elsewhere.example", "javascript:alert(1)"):
-        answer = moderator.act("posts_case", "hide", case.pk, reason="spam", back=back)
+        answer = moderator.post_action("posts_case", "hide", case.pk, reason="spam", back=back)
         assert answer["Location"] == reverse("admin:posts_case_changelist")

@@ -78,7 +78,7 @@ def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author
     target = Target(TargetType.POST, post.pk, author.id)
     other = file_reports(account_target(author))
     case = file_reports(target, 2, note="he sells watches")
-    moderator.act("posts_post", "warn", post.pk, reason="No selling, please.")
+    moderator.post_action("posts_post", "warn", post.pk, reason="No selling, please.")
     file_reports(target)
     page = moderator.page("posts_case_change", case.pk)
     html = page.content.decode()
@@ -88,7 +88,13 @@ def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author
     assert "No selling, please." in html
     assert reverse("admin:posts_case_change", args=[other.pk]) in html
     assert "style=" not in html
-    assert [offer.act.name for offer in page.context["offers"]] == ["dismiss", "hide", "delete", "warn", "suspend"]
+    assert [bound.action.name for bound in page.context["bound_actions"]] == [
+        "dismiss",
+        "hide",
+        "delete",
+        "warn",
+        "suspend",
+    ]
 
 
 def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(
@@ -100,7 +106,7 @@ def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(
     services.hide_post(post.pk)
     page = moderator.page("posts_case_change", case.pk)
     assert "signature=" in page.context["sight"].pictures[0].url
-    assert "restore" in [offer.act.name for offer in page.context["offers"]]
+    assert "restore" in [bound.action.name for bound in page.context["bound_actions"]]
 
 
 def test_what_is_gone_is_said_so_and_only_dismissed(moderator: StaffMember, author: ApiUser) -> None:
@@ -109,9 +115,9 @@ def test_what_is_gone_is_said_so_and_only_dismissed(moderator: StaffMember, auth
     services.delete_post(target.id, author.id)
     page = moderator.page("posts_case_change", case.pk)
     assert "The post was deleted." in page.content.decode()
-    assert [offer.act.name for offer in page.context["offers"]] == ["dismiss"]
-    assert "gone" in moderator.told("posts_case", "hide", case.pk, reason="spam")[0]
-    assert moderator.told("posts_case", "dismiss", case.pk, **{f"seen-{case.pk}": 1}) == ["dismissed."]
+    assert [bound.action.name for bound in page.context["bound_actions"]] == ["dismiss"]
+    assert "gone" in moderator.run_action("posts_case", "hide", case.pk, reason="spam")[0]
+    assert moderator.run_action("posts_case", "dismiss", case.pk, **{f"version-{case.pk}": 1}) == ["dismissed."]
 
 
 def test_only_the_newest_hundred_reports_are_read(moderator: StaffMember, author: ApiUser) -> None:

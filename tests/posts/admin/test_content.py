@@ -49,13 +49,13 @@ def test_they_are_hidden_restored_and_deleted_from_their_own_page(
     page = moderator.page(f"{model}_change", target.id)
     assert "my words" in page.content.decode()
     assert reverse("admin:posts_case_change", args=[case.pk]) in page.content.decode()
-    assert moderator.told(model, "hide", target.id, reason="spam") == ["hidden."]
+    assert moderator.run_action(model, "hide", target.id, reason="spam") == ["hidden."]
     assert rows.get(pk=target.id).hidden_at
     case.refresh_from_db()
     assert case.state == CaseState.ACTED
-    assert moderator.told(model, "restore", target.id) == ["restored."]
-    assert moderator.act(model, "delete", target.id).status_code == 200, "without a reason"
-    assert moderator.told(model, "delete", target.id, reason="spam") == ["deleted."]
+    assert moderator.run_action(model, "restore", target.id) == ["restored."]
+    assert moderator.post_action(model, "delete", target.id).status_code == 200, "without a reason"
+    assert moderator.run_action(model, "delete", target.id, reason="spam") == ["deleted."]
     assert [entry.action for entry in AuditEntry.objects.order_by("pk")] == ["hide", "restore", "delete"]
 
 

@@ -1,4 +1,4 @@
-"""What accounts, and the shared parts below it, hold about a user (see `accounts.personal_data_registry`)."""
+"""The personal data of accounts and of the shared packages (see `accounts.personal_data_registry`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PROFILE_FIELDS = (
 
 
 def export_profile(user_id: int) -> Iterator[Row]:
-    """The account's own row, without its password's hash."""
+    """Yield the account's row, without the password hash."""
     user = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS)).get(pk=user_id)
     yield {
         "id": str(user.pk),
@@ -40,14 +40,14 @@ def export_profile(user_id: int) -> Iterator[Row]:
 
 
 def export_sessions(user_id: int) -> Iterator[Row]:
-    """Every sign-in that is still known, without what its tokens are made of."""
-    shown = ("created_at", "ended_at", "expires_at")
-    for chunk in iterate_chunks(Session.objects.filter(user=user_id).values("id", *shown), "id"):
-        yield from ({name: session[name] for name in shown} for session in chunk)
+    """Yield all stored sessions, without the ids of their refresh tokens."""
+    fields = ("created_at", "ended_at", "expires_at")
+    for chunk in iterate_chunks(Session.objects.filter(user=user_id).values("id", *fields), "id"):
+        yield from ({name: session[name] for name in fields} for session in chunk)
 
 
 def export_idempotent_answers(user_id: int) -> Iterator[Row]:
-    """The answers kept for requests that carried an Idempotency-Key."""
+    """Yield the stored responses to requests with an Idempotency-Key."""
     rows = IdempotentAnswer.objects.filter(user_id=user_id).values("digest", "status", "body", "created_at")
     for chunk in iterate_chunks(rows, "digest"):
         for row in chunk:
@@ -56,13 +56,14 @@ def export_idempotent_answers(user_id: int) -> Iterator[Row]:
 
 
 def export_moderation(user_id: int) -> Iterator[Row]:
-    """What staff did about the user, without who did, and of the reasons a warning's only: it is meant for them.
+    """Yield what staff did to the user, without the staff member's name.
 
-    Without dismissals: that somebody reported the user is that one's private affair.
+    Only the reasons of warnings are included, since they are written for the user. Dismissed reports are left out:
+    that another user reported this one is the reporter's private data.
     """
-    shown = ("action", "target_type", "target_id", "reason", "created_at")
-    done = AuditEntry.objects.filter(user_id=user_id).exclude(action="dismiss")
-    for chunk in iterate_chunks(done.values("id", *shown), "id"):
+    fields = ("action", "target_type", "target_id", "reason", "created_at")
+    entries = AuditEntry.objects.filter(user_id=user_id).exclude(action="dismiss")
+    for chunk in iterate_chunks(entries.values("id", *fields), "id"):
         for row in chunk:
             yield {
                 "action": row["action"],
@@ -74,7 +75,7 @@ def export_moderation(user_id: int) -> Iterator[Row]:
 
 
 def keep_audit_log(user_id: int) -> bool:
-    """Nothing to erase: the audit log is append-only, and holds of a user an id that leads nowhere afterwards."""
+    """Erase nothing: the audit log is append-only, and the user ids in it refer to no row after the erasure."""
     return True
 
 
@@ -83,14 +84,14 @@ def erase_sessions(user_id: int) -> bool:
 
 
 def erase_idempotent_answers(user_id: int) -> bool:
-    delete_for_user(user_id)  # a day's worth
+    delete_for_user(user_id)  # one day of requests at most, so one chunk
     return True
 
 
 def erase_avatar(user_id: int) -> bool:
-    """The picture that shows the user, a file of its own."""
-    shown = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
-    for path in shown.values_list("avatar_path", flat=True):
+    """Schedule the deletion of the avatar's file."""
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
+    for path in users.values_list("avatar_path", flat=True):
         with transaction.atomic():
             avatars.schedule_deletion(path)
             User.objects.filter(pk=user_id).update(avatar_path="")
@@ -98,19 +99,20 @@ def erase_avatar(user_id: int) -> bool:
 
 
 def erase_permissions(user_id: int) -> bool:
-    """Groups and permissions, second factors, and the admin's log of and about the account: former staff has all."""
+    """Erase what only former staff has: groups, permissions, second factors, and admin log entries by or about it."""
     second_factor.remove(user_id)
     User.groups.through._default_manager.filter(user_id=user_id).delete()
     User.user_permissions.through._default_manager.filter(user_id=user_id).delete()
-    about = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(user_id))
-    return erase_rows(LogEntry.objects.filter(Q(user=user_id) | about))
+    about_user = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(user_id))
+    return erase_rows(LogEntry.objects.filter(Q(user=user_id) | about_user))
 
 
 def redis_keys(user_id: int) -> Iterable[str]:
-    return keys.user_card(user_id), keys.auth_state(user_id), keys.wal_position(user_id), *counter_keys(user_id)
+    return keys.user_summary(user_id), keys.auth_state(user_id), keys.wal_position(user_id), *counter_keys(user_id)
 
 
 def register_categories() -> None:
+    """Register the categories of this app. Called by `AccountsConfig.ready`."""
     register(
         PersonalDataCategory("profile", ["accounts.User.id", "accounts.Erasure.user"], export_profile, erase_avatar),
         PersonalDataCategory(
