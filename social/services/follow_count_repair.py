@@ -1,7 +1,7 @@
 """Recount followers and follows while the site is running, and correct wrong counts.
 
 A follow commits together with its count change. So in every snapshot the follows differ from the counts, pending
-changes included, by exactly the error that existed before, whatever else is being written. The difference is read in
+changes included, by exactly the error that existed before, even under concurrent writes. The difference is read in
 one statement and appended as one more count change. It stays right if it is rolled up later and in any order.
 """
 

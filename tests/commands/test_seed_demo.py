@@ -312,7 +312,7 @@ def test_photos_are_rotated_resized_and_stripped(tmp_path: Path) -> None:
     photos.mkdir()
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by 90 degrees
-    exif[0x010F] = "Somebody's camera"
+    exif[0x010F] = "Example camera"
     Image.new("RGB", (2400, 1200), "teal").save(photos / "a.jpg", exif=exif, comment=b"secret")
     (photos / "b.jpg").write_bytes(b"\xff\xd8\xff not a picture")
     printed = seed(posts=3, photos=photos)

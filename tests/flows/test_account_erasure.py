@@ -27,10 +27,11 @@ WITH made AS (
 INSERT INTO feeds_fanout (post_id, author_id, mode, state, error, due_at)
 SELECT id, author_id, 0, 2, '', now() FROM made
 """
-_LIVE = (
-    "from accounts.models import User; from tests.accounts.populated_account import live; live(User.objects.get(pk={}))"
+_POPULATE = (
+    "from accounts.models import User; from tests.accounts.populated_account import populate_account; "
+    "populate_account(User.objects.get(pk={}))"
 )
-_EXACT = "from tests.accounts.populated_account import assert_counts_are_exact; assert_counts_are_exact()"
+_ASSERT_COUNTS = "from tests.accounts.populated_account import assert_counts_are_exact; assert_counts_are_exact()"
 
 
 @pytest.fixture
@@ -46,11 +47,14 @@ def leaver(live_stack: LiveStack, database: psycopg.Connection, tmp_path: Path) 
     leaver = ApiUser(live_stack, "u6000000")
     assert leaver.id == str(USER_ID)
     edges = tmp_path / "edges.tsv"
-    lines = [f"{number}\t6000000\n" for number in range(FOLLOWERS)] + [
-        f"6000000\t{number}\n" for number in range(FOLLOWEES)
-    ]
+    lines = [f"{number}\t6000000\n" for number in range(FOLLOWERS)]
+    lines += [f"6000000\t{number}\n" for number in range(FOLLOWEES)]
     edges.write_text("".join(lines))
-    for command in (["import_follows", str(edges)], ["shell", "-c", _LIVE.format(USER_ID)], ["reclassify_celebrities"]):
+    for command in (
+        ["import_follows", str(edges)],
+        ["shell", "-c", _POPULATE.format(USER_ID)],
+        ["reclassify_celebrities"],
+    ):
         result = live_stack.manage(*command)
         assert result.returncode == 0, result.stderr
     database.execute(_POSTS, [POSTS, USER_ID, POSTS, USER_ID])
@@ -126,7 +130,7 @@ def test_account_is_hidden_at_once_and_erased_despite_killed_workers(
     for url in ("REDIS_URL", "CELERY_BROKER_URL"):
         server = redis.Redis.from_url(live_stack.environment[url])
         eventually(lambda server=server: keys_that_mention(server, leaver.id) == [], TIMEOUT)
-    exact = live_stack.manage("shell", "-c", _EXACT)
+    exact = live_stack.manage("shell", "-c", _ASSERT_COUNTS)
     assert exact.returncode == 0, exact.stderr
     post = friend.get(f"/posts/{others}")
     assert (post["like_count"], post["comment_count"]) == (0, 0)

@@ -51,13 +51,13 @@ def test_request_id_appears_in_web_and_worker_logs(live_stack: LiveStack) -> Non
 
 @pytest.mark.timeout(120)
 def test_log_lines_are_json_without_secrets_during_failures(live_stack: LiveStack) -> None:
-    actor = ApiUser(live_stack)
-    token = actor.headers["Authorization"].removeprefix("Bearer ")
+    user = ApiUser(live_stack)
+    token = user.headers["Authorization"].removeprefix("Bearer ")
     secrets = [token, token[:40], PASSWORD, "hunter2hunter2", live_stack.environment["SECRET_KEY"]]
     secrets += [
         url.partition("@")[0].rpartition(":")[2] for name, url in live_stack.environment.items() if "URL" in name
     ]
-    signed_in = live_stack.post("/api/v1/auth/token", json=actor.credentials).json()
+    signed_in = live_stack.post("/api/v1/auth/token", json=user.credentials).json()
     secrets += [signed_in["refresh"], signed_in["refresh"][:40]]
     live_stack.post("/api/v1/auth/token", json={"username": "x", "password": "hunter2hunter2"})
     live_stack.post("/api/v1/auth/token/refresh", json={"refresh": signed_in["refresh"]})
@@ -67,13 +67,13 @@ def test_log_lines_are_json_without_secrets_during_failures(live_stack: LiveStac
     for part in ("broker", "cache", "replica"):
         live_stack.freeze(part)
         try:
-            actor.create_post("while it is frozen")
-            actor.get("/feed")
+            user.create_post("while it is frozen")
+            user.get("/feed")
         finally:
             live_stack.thaw(part)
     live_stack.process("broker").kill()
     live_stack.process("cache").kill()
-    actor.create_post("while they are dead")
+    user.create_post("while they are dead")
     eventually(lambda: live_stack.get("/health").json()["status"] == "ok", 40)
     eventually(lambda: "unavailable" in read_log(live_stack, "web"))
     for program in PROGRAMS:

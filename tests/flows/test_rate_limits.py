@@ -62,8 +62,8 @@ def assert_throttled_format(responses: list[httpx.Response]) -> None:
 
 @pytest.mark.timeout(300)
 def test_exactly_the_limit_of_concurrent_requests_passes(limited_stack: LiveStack) -> None:
-    actor, other = ApiUser(limited_stack), ApiUser(limited_stack)
-    token = actor.headers["Authorization"]
+    user, other = ApiUser(limited_stack), ApiUser(limited_stack)
+    token = user.headers["Authorization"]
     responses = call_concurrently(
         limited_stack, lambda client: client.get("/api/v1/feed", headers={"Authorization": token})
     )
