@@ -1,4 +1,4 @@
-"""`python -m media.processing PARENT MEMORY CPU_SECONDS`: the child of `processor`, of no use on its own.
+"""`python -m media.processing.child PARENT MEMORY CPU_SECONDS`: the child of `processor`, of no use on its own.
 
 PARENT is the process id that it dies with, MEMORY bytes of address space, CPU_SECONDS those of one picture.
 """
