@@ -44,7 +44,7 @@ class MediaAdmin(ActionButtonsAdmin):
     search_help_text = "A picture's id, or the whole username of an owner."
     fields = (
         *("picture", "owner_link", "post_link", "status_shown", "error", "again", "alt_text"),
-        *("content_type", "bytes", "extent", "is_public", "is_withheld", "created_at", "again_at", "due_at"),
+        *("content_type", "bytes", "extent", "is_public", "is_withheld", "created_at", "reprocessed_at", "due_at"),
         *("attempts", "failures"),
     )
     readonly_fields = fields
@@ -100,7 +100,7 @@ class MediaAdmin(ActionButtonsAdmin):
 
     @admin.display(description="original")
     def again(self, media: Media) -> str:
-        return "kept: it can be processed again" if media.incoming else "not kept"
+        return "kept: it can be processed again" if media.original_path else "not kept"
 
     @admin.display(description="size")
     def bytes(self, media: Media) -> str:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from instafeed.core.exceptions import DependencyUnavailable
 from media import file_deletion, storage, variants
-from media.models import Media, Removal, Status
+from media.models import FileDeletion, Media, Status
 from media.storage.paths import KEY
 
 AVATAR_SIZE = "320"
@@ -35,7 +35,7 @@ def create_copy(owner_id: int, media_id: int) -> str | None:
 
 def confirm(path: str) -> None:
     """It is used from the current transaction on. Raises PartAway if it is taken for a leftover by now."""
-    unused = Removal.objects.filter(due_at__gt=timezone.now(), paths=[path])
+    unused = FileDeletion.objects.filter(due_at__gt=timezone.now(), paths=[path])
     if not unused.delete()[0]:
         raise DependencyUnavailable("the copy came too late")
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import enqueue, queues
 from media import storage, variants
-from media.models import Media, Removal, Status
+from media.models import FileDeletion, Media, Status
 from media.storage.backend import UPLOAD_TTL
 
 logger = logging.getLogger(__name__)
@@ -41,58 +41,58 @@ def schedule_deletion(paths: Iterable[str], *, public_key: str = "", again: bool
         return
     if not transaction.get_connection(DEFAULT_DB_ALIAS).in_atomic_block:
         raise transaction.TransactionManagementError("removals belong inside the change's transaction")
-    Removal.objects.create(paths=wanted, public_key=public_key)
+    FileDeletion.objects.create(paths=wanted, public_key=public_key)
     if again:
-        Removal.objects.create(paths=wanted, due_at=timezone.now() + LATE_WRITES_TIMEOUT)
+        FileDeletion.objects.create(paths=wanted, due_at=timezone.now() + LATE_WRITES_TIMEOUT)
     transaction.on_commit(partial(enqueue.try_enqueue, queues.REMOVE_FILES), robust=True)
 
 
-def register_pending_files(paths: Sequence[str]) -> Removal:
+def register_pending_files(paths: Sequence[str]) -> FileDeletion:
     """Before files are written that no row names yet: they go after `UNCONFIRMED_TTL`, unless that is taken back in time."""
-    return Removal.objects.create(paths=list(paths), due_at=timezone.now() + UNCONFIRMED_TTL)
+    return FileDeletion.objects.create(paths=list(paths), due_at=timezone.now() + UNCONFIRMED_TTL)
 
 
-def confirm_files(announced: Removal) -> bool:
+def confirm_files(announced: FileDeletion) -> bool:
     """The files are wanted from the current transaction on; False if some of them are gone by now."""
-    return bool(Removal.objects.filter(pk=announced.pk).delete()[0])
+    return bool(FileDeletion.objects.filter(pk=announced.pk).delete()[0])
 
 
 def delete_due_files() -> bool:
     """Delete some of what is due; False when there was nothing to do. Postponed while the storage is away."""
     with transaction.atomic():
-        due = Removal.objects.select_for_update(skip_locked=True).filter(due_at__lte=timezone.now())
+        due = FileDeletion.objects.select_for_update(skip_locked=True).filter(due_at__lte=timezone.now())
         rows = list(due.order_by("due_at")[:DELETION_BATCH_SIZE])
         if not rows:
             return False
         gone = rows if _try_delete(rows) else _delete_one_by_one(rows if len(rows) > 1 else [])
-        Removal.objects.filter(pk__in=[row.pk for row in gone]).delete()
+        FileDeletion.objects.filter(pk__in=[row.pk for row in gone]).delete()
         _retry_later([row for row in rows if row not in gone])
     return bool(gone)
 
 
 def delete_public_files(keys: Collection[str]) -> None:
     """Delete now what is to go of these public pictures. Waits for whoever is at it; raises StorageError."""
-    _delete_now(Removal.objects.filter(public_key__in=keys))
+    _delete_now(FileDeletion.objects.filter(public_key__in=keys))
 
 
 def delete_newest_public_files() -> None:
     """The same for those that became unwanted last."""
-    due = Removal.objects.filter(due_at__lte=timezone.now()).exclude(public_key="")
+    due = FileDeletion.objects.filter(due_at__lte=timezone.now()).exclude(public_key="")
     _delete_now(
-        Removal.objects.filter(pk__in=list(due.order_by("-pk").values_list("pk", flat=True)[:DELETION_BATCH_SIZE]))
+        FileDeletion.objects.filter(pk__in=list(due.order_by("-pk").values_list("pk", flat=True)[:DELETION_BATCH_SIZE]))
     )
 
 
-def _delete_now(wanted: QuerySet[Removal]) -> None:
+def _delete_now(wanted: QuerySet[FileDeletion]) -> None:
     with transaction.atomic():
         rows = list(wanted.select_for_update().order_by("pk"))
         _delete_files(rows)
-        Removal.objects.filter(pk__in=[row.pk for row in rows]).delete()
+        FileDeletion.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
-def _delete_one_by_one(rows: Sequence[Removal]) -> list[Removal]:
+def _delete_one_by_one(rows: Sequence[FileDeletion]) -> list[FileDeletion]:
     """Those that could be removed, so that one that can't holds up no other; all but a few while nothing can."""
-    gone: list[Removal] = []
+    gone: list[FileDeletion] = []
     for tried, row in enumerate(rows):
         if _try_delete([row]):
             gone.append(row)
@@ -101,7 +101,7 @@ def _delete_one_by_one(rows: Sequence[Removal]) -> list[Removal]:
     return gone
 
 
-def _try_delete(rows: Sequence[Removal]) -> bool:
+def _try_delete(rows: Sequence[FileDeletion]) -> bool:
     try:
         _delete_files(rows)
     except storage.StorageError as error:
@@ -110,7 +110,7 @@ def _try_delete(rows: Sequence[Removal]) -> bool:
     return True
 
 
-def _delete_files(rows: Sequence[Removal]) -> None:
+def _delete_files(rows: Sequence[FileDeletion]) -> None:
     """The files, and what a CDN holds of them. Raises storage.StorageError."""
     paths = [path for row in rows for path in row.paths]
     storage.delete(paths)
@@ -118,20 +118,20 @@ def _delete_files(rows: Sequence[Removal]) -> None:
     storage.purge_files([path for path in paths if path.startswith("avatars/")])
 
 
-def _retry_later(rows: Sequence[Removal]) -> None:
+def _retry_later(rows: Sequence[FileDeletion]) -> None:
     for row in rows:
         row.attempts = min(row.attempts + 1, 15)
         row.due_at = timezone.now() + min(timedelta(seconds=2**row.attempts), MAX_RETRY_DELAY)
-    Removal.objects.bulk_update(rows, ["attempts", "due_at"])
+    FileDeletion.objects.bulk_update(rows, ["attempts", "due_at"])
 
 
 @transaction.atomic
 def delete_media(media: Collection[Media]) -> None:
     """Delete rows, which the caller has locked, with all their files."""
     for picture in media:
-        paths = [picture.incoming, *variants.possible_paths(picture)]
+        paths = [picture.original_path, *variants.possible_paths(picture)]
         public_key = picture.key if picture.is_public else ""
-        schedule_deletion(paths, public_key=public_key, again=bool(picture.incoming))
+        schedule_deletion(paths, public_key=public_key, again=bool(picture.original_path))
     Media.objects.filter(pk__in=[picture.pk for picture in media]).delete()
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from accounts.models import User
 from media import file_deletion, variants
-from media.models import Media, Removal
+from media.models import FileDeletion, Media
 from media.signals import media_changed
 
 
@@ -23,7 +23,12 @@ def _always(media: Media, owner: User) -> bool:
 
 @transaction.atomic
 def swap_files(
-    media: Media, target: Media, announced: Removal, *, wanted: Callable[[Media, User], bool] = _always, **columns: Any
+    media: Media,
+    target: Media,
+    announced: FileDeletion,
+    *,
+    wanted: Callable[[Media, User], bool] = _always,
+    **columns: Any,
 ) -> None:
     """Have the picture's row take over the key and place of `target`, and `columns`; its old files go.
 

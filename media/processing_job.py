@@ -45,7 +45,7 @@ def run(media_id: int) -> None:
 
 def _attempt(media: Media) -> str:
     """How it ended: a label of the metric."""
-    if media.failures > MAX_FAILURES or (media.again_at or media.created_at) < timezone.now() - RETRY_DEADLINE:
+    if media.failures > MAX_FAILURES or (media.reprocessed_at or media.created_at) < timezone.now() - RETRY_DEADLINE:
         _mark_failed(media, GAVE_UP_MESSAGE, keep_original=True)
         return "failed"
     try:
@@ -93,7 +93,7 @@ def store_variants(media: Media, directory: Path) -> Picture:
     Raises BadPicture, ProcessingError, storage.StorageError, OSError.
     """
     original = directory / "original"
-    with storage.open(media.incoming) as source, original.open("wb") as target:
+    with storage.open(media.original_path) as source, original.open("wb") as target:
         shutil.copyfileobj(source, target)
     made = directory / "variants"
     made.mkdir()
@@ -108,7 +108,7 @@ def store_variants(media: Media, directory: Path) -> Picture:
 @transaction.atomic
 def _mark_ready(media: Media, picture: Picture) -> None:
     owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    original = "" if not settings.MEDIA_KEEP_ORIGINALS else media.incoming
+    original = "" if not settings.MEDIA_KEEP_ORIGINALS else media.original_path
     # Read anew: a moderator may have withheld it meanwhile.
     ours = _still_claimed(media).select_for_update(no_key=True).first()
     if owner is None or ours is None:
@@ -116,12 +116,12 @@ def _mark_ready(media: Media, picture: Picture) -> None:
         return
     _still_claimed(media).update(
         status=Status.READY,
-        incoming=original,
+        original_path=original,
         due_at=None,
         **variants.model_fields(picture),
     )
     if not original:
-        file_deletion.schedule_deletion([media.incoming], again=True)
+        file_deletion.schedule_deletion([media.original_path], again=True)
     if relocation.should_be_public(ours, owner) != media.is_public:
         relocation.schedule_relocation(media.owner_id)
     media_changed.send(Media, media_ids=[media.pk])
@@ -132,16 +132,16 @@ def _mark_failed(media: Media, reason: str, *, keep_original: bool = False) -> N
     """A bad picture's original goes; where the machine gave up it stays, for another try (media.reprocessing)."""
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     file_deletion.schedule_deletion(variants.possible_paths(media))
-    kept = media.incoming if keep_original else ""
-    if _still_claimed(media).update(status=Status.FAILED, error=reason[:200], incoming=kept, key="", due_at=None):
+    kept = media.original_path if keep_original else ""
+    if _still_claimed(media).update(status=Status.FAILED, error=reason[:200], original_path=kept, key="", due_at=None):
         if not kept:
-            file_deletion.schedule_deletion([media.incoming], again=True)
+            file_deletion.schedule_deletion([media.original_path], again=True)
         media_changed.send(Media, media_ids=[media.pk])
 
 
 @transaction.atomic
 def _retry_later(media: Media, *, is_failure: bool) -> None:
-    times = media.attempts - media.attempts_before
+    times = media.attempts - media.attempts_before_reprocessing
     pause = min(MIN_RETRY_DELAY * 2 ** min(times - 1, 10), MAX_RETRY_DELAY)
     failures = media.failures if is_failure else media.failures - 1
     if not _still_claimed(media).update(

@@ -51,10 +51,10 @@ def _reprocess_one(media_id: int, operator: User) -> None:
         raise NotReprocessable("it is gone")
     if media.status in (Status.UPLOADING, Status.PROCESSING):
         raise NotReprocessable("it was never uploaded" if media.status == Status.UPLOADING else "it is being processed")
-    if not media.incoming:
+    if not media.original_path:
         failed = media.status == Status.FAILED
         raise NotReprocessable("the picture itself was bad" if failed else "its original was not kept")
-    if storage.size(media.incoming) is None:
+    if storage.size(media.original_path) is None:
         raise NotReprocessable("its original is not in the storage")
     _record_request(media, operator)
     if media.status == Status.FAILED:  # if the nudge is lost, the sweeper knows of it
@@ -65,15 +65,22 @@ def _reprocess_one(media_id: int, operator: User) -> None:
 def _record_request(media: Media, operator: User) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     now = timezone.now()
-    same = Media.objects.filter(pk=media.pk, status=media.status, attempts=media.attempts, incoming=media.incoming)
+    same = Media.objects.filter(
+        pk=media.pk, status=media.status, attempts=media.attempts, original_path=media.original_path
+    )
     if media.status == Status.FAILED:
         # Not `attempts`: by it those who were overtaken know that they were.
         changed = same.update(
-            status=Status.PROCESSING, error="", failures=0, attempts_before=F("attempts"), due_at=now, again_at=now
+            status=Status.PROCESSING,
+            error="",
+            failures=0,
+            attempts_before_reprocessing=F("attempts"),
+            due_at=now,
+            reprocessed_at=now,
         )
         media_changed.send(Media, media_ids=[media.pk])
     else:
-        changed = same.update(again_at=now)
+        changed = same.update(reprocessed_at=now)
     if not changed:
         raise NotReprocessable("somebody else was faster")
     before = {"status": Status(media.status).label}
@@ -88,7 +95,9 @@ def regenerate(media_id: int) -> None:
 
     A failure changes nothing.
     """
-    media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, status=Status.READY).exclude(incoming="").first()
+    media = (
+        Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, status=Status.READY).exclude(original_path="").first()
+    )
     if media is None:
         return
     target = copy(media)

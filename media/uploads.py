@@ -34,21 +34,25 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
     kind = _detect_format(file)
     media = Media.objects.create(
         owner_id=owner_id,
-        incoming=storage.new_incoming_path(),
+        original_path=storage.new_incoming_path(),
         content_type=_content_type(kind),
         size=size,
         alt_text=alt_text,
     )
-    storage.save(media.incoming, file, media.content_type)
+    storage.save(media.original_path, file, media.content_type)
     return _start_processing(media.pk)
 
 
 def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
     """Prepare a direct upload of exactly so many bytes of this type."""
     media = Media.objects.create(
-        owner_id=owner_id, incoming=storage.new_incoming_path(), content_type=content_type, size=size, alt_text=alt_text
+        owner_id=owner_id,
+        original_path=storage.new_incoming_path(),
+        content_type=content_type,
+        size=size,
+        alt_text=alt_text,
     )
-    return media, storage.direct_upload(media.incoming, content_type, size)
+    return media, storage.direct_upload(media.original_path, content_type, size)
 
 
 def complete(owner_id: int, media_id: int) -> Media:
@@ -61,13 +65,13 @@ def complete(owner_id: int, media_id: int) -> Media:
         raise Http404
     if media.status != Status.UPLOADING:
         return media
-    size = storage.size(media.incoming)
+    size = storage.size(media.original_path)
     if size is None:
         raise NotUploaded
     try:
         if size != media.size:
             raise InvalidImage(f"{media.size} bytes were announced, and {size} have arrived.")
-        with storage.open(media.incoming) as file:
+        with storage.open(media.original_path) as file:
             _detect_format(file)
     except InvalidImage as error:
         _mark_failed(media, str(error))
@@ -78,8 +82,8 @@ def complete(owner_id: int, media_id: int) -> Media:
 @transaction.atomic
 def _mark_failed(media: Media, reason: str) -> None:
     waiting = Media.objects.filter(pk=media.pk, status=Status.UPLOADING)
-    if waiting.update(status=Status.FAILED, error=reason[:200], incoming=""):
-        file_deletion.schedule_deletion([media.incoming], again=True)
+    if waiting.update(status=Status.FAILED, error=reason[:200], original_path=""):
+        file_deletion.schedule_deletion([media.original_path], again=True)
 
 
 def _detect_format(file: IO[bytes]) -> Format:

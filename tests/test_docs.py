@@ -1,4 +1,4 @@
-"""What the documents name exists: modules and functions, files, anchors, tests, make's targets."""
+"""Everything that the documents name exists: modules and functions, files, anchors, tests, make targets."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ import pytest
 
 from instafeed.devstack.state import PROJECT_ROOT
 
-PAGES = [PROJECT_ROOT / "README.md", PROJECT_ROOT / "CHANGELOG.md", *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(PROJECT_ROOT.glob("*.md")), *sorted((PROJECT_ROOT / "docs").rglob("*.md"))]
 _APPS = "accounts|social|media|posts|feeds|instafeed"
-_NAMED = re.compile(rf"(?<![\w/.])(?:{_APPS})/[\w/]*\w(?:\.\w+(?:/\w+)*)?")
+_PATH_NAME = re.compile(rf"(?<![\w/.])(?:{_APPS})/[\w/]*\w(?:\.\w+(?:/\w+)*)?")
+_DOTTED_NAME = re.compile(rf"(?<!`)`((?:{_APPS})(?:\.\w+)+)`(?!`)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
+# Permissions, tables, Celery's names and model labels look like modules.
+_NOT_MODULES = re.compile(r"\.(?:view_|change_|tasks\.)|^\w+\.[A-Z]\w+$")
+for_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 
 
-def named(page: Path) -> Iterator[str]:
-    """`posts/services.create_post`, `feeds/ledger.checkpoint/close`, `media/storage`, `feeds/admin.py`."""
-    for name in _NAMED.findall(page.read_text()):
+def path_names(page: Path) -> Iterator[str]:
+    """Names such as `posts/services.create_post`, `feeds/lua/common.lua` or `media/storage`, without existing files."""
+    for name in _PATH_NAME.findall(page.read_text()):
         if not (PROJECT_ROOT / name).exists():
             yield name
 
 
-def missing_in(name: str) -> str:
-    """What of a name does not exist; empty if all does."""
+def missing_part(name: str) -> str:
+    """Return what does not exist of a name like `posts/services.create_post`, or an empty text."""
     module, _, attributes = name.partition(".")
     try:
         found = importlib.import_module(module.replace("/", "."))
@@ -36,35 +39,50 @@ def missing_in(name: str) -> str:
     return " ".join(part for part in attributes.split("/") if part and not hasattr(found, part))
 
 
+def is_importable(name: str) -> bool:
+    """Whether `name` is a module or an attribute of one: `media.storage`, `media.storage.sign_placeholders`."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), attribute) or bool(importlib.import_module(name))
+    except ImportError:
+        return False
+
+
 def anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub makes of the page's headings."""
     headings = _HEADING.findall(re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pages
+@for_each_page
 def test_modules_and_functions_exist(page: Path) -> None:
-    assert {name: missing for name in named(page) if (missing := missing_in(name))} == {}
+    assert {name: missing for name in path_names(page) if (missing := missing_part(name))} == {}
 
 
-@pages
+@for_each_page
+def test_dotted_names_exist(page: Path) -> None:
+    names = {name for name in _DOTTED_NAME.findall(page.read_text()) if not _NOT_MODULES.search(name)}
+    assert {name for name in names if not is_importable(name)} == set()
+
+
+@for_each_page
 def test_links_lead_somewhere(page: Path) -> None:
-    lost = []
+    broken = []
     for link in _LINK.findall(page.read_text()):
         if "://" in link:
             continue
         path, _, anchor = link.partition("#")
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or (anchor and anchor not in anchors(target)):
-            lost.append(link)
-    assert lost == []
+            broken.append(link)
+    assert broken == []
 
 
-@pages
-def test_tests_and_targets_exist(page: Path) -> None:
+@for_each_page
+def test_tests_targets_and_benchmarks_exist(page: Path) -> None:
     text = page.read_text()
     targets = set(re.findall(r"^([a-z]+):", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
-    # At a line's beginning or in backquotes, so that "make sure" is no target.
+    # At the beginning of a line or in backquotes, because "make sure" is not a target.
     assert set(re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
     paths = re.findall(r"\btests/[\w/]+(?:\.py)?", text)
     assert [path for path in paths if not (PROJECT_ROOT / path).exists()] == []
@@ -72,7 +90,6 @@ def test_tests_and_targets_exist(page: Path) -> None:
     assert [name for name in benchmarks if not (PROJECT_ROOT / "benchmarks" / f"{name}.py").exists()] == []
 
 
-def test_the_diagrams_name_functions_at_all() -> None:
-    """Lest the pattern above finds nothing one day."""
-    found = {name for page in PAGES for name in named(page)}
-    assert {"feeds/fanout.deliver_slice", "feeds/hydration.hydrate", "posts/services.create_post"} <= found
+def test_names_are_found_at_all() -> None:
+    found = {name for page in PAGES for name in path_names(page)}
+    assert {"feeds/fanout.deliver_slice", "feeds/timeline.get_page", "posts/services.create_post"} <= found

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Removal",
+            name="FileDeletion",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("paths", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("error", models.CharField(blank=True, db_default="", default="", max_length=200)),
-                ("incoming", models.CharField(blank=True, db_default="", default="", max_length=200)),
+                ("original_path", models.CharField(blank=True, db_default="", default="", max_length=200)),
                 ("content_type", models.CharField(blank=True, db_default="", default="", max_length=50)),
                 ("size", models.PositiveIntegerField(db_default=0, default=0)),
                 ("key", models.CharField(blank=True, db_default="", default="", max_length=64)),
@@ -71,10 +71,10 @@ class Migration(migrations.Migration):
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
                 ),
-                ("again_at", models.DateTimeField(null=True, verbose_name="last processed again")),
+                ("reprocessed_at", models.DateTimeField(null=True, verbose_name="last reprocessed")),
                 ("due_at", models.DateTimeField(null=True)),
                 ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
-                ("attempts_before", models.PositiveIntegerField(db_default=0, default=0)),
+                ("attempts_before_reprocessing", models.PositiveIntegerField(db_default=0, default=0)),
                 ("failures", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 (
                     "owner",
@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name_plural": "media",
-                "permissions": [("reprocess_media", "Can have pictures processed again")],
+                "permissions": [("reprocess_media", "Can reprocess pictures")],
                 "indexes": [
                     models.Index(condition=models.Q(("status", 1)), fields=["due_at"], name="media_due"),
                     models.Index(condition=models.Q(("is_attached", False)), fields=["id"], name="media_unattached"),
@@ -100,10 +100,10 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(
                             models.Q(("status", 1), _negated=True),
-                            models.Q(("due_at__isnull", False), models.Q(("incoming", ""), _negated=True)),
+                            models.Q(("due_at__isnull", False), models.Q(("original_path", ""), _negated=True)),
                             _connector="OR",
                         ),
-                        name="media_in_the_making_is_due",
+                        name="media_processing_is_due",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(

@@ -29,7 +29,7 @@ COLUMNS_WITHOUT_USER_IDS = {
     "posts.Case.closed_by_id",  # a moderator's
     "instafeed.Invalidation.keys",  # gone within seconds
     "media.Media.variants",
-    "media.Removal.paths",
+    "media.FileDeletion.paths",
     "otp_totp.TOTPDevice.t0",  # times
     "otp_totp.TOTPDevice.last_t",
     "posts.Counter.subject_id",

@@ -30,7 +30,7 @@ WITH made AS (
     SELECT (%(users)s::bigint[])[1 + n %% cardinality(%(users)s::bigint[])], '' FROM generate_series(1, %(count)s) AS n
     RETURNING id, author_id
 ), pictures AS (
-    INSERT INTO media_media (owner_id, status, key, is_attached, due_at, incoming)
+    INSERT INTO media_media (owner_id, status, key, is_attached, due_at, original_path)
     SELECT author_id, CASE WHEN id %% 5000 = 0 THEN 3 WHEN id %% 5000 = 1 THEN 1 ELSE 2 END, 'k' || id, true, now(), 'x'
     FROM made RETURNING id
 )

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditEntry, User
 from media import file_deletion, processing_job, relocation, reprocessing, storage
-from media.models import Media, Removal, Status
+from media.models import FileDeletion, Media, Status
 from media.processing import ProcessingError
 from posts.models import Post
 from tests.factories import UserFactory
@@ -75,7 +75,7 @@ def why(media: Media) -> str:
 def test_it_is_found_by_status_by_id_and_by_its_owners_whole_name(owner: User) -> None:
     ready, failed, waiting = upload_and_process(owner), upload(owner, jpeg()[:300]), upload(owner)
     processing_job.run(failed.pk)
-    uploading = Media.objects.create(owner=UserFactory(), incoming="incoming/x")
+    uploading = Media.objects.create(owner=UserFactory(), original_path="incoming/x")
     assert listed() == [uploading.pk, waiting.pk, failed.pk, ready.pk]
     for media in (ready, failed, waiting, uploading):
         assert listed(status=reload(media).get_status_display()) == [media.pk]
@@ -113,7 +113,7 @@ def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_bro
     post = int(share(author, media))
     deliver_all()
     failed = given_up(media)
-    assert failed.incoming == media.incoming
+    assert failed.original_path == media.original_path
     assert read_feed(reader) == []
     redis_broker.delete("media")
     user = create_staff("Operator", username="otto")
@@ -172,12 +172,12 @@ def test_an_original_that_was_kept_goes_with_its_row(owner: User) -> None:
 def test_what_cannot_be_processed_says_why(owner: User) -> None:
     bad, gone = upload(owner, jpeg()[:300]), given_up(upload(owner))
     processing_job.run(bad.pk)
-    storage.delete([gone.incoming])
+    storage.delete([gone.original_path])
     assert why(bad) == "the picture itself was bad"
     assert why(gone) == "its original is not in the storage"
     assert why(upload_and_process(owner)) == "its original was not kept"
     assert why(upload(owner)) == "it is being processed"
-    assert why(Media.objects.create(owner=owner, incoming="incoming/x")) == "it was never uploaded"
+    assert why(Media.objects.create(owner=owner, original_path="incoming/x")) == "it was never uploaded"
     assert why(Media(pk=1)) == "it is gone"
     assert not AuditEntry.objects.exists()
     messages = run_bulk_action(operator_client(), LIST, "reprocess", bad.pk, gone.pk)
@@ -220,7 +220,7 @@ def kept(owner: User, settings: Settings) -> Media:
     settings.MEDIA_KEEP_ORIGINALS = True
     media = upload_and_process(owner)
     delete_due_files()
-    assert media.incoming in stored_paths()
+    assert media.original_path in stored_paths()
     return media
 
 
@@ -239,7 +239,7 @@ def test_a_ready_one_is_made_anew_while_the_old_one_is_shown(
     assert after.key != kept.key
     assert "jpeg" in after.variants["150"]
     delete_due_files(all_of_them=True)
-    assert stored_paths() == {*expected_paths(after), after.incoming}
+    assert stored_paths() == {*expected_paths(after), after.original_path}
 
 
 @pytest.mark.parametrize("error", [ProcessingError, storage.StorageError, OSError])
@@ -248,7 +248,7 @@ def test_a_failure_leaves_it_as_it_was(kept: Media, error: type[Exception], monk
     reprocessing.regenerate(kept.pk)
     assert reload(kept).key == kept.key
     delete_due_files(all_of_them=True)
-    assert stored_paths() == {*expected_paths(kept), kept.incoming}
+    assert stored_paths() == {*expected_paths(kept), kept.original_path}
 
 
 def test_one_that_is_moved_or_deleted_meanwhile_stays_so(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ def test_one_that_is_moved_or_deleted_meanwhile_stays_so(kept: Media, monkeypatc
     reprocessing.regenerate(kept.pk)
     assert not Media.objects.exists()
     delete_due_files(all_of_them=True)
-    assert stored_paths() <= {*expected_paths(moved), moved.incoming}, "what was made is nobody's"
+    assert stored_paths() <= {*expected_paths(moved), moved.original_path}, "what was made is nobody's"
 
 
 def test_a_worker_that_dies_in_the_middle_leaves_nothing(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,15 +282,15 @@ def test_a_worker_that_dies_in_the_middle_leaves_nothing(kept: Media, monkeypatc
     monkeypatch.setattr(processing_job, "store_variants", dies)
     with pytest.raises(SystemExit):
         reprocessing.regenerate(kept.pk)
-    assert Removal.objects.exists()
+    assert FileDeletion.objects.exists()
     delete_due_files(all_of_them=True)
-    assert stored_paths() == {*expected_paths(kept), kept.incoming}
+    assert stored_paths() == {*expected_paths(kept), kept.original_path}
 
 
 def test_without_a_broker_the_operator_is_told_that_nothing_happens(kept: Media) -> None:
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert "broker" in why(kept)
-    assert reload(kept).again_at is None
+    assert reload(kept).reprocessed_at is None
     assert not AuditEntry.objects.exists()
 
 
@@ -298,7 +298,7 @@ def test_only_operators_have_pictures_processed_moderators_look(kept: Media) -> 
     client = moderator_client()
     assert "Process again" not in client.get(f"{LIST}{kept.pk}/change/").content.decode()
     assert run_bulk_action(client, LIST, "reprocess", kept.pk) == []
-    assert reload(kept).again_at is None
+    assert reload(kept).reprocessed_at is None
     assert admin_client(create_staff()).get(LIST).status_code == 403
 
 

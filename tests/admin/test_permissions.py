@@ -96,7 +96,7 @@ def world(settings: Settings, tmp_path: Any) -> AdminObjects:
     somebody.session_set.create(refresh_jti="0123456789abcdef" * 2, expires_at=timezone.now() + timedelta(days=1))
     kept = storage.new_incoming_path()
     storage.save(kept, BytesIO(b"a picture"), "image/jpeg")
-    media = Media.objects.create(owner=somebody, status=Status.FAILED, incoming=kept)
+    media = Media.objects.create(owner=somebody, status=Status.FAILED, original_path=kept)
     users = {
         "user": UserFactory(),
         "staff without a group": UserFactory(is_staff=True),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import erasure_worker
 from accounts.models import User
 from media import file_deletion, processing_job, relocation, uploads
-from media.models import Media, Relocation, Removal
+from media.models import FileDeletion, Media, Relocation
 from media.processing import Picture
 from posts import purge
 from tests.media.pictures import jpeg
@@ -57,7 +57,7 @@ def make_due(media: Media) -> None:
 def delete_due_files(*, all_of_them: bool = False) -> None:
     """What is due to be removed; `all_of_them`: and what is later."""
     if all_of_them:
-        Removal.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        FileDeletion.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     while file_deletion.delete_due_files():
         pass
 

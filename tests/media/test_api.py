@@ -12,7 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from media import processing_job, storage
-from media.models import Media, Removal, Status
+from media.models import FileDeletion, Media, Status
 from media.variants import possible_paths
 from tests.api.error_shape import assert_error
 from tests.media.pictures import expected_paths, jpeg, ready_media
@@ -185,7 +185,7 @@ def test_a_picture_goes_with_its_files_unless_a_post_has_it(owner: ApiUser, stra
     assert_error(owner.call("delete", f"/media/{other.pk}"), 409)
     assert owner.call("delete", f"/media/{one.pk}").status_code == 204
     assert_error(owner.call("delete", f"/media/{one.pk}"), 404)
-    (removal,) = Removal.objects.all()
+    (removal,) = FileDeletion.objects.all()
     assert set(expected_paths(one)) <= set(removal.paths)
     assert removal.public_key == one.key
     assert all(default_storage.exists(path) for path in expected_paths(other))
@@ -197,7 +197,7 @@ def test_a_picture_in_the_making_can_be_deleted(owner: ApiUser) -> None:
     assert owner.call("delete", f"/media/{media.pk}").status_code == 204
     processing_job.run(media.pk)
     assert not Media.objects.filter(status=Status.READY).exists()
-    assert Removal.objects.earliest("due_at").paths == [media.incoming, *possible_paths(media)]
+    assert FileDeletion.objects.earliest("due_at").paths == [media.original_path, *possible_paths(media)]
 
 
 def test_one_file_at_a_time(owner: ApiUser) -> None:

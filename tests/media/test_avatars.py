@@ -10,7 +10,7 @@ from django.test import Client
 from accounts import services as accounts
 from media import avatars, storage
 from media import services as media_services
-from media.models import Media, Removal
+from media.models import FileDeletion, Media
 from tests.api.error_shape import assert_error
 from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths, upload
 from tests.media.pictures import expected_paths, ready_media
@@ -122,4 +122,4 @@ def test_a_file_that_is_not_one_of_ours_is_left_alone(owner: ApiUser) -> None:
     for path in ("avatars/seed.webp", "faces/a.webp", "public/x/320.webp"):
         type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
         set_avatar(owner, None)
-    assert not Removal.objects.exists()
+    assert not FileDeletion.objects.exists()

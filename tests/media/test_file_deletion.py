@@ -19,7 +19,7 @@ from accounts import services as accounts
 from instafeed.core.db.snowflake import first_id_at
 from media import file_deletion, processing_job, relocation, storage, tasks, uploads
 from media import services as media_services
-from media.models import Media, Removal, Status
+from media.models import FileDeletion, Media, Status
 from media.services import MediaInUse, UnknownMedia
 from posts import purge, services
 from posts.models import Post, PostMedia
@@ -59,7 +59,7 @@ def aged(media: Media, age: timedelta) -> Media:
 def files_named() -> set[str]:
     """Every file that some row says is there."""
     files = {path for media in Media.objects.filter(status=Status.READY) for path in expected_paths(media)}
-    return files | set(Media.objects.exclude(incoming="").values_list("incoming", flat=True))
+    return files | set(Media.objects.exclude(original_path="").values_list("original_path", flat=True))
 
 
 def assert_all_well() -> None:
@@ -96,11 +96,11 @@ def test_an_upload_that_never_came_goes_after_two_hours(owner: ApiUser) -> None:
     old, young = (uploads.begin(owner.id, "image/jpeg", 5, "")[0] for _ in range(2))
     old, young = aged(old, TWO_HOURS + MINUTE), aged(young, TWO_HOURS - MINUTE)
     with storage.open(expected_paths(ready_media(owner.user))[0]) as file:
-        storage.save(old.incoming, file, "image/jpeg")  # it came, and nobody said so
+        storage.save(old.original_path, file, "image/jpeg")  # it came, and nobody said so
     processing = aged(upload(owner.user), TWO_HOURS + MINUTE)
     tasks.delete_orphans()
     delete_due_files()
-    assert old.incoming not in stored_paths()
+    assert old.original_path not in stored_paths()
     assert set(Media.objects.exclude(status=Status.READY).values_list("pk", flat=True)) == {young.pk, processing.pk}
 
 
@@ -176,18 +176,18 @@ def test_without_a_storage_files_are_removed_later_after_growing_pauses(
     with monkeypatch.context() as patch:
         patch.setattr(storage, "delete", away)
         for _ in range(4):
-            Removal.objects.update(due_at=timezone.now())
+            FileDeletion.objects.update(due_at=timezone.now())
             assert not file_deletion.delete_due_files()
-            pauses.append((Removal.objects.get().due_at - timezone.now()).total_seconds())
+            pauses.append((FileDeletion.objects.get().due_at - timezone.now()).total_seconds())
         for _ in range(12):
-            Removal.objects.update(due_at=timezone.now())
+            FileDeletion.objects.update(due_at=timezone.now())
             file_deletion.delete_due_files()
     assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
-    assert Removal.objects.get().due_at - timezone.now() <= file_deletion.MAX_RETRY_DELAY
+    assert FileDeletion.objects.get().due_at - timezone.now() <= file_deletion.MAX_RETRY_DELAY
     delete_due_files()
     assert stored_paths() == set(expected_paths(media)), "not before its time"
     assert_all_well()
-    assert not Removal.objects.exists()
+    assert not FileDeletion.objects.exists()
 
 
 def test_a_cdn_that_is_away_is_told_later(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,9 +202,9 @@ def test_a_cdn_that_is_away_is_told_later(owner: ApiUser, monkeypatch: pytest.Mo
     monkeypatch.setattr(storage, "purge", away)
     media_services.delete(owner.id, media.pk)
     delete_due_files()
-    assert (told, Removal.objects.count()) == ([media.key], 1)
+    assert (told, FileDeletion.objects.count()) == ([media.key], 1)
     delete_due_files(all_of_them=True)
-    assert (told, Removal.objects.count()) == ([media.key] * 2, 0)
+    assert (told, FileDeletion.objects.count()) == ([media.key] * 2, 0)
 
 
 def test_a_lost_nudge_is_made_up_for(owner: ApiUser, redis_broker: redis.Redis) -> None:
@@ -222,7 +222,7 @@ def test_several_removers_at_once_leave_nothing(owner: ApiUser, monkeypatch: pyt
         media_services.delete(owner.id, ready_media(owner.user).pk)
     assert not failures(run_concurrently([tasks.remove_files] * 3))
     tasks.remove_files()
-    assert (stored_paths(), Removal.objects.count()) == (set(), 0)
+    assert (stored_paths(), FileDeletion.objects.count()) == (set(), 0)
 
 
 def test_nothing_is_removed_by_a_transaction_that_fails(owner: ApiUser) -> None:
@@ -248,7 +248,7 @@ def test_one_that_cannot_be_removed_holds_up_no_other(owner: ApiUser, monkeypatc
         media_services.delete(owner.id, media.pk)
     delete_due_files()
     assert stored_paths() == set(expected_paths(stuck))
-    assert Removal.objects.get().public_key == stuck.key
+    assert FileDeletion.objects.get().public_key == stuck.key
 
 
 # --- The same moment ---------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def test_the_author_is_told_once_of_a_failure_and_the_post_stays_theirs(author: 
 def test_a_picture_that_failed_before_the_post_is_refused_and_so_are_others(author: ApiUser) -> None:
     failed = upload(author.user, jpeg()[:300])
     processing_job.run(failed.pk)
-    uploading = Media.objects.create(owner=author.user, incoming="", status=Status.UPLOADING)
+    uploading = Media.objects.create(owner=author.user, original_path="", status=Status.UPLOADING)
     used = ready_media(author.user)
     share(author, used)
     foreign, free = ready_media(ApiUser().user), ready_media(author.user)

@@ -13,7 +13,7 @@ from accounts import deletion
 from accounts import services as accounts
 from accounts.models import User
 from media import processing_job, services, storage, tasks, variants
-from media.models import Media, Removal, Status
+from media.models import FileDeletion, Media, Status
 from media.processing import SIZES, ProcessingError
 from posts import services as posts
 from tests.factories import UserFactory
@@ -50,11 +50,11 @@ def away(*_: Any, **__: Any) -> Any:
 def test_a_picture_becomes_ready_and_its_original_goes(owner: User) -> None:
     media = upload(owner, jpeg(1600, 900))
     assert media.status == Status.PROCESSING
-    assert stored_paths() == {media.incoming}
+    assert stored_paths() == {media.original_path}
     processing_job.run(media.pk)
     delete_due_files()
     ready = reload(media)
-    assert (ready.status, ready.error, ready.incoming, ready.due_at) == (Status.READY, "", "", None)
+    assert (ready.status, ready.error, ready.original_path, ready.due_at) == (Status.READY, "", "", None)
     assert (ready.width, ready.height) == (1600, 900)
     assert 6 <= len(ready.blurhash) <= 60
     assert {size: share["width"] for size, share in ready.variants.items()} == {str(size): size for size in SIZES}
@@ -83,8 +83,8 @@ def test_originals_are_kept_where_that_is_wanted_and_go_with_the_picture(owner: 
     media = upload(owner)
     processing_job.run(media.pk)
     delete_due_files()
-    assert reload(media).incoming == media.incoming
-    assert stored_paths() == {media.incoming, *expected_paths(reload(media))}
+    assert reload(media).original_path == media.original_path
+    assert stored_paths() == {media.original_path, *expected_paths(reload(media))}
     services.delete(owner.pk, media.pk)
     delete_due_files()
     assert stored_paths() == set()
@@ -151,7 +151,7 @@ def test_an_attempt_that_was_overtaken_changes_nothing_and_leaves_nothing(owner:
     processing_job.run(media.pk)
     delete_due_files()
     ready = reload(media)
-    media.incoming = ready.incoming
+    media.original_path = ready.original_path
     with storage.open(expected_paths(ready)[0]) as file:  # the original is gone by now, but it had begun to read
         storage.save(f"{storage.variants_directory(slow.key, is_public=True)}/150.webp", file, "image/webp")
     if end == "finish":
@@ -175,7 +175,7 @@ def test_a_picture_that_kills_its_workers_is_given_up(owner: User) -> None:
     processing_job.run(media.pk)
     delete_due_files()
     assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
-    assert stored_paths() == {media.incoming}, "kept, for an operator to try again"
+    assert stored_paths() == {media.original_path}, "kept, for an operator to try again"
 
 
 # --- Failures ----------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in
     processing_job.run(media.pk)
     assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
     delete_due_files()
-    assert stored_paths() == {media.incoming}
+    assert stored_paths() == {media.original_path}
     services.delete(owner.pk, media.pk)
     delete_due_files()
     assert stored_paths() == set()
@@ -274,10 +274,10 @@ def test_a_form_that_is_used_again_after_processing_leaves_no_file(owner: User) 
     processing_job.run(media.pk)
     delete_due_files()
     with storage.open(expected_paths(reload(media))[0]) as file:
-        storage.save(media.incoming, file, "image/jpeg")
+        storage.save(media.original_path, file, "image/jpeg")
     delete_due_files(all_of_them=True)
     assert stored_paths() == set(expected_paths(reload(media)))
-    assert not Removal.objects.exists()
+    assert not FileDeletion.objects.exists()
 
 
 @pytest.mark.parametrize("moved_at_once", [True, False])

@@ -22,7 +22,7 @@ from instafeed.core.cache.client import get_client as cache
 from instafeed.urls import urlpatterns as site
 from media import processing_job, relocation, storage, tasks
 from media import services as media_services
-from media.models import Media, Relocation, Removal
+from media.models import FileDeletion, Media, Relocation
 from posts import services
 from tests.api.error_shape import assert_error
 from tests.feeds.feed_setup import deliver_all
@@ -353,7 +353,7 @@ def test_a_picture_that_goes_while_it_moves_leaves_nothing(
         relocation.relocate_batch(author.id)
     relocate_all(author.user)
     assert stored_paths() == set()
-    assert not Removal.objects.exists()
+    assert not FileDeletion.objects.exists()
 
 
 # --- Cards -------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from accounts import services as accounts
 from instafeed.urls import urlpatterns as site
 from media import relocation, storage, tasks, unpublish
-from media.models import Media, Relocation, Removal
+from media.models import FileDeletion, Media, Relocation
 from posts import services
 from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths
 from tests.media.pictures import expected_paths, ready_media
@@ -242,7 +242,7 @@ def test_a_removal_that_fails_for_ever_is_not_in_the_way(author: ApiUser, monkey
 
     post = share(author, ready_media(author.user))
     urls = urls_of(author, post)
-    Removal.objects.create(paths=["public/stuck/1.webp"], public_key="stuck")
+    FileDeletion.objects.create(paths=["public/stuck/1.webp"], public_key="stuck")
     services.hide_post(int(post))
     monkeypatch.setattr(storage, "delete", refuse)
     unpublish.unpublish_files([author.id])
