@@ -28,7 +28,7 @@ from accounts.models import User
 from benchmarks import bulk_rows
 from benchmarks.harness import Stack, load_average, log
 from benchmarks.results import Result
-from instafeed.core.models import Sample
+from instafeed.backoffice.models import Sample
 
 FULL = bulk_rows.RowCounts(users=1_000_000, posts=2_000_000, comments=1_000_000, cases=100_000, audits=200_000)
 QUICK = bulk_rows.RowCounts(users=5_000, posts=5_000, comments=5_000, cases=500, audits=500, samples=300)
@@ -63,14 +63,14 @@ def run(stack: Stack, *, quick: bool) -> Result:
 
 
 def _insert_samples(count: int) -> None:
-    """A row a minute, with the figures that one real sample has."""
-    from instafeed.core.tasks import take_sample
+    """A row a minute, with the metrics that one real sample has."""
+    from instafeed.backoffice.tasks import take_sample
 
     take_sample()
-    figures = Sample.objects.get().figures
+    metrics = Sample.objects.get().metrics
     now = timezone.now().replace(second=0, microsecond=0)
     Sample.objects.all().delete()
-    Sample.objects.bulk_create(Sample(at=now - timedelta(minutes=age), figures=figures) for age in range(count))
+    Sample.objects.bulk_create(Sample(at=now - timedelta(minutes=age), metrics=metrics) for age in range(count))
 
 
 def _pages(staff: User) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from instafeed.backoffice import sign_in
 from instafeed.backoffice.dashboard import views
 
 # Third-party apps' admin pages are left out: they count whole tables and show the secrets of second factors.
-SHOWN_APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "core"})
+SHOWN_APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "backoffice"})
 
 
 class InstafeedAdminSite(admin.AdminSite):

@@ -1,4 +1,4 @@
-"""The shared tables: the invalidation outbox, the answers kept for repeated requests, and the dashboard's samples."""
+"""The shared tables: the invalidation outbox and the answers stored for idempotent requests."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -38,16 +38,3 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} to {self.digest} since {self.created_at:%H:%M:%S}"
-
-
-class Sample(models.Model):
-    """How the system was at a moment: what the admin's dashboard draws. A row a minute, kept for a week."""
-
-    at = models.DateTimeField(primary_key=True)
-    figures = models.JSONField()  # numbers by name, null where a part did not answer
-
-    class Meta:
-        verbose_name = "dashboard sample"
-
-    def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M}"

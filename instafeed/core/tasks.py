@@ -25,11 +25,3 @@ def flush_idempotent_answers() -> None:
 def flush_expired_sessions() -> None:
     """Delete the admin's sessions that are over."""
     SessionStore.clear_expired()
-
-
-@shared_task
-def take_sample() -> None:
-    """Write down how the system is, for the dashboard."""
-    from instafeed.backoffice.dashboard import sampling  # knows the apps, which are not loaded yet
-
-    sampling.take_sample()

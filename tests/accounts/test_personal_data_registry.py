@@ -14,7 +14,19 @@ from accounts.models import User
 from instafeed.core.cache import keys
 from tests.accounts.populated_account import declared_columns
 
-PROJECT_APPS = {"core", "accounts", "social", "media", "posts", "feeds", "admin", "auth", "otp_totp", "otp_static"}
+PROJECT_APPS = {
+    "core",
+    "backoffice",
+    "accounts",
+    "social",
+    "media",
+    "posts",
+    "feeds",
+    "admin",
+    "auth",
+    "otp_totp",
+    "otp_static",
+}
 # Numbers that are no user's id.
 COLUMNS_WITHOUT_USER_IDS = {
     "feeds.FanOut.last_follower_id",  # a place among ids, where the next batch starts: it tells of nobody
@@ -24,10 +36,10 @@ COLUMNS_WITHOUT_USER_IDS = {
     "accounts.AuditEntry.user_id",
     "accounts.AuditEntry.before",
     "accounts.AuditEntry.after",
-    "instafeed.Sample.figures",
+    "backoffice.Sample.metrics",
     "posts.Case.reasons",
     "posts.Case.closed_by_id",  # a moderator's
-    "instafeed.Invalidation.keys",  # gone within seconds
+    "core.Invalidation.keys",  # gone within seconds
     "media.Media.variants",
     "media.FileDeletion.paths",
     "otp_totp.TOTPDevice.t0",  # times

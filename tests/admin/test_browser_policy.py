@@ -16,7 +16,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES
-from instafeed.core.models import Sample
+from instafeed.backoffice.models import Sample
 from tests.feeds.feed_setup import create_posts
 from tests.media.lifecycle import upload_and_process
 from tests.staff import superuser_client
@@ -38,7 +38,7 @@ def staff(settings: Settings, tmp_path: Path) -> Client:
     upload_and_process(user)
     now = timezone.now().replace(second=0, microsecond=0)
     for number in range(30):
-        Sample.objects.create(at=now - timedelta(minutes=5 * number), figures=dict.fromkeys(METRIC_NAMES, number))
+        Sample.objects.create(at=now - timedelta(minutes=5 * number), metrics=dict.fromkeys(METRIC_NAMES, number))
     return client
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from instafeed.backoffice.dashboard import charts, panels, series, views
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, PANELS
-from instafeed.core.models import Sample
+from instafeed.backoffice.models import Sample
 from posts.models import Case, CaseState
 from tests.staff import admin_client, create_staff, moderator_client, operator_client
 
@@ -37,7 +37,7 @@ def _clock() -> None:
 
 
 def add_sample(ago: timedelta, **values: float | None) -> None:
-    Sample.objects.create(at=Clock.minute - ago, figures=VALUES | values)
+    Sample.objects.create(at=Clock.minute - ago, metrics=VALUES | values)
 
 
 def get_charts(client: Client, span: str = "") -> dict[str, charts.Chart]:
@@ -128,7 +128,7 @@ def test_query_count_does_not_depend_on_sample_count() -> None:
             get_charts(client, "week")
         counts.append(len(queries))
         moments = [Clock.minute - timedelta(minutes=number) for number in range(1, 7 * 1440)]
-        samples = [Sample(at=at, figures=VALUES) for at in moments]
+        samples = [Sample(at=at, metrics=VALUES) for at in moments]
         Sample.objects.bulk_create(samples, batch_size=2_000, ignore_conflicts=True)
     assert counts[0] == counts[1] <= MAX_QUERIES
 

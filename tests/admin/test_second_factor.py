@@ -155,4 +155,4 @@ def test_the_command_is_for_staff(username: str) -> None:
 
 def test_keys_and_codes_are_nowhere_in_the_admin() -> None:
     labels = {model._meta.app_label for model in admin.site._registry}
-    assert labels <= {"auth", "accounts", "posts", "feeds", "media", "social", "core"}
+    assert labels <= {"auth", "accounts", "posts", "feeds", "media", "social", "backoffice"}

@@ -15,16 +15,16 @@ from tests.live_stack import LiveStack
 _PLANT = """
 import math
 from datetime import timedelta
-from instafeed.core.models import Sample
-from instafeed.core.tasks import take_sample
+from instafeed.backoffice.models import Sample
+from instafeed.backoffice.tasks import take_sample
 take_sample()
 real = Sample.objects.latest("at")
-def at(minute, figures):
+def at(minute, metrics):
     day = 1.2 + math.sin(minute / 229)
     jitter = 0.8 + (minute * 7919 % 100) / 250
-    return {name: None if value is None else round((value or 3) * day * jitter, 3) for name, value in figures.items()}
+    return {name: None if value is None else round((value or 3) * day * jitter, 3) for name, value in metrics.items()}
 Sample.objects.bulk_create(
-    (Sample(at=real.at - timedelta(minutes=minute), figures=at(minute, real.figures))
+    (Sample(at=real.at - timedelta(minutes=minute), metrics=at(minute, real.metrics))
      for minute in range(1, 1440) if not 700 < minute < 760),
     ignore_conflicts=True,
 )

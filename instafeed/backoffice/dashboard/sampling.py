@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from feeds.models import FanOut, State
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, queue_metric
+from instafeed.backoffice.models import Sample
 from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs.queues import QUEUES
-from instafeed.core.models import Sample
 from instafeed.core.observability import health
 from posts.models import Post, Report
 
@@ -52,7 +52,7 @@ def take_sample() -> bool:
     samples = Sample.objects.using(DEFAULT_DB_ALIAS)
     if samples.filter(pk=at).exists():
         return False
-    samples.bulk_create([Sample(at=at, figures=measure(at))], ignore_conflicts=True)
+    samples.bulk_create([Sample(at=at, metrics=measure(at))], ignore_conflicts=True)
     samples.filter(at__lt=at - SAMPLE_RETENTION).delete()
     return True
 

@@ -10,7 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, PANELS
-from instafeed.core.models import Sample
+from instafeed.backoffice.models import Sample
 
 SAMPLES_PER_HOUR = 60
 SAMPLE_MAX_AGE = timedelta(minutes=3)  # an older newest sample means that sampling has stopped
@@ -52,7 +52,7 @@ def _series_sql() -> str:
     # One jsonb_to_record per sample is three times as fast as one operator per metric.
     return f"""
         SELECT floor((extract(epoch FROM at) - %s) / %s)::int AS point, {aggregates}
-        FROM {Sample._meta.db_table}, jsonb_to_record(figures) AS numbers({columns})
+        FROM {Sample._meta.db_table}, jsonb_to_record(metrics) AS numbers({columns})
         WHERE at >= %s GROUP BY point
     """  # noqa: S608 (all names are constants)
 
@@ -88,8 +88,8 @@ def _latest_values() -> tuple[dict[str, float | None], datetime | None]:
     if newest.at < timezone.now() - SAMPLE_MAX_AGE:
         return dict.fromkeys(METRIC_NAMES), newest.at
     last_hour = [sample for sample in samples if sample.at > newest.at - timedelta(hours=1)]
-    latest = {name: newest.figures.get(name) for name in METRIC_NAMES}
+    latest = {name: newest.metrics.get(name) for name in METRIC_NAMES}
     for name in _RATE_METRICS:
-        values = [value for sample in last_hour if (value := sample.figures.get(name)) is not None]
+        values = [value for sample in last_hour if (value := sample.metrics.get(name)) is not None]
         latest[name] = SAMPLES_PER_HOUR * sum(values) / len(values) if values else None
     return latest, newest.at

@@ -43,7 +43,7 @@ class Dashboard:
 def index_context(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the index page: the dashboard and the open cases, as the user's permissions allow."""
     user = request.user
-    dashboard = build_dashboard(request.GET.get("span", "")) if user.has_perm("core.view_sample") else None
+    dashboard = build_dashboard(request.GET.get("span", "")) if user.has_perm("backoffice.view_sample") else None
     return {"dashboard": dashboard, "open_cases": count_open_cases() if user.has_perm("posts.view_case") else None}
 
 

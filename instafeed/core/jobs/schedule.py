@@ -27,7 +27,7 @@ SCHEDULE = {
     "flush-idempotent-answers": _entry(_DAY, "instafeed.core.tasks.flush_idempotent_answers", expires=3_600),
     "flush-expired-sessions": _entry(_DAY, "instafeed.core.tasks.flush_expired_sessions", expires=3_600),
     # At each full minute: of an interval of 60 s, a run that is a little late would leave a minute out.
-    "take-sample": _entry(crontab(), "instafeed.core.tasks.take_sample", expires=50),
+    "take-sample": _entry(crontab(), "instafeed.backoffice.tasks.take_sample", expires=50),
     "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),
     "erase-accounts": _entry(5.0, "accounts.tasks.erase_accounts", expires=10),
     "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),

@@ -21,16 +21,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Sample",
-            fields=[
-                ("at", models.DateTimeField(primary_key=True, serialize=False)),
-                ("figures", models.JSONField()),
-            ],
-            options={
-                "verbose_name": "dashboard sample",
-            },
-        ),
-        migrations.CreateModel(
             name="IdempotentAnswer",
             fields=[
                 (

@@ -1,10 +1,13 @@
-"""The groups of staff, with the rights they need and no others. Here, because this app stands above all."""
+"""Create the staff groups with the permissions that they need.
+
+This app has the migration because the permissions belong to all other apps.
+"""
 
 from django.apps import apps as installed
 from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
-# What moderators and operators may, as "app.codename". Nobody but a superuser makes staff.
+# Permissions as "app.codename". Only a superuser can create staff.
 GROUPS = {
     "Moderator": (
         "accounts.view_user",
@@ -21,25 +24,25 @@ GROUPS = {
         "accounts.view_user",
         "accounts.pin_celebrity",
         "accounts.view_auditentry",
+        "backoffice.view_sample",
         "feeds.view_fanout",
         "feeds.resume_fanout",
-        "core.view_sample",
         "media.view_media",
         "media.reprocess_media",
     ),
 }
 
 
-def make_groups(apps, schema_editor):
+def create_groups(apps, schema_editor):
     alias = schema_editor.connection.alias
-    # Django makes permissions after the last migration only.
-    for label in {right.split(".")[0] for rights in GROUPS.values() for right in rights}:
+    # Django itself creates permissions only after the last migration.
+    for label in {permission.split(".")[0] for permissions in GROUPS.values() for permission in permissions}:
         create_permissions(installed.get_app_config(label), verbosity=0, using=alias)
     permissions = apps.get_model("auth", "Permission").objects.using(alias)
-    for name, rights in GROUPS.items():
+    for name, group_permissions in GROUPS.items():
         group, _ = apps.get_model("auth", "Group").objects.using(alias).get_or_create(name=name)
-        for right in rights:
-            label, codename = right.split(".")
+        for permission in group_permissions:
+            label, codename = permission.split(".")
             group.permissions.add(permissions.get(content_type__app_label=label, codename=codename))
 
 
@@ -48,15 +51,15 @@ class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("core", "0001_initial"),
         ("accounts", "0001_initial"),
         ("social", "0001_initial"),
         ("media", "0001_initial"),
         ("posts", "0001_initial"),
         ("feeds", "0001_initial"),
+        ("backoffice", "0001_initial"),
     ]
 
     operations = [
-        # What staff holds stays, whatever was made of the groups meanwhile.
-        migrations.RunPython(make_groups, migrations.RunPython.noop, elidable=False),
+        # Reversing keeps the groups: operators may have changed them.
+        migrations.RunPython(create_groups, migrations.RunPython.noop, elidable=False),
     ]
