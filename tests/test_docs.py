@@ -84,7 +84,7 @@ def test_tests_targets_and_benchmarks_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (PROJECT_ROOT / "Makefile").read_text(), re.MULTILINE))
     # At the beginning of a line or in backquotes, because "make sure" is not a target.
     assert set(re.findall(r"(?:^ {4}|`)make ([a-z]+)", text, re.MULTILINE)) <= targets
-    paths = re.findall(r"\btests/[\w/]+(?:\.py)?", text)
+    paths = re.findall(r"\btests/[\w/]+(?:\.\w+)?", text)
     assert [path for path in paths if not (PROJECT_ROOT / path).exists()] == []
     benchmarks = set(re.findall(r"-m benchmarks ([a-z_]+)", text))
     assert [name for name in benchmarks if not (PROJECT_ROOT / "benchmarks" / f"{name}.py").exists()] == []
