@@ -61,10 +61,12 @@ class FanOutBench:
     pushed: list[int] = field(default_factory=list)  # post ids that every feed must hold
 
     def __post_init__(self) -> None:
-        source = "\n".join((timeline_store._LUA_DIR / name).read_text() for name in ("common.lua", "push_to_feeds.lua"))
+        source = "\n".join(
+            (timeline_store._LUA_DIR / name).read_text() for name in ("common.lua", "push_to_home_timelines.lua")
+        )
         self._digest: Any = self.client.script_load(source)
         self._batches = _batched(self.names, settings.FAN_OUT_BATCH_SIZE)
-        self._arguments = [settings.FEED_LENGTH, timeline_store._trim_slack()]
+        self._arguments = [settings.FEED_LENGTH, timeline_store.trim_slack()]
 
     def round(self) -> Round:
         with self.pinger.during("idle"):
@@ -157,7 +159,7 @@ def _fill(client: redis.Redis, names: list[str]) -> None:
 
     Were all of one length, none would be cut for fifty posts, and then all by one.
     """
-    slack = timeline_store._trim_slack() + 1
+    slack = timeline_store.trim_slack() + 1
     old = snowflake.next_ids(settings.FEED_LENGTH + slack)
     patterns = [f"{keys.HOME_TIMELINE_PREFIX}pattern:{number}" for number in range(min(slack, len(names)))]
     for number, pattern in enumerate(patterns):

@@ -171,7 +171,7 @@ def _scenarios(push_only: list[Viewer], hybrid: list[Viewer]) -> dict[str, Scena
 
 def _make_cold(viewers: Sequence[Viewer]) -> None:
     """Make feeds cold as a follow or an unfollow does: the list and the sources."""
-    timeline_store.evict(visible_authors.home_feed_keys(viewer.pk for viewer in viewers))
+    timeline_store.evict(visible_authors.home_timeline_keys(viewer.pk for viewer in viewers))
 
 
 def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:

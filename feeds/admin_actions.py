@@ -1,10 +1,9 @@
-"""Handing out fan-outs again by an operator's word; each that was dead leaves an entry in the audit log."""
+"""The operator's action on fan-outs in the admin: dispatch them now. The sweeper is `feeds.fanout_sweeper`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 
 from django.db import transaction
 
@@ -12,32 +11,50 @@ from accounts import audit
 from accounts.models import User
 from feeds import fanout_outbox, tasks
 from feeds.models import FanOut, State
-from instafeed.core.jobs import enqueue
+from instafeed.core.jobs.enqueue import try_enqueue
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeResult:
+    """How many of the chosen fan-outs were dead letters, waiting, or left alone."""
+
     requeued: int  # dead letters
-    dispatched: int  # waiting, or lost by their worker
-    skipped: int  # done, or in a living worker's hands
+    dispatched: int  # pending, or abandoned by a dead worker
+    skipped: int  # done, or claimed by a live worker
 
 
 @transaction.atomic
 def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
-    """Have workers take these fan-outs up now, from where they stopped. What is done or under way is left alone.
+    """Requeue dead letters and dispatch waiting fan-outs; each goes on from its checkpoint.
 
-    What merely waits is changed in nothing by being handed out, and leaves no entry. Should the broker be away, the
-    sweeper hands them out once it is back.
+    Only dead letters leave an audit entry: dispatching a waiting fan-out changes nothing. If the broker is down,
+    the sweeper dispatches them once it is back.
     """
-    # In the order of their ids, so that two operators do not wait for each other; workers claim one by one.
-    locked = FanOut.objects.select_for_update(no_key=True).order_by("pk")
-    dead = list(locked.filter(pk__in=post_ids, state=State.DEAD))
-    waiting = list(fanout_outbox.unclaimed().filter(pk__in=post_ids).order_by("pk").select_for_update(no_key=True))
-    fanout_outbox.requeue_dead_letters([fan_out.pk for fan_out in dead])
-    before, after = {"state": State.DEAD.label}, {"state": State.PENDING.label}
-    for fan_out in dead:
-        author_id = fan_out.author_id
-        audit.record(operator, "resume", "fan_out", fan_out.pk, user_id=author_id, before=before, after=after)
-    for fan_out in (*dead, *waiting):
-        transaction.on_commit(partial(enqueue.try_enqueue, tasks.deliver_post, fan_out.pk), robust=True)
-    return ResumeResult(len(dead), len(waiting), len(set(post_ids)) - len(dead) - len(waiting))
+    # Locked in the order of ids, so that two operators cannot deadlock; workers claim one row at a time.
+    lockable = FanOut.objects.select_for_update(no_key=True).order_by("pk")
+    dead_letters = list(lockable.filter(pk__in=post_ids, state=State.DEAD))
+    unclaimed = fanout_outbox.unclaimed().filter(pk__in=post_ids)
+    waiting = list(unclaimed.order_by("pk").select_for_update(no_key=True))
+    fanout_outbox.requeue_dead_letters([fan_out.pk for fan_out in dead_letters])
+    for fan_out in dead_letters:
+        _record_requeue(fan_out, operator)
+    dispatched_ids = [fan_out.pk for fan_out in (*dead_letters, *waiting)]
+    transaction.on_commit(lambda: _dispatch(dispatched_ids), robust=True)
+    return ResumeResult(len(dead_letters), len(waiting), len(set(post_ids)) - len(dispatched_ids))
+
+
+def _record_requeue(fan_out: FanOut, operator: User) -> None:
+    audit.record(
+        operator,
+        "resume",
+        "fan_out",
+        fan_out.pk,
+        user_id=fan_out.author_id,
+        before={"state": State.DEAD.label},
+        after={"state": State.PENDING.label},
+    )
+
+
+def _dispatch(post_ids: Collection[int]) -> None:
+    for post_id in post_ids:
+        try_enqueue(tasks.deliver_post, post_id)

@@ -12,5 +12,5 @@ class FeedsConfig(AppConfig):
         )
         from instafeed.core.observability import exporter
 
-        personal_data.declare()
+        personal_data.register_categories()
         exporter.register_probe("fan_outs", metrics.fan_out_gauges)

@@ -1,15 +1,14 @@
-"""Timelines from PostgreSQL: the pull in its two shapes, and the rebuild of a cold list without a hole.
+"""Timelines from PostgreSQL: the queries for the posts of many authors, and the rebuild of a cold timeline.
 
-A rebuild claims the key first and queries afterwards: a post pushed before the claim was committed before
-it, so the query sees it; one pushed after it lands on the claimed list and is kept. Only one rebuild per
-key runs, and `REBUILD_SLOTS` per process bounds what an empty Redis can ask of the database.
+A rebuild claims the key first and queries afterwards. A post pushed before the claim was committed before it, so
+the query sees it; a post pushed later lands in the claimed list and is kept. Each key has one rebuild at a time,
+and `REBUILD_SLOTS` bounds how many each process runs against the database when Redis is empty.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -19,18 +18,18 @@ from accounts.models import CelebrityState
 from feeds import timeline_store, visible_authors
 from feeds.timeline_store import Timeline
 from instafeed.core.cache import keys
+from instafeed.core.db.snowflake import MAX_ID
 from instafeed.core.observability.metrics import FEED_PULLS, FEED_REBUILD_SECONDS
 from posts.models import Post
 
-logger = logging.getLogger(__name__)
-
 REBUILD_SLOTS = threading.BoundedSemaphore(4)
 
-# Up to here one index probe per author wins; beyond, walking the newest posts of everybody does, if only it
-# finds enough soon (measured with 2 million posts: docs/architecture.md, "The pull").
-MAX_LATERAL_AUTHORS = 300  # authors
-MAX_WALK_POSTS = 20_000  # newest posts that a walk looks at before it gives up
+# Up to this many authors, one index probe for each is faster. Above it, walking the newest posts of all authors is
+# faster if that finds enough posts soon (measured with 2 million posts: docs/architecture.md, "The pull").
+MAX_LATERAL_AUTHORS = 300
+MAX_WALK_POSTS = 20_000  # newest posts that a walk examines before it gives up
 
+# Raw SQL, because the ORM has no LATERAL.
 _LATERAL_SQL = """
 SELECT newest.id
 FROM unnest(%(authors)s::bigint[]) AS author(id)
@@ -54,10 +53,9 @@ ORDER BY recent.id DESC LIMIT %(limit)s
 
 
 def query_latest_post_ids(author_ids: Sequence[int], before: int, limit: int, *, using: str | None = None) -> list[int]:
-    """The newest `limit` post ids of these authors below `before`, descending.
+    """Return the newest `limit` post ids of these authors below `before`, descending; fewer if there are no more.
 
-    Reads the database that the router chooses unless told otherwise. Fewer than `limit` ids mean that there
-    are no more. Raw SQL, because the ORM has no LATERAL.
+    Queries the database that the router chooses, unless `using` names one.
     """
     if not author_ids:
         return []
@@ -65,53 +63,53 @@ def query_latest_post_ids(author_ids: Sequence[int], before: int, limit: int, *,
     with connections[using or router.db_for_read(Post)].cursor() as cursor:
         if len(author_ids) > MAX_LATERAL_AUTHORS:
             cursor.execute(_WALK_SQL, arguments)
-            ids = [row[0] for row in cursor.fetchall()]
-            if len(ids) == limit:  # else the walk may have ended before the posts did
+            post_ids = [row[0] for row in cursor.fetchall()]
+            if len(post_ids) == limit:  # with fewer, the walk may have stopped before the last post
                 FEED_PULLS.labels("walk").inc()
-                return ids
+                return post_ids
         cursor.execute(_LATERAL_SQL, arguments)
         FEED_PULLS.labels("by_author").inc()
         return [row[0] for row in cursor.fetchall()]
 
 
-def load_home_feed(viewer_id: int) -> Timeline:
-    """What the viewer's list should hold: posts of everybody it sees who is not pulled.
-
-    Authors that are being promoted or demoted are in: their posts are pushed until, and from, the moment that
-    the state says celebrity. (Leaving the promoted out too would lose their posts to a reader that still
-    has the old celebrity set.)
-    """
-    authors = visible_authors.load(viewer_id)
-    return _load_timeline([author for author, state in authors.items() if state != CelebrityState.CELEBRITY])
-
-
-def load_author_timeline(author_id: int) -> Timeline:
-    return _load_timeline([author_id])
-
-
-def _load_timeline(author_ids: Sequence[int]) -> Timeline:
-    """At most FEED_LENGTH posts; one more is asked for, to know whether the list is all there is."""
-    ids = query_latest_post_ids(author_ids, before=2**63 - 1, limit=settings.FEED_LENGTH + 1, using="default")
-    if len(ids) > settings.FEED_LENGTH:
-        return Timeline(ids[:-1], floor=ids[-1])
-    return Timeline(ids, floor=0)
-
-
-def rebuild_home_feed(viewer_id: int) -> bool:
-    """Rebuild a cold feed; False when somebody else is at it, or it was invalidated meanwhile."""
-    return _rebuild(keys.home_timeline(viewer_id), viewer_id, feed=True)
+def rebuild_home_timeline(viewer_id: int) -> bool:
+    """Rebuild a cold home timeline. Return False if another process does, or it was invalidated meanwhile."""
+    return _rebuild(keys.home_timeline(viewer_id), "feed", lambda: load_home_timeline(viewer_id))
 
 
 def rebuild_author_timeline(author_id: int) -> bool:
-    """Rebuild a cold author's list; False as above."""
-    return _rebuild(keys.author_timeline(author_id), author_id, feed=False)
+    """Rebuild a cold author timeline. Return False as `rebuild_home_timeline` does."""
+    return _rebuild(keys.author_timeline(author_id), "author", lambda: load_author_timeline(author_id))
 
 
-def _rebuild(key: str, user_id: int, *, feed: bool) -> bool:
+def load_home_timeline(viewer_id: int) -> Timeline:
+    """Query the posts that belong in a home timeline: those of all visible authors except celebrities.
+
+    Authors in transition are included, because their posts are pushed in both transitional states. Without
+    authors being promoted, a reader with the old celebrity set would miss their posts.
+    """
+    authors = visible_authors.load(viewer_id)
+    return _load_timeline([author_id for author_id, state in authors.items() if state != CelebrityState.CELEBRITY])
+
+
+def load_author_timeline(author_id: int) -> Timeline:
+    """Query the posts that belong in an author timeline."""
+    return _load_timeline([author_id])
+
+
+def _rebuild(key: str, kind: str, load: Callable[[], Timeline]) -> bool:
     with REBUILD_SLOTS:
         token = timeline_store.begin_rebuild(key)
         if token is None:
             return False
-        with FEED_REBUILD_SECONDS.labels("feed" if feed else "author").time():
-            timeline = load_home_feed(user_id) if feed else load_author_timeline(user_id)
-            return timeline_store.finish_rebuild(key, token, timeline)
+        with FEED_REBUILD_SECONDS.labels(kind).time():
+            return timeline_store.finish_rebuild(key, token, load())
+
+
+def _load_timeline(author_ids: Sequence[int]) -> Timeline:
+    """Query at most FEED_LENGTH posts, and one more to know whether the timeline is complete to the beginning."""
+    limit = settings.FEED_LENGTH
+    post_ids = query_latest_post_ids(author_ids, before=MAX_ID, limit=limit + 1, using="default")
+    if len(post_ids) > limit:
+        return Timeline(post_ids[:limit], floor=post_ids[limit])
+    return Timeline(post_ids, floor=0)

@@ -1,4 +1,4 @@
-"""Push or pull: what becomes of an author's posts, and when an author should change sides."""
+"""Push or pull: how an author's posts are delivered, and which authors should be promoted or demoted."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from django.db.models import Q, QuerySet
 from accounts.models import CelebrityState, User
 from feeds.models import DeliveryMode
 
-DEMOTION_RATIO = 0.9  # of the threshold: an author that hovers around it does not flap
+DEMOTION_RATIO = 0.9  # of the threshold: an author whose count varies around the threshold is not moved each time
 
 
 def delivery_mode(state: int) -> DeliveryMode:
-    """How a post is delivered that an author in `state` writes now. In doubt push: only a celebrity is pulled."""
+    """Return how to deliver a post of an author in this celebrity state: pull for celebrities only, else push."""
     return DeliveryMode.PULL if state == CelebrityState.CELEBRITY else DeliveryMode.PUSH
 
 
 def should_be_celebrity(user: User, threshold: int | None = None) -> bool:
-    """Which side the user belongs on: a moderator's pin, else the follower count, with hysteresis."""
+    """Return what a moderator's pin says, else whether the follower count reaches the threshold, with hysteresis."""
     if user.celebrity_pin is not None:
         return user.celebrity_pin
     threshold = threshold or settings.CELEBRITY_THRESHOLD
@@ -27,7 +27,7 @@ def should_be_celebrity(user: User, threshold: int | None = None) -> bool:
 
 
 def needs_transition(user: User) -> bool:
-    """Whether the user should change sides; one that is on its way counts as being there."""
+    """Return whether the user should be promoted or demoted, and neither is under way."""
     return should_be_celebrity(user) != is_celebrity_or_promoting(user)
 
 
@@ -36,15 +36,15 @@ def is_celebrity_or_promoting(user: User) -> bool:
 
 
 def authors_to_promote(threshold: int | None = None) -> QuerySet[User]:
-    """Ordinary authors that should be celebrities: `should_be_celebrity` for the database."""
-    counted = Q(celebrity_pin=None, follower_count__gte=threshold or settings.CELEBRITY_THRESHOLD)
+    """Return the ordinary authors who should be celebrities: `should_be_celebrity` as a query."""
+    has_followers = Q(celebrity_pin=None, follower_count__gte=threshold or settings.CELEBRITY_THRESHOLD)
     ordinary = User.objects.filter(celebrity_state=CelebrityState.ORDINARY)
-    return ordinary.filter(Q(celebrity_pin=True) | counted)
+    return ordinary.filter(Q(celebrity_pin=True) | has_followers)
 
 
 def authors_to_demote(threshold: int | None = None) -> QuerySet[User]:
-    """Celebrities that should be ordinary authors."""
-    lower = DEMOTION_RATIO * (threshold or settings.CELEBRITY_THRESHOLD)
-    counted = Q(celebrity_pin=None, follower_count__lt=lower)
+    """Return the celebrities who should be ordinary authors: the reverse of `should_be_celebrity` as a query."""
+    demotion_threshold = DEMOTION_RATIO * (threshold or settings.CELEBRITY_THRESHOLD)
+    lacks_followers = Q(celebrity_pin=None, follower_count__lt=demotion_threshold)
     celebrities = User.objects.filter(celebrity_state=CelebrityState.CELEBRITY)
-    return celebrities.filter(Q(celebrity_pin=False) | counted)
+    return celebrities.filter(Q(celebrity_pin=False) | lacks_followers)

@@ -1,22 +1,25 @@
-"""Moving authors between push and pull without a post missing or doubled at any instant.
+"""Promote authors to pull delivery and demote them to push delivery, without a missing or doubled post.
 
-The state in the database leads, one step at a time; the celebrity set in Redis is a cache of "not ordinary".
+The state in the database leads and changes one step at a time. The celebrity set in Redis is a cache of the
+authors who are not ordinary.
 
-    ordinary   posts pushed
-      ↓ promoting   posts pushed; followers pull the author's list as well
-    celebrity  posts pulled
-      ↓ demoting    posts pushed again; followers still pull
+    ordinary    posts are pushed
+      ↓ promoting   posts are pushed; followers pull the author timeline as well
+    celebrity   posts are pulled
+      ↓ demoting    posts are pushed; followers pull the author timeline as well
     ordinary
 
-* A post locks its author's row before it decides between push and pull, and each step is an update of that
-  row: so all posts under the old state are committed before a step is.
-* Promotion: every reader must know of the author before the first post goes unpushed, so the cached set
-  is dropped between the two steps; should that fail, the second does not happen.
-* Demotion: warm feeds lack what was only pulled, so all followers' feeds are dropped between the steps.
-* `celebrity_since` is the token of a move: a mover that slept through somebody else's moves can't go on.
+* A post locks its author's row before it decides between push and pull, and each step updates that row. So all
+  posts under the old state are committed before a step is.
+* Promotion: every reader must know of the celebrity before the first post is not pushed. So the cached set is
+  deleted between the two steps; if that fails, the second step does not happen.
+* Demotion: warm home timelines lack the posts that were only pulled. So those of all followers are deleted between
+  the two steps.
+* `celebrity_since` is the token of a transition: a worker that was suspended during later transitions cannot
+  finish its own.
 
-Everything works on many authors at once. Raises redis.RedisError when Redis is away: the authors stay
-between two states, where nothing is wrong, until `resume_transitions` runs again.
+Functions work on many authors at once. They raise redis.RedisError when Redis is down. Feeds are right in the
+transitional states too, and `resume_transitions` finishes the transition later.
 """
 
 from __future__ import annotations
@@ -36,103 +39,68 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 from social.selectors import fetch_follower_page
 
-FOLLOWER_PAGE_SIZE = 1_000  # followers' feeds dropped in one call
-TRANSITION_BATCH_SIZE = 500  # authors moved at once
+FOLLOWER_PAGE_SIZE = 1_000  # followers whose home timelines one call deletes
+TRANSITION_BATCH_SIZE = 500  # authors
 
 
 @dataclass(frozen=True, slots=True)
 class ReclassifyResult:
-    """How many authors changed sides."""
+    """How many authors were promoted and demoted."""
 
     promoted: int
     demoted: int
 
 
-def promote(author_ids: Iterable[int], among: QuerySet[User] | None = None) -> int:
-    """From push to pull, who is still `among` these, or not pinned to push; returns how many moves were finished."""
-    authors = User.objects.exclude(celebrity_pin=False) if among is None else among
-    since = timezone.now()
-    begun = _change_state(authors.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
-    return _finish_promotion(begun, since)
-
-
-def demote(author_ids: Iterable[int], among: QuerySet[User] | None = None) -> int:
-    """From pull to push, who is still `among` these, or not pinned to pull; returns how many moves were finished."""
-    authors = User.objects.exclude(celebrity_pin=True) if among is None else among
-    since = timezone.now()
-    begun = _change_state(authors.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
-    return _finish_demotion(begun, since)
-
-
-def begin_transition(author_id: int) -> None:
-    """Take the first step of an author who is on the wrong side by a moderator's word, in that word's transaction.
-
-    So the word is never lost: `resume_transitions` finds whatever was begun. Who is half way turns round, as posts are both
-    pushed and pulled in either state between.
-    """
-    author = User.objects.select_for_update(no_key=True).get(pk=author_id)
-    if celebrity_policy.needs_transition(author):
-        after = State.DEMOTING if celebrity_policy.is_celebrity_or_promoting(author) else State.PROMOTING
-        _change_state(User.objects.filter(pk=author_id), State(author.celebrity_state), after, since=timezone.now())
-
-
-def _finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
-    if not author_ids:
-        return 0
-    timeline_store.evict(visible_authors.CELEBRITY_CACHE_KEYS)  # must succeed first: see above
-    return len(_change_state(_in_transition(author_ids, since), State.PROMOTING, State.CELEBRITY))
-
-
-def _finish_demotion(author_ids: Sequence[int], since: datetime | None) -> int:
-    for author_id in author_ids:
-        _evict_follower_feeds(author_id)
-    return len(_change_state(_in_transition(author_ids, since), State.DEMOTING, State.ORDINARY))
-
-
-def _in_transition(author_ids: Sequence[int], since: datetime | None) -> QuerySet[User]:
-    return User.objects.filter(pk__in=author_ids, celebrity_since=since)
-
-
-def _change_state(authors: QuerySet[User], before: State, after: State, *, since: datetime | None = None) -> list[int]:
-    """Those of `authors` that were in state `before` and are in `after` now; `since` begins a move.
-
-    Who they are is asked again under the lock: a pin that was set a moment ago holds.
-    """
-    changes: dict[str, object] = {"celebrity_state": after}
-    if since is not None:
-        changes["celebrity_since"] = since
-    with transaction.atomic():
-        rows = authors.filter(celebrity_state=before).select_for_update(no_key=True).order_by("pk")
-        moved = list(rows.values_list("pk", flat=True))
-        User.objects.filter(pk__in=moved).update(**changes)
-        if moved:
-            # Clients are told on author cards; the set lags harmlessly when an author leaves it.
-            invalidate([*map(keys.user_summary, moved), *visible_authors.CELEBRITY_CACHE_KEYS])
-    return moved
-
-
-def _evict_follower_feeds(author_id: int) -> None:
-    timeline_store.evict([keys.home_timeline(author_id)])
-    last = 0
-    while page := fetch_follower_page(author_id, last, FOLLOWER_PAGE_SIZE):
-        timeline_store.evict([keys.home_timeline(follower_id) for follower_id in page])
-        last = page[-1]
-
-
 def reconcile_author(author_id: int) -> None:
-    """Finish a move of this author, then move it if it is on the wrong side of the line."""
+    """Finish a transition of the author, then promote or demote the author if the policy says so."""
     resume_transitions([author_id])
     if not promote([author_id], celebrity_policy.authors_to_promote()):
         demote([author_id], celebrity_policy.authors_to_demote())
 
 
+def promote(author_ids: Iterable[int], eligible: QuerySet[User] | None = None) -> int:
+    """Promote the given authors to pull delivery. Return the number promoted.
+
+    Skip authors who are not, or no longer, in `eligible`: by default all except those pinned to push.
+    """
+    authors = User.objects.exclude(celebrity_pin=False) if eligible is None else eligible
+    since = timezone.now()
+    begun_ids = _change_state(authors.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
+    return _finish_promotion(begun_ids, since)
+
+
+def demote(author_ids: Iterable[int], eligible: QuerySet[User] | None = None) -> int:
+    """Demote the given authors to push delivery. Return the number demoted.
+
+    Skip authors who are not, or no longer, in `eligible`: by default all except those pinned to pull.
+    """
+    authors = User.objects.exclude(celebrity_pin=True) if eligible is None else eligible
+    since = timezone.now()
+    begun_ids = _change_state(authors.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
+    return _finish_demotion(begun_ids, since)
+
+
+def begin_transition(author_id: int) -> None:
+    """Take the first step of a transition that a moderator's pin asks for, in the transaction of the pin.
+
+    `resume_transitions` finds the author even if the task is lost. A transition that is already under way in the
+    other direction is reversed: in both transitional states, posts are pushed and pulled.
+    """
+    author = User.objects.select_for_update(no_key=True).get(pk=author_id)
+    if celebrity_policy.needs_transition(author):
+        is_promoted = celebrity_policy.is_celebrity_or_promoting(author)
+        after = State.DEMOTING if is_promoted else State.PROMOTING
+        before = State(author.celebrity_state)
+        _change_state(User.objects.filter(pk=author_id), before, after, since=timezone.now())
+
+
 def resume_transitions(author_ids: Sequence[int] | None = None) -> int:
-    """Finish what a mover left between two states, for all authors unless some are named."""
-    moving = User.objects.filter(celebrity_state__in=[State.PROMOTING, State.DEMOTING])
+    """Finish the transitions of these authors, or of all, that were begun and not finished. Return the number."""
+    transitional = User.objects.filter(celebrity_state__in=[State.PROMOTING, State.DEMOTING])
     if author_ids is not None:
-        moving = moving.filter(pk__in=author_ids)
+        transitional = transitional.filter(pk__in=author_ids)
     finished = 0
-    for author_id, state, since in moving.values_list("pk", "celebrity_state", "celebrity_since"):
+    for author_id, state, since in transitional.values_list("pk", "celebrity_state", "celebrity_since"):
         finish = _finish_promotion if state == State.PROMOTING else _finish_demotion
         finished += finish([author_id], since)
     return finished
@@ -142,25 +110,71 @@ def reclassify(
     threshold: int | None = None,
     *,
     progress: Callable[[int], None] = lambda _: None,
-    at_once: int = TRANSITION_BATCH_SIZE,
+    batch_size: int = TRANSITION_BATCH_SIZE,
 ) -> ReclassifyResult:
-    """Move everybody who is on the wrong side of the line; `progress` is told how many were moved just now."""
+    """Promote and demote all authors as the policy says, by CELEBRITY_THRESHOLD unless `threshold` is given.
+
+    Call `progress` with the number of authors of each batch.
+    """
     resume_transitions()
-    promoted = _transition_all(celebrity_policy.authors_to_promote(threshold), promote, progress, at_once)
-    demoted = _transition_all(celebrity_policy.authors_to_demote(threshold), demote, progress, at_once)
+    promoted = _transition_all(celebrity_policy.authors_to_promote(threshold), promote, progress, batch_size)
+    demoted = _transition_all(celebrity_policy.authors_to_demote(threshold), demote, progress, batch_size)
     return ReclassifyResult(promoted, demoted)
 
 
 def _transition_all(
-    misplaced: QuerySet[User],
-    move: Callable[[Iterable[int], QuerySet[User]], int],
+    eligible: QuerySet[User],
+    transition: Callable[[Iterable[int], QuerySet[User]], int],
     progress: Callable[[int], None],
-    at_once: int,
+    batch_size: int,
 ) -> int:
-    author_ids = list(misplaced.order_by("pk").values_list("pk", flat=True))
-    moved = 0
-    for start in range(0, len(author_ids), at_once):
-        count = move(author_ids[start : start + at_once], misplaced)
-        moved += count
+    author_ids = list(eligible.order_by("pk").values_list("pk", flat=True))
+    total = 0
+    for start in range(0, len(author_ids), batch_size):
+        count = transition(author_ids[start : start + batch_size], eligible)
+        total += count
         progress(count)
-    return moved
+    return total
+
+
+def _finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
+    if not author_ids:
+        return 0
+    timeline_store.evict(visible_authors.CELEBRITY_CACHE_KEYS)  # must succeed before the second step
+    return len(_change_state(_in_transition(author_ids, since), State.PROMOTING, State.CELEBRITY))
+
+
+def _finish_demotion(author_ids: Sequence[int], since: datetime | None) -> int:
+    for author_id in author_ids:
+        _evict_follower_timelines(author_id)
+    return len(_change_state(_in_transition(author_ids, since), State.DEMOTING, State.ORDINARY))
+
+
+def _in_transition(author_ids: Sequence[int], since: datetime | None) -> QuerySet[User]:
+    return User.objects.filter(pk__in=author_ids, celebrity_since=since)
+
+
+def _change_state(authors: QuerySet[User], before: State, after: State, *, since: datetime | None = None) -> list[int]:
+    """Change those of `authors` in state `before` to `after` and return their ids; `since` begins a transition.
+
+    The filters of `authors` are evaluated under the row locks, so that a pin set a moment ago holds.
+    """
+    changes: dict[str, object] = {"celebrity_state": after}
+    if since is not None:
+        changes["celebrity_since"] = since
+    with transaction.atomic():
+        rows = authors.filter(celebrity_state=before).select_for_update(no_key=True).order_by("pk")
+        changed_ids = list(rows.values_list("pk", flat=True))
+        User.objects.filter(pk__in=changed_ids).update(**changes)
+        if changed_ids:
+            # User cards show the status. A set that still has an author who just became ordinary does no harm.
+            invalidate([*map(keys.user_summary, changed_ids), *visible_authors.CELEBRITY_CACHE_KEYS])
+    return changed_ids
+
+
+def _evict_follower_timelines(author_id: int) -> None:
+    timeline_store.evict([keys.home_timeline(author_id)])
+    last_follower_id = 0
+    while follower_ids := fetch_follower_page(author_id, last_follower_id, FOLLOWER_PAGE_SIZE):
+        timeline_store.evict([keys.home_timeline(follower_id) for follower_id in follower_ids])
+        last_follower_id = follower_ids[-1]

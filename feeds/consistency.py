@@ -51,13 +51,13 @@ def find_inconsistencies(looks: Iterable[Check]) -> list[Inconsistency]:
     return [drift for look in suspects if (drift := look())]
 
 
-def check_home_feed(viewer_id: int) -> Inconsistency | None:
+def check_home_timeline(viewer_id: int) -> Inconsistency | None:
     """What is wrong with a viewer's feed and sources, if anything; a cold feed is right."""
     authors = visible_authors.load(viewer_id)
     # Those of an author on the way back to push are still pulled.
     pushed = [id_ for id_, state in authors.items() if state not in (CelebrityState.CELEBRITY, CelebrityState.DEMOTING)]
     return _check_visible_authors(viewer_id, set(authors)) or _check_timeline(
-        keys.home_timeline(viewer_id), pushed, lambda others: _allowed_in_home_feed(viewer_id, others)
+        keys.home_timeline(viewer_id), pushed, lambda others: _allowed_in_home_timeline(viewer_id, others)
     )
 
 
@@ -76,7 +76,7 @@ def check_celebrity_set() -> Inconsistency | None:
     return Inconsistency(keys.CELEBRITIES, problem, tuple(visible_authors.CELEBRITY_CACHE_KEYS))
 
 
-def _allowed_in_home_feed(viewer_id: int, authors: Collection[int]) -> set[int]:
+def _allowed_in_home_timeline(viewer_id: int, authors: Collection[int]) -> set[int]:
     """Those of `authors` whose posts may be in the list: the muted are pushed, too, and filtered when it is read."""
     follows = Follow.objects.filter(follower_id=viewer_id, followee_id__in=authors)
     return {viewer_id, *follows.values_list("followee_id", flat=True)}
@@ -88,7 +88,7 @@ def _check_visible_authors(viewer_id: int, authors: set[int]) -> Inconsistency |
     if 0 not in cached or cached - {0} == authors:
         return None
     return Inconsistency(
-        key, "differs from the follows, mutes and blocks", tuple(visible_authors.home_feed_keys([viewer_id]))
+        key, "differs from the follows, mutes and blocks", tuple(visible_authors.home_timeline_keys([viewer_id]))
     )
 
 

@@ -1,11 +1,14 @@
-"""Delivering a post: audience page → Lua push → checkpoint, one bounded slice at a time.
+"""Deliver a post to its author's followers: page through the audience, push to Redis, save a checkpoint.
 
-Everything here may run twice, late, or after a crash in the middle: a push into a list that has the post
-already is a double that readers drop, and the checkpoint only ever lags behind the deliveries.
+`deliver_slice` works for about a second, so that one author's million followers do not hold up other posts.
+
+Every step may run twice, late, or after a crash: pushing a post that a timeline already holds adds a duplicate
+that readers drop, and the checkpoint is never ahead of the deliveries.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
 import time
 from collections.abc import Iterator
@@ -22,14 +25,25 @@ from social.selectors import fetch_follower_page
 
 logger = logging.getLogger(__name__)
 
-READ_AHEAD_BATCHES = 5  # batches in one query
-SLICE_SECONDS = 1.0  # seconds of work before a task makes room for others
+READ_AHEAD_BATCHES = 5  # batches that one query reads
+SLICE_SECONDS = 1.0
+
+
+class SliceOutcome(enum.StrEnum):
+    """How a slice ended; the values are labels of `instafeed_fan_out_slices_total`."""
+
+    UNCLAIMED = "unclaimed"  # done, deleted, dead, or claimed by another worker
+    CONTINUED = "continued"  # checkpointed, with followers left
+    FINISHED = "finished"
+    OVERTAKEN = "overtaken"  # the claim expired, and another worker went on
+    POSTPONED = "postponed"  # Redis did not answer
+    FAILED = "failed"
 
 
 def deliver_to_author(post_id: int, author_id: int) -> None:
-    """Show the post in its author's own feed and list at once, before any task ran.
+    """Push a new post to its author's own timelines right after the commit, before any worker runs.
 
-    A failure is only logged: readers without Redis use SQL, and the first slice does the same again.
+    Only log a Redis failure: readers without Redis use SQL, and the first slice pushes again.
     """
     try:
         _push_to_author(post_id, author_id)
@@ -37,85 +51,89 @@ def deliver_to_author(post_id: int, author_id: int) -> None:
         logger.warning("post %s is not in its author's feed yet: %s", post_id, error)
 
 
-def _push_to_author(post_id: int, author_id: int) -> None:
-    # Into the author's list whatever the author's state: while it moves, pushed posts are pulled as well.
-    timeline_store.push_to_author_timeline(author_id, post_id)
-    timeline_store.push_to_feeds([author_id], post_id)
+def deliver_slice(post_id: int) -> SliceOutcome:
+    """Claim a post and deliver it to followers for about `SLICE_SECONDS`.
 
-
-def deliver_slice(post_id: int) -> bool:
-    """Work on one post's fan-out for about a second; True when more is left to do.
-
-    Failures are noted in the ledger, from where the sweeper takes up the rest.
+    Save failures in the outbox; the sweeper dispatches the post again (`feeds.fanout_sweeper`).
     """
     claim = fanout_outbox.claim(post_id)
-    outcome = _run_slice(claim) if claim else "unclaimed"
-    FAN_OUT_SLICES.labels(outcome).inc()
-    return outcome == "continued"
+    outcome = _deliver_claimed(claim) if claim else SliceOutcome.UNCLAIMED
+    FAN_OUT_SLICES.labels(outcome.value).inc()
+    return outcome
 
 
-def _run_slice(claim: Claim) -> str:
-    """How it ended: a label of the metric."""
+def _deliver_claimed(claim: Claim) -> SliceOutcome:
     try:
         _push_to_author(claim.post_id, claim.author_id)
-        return _push_to_followers(claim) if claim.mode == DeliveryMode.PUSH else _finish(claim, 0)
+        if claim.mode == DeliveryMode.PULL:
+            return _finish(claim, deliveries=0)
+        return _push_to_followers(claim)
     except redis.RedisError as error:
-        # Not the post's fault; without Redis there are no feeds to deliver to. It never becomes a dead letter.
-        fanout_outbox.retry_later(claim, error, counts=False)
-        return "postponed"
+        # Without Redis there are no timelines to deliver to. An outage never makes a dead letter.
+        fanout_outbox.retry_later(claim, error, counts_as_attempt=False)
+        return SliceOutcome.POSTPONED
     except Exception as error:
         logger.exception("fan-out of post %s failed", claim.post_id)
-        fanout_outbox.retry_later(claim, error, counts=True)
-        return "failed"
+        fanout_outbox.retry_later(claim, error, counts_as_attempt=True)
+        return SliceOutcome.FAILED
 
 
-def _finish(claim: Claim, deliveries: int) -> str:
+def _push_to_author(post_id: int, author_id: int) -> None:
+    # The author timeline is written in every celebrity state: during a transition, pushed posts are pulled as well.
+    timeline_store.push_to_author_timeline(author_id, post_id)
+    timeline_store.push_to_home_timelines([author_id], post_id)
+
+
+def _push_to_followers(claim: Claim) -> SliceOutcome:
+    """Push to the audience batch by batch until it or the slice ends."""
+    slice_end = time.monotonic() + SLICE_SECONDS
+    last_follower_id, deliveries = claim.last_follower_id, 0
+    for follower_ids in _follower_batches(claim.author_id, last_follower_id):
+        if not _wait_for_rate_limiter(len(follower_ids), slice_end):
+            break
+        pushed = timeline_store.push_to_home_timelines(follower_ids, claim.post_id)
+        DELIVERIES.inc(pushed)
+        deliveries += pushed
+        last_follower_id = follower_ids[-1]
+        if time.monotonic() > slice_end:
+            break
+    else:
+        # A user who follows from now on gets a rebuilt home timeline that has the post.
+        return _finish(claim, deliveries)
+    is_saved = fanout_outbox.checkpoint(claim, last_follower_id, deliveries)
+    return SliceOutcome.CONTINUED if is_saved else SliceOutcome.OVERTAKEN
+
+
+def _finish(claim: Claim, deliveries: int) -> SliceOutcome:
     if not fanout_outbox.mark_done(claim, deliveries):
-        return "overtaken"
+        return SliceOutcome.OVERTAKEN
     if claim.visible_since is not None:
         seconds = (timezone.now() - claim.visible_since).total_seconds()
         POST_VISIBLE_SECONDS.labels(claim.mode.name.lower()).observe(max(0.0, seconds))
-    return "finished"
-
-
-def _push_to_followers(claim: Claim) -> str:
-    """Push to the audience batch by batch until the slice is over."""
-    ends = time.monotonic() + SLICE_SECONDS
-    last_follower_id, deliveries = claim.last_follower_id, 0
-    for batch in _follower_batches(claim.author_id, last_follower_id):
-        if not _wait_for_rate_limiter(len(batch), ends):
-            break
-        pushed = timeline_store.push_to_feeds(batch, claim.post_id)
-        DELIVERIES.inc(pushed)
-        deliveries += pushed
-        last_follower_id = batch[-1]
-        if time.monotonic() > ends:
-            break
-    else:
-        # Whoever follows from now on rebuilds its feed and finds the post there.
-        return _finish(claim, deliveries)
-    # A lost claim means that another worker has gone on; it needs no help.
-    return "continued" if fanout_outbox.checkpoint(claim, last_follower_id, deliveries) else "overtaken"
+    return SliceOutcome.FINISHED
 
 
 def _follower_batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:
-    """The audience in batches for Redis, several to a query: five queries for as many rows take twice as long."""
+    """Yield the ids of the audience after the checkpoint in batches of one Redis call.
+
+    One query reads several batches: five queries for as many rows take twice as long.
+    """
     size = settings.FAN_OUT_BATCH_SIZE
     if settings.FAN_OUT_RATE_LIMIT:
-        size = min(size, settings.FAN_OUT_RATE_LIMIT)  # or a batch could outwait every slice
+        size = min(size, settings.FAN_OUT_RATE_LIMIT)  # a larger batch would wait longer than a slice, every time
     while True:
-        followers = fetch_follower_page(author_id, last_follower_id, READ_AHEAD_BATCHES * size)
-        for start in range(0, len(followers), size):
-            yield followers[start : start + size]
-        if len(followers) < READ_AHEAD_BATCHES * size:
+        follower_ids = fetch_follower_page(author_id, last_follower_id, READ_AHEAD_BATCHES * size)
+        for start in range(0, len(follower_ids), size):
+            yield follower_ids[start : start + size]
+        if len(follower_ids) < READ_AHEAD_BATCHES * size:
             return
-        last_follower_id = followers[-1]
+        last_follower_id = follower_ids[-1]
 
 
-def _wait_for_rate_limiter(deliveries: int, ends: float) -> bool:
-    """Wait until the deliveries are granted; False when that would outlast the slice."""
+def _wait_for_rate_limiter(deliveries: int, slice_end: float) -> bool:
+    """Wait until the rate limiter grants the deliveries. Return False if that takes longer than a slice more."""
     while (wait := rate_limiter.acquire(deliveries)) > 0:
-        if time.monotonic() + wait > ends + SLICE_SECONDS:
+        if time.monotonic() + wait > slice_end + SLICE_SECONDS:
             return False
         time.sleep(wait)
     return True

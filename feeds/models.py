@@ -1,7 +1,7 @@
-"""The fan-out ledger: one row a post, written in the post's own transaction. It is the transactional outbox.
+"""The outbox of fan-outs: one row for each post, written in the transaction that creates the post.
 
-A row says how far the delivery came, so that any worker can go on after any crash. `due_at` is both the
-lease of whoever is working on it and the time at which the sweeper hands it out again.
+A row records how far the delivery has come, so that any worker can go on after a crash. `due_at` is both the lease
+of the worker that delivers the post and the time at which the sweeper dispatches it again.
 """
 
 from django.conf import settings
@@ -13,6 +13,8 @@ from posts.models import Post
 
 
 class DeliveryMode(models.IntegerChoices):
+    """Whether a post is pushed to followers' home timelines, or pulled by followers from the author timeline."""
+
     PUSH = 0, "push"
     PULL = 1, "pull"
 
@@ -30,9 +32,9 @@ class FanOut(models.Model):
     mode = models.PositiveSmallIntegerField(choices=DeliveryMode)
     state = models.PositiveSmallIntegerField(choices=State, default=State.PENDING, db_default=State.PENDING)
     last_follower_id = models.BigIntegerField(default=0, db_default=0)  # the checkpoint
-    deliveries = models.PositiveIntegerField(default=0, db_default=0)  # feeds reached that were warm
-    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers
-    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper
+    deliveries = models.PositiveIntegerField(default=0, db_default=0)  # pushes to warm home timelines
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and dead workers in a row
+    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper, since the last progress
     due_at = models.DateTimeField()
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -40,9 +42,9 @@ class FanOut(models.Model):
 
     class Meta:
         verbose_name = "fan-out"
-        permissions = [("resume_fanout", "Can hand out fan-outs again")]
+        permissions = [("resume_fanout", "Can resume fan-outs")]
         indexes = [
-            # What is not finished: a few rows out of millions, looked for every few seconds.
+            # Unfinished rows: a few among millions, queried every few seconds.
             models.Index(fields=["due_at"], name="fan_out_open", condition=Q(state__in=[State.PENDING, State.RUNNING])),
             models.Index(fields=["post"], name="fan_out_dead", condition=Q(state=State.DEAD)),
         ]

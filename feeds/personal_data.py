@@ -1,4 +1,7 @@
-"""What feeds hold about a user: nothing that is not made of follows and posts (see `accounts.personal_data_registry`)."""
+"""The personal data of feeds: timelines and outbox rows, all derived from follows and posts.
+
+See `accounts.personal_data_registry`. Nothing is exported, because the follows and posts themselves are.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,14 @@ def erase_fan_outs(user_id: int) -> bool:
 
 
 def redis_keys(user_id: int) -> Iterable[str]:
-    """The user's feed, own posts and sources, and the celebrity set, if the user is in it."""
+    """Return the keys of the user's timelines and visible authors, and of the celebrities if the user is one."""
     was_pulled = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY).filter(pk=user_id)
-    celebrities = visible_authors.CELEBRITY_CACHE_KEYS if was_pulled.exists() else ()
-    return keys.author_timeline(user_id), *visible_authors.home_feed_keys([user_id]), *celebrities
+    celebrity_keys = visible_authors.CELEBRITY_CACHE_KEYS if was_pulled.exists() else ()
+    return keys.author_timeline(user_id), *visible_authors.home_timeline_keys([user_id]), *celebrity_keys
 
 
-def declare() -> None:
-    register(PersonalDataCategory("fan_outs", ["feeds.FanOut.author"], erase=erase_fan_outs), redis_keys=redis_keys)
+def register_categories() -> None:
+    register(
+        PersonalDataCategory("fan_outs", ["feeds.FanOut.author"], erase=erase_fan_outs),
+        redis_keys=redis_keys,
+    )

@@ -1,7 +1,7 @@
-"""How many deliveries a second all workers together may make: a token bucket in Redis.
+"""The rate limit of deliveries, shared by all workers: a token bucket in Redis.
 
-Redis' own clock fills it, so workers need not agree on the time. The bucket holds one second's worth, so a
-burst after a pause cannot hurt readers for longer than that.
+The bucket is filled by Redis' own clock, so the workers' clocks need not agree. It holds the tokens of one second,
+so that a burst after an idle time does not slow readers down for longer than that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
 from instafeed.core.cache.lua import Script
 
-# A batch larger than the bucket may run once it is full: the debt is paid by those who come later.
+# A batch larger than the bucket is granted when the bucket is full. The bucket goes below zero, and later batches
+# wait for it to fill again.
 _acquire_script = Script("""
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1e6
@@ -31,7 +32,11 @@ return 0
 
 
 def acquire(deliveries: int) -> float:
-    """Spend `deliveries`; 0.0 when granted, else the seconds after which to ask again. Raises redis.RedisError."""
+    """Take tokens for `deliveries`. Return 0.0 if granted, else the seconds to wait before the next try.
+
+    Grants everything when FAN_OUT_RATE_LIMIT is 0. Raises redis.RedisError.
+    """
     if not settings.FAN_OUT_RATE_LIMIT or not deliveries:
         return 0.0
-    return int(_acquire_script(get_client(), [keys.FANOUT_RATE], [settings.FAN_OUT_RATE_LIMIT, deliveries])) / 1000
+    wait_ms = _acquire_script(get_client(), [keys.FANOUT_RATE], [settings.FAN_OUT_RATE_LIMIT, deliveries])
+    return int(wait_ms) / 1000

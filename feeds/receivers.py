@@ -1,12 +1,11 @@
-"""The only receivers of what posts and social announce: from here on somebody knows that feeds exist.
+"""The only receivers of signals from accounts, posts and social; those apps know nothing of feeds.
 
-All of them run inside the sender's transaction, so what they write commits with the change or not at all.
+All receivers run inside the sender's transaction: their rows commit with the change or not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -17,48 +16,60 @@ from accounts.models import User
 from accounts.signals import celebrity_pinned
 from feeds import celebrity_policy, celebrity_transitions, fanout, fanout_outbox, tasks, visible_authors
 from instafeed.core.cache.invalidation import invalidate
-from instafeed.core.jobs import enqueue
+from instafeed.core.jobs.enqueue import try_enqueue
 from posts.models import Post
 from social.signals import audience_changed, relations_changed
 
 
 @receiver(post_save, sender=Post)
 def enqueue_fanout_on_post_created(instance: Post, created: bool, raw: bool, **_: Any) -> None:
-    """Write the outbox row with the post, and nudge a worker once both are committed."""
+    """Start the write path of a new post: write its outbox row and, after the commit, deliver it.
+
+    The author sees the post at once; followers see it when a worker has run `feeds.tasks.deliver_post`.
+    """
     if not created or raw:
         return
-    # The lock makes posts and celebrity moves serial: a post that commits after a demotion began must have
-    # seen it, or it would be neither pushed nor pulled (ADR 3).
+    # The row lock makes posts and celebrity transitions serial. Otherwise a post that commits during a demotion
+    # could be neither pushed nor pulled (ADR 3).
     author = User.objects.select_for_update(no_key=True).only("celebrity_state").get(pk=instance.author_id)
-    fanout_outbox.enqueue(instance.pk, author.pk, celebrity_policy.delivery_mode(author.celebrity_state))
-    # robust: the post is committed, whatever happens to the follow-up; the sweeper makes up for it.
-    transaction.on_commit(partial(_start_delivery, instance.pk, author.pk), robust=True)
+    mode = celebrity_policy.delivery_mode(author.celebrity_state)
+    fanout_outbox.enqueue(instance.pk, author.pk, mode)
 
+    def deliver_after_commit() -> None:
+        fanout.deliver_to_author(instance.pk, author.pk)
+        try_enqueue(tasks.deliver_post, instance.pk)
 
-def _start_delivery(post_id: int, author_id: int) -> None:
-    fanout.deliver_to_author(post_id, author_id)
-    enqueue.try_enqueue(tasks.deliver_post, post_id)
+    # robust: the post is committed even if this fails, and the sweeper dispatches it again.
+    transaction.on_commit(deliver_after_commit, robust=True)
 
 
 @receiver(relations_changed)
-def invalidate_home_feeds(viewer_ids: Iterable[int], **_: Any) -> None:
-    """Whose view of the world changed reads it anew."""
-    invalidate(visible_authors.home_feed_keys(viewer_ids))
+def invalidate_home_timelines(viewer_ids: Iterable[int], **_: Any) -> None:
+    """Invalidate the home timelines of viewers whose follows, blocks or mutes changed."""
+    invalidate(visible_authors.home_timeline_keys(viewer_ids))
 
 
 @receiver(audience_changed)
 def check_celebrity_threshold(author_ids: Iterable[int], **_: Any) -> None:
-    """Notice an author who crossed the line; the next follow notices it again should the nudge be lost."""
+    """Enqueue a transition for each author whose follower count crossed the celebrity threshold.
+
+    If the task is lost, the author's next follow enqueues another one.
+    """
     fields = ("celebrity_state", "celebrity_pin", "follower_count")
     for author in User.objects.filter(pk__in=list(author_ids)).only(*fields):
         if celebrity_policy.needs_transition(author):
-            transaction.on_commit(
-                partial(enqueue.try_enqueue, tasks.reconcile_celebrity_status, author.pk), robust=True
-            )
+            _reconcile_after_commit(author.pk)
 
 
 @receiver(celebrity_pinned)
 def begin_transition_on_pin(user_id: int, **_: Any) -> None:
-    """A moderator has decided: the move begins with that; beat makes up for a nudge that is lost."""
+    """Begin the transition that a moderator's pin asks for, in the transaction of the pin.
+
+    If the task is lost, `feeds.tasks.resume_celebrity_transitions` finishes the transition.
+    """
     celebrity_transitions.begin_transition(user_id)
-    transaction.on_commit(partial(enqueue.try_enqueue, tasks.reconcile_celebrity_status, user_id), robust=True)
+    _reconcile_after_commit(user_id)
+
+
+def _reconcile_after_commit(author_id: int) -> None:
+    transaction.on_commit(lambda: try_enqueue(tasks.reconcile_celebrity_status, author_id), robust=True)

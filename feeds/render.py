@@ -1,8 +1,11 @@
-"""What this viewer may see, decided at every read: lists hold candidates only.
+"""Render post ids as JSON for one viewer, and drop the posts that the viewer may not see.
 
-A feed shows a post if its card exists (not deleted, not hidden), its author has a card (active), and the
-author is among the viewer's sources (followed, or oneself; neither muted nor blocked either way). So an
-unfollow, block, deletion or suspension shows at the next read, whatever the lists still hold.
+Timelines hold candidates only; visibility is decided here, at every read. A post is visible if its card exists (it
+is neither deleted nor hidden), its author's card exists (the account is active), and the author is one of the
+viewer's visible authors (followed, or the viewer; neither muted nor blocked either way). So an unfollow, a block,
+a deletion or a suspension takes effect at the next read.
+
+Post cards and author cards are cached bytes; they are joined and never decoded.
 """
 
 from __future__ import annotations
@@ -15,62 +18,79 @@ from accounts.user_cache import user_summary_cache
 from feeds import visible_authors
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, guarded_client
-from posts import rendering
+from posts import post_cache, rendering
 from posts.rendering import PostParts
 
 
-def visible_author_cards(viewer_id: int, author_ids: Iterable[int]) -> dict[int, bytes]:
-    """The author cards of those whose posts the viewer sees. One round trip when warm."""
+def render_posts(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+    """Return id and JSON of those posts that the viewer may see now, in the given order.
+
+    Takes one round trip when warm and this process knows the posts' authors, else two. What is not cached is
+    loaded with a fixed number of queries.
+    """
+    author_by_post = post_cache.get_known_author_ids(post_ids)
+    if author_by_post is None:
+        parts = rendering.load_parts(viewer_id, post_ids)
+        author_by_post = post_cache.extract_author_ids(parts.cards)
+        author_cards = _load_visible_author_cards(viewer_id, author_by_post.values())
+    else:
+        parts, author_cards = _load_parts_and_author_cards(viewer_id, author_by_post)
+    return parts.rendered(post_ids, author_cards)
+
+
+def _load_visible_author_cards(viewer_id: int, author_ids: Iterable[int]) -> dict[int, bytes]:
+    """Return the cards of those authors whose posts the viewer sees. Takes one round trip when warm."""
     wanted = sorted(set(author_ids))
     if not wanted:
         return {}
     try:
         with guarded_client() as client:
             pipe = client.pipeline(transaction=False)
-            _fetch_authors(pipe, viewer_id, wanted)
-            replies = pipe.execute()
+            _queue_author_reads(pipe, viewer_id, wanted)
+            membership, raw_cards = pipe.execute()
     except CacheUnavailable:
-        return _visible_from_database(viewer_id, wanted)
-    return _complete_authors(viewer_id, wanted, *replies)
+        return _load_author_cards_without_cache(viewer_id, wanted)
+    return _complete_author_cards(viewer_id, wanted, membership, raw_cards)
 
 
-def load_visible(viewer_id: int, author_by_post: Mapping[int, int]) -> tuple[PostParts, dict[int, bytes]]:
-    """What these posts are made of, and the author cards of those authors whose posts the viewer sees.
-
-    One round trip when warm.
-    """
-    post_ids, wanted = list(author_by_post), sorted(set(author_by_post.values()))
+def _load_parts_and_author_cards(
+    viewer_id: int, author_by_post: Mapping[int, int]
+) -> tuple[PostParts, dict[int, bytes]]:
+    """Return the parts of these posts and the cards of their visible authors. Takes one round trip when warm."""
+    post_ids, author_ids = list(author_by_post), sorted(set(author_by_post.values()))
     if not post_ids:
         return rendering.load_parts(viewer_id, []), {}
     try:
         with guarded_client() as client:
             pipe = client.pipeline(transaction=False)
-            _fetch_authors(pipe, viewer_id, wanted)
+            _queue_author_reads(pipe, viewer_id, author_ids)
             rendering.queue_reads(pipe, viewer_id, post_ids)
-            is_member, raw_people, *replies = pipe.execute()
+            membership, raw_cards, *replies = pipe.execute()
     except CacheUnavailable:
-        return rendering.load_parts_without_cache(viewer_id, post_ids), _visible_from_database(viewer_id, wanted)
-    authors = _complete_authors(viewer_id, wanted, is_member, raw_people)
-    return rendering.complete_parts(viewer_id, post_ids, replies), authors
+        parts = rendering.load_parts_without_cache(viewer_id, post_ids)
+        return parts, _load_author_cards_without_cache(viewer_id, author_ids)
+    author_cards = _complete_author_cards(viewer_id, author_ids, membership, raw_cards)
+    return rendering.complete_parts(viewer_id, post_ids, replies), author_cards
 
 
-def _fetch_authors(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:
+def _queue_author_reads(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:
     pipe.smismember(keys.visible_authors(viewer_id), [0, *author_ids])
     pipe.mget([keys.user_summary(author_id) for author_id in author_ids])
 
 
-def _complete_authors(
-    viewer_id: int, author_ids: Sequence[int], membership: Sequence[int], raw_people: Sequence[bytes | None]
+def _complete_author_cards(
+    viewer_id: int, author_ids: Sequence[int], membership: Sequence[int], raw_cards: Sequence[bytes | None]
 ) -> dict[int, bytes]:
-    is_complete, *is_member = membership
-    people = user_summary_cache.complete(author_ids, raw_people)
-    if is_complete:
-        seen = {author_id for author_id, member in zip(author_ids, is_member, strict=True) if member}
+    """Return the cards of visible authors from the replies to `_queue_author_reads`; load what was not cached."""
+    is_set_complete, *is_member = membership
+    cards = user_summary_cache.complete(author_ids, raw_cards)
+    if is_set_complete:
+        visible = {author_id for author_id, member in zip(author_ids, is_member, strict=True) if member}
     else:
-        seen = set(visible_authors.load(viewer_id))
-    return {author_id: card for author_id, card in people.items() if author_id in seen}
+        visible = set(visible_authors.load(viewer_id))
+    return {author_id: card for author_id, card in cards.items() if author_id in visible}
 
 
-def _visible_from_database(viewer_id: int, author_ids: Sequence[int]) -> dict[int, bytes]:
-    seen = visible_authors.load(viewer_id)
-    return user_summary_cache.get([author_id for author_id in author_ids if author_id in seen])
+def _load_author_cards_without_cache(viewer_id: int, author_ids: Sequence[int]) -> dict[int, bytes]:
+    visible = visible_authors.load(viewer_id)
+    return user_summary_cache.get([author_id for author_id in author_ids if author_id in visible])

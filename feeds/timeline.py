@@ -1,19 +1,18 @@
-"""The hybrid timeline: merge what was pushed and what is pulled above the floor, continue in SQL below it.
+"""The hybrid timeline, the top of the read path: candidates from Redis and SQL, rendered for the viewer.
 
-Every source says above which id it is complete. Above the highest of these floors the merge is exact;
-below it one SQL pull over all sources is. So a page ends only where the data does, wherever its posts
-come from, and a cursor is one integer: "below this id".
+A page merges the viewer's home timeline with the author timelines of the celebrities that the viewer follows.
+Each is complete above its floor, so above the highest floor the merge is exact. Below it one SQL query over all
+visible authors answers. A page is therefore short only at the end of the feed, and a cursor is one integer: read
+the posts below this id.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from functools import partial
 
 import redis
 
-from feeds import backfill, hydration, timeline_store, visible_authors
+from feeds import backfill, render, timeline_store, visible_authors
 from feeds.timeline_store import Snapshot, Timeline
 from instafeed.core.api.pagination.filtered import MAX_SCAN_BATCH_SIZE, fetch_filtered_page
 from instafeed.core.cache import keys
@@ -22,107 +21,115 @@ from instafeed.core.db.replicas import session
 from instafeed.core.db.snowflake import MAX_ID, timestamp_of_id
 from instafeed.core.observability.metrics import FEED_READS
 
-logger = logging.getLogger(__name__)
-
-MAX_READ_ATTEMPTS = 5  # reads of the lists, with what was cold rebuilt in between, before SQL answers
-REBUILD_POLL_INTERVAL = 0.03  # seconds between attempts while somebody else rebuilds
-MAX_REBUILDS_PER_ATTEMPT = 25  # authors' lists that one request rebuilds between two attempts
+MAX_READ_ATTEMPTS = 5  # reads of Redis, with a rebuild of cold timelines in between, before SQL answers
+REBUILD_POLL_INTERVAL = 0.03  # seconds between attempts while other processes rebuild
+MAX_REBUILDS_PER_ATTEMPT = 25  # author timelines that one request rebuilds between two attempts
 _warm_reads, _rebuilt_reads, _sql_reads = (FEED_READS.labels(source) for source in ("warm", "rebuilt", "sql"))
 
 
 def get_page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes], int | None]:
-    """The viewer's posts below `before` as JSON, newest first, and the cursor of the next page.
+    """Return the viewer's posts below the id `before` as JSON, newest first, and the next page's cursor.
 
-    At most `limit` posts, fewer only at the end of the feed; the cursor is None exactly there. A warm page
-    costs no SQL and two or three round trips to Redis, however many accounts the viewer follows.
+    There are `limit` posts, fewer only at the end of the feed; there the cursor is None. A warm page takes no SQL
+    and two or three round trips to Redis, however many accounts the viewer follows.
     """
     return fetch_filtered_page(
-        partial(candidate_post_ids, viewer_id), partial(hydration.render_posts, viewer_id), before, limit
+        lambda before, wanted: candidate_post_ids(viewer_id, before, wanted),
+        lambda post_ids: render.render_posts(viewer_id, post_ids),
+        before,
+        limit,
     )
 
 
 def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:
-    """How many visible posts are newer than `since`, at most `cap`, and whether there are more."""
-    count, before, exhausted, wanted = 0, None, False, cap + 1
-    while count <= cap and not exhausted:
-        ids, exhausted = candidate_post_ids(viewer_id, before, wanted)
-        newer = [post_id for post_id in ids if post_id > since]
-        exhausted = exhausted or len(newer) < len(ids)
-        before = ids[-1] if ids else None
-        count += len(hydration.render_posts(viewer_id, newer))
+    """Return how many visible posts have an id above `since`, at most `cap`, and whether there are more."""
+    count, before, is_exhausted, wanted = 0, None, False, cap + 1
+    while count <= cap and not is_exhausted:
+        post_ids, is_exhausted = candidate_post_ids(viewer_id, before, wanted)
+        newer = [post_id for post_id in post_ids if post_id > since]
+        is_exhausted = is_exhausted or len(newer) < len(post_ids)
+        before = post_ids[-1] if post_ids else None
+        count += len(render.render_posts(viewer_id, newer))
         wanted = min(2 * wanted, MAX_SCAN_BATCH_SIZE)
     return min(count, cap), count > cap
 
 
 def candidate_post_ids(viewer_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
-    """The next `wanted` post ids of the viewer's sources below `before`, and whether these are the last.
+    """Return the next `wanted` post ids of the viewer's authors below `before`, and whether these are the last.
 
-    Exact as to what exists; whether the viewer may see each is decided later.
+    No post is missing; `render.render_posts` then drops those that the viewer may not see.
     """
     top = MAX_ID if before is None else before
-    try:
-        timelines = _read_timelines(viewer_id, before, wanted)
-    except (CacheUnavailable, redis.RedisError) as error:
-        if not isinstance(error, CacheUnavailable):
-            record_failure(error)
-        timelines = None
+    timelines = _read_timelines(viewer_id, before, wanted)
     if timelines is None:
         _sql_reads.inc()
         return _query_older(list(visible_authors.load(viewer_id)), top, wanted)
     floor = max(timeline.floor for timeline in timelines)
-    ids = _merge(timelines, floor, top)
-    if len(ids) >= wanted or floor == 0:
-        return ids[:wanted], len(ids) <= wanted and floor == 0
-    below, exhausted = _query_older(visible_authors.get_ids(viewer_id), min(top, floor + 1), wanted - len(ids))
-    return ids + below, exhausted
-
-
-def _merge(timelines: list[Timeline], floor: int, before: int) -> list[int]:
-    """All ids between floor and cursor, descending, each once."""
-    ids = {post_id for timeline in timelines for post_id in timeline.ids if floor < post_id < before}
-    return sorted(ids, reverse=True)
-
-
-def _query_older(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
-    author_ids = visible_authors.exclude_inactive(author_ids)
-    # A replica may answer for old posts if it is proved to hold all of them: one that lags would make a hole.
-    with session.reading_before(timestamp_of_id(before)) if before < MAX_ID else session.use_primary():
-        ids = backfill.query_latest_post_ids(author_ids, before, wanted)
-    return ids, len(ids) < wanted
+    merged = _merge(timelines, floor, top)
+    if len(merged) >= wanted or floor == 0:
+        return merged[:wanted], len(merged) <= wanted and floor == 0
+    older, is_exhausted = _query_older(visible_authors.get_ids(viewer_id), min(top, floor + 1), wanted - len(merged))
+    return merged + older, is_exhausted
 
 
 def _read_timelines(viewer_id: int, before: int | None, wanted: int) -> list[Timeline] | None:
-    """The viewer's list and those of the celebrities it follows, as of one instant.
+    """Return the timelines of a page, or None if Redis fails or a rebuild takes too long: then SQL answers."""
+    try:
+        return _read_or_rebuild(viewer_id, before, wanted)
+    except CacheUnavailable:
+        return None
+    except redis.RedisError as error:
+        record_failure(error)
+        return None
 
-    What is cold is rebuilt, then everything is read again: only a list and a celebrity set of the same
-    instant fit together. None when that did not succeed soon: SQL answers then.
+
+def _read_or_rebuild(viewer_id: int, before: int | None, wanted: int) -> list[Timeline] | None:
+    """Read the home timeline and the author timelines of the viewer's celebrities, as of one instant.
+
+    After rebuilding cold timelines, read everything again: only timelines and a celebrity set of the same instant
+    fit together. Return None if they are still incomplete after `MAX_READ_ATTEMPTS`.
     """
     for attempt in range(MAX_READ_ATTEMPTS):
         snapshot = timeline_store.read_snapshot(viewer_id, before, wanted)
-        timelines = [snapshot.feed, *snapshot.authors.values()]
-        complete = [timeline for timeline in timelines if timeline is not None]
-        if snapshot.has_visible_authors and snapshot.has_celebrities and len(complete) == len(timelines):
+        timelines = [snapshot.home_timeline, *snapshot.author_timelines.values()]
+        warm = [timeline for timeline in timelines if timeline is not None]
+        if snapshot.has_visible_authors and snapshot.has_celebrities and len(warm) == len(timelines):
             (_rebuilt_reads if attempt else _warm_reads).inc()
-            return complete
+            return warm
         if not _rebuild_missing(viewer_id, snapshot):
             time.sleep(REBUILD_POLL_INTERVAL)
     return None
 
 
 def _rebuild_missing(viewer_id: int, snapshot: Snapshot) -> bool:
-    """Rebuild what is cold; False when all of that is in somebody else's hands."""
-    progress = False
+    """Rebuild what is cold. Return False if other processes are rebuilding all of it."""
+    has_rebuilt = False
     if not snapshot.has_visible_authors:
-        progress |= visible_authors.fill(viewer_id)
+        has_rebuilt |= visible_authors.fill(viewer_id)
     if not snapshot.has_celebrities:
-        progress |= visible_authors.fill_celebrities()
-    if snapshot.feed is None and keys.home_timeline(viewer_id) not in snapshot.rebuilding:
-        progress |= backfill.rebuild_home_feed(viewer_id)
-    cold = [
+        has_rebuilt |= visible_authors.fill_celebrities()
+    if snapshot.home_timeline is None and keys.home_timeline(viewer_id) not in snapshot.rebuilding:
+        has_rebuilt |= backfill.rebuild_home_timeline(viewer_id)
+    cold_author_ids = [
         author_id
-        for author_id, timeline in snapshot.authors.items()
+        for author_id, timeline in snapshot.author_timelines.items()
         if timeline is None and keys.author_timeline(author_id) not in snapshot.rebuilding
     ]
-    for author_id in cold[:MAX_REBUILDS_PER_ATTEMPT]:
-        progress |= backfill.rebuild_author_timeline(author_id)
-    return progress
+    for author_id in cold_author_ids[:MAX_REBUILDS_PER_ATTEMPT]:
+        has_rebuilt |= backfill.rebuild_author_timeline(author_id)
+    return has_rebuilt
+
+
+def _merge(timelines: list[Timeline], floor: int, before: int) -> list[int]:
+    """Return the distinct post ids above `floor` and below `before`, in descending order."""
+    post_ids = {post_id for timeline in timelines for post_id in timeline.ids if floor < post_id < before}
+    return sorted(post_ids, reverse=True)
+
+
+def _query_older(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
+    """Query the next `wanted` post ids of these authors below `before`, and tell whether these are the last."""
+    author_ids = visible_authors.exclude_inactive(author_ids)
+    # A replica may answer only if it is known to have all posts below `before`; a lagging one would leave a hole.
+    with session.reading_before(timestamp_of_id(before)) if before < MAX_ID else session.use_primary():
+        post_ids = backfill.query_latest_post_ids(author_ids, before, wanted)
+    return post_ids, len(post_ids) < wanted

@@ -1,8 +1,9 @@
-"""Whose posts a viewer sees, and which authors are pulled: two kinds of cached sets that reads intersect.
+"""The authors whose posts a viewer sees, and the celebrities, as two kinds of sets cached in Redis.
 
-`sources:{viewer}` holds the followees less the muted and the blocked, and the viewer; `celebrities` every
-author that is not ordinary. Both carry 0 once they are complete. They decide what is shown, so they are
-loaded from the primary and stored under a lease, which an invalidation ends (see instafeed.core.cache.read_through).
+`sources:{viewer}` holds the viewer and the viewer's followees, without those muted or blocked. `celebrities` holds
+every author who is not ordinary; the followers pull their posts. Each set contains 0 as proof that it is complete.
+The sets decide what is shown. So they are loaded from the primary and stored under a lease, which an
+invalidation ends (see `instafeed.core.cache.read_through`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
 from instafeed.core.cache.lua import Script
 from social import selectors
+
+CELEBRITY_CACHE_KEYS = (keys.CELEBRITIES, keys.lease(keys.CELEBRITIES))
 
 _fill_script = Script("""
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
@@ -31,12 +34,12 @@ return 1
 
 
 def load(viewer_id: int) -> dict[int, int]:
-    """From the database: celebrity state by author, the viewer included."""
+    """Query the database for the celebrity state of each visible author, the viewer included."""
     return dict(selectors.fetch_visible_authors(viewer_id))
 
 
 def get_ids(viewer_id: int) -> list[int]:
-    """The authors of `load`, from Redis where they are; for pulls that go below the lists."""
+    """Return the ids of the visible authors, from Redis if they are cached."""
     try:
         with guarded_client() as client:
             ids = {int(member) for member in client.smembers(keys.visible_authors(viewer_id))}
@@ -46,33 +49,46 @@ def get_ids(viewer_id: int) -> list[int]:
 
 
 def exclude_inactive(author_ids: list[int]) -> list[int]:
-    """Without those who have no access now: a page must not wade through thousands of posts that nobody may see.
+    """Return the authors whose accounts are active, so that a page need not skip thousands of hidden posts.
 
-    For pulls whose result is not kept; a rebuilt list holds them, for the day they are back.
+    Use it for queries whose result is not cached. A cached timeline keeps the posts of a suspended author, who may
+    be reinstated.
     """
     inactive = User.objects.using("default").filter(pk__in=author_ids, is_active=False)
-    gone = set(inactive.values_list("pk", flat=True))
-    return [author_id for author_id in author_ids if author_id not in gone]
+    inactive_ids = set(inactive.values_list("pk", flat=True))
+    return [author_id for author_id in author_ids if author_id not in inactive_ids]
 
 
 def fill(viewer_id: int) -> bool:
-    """Load the viewer's sources into Redis; False when somebody else does, or they changed meanwhile."""
+    """Load a viewer's visible authors into Redis.
+
+    Return False if another process is loading them, or if they were invalidated meanwhile.
+    """
     key = keys.visible_authors(viewer_id)
     token = _acquire_lease(key)
     return token is not None and _store_under_lease(key, token, keys.VISIBLE_AUTHORS_TTL, load(viewer_id))
 
 
 def fill_celebrities() -> bool:
-    """Load the set of authors that are pulled into Redis; False as above."""
+    """Load the celebrity set into Redis. Return False under the same conditions as `fill`."""
     token = _acquire_lease(keys.CELEBRITIES)
     if token is None:
         return False
-    moving = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY)
-    return _store_under_lease(keys.CELEBRITIES, token, keys.CELEBRITIES_TTL, moving.values_list("pk", flat=True))
+    pulled = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY)
+    author_ids = pulled.values_list("pk", flat=True)
+    return _store_under_lease(keys.CELEBRITIES, token, keys.CELEBRITIES_TTL, author_ids)
 
 
-def _store_under_lease(key: str, token: str, ttl: int, ids: Iterable[int]) -> bool:
-    return bool(_fill_script(get_client(), [key, keys.lease(key)], [token, ttl, *ids]))
+def home_timeline_keys(viewer_ids: Iterable[int]) -> list[str]:
+    """Return the keys to delete when these viewers follow, unfollow, block or mute.
+
+    These are the home timeline, the visible authors, and their lease.
+    """
+    names = []
+    for viewer_id in viewer_ids:
+        authors_key = keys.visible_authors(viewer_id)
+        names += [keys.home_timeline(viewer_id), authors_key, keys.lease(authors_key)]
+    return names
 
 
 def _acquire_lease(key: str) -> str | None:
@@ -80,13 +96,5 @@ def _acquire_lease(key: str) -> str | None:
     return token if get_client().set(keys.lease(key), token, px=keys.LEASE_TTL_MS, nx=True) else None
 
 
-def home_feed_keys(viewer_ids: Iterable[int]) -> list[str]:
-    """What to drop when these viewers follow, unfollow, block or mute: their sources and their feeds."""
-    names = []
-    for viewer_id in viewer_ids:
-        sources = keys.visible_authors(viewer_id)
-        names += [keys.home_timeline(viewer_id), sources, keys.lease(sources)]
-    return names
-
-
-CELEBRITY_CACHE_KEYS = [keys.CELEBRITIES, keys.lease(keys.CELEBRITIES)]
+def _store_under_lease(key: str, token: str, ttl: int, ids: Iterable[int]) -> bool:
+    return bool(_fill_script(get_client(), [key, keys.lease(key)], [token, ttl, *ids]))

@@ -1,5 +1,5 @@
--- Claim the rebuild of the timeline KEYS[1] if it is cold. ARGV: token, lifetime of the claim in ms.
--- The claim is a list already, so pushes that land from now on are kept.
+-- Claim the rebuild of the timeline KEYS[1] if it is cold. ARGV: token, TTL of the claim in ms.
+-- Returns 1 if claimed, 0 if the key exists. The claim is a list already, so it keeps posts pushed from now on.
 if redis.call('EXISTS', KEYS[1]) == 1 then
     return 0
 end

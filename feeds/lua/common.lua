@@ -1,8 +1,8 @@
--- Shared by the timeline scripts; put in front of each.
+-- Functions of all timeline scripts; prepended to each.
 --
--- A timeline is a list, newest first, that ends with one element that is no post id:
+-- A timeline is a list of post ids, newest first, and one last element, the marker:
 --   "-X"        complete for every id above X; "-0" is complete to the beginning
---   "B<token>"  being rebuilt by whoever holds the token; only what was pushed since is there
+--   "B<token>"  being rebuilt by the holder of the token; contains only the posts pushed since
 -- Ids exceed 2^53, so they stay strings: a longer one is larger, equal lengths compare as text.
 
 local function greater(a, b)
@@ -12,18 +12,18 @@ local function greater(a, b)
     return a > b
 end
 
-local function is_building(tail)
-    return string.byte(tail) == 66
+local function is_rebuilding(marker)
+    return string.byte(marker) == 66
 end
 
--- Cut a list of `length` elements, marker included, to `limit` posts. What falls off raises the marker to the
--- largest id lost: late arrivals make the list unsorted, so the last one left would not tell.
+-- Trim a list of `length` elements, marker included, to `limit` posts. The marker rises to the largest id removed,
+-- which may be larger than the last id left: late deliveries make a list unsorted.
 local function trim(key, length, limit)
-    local tail = redis.call('LINDEX', key, -1)
-    if is_building(tail) then
+    local marker = redis.call('LINDEX', key, -1)
+    if is_rebuilding(marker) then
         return
     end
-    local floor = string.sub(tail, 2)
+    local floor = string.sub(marker, 2)
     for _, id in ipairs(redis.call('LRANGE', key, limit, length - 2)) do
         if greater(id, floor) then
             floor = id

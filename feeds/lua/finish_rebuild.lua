@@ -1,6 +1,7 @@
--- Fill the timeline KEYS[1] if it is still claimed by this token. An invalidation deletes the key and with it
--- the claim, so what was read before it is never stored.
--- ARGV: token, TTL in seconds, length, floor, then post ids from the database, descending.
+-- Store the timeline KEYS[1] if it is still claimed by this token. An invalidation deletes the key and with it the
+-- claim, so that data read before the invalidation is never stored.
+-- ARGV: token, TTL in seconds, maximum length, floor, then post ids from the database, descending.
+-- Returns 1 if stored, 0 if the claim was lost.
 local key = KEYS[1]
 if redis.call('LINDEX', key, -1) ~= 'B' .. ARGV[1] then
     return 0
@@ -13,7 +14,7 @@ for i = 5, #ARGV do
 end
 local pushed = {}
 for _, id in ipairs(redis.call('LRANGE', key, 0, -2)) do
-    -- A push below the floor may have a neighbour that is not here; SQL answers for both.
+    -- Posts at or below the floor are left to SQL: other posts around them may not be here.
     if not known[id] and greater(id, floor) then
         known[id] = true
         pushed[#pushed + 1] = id
@@ -32,7 +33,7 @@ local function append(id)
     end
     count = count + 1
     batch[#batch + 1] = id
-    if #batch == 1000 then -- unpack() has a limit of some thousands
+    if #batch == 1000 then -- unpack() is limited to some thousands of values
         redis.call('RPUSH', key, unpack(batch))
         batch = {}
     end

@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "fan-out",
-                "permissions": [("resume_fanout", "Can hand out fan-outs again")],
+                "permissions": [("resume_fanout", "Can resume fan-outs")],
                 "indexes": [
                     models.Index(condition=models.Q(("state__in", [0, 1])), fields=["due_at"], name="fan_out_open"),
                     models.Index(condition=models.Q(("state", 3)), fields=["post"], name="fan_out_dead"),

@@ -111,8 +111,7 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
         author.pk,
     )
     assert (entry.target_id, entry.before, entry.after) == (dead, {"state": "dead letter"}, {"state": "pending"})
-    while fanout.deliver_slice(waiting) or fanout.deliver_slice(abandoned):
-        pass
+    fanout.deliver_slice(waiting)
     assert waiting in read_feed(reader)
 
 

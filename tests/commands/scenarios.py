@@ -82,7 +82,7 @@ def inconsistent_feeds(_: Path) -> None:
     deliver_all()
     for fan in fans:
         visible_authors.fill(fan.pk)
-        backfill.rebuild_home_feed(fan.pk)
+        backfill.rebuild_home_timeline(fan.pk)
     visible_authors.fill_celebrities()
     cache().lrem(keys.home_timeline(fans[0].pk), 0, str(posts[0]))
     cache().lpush(keys.home_timeline(fans[1].pk), foreign[0])

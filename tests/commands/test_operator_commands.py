@@ -70,7 +70,7 @@ def assert_celebrities_reclassified() -> None:
 
 def assert_feeds_consistent() -> None:
     user_ids = consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX)
-    assert [found for user_id in user_ids if (found := consistency.check_home_feed(user_id))] == []
+    assert [found for user_id in user_ids if (found := consistency.check_home_timeline(user_id))] == []
     assert consistency.check_celebrity_set() is None
 
 
@@ -130,7 +130,7 @@ CASES = [
         ("--all",),
         scenarios.cold_feeds,
         assert_feeds_cached,
-        (backfill, "rebuild_home_feed"),
+        (backfill, "rebuild_home_timeline"),
         bad_arguments=(
             (),
             ("--user=nobody",),
@@ -152,7 +152,7 @@ CASES = [
         ("--repair", "--rate=100000"),
         scenarios.inconsistent_feeds,
         assert_feeds_consistent,
-        (consistency, "check_home_feed"),
+        (consistency, "check_home_timeline"),
         dry_run_status=1,
         bad_arguments=(("--sample=0",), ("--repair=yes",), ("--after=x",)),
     ),

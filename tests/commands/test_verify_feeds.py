@@ -55,7 +55,7 @@ class Site:
         deliver_all()
         visible_authors.fill(self.fan.pk)
         visible_authors.fill_celebrities()
-        backfill.rebuild_home_feed(self.fan.pk)
+        backfill.rebuild_home_timeline(self.fan.pk)
         backfill.rebuild_author_timeline(self.star.pk)
         self.feed, self.list = keys.home_timeline(self.fan.pk), keys.author_timeline(self.star.pk)
 

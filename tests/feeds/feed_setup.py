@@ -12,6 +12,7 @@ import redis
 
 from accounts.models import User
 from feeds import fanout, timeline
+from feeds.fanout import SliceOutcome
 from feeds.models import FanOut, State
 from instafeed.core.db.replicas import read_your_writes, session
 from instafeed.core.db.replicas.monitor import monitor
@@ -38,7 +39,7 @@ def create_posts(author: User, count: int = 1) -> list[int]:
 def deliver_all() -> None:
     """Run every waiting fan-out to its end, in the order of the posts."""
     for post_id in FanOut.objects.filter(state=State.PENDING).order_by("pk").values_list("pk", flat=True):
-        while fanout.deliver_slice(post_id):
+        while fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED:
             pass
 
 
@@ -59,7 +60,7 @@ def post_ids_of(page: Iterable[bytes]) -> list[int]:
 
 def create_old_posts(author: User, count: int) -> list[int]:
     """Posts from before anybody read: no fan-out, newest first."""
-    with patch("feeds.receivers.fanout.deliver_to_author"), patch("feeds.receivers.enqueue.try_enqueue"):
+    with patch("feeds.receivers.fanout.deliver_to_author"), patch("feeds.receivers.try_enqueue"):
         ids = [Post.objects.create(author=author, caption="old").pk for _ in range(count)]
     FanOut.objects.filter(pk__in=ids).update(state=State.DONE)
     return ids[::-1]

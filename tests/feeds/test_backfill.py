@@ -75,7 +75,7 @@ def test_a_post_committed_and_pushed_while_the_database_is_read_is_in_the_rebuil
 ) -> None:
     author, viewer = create_users(2)
     follow(author, viewer)
-    read = backfill.load_home_feed
+    read = backfill.load_home_timeline
 
     def read_then_post(viewer_id: int) -> timeline_store.Timeline:
         timeline = read(viewer_id)
@@ -84,15 +84,15 @@ def test_a_post_committed_and_pushed_while_the_database_is_read_is_in_the_rebuil
         return timeline
 
     with monkeypatch.context() as patch:
-        patch.setattr(backfill, "load_home_feed", read_then_post)
-        assert backfill.rebuild_home_feed(viewer.pk)
+        patch.setattr(backfill, "load_home_timeline", read_then_post)
+        assert backfill.rebuild_home_timeline(viewer.pk)
     assert len(read_feed(viewer)) == 1
 
 
 def test_a_follow_during_a_rebuild_ends_the_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:
     author, viewer = create_users(2)
     expected = create_old_posts(author, 2)
-    read = backfill.load_home_feed
+    read = backfill.load_home_timeline
 
     def read_then_follow(viewer_id: int) -> timeline_store.Timeline:
         timeline = read(viewer_id)
@@ -100,8 +100,8 @@ def test_a_follow_during_a_rebuild_ends_the_rebuild(monkeypatch: pytest.MonkeyPa
         return timeline
 
     with monkeypatch.context() as patch:
-        patch.setattr(backfill, "load_home_feed", read_then_follow)
-        assert not backfill.rebuild_home_feed(viewer.pk)
+        patch.setattr(backfill, "load_home_timeline", read_then_follow)
+        assert not backfill.rebuild_home_timeline(viewer.pk)
     assert read_feed(viewer) == expected
 
 
@@ -110,8 +110,8 @@ def test_readers_of_one_cold_feed_make_one_rebuild_and_all_get_the_page(monkeypa
     expected = create_old_posts(author, 5)
     follow(author, viewer)
     rebuilds = []
-    read = backfill.load_home_feed
-    monkeypatch.setattr(backfill, "load_home_feed", lambda viewer_id: rebuilds.append(1) or read(viewer_id))
+    read = backfill.load_home_timeline
+    monkeypatch.setattr(backfill, "load_home_timeline", lambda viewer_id: rebuilds.append(1) or read(viewer_id))
     answers: list[list[int]] = []
 
     def reader() -> None:

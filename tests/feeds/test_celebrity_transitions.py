@@ -179,6 +179,6 @@ def test_a_pin_that_is_set_while_all_are_reclassified_holds(pin: bool) -> None:
     def pin_the_next(_: int) -> None:
         User.objects.filter(pk=second.pk).update(celebrity_pin=pin)
 
-    celebrity_transitions.reclassify(progress=pin_the_next, at_once=1)
+    celebrity_transitions.reclassify(progress=pin_the_next, batch_size=1)
     assert (state_of(first), state_of(second)) == (CelebrityState.ORDINARY if pin else CelebrityState.CELEBRITY, side)
     assert not celebrity_transitions.promote([second.pk]) + celebrity_transitions.demote([second.pk])

@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from feeds import celebrity_transitions, fanout, fanout_outbox, rate_limiter, tasks, timeline_store
+from feeds.fanout import SliceOutcome
 from feeds.models import DeliveryMode, FanOut, State
 from instafeed.core.cache import keys
 from posts import purge
@@ -76,12 +77,14 @@ def test_a_slice_ends_at_its_time_notes_how_far_it_came_and_goes_on(
     for follower in followers:
         read_feed(follower)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id), "two are served, three are left"
+    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED, "two are served, three are left"
     assert row(post_id).last_follower_id == followers[1].pk
     assert row(post_id).deliveries == 2
-    assert fanout.deliver_slice(post_id)
-    assert fanout.deliver_slice(post_id), "that was the last, but the slice was over before it could know"
-    assert not fanout.deliver_slice(post_id)
+    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
+    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED, (
+        "that was the last, but the slice was over before it could know"
+    )
+    assert fanout.deliver_slice(post_id) is SliceOutcome.FINISHED
     assert (row(post_id).state, row(post_id).deliveries) == (State.DONE, 5)
     assert all(read_feed(follower) == [post_id] for follower in followers)
 
@@ -115,7 +118,7 @@ def test_what_a_dead_worker_held_is_handed_out_again_and_finished_once() -> None
     assert dead
     overdue(post_id)
     assert fanout_outbox.claim_overdue(10) == [post_id]
-    assert not fanout.deliver_slice(post_id)
+    assert fanout.deliver_slice(post_id) is SliceOutcome.FINISHED
     assert (row(post_id).state, row(post_id).attempts) == (State.DONE, 1)
     assert read_feed(follower) == [post_id]
 
@@ -157,11 +160,11 @@ def test_a_failing_fan_out_waits_longer_each_time_and_ends_as_a_dead_letter(monk
     follow(author, follower)
     read_feed(follower)
     (post_id,) = create_posts(author)
-    monkeypatch.setattr(timeline_store, "push_to_feeds", lambda *_: 1 / 0)
+    monkeypatch.setattr(timeline_store, "push_to_home_timelines", lambda *_: 1 / 0)
     for _ in range(fanout_outbox.MAX_ATTEMPTS):
-        assert not fanout.deliver_slice(post_id)
+        assert fanout.deliver_slice(post_id) is SliceOutcome.FAILED
         assert row(post_id).state == State.PENDING
-    assert not fanout.deliver_slice(post_id)
+    assert fanout.deliver_slice(post_id) is SliceOutcome.FAILED
     assert row(post_id).state == State.DEAD
     assert "ZeroDivisionError" in row(post_id).error
     assert fanout_outbox.claim_overdue(10) == []
@@ -177,9 +180,9 @@ def test_an_absent_redis_never_makes_a_dead_letter(monkeypatch: pytest.MonkeyPat
     def gone(*_: object) -> None:
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setattr(timeline_store, "push_to_feeds", gone)
+    monkeypatch.setattr(timeline_store, "push_to_home_timelines", gone)
     for _ in range(2 * fanout_outbox.MAX_ATTEMPTS):
-        assert not fanout.deliver_slice(post_id)
+        assert fanout.deliver_slice(post_id) is SliceOutcome.POSTPONED
     assert (row(post_id).state, row(post_id).attempts) == (State.PENDING, 0)
 
 
@@ -201,7 +204,7 @@ def test_a_post_deleted_in_mid_fan_out_troubles_nobody() -> None:
     assert claim
     posts.delete_post(post_id, author.pk)
     assert purge.purge_batch()
-    timeline_store.push_to_feeds([follower.pk], post_id)
+    timeline_store.push_to_home_timelines([follower.pk], post_id)
     assert not fanout_outbox.mark_done(claim, 1)
     tasks.deliver_post(post_id)
     assert read_feed(follower) == []
@@ -247,7 +250,7 @@ def test_a_slice_that_must_wait_too_long_makes_room(settings: Settings) -> None:
     follow(author, *followers)
     rate_limiter.acquire(30)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id)
+    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
     assert row(post_id).state == State.PENDING
 
 
@@ -259,7 +262,7 @@ def test_a_limit_below_the_batch_size_is_kept_without_spinning(settings: Setting
     for follower in followers:
         read_feed(follower)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id)
+    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
     assert row(post_id).deliveries >= 2
 
 

@@ -30,7 +30,7 @@ def listed(key: str) -> Timeline:
 
 def test_a_push_leaves_cold_feeds_cold(redis_cache: redis.Redis) -> None:
     warm(1, [])
-    assert timeline_store.push_to_feeds([1, 2, 3], BASE) == 1
+    assert timeline_store.push_to_home_timelines([1, 2, 3], BASE) == 1
     assert redis_cache.keys("*feed*") == [keys.home_timeline(1).encode()]
 
 
@@ -40,8 +40,8 @@ def test_an_empty_feed_is_warm_and_complete() -> None:
 
 def test_a_post_pushed_twice_is_read_once() -> None:
     key = warm(1, [BASE])
-    timeline_store.push_to_feeds([1], BASE + 5)
-    timeline_store.push_to_feeds([1], BASE + 5)
+    timeline_store.push_to_home_timelines([1], BASE + 5)
+    timeline_store.push_to_home_timelines([1], BASE + 5)
     assert listed(key).ids == [BASE + 5, BASE]
 
 
@@ -49,7 +49,7 @@ def test_a_full_feed_is_cut_and_knows_down_to_where_it_is_complete(settings: Set
     settings.FEED_LENGTH = 10
     key = warm(1, [])
     for number in range(12):
-        timeline_store.push_to_feeds([1], BASE + number)
+        timeline_store.push_to_home_timelines([1], BASE + number)
     assert listed(key) == Timeline([BASE + number for number in range(11, 1, -1)], floor=BASE + 1)
 
 
@@ -58,9 +58,9 @@ def test_late_arrivals_never_make_an_incomplete_feed_look_complete(settings: Set
     settings.FEED_LENGTH = 10
     key = warm(1, [])
     for number in range(100, 110):
-        timeline_store.push_to_feeds([1], BASE + number)
+        timeline_store.push_to_home_timelines([1], BASE + number)
     for late in (1, 2):
-        timeline_store.push_to_feeds([1], BASE + late)
+        timeline_store.push_to_home_timelines([1], BASE + late)
     timeline = listed(key)
     assert timeline.floor == BASE + 101, "what fell off was newer than what is left"
     assert timeline.ids == [BASE + number for number in range(109, 101, -1)]
@@ -70,7 +70,7 @@ def test_ids_that_differ_only_beyond_a_double_are_kept_apart(settings: Settings)
     settings.FEED_LENGTH = 2
     key = warm(1, [])
     for number in range(4):
-        timeline_store.push_to_feeds([1], BASE + number)
+        timeline_store.push_to_home_timelines([1], BASE + number)
     assert listed(key) == Timeline([BASE + 3, BASE + 2], floor=BASE + 1)
 
 
@@ -78,7 +78,7 @@ def test_what_is_pushed_during_a_rebuild_is_kept() -> None:
     key = keys.home_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
-    assert timeline_store.push_to_feeds([1], BASE + 7) == 1
+    assert timeline_store.push_to_home_timelines([1], BASE + 7) == 1
     assert timeline_store.peek(key) is None, "nobody may read it yet"
     assert timeline_store.finish_rebuild(key, token, Timeline([BASE + 5, BASE + 3], 0))
     assert listed(key).ids == [BASE + 7, BASE + 5, BASE + 3]
@@ -90,7 +90,7 @@ def test_a_rebuild_merges_pushes_into_their_places_and_keeps_to_the_length(setti
     token = timeline_store.begin_rebuild(key)
     assert token
     for number in (6, 9, 1, 6):
-        timeline_store.push_to_feeds([1], BASE + number)
+        timeline_store.push_to_home_timelines([1], BASE + number)
     timeline_store.finish_rebuild(key, token, Timeline([BASE + 8, BASE + 6, BASE + 5, BASE + 4], floor=BASE + 3))
     assert listed(key) == Timeline([BASE + number for number in (9, 8, 6, 5)], floor=BASE + 4)
 
@@ -154,7 +154,7 @@ def test_a_feed_entry_takes_at_most_11_bytes(redis_cache: redis.Redis, settings:
     key = warm(1, [BASE - number * step for number in range(500)], floor=BASE - 600 * step)
     rebuilt = redis_cache.memory_usage(key, samples=0)
     for number in range(1, 5_000):
-        timeline_store.push_to_feeds([1], BASE + number * step)
+        timeline_store.push_to_home_timelines([1], BASE + number * step)
     entries = redis_cache.llen(key) - 1
     assert entries >= 500
     assert rebuilt / 500 <= 11

@@ -67,9 +67,9 @@ class Command(OperatorCommand):
 
 
 def _rebuild(user_id: int) -> None:
-    timeline_store.evict(visible_authors.home_feed_keys([user_id]))
+    timeline_store.evict(visible_authors.home_timeline_keys([user_id]))
     visible_authors.fill(user_id)
-    backfill.rebuild_home_feed(user_id)
+    backfill.rebuild_home_timeline(user_id)
 
 
 def _parse_datetime(raw: str) -> datetime:

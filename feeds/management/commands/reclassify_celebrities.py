@@ -64,7 +64,7 @@ class Command(OperatorCommand):
     def _move(self, threshold: int, progress: Progress) -> celebrity_transitions.ReclassifyResult:
         try:
             return celebrity_transitions.reclassify(
-                threshold, progress=progress.add, at_once=self.step(celebrity_transitions.TRANSITION_BATCH_SIZE)
+                threshold, progress=progress.add, batch_size=self.step(celebrity_transitions.TRANSITION_BATCH_SIZE)
             )
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer ({error}); nothing is lost, run it again once it does") from None

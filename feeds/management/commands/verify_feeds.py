@@ -57,7 +57,7 @@ class Command(OperatorCommand):
 
     def _walk(self, feeds: list[int], authors: list[int], last: int, progress: Progress) -> None:
         """User by user, so that one id says how far it came."""
-        looks = [(user_id, partial(consistency.check_home_feed, user_id)) for user_id in feeds]
+        looks = [(user_id, partial(consistency.check_home_timeline, user_id)) for user_id in feeds]
         looks += [(user_id, partial(consistency.check_author_timeline, user_id)) for user_id in authors]
         looks.sort(key=lambda look: look[0])
         step = self.step(CHECK_BATCH_SIZE)

@@ -1,6 +1,7 @@
--- Put one post into those of the feeds in KEYS that are warm; a cold one stays cold.
--- ARGV: post id, feed length, slack (a list is cut only once it is that much too long, so that trimming is rare).
--- Returns the number of warm feeds.
+-- Push one post to the timelines KEYS that are warm; a cold one stays cold.
+-- ARGV: post id, maximum length, slack. A list is trimmed only when it exceeds the maximum by more than the slack,
+-- so that trimming is rare.
+-- Returns the number of warm timelines.
 local id = ARGV[1]
 local limit = tonumber(ARGV[2])
 local longest = limit + tonumber(ARGV[3]) + 1
