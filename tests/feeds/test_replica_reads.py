@@ -59,7 +59,7 @@ def test_the_top_of_a_feed_comes_from_the_primary_however_it_is_read() -> None:
 
 def test_later_pages_of_people_come_from_the_primary() -> None:
     with read_request() as on_replica:
-        FOLLOWERS.ids(1, None, 5)
+        FOLLOWERS.fetch_ids(1, None, 5)
         assert len(on_replica) == 1
-        FOLLOWERS.ids(1, 99, 5)
+        FOLLOWERS.fetch_ids(1, 99, 5)
         assert len(on_replica) == 1
