@@ -35,7 +35,7 @@ def render_posts(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, byt
         author_cards = _load_visible_author_cards(viewer_id, author_by_post.values())
     else:
         parts, author_cards = _load_parts_and_author_cards(viewer_id, author_by_post)
-    return parts.rendered(post_ids, author_cards)
+    return parts.render(post_ids, author_cards)
 
 
 def _load_visible_author_cards(viewer_id: int, author_ids: Iterable[int]) -> dict[int, bytes]:

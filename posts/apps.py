@@ -5,7 +5,7 @@ class PostsConfig(AppConfig):
     name = "posts"
 
     def ready(self) -> None:
-        from posts import media_pending, personal_data  # noqa: F401  (waiting connects its receiver)
-        from posts.moderation import cases  # noqa: F401  (likewise)
+        from posts import media_pending, personal_data  # noqa: F401  (media_pending connects its receiver)
+        from posts.moderation import cases  # noqa: F401  (connects its receiver)
 
         personal_data.register_categories()

@@ -1,7 +1,7 @@
-"""Reading comments: which ones exist for whom, and their JSON.
+"""Which comments a viewer can see, and their JSON.
 
-A comment exists for a viewer if its post does, it is not hidden, its author is active, and there is no block
-between the two. Decided at every read, on the primary.
+A viewer sees a comment if they see its post, it is not hidden, its author is active, and neither of the two blocks the
+other. Every read checks this on the primary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from social.selectors import Relationship, fetch_relationships
 
 
 def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
-    """The comment and its post's author; Http404 if it does not exist for this viewer."""
+    """Return the comment and the id of its post's author. Raises Http404 if the viewer cannot see the comment."""
     comment, relation = _get_comment_and_relationship(viewer_id, comment_id)
     if relation.is_blocked_either_way:
         raise Http404
@@ -30,7 +30,10 @@ def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
 
 
 def get_removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
-    """The same, and on the viewer's own posts also what somebody whom they block has written."""
+    """Return a comment that the viewer may delete, and the id of its post's author. Raises Http404.
+
+    Unlike `get_visible_comment`, it finds comments by accounts that the viewer blocks, on the viewer's own posts.
+    """
     comment, relation = _get_comment_and_relationship(viewer_id, comment_id)
     post_author_id = get_visible_post_author_id(viewer_id, comment.post_id)
     if relation.blocked_by or (relation.blocking and post_author_id != viewer_id):
@@ -39,7 +42,7 @@ def get_removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int
 
 
 def _get_comment_and_relationship(viewer_id: int, comment_id: int) -> tuple[Comment, Relationship]:
-    """A comment by an active author, and what the viewer is to them."""
+    """Return an unhidden comment by an active author, and the viewer's relationship to that author."""
     comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None, author__is_active=True)
     comment = comments.filter(pk=comment_id).first()
     if comment is None:
@@ -48,9 +51,9 @@ def _get_comment_and_relationship(viewer_id: int, comment_id: int) -> tuple[Comm
 
 
 def render_visible_comments(viewer_id: int, comment_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-    """Id and JSON of those comments that exist for the viewer, in the order given; for `filled_page`.
+    """Return id and JSON of the comments that the viewer can see, in the given order, for `fetch_filtered_page`.
 
-    Three queries whatever their number, and two round trips to Redis. Of comments on a post that they see.
+    The caller checks that the viewer can see the post. Takes three queries and two round trips to Redis.
     """
     rows = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None).in_bulk(comment_ids)
     author_ids = {comment.author_id for comment in rows.values()}
@@ -71,13 +74,13 @@ def render_visible_comments(viewer_id: int, comment_ids: Sequence[int]) -> list[
 
 
 def get_liked_comment_ids(viewer_id: int, comment_ids: Sequence[int]) -> set[int]:
-    """Those of these comments that the viewer likes."""
+    """Return the ids of the comments that the viewer likes."""
     likes = CommentLike.objects.using(DEFAULT_DB_ALIAS).filter(user_id=viewer_id, comment_id__in=comment_ids)
     return set(likes.values_list("comment_id", flat=True))
 
 
 def render_comment(comment: Comment, author_card: bytes, counts: Counts, liked: bool) -> bytes:
-    """The JSON of a comment as one viewer sees it."""
+    """Return the JSON of a comment as one viewer sees it."""
     fields = {
         "id": str(comment.pk),
         "post_id": str(comment.post_id),

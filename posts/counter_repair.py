@@ -1,7 +1,8 @@
-"""Every count from the truth, beside live traffic: followers and follows, posts, likes and comments.
+"""Recount followers, follows, posts, likes and comments during live traffic, and repair wrong counts.
 
-What is counted commits together with its count, so how far a count is off (the drift) is the same in every snapshot,
-whatever goes on meanwhile. It is read in one statement and then added: social.services.follow_count_repair has the argument.
+A row and its count change in one transaction, so the difference between the two (the drift) is the same in every
+snapshot, even while rows are added and removed. The repair reads the drift in one statement and adds it to the count.
+`social.services.follow_count_repair` explains why that is safe.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from social.services.locks import lock_count_repair
 
 Ids = Collection[int]
 
-# Accounts and posts that are deleted are left out: what belongs to them goes without being counted down.
+# Deleted accounts and posts are left out: their rows are deleted without updating counts.
 _POST_COUNT_DRIFT_SQL = """
 SELECT * FROM (
     SELECT person.id, written.total - person.post_count AS posts
@@ -47,14 +48,15 @@ SELECT * FROM (
     ) AS answered, {_COUNTER_SUMS_SQL}
     WHERE subject.id = ANY(%s) AND subject.deleted_at IS NULL
 ) AS drift WHERE likes <> 0 OR comments <> 0
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - constants only
 _COMMENT_DRIFT_SQL = f"""
 SELECT * FROM (
     SELECT subject.id, liked.total - counted.likes AS likes, -counted.comments AS comments
     FROM posts_comment subject
     JOIN posts_post post ON post.id = subject.post_id AND post.deleted_at IS NULL
     JOIN accounts_user author ON author.id = subject.author_id AND author.deleted_at IS NULL,
-    LATERAL (SELECT count(*) AS total FROM posts_commentlike WHERE comment_id = subject.id) AS liked, {_COUNTER_SUMS_SQL}
+    LATERAL (SELECT count(*) AS total FROM posts_commentlike WHERE comment_id = subject.id) AS liked,
+    {_COUNTER_SUMS_SQL}
     WHERE subject.id = ANY(%s)
 ) AS drift WHERE likes <> 0 OR comments <> 0
 """  # noqa: S608
@@ -62,12 +64,12 @@ SELECT * FROM (
 
 @dataclass(frozen=True)
 class CounterRepair:
-    """One kind of counts."""
+    """How to find and repair one kind of count."""
 
     name: str
-    subjects: type[Model]  # what has the counts
-    wrong: Callable[[Ids], Ids]  # those of these subjects whose counts are off; one query
-    correct: Callable[[Ids], None]  # makes the counts of these subjects right, and drops what caches hold of them
+    model: type[Model]  # of the subjects, which have the counts
+    find_wrong: Callable[[Ids], Ids]  # returns the subjects whose counts are wrong, in one query
+    correct: Callable[[Ids], None]  # corrects the counts of these subjects and invalidates their caches
 
 
 def _query_drift(statement: str, ids: Ids) -> dict[int, tuple[int, ...]]:
@@ -76,8 +78,8 @@ def _query_drift(statement: str, ids: Ids) -> dict[int, tuple[int, ...]]:
         return {id_: tuple(off) for id_, *off in cursor.fetchall()}
 
 
-def _repair_post_counts(user_ids: Ids) -> None:
-    """With the rows locked, as by whoever writes posts: they don't count below zero, so order matters."""
+def _correct_post_counts(user_ids: Ids) -> None:
+    """Lock the user rows, as every writer of posts does: writers never count below zero, so the order matters."""
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
         lock_count_repair()
         users = User.objects.using(DEFAULT_DB_ALIAS)
@@ -86,8 +88,8 @@ def _repair_post_counts(user_ids: Ids) -> None:
             users.filter(pk=user_id).update(post_count=F("post_count") + posts)
 
 
-def _repair_counters(table: str, statement: str, ids: Ids) -> None:
-    """Nothing of `table` can vanish between the two: its counters would stay behind."""
+def _correct_counters(table: str, statement: str, ids: Ids) -> None:
+    """Lock the rows of `table`, so that none is deleted between the two statements and leaves its counters behind."""
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
         lock_count_repair()
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
@@ -98,17 +100,17 @@ def _repair_counters(table: str, statement: str, ids: Ids) -> None:
 
 COUNTER_REPAIRS = (
     CounterRepair("follower and following counts", User, follows.find_wrong_counts, follows.correct_counts),
-    CounterRepair("post counts", User, partial(_query_drift, _POST_COUNT_DRIFT_SQL), _repair_post_counts),
+    CounterRepair("post counts", User, partial(_query_drift, _POST_COUNT_DRIFT_SQL), _correct_post_counts),
     CounterRepair(
         "like and comment counts of posts",
         Post,
         partial(_query_drift, _POST_DRIFT_SQL),
-        partial(_repair_counters, "posts_post", _POST_DRIFT_SQL),
+        partial(_correct_counters, "posts_post", _POST_DRIFT_SQL),
     ),
     CounterRepair(
         "like counts of comments",
         Comment,
         partial(_query_drift, _COMMENT_DRIFT_SQL),
-        partial(_repair_counters, "posts_comment", _COMMENT_DRIFT_SQL),
+        partial(_correct_counters, "posts_comment", _COMMENT_DRIFT_SQL),
     ),
 )

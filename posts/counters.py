@@ -1,7 +1,7 @@
-"""Like and comment counts: exact in the database, and cached so that reading them costs no SQL.
+"""Like and comment counts of posts and comments: exact in the database, cached for readers.
 
-A change adds to one slot of the subject (see `posts.models.counter`) inside the transaction of what is counted,
-and drops the cached sum, which the next reader fetches through the cache (instafeed.core.cache.read_through).
+The transaction that adds or removes a like or comment also changes one slot of the subject's counter
+(`posts.models.counter`) and invalidates the cached sum. The next reader loads it (instafeed.core.cache.read_through).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from posts.models import Counter
 
 SLOT_COUNT = 8
 
-# Raw: the ORM's upsert can't add to what is there. Rows are locked in the order of VALUES, which is sorted, so
-# that two of these cannot wait for each other.
+# Raw SQL: the ORM's upsert cannot add to an existing value. Rows are locked in sorted order, so that two concurrent
+# statements cannot deadlock.
 _INCREMENT_SQL = """
 INSERT INTO posts_counter AS counter (subject_id, slot, likes, comments)
 SELECT subject, slot, likes, comments
@@ -32,7 +32,7 @@ SET likes = counter.likes + EXCLUDED.likes,
 """
 
 
-# Raw, because every like asks it.
+# Raw SQL, because it runs once per like.
 _FETCH_COUNTS_SQL = """
 SELECT subject_id, sum(likes)::bigint, sum(comments)::bigint FROM posts_counter
 WHERE subject_id = ANY(%s::bigint[]) GROUP BY subject_id
@@ -54,15 +54,15 @@ class Counts:
 
 
 def increment(subject_id: int, *, likes: int = 0, comments: int = 0, also_drop: Iterable[str] = ()) -> None:
-    """Count what the current transaction has just added to a post or comment, or taken from it.
+    """Add to the counts of one post or comment in the current transaction; negative numbers subtract.
 
-    `also_drop`: other keys that the change makes stale, to be dropped in the same go.
+    `also_drop` names further cache keys to invalidate in the same round trip.
     """
     increment_many({subject_id: Counts(likes, comments)}, also_drop)
 
 
 def increment_many(changes: Mapping[int, Counts], also_drop: Iterable[str] = ()) -> None:
-    """The same for several at once, in one statement."""
+    """Add to the counts of several posts or comments in one statement."""
     if not changes:
         return
     rows = [
@@ -74,7 +74,7 @@ def increment_many(changes: Mapping[int, Counts], also_drop: Iterable[str] = ())
 
 
 def fetch_counts(subject_ids: Iterable[int]) -> dict[int, Counts]:
-    """The counts as the database has them now, zero for what was never counted; one query on the primary."""
+    """Return the current counts by subject from the primary, in one query. Subjects without a counter have zero."""
     wanted = list(subject_ids)
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_FETCH_COUNTS_SQL, [wanted])
@@ -83,15 +83,15 @@ def fetch_counts(subject_ids: Iterable[int]) -> dict[int, Counts]:
 
 
 def fetch_subject_counts(subject_id: int) -> Counts:
-    """The counts of one post or comment as the database has them now, for whoever has just changed them.
+    """Return the counts of one post or comment from the primary, after a write.
 
-    The cache is left to the next reader: there, a writer would pay three more round trips a like.
+    Does not fill the cache: that would cost the writer three more round trips per like. The next reader fills it.
     """
     return fetch_counts([subject_id])[subject_id]
 
 
 def delete_counters(subject_ids: Sequence[int]) -> None:
-    """Delete the counters of what is being purged."""
+    """Delete the counters of posts or comments that are being purged."""
     Counter.objects.filter(subject_id__in=subject_ids).delete()
     invalidate(map(keys.count, subject_ids))
 

@@ -1,14 +1,15 @@
-"""Hashtags and mentions in a caption, by the rules of twitter-text; pure functions.
+"""Extract hashtags and mentions from a text, by the rules of twitter-text. Pure functions.
 
-The rules are its regular expressions and conformance tables (github.com/twitter/twitter-text). No library on PyPI
-does it: twitter-text-parser 3.0.0 finds neither hashtags nor mentions, and for the URLs in 2,200 characters
-of "a.a.a.…" it backtracks for minutes. Here every repetition is possessive, so that the time is linear
-whatever the text. What differs from twitter-text, on purpose:
+The rules are twitter-text's regular expressions and conformance tables (github.com/twitter/twitter-text). No library
+on PyPI implements them: twitter-text-parser 3.0.0 finds neither hashtags nor mentions, and its URL pattern backtracks
+for minutes on 2,200 characters of "a.a.a.…". Every repetition below is possessive, so the time is linear for any text.
+Intended differences from twitter-text:
 
-* a URL's host needs no known top-level domain after `http://`, and any two letters or more without it;
-* variation selectors and keycaps belong to emoji, not to words: `#1️⃣` is no hashtag, `1️⃣#tag` has one;
-* usernames are ours: 3 to 30 of `a-z 0-9 . _`, a longer run is nobody's name, and a dot at the end is the sentence's;
-* a hashtag of more than 100 characters is none: nothing could be looked up by it.
+* the host of a URL needs no known top-level domain: any host after `http://`, two or more letters without a scheme;
+* variation selectors and keycaps belong to emoji, not to words: `#1️⃣` is no hashtag, `1️⃣#tag` contains one;
+* usernames are those of this site: 3 to 30 characters of `a-z 0-9 . _`. A longer run is no username, and a trailing dot
+  ends the sentence;
+* a hashtag has at most 100 characters, the maximum that the index can store.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import unicodedata
 
 import regex
 
-MAX_HASHTAG_LENGTH = 100  # characters; what the column holds
+MAX_HASHTAG_LENGTH = 100  # characters, the size of the column
 _USERNAME_LENGTHS = range(3, 31)  # of a username
 
 _EMOJI_MARKS = r"\uFE0E\uFE0F\u20E3"
@@ -46,7 +47,7 @@ _WITHOUT_SCHEME = (
 _PARENTHESES = rf"\((?:{_PATH}|\({_PATH}++\))++\)"
 _URL = rf"(?:{_WITH_SCHEME}|{_WITHOUT_SCHEME})(?:/(?:{_PATH}|{_PARENTHESES})*+)?(?:\?{_QUERY}*+)?"
 
-# A URL swallows what is inside of it, so that no mark in there is ever looked at.
+# Matching URLs first consumes them, so that `#` and `@` inside a URL are ignored.
 _HASHTAG_OR_URL = regex.compile(f"{_URL}|{_HASHTAG}", regex.V1)
 _MENTION_OR_URL = regex.compile(f"{_URL}|{_MENTION}", regex.V1)
 _FULL_HASHTAG = regex.compile(f"[#＃]?({_NAME})", regex.V1)
@@ -54,24 +55,24 @@ _FULL_PREFIX = regex.compile(f"[#＃]?({_WORD}++)", regex.V1)
 
 
 def extract_hashtags(text: str) -> list[str]:
-    """The hashtags of a text without their marks, in lower case, each once, in the order they first appear."""
+    """Return the distinct hashtags of a text without their `#`, in lower case and in order of first appearance."""
     names = (_normalize(match["name"]) for match in _HASHTAG_OR_URL.finditer(text) if match["name"])
     return list(dict.fromkeys(name for name in names if len(name) <= MAX_HASHTAG_LENGTH))
 
 
 def extract_mentions(text: str) -> list[str]:
-    """The usernames that a text mentions, in lower case, each once, in the order they first appear."""
+    """Return the distinct usernames that a text mentions, in lower case and in order of first appearance."""
     names = (match["name"].lower() for match in _MENTION_OR_URL.finditer(text) if match["name"])
     return list(dict.fromkeys(name for name in names if len(name) in _USERNAME_LENGTHS))
 
 
 def parse_hashtag(raw: str) -> str | None:
-    """The hashtag that `raw` is, with or without its mark, as `extract_hashtags` gives it; None for what cannot be one."""
+    """Normalize a hashtag, with or without its `#`, to the form of `extract_hashtags`. Return None if it is invalid."""
     return _match_name(_FULL_HASHTAG, raw)
 
 
 def parse_hashtag_prefix(raw: str) -> str | None:
-    """What the names of hashtags may begin with, in their form; None for what no hashtag begins with."""
+    """Normalize the beginning of a hashtag, with or without its `#`. Return None if no hashtag can begin with it."""
     return _match_name(_FULL_PREFIX, raw)
 
 
@@ -82,5 +83,5 @@ def _match_name(pattern: regex.Pattern[str], raw: str) -> str | None:
 
 
 def _normalize(name: str) -> str:
-    """One form for all ways to write a hashtag: lower case, composed characters."""
+    """Return the one form that all spellings of a hashtag share: lower case, composed characters (NFC)."""
     return unicodedata.normalize("NFC", name.lower())

@@ -1,11 +1,11 @@
-"""Explore: recent public posts, the most engaging first; one ranking for everybody, made anew every few seconds.
+"""Explore: recent public posts ranked by engagement, one ranking for all viewers, recomputed every few seconds.
 
-A ranking is a row that never changes, and a cursor names its ranking: pages of one walk neither repeat
-nor skip a post, however the rankings move on meanwhile. Who may see a post is decided at every read.
-A ranking is kept for a day, and so are the cursors that name it.
+A stored ranking never changes, and a cursor names its ranking. So pages neither repeat nor skip a post, even when newer
+rankings appear while a client pages. A ranking and the cursors that name it are valid for a day. Every read checks
+which posts the viewer can see.
 
 Score: (likes + 2 · comments + 1) / (hours + 2) ** 1.5, after Hacker News ("news.arc", Paul Graham: points over age,
-with an exponent called gravity). The 1 lets new posts begin above old ones that nobody liked.
+with an exponent called gravity). The added 1 ranks new posts above old posts without likes.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from instafeed.core.cache.read_through import ReadThroughCache
 from posts.models import ExploreRanking
 from posts.visibility import render_visible_posts
 
-MAX_CANDIDATES = 10_000  # newest posts that are looked at
-MAX_RANKING_LENGTH = 1_000  # posts of a ranking
+MAX_CANDIDATES = 10_000  # the newest posts, which a ranking is computed from
+MAX_RANKING_LENGTH = 1_000  # posts
 RANKING_RETENTION = timedelta(hours=24)
-RANKING_STALE_AFTER = timedelta(seconds=60)  # several of the beat's intervals: nobody ranks any more, so a reader does
+RANKING_STALE_AFTER = timedelta(seconds=60)  # several beat intervals; a reader computes a stale ranking itself
 
 _RANKING_LOCK_ID = 0x6578706C6F7265  # "explore", among PostgreSQL's advisory locks
 _NEWEST_ID = 0  # the one id of `_cached_newest_id`
 
 
 class RankingPosition(NamedTuple):
-    """The last post of a page: where it stands in which ranking."""
+    """The position of a page's last post in its ranking."""
 
     ranking_id: int
     position: int
 
 
 class RankingExpired(LookupError):
-    """The ranking is gone, or never was."""
+    """The ranking was deleted or never existed."""
 
 
 def get_page(viewer_id: int, after: RankingPosition | None, limit: int) -> tuple[list[bytes], RankingPosition | None]:
-    """`limit` posts as JSON behind `after`, fewer only at the end, and the place of the last if there are more.
+    """Return up to `limit` posts as JSON after position `after`, and the last one's position if there are more.
 
-    Left out is what does not exist for the viewer by now, posts of private accounts, and muted authors.
-    Raises Expired for a place in a ranking that is gone.
+    Leaves out posts that the viewer cannot see, posts of private accounts, and posts of muted authors. A page is short
+    only at the end of the ranking. Raises RankingExpired.
     """
     ranking_id = get_newest_ranking_id() if after is None else after.ranking_id
     if ranking_id is None:
@@ -69,7 +69,7 @@ def get_page(viewer_id: int, after: RankingPosition | None, limit: int) -> tuple
 
 
 def get_ranking(ranking_id: int) -> list[int]:
-    """The posts of a ranking, the best first. Raises Expired."""
+    """Return the post ids of a ranking, best first. Raises RankingExpired."""
     raw = _cached_rankings.get([ranking_id]).get(ranking_id)
     if raw is None:
         raise RankingExpired
@@ -78,13 +78,16 @@ def get_ranking(ranking_id: int) -> list[int]:
 
 
 def get_newest_ranking_id() -> int | None:
-    """The newest ranking. When there is none of late it is made now; None for whoever comes while it is being made."""
+    """Return the id of the newest ranking; compute one first if it is missing or stale.
+
+    Returns None if there is no ranking yet and another process is computing the first one.
+    """
     raw = _cached_newest_id.get([_NEWEST_ID]).get(_NEWEST_ID)
     return None if raw is None else int(raw)
 
 
 def compute_ranking() -> int | None:
-    """Rank anew and drop rankings that are too old; the ranking's id, or None if somebody else is at it."""
+    """Store a new ranking and delete expired ones. Return its id, or None if another process is computing one."""
     with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_RANKING_LOCK_ID])
         if not cursor.fetchone()[0]:
@@ -108,14 +111,14 @@ def _load_rankings(ranking_ids: Sequence[int]) -> Mapping[int, bytes]:
     return {pk: json.dumps(post_ids, separators=(",", ":")).encode() for pk, post_ids in rows}
 
 
-# What is absent may be made a moment later, and cursors can be guessed: absence is not remembered.
+# Absence is not cached: a missing ranking may be computed a moment later, and cursors can be guessed.
 _cached_newest_id = ReadThroughCache(
     lambda _: keys.CURRENT_RANKING, _load_newest_id, keys.CURRENT_RANKING_TTL, stays_absent=lambda _: False
 )
 _cached_rankings = ReadThroughCache(keys.ranking, _load_rankings, keys.RANKING_TTL, stays_absent=lambda _: False)
 
-# Raw, for POWER and the walk: the newest posts off the end of the primary key, then their authors and counters.
-# In floating point: PostgreSQL's numeric POWER alone would take longer than all the rest.
+# Raw SQL, for POWER and the plan: read the newest posts from the end of the primary key, then their authors and
+# counters. Floating point, because PostgreSQL's numeric POWER alone takes longer than the rest of the query.
 _RANKING_SQL = """
 WITH recent AS MATERIALIZED (
     SELECT id, author_id, created_at FROM posts_post

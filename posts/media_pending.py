@@ -1,7 +1,7 @@
-"""Posts that wait for their pictures: until all are ready, they exist for their authors only.
+"""Posts with pending media: visible to their author only until every picture is processed.
 
-Feeds need not know of it. The fan-out runs as ever, and what a list holds is dropped at read while the post waits: it
-appears in its place, everywhere at once, the moment that the last picture is ready.
+Feeds do not treat such a post specially. It is fanned out as usual, and readers leave it out while media are pending.
+Once the last picture is ready, the post appears in its place in every list at once.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from social.notifications import Event
 
 @receiver(media_changed)
 def update_posts_on_media_changed(media_ids: Sequence[int], **_: Any) -> None:
-    """Cards show what became of the pictures; posts whose last one is ready wait no more."""
+    """Publish posts whose last picture is ready, and invalidate the cards of all posts with these media."""
     post_ids = PostMedia.objects.filter(media__in=media_ids).values_list("post_id", flat=True)
-    # Not the deleted ones: their purge has them locked, and waits for the pictures that are locked here.
-    there = Post.objects.filter(pk__in=list(post_ids), deleted_at=None)
-    # Locked before the others' status is read: of two pictures that are ready at once, the second sees the first.
-    posts = list(there.select_for_update(no_key=True).order_by("pk"))
+    # Skip deleted posts: their purge holds their row locks and waits for the media rows that are locked here.
+    existing = Post.objects.filter(pk__in=list(post_ids), deleted_at=None)
+    # Lock the posts before reading the status of their other media: if two pictures become ready at once, the second
+    # transaction sees the first one's status.
+    posts = list(existing.select_for_update(no_key=True).order_by("pk"))
     for post in posts:
         if post.waiting:
             _update_pending_post(post, set(media_ids))
@@ -36,6 +37,7 @@ def update_posts_on_media_changed(media_ids: Sequence[int], **_: Any) -> None:
 
 
 def _update_pending_post(post: Post, changed: set[int]) -> None:
+    """Publish the post if all its media are ready; notify its author if one of the changed media failed."""
     statuses = dict(post.post_media_set.values_list("media_id", "media__status"))
     if all(status == Status.READY for status in statuses.values()):
         post.waiting = False

@@ -1,4 +1,4 @@
-"""From the names in a text to accounts that can be told of it."""
+"""Find the accounts that a text mentions, and build their notification events."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from posts import entities
 from posts.models import Post
 from social.notifications import Event
 
-MAX_NOTIFIED_MENTIONS = 20  # mentions in one text that are told of; more is spam
+MAX_NOTIFIED_MENTIONS = 20  # per text; more mentions are spam and notify no one
 
 
 def get_mentioned_user_ids(content: str) -> list[int]:
-    """Ids of the active accounts among the first `MAX_NOTIFIED_MENTIONS` that are mentioned; at most one query."""
+    """Return the ids of the active accounts among the first MAX_NOTIFIED_MENTIONS mentions, in at most one query."""
     names = entities.extract_mentions(content)[:MAX_NOTIFIED_MENTIONS]
     if not names:
         return []
@@ -24,5 +24,5 @@ def get_mentioned_user_ids(content: str) -> list[int]:
 
 
 def build_mention_events(post: Post, user_ids: Iterable[int]) -> list[Event]:
-    """What tells these users that the post mentions them."""
+    """Return the events that notify these users of a mention in the post."""
     return [Event("mention", user_id, post.author_id, post.pk) for user_id in user_ids]

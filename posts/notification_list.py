@@ -1,8 +1,7 @@
-"""A user's notifications as JSON: here, because whether a post or comment may still be seen is known here.
+"""A user's notifications as JSON. This lives in posts, because it needs the visibility of posts and comments.
 
-An entry is shown while somebody in it is heard of (`social.notifications.selectors`), its post exists for the
-recipient, and its comment is neither deleted nor hidden. All of that is decided at every read. A moderator's warning
-is shown whatever became of what it is about.
+An entry is shown while its recipient can see one of its actors (`social.notifications.selectors`) and its post, and
+its comment is neither deleted nor hidden. Every read checks this. A moderator's warning is always shown.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from social.notifications import selectors
 from social.notifications.selectors import Entry
 
 MAX_SHOWN_ACTORS = 3
-MAX_UNREAD_COUNT = 1_000  # counted exactly up to here
-_UNREAD_BATCH_SIZE = 500  # entries looked at in one round
-_MAX_UNREAD_BATCHES = 4  # so that a thousand are found although as many may not be shown
+MAX_UNREAD_COUNT = 1_000  # the count is exact up to this number
+_UNREAD_BATCH_SIZE = 500  # entries read at once
+_MAX_UNREAD_BATCHES = 4  # enough to count MAX_UNREAD_COUNT entries although as many are invisible
 
 
 @dataclass
 class NotificationList:
-    """One user's list, for `filled_page`: what `ids` has fetched `show` need not read again."""
+    """One user's notifications, for `fetch_filtered_page`. Keeps the entries that `fetch` reads for `render`."""
 
     user_id: int
     _fetched: dict[int, Entry] = field(default_factory=dict)
 
-    def ids(self, before: int | None, wanted: int) -> tuple[list[int], bool]:
-        """The next `wanted` ids below the cursor, newest first, and whether these are the last."""
+    def fetch(self, before: int | None, wanted: int) -> tuple[list[int], bool]:
+        """Return the next `wanted` ids below `before`, newest first, and whether the list ends there."""
         found = selectors.list_entries(self.user_id, before, wanted)
         self._fetched = {entry.position: entry for entry in found}
         return list(self._fetched), len(found) < wanted
 
-    def show(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        """Id and JSON of those that may be shown; a fixed number of queries."""
+    def render(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Return id and JSON of the visible entries, in a fixed number of queries."""
         return _render_entries(_filter_visible(self.user_id, [self._fetched[id_] for id_ in ids]))
 
 
 def count_unread(user_id: int) -> int:
-    """How many of the entries that may be shown are unread, at most MOST_UNREAD.
+    """Return the number of visible unread entries, at most MAX_UNREAD_COUNT.
 
-    Of the newest `_ROUNDS * _STRIDE` unread entries: whoever has more of them that may not be shown than that,
-    gets too small a number.
+    Reads the newest `_MAX_UNREAD_BATCHES * _UNREAD_BATCH_SIZE` unread entries. The result is too small if visible
+    entries come after that many.
     """
     count, before = 0, None
     for _ in range(_MAX_UNREAD_BATCHES):
@@ -62,7 +61,7 @@ def count_unread(user_id: int) -> int:
 
 
 def _filter_visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, str]]:
-    """The entries that may be shown, as far as their actors may be, each with its text."""
+    """Return the visible entries, reduced to their visible actors, each with its text."""
     audible = selectors.filter_visible_actors(user_id, found)
     texts = _load_texts(user_id, [entry for entry in audible if entry.warning_id is None])
     words = selectors.fetch_warning_texts([entry.warning_id for entry in audible if entry.warning_id is not None])
@@ -71,7 +70,7 @@ def _filter_visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, s
 
 
 def _load_texts(user_id: int, found: Sequence[Entry]) -> dict[int, str]:
-    """By position, of those entries whose post and comment exist for the user."""
+    """Return the texts, by position, of the entries whose post and comment the user can see."""
     posts = get_visible_post_ids(user_id, {entry.post_id for entry in found if entry.post_id is not None})
     shown = [entry for entry in found if entry.post_id is None or entry.post_id in posts]
     comments = _load_comment_texts(entry.comment_id for entry in shown if entry.comment_id is not None)
@@ -96,7 +95,7 @@ def _is_caption_mention(entry: Entry) -> bool:
 
 
 def _load_comment_texts(ids: Iterable[int]) -> dict[int, str]:
-    """The texts of those comments that are there for anybody who sees their posts."""
+    """Return the texts of the comments that are neither deleted nor hidden."""
     if not (wanted := list(ids)):
         return {}
     comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted, hidden_at=None)
@@ -114,7 +113,7 @@ def _render_entries(shown: Sequence[tuple[Entry, str]]) -> list[tuple[int, bytes
     rows = []
     for entry, text in shown:
         actors = [cards[actor_id] for actor_id in entry.actors[:MAX_SHOWN_ACTORS] if actor_id in cards]
-        if actors:  # else all three went inactive a moment ago
+        if actors:  # skip an entry if all shown actors were deactivated since the query
             rows.append((entry.position, _render_entry(entry, text, actors)))
     return rows
 

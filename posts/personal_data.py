@@ -1,4 +1,7 @@
-"""What posts hold about a user (see `accounts.personal_data_registry`)."""
+"""Export and erase the personal data of this app (see `accounts.personal_data_registry`).
+
+Each `erase_*` function deletes one chunk and returns True when nothing is left.
+"""
 
 from __future__ import annotations
 
@@ -25,33 +28,33 @@ from posts.counters import Counts
 from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
 from social.services.locks import retry_on_conflict
 
-PURGE_POLL_INTERVAL = 0.05  # seconds, while somebody else purges the last posts
+PURGE_POLL_INTERVAL = 0.05  # seconds between checks while another process purges the last posts
 
 
 def export_posts(user_id: int) -> Iterator[Row]:
-    """Every post, those included that a moderator has hidden."""
+    """Yield every post, including those hidden by a moderator."""
     posts = Post.objects.filter(author=user_id, deleted_at=None)
     for chunk in iterate_chunks(posts.values("id", "caption", "created_at", "edited_at", "hidden_at"), "id"):
         post_ids = [post["id"] for post in chunk]
-        counts, pictures = counters.fetch_counts(post_ids), _load_media_ids(post_ids)
+        counts, media_ids = counters.fetch_counts(post_ids), _load_media_ids(post_ids)
         for post in chunk:
             yield {
                 **post,
                 "id": str(post["id"]),
                 "hashtags": entities.extract_hashtags(post["caption"]),
                 "mentions": entities.extract_mentions(post["caption"]),
-                "media": pictures[post["id"]],
+                "media": media_ids[post["id"]],
                 "like_count": counts[post["id"]].likes,
                 "comment_count": counts[post["id"]].comments,
             }
 
 
 def _load_media_ids(post_ids: list[int]) -> dict[int, list[Row]]:
-    """By post; what else is known of them stands in the section of media."""
-    places = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=post_ids).select_related("media")
+    """Return the media ids of each post. The export's media section has their details."""
+    links = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=post_ids)
     found = defaultdict(list)
-    for place in places.order_by("post", "position"):
-        found[place.post_id].append({"id": str(place.media_id)})
+    for link in links.order_by("post", "position"):
+        found[link.post_id].append({"id": str(link.media_id)})
     return found
 
 
@@ -73,20 +76,20 @@ def export_saves(user_id: int) -> Iterator[Row]:
 
 
 def export_reports(user_id: int) -> Iterator[Row]:
-    """What the user told the moderators."""
+    """Yield the reports that the user filed."""
     reports = Report.objects.filter(reporter=user_id)
     return _export_rows(reports.values("id", "target_type", "target_id", "reason", "note", "created_at"), "id")
 
 
 def _export_rows(rows: QuerySet[Any, Any], by: str) -> Iterator[Row]:
-    """As they are, with ids as texts."""
+    """Yield rows unchanged, except for ids, which become strings."""
     for chunk in iterate_chunks(rows, by):
         for row in chunk:
             yield {name: str(value) if isinstance(value, int) else value for name, value in row.items()}
 
 
 def erase_posts(user_id: int) -> bool:
-    """By the purge, which takes along what others have hung on them; beat's may be at it as well."""
+    """Delete and purge the user's posts with the reactions of others. The purge task may work on them too."""
     if not purge.mark_posts_deleted(user_id) or purge.purge_batch(user_id):
         return False
     if not Post.objects.filter(author=user_id).exists():
@@ -95,10 +98,10 @@ def erase_posts(user_id: int) -> bool:
     return False
 
 
-@retry_on_conflict  # from a deadlock with somebody whose comments answer these, and are erased at the same time
+@retry_on_conflict  # may deadlock with the erasure of another user whose comments reply to these
 @transaction.atomic
 def erase_comments(user_id: int) -> bool:
-    """Their likes first, which may be many."""
+    """Delete the likes of the comments first: there may be many."""
     comments, is_last = lock_chunk(Comment.objects.filter(author=user_id))
     likes, are_last = lock_chunk(CommentLike.objects.filter(comment__in=comments))
     delete_locked_rows(likes)
@@ -132,12 +135,12 @@ def erase_reports(user_id: int) -> bool:
 
 
 def erase_reports_about(user_id: int) -> bool:
-    """What others told of the account itself; what they told of its posts names nobody any more."""
+    """Delete reports about the account itself. Reports about its posts identify no one once the posts are deleted."""
     return erase_rows(Report.objects.filter(target_type=TargetType.USER, target_id=user_id))
 
 
 def erase_cases(user_id: int) -> bool:
-    """Cases of the account and of what it wrote: there is nothing left to act on. What was done stays in the log."""
+    """Delete the cases of the account and of its content. The audit log keeps what moderators did."""
     return erase_rows(Case.objects.filter(user_id=user_id))
 
 
@@ -153,7 +156,7 @@ def register_categories() -> None:
         PersonalDataCategory("comment_likes", ["posts.CommentLike.user"], export_comment_likes, erase_comment_likes),
         PersonalDataCategory("saved", ["posts.Save.user"], export_saves, erase_saves),
         PersonalDataCategory("reports", ["posts.Report.reporter"], export_reports, erase_reports),
-        # Who reported somebody is nobody else's affair.
+        # Not exported: the reporters stay anonymous.
         PersonalDataCategory("reports_about", ["posts.Report.target_id"], erase=erase_reports_about),
         PersonalDataCategory("cases", ["posts.Case.user_id", "posts.Case.target_id"], erase=erase_cases),
         redis_keys=redis_keys,

@@ -1,9 +1,9 @@
-"""Post cards: a post as JSON bytes without any viewer's state, cached, and pasted into answers undecoded.
+"""The cache of post cards: posts as JSON bytes that hold no viewer's state.
 
-A card is the author's id, a newline, and the object's fields without its braces (an `x` before the newline: for the
-author only, as the post waits for its pictures); so an answer is made of a
-post card and an author card by joining bytes. A rename touches the author card only. A post that is deleted
-or hidden has no card. Likes do not touch the card: counts are pasted in as well (posts.counters).
+A card is the author's id, a newline, and the fields of the JSON object without its braces. An `x` before the newline
+marks a post that is visible to its author only, because its media are pending. A response joins the bytes of a post
+card and an author summary without decoding either, so a rename invalidates the author summary only. Likes do not
+change the card: counts are inserted as well (posts.counters). A deleted or hidden post has no card.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from posts.models import Post, PostMedia
 
 MAX_TRANSACTION_DURATION = timedelta(minutes=1)  # between drawing a post's id and its commit
 
-MAX_CACHED_AUTHORS = 100_000  # about 12 MB a process (tracemalloc)
-_author_by_post: dict[int, int] = {}  # author by post: it never changes, so it needs no invalidation
+MAX_CACHED_AUTHORS = 100_000  # about 12 MB per process (tracemalloc)
+_author_by_post: dict[int, int] = {}  # a post's author never changes, so entries need no invalidation
 
 
 def get_known_author_ids(post_ids: Iterable[int]) -> dict[int, int] | None:
-    """Author by post, if this process has met all of these posts; says nothing of whether they still exist."""
+    """Return the author id of each post, or None unless this process knows all of them.
+
+    A known author does not mean that the post still exists.
+    """
     try:
         return {post_id: _author_by_post[post_id] for post_id in post_ids}
     except KeyError:
@@ -38,7 +41,7 @@ def get_known_author_ids(post_ids: Iterable[int]) -> dict[int, int] | None:
 
 
 def extract_author_ids(found: Mapping[int, bytes]) -> dict[int, int]:
-    """Author by post, from the posts' cards; remembered for `get_known_author_ids`."""
+    """Return the author id of each post from the posts' cards, and remember it for `get_known_author_ids`."""
     by_post = {post_id: extract_author_id(card) for post_id, card in found.items()}
     if len(_author_by_post) > MAX_CACHED_AUTHORS:
         _author_by_post.clear()
@@ -55,7 +58,7 @@ def is_author_only(card: bytes) -> bool:
 
 
 def render_post(card: bytes, author_card: bytes, counts: Counts, liked: bool, saved: bool) -> bytes:
-    """The JSON of a post as one viewer sees it."""
+    """Return the JSON of a post as one viewer sees it."""
     return b'{%b,"author":%b,"like_count":%d,"comment_count":%d,"liked":%b,"saved":%b}' % (
         storage.sign_placeholders(card[card.index(b"\n") + 1 :]),
         author_card,
@@ -67,19 +70,15 @@ def render_post(card: bytes, author_card: bytes, counts: Counts, liked: bool, sa
 
 
 def load_uncommitted_card(post_id: int) -> bytes:
-    """The card of a post that the current transaction has just made: not yet for anybody else, nor for a cache."""
+    """Return the card of a post created in the current transaction, without caching it."""
     return _load_cards([post_id])[post_id]
 
 
 def _load_cards(post_ids: Sequence[int]) -> Mapping[int, bytes]:
-    """Cards from the primary, in two queries whatever their number."""
-    pictures = Prefetch(
-        "post_media_set", PostMedia.objects.using("default").select_related("media").order_by("position")
-    )
+    """Load cards from the primary in two queries."""
+    media = Prefetch("post_media_set", PostMedia.objects.using("default").select_related("media").order_by("position"))
     rows = (
-        Post.objects.using("default")
-        .filter(pk__in=post_ids, hidden_at=None, deleted_at=None)
-        .prefetch_related(pictures)
+        Post.objects.using("default").filter(pk__in=post_ids, hidden_at=None, deleted_at=None).prefetch_related(media)
     )
     return {post.pk: _render_card(post) for post in rows}
 
@@ -99,7 +98,11 @@ def _render_card(post: Post) -> bytes:
 
 
 def _is_permanently_absent(post_id: int) -> bool:
-    """Whether every transaction that drew this id is over: ids can be guessed, and asked for before they exist."""
+    """Return whether a post with this id can no longer appear.
+
+    Ids can be guessed and requested before they exist. Absence is cached only once every transaction that could have
+    drawn the id is over.
+    """
     return timestamp_of_id(post_id) < timezone.now() - MAX_TRANSACTION_DURATION
 
 

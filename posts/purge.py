@@ -1,7 +1,7 @@
-"""Taking away what hangs on deleted posts, in bounded slices that may stop anywhere.
+"""Purge deleted posts with all their rows, in bounded batches that may stop anywhere.
 
-A deleted post is invisible from its deletion on; this only frees the space. Nothing is counted down for its
-likes and comments: the counters go with it.
+A post is invisible as soon as it is deleted; purging only frees the space. Its likes and comments are not subtracted
+from any count, because its counters are deleted too.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from posts import counters
 from posts.models import Comment, CommentLike, Like, Post, PostHashtag, PostMedia, Save
 from social import notifications
 
-POST_BATCH_SIZE = 100  # purged at once
-ROW_BATCH_SIZE = 1_000  # deleted at once
+POST_BATCH_SIZE = 100  # posts purged at once
+ROW_BATCH_SIZE = 1_000  # rows deleted at once
 
 
 def mark_posts_deleted(author_id: int) -> bool:
-    """Mark some of the author's posts as deleted; True when none is left unmarked. For erasure."""
+    """Mark up to ROW_BATCH_SIZE posts of an author as deleted, for erasure. Return True when none is left unmarked."""
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).only("pk").get(pk=author_id)
         posts = Post.objects.filter(author_id=author_id, deleted_at=None).order_by("pk")
@@ -33,9 +33,9 @@ def mark_posts_deleted(author_id: int) -> bool:
 
 
 def purge_batch(author_id: int | None = None) -> bool:
-    """One bounded piece of work on deleted posts, perhaps of one author; False when there was nothing to do.
+    """Purge one batch of rows of deleted posts, optionally of one author. Return False if there was nothing to do.
 
-    Posts in the hands of another purger, or held by a like that is just being written, are left for later.
+    Skips posts locked by another purge, or by a like that is being written.
     """
     with transaction.atomic():
         deleted = Post.objects.filter(deleted_at__isnull=False)
@@ -51,18 +51,18 @@ def purge_batch(author_id: int | None = None) -> bool:
 
 
 def _purge_reactions(post_ids: list[int]) -> bool:
-    """Some likes and saves; False when none was left."""
+    """Delete some likes or saves. Return False if none was left."""
     for model in (Like, Save):
         rows = model._default_manager.filter(post_id__in=post_ids)
-        some = list(rows.values_list("pk", flat=True)[:ROW_BATCH_SIZE])
-        if some:
-            model._default_manager.filter(pk__in=some).delete()
+        batch = list(rows.values_list("pk", flat=True)[:ROW_BATCH_SIZE])
+        if batch:
+            model._default_manager.filter(pk__in=batch).delete()
             return True
     return False
 
 
 def _purge_comments(post_ids: list[int]) -> bool:
-    """Some comments with their likes; False when none was left."""
+    """Delete some comments, their likes first. Return False if no comment was left."""
     ids = list(
         Comment.objects.filter(post_id__in=post_ids).order_by("pk").values_list("pk", flat=True)[:ROW_BATCH_SIZE]
     )
@@ -77,6 +77,7 @@ def _purge_comments(post_ids: list[int]) -> bool:
 
 
 def _purge_posts(post_ids: list[int]) -> None:
+    """Delete posts that have no reactions and comments left, and release their media."""
     PostHashtag.objects.filter(post_id__in=post_ids).delete()
     pictures = PostMedia.objects.filter(post_id__in=post_ids)
     media_ids = list(pictures.values_list("media_id", flat=True))
@@ -84,5 +85,5 @@ def _purge_posts(post_ids: list[int]) -> None:
     media.delete_for_posts(media_ids)
     counters.delete_counters(post_ids)
     notifications.delete_for_posts(post_ids)
-    # What is above takes its own rows along (the fan-outs), by Django's cascade.
+    # Rows of apps above this one (fan-outs) are deleted by Django's cascade.
     Post.objects.filter(pk__in=post_ids).delete()

@@ -1,7 +1,7 @@
-"""Post ids to JSON: the card, the author's card, the counts and the viewer's marks, pasted together as bytes.
+"""Render post ids as JSON: join the bytes of the post card, the author summary, the counts and the viewer's flags.
 
-Each part is cached apart, because each changes for reasons of its own: an edit, a rename, a like, one's own
-like. Nothing here asks whether the viewer may see a post: `posts.visibility` and `feeds.render` do.
+Each part has its own cache, because each changes for its own reason: an edit, a rename, any like, the viewer's like.
+This module does not check whether the viewer can see a post; `posts.visibility` and `feeds.render` do.
 """
 
 from __future__ import annotations
@@ -23,25 +23,28 @@ from posts.viewer_flags import ViewerFlags
 
 @dataclass(frozen=True, slots=True)
 class PostParts:
-    """All that one viewer's posts are made of but their authors' cards; a post without a card does not exist."""
+    """Everything needed to render posts for one viewer except the author summaries.
+
+    A post without a card does not exist.
+    """
 
     viewer_id: int | None
     cards: dict[int, bytes]
     counts: dict[int, bytes]
-    marks: ViewerFlags
+    flags: ViewerFlags
 
-    def author_of(self, post_id: int) -> int:
+    def author_id(self, post_id: int) -> int:
         return post_cache.extract_author_id(self.cards[post_id])
 
     def author_ids(self) -> set[int]:
         return {post_cache.extract_author_id(card) for card in self.cards.values()}
 
-    def rendered(self, post_ids: Sequence[int], authors: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
-        """Id and JSON of those posts that exist and whose author is among `authors`, in the order given."""
+    def render(self, post_ids: Sequence[int], authors: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
+        """Return id and JSON of the existing posts whose author is in `authors`, in the given order."""
         return [
-            (post_id, self._render(post_id, authors[self.author_of(post_id)]))
+            (post_id, self._render_one(post_id, authors[self.author_id(post_id)]))
             for post_id in post_ids
-            if self._exists(post_id) and self.author_of(post_id) in authors
+            if self._exists(post_id) and self.author_id(post_id) in authors
         ]
 
     def _exists(self, post_id: int) -> bool:
@@ -50,36 +53,36 @@ class PostParts:
             not post_cache.is_author_only(card) or post_cache.extract_author_id(card) == self.viewer_id
         )
 
-    def _render(self, post_id: int, author_card: bytes) -> bytes:
-        liked, saved = post_id in self.marks.liked, post_id in self.marks.saved
+    def _render_one(self, post_id: int, author_card: bytes) -> bytes:
+        liked, saved = post_id in self.flags.liked, post_id in self.flags.saved
         return post_cache.render_post(
             self.cards[post_id], author_card, Counts.decode(self.counts[post_id]), liked, saved
         )
 
 
 def queue_reads(pipe: redis.client.Pipeline, viewer_id: int | None, post_ids: Sequence[int]) -> None:
-    """Queue what `complete_parts` needs, as a part of somebody's round trip. `post_ids` must not be empty."""
+    """Queue the cache reads that `complete_parts` needs on the caller's pipeline. `post_ids` must not be empty."""
     pipe.mget([keys.post_card(post_id) for post_id in post_ids])
     pipe.mget([keys.count(post_id) for post_id in post_ids])
     pipe.get(keys.viewer_flags(viewer_id or 0))
 
 
 def complete_parts(viewer_id: int | None, post_ids: Sequence[int], replies: Sequence[Any]) -> PostParts:
-    """The parts from the pipeline's replies; what was not cached is loaded in a fixed number of queries."""
+    """Return the parts from the pipeline's replies. Load what was not cached in a fixed number of queries."""
     raw_cards, raw_counts, entry = replies
     found = post_cache.cards.complete(post_ids, raw_cards)
     if viewer_id is None:
-        seen = ViewerFlags()
+        flags = ViewerFlags()
     else:
         entry = viewer_flags.cached_flags.complete([viewer_id], [entry]).get(viewer_id)
-        seen = viewer_flags.complete_flags(viewer_id, found, entry)
+        flags = viewer_flags.complete_flags(viewer_id, found, entry)
     raw_counts = [raw for post_id, raw in zip(post_ids, raw_counts, strict=True) if post_id in found]
     existing = [post_id for post_id in post_ids if post_id in found]
-    return PostParts(viewer_id, found, counters.cached_counts.complete(existing, raw_counts), seen)
+    return PostParts(viewer_id, found, counters.cached_counts.complete(existing, raw_counts), flags)
 
 
 def load_parts(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:
-    """The parts of those posts that exist; one round trip when warm."""
+    """Return the parts of the existing posts. Takes one round trip to Redis when the cache is warm."""
     if not post_ids:
         return PostParts(viewer_id, {}, {}, ViewerFlags())
     try:
@@ -93,19 +96,19 @@ def load_parts(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:
 
 
 def load_parts_without_cache(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:
-    """The same while Redis is away."""
+    """Return the parts of the existing posts while Redis is unavailable."""
     found = post_cache.cards.get(post_ids)
     return PostParts(viewer_id, found, counters.cached_counts.get(found), viewer_flags.get_flags(viewer_id, found))
 
 
 def render_posts(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-    """Id and JSON of those posts that exist and have an active author, in the order given."""
+    """Return id and JSON of the existing posts with an active author, in the given order."""
     parts = load_parts(viewer_id, post_ids)
-    return parts.rendered(post_ids, get_user_summaries(parts.author_ids()))
+    return parts.render(post_ids, get_user_summaries(parts.author_ids()))
 
 
 def render_new_post(post: Post) -> bytes:
-    """The JSON for its author of a post that the current transaction has just made; no cache learns of it."""
+    """Return the JSON, for its author, of a post created in the current transaction. Fills no cache."""
     return post_cache.render_post(
         post_cache.load_uncommitted_card(post.pk), get_own_summary(post.author_id), Counts(), False, False
     )

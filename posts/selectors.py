@@ -1,4 +1,5 @@
-"""Lists of post ids, to be shown through `posts.rendering` or `posts.visibility`."""
+"""Lists of post, save and comment ids. The views render them with `posts.rendering`, `posts.visibility` or
+`posts.comment_selectors`, which leave out what the viewer cannot see."""
 
 from __future__ import annotations
 
@@ -15,39 +16,39 @@ LIKERS = UserList("likers", Like, "post", "user")
 
 
 def list_post_ids_by_author(author_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
-    """The author's next `wanted` post ids below the cursor, newest first, and whether these are the last."""
+    """Return the author's next `wanted` post ids below `before`, newest first, and whether the list ends there."""
     posts = Post.objects.filter(author_id=author_id, hidden_at=None, deleted_at=None)
     if before is None:
         ids = list(posts.order_by("-pk").values_list("pk", flat=True)[:wanted])
     else:
-        # The page before may have come from a server that was ahead of this one: no hole between them.
+        # The previous page may come from a server that was ahead of this one. Leave no gap between the pages.
         with session.reading_before(timestamp_of_id(min(before, MAX_ID))):
             ids = list(posts.filter(pk__lt=before).order_by("-pk").values_list("pk", flat=True)[:wanted])
     return ids, len(ids) < wanted
 
 
 def list_save_ids(user_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
-    """The ids of the user's next `wanted` saves below the cursor, newest first, and whether these are the last."""
+    """Return the user's next `wanted` save ids below `before`, newest first, and whether the list ends there."""
     saves = Save.objects.filter(user_id=user_id)
     if before is not None:
         saves = saves.filter(pk__lt=before)
-    with session.use_primary():  # one's own list, read seldom
+    with session.use_primary():  # the user's own list, rarely read
         ids = list(saves.order_by("-pk").values_list("pk", flat=True)[:wanted])
     return ids, len(ids) < wanted
 
 
 def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
-    """Post by save."""
+    """Return the post id of each save."""
     return dict(Save.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=save_ids).values_list("pk", "post_id"))
 
 
 def list_comment_ids(post_id: int, after: int | None, wanted: int) -> tuple[list[int], bool]:
-    """The ids of the next `wanted` comments above the cursor, oldest first, and whether these are the last."""
+    """Return the next `wanted` comment ids above `after`, oldest first, and whether the list ends there."""
     comments = Comment.objects.filter(post_id=post_id, hidden_at=None)
     if after is None:
         ids = list(comments.order_by("pk").values_list("pk", flat=True)[:wanted])
     else:
-        # A replica could be behind the server of the page before, and end the list too early.
+        # A replica may be behind the server of the previous page, and would end the list too early.
         with session.use_primary():
             ids = list(comments.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:wanted])
     return ids, len(ids) < wanted

@@ -1,4 +1,4 @@
-"""Celery's entry points; thin. Each may run twice, late or never: what is left to do is in the database."""
+"""Celery tasks. Each may run twice, late or never: the database says what remains to be done."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from celery import shared_task
 
 from posts import explore, purge
 
-PURGE_TIME_BUDGET = 1.0  # seconds of work before a task makes room for others
+PURGE_TIME_BUDGET = 1.0  # seconds; a task stops then, so that other tasks get the worker
 
 
 @shared_task
 def purge_posts() -> None:
-    """Some of what hangs on deleted posts; beat sends the next one."""
-    ends = time.monotonic() + PURGE_TIME_BUDGET
-    while time.monotonic() < ends and purge.purge_batch():
+    """Purge deleted posts for up to PURGE_TIME_BUDGET seconds. Beat sends the task again."""
+    deadline = time.monotonic() + PURGE_TIME_BUDGET
+    while time.monotonic() < deadline and purge.purge_batch():
         pass
 
 
 @shared_task
 def rank_explore() -> None:
-    """Rank recent public posts anew; nothing while another task or a reader does."""
+    """Compute a new explore ranking, unless another task or a reader is computing one."""
     explore.compute_ranking()

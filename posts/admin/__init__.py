@@ -1,4 +1,4 @@
-"""The moderators' pages: the queue of cases, posts, comments, and links to them from users."""
+"""The moderators' admin pages: cases, posts and comments, and links to them from a user's page."""
 
 from accounts.admin.users import RELATED_LINKS, RelatedLink
 from posts.admin import cases, content

@@ -1,4 +1,4 @@
-"""The queue: what is reported, the most reported first, and the page on which a moderator decides."""
+"""The moderators' queue of reported targets, the most reported first, and the page of a case."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATE_STYLES = {CaseState.OPEN: "busy", CaseState.DISMISSED: "good", CaseState.
 
 
 class StateFilter(SimpleListFilter):
-    """Open unless asked otherwise, or searched for: then it is some user's or target's few cases, in any state."""
+    """Filters by state. The default is open, or any state when the list shows the cases of one user or target."""
 
     title = parameter_name = "state"
 
@@ -80,18 +80,18 @@ def _is_targeted_lookup(request: HttpRequest) -> bool:
 class CaseAdmin(TargetAdmin):
     admin_actions = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
     list_title = "Reported"
-    list_display = ("what", "author_shown", "reports", "reasons_shown", "first", "last", "state_shown")
+    list_display = ("what", "author_link", "reports", "reason_list", "first", "last", "state_label")
     list_filter = (StateFilter, TypeFilter, ReasonFilter)
     linked_by = ("user_id",)
-    search_fields = ("target_id",)  # shows the box; get_search_results answers it
-    search_help_text = "The whole username of an author, or the id of a post, a comment or a user."
+    search_fields = ("target_id",)  # shows the search box; get_search_results does the search
+    search_help_text = "The exact username of an author, or the id of a post, comment or user."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
         closer = User.objects.filter(pk=OuterRef("closed_by_id")).values("username")
         return super().get_queryset(request).annotate(closed_by=Subquery(closer))
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """As the indexes have them: what is open by its reports, what is closed by its closing."""
+        """Order by index: open cases by report count, closed cases by closing time."""
         if _is_targeted_lookup(request):
             return ("-pk",)
         closed = {str(state.value) for state in CaseState if state != CaseState.OPEN}
@@ -107,7 +107,7 @@ class CaseAdmin(TargetAdmin):
         author = User.objects.filter(username=term).values_list("pk", flat=True).first()
         if author is None and (id_ := parse_id(term)) is not None:
             return queryset.filter(target_type__in=TargetType.values, target_id=id_), False
-        return queryset.filter(user_id=author or 0), False  # nobody has the id 0
+        return queryset.filter(user_id=author or 0), False  # no account has the id 0
 
     def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         return load_snapshots_for_cases(rows)
@@ -124,7 +124,7 @@ class CaseAdmin(TargetAdmin):
         return case.report_count
 
     @admin.display(description="reasons")
-    def reasons_shown(self, case: Case) -> str:
+    def reason_list(self, case: Case) -> str:
         return ", ".join(case.reasons)
 
     @admin.display(description="first")
@@ -136,10 +136,10 @@ class CaseAdmin(TargetAdmin):
         return _format_age(case.last_reported_at)
 
     @admin.display(description="state")
-    def state_shown(self, case: Case) -> SafeString:
+    def state_label(self, case: Case) -> SafeString:
         return state_badge(case.get_state_display(), _STATE_STYLES[CaseState(case.state)])
 
 
 def _format_age(moment: datetime) -> str:
-    """As a moderator thinks of it; the case's page has it in full."""
+    """Return how long ago that was, such as "3 days ago"."""
     return f"{format_duration(timezone.now() - moment)} ago"

@@ -1,4 +1,4 @@
-"""Posts and comments in the admin: the same page as a case's, whether anybody has reported them or not."""
+"""Posts and comments in the admin, reported or not, with the same detail page as a case."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class HiddenFilter(FlagFilter):
 class ContentAdmin(TargetAdmin):
     target_type: TargetType
     admin_actions = (HIDE, RESTORE, DELETE, DISMISS, WARN, SUSPEND, LIFT)
-    list_display: tuple[str, ...] = ("what", "author_shown", "at", "case")
+    list_display: tuple[str, ...] = ("what", "author_link", "at", "case")
     list_filter = (HiddenFilter,)
     linked_by = ("author",)
-    search_fields = ("pk",)  # shows the box; get_search_results answers it
+    search_fields = ("pk",)  # shows the search box; get_search_results does the search
     search_help_text = SEARCH_HELP_TEXT
 
     def get_search_results(
@@ -42,10 +42,10 @@ class ContentAdmin(TargetAdmin):
 
     def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         targets = {row.pk: Target(self.target_type, row.pk, row.author_id) for row in rows}
-        seen = load_snapshots(targets.values())
+        snapshots = load_snapshots(targets.values())
         reported = Case.objects.filter(target_type=self.target_type, target_id__in=targets)
         cases = {case.target_id: case for case in reported}
-        return {pk: replace(seen[target], case=cases.get(pk)) for pk, target in targets.items()}
+        return {pk: replace(snapshots[target], case=cases.get(pk)) for pk, target in targets.items()}
 
     @admin.display(description="when (UTC)")
     def at(self, row: Any) -> str:
@@ -53,7 +53,7 @@ class ContentAdmin(TargetAdmin):
 
     @admin.display(description="case")
     def case(self, row: Any) -> SafeString | str:
-        case = cast(TargetSnapshot, row.sight).case
+        case = cast(TargetSnapshot, row.snapshot).case
         return object_link(Case, case.pk, f"{case.report_count} ({case.get_state_display()})") if case else "–"
 
 
@@ -70,7 +70,7 @@ class PostAdmin(ContentAdmin):
 class CommentAdmin(ContentAdmin):
     target_type = TargetType.COMMENT
     list_title = "Comments"
-    list_display = ("what", "author_shown", "post_link", "at", "case")
+    list_display = ("what", "author_link", "post_link", "at", "case")
 
     @admin.display(description="on")
     def post_link(self, comment: Comment) -> SafeString | str:

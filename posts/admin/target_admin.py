@@ -1,4 +1,4 @@
-"""What the pages of cases, posts and comments share: rows that are looked at through a sight, and one page for each."""
+"""The base of the case, post and comment admins: list columns and one detail page, both built from a TargetSnapshot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from posts.moderation.targets import TargetSnapshot
 
 
 class TargetAdmin(ActionModelAdmin):
-    """Lists show `row.sight`, which `get_subjects` has made."""
+    """Adds the target's snapshot to each row of a list, as `row.snapshot`. Subclasses load it in `get_subjects`."""
 
     def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         raise NotImplementedError
@@ -36,23 +36,23 @@ class TargetAdmin(ActionModelAdmin):
         return cast(TargetSnapshot, subject).target.user_id
 
     def preload_rows(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
-        seen = self.get_subjects(request, rows)
+        snapshots = self.get_subjects(request, rows)
         for row in rows:
-            row.sight = seen[row.pk]
+            row.snapshot = snapshots[row.pk]
         return rows
 
     @admin.display(description="what")
     def what(self, row: Any) -> SafeString:
-        return SafeString(render_to_string("posts/admin/glimpse.html", {"sight": row.sight}))
+        return SafeString(render_to_string("posts/admin/target_preview.html", {"snapshot": row.snapshot}))
 
     @admin.display(description="author")
-    def author_shown(self, row: Any) -> SafeString | str:
-        return render_author(row.sight.author)
+    def author_link(self, row: Any) -> SafeString | str:
+        return render_author(row.snapshot.author)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The row's own page, with all that a moderator needs to decide."""
+        """The detail page of a row, with everything that a moderator needs to decide."""
         if request.method not in ("GET", "HEAD"):
             raise PermissionDenied
         row = self.get_object(request, object_id)
@@ -61,24 +61,24 @@ class TargetAdmin(ActionModelAdmin):
         if row is None:
             self.message_user(request, "This does not exist any more.", "warning")
             return HttpResponseRedirect(changelist_url(self.model))
-        sight = self.get_subjects(request, [row])[row.pk]
+        snapshot = self.get_subjects(request, [row])[row.pk]
         context = {
             **self.admin_site.each_context(request),
-            "title": str(sight),
+            "title": str(snapshot),
             "opts": self.opts,
             "media": self.media,
             "row": row,
-            "sight": sight,
-            "dossier": load_case_detail(sight),
-            "author": render_author(sight.author),
-            "author_badges": render_state_badges(sight.author) if sight.author else "",
-            "bound_actions": self.get_bound_actions(request, row, sight),
+            "snapshot": snapshot,
+            "detail": load_case_detail(snapshot),
+            "author": render_author(snapshot.author),
+            "author_badges": render_state_badges(snapshot.author) if snapshot.author else "",
+            "bound_actions": self.get_bound_actions(request, row, snapshot),
             "action_route": f"admin:{self._action_route()}",
             "may_view_reports": request.user.has_perm("posts.view_report"),
             "may_view_entries": request.user.has_perm("accounts.view_auditentry"),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "posts/admin/sight.html", context)
+        return TemplateResponse(request, "posts/admin/target.html", context)
 
 
 def render_author(author: User | None) -> SafeString | str:

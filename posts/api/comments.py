@@ -1,4 +1,4 @@
-"""Comments over HTTP: translation only."""
+"""The endpoints of comments."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from posts.counters import Counts
 from posts.models import Comment
 from posts.visibility import get_visible_post_author_id
 
-LIST_NAME = "comments"  # names the list in its cursors
-_NOT_AUTHOR_RESPONSE = error_response(
-    403, "permission_denied", "Only its author and the post's author may delete a comment."
-)
+LIST_NAME = "comments"  # identifies the list in its cursors
+_NOT_AUTHOR_MESSAGE = "Only the author of the comment or of its post can delete it."
+_NOT_AUTHOR_RESPONSE = error_response(403, "permission_denied", _NOT_AUTHOR_MESSAGE)
 
 
 class CommentsView(APIView):
@@ -37,7 +36,7 @@ class CommentsView(APIView):
         tags=["comments"],
     )
     def get(self, request: Request, post_id: str) -> HttpResponse:
-        """A post's comments, oldest first; replies are among them and say what they answer."""
+        """List a post's comments, oldest first. Replies are in the same list and name their comment in `reply_to`."""
         viewer_id, id_ = current_user(request).pk, id_or_404(post_id)
         get_visible_post_author_id(viewer_id, id_)
         return filtered_page_response(
@@ -55,18 +54,16 @@ class CommentsView(APIView):
         tags=["comments"],
     )
     def post(self, request: Request, post_id: str) -> HttpResponse:
-        """Comment on a post, or reply to a comment on it."""
+        """Comment on a post, or reply to one of its comments."""
         user_id, id_ = current_user(request).pk, id_or_404(post_id)
-        post_author_id = get_visible_post_author_id(
-            user_id, id_
-        )  # also for a repeated request: what one may not see is a 404
+        post_author_id = get_visible_post_author_id(user_id, id_)  # checked for repeated requests too
         data = CommentInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         given = data.validated_data
 
         def create() -> tuple[int, bytes]:
-            answered = _resolve_reply_to(user_id, id_, given["reply_to"])
-            comment = services.create_comment(user_id, id_, post_author_id, given["text"], answered)
+            reply_to = _resolve_reply_to(user_id, id_, given["reply_to"])
+            comment = services.create_comment(user_id, id_, post_author_id, given["text"], reply_to)
             return 201, comment_selectors.render_comment(comment, get_own_summary(user_id), Counts(), liked=False)
 
         return respond_idempotently(request, user_id, create)
@@ -75,17 +72,17 @@ class CommentsView(APIView):
 class CommentView(APIView):
     @extend_schema(operation_id="delete_comment", responses={204: None, **_NOT_AUTHOR_RESPONSE}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
-        """Delete a comment of one's own, or one on one's own post; replies to it stay."""
+        """Delete your own comment, or any comment on your post. Replies to it stay."""
         user_id = current_user(request).pk
         comment, post_author_id = comment_selectors.get_removable_comment(user_id, id_or_404(comment_id))
         if user_id not in (comment.author_id, post_author_id):
-            raise PermissionDenied("Only its author and the post's author may delete a comment.")
+            raise PermissionDenied(_NOT_AUTHOR_MESSAGE)
         services.delete_comment(comment.pk)
         return Response(status=204)
 
 
 def _resolve_reply_to(user_id: int, post_id: int, reply_to: int | None) -> Comment | None:
-    """The comment that is replied to; Http404 unless it is on the same post and exists for the user."""
+    """Return the comment to reply to. Raises Http404 unless the user can see it and it is on the same post."""
     if reply_to is None:
         return None
     comment, _ = comment_selectors.get_visible_comment(user_id, reply_to)

@@ -1,4 +1,4 @@
-"""/explore: translate and call."""
+"""The explore endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from instafeed.core.api.pagination.cursors import (
 from posts import explore
 from posts.api.serializers import PostSerializer
 
-LIST_NAME = "explore"  # names the list in its cursors
+LIST_NAME = "explore"  # identifies the list in its cursors
 
 
 class ExploreView(APIView):
@@ -31,7 +31,7 @@ class ExploreView(APIView):
         tags=["explore"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Recent posts of public accounts, the most liked and discussed first; a cursor works for a day."""
+        """List recent posts of public accounts, those with the most engagement first. A cursor is valid for a day."""
         limit, raw = parse_limit(request), raw_cursor(request)
         after = explore.RankingPosition(*decode_cursor(LIST_NAME, raw, 2)) if raw is not None else None
         try:

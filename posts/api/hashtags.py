@@ -1,4 +1,4 @@
-"""/hashtags: translate and call."""
+"""The endpoints of hashtags."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from posts import entities, hashtag_index
 from posts.api.serializers import PostSerializer
 from posts.visibility import render_visible_posts
 
-POSTS_LIST_NAME = "hashtag_posts"  # names the list in its cursors
+POSTS_LIST_NAME = "hashtag_posts"  # identifies the list in its cursors
 HASHTAGS_LIST_NAME = "hashtags"
 
 
 @extend_schema_field({"type": "string", "pattern": non_blank_pattern(ignored="#＃")})
 class HashtagPrefixField(VerbatimCharField):
-    """How a hashtag begins, with or without its #; not blank."""
+    """The beginning of a hashtag, with or without its #; not blank."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trim_whitespace=True, **kwargs)
@@ -52,18 +52,18 @@ class HashtagPrefixField(VerbatimCharField):
 
 
 class HashtagSearchSerializer(serializers.Serializer[Any]):
-    search = HashtagPrefixField(help_text="How the hashtag begins, in any case, with or without its #.")
+    search = HashtagPrefixField(help_text="The beginning of the hashtag, in any case, with or without its #.")
 
 
 @extend_schema_serializer(examples=[example("A hashtag", {"name": "sunset", "post_count": 17})])
 class HashtagSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.hashtag_index` renders; never runs."""
+    """Documents the JSON that `posts.hashtag_index` renders; used for the schema only."""
 
-    name = serializers.CharField(help_text="In lower case, without its #.")
+    name = serializers.CharField(help_text="Lower case, without its #.")
     post_count = serializers.IntegerField(
         min_value=1,
         max_value=hashtag_index.MAX_POST_COUNT,
-        help_text=f"Public posts with it that you may see; {hashtag_index.MAX_POST_COUNT} stands for that many or more.",
+        help_text=f"Number of visible public posts; {hashtag_index.MAX_POST_COUNT} means that many or more.",
     )
 
 
@@ -75,7 +75,7 @@ class HashtagSearchView(APIView):
         tags=["explore"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """Hashtags by how they begin, by name; those that a public post uses which you may see."""
+        """Search hashtags by prefix, ordered by name. Only hashtags of public posts that you can see are found."""
         query = HashtagSearchSerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         limit, raw = parse_limit(request), raw_cursor(request)
@@ -99,7 +99,7 @@ class HashtagPostsView(APIView):
         tags=["explore"],
     )
     def get(self, request: Request, tag: str) -> HttpResponse:
-        """Posts of public accounts with a hashtag, newest first; an unused one has none."""
+        """List the posts of public accounts with a hashtag, newest first. An unused hashtag has an empty list."""
         name = entities.parse_hashtag(tag)
         if name is None:
             raise Http404

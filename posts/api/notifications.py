@@ -1,4 +1,4 @@
-"""/notifications over HTTP: translation only."""
+"""The endpoints of notifications."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 from social.models import NotificationKind
 from social.notifications.read_state import mark_read
 
-LIST_NAME = "notifications"  # names the list in its cursors
+LIST_NAME = "notifications"  # identifies the list in its cursors
 _TAGS = ["notifications"]
 _NOTIFICATION_EXAMPLE = {
     "id": "4711",
@@ -37,27 +37,27 @@ _NOTIFICATION_EXAMPLE = {
 
 @extend_schema_serializer(examples=[example("A like", _NOTIFICATION_EXAMPLE)])
 class NotificationSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.notification_list` renders; never runs."""
+    """Documents the JSON that `posts.notification_list` renders; used for the schema only."""
 
-    id = IdField(help_text="Of this state of the entry: when somebody new joins it, it moves to the top with a new id.")
+    id = IdField(help_text="Changes when a new actor joins the entry, which then moves to the top of the list.")
     kind = serializers.ChoiceField(choices=NotificationKind.values)
     actors = PersonSerializer(
         many=True,
-        help_text=f"The newest {MAX_SHOWN_ACTORS}. Of a failed picture and of a moderators' warning it is yourself.",
+        help_text=f"The newest {MAX_SHOWN_ACTORS}. For `media_failed` and `warning`, this is your own account.",
     )
     actor_count = serializers.IntegerField(min_value=1)
     post_id = IdField(allow_null=True)
     comment_id = IdField(allow_null=True)
     text = serializers.CharField(
-        help_text="Of the comment, or of the caption that mentions you; of a warning, what the moderators say."
+        help_text="The text of the comment, the caption that mentions you, or the moderators' warning."
     )
-    created_at = serializers.DateTimeField(help_text="When the newest actor arrived.")
+    created_at = serializers.DateTimeField(help_text="When the newest actor joined the entry.")
     read = serializers.BooleanField()
 
 
 @extend_schema_serializer(examples=[example("The newest one seen", {"up_to": "4711"})])
 class ReadUpToSerializer(serializers.Serializer[Any]):
-    up_to = IdInputField(help_text="The id of the newest notification that was seen.")
+    up_to = IdInputField(help_text="The id of the newest notification that the user has seen.")
 
 
 @extend_schema_serializer(examples=[example("Three", {"count": 3})])
@@ -73,15 +73,15 @@ class NotificationsView(APIView):
         tags=_TAGS,
     )
     def get(self, request: Request) -> HttpResponse:
-        """What others did that concerns you, newest first; likes of one thing are one entry."""
-        mine = NotificationList(current_user(request).pk)
-        return filtered_page_response(request, LIST_NAME, mine.ids, mine.show)
+        """List your notifications, newest first. Likes of the same post or comment share one entry."""
+        notifications = NotificationList(current_user(request).pk)
+        return filtered_page_response(request, LIST_NAME, notifications.fetch, notifications.render)
 
 
 class MarkNotificationsReadView(APIView):
     @extend_schema(operation_id="read_notifications", request=ReadUpToSerializer, responses={204: None}, tags=_TAGS)
     def post(self, request: Request) -> Response:
-        """Mark everything up to a notification as read; what is read stays read."""
+        """Mark all notifications up to the given one as read."""
         data = ReadUpToSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         mark_read(current_user(request).pk, data.validated_data["up_to"])
@@ -91,5 +91,5 @@ class MarkNotificationsReadView(APIView):
 class UnreadNotificationsView(APIView):
     @extend_schema(operation_id="count_unread_notifications", responses=UnreadNotificationsSerializer, tags=_TAGS)
     def get(self, request: Request) -> Response:
-        """How many notifications are unread, at most a thousand."""
+        """Return the number of unread notifications, at most 1,000."""
         return Response({"count": count_unread(current_user(request).pk)})

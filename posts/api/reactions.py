@@ -1,4 +1,4 @@
-"""Likes and saves over HTTP: translation only."""
+"""The endpoints of likes and saves."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from posts.visibility import get_visible_post_author_id, render_visible_posts
 from social.api.base import user_list_response
 from social.api.serializers import PersonSerializer
 
-SAVED_LIST_NAME = "saved"  # names the list in its cursors
+SAVED_LIST_NAME = "saved"  # identifies the list in its cursors
 
 
 class PostLikeView(APIView):
     @extend_schema(operation_id="like_post", request=None, responses=LikedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
-        """Like a post; again: the same answer."""
+        """Like a post. Repeating the request has no further effect."""
         return _liked_response(services.like_post(*_resolve_post(request, post_id)), liked=True)
 
     @extend_schema(operation_id="unlike_post", responses={200: LikedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
-        """Take the like back; also when there is none."""
+        """Remove your like of a post. Succeeds if there is none."""
         return _liked_response(services.unlike_post(*_resolve_post(request, post_id)), liked=False)
 
 
@@ -45,7 +45,7 @@ class PostLikesView(APIView):
         tags=["posts"],
     )
     def get(self, request: Request, post_id: str) -> HttpResponse:
-        """Who likes a post, the newest accounts first."""
+        """List the accounts that like a post, the newest accounts first."""
         _, id_, _ = _resolve_post(request, post_id)
         return user_list_response(request, selectors.LIKERS, id_)
 
@@ -53,14 +53,14 @@ class PostLikesView(APIView):
 class PostSaveView(APIView):
     @extend_schema(operation_id="save_post", request=None, responses=SavedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
-        """Keep a post for later; nobody else learns of it."""
+        """Save a post. Only you can see what you saved."""
         user_id, id_, _ = _resolve_post(request, post_id)
         services.save_post(user_id, id_)
         return Response({"saved": True})
 
     @extend_schema(operation_id="unsave_post", responses={200: SavedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
-        """Drop it again; also when it is not kept."""
+        """Unsave a post. Succeeds if it is not saved."""
         user_id, id_, _ = _resolve_post(request, post_id)
         services.unsave_post(user_id, id_)
         return Response({"saved": False})
@@ -74,7 +74,7 @@ class SavedPostsView(APIView):
         tags=["me"],
     )
     def get(self, request: Request) -> HttpResponse:
-        """What you saved, the newest save first, as far as you may still see it."""
+        """List your saved posts that you can still see, the newest save first."""
         user_id = current_user(request).pk
         return filtered_page_response(
             request, SAVED_LIST_NAME, partial(selectors.list_save_ids, user_id), partial(_render_saved_posts, user_id)
@@ -84,23 +84,23 @@ class SavedPostsView(APIView):
 class CommentLikeView(APIView):
     @extend_schema(operation_id="like_comment", request=None, responses=LikedSerializer, tags=["comments"])
     def post(self, request: Request, comment_id: str) -> Response:
-        """Like a comment; again: the same answer."""
+        """Like a comment. Repeating the request has no further effect."""
         return _liked_response(services.like_comment(*_resolve_comment(request, comment_id)), liked=True)
 
     @extend_schema(operation_id="unlike_comment", responses={200: LikedSerializer}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
-        """Take the like back; also when there is none."""
+        """Remove your like of a comment. Succeeds if there is none."""
         return _liked_response(services.unlike_comment(*_resolve_comment(request, comment_id)), liked=False)
 
 
 def _resolve_post(request: Request, post_id: str) -> tuple[int, int, int]:
-    """Who asks, the post, its author; Http404 if it does not exist for who asks."""
+    """Return the ids of the user, the post and its author. Raises Http404 if the user cannot see the post."""
     user_id, id_ = current_user(request).pk, id_or_404(post_id)
     return user_id, id_, get_visible_post_author_id(user_id, id_)
 
 
 def _resolve_comment(request: Request, comment_id: str) -> tuple[int, int, int, int]:
-    """Who asks, the comment, its post, its author; Http404 likewise."""
+    """Return the ids of the user, the comment, its post and its author. Raises Http404 if the user cannot see it."""
     user_id = current_user(request).pk
     comment, _ = get_visible_comment(user_id, id_or_404(comment_id))
     return user_id, comment.pk, comment.post_id, comment.author_id
@@ -111,7 +111,7 @@ def _liked_response(counts: Counts, *, liked: bool) -> Response:
 
 
 def _render_saved_posts(user_id: int, save_ids: list[int]) -> list[tuple[int, bytes]]:
-    """The posts of these saves, by save."""
+    """Return the save id and the post's JSON of those saves whose post the user can see."""
     posts = selectors.get_post_ids_by_save(save_ids)
     rendered = dict(render_visible_posts(user_id, list(posts.values())))
     return [(save_id, rendered[posts[save_id]]) for save_id in save_ids if posts.get(save_id) in rendered]

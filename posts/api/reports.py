@@ -1,4 +1,4 @@
-"""POST /reports: translation only."""
+"""The endpoint of reports."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class ReportsView(APIView):
         operation_id="report",
         request=ReportInputSerializer,
         responses={
-            200: OpenApiResponse(ReportSerializer, "You told them before."),
+            200: OpenApiResponse(ReportSerializer, "You reported this before."),
             201: ReportSerializer,
-            **not_found_response("The target does not exist, or not for you."),
+            **not_found_response("The target does not exist, or you cannot see it."),
         },
         tags=["reports"],
     )
     def post(self, request: Request) -> Response:
-        """Tell the moderators; 200 and nothing new if you already did. 404 for a target you do not see."""
+        """Report a post, comment or account to the moderators. A repeated report returns the first one with 200."""
         data = ReportInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         user_id, given = current_user(request).pk, data.validated_data

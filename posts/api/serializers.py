@@ -1,4 +1,4 @@
-"""What posts look like on the wire."""
+"""The serializers of posts, comments, likes, saves and reports."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ COMMENT_EXAMPLE: dict[str, Any] = {
     "liked": False,
     "created_at": "2026-02-01T18:15:41.654321Z",
 }
-# Of its own: that of DRF repeats what was sent, up to a megabyte.
-_CHOICE_ERRORS: dict[str, Any] = {"invalid_choice": "Not one of the choices."}
+# DRF's own message repeats the value that was sent, up to a megabyte.
+_CHOICE_ERRORS: dict[str, Any] = {"invalid_choice": "Not a valid choice."}
 _REPORT_EXAMPLE = {"target_type": "post", "target_id": "382835763848413185", "reason": "spam", "note": ""}
 
 
@@ -49,21 +49,21 @@ _REPORT_EXAMPLE = {"target_type": "post", "target_id": "382835763848413185", "re
         "type": "array",
         "items": {"type": "string", "pattern": ID_PATTERN},
         "uniqueItems": True,
-        "description": "Pictures of your own that no post has yet, in the order of the post.",
+        "description": "Ids of your own media that are in no post yet, in the order they appear in the post.",
     }
 )
 class MediaIdsField(serializers.ListField):
-    """Ids of media, each named once."""
+    """Distinct media ids."""
 
     child = IdInputField()
 
     def to_internal_value(self, data: Any) -> list[int]:
-        # First, as an error for each of 250,000 wrong ids, which fit in a body, takes minutes to compose.
+        # Check the length first: composing an error for each of 250,000 wrong ids, which fit in a body, takes minutes.
         if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
             self.fail("max_length", max_length=self.max_length)
         media_ids: list[int] = super().to_internal_value(data)
         if len(set(media_ids)) < len(media_ids):
-            raise serializers.ValidationError("Some media are named twice.", code="duplicate")
+            raise serializers.ValidationError("Each media id may appear only once.", code="duplicate")
         return media_ids
 
 
@@ -92,9 +92,9 @@ class CaptionSerializer(serializers.Serializer[Any]):
     caption = VerbatimCharField(max_length=2200, allow_blank=True)
 
 
-@extend_schema_serializer(examples=[example("A post", POST_EXAMPLE)], description="A post, as whoever asks sees it.")
+@extend_schema_serializer(examples=[example("A post", POST_EXAMPLE)], description="A post as the viewer sees it.")
 class PostSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.post_cache` composes; never runs."""
+    """Documents the JSON that `posts.post_cache` renders; used for the schema only."""
 
     id = IdField()
     author = PersonSerializer()
@@ -128,10 +128,10 @@ class CommentInputSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(
-    examples=[example("A comment", COMMENT_EXAMPLE)], description="A comment, as whoever asks sees it."
+    examples=[example("A comment", COMMENT_EXAMPLE)], description="A comment as the viewer sees it."
 )
 class CommentSerializer(serializers.Serializer[Any]):
-    """Documents what `posts.comment_selectors` composes; never runs."""
+    """Documents the JSON that `posts.comment_selectors` renders; used for the schema only."""
 
     id = IdField()
     post_id = IdField()

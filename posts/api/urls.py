@@ -1,4 +1,4 @@
-"""Posts and what hangs on them, under /api/v1."""
+"""The routes of this app under /api/v1."""
 
 from django.urls import path
 

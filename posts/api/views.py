@@ -1,4 +1,4 @@
-"""/posts and /users/{username}/posts: translate and call."""
+"""The endpoints of posts and of a user's posts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSe
 from posts.visibility import get_visible_post_author_id, render_visible_post
 from social.visibility import can_see_posts, get_visible_user_and_relationship
 
-USER_POSTS_LIST_NAME = "user_posts"  # names the list in its cursors
-_NOT_AUTHOR_RESPONSE = error_response(403, "permission_denied", "Only its author may change a post.")
-_UNKNOWN_MEDIA_RESPONSE = not_found_response("Some media do not exist, or are not yours.")
+USER_POSTS_LIST_NAME = "user_posts"  # identifies the list in its cursors
+_NOT_AUTHOR_MESSAGE = "Only the author of a post can change it."
+_NOT_AUTHOR_RESPONSE = error_response(403, "permission_denied", _NOT_AUTHOR_MESSAGE)
+_UNKNOWN_MEDIA_RESPONSE = not_found_response("Some media do not exist or are not yours.")
 _MEDIA_USED_RESPONSE = error_response(
-    409, "media_used", "Some media are part of another post, have failed, or were never uploaded."
+    409, "media_used", "Some media are in another post, have failed, or were not uploaded."
 )
 _PRIVATE_ACCOUNT_RESPONSE = error_response(
-    403, "permission_denied", "It is private, and you do not follow it.", detail="This account is private."
+    403, "permission_denied", "The account is private and you do not follow it.", detail="This account is private."
 )
 
 
@@ -44,7 +45,7 @@ class PostListView(APIView):
         tags=["posts"],
     )
     def post(self, request: Request) -> HttpResponse:
-        """Create a post; it enters followers' feeds as soon as its fan-out ran."""
+        """Create a post. It appears in followers' feeds once it is fanned out."""
         data = PostInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         author_id, given = current_user(request).pk, data.validated_data
@@ -66,7 +67,7 @@ class PostView(APIView):
 
     @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
-        """One post; those of public accounts can be read without signing in."""
+        """Return one post. Posts of public accounts can be read without signing in."""
         return _json_response(render_visible_post(viewer_id(request), id_or_404(post_id)))
 
     @extend_schema(
@@ -76,8 +77,8 @@ class PostView(APIView):
         tags=["posts"],
     )
     def patch(self, request: Request, post_id: str) -> HttpResponse:
-        """Change the caption of an own post."""
-        id_ = self._own(request, post_id)
+        """Change the caption of your post."""
+        id_ = self._get_own_post_id(request, post_id)
         data = CaptionSerializer(data=request.data, partial=True)
         data.is_valid(raise_exception=True)
         if "caption" in data.validated_data:
@@ -89,15 +90,15 @@ class PostView(APIView):
 
     @extend_schema(operation_id="delete_post", responses={204: None, **_NOT_AUTHOR_RESPONSE}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
-        """Delete an own post."""
-        services.delete_post(self._own(request, post_id), current_user(request).pk)
+        """Delete your post."""
+        services.delete_post(self._get_own_post_id(request, post_id), current_user(request).pk)
         return Response(status=204)
 
-    def _own(self, request: Request, post_id: str) -> int:
-        """404 for whoever does not see the post, 403 for whoever sees it but did not write it."""
+    def _get_own_post_id(self, request: Request, post_id: str) -> int:
+        """Return the post's id. Raises Http404 if the viewer cannot see it, PermissionDenied if it is not theirs."""
         id_ = id_or_404(post_id)
         if get_visible_post_author_id(viewer_id(request), id_) != request.user.pk:
-            raise PermissionDenied("Only its author may change a post.")
+            raise PermissionDenied(_NOT_AUTHOR_MESSAGE)
         return id_
 
 
@@ -111,12 +112,12 @@ class UserPostsView(APIView):
         tags=["users"],
     )
     def get(self, request: Request, username: str) -> HttpResponse:
-        """A user's posts, newest first; those of a private account for approved followers only."""
+        """List a user's posts, newest first. Only approved followers see those of a private account."""
         user, relation = get_visible_user_and_relationship(viewer_id(request), username)
         blocking = relation is not None and relation.blocking
         if not blocking and not can_see_posts(viewer_id(request), user, relation):
             raise PermissionDenied("This account is private.")
-        # The profile of somebody one blocks is visible, without posts.
+        # The profile of an account that the viewer blocks is visible, without posts.
         fetch = _list_no_posts if blocking else partial(selectors.list_post_ids_by_author, user.pk)
         return filtered_page_response(
             request, USER_POSTS_LIST_NAME, fetch, partial(rendering.render_posts, viewer_id(request))

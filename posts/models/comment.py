@@ -1,4 +1,4 @@
-"""A comment on a post, perhaps in reply to another one on the same post."""
+"""A comment on a post, optionally a reply to another comment on the same post."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Comment(models.Model):
     post = models.ForeignKey(Post, models.CASCADE, related_name="comment_set", db_index=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="comment_set", db_index=False)
     text = models.TextField(max_length=1000)
-    # The words of others stay when what they answer goes.
+    # A reply stays when the comment that it answers is deleted.
     reply_to = models.ForeignKey(
         "self", models.SET_NULL, related_name="reply_set", null=True, blank=True, db_index=False
     )
@@ -27,9 +27,9 @@ class Comment(models.Model):
         indexes = [
             models.Index(fields=["post", "id"], name="comment_oldest"),
             models.Index(fields=["author", "id"], name="comment_author"),
-            # For SET NULL when the answered comment goes.
+            # For SET NULL when the answered comment is deleted.
             models.Index(fields=["reply_to"], name="comment_replies", condition=Q(reply_to__isnull=False)),
-            # What the admin filters by.
+            # The admin's filter by hidden comments.
             models.Index(fields=["id"], name="comment_hidden", condition=Q(hidden_at__isnull=False)),
         ]
 

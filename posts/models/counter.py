@@ -1,8 +1,8 @@
-"""How many likes and comments a post or a comment has, spread over several rows.
+"""The number of likes and comments of a post or comment, as a slotted counter.
 
-One row a post would be locked by everybody who likes it, one after the other. Each writer adds to one of a
-few rows ("slots") at random instead, and readers add the slots up. The rows change in the transaction that
-adds or removes the like, so their sum is never wrong. (The slotted counter pattern.)
+With one row per post, concurrent likes would wait for each other's row lock. Instead each writer changes one of a few
+rows ("slots") at random, and readers sum the slots. The slot changes in the transaction that adds or removes the like,
+so the sum is always exact.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from django.db import models
 
 class Counter(models.Model):
     pk = models.CompositePrimaryKey("subject_id", "slot")
-    # A post's or a comment's id: both are drawn from one sequence, so there can be no foreign key. What deletes
-    # the subject deletes its counter, too.
+    # The id of a post or a comment. Both draw ids from one sequence, so they never collide, but no foreign key is
+    # possible. Code that deletes a subject also deletes its counter.
     subject_id = models.BigIntegerField()
     slot = models.PositiveSmallIntegerField()
-    likes = models.IntegerField(default=0, db_default=0)  # a slot may be negative, the sum is not
+    likes = models.IntegerField(default=0, db_default=0)  # one slot may be negative, the sum never is
     comments = models.IntegerField(default=0, db_default=0)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Rankings of recent public posts, as they were computed: pages run down one of them while newer ones are made."""
+"""Stored rankings of recent public posts. Clients page through one ranking while newer ones are computed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 class ExploreRanking(models.Model):
     id = models.BigAutoField(primary_key=True)
-    post_ids = ArrayField(models.BigIntegerField())  # the best first
+    post_ids = ArrayField(models.BigIntegerField())  # best first
     created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
 
     def __str__(self) -> str:

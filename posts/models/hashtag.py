@@ -8,10 +8,10 @@ from posts.models.post import Post
 
 
 class Hashtag(models.Model):
-    """A tag, in lower case and without its mark; never deleted, so that its id may be remembered."""
+    """A hashtag in lower case, without its `#`. Rows are never deleted, so ids can be cached."""
 
     id = models.BigAutoField(primary_key=True)
-    # Collation C: an order by code points, which prefix searches can use. Longer tags are not looked up by anybody.
+    # Collation C orders by code point, so prefix searches can use the index. Longer hashtags are not indexed.
     name = models.CharField(max_length=100, db_collation="C")
 
     class Meta:
@@ -27,4 +27,4 @@ class PostHashtag(models.Model):
     post = models.ForeignKey(Post, models.CASCADE, related_name="hashtag_set")
 
     def __str__(self) -> str:
-        return f"tag {self.hashtag_id} of post {self.post_id}"
+        return f"hashtag {self.hashtag_id} of post {self.post_id}"

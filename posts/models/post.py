@@ -1,4 +1,4 @@
-"""A post and its pictures."""
+"""Posts and their media."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from media.models import Media
 
 
 class Post(models.Model):
-    # Made by the database: feed order is id order, and a cursor is one integer.
+    # A snowflake id, drawn by the database: feeds are ordered by id, and a cursor is one integer.
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="post_set", db_index=False)
     caption = models.TextField(max_length=2200, blank=True, default="")
@@ -22,17 +22,17 @@ class Post(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     edited_at = models.DateTimeField(null=True, blank=True)
     hidden_at = models.DateTimeField(null=True, blank=True)  # by a moderator
-    # By its author: gone for everybody from then on, and purged in the background (posts.purge).
+    # Set when the author deletes the post: invisible from then on, and purged in the background (posts.purge).
     deleted_at = models.DateTimeField(null=True, blank=True)
     waiting = models.BooleanField(default=False, db_default=False, editable=False)  # for pictures (posts.media_pending)
 
     class Meta:
         indexes = [
-            # Every list of an author's posts, and the per-author shape of the pull.
+            # Lists of an author's posts, and the feed's query of the newest posts per pulled author.
             models.Index(fields=["author", "-id"], name="post_author_newest"),
-            # What waits for its purge: a handful of rows, looked for every few seconds.
+            # Posts to purge: a handful of rows, queried every few seconds.
             models.Index(fields=["id"], name="post_deleted", condition=Q(deleted_at__isnull=False)),
-            # What the admin filters by.
+            # The admin's filter by hidden posts.
             models.Index(fields=["id"], name="post_hidden", condition=Q(hidden_at__isnull=False)),
         ]
         permissions = [("moderate_post", "Can act on reports: hide, restore and delete posts and comments")]
@@ -41,13 +41,13 @@ class Post(models.Model):
         return f"post {self.pk}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save in a transaction, so that what a `post_save` receiver writes commits with the post or not at all."""
+        """Save in a transaction, so that rows written by receivers of `post_save` (feeds.receivers) commit with it."""
         with transaction.atomic():
             super().save(*args, **kwargs)
 
 
 class PostMedia(models.Model):
-    """A picture's place in a post; a picture belongs to one post only."""
+    """A medium's position in a post. A medium belongs to one post at most."""
 
     pk = models.CompositePrimaryKey("post_id", "position")
     post = models.ForeignKey(Post, models.CASCADE, related_name="post_media_set", db_index=False)
@@ -55,4 +55,4 @@ class PostMedia(models.Model):
     media = models.OneToOneField(Media, models.PROTECT, related_name="post_media")
 
     def __str__(self) -> str:
-        return f"picture {self.position} of post {self.post_id}"
+        return f"media {self.position} of post {self.post_id}"

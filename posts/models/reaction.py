@@ -1,4 +1,4 @@
-"""Likes and saves: one row a person and thing, so that the primary key itself refuses a second one."""
+"""Likes and saves: one row per user and post or comment, unique by key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Like(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        # "Which of these did I like", the newest of one's likes, and erasure.
+        # For the viewer's flags, a user's newest likes, and erasure.
         indexes = [models.Index(fields=["user", "post"], name="like_reverse")]
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class CommentLike(models.Model):
 
 
 class Save(models.Model):
-    """A post kept for later; only its owner ever sees that. Its id is its place in the owner's list."""
+    """A post that a user saved for later, visible to that user only. The user's list is ordered by the save's id."""
 
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="save_set", db_index=False)

@@ -1,4 +1,4 @@
-"""A report: somebody tells the moderators of a post, a comment or an account. And the case that reports add up to."""
+"""Reports of posts, comments and accounts, and the cases that collect the reports of one target."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Report(models.Model):
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="report_set", db_index=False)
     target_type = models.CharField(max_length=7, choices=TargetType)
-    # No foreign key: a report outlives what it is about.
+    # No foreign key: a report outlives its target.
     target_id = models.BigIntegerField()
     reason = models.CharField(max_length=14, choices=Reason)
     note = models.TextField(max_length=1000, blank=True, default="")
@@ -54,17 +54,17 @@ class CaseState(models.IntegerChoices):
 
 
 class Case(models.Model):
-    """What is reported, once, however many report it: the moderators' queue (posts.moderation).
+    """All reports of one target: an entry of the moderators' queue (posts.moderation).
 
-    Counts every report that ever came, those of erased accounts too. A new report opens a closed case again.
+    Counts every report ever filed, including those of erased accounts. A new report reopens a closed case.
     """
 
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
     target_type = models.CharField(max_length=7, choices=TargetType)
     target_id = models.BigIntegerField()
-    user_id = models.BigIntegerField()  # the target itself, or its author; no foreign key, as in Report
+    user_id = models.BigIntegerField()  # the reported account or the author; no foreign key, as in Report
     report_count = models.PositiveIntegerField(default=0)
-    reasons = ArrayField(models.CharField(max_length=14, choices=Reason), default=list)  # each once, in order
+    reasons = ArrayField(models.CharField(max_length=14, choices=Reason), default=list)  # distinct, in order of arrival
     first_reported_at = models.DateTimeField()
     last_reported_at = models.DateTimeField()
     state = models.PositiveSmallIntegerField(choices=CaseState, default=CaseState.OPEN, db_default=CaseState.OPEN)
@@ -74,9 +74,9 @@ class Case(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["target_type", "target_id"], name="case_unique_target")]
         indexes = [
-            # The queue: the most reported first, the oldest of equals.
+            # The queue: most reported first, then oldest first.
             models.Index(fields=["-report_count", "id"], name="case_open", condition=Q(state=CaseState.OPEN)),
-            # What was closed of late.
+            # Recently closed cases.
             models.Index(fields=["state", "-closed_at", "-id"], name="case_closed", condition=~Q(state=CaseState.OPEN)),
             GinIndex(fields=["reasons"], name="case_reasons"),
             models.Index(fields=["user_id", "-id"], name="case_user"),

@@ -1,6 +1,10 @@
-"""What moderators do about posts, comments and accounts, and what they see of them.
+"""Moderation of posts, comments and accounts.
 
-`acts` does it, `cases` closes what was reported, `sights` shows what it is about, `dossier` all else on a case.
+* `actions`: what a moderator can do to a target.
+* `cases`: lock and close the case of a target.
+* `targets`: the current state of targets, for the moderators' pages.
+* `case_detail`: everything else that a case's page shows.
+* `history`: earlier warnings and suspensions.
 """
 
 from posts.moderation.actions import (

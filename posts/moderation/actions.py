@@ -1,8 +1,8 @@
-"""What a moderator decides: each act is one transaction that does it, writes its audit entry, and closes the case.
+"""Moderation actions. Each is one transaction that acts on the target, writes an audit entry and closes the case.
 
-All return whether anything changed by it: of two moderators at once the second changes nothing, and leaves no entry.
-All raise `ActionRefused`, with words for the moderator, and have then changed nothing. Locks: the author's row, the case, the
-post or comment.
+All return whether they changed anything: if two moderators act at once, the second changes nothing and writes no audit
+entry. All raise `ActionRefused` with a message for the moderator, and then nothing is changed. Lock order: the author's
+row, the case, the post or comment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from posts.services import Target
 from social import notifications
 from social.services.locks import retry_on_conflict
 
-# By what they do it to; an account is neither hidden nor deleted, but suspended.
+# Services by target type. An account cannot be hidden or restored, only suspended.
 _HIDE_SERVICES: dict[TargetType, Callable[[int], bool]] = {
     TargetType.POST: services.hide_post,
     TargetType.COMMENT: services.hide_comment,
@@ -38,14 +38,17 @@ _RESTORE_SERVICES: dict[TargetType, Callable[[int], bool]] = {
 @retry_on_conflict
 @transaction.atomic
 def dismiss(actor: User, target: Target, *, seen: int, reason: str = "") -> bool:
-    """Close a case without doing anything, whatever has become of its target and author. `seen`: how many reports the
-    moderator has looked at; Refused if there are more."""
+    """Close a case without acting on its target, even if the target or its author no longer exists.
+
+    `seen` is the number of reports that the moderator has seen. Raises ActionRefused if there are more.
+    """
     lock_for_moderation_if_exists(actor, target.user_id)
     case = lock_case(target)
     if case is None:
-        raise ActionRefused("Nobody has reported this.")
+        raise ActionRefused("This has no reports.")
     if case.state == CaseState.OPEN and case.report_count > seen:
-        raise ActionRefused(f"{case.report_count - seen} more reports have come in: look again.")
+        new = case.report_count - seen
+        raise ActionRefused(f"{new} new {'report' if new == 1 else 'reports'}: review first.")
     changes = Changes()
     close_case(case, CaseState.DISMISSED, actor, changes)
     return _record_audit_entry(changes, actor, "dismiss", target, reason)
@@ -54,7 +57,7 @@ def dismiss(actor: User, target: Target, *, seen: int, reason: str = "") -> bool
 @retry_on_conflict
 @transaction.atomic
 def hide(actor: User, target: Target, reason: str) -> bool:
-    """Take a post or comment out of everybody's sight."""
+    """Hide a post or comment from all viewers."""
     require_reason(reason)
     changes = _begin_action(actor, target)
     if _get_service(_HIDE_SERVICES, target)(target.id):
@@ -65,7 +68,7 @@ def hide(actor: User, target: Target, reason: str) -> bool:
 @retry_on_conflict
 @transaction.atomic
 def restore(actor: User, target: Target, reason: str = "") -> bool:
-    """Bring a hidden post or comment back, in its old place. Its case stays as it is."""
+    """Show a hidden post or comment again, in its old place. Does not change its case."""
     _require_target_exists(target, lock_for_moderation(actor, target.user_id))
     changes = Changes()
     if _get_service(_RESTORE_SERVICES, target)(target.id):
@@ -76,7 +79,7 @@ def restore(actor: User, target: Target, reason: str = "") -> bool:
 @retry_on_conflict
 @transaction.atomic
 def delete(actor: User, target: Target, reason: str) -> bool:
-    """Delete a post or comment for good, as its author would. What is gone already is not deleted again."""
+    """Delete a post or comment permanently, as its author would. Return False if it is deleted already."""
     require_reason(reason)
     lock_for_moderation(actor, target.user_id)
     case, changes = lock_case(target), Changes()
@@ -90,15 +93,18 @@ def delete(actor: User, target: Target, reason: str) -> bool:
 @retry_on_conflict
 @transaction.atomic
 def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
-    """Tell the author `text`, which is also the act's reason. Once: whoever does not know of the newest warning
-    (`seen`: how many there were about this) changes nothing."""
+    """Send the author a warning with `text`, which is also the reason in the audit log.
+
+    `seen` is the number of warnings about this target that the moderator knows of. Returns False if there are more, so
+    that two moderators at once send one warning.
+    """
     require_reason(text)
     lock_for_moderation(actor, target.user_id)
-    times = ModerationHistory([target]).times_warned(target)
-    if times > seen:
+    warnings = ModerationHistory([target]).count_warnings(target)
+    if warnings > seen:
         return False
     changes = _begin_action(actor, target)
-    changes.add("warned", times, times + 1)
+    changes.add("warned", warnings, warnings + 1)
     post_id, comment_id = _get_post_and_comment_ids(target)
     notifications.warn(target.user_id, text, post_id, comment_id)
     return _record_audit_entry(changes, actor, "warn", target, text)
@@ -109,28 +115,28 @@ def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
 def suspend_author(
     actor: User, target: Target, until: datetime | None, reason: str, *, seen: int | None = None
 ) -> bool:
-    """Suspend whoever is behind the target, until a moment or for good (`accounts.moderation.suspend`)."""
+    """Suspend the target's author until a time or indefinitely (`accounts.moderation.suspend`)."""
     require_reason(reason)
-    changes = _begin_action(actor, target)  # undone should it be refused
+    changes = _begin_action(actor, target)  # rolled back if the suspension is refused
     return moderation.suspend(actor, target.user_id, until, reason, expected_version=seen, changes=changes)
 
 
 @retry_on_conflict
 @transaction.atomic
 def close_related_case(actor: User, target: Target, reason: str) -> bool:
-    """Close the case of an author whom the same decision has suspended for something else."""
+    """Close another case of an author who was suspended by the same decision."""
     require_reason(reason)
     return _record_audit_entry(_begin_action(actor, target), actor, "close", target, reason)
 
 
 @retry_on_conflict
 def lift_suspension(actor: User, target: Target, reason: str = "") -> bool:
-    """End the suspension of whoever is behind the target. Its case stays as it is."""
+    """Lift the suspension of the target's author. Does not change the case."""
     return moderation.lift_suspension(actor, target.user_id, reason)
 
 
 def _begin_action(actor: User, target: Target) -> Changes:
-    """What an act against something that is there begins with: locks, and a case that is closed by it."""
+    """Lock the author and the case of an existing target, and close the case. Return the changes so far."""
     _require_target_exists(target, lock_for_moderation(actor, target.user_id))
     changes = Changes()
     close_case(lock_case(target), CaseState.ACTED, actor, changes)
@@ -138,25 +144,26 @@ def _begin_action(actor: User, target: Target) -> Changes:
 
 
 def _require_target_exists(target: Target, author: User) -> None:
+    """Raise ActionRefused if the account, the post or the comment is deleted."""
     if author.deleted_at is not None:
         raise ActionRefused("The account is being erased.")
     if target.type == TargetType.POST and not Post.objects.filter(pk=target.id, deleted_at=None).exists():
-        raise ActionRefused("The post is gone.")
+        raise ActionRefused("The post was deleted.")
     comments = Comment.objects.filter(pk=target.id, post__deleted_at=None)
     if target.type == TargetType.COMMENT and not comments.exists():
-        raise ActionRefused("The comment is gone.")
+        raise ActionRefused("The comment was deleted.")
 
 
 def _get_service(services_of: Mapping[TargetType, Callable[[int], bool]], target: Target) -> Callable[[int], bool]:
     try:
         return services_of[target.type]
     except KeyError:
-        raise ActionRefused("An account is suspended, not hidden.") from None
+        raise ActionRefused("An account cannot be hidden or restored. Suspend it instead.") from None
 
 
 def _delete_content(target: Target) -> bool:
     if target.type == TargetType.POST:
-        services.hide_post(target.id)  # else its pictures would be in public until the purge comes to them
+        services.hide_post(target.id)  # so that its media are not public until the purge deletes them
         return services.delete_post(target.id, target.user_id)
     if target.type == TargetType.COMMENT:
         return services.delete_comment(target.id)
@@ -164,7 +171,7 @@ def _delete_content(target: Target) -> bool:
 
 
 def _get_post_and_comment_ids(target: Target) -> tuple[int | None, int | None]:
-    """The post and the comment that a warning is about."""
+    """Return the ids of the post and the comment that a warning is about."""
     if target.type == TargetType.POST:
         return target.id, None
     if target.type == TargetType.COMMENT:

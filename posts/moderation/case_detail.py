@@ -1,6 +1,6 @@
-"""What else a moderator wants to know before deciding: the author, their record, the reports, the counts.
+"""Details of a case for its page: reports, counts, other cases and audit entries of the author.
 
-Bounded, and in a fixed number of queries, however much there is.
+Each list is bounded, and loading takes a fixed number of queries.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from posts.models import Case, CaseState, Report
 from posts.moderation.targets import TargetSnapshot
 from posts.services import Target
 
-MAX_SHOWN_REPORTS = 100  # the newest of them are shown
+MAX_SHOWN_REPORTS = 100  # the newest ones
 MAX_SHOWN_CASES = 10
 MAX_SHOWN_ENTRIES = 10
 
 
 @dataclass(frozen=True)
 class CaseDetail:
-    sight: TargetSnapshot
+    snapshot: TargetSnapshot
     followers: Followers | None  # of the author; None once the account is erased
-    counts: Counts | None  # of a post or comment that is there
+    counts: Counts | None  # of a post or comment that exists
     reports: Sequence[Report]
-    cases: Sequence[Case]  # the author's, others than this
-    entries: Sequence[AuditEntry]  # what was done to the author and what they wrote
+    cases: Sequence[Case]  # other cases of the author
+    entries: Sequence[AuditEntry]  # moderation of the author and their content
 
 
-def load_case_detail(sight: TargetSnapshot) -> CaseDetail:
-    """All about one target, from the primary."""
-    case, target = sight.case, sight.target
+def load_case_detail(snapshot: TargetSnapshot) -> CaseDetail:
+    """Load the details of one target from the primary."""
+    case, target = snapshot.case, snapshot.target
     return CaseDetail(
-        sight=sight,
-        followers=get_exact_counts(sight.author) if sight.author else None,
-        counts=counters.fetch_subject_counts(target.id) if sight.is_content else None,
+        snapshot=snapshot,
+        followers=get_exact_counts(snapshot.author) if snapshot.author else None,
+        counts=counters.fetch_subject_counts(target.id) if snapshot.is_content else None,
         reports=_load_reports(target) if case is not None else [],
         cases=_load_other_cases(target),
         entries=list(_audit_entries().filter(user_id=target.user_id).order_by("-pk")[:MAX_SHOWN_ENTRIES]),
@@ -49,7 +49,7 @@ def load_case_detail(sight: TargetSnapshot) -> CaseDetail:
 
 
 def get_next_open_case(but: int) -> Case | None:
-    """The first case of the queue but this one."""
+    """Return the first open case of the queue except case `but`."""
     cases = Case.objects.using(DEFAULT_DB_ALIAS).filter(state=CaseState.OPEN).exclude(pk=but)
     return cases.order_by("-report_count", "pk").first()
 

@@ -1,4 +1,4 @@
-"""Cases: looked at under a lock, closed together with what was decided."""
+"""Lock and close cases in the transaction of a moderation action."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from posts.services import Target
 
 
 def lock_case(target: Target) -> Case | None:
-    """The target's case, locked until the end of the transaction; reports of it wait. After the author's row."""
+    """Return the target's case, locked until the transaction ends. New reports wait.
+
+    Lock the author's row before this one.
+    """
     return Case.objects.select_for_update().filter(target_type=target.type, target_id=target.id).first()
 
 
 def close_case(case: Case | None, state: CaseState, actor: User, changes: Changes) -> None:
-    """Close a case that the transaction has locked; nothing if there is none, or it is closed."""
+    """Close a locked case; do nothing if it is None or already closed."""
     if case is None or case.state != CaseState.OPEN:
         return
     changes.add("case", CaseState.OPEN.label, state.label)
@@ -30,5 +33,5 @@ def close_case(case: Case | None, state: CaseState, actor: User, changes: Change
 
 @receiver(account_sanctioned)
 def close_case_on_account_sanctioned(actor: User, user_id: int, changes: Changes, **_: Any) -> None:
-    """What was reported is the account itself."""
+    """Close the account's own case when the account is suspended or signed out by a moderator."""
     close_case(lock_case(Target(TargetType.USER, user_id, user_id)), CaseState.ACTED, actor, changes)

@@ -1,4 +1,4 @@
-"""What was done before about the targets of a page: counted when first asked for, for all of them at once."""
+"""How often targets were warned about and their authors suspended before."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from posts.services import Target
 
 
 class ModerationHistory:
+    """Earlier warnings and suspensions, counted for all targets of a page with one query each on first use."""
+
     def __init__(self, targets: Collection[Target]) -> None:
         self._user_ids = {target.user_id for target in targets}
 
-    def times_warned(self, target: Target) -> int:
-        """How often the author was told something about this."""
+    def count_warnings(self, target: Target) -> int:
+        """Return how many warnings the author got about this target."""
         return self._warnings.get((str(target.type), target.id), 0)
 
-    def times_suspended(self, target: Target) -> int:
-        """How often the author was suspended, whatever for."""
+    def count_suspensions(self, target: Target) -> int:
+        """Return how often the target's author was suspended, for any reason."""
         return self._suspensions.get(target.user_id, 0)
 
     @cached_property

@@ -1,7 +1,7 @@
-"""What posts, comments and accounts look like to a moderator: whoever may see them, hidden ones too, and what is gone.
+"""Posts, comments and accounts as a moderator sees them: including private, hidden and deleted ones.
 
-Loaded for a page at a time, in at most four queries. URLs are signed when they are asked for, as the pictures of
-what is hidden are private.
+A page of targets is loaded in at most four queries. Picture URLs are signed on access, because the media of hidden
+posts are private.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ MAX_EXCERPT_LENGTH = 140  # characters
 
 @dataclass(frozen=True)
 class Picture:
+    """A picture of a post."""
+
     media: Media
 
     @property
@@ -41,18 +43,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class TargetSnapshot:
-    """One target as it is now; `case` is what made somebody look, if anything."""
+    """The current state of one target, with its case if it was reported."""
 
     target: Target
     author: User | None  # None once the account is erased
-    gone: str = ""  # why there is nothing to see any more
+    gone_reason: str = ""  # why the target no longer exists; empty if it does
     text: str = ""
     pictures: Sequence[Picture] = ()
     hidden_at: datetime | None = None
     created_at: datetime | None = None
     post_id: int | None = None  # of a comment
     case: Case | None = field(default=None, compare=False)
-    record: ModerationHistory = field(default_factory=lambda: ModerationHistory([]), compare=False)
+    history: ModerationHistory = field(default_factory=lambda: ModerationHistory([]), compare=False)
 
     def __str__(self) -> str:
         name = f"@{self.author.username}" if self.author else "an erased account"
@@ -73,13 +75,13 @@ class TargetSnapshot:
         return _get_url(self.pictures[0].media, THUMBNAIL_SIZE) if self.pictures else None
 
     @property
-    def is_there(self) -> bool:
-        return not self.gone
+    def exists(self) -> bool:
+        return not self.gone_reason
 
     @property
     def is_content(self) -> bool:
-        """Whether it can be hidden, restored and deleted."""
-        return self.is_there and self.target.type != TargetType.USER
+        """Whether this is a post or comment that exists, and so can be hidden, restored and deleted."""
+        return self.exists and self.target.type != TargetType.USER
 
     @property
     def is_suspended(self) -> bool:
@@ -87,40 +89,40 @@ class TargetSnapshot:
 
     @property
     def note(self) -> str:
-        """On the page that asks for a confirmation."""
+        """A summary for the confirmation page."""
         reports = ""
         if self.case is not None and self.case.state == CaseState.OPEN:
             reports = f"{self.case.report_count} reports: {', '.join(self.case.reasons)}"
-        return "; ".join(filter(None, [self.gone, "hidden" if self.hidden_at else "", reports]))
+        return "; ".join(filter(None, [self.gone_reason, "hidden" if self.hidden_at else "", reports]))
 
 
 def load_snapshots_for_cases(cases: Sequence[Case]) -> dict[int, TargetSnapshot]:
-    """By case."""
+    """Return the snapshot of each case's target, by case id."""
     targets = {case.pk: Target(TargetType(case.target_type), case.target_id, case.user_id) for case in cases}
-    seen = load_snapshots(targets.values())
-    return {case.pk: replace(seen[targets[case.pk]], case=case) for case in cases}
+    snapshots = load_snapshots(targets.values())
+    return {case.pk: replace(snapshots[targets[case.pk]], case=case) for case in cases}
 
 
 def load_snapshots(targets: Iterable[Target]) -> dict[Target, TargetSnapshot]:
-    """What these are now."""
+    """Return the current state of each target."""
     wanted = list(targets)
-    people = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS))
-    authors = people.in_bulk({target.user_id for target in wanted})
-    record = ModerationHistory(wanted)
+    users = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS))
+    authors = users.in_bulk({target.user_id for target in wanted})
+    history = ModerationHistory(wanted)
     posts = _load_posts([target.id for target in wanted if target.type == TargetType.POST])
     comments = _load_comments([target.id for target in wanted if target.type == TargetType.COMMENT])
     pictures = _load_pictures(posts)
-    found = {}
+    snapshots = {}
     for target in wanted:
         author = authors.get(target.user_id)
         if target.type == TargetType.POST:
-            sight = _build_post_snapshot(target, author, posts.get(target.id), pictures[target.id])
+            snapshot = _build_post_snapshot(target, author, posts.get(target.id), pictures[target.id])
         elif target.type == TargetType.COMMENT:
-            sight = _build_comment_snapshot(target, author, comments.get(target.id))
+            snapshot = _build_comment_snapshot(target, author, comments.get(target.id))
         else:
-            sight = TargetSnapshot(target, author, _get_gone_reason(author), author.bio if author else "")
-        found[target] = replace(sight, record=record)
-    return found
+            snapshot = TargetSnapshot(target, author, _get_gone_reason(author), author.bio if author else "")
+        snapshots[target] = replace(snapshot, history=history)
+    return snapshots
 
 
 def _build_post_snapshot(
@@ -162,17 +164,17 @@ def _load_comments(ids: list[int]) -> dict[int, Comment]:
 
 
 def _load_pictures(post_ids: Iterable[int]) -> dict[int, list[Media]]:
-    """By post, in their order."""
+    """Return the media of each post, in order."""
     found: dict[int, list[Media]] = defaultdict(list)
     if wanted := list(post_ids):
-        places = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=wanted).select_related("media")
-        for place in places.order_by("post", "position"):
-            found[place.post_id].append(place.media)
+        links = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=wanted).select_related("media")
+        for link in links.order_by("post", "position"):
+            found[link.post_id].append(link.media)
     return found
 
 
 def _get_url(media: Media, size: int) -> str | None:
-    """None for a picture that is not ready, or while its storage cannot sign."""
+    """Return the media's URL; None if it is not ready, or if the storage cannot sign a URL now."""
     try:
         return variants.variant_url(media, size)
     except storage.StorageError:

@@ -1,6 +1,6 @@
-"""Everything that changes posts and what hangs on them: plain functions of ids, one transaction each.
+"""Services that write posts, comments, likes, saves and reports: functions of ids, one transaction each.
 
-Who may do what is decided before (`posts.visibility`); caches are dropped by what changes them.
+Callers check permissions first (`posts.visibility`). Each service invalidates the caches of what it changes.
 """
 
 from media.services import UnknownMedia, UnusableMedia

@@ -1,4 +1,4 @@
-"""Writing and deleting comments. Each function is one transaction."""
+"""Create, delete, hide and restore comments. Each function is one transaction unless it says otherwise."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from social.services.locks import retry_on_conflict
 
 @transaction.atomic
 def create_comment(author_id: int, post_id: int, post_author_id: int, text: str, reply_to: Comment | None) -> Comment:
-    """A new comment on a post that its author sees; `reply_to` is a comment on the same post that they see.
+    """Create a comment on a post that its author can see; `reply_to` is a comment on the same post.
 
-    Raises Http404 if either is gone by now.
+    Raises Http404 if the post or `reply_to` no longer exists.
     """
     lock_post(post_id)
-    answered = reply_to.pk if reply_to else None
-    if answered is not None:
-        lock_comment(answered)
-    comment = Comment.objects.create(author_id=author_id, post_id=post_id, text=text, reply_to_id=answered)
-    # Everybody is told once: of a reply rather than of being mentioned, and of that rather than of a comment.
+    reply_to_id = reply_to.pk if reply_to else None
+    if reply_to_id is not None:
+        lock_comment(reply_to_id)
+    comment = Comment.objects.create(author_id=author_id, post_id=post_id, text=text, reply_to_id=reply_to_id)
+    # One notification per recipient: a reply overrides a mention, a mention overrides a comment.
     kinds = {post_author_id: "comment"}
     kinds |= dict.fromkeys(mentions.get_mentioned_user_ids(text), "mention")
     if reply_to:
@@ -41,7 +41,7 @@ def create_comment(author_id: int, post_id: int, post_author_id: int, text: str,
 @retry_on_conflict
 @transaction.atomic
 def delete_comment(comment_id: int) -> bool:
-    """Delete a comment and its likes; replies stay and answer nothing then. False if it is gone already."""
+    """Delete a comment and its likes; replies stay, with `reply_to` null. Return False if it was already deleted."""
     comment = Comment.objects.select_for_update().filter(pk=comment_id).first()
     if comment is None:
         return False
@@ -50,18 +50,18 @@ def delete_comment(comment_id: int) -> bool:
 
 
 def hide_comment(comment_id: int) -> bool:
-    """Take a comment out of everybody's sight and count; False if it is hidden or gone already."""
+    """Hide a comment from all viewers and from its post's count. Return False if it is hidden or deleted already."""
     return _set_hidden(comment_id, hidden=True)
 
 
 def restore_comment(comment_id: int) -> bool:
-    """Bring a hidden comment back, in its old place; False if it was not hidden."""
+    """Show a hidden comment again, in its old place. Return False if it was not hidden."""
     return _set_hidden(comment_id, hidden=False)
 
 
 @transaction.atomic
 def _set_hidden(comment_id: int, *, hidden: bool) -> bool:
-    """The comment's row is locked before its post's counter, as by whoever deletes or purges either."""
+    """Lock the comment's row before its post's counter, in the same order as deletions and the purge do."""
     comments = Comment.objects.select_for_update(no_key=True).filter(pk=comment_id, hidden_at__isnull=hidden)
     comment = comments.first()
     if comment is None:
@@ -72,9 +72,9 @@ def _set_hidden(comment_id: int, *, hidden: bool) -> bool:
 
 
 def erase_comments(comments: Collection[Comment]) -> None:
-    """Delete comments that the current transaction has locked, and all that hangs on them.
+    """Delete comments that the current transaction has locked, with their likes, counters and notifications.
 
-    Locks the replies as well, which may be somebody else's that are being erased: a deadlock is to be retried.
+    Also locks the replies. These may belong to another account that is being erased, so callers retry on a deadlock.
     """
     ids = [comment.pk for comment in comments]
     CommentLike.objects.filter(comment__in=ids).delete()
@@ -85,9 +85,9 @@ def erase_comments(comments: Collection[Comment]) -> None:
 
 
 def _count_removed_comments(comments: Collection[Comment]) -> dict[int, counters.Counts]:
-    """By post. What a moderator has hidden is not counted any more."""
-    gone: dict[int, int] = {}
+    """Return the change of each post's counts. Hidden comments are not counted already."""
+    removed: dict[int, int] = {}
     for comment in comments:
         if comment.hidden_at is None:
-            gone[comment.post_id] = gone.get(comment.post_id, 0) + 1
-    return {post_id: counters.Counts(comments=-number) for post_id, number in gone.items()}
+            removed[comment.post_id] = removed.get(comment.post_id, 0) + 1
+    return {post_id: counters.Counts(comments=-number) for post_id, number in removed.items()}

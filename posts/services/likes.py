@@ -1,7 +1,7 @@
-"""Liking posts and comments, and taking it back. Each call is one transaction; repeated, it changes nothing.
+"""Like and unlike posts and comments. Each call is one transaction; repeating it changes nothing.
 
-The row and its count change together or not at all: of two equal calls at once the primary key lets one
-insert, and one delete. All raise Http404 for what is gone by now.
+A like and its count change in one transaction. Of two identical concurrent calls, the primary key allows only one to
+insert, and only one deletes. All functions raise Http404 if the post or comment no longer exists.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from posts.services.row_locks import lock_comment, lock_post
 from social import notifications
 from social.notifications import Event
 
-# Raw: the ORM's INSERT … ON CONFLICT does not say whether it inserted.
+# Raw SQL: the ORM's INSERT … ON CONFLICT does not return whether it inserted.
 _LIKE_POST_SQL = "INSERT INTO posts_like (post_id, user_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _LIKE_COMMENT_SQL = "INSERT INTO posts_commentlike (comment_id, user_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 
 
 def like_post(user_id: int, post_id: int, author_id: int) -> Counts:
-    """Like a post that the user sees, by `author_id`; the post's counts afterwards."""
+    """Like a post by `author_id` and return the post's new counts."""
     with transaction.atomic():
         lock_post(post_id)
         if _insert_if_absent(_LIKE_POST_SQL, post_id, user_id):
@@ -32,18 +32,18 @@ def like_post(user_id: int, post_id: int, author_id: int) -> Counts:
 
 
 def unlike_post(user_id: int, post_id: int, author_id: int) -> Counts:
-    """The opposite."""
+    """Remove the user's like of a post, if any, and return the post's new counts."""
     with transaction.atomic():
         lock_post(post_id)
-        gone, _ = Like.objects.filter(post_id=post_id, user_id=user_id).delete()
-        if gone:
+        deleted, _ = Like.objects.filter(post_id=post_id, user_id=user_id).delete()
+        if deleted:
             notifications.retract(Event("like", author_id, user_id, post_id))
             _increment_post_likes(post_id, user_id, -1)
     return counters.fetch_subject_counts(post_id)
 
 
 def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
-    """Like a comment that the user sees, by `author_id` on post `post_id`; the comment's counts afterwards."""
+    """Like a comment by `author_id` on post `post_id` and return the comment's new counts."""
     with transaction.atomic():
         lock_comment(comment_id)
         if _insert_if_absent(_LIKE_COMMENT_SQL, comment_id, user_id):
@@ -53,11 +53,11 @@ def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) ->
 
 
 def unlike_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
-    """The opposite."""
+    """Remove the user's like of a comment, if any, and return the comment's new counts."""
     with transaction.atomic():
         lock_comment(comment_id)
-        gone, _ = CommentLike.objects.filter(comment_id=comment_id, user_id=user_id).delete()
-        if gone:
+        deleted, _ = CommentLike.objects.filter(comment_id=comment_id, user_id=user_id).delete()
+        if deleted:
             notifications.retract(Event("like", author_id, user_id, post_id, comment_id))
             counters.increment(comment_id, likes=-1)
     return counters.fetch_subject_counts(comment_id)
@@ -70,5 +70,5 @@ def _insert_if_absent(statement: str, *values: int) -> bool:
 
 
 def _increment_post_likes(post_id: int, user_id: int, likes: int) -> None:
-    """Last in the transaction: a slot of a much-liked post is locked from here to the commit, and no longer."""
+    """Call this last in the transaction: the counter slot of a popular post stays locked until the commit."""
     counters.increment(post_id, likes=likes, also_drop=[keys.viewer_flags(user_id)])

@@ -1,4 +1,7 @@
-"""Writing posts. Each function is one transaction; feeds hear of it through signals and the outbox."""
+"""Create, edit, delete, hide and restore posts. Each function is one transaction.
+
+`Post`'s `post_save` signal adds a new post to the fan-out outbox in the same transaction (feeds.receivers).
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ class EmptyPost(ValueError):
 
 @transaction.atomic
 def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
-    """A new post; its fan-out row commits with it. Raises UnknownMedia, UnusableMedia; `media_ids` are distinct.
+    """Create a post; its fan-out commits with it. `media_ids` are distinct. Raises UnknownMedia or UnusableMedia.
 
-    With pictures that are still processed it waits for them (posts.media_pending).
+    While any of its media are still being processed, the post is visible to its author only (posts.media_pending).
     """
-    # First, because it locks the author's row: the same order as every other writer of posts.
+    # First, because it locks the author's row: all writers of posts lock in this order.
     if not User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1):
-        raise TokenRefused  # erased since the token was checked
+        raise TokenRefused  # the account was erased after the token was checked
     pictures = media.attach(author_id, media_ids)
     waiting = any(picture.status != Status.READY for picture in pictures)
     post = Post.objects.create(author_id=author_id, caption=caption, waiting=waiting)
@@ -47,30 +50,30 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
 
 @transaction.atomic
 def edit_post(post_id: int, caption: str) -> None:
-    """Change the caption; nothing for a post that is gone. Raises EmptyPost when nothing would be left."""
+    """Change the caption; do nothing if the post is deleted. Raises EmptyPost if the post would have no content."""
     if not caption.strip() and not PostMedia.objects.filter(post_id=post_id).exists():
         raise EmptyPost("A post needs a caption or media.")
     post = Post.objects.select_for_update(no_key=True).filter(pk=post_id, deleted_at=None).first()
     if post is None:
         return
-    told = set(mentions.get_mentioned_user_ids(post.caption))
+    notified = set(mentions.get_mentioned_user_ids(post.caption))
     post.caption, post.edited_at = caption, timezone.now()
     post.save(update_fields=["caption", "edited_at"])
-    if not post.waiting:  # who is mentioned hears of it once others see the post
+    if not post.waiting:  # else the mentions are announced when the media are ready
         mentioned = set(mentions.get_mentioned_user_ids(caption))
-        notifications.announce(*mentions.build_mention_events(post, mentioned - told))
-        notifications.retract(*mentions.build_mention_events(post, told - mentioned))
+        notifications.announce(*mentions.build_mention_events(post, mentioned - notified))
+        notifications.retract(*mentions.build_mention_events(post, notified - mentioned))
     hashtag_index.index_caption(post_id, caption)
     invalidate([keys.post_card(post_id)])
 
 
 @transaction.atomic
 def delete_post(post_id: int, author_id: int) -> bool:
-    """Take the post away for good; False if it is gone already. Lists keep its id; readers skip it.
+    """Delete a post permanently. Return False if it is deleted already. Lists keep its id; readers skip it.
 
-    What hangs on it, which may be a million likes, is purged in the background (posts.purge).
+    The purge task deletes its rows, which may include a million likes, in the background (posts.purge).
     """
-    # The author's row first, as in create_post: two transactions that lock in different orders deadlock.
+    # Lock the author's row first, as in create_post: transactions that lock in different orders deadlock.
     User.objects.select_for_update(no_key=True).only("pk").get(pk=author_id)
     posts = Post.objects.filter(pk=post_id, author_id=author_id, deleted_at=None)
     if not posts.update(deleted_at=timezone.now()):
@@ -81,12 +84,12 @@ def delete_post(post_id: int, author_id: int) -> bool:
 
 
 def hide_post(post_id: int) -> bool:
-    """Take a post out of everybody's sight; False if it is hidden or gone already."""
+    """Hide a post from all viewers, its author included. Return False if it is hidden or deleted already."""
     return _set_hidden(post_id, hidden=True)
 
 
 def restore_post(post_id: int) -> bool:
-    """Bring a hidden post back, in its old place; False if it was not hidden."""
+    """Show a hidden post again, in its old place. Return False if it was not hidden."""
     return _set_hidden(post_id, hidden=False)
 
 
@@ -95,7 +98,7 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
     author_id = Post.objects.filter(pk=post_id).values_list("author_id", flat=True).first()
     if author_id is None:
         return False
-    # The author's row first, as in create_post.
+    # Lock the author's row first, as in create_post.
     User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first()
     posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden, deleted_at=None)
     if not posts.update(hidden_at=timezone.now() if hidden else None):

@@ -1,4 +1,4 @@
-"""Telling the moderators."""
+"""File reports with the moderators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from posts.models import CaseState, Reason, Report, TargetType
 from posts.services.row_locks import lock_account, lock_comment, lock_post
 
-# Raw: the ORM's upsert can't add to what is there. A closed case is opened again.
+# Raw SQL: the ORM's upsert cannot add to existing values. A new report reopens a closed case.
 _ADD_TO_CASE_SQL = """
 INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at, last_reported_at)
 VALUES (%(type)s, %(id)s, %(user)s, 1, ARRAY[%(reason)s], now(), now())
@@ -23,7 +23,7 @@ ON CONFLICT (target_type, target_id) DO UPDATE SET
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is reported, and the account that it is or was written by."""
+    """A reported post, comment or account, and its author's id (the account's own id for an account)."""
 
     type: TargetType
     id: int
@@ -32,9 +32,9 @@ class Target:
 
 @transaction.atomic
 def file_report(reporter_id: int, target: Target, reason: Reason, note: str) -> tuple[Report, bool]:
-    """The user's report of what they see, and whether it is new; a repeated one changes nothing.
+    """Return the user's report of a target that they can see, and whether it is new. Repeating it changes nothing.
 
-    Raises Http404 if the target, or the account behind it, is gone or hidden by now: its case could outlive it.
+    Raises Http404 if the target is deleted or hidden, or its author deleted, meanwhile: no case may outlive its target.
     """
     report, is_new = Report.objects.get_or_create(
         reporter_id=reporter_id,
@@ -55,7 +55,7 @@ def file_report(reporter_id: int, target: Target, reason: Reason, note: str) -> 
                     "open": CaseState.OPEN,
                 },
             )
-        # After the case: whoever judges locks in this order too.
+        # Lock the target after the case: moderation actions lock in the same order.
         if target.type == TargetType.POST:
             lock_post(target.id)
         elif target.type == TargetType.COMMENT:

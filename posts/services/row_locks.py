@@ -1,7 +1,7 @@
-"""Holding on to what a write refers to, so that it cannot be purged or deleted before the write commits.
+"""Lock the rows that a write refers to, so that they cannot be deleted or purged before the write commits.
 
-A foreign key asks for the same lock, but only at the commit: by then the writer holds counters that the deletion
-waits for, and the two would wait for each other. Asked for first, one simply comes before the other.
+A foreign key takes the same lock, but only at the commit. By then the writer holds counter rows that the deletion waits
+for, and the two would deadlock. Taken first, the lock makes one of them wait for the other.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from __future__ import annotations
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import Http404
 
-# Raw: the ORM knows no FOR KEY SHARE, which any number of writers may hold at once.
+# Raw SQL: the ORM has no FOR KEY SHARE, which any number of writers can hold at once.
 _LOCK_POST_SQL = "SELECT FROM posts_post WHERE id = %s AND deleted_at IS NULL AND hidden_at IS NULL FOR KEY SHARE"
 _LOCK_ACCOUNT_SQL = "SELECT FROM accounts_user WHERE id = %s AND deleted_at IS NULL FOR KEY SHARE"
 _LOCK_COMMENT_SQL = "SELECT FROM posts_comment WHERE id = %s AND hidden_at IS NULL FOR KEY SHARE"
 
 
 def lock_post(post_id: int) -> None:
-    """Keep the post until the current transaction ends. Raises Http404 if it is gone."""
+    """Lock the post until the current transaction ends. Raises Http404 if it is deleted or hidden."""
     _lock_row(_LOCK_POST_SQL, post_id)
 
 
 def lock_comment(comment_id: int) -> None:
-    """Keep the comment until the current transaction ends. Raises Http404 if it is gone."""
+    """Lock the comment until the current transaction ends. Raises Http404 if it is deleted or hidden."""
     _lock_row(_LOCK_COMMENT_SQL, comment_id)
 
 
 def lock_account(user_id: int) -> None:
-    """Keep the account until the current transaction ends. Raises Http404 if it is gone, or being erased."""
+    """Lock the account until the current transaction ends. Raises Http404 if it is deleted or being erased."""
     _lock_row(_LOCK_ACCOUNT_SQL, user_id)
 
 

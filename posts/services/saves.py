@@ -1,4 +1,4 @@
-"""Saving posts for later, and dropping them again; nobody else ever learns of it."""
+"""Save posts for later, and unsave them. Saves are private: they notify no one and are not counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from posts.services.row_locks import lock_post
 
 @transaction.atomic
 def save_post(user_id: int, post_id: int) -> None:
-    """Keep a post that the user sees; again: it keeps its place in the list. Raises Http404 if it is gone by now."""
+    """Save a post. Saving it again keeps its place in the list. Raises Http404 if the post no longer exists."""
     lock_post(post_id)
     Save.objects.bulk_create([Save(user_id=user_id, post_id=post_id)], ignore_conflicts=True)
     viewer_flags.invalidate_flags(user_id)
@@ -19,6 +19,6 @@ def save_post(user_id: int, post_id: int) -> None:
 
 @transaction.atomic
 def unsave_post(user_id: int, post_id: int) -> None:
-    """The opposite; nothing if it is not saved."""
+    """Unsave a post; do nothing if it is not saved."""
     Save.objects.filter(user_id=user_id, post_id=post_id).delete()
     viewer_flags.invalidate_flags(user_id)

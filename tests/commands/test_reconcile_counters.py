@@ -82,7 +82,7 @@ def test_corrects_every_count(site: Site) -> None:
         assert_counts_are_exact()
     output = run()
     assert (
-        "All counts are right now (follower and following counts: 2 wrong; post counts: 1 wrong; "
+        "All counts are right (follower and following counts: 2 wrong; post counts: 1 wrong; "
         "like and comment counts of posts: 2 wrong; like counts of comments: 1 wrong)."
     ) in output
     assert "post counts: 3 of 3" in output
@@ -92,14 +92,14 @@ def test_corrects_every_count(site: Site) -> None:
 
 
 def test_dry_run_changes_nothing_and_fails_on_wrong_counts(site: Site) -> None:
-    assert "All counts are right now" in run(dry_run=True)
+    assert "All counts are right" in run(dry_run=True)
     site.corrupt()
     before = (
         list(Counter.objects.order_by("pk").values_list()),
         list(CountChange.objects.values_list()),
         stored_follow_counts(),
     )
-    with pytest.raises(CommandError, match=r"^6 left wrong \(follower") as error:
+    with pytest.raises(CommandError, match=r"^6 counts are still wrong \(follower") as error:
         run(dry_run=True)
     assert error.value.returncode == 1
     assert before == (
@@ -145,7 +145,7 @@ def test_remaining_wrong_counts_exit_with_1(site: Site, monkeypatch: pytest.Monk
         for kind in counter_repair.COUNTER_REPAIRS
     ]
     monkeypatch.setattr(command, "COUNTER_REPAIRS", kinds)
-    with pytest.raises(CommandError, match=r"^1 left wrong") as error:
+    with pytest.raises(CommandError, match=r"^1 counts are still wrong") as error:
         run()
     assert error.value.returncode == 1
 
@@ -178,7 +178,7 @@ def test_comment_deleted_during_correction_leaves_no_counter(site: Site, monkeyp
 
         deleting: list[Future[bool]] = []
         monkeypatch.setattr(counter_repair.counters, "increment_many", move_late)
-        counter_repair._repair_counters("posts_comment", counter_repair._COMMENT_DRIFT_SQL, [comment])
+        counter_repair._correct_counters("posts_comment", counter_repair._COMMENT_DRIFT_SQL, [comment])
         monkeypatch.undo()
         assert deleting[0].result(timeout=20) is True
     assert not Counter.objects.filter(subject_id=comment).exists()
@@ -220,7 +220,7 @@ def test_concurrent_writes_keep_right_counts_right(site: Site) -> None:
     def check_untouched() -> list[object]:
         wrong: list[object] = []
         while not done.is_set():
-            wrong += [kind.wrong(untouched[kind.name]) for kind in counter_repair.COUNTER_REPAIRS]
+            wrong += [kind.find_wrong(untouched[kind.name]) for kind in counter_repair.COUNTER_REPAIRS]
         return wrong
 
     def correct() -> list[str]:

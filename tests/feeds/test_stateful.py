@@ -359,7 +359,7 @@ class FeedMachine(RuleBasedStateMachine):
 
 def _counts_are_right() -> None:
     for kind in COUNTER_REPAIRS:
-        assert not kind.wrong(list(kind.subjects._default_manager.values_list("pk", flat=True))), kind.name
+        assert not kind.find_wrong(list(kind.model._default_manager.values_list("pk", flat=True))), kind.name
 
 
 def _empty_everything() -> None:

@@ -106,13 +106,13 @@ def test_without_a_report_it_acts_all_the_same(moderator: User, post: Target) ->
     assert not moderation.restore(moderator, post)
     assert entries() == [("hide", "post", post.id, "seen by chance"), ("restore", "post", post.id, "a mistake")]
     assert AuditEntry.objects.get(action="restore").before == {"hidden": True}
-    with pytest.raises(ActionRefused, match="Nobody"):
+    with pytest.raises(ActionRefused, match="no reports"):
         moderation.dismiss(moderator, post, seen=0)
 
 
 def test_what_is_reported_while_a_moderator_looks_is_not_dismissed_unseen(moderator: User, post: Target) -> None:
     reported(post, 2)
-    with pytest.raises(ActionRefused, match="1 more report"):
+    with pytest.raises(ActionRefused, match="1 new report"):
         moderation.dismiss(moderator, post, seen=1)
     assert states() == [CaseState.OPEN]
     assert entries() == []
@@ -170,7 +170,7 @@ def test_what_is_gone_can_only_be_dismissed(act: str, moderator: User, post: Tar
     if act == "delete":
         assert not ACTS[act](moderator, post)
     else:
-        with pytest.raises(ActionRefused, match="gone"):
+        with pytest.raises(ActionRefused, match="deleted"):
             ACTS[act](moderator, post)
     assert (states(), entries()) == ([CaseState.OPEN], [])
     assert moderation.dismiss(moderator, post, seen=1)
@@ -198,7 +198,7 @@ def test_a_case_whose_account_is_gone_is_dismissed(moderator: User) -> None:
 
 def test_a_comment_on_a_post_that_is_gone_is_gone(moderator: User, post: Target, comment: Target) -> None:
     services.delete_post(post.id, post.user_id)
-    with pytest.raises(ActionRefused, match="gone"):
+    with pytest.raises(ActionRefused, match="deleted"):
         moderation.hide(moderator, comment, "spam")
 
 
@@ -244,7 +244,7 @@ def test_other_cases_of_one_author_are_closed_along_and_count_as_no_suspension(
     assert states() == [CaseState.ACTED] * 3
     assert entries()[1:] == [("close", "post", target.id, "spammer") for target in targets[1:]]
     assert [entry.after for entry in AuditEntry.objects.order_by("pk")][1:] == [{"case": "acted on"}] * 2
-    assert ModerationHistory(targets).times_suspended(targets[0]) == count_suspensions([author.id])[author.id] == 1
+    assert ModerationHistory(targets).count_suspensions(targets[0]) == count_suspensions([author.id])[author.id] == 1
 
 
 def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: Target) -> None:
@@ -316,7 +316,7 @@ def test_hiding_and_deleting_a_comment_at_once_count_it_once(moderator: User, au
             answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, ActionRefused)
         ]
         assert comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
-    assert all(not recount.wrong([post.id]) for recount in COUNTER_REPAIRS if recount.subjects is Post)
+    assert all(not repair.find_wrong([post.id]) for repair in COUNTER_REPAIRS if repair.model is Post)
 
 
 def test_a_hidden_comment_that_is_deleted_or_purged_leaves_exact_counts(

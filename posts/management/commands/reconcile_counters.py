@@ -1,4 +1,4 @@
-"""Make every count say what is there."""
+"""Recount followers, follows, posts, likes and comments, and correct wrong counts."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from social.services.follow_count_repair import USER_BATCH_SIZE, iterate_id_batc
 
 class Command(OperatorCommand):
     help = (
-        "Recounts followers, follows, posts, likes and comments from what is there, beside live traffic, and corrects "
-        "what is wrong. Ends with status 1 if anything is left wrong, as --dry-run leaves it. Interrupted, it has "
-        "corrected what it came by."
+        "Recount followers, follows, posts, likes and comments during live traffic, and correct wrong counts. Exits "
+        "with status 1 if any count is still wrong, which includes all wrong counts found by --dry-run. If "
+        "interrupted, the corrections made so far stay."
     )
 
     def handle(self, **options: Any) -> str:
-        self.stdout.write("Comparing all counts with what is there" + (", changing nothing." if self.dry_run else "."))
-        found = [self._recount(kind) for kind in COUNTER_REPAIRS]
+        self.stdout.write("Comparing all counts with the rows" + (", without changes." if self.dry_run else "."))
+        found = [self._reconcile(repair) for repair in COUNTER_REPAIRS]
         if not self.dry_run:
-            roll_up()  # beat does it, too; whoever reads the users' rows now finds them right
+            roll_up()  # the beat task does this too; running it here updates the users' rows before the command ends
         summary = "; ".join(
-            f"{kind.name}: {wrong:,} wrong" for kind, (wrong, _) in zip(COUNTER_REPAIRS, found, strict=True)
+            f"{repair.name}: {wrong:,} wrong" for repair, (wrong, _) in zip(COUNTER_REPAIRS, found, strict=True)
         )
         if left := sum(left for _, left in found):
-            raise CommandError(f"{left:,} left wrong ({summary})")
-        return f"All counts are right now ({summary})."
+            raise CommandError(f"{left:,} counts are still wrong ({summary})")
+        return f"All counts are right ({summary})."
 
-    def _recount(self, kind: CounterRepair) -> tuple[int, int]:
-        """How many were wrong, and how many still are."""
+    def _reconcile(self, repair: CounterRepair) -> tuple[int, int]:
+        """Return how many subjects had wrong counts, and how many still have."""
         found = left = 0
-        subjects = kind.subjects._default_manager.all()
-        with self.progress(kind.name, subjects.count()) as progress:
+        subjects = repair.model._default_manager.all()
+        with self.progress(repair.name, subjects.count()) as progress:
             for ids in iterate_id_batches(subjects, self.step(USER_BATCH_SIZE)):
-                wrong = kind.wrong(ids)
+                wrong = repair.find_wrong(ids)
                 found += len(wrong)
                 if wrong and not self.dry_run:
-                    kind.correct(wrong)
-                    wrong = kind.wrong(wrong)
+                    repair.correct(wrong)
+                    wrong = repair.find_wrong(wrong)
                 left += len(wrong)
                 progress.add(len(ids))
         return found, left

@@ -59,7 +59,7 @@ def test_what_came_in_meanwhile_is_left_of_a_bulk_dismissal(moderator: StaffMemb
         "posts_case", "dismiss", *[case.pk for case in cases], back=page.context["back"], **seen
     )
     assert told[0] == "1 dismissed."
-    assert "1 more report" in told[1]
+    assert "1 new report" in told[1]
     assert moderator.rows("posts_case") == [cases[1]]
 
 

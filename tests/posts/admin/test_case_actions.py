@@ -105,7 +105,7 @@ def test_a_right_of_one_act_is_no_right_to_another(author: ApiUser) -> None:
     staff.user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     page = staff.page("posts_case_change", case.pk)
     assert [bound.action.name for bound in page.context["bound_actions"]] == ["dismiss", "hide", "delete"]
-    assert page.context["dossier"].reports
+    assert page.context["detail"].reports
     assert case.target_type in page.content.decode()
     assert "by</th><th>reason" not in page.content.decode(), "who reports is for those who may know"
     assert staff.post_action("posts_case", "suspend", case.pk, **FORM_DATA["suspend"]).status_code == 403

@@ -84,7 +84,7 @@ def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author
     html = page.content.decode()
     for shown in ("come &lt;b&gt;and&lt;/b&gt; buy", "he sells watches", "a face", f"@{author.name}", "3 reports"):
         assert shown in html, shown
-    assert [picture.url in html.replace("&amp;", "&") for picture in page.context["sight"].pictures] == [True, True]
+    assert [picture.url in html.replace("&amp;", "&") for picture in page.context["snapshot"].pictures] == [True, True]
     assert "No selling, please." in html
     assert reverse("admin:posts_case_change", args=[other.pk]) in html
     assert "style=" not in html
@@ -105,7 +105,7 @@ def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(
     case = file_reports(Target(TargetType.POST, post.pk, author.id))
     services.hide_post(post.pk)
     page = moderator.page("posts_case_change", case.pk)
-    assert "signature=" in page.context["sight"].pictures[0].url
+    assert "signature=" in page.context["snapshot"].pictures[0].url
     assert "restore" in [bound.action.name for bound in page.context["bound_actions"]]
 
 
@@ -116,14 +116,14 @@ def test_what_is_gone_is_said_so_and_only_dismissed(moderator: StaffMember, auth
     page = moderator.page("posts_case_change", case.pk)
     assert "The post was deleted." in page.content.decode()
     assert [bound.action.name for bound in page.context["bound_actions"]] == ["dismiss"]
-    assert "gone" in moderator.run_action("posts_case", "hide", case.pk, reason="spam")[0]
+    assert "deleted" in moderator.run_action("posts_case", "hide", case.pk, reason="spam")[0]
     assert moderator.run_action("posts_case", "dismiss", case.pk, **{f"version-{case.pk}": 1}) == ["dismissed."]
 
 
 def test_only_the_newest_hundred_reports_are_read(moderator: StaffMember, author: ApiUser) -> None:
     case = file_reports(create_post_target(author), 103)
     page = moderator.page("posts_case_change", case.pk)
-    assert len(page.context["dossier"].reports) == 100
+    assert len(page.context["detail"].reports) == 100
     assert "103 reports, the newest 100" in page.content.decode()
 
 
