@@ -1,5 +1,5 @@
-# Everything runs from a virtual environment in .venv; `make` alone lists the targets.
-# An installation is repeated only after pyproject.toml or constraints.txt have changed.
+# Everything runs from a virtual environment in .venv. `make` without a target lists the targets.
+# Dependencies are installed again only when pyproject.toml or constraints.txt have changed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,28 +9,28 @@ ARGS ?=
 DESCRIBE := $(BIN)/python manage.py spectacular --format openapi-json --validate --fail-on-warn
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test screenshots check schema reference fuzz format clean
+.PHONY: help install up down test screenshots check texts schema reference fuzz format clean
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-install: $(VENV)/.installed-run  ## Create .venv with what is needed to run
+install: $(VENV)/.installed-run  ## Create .venv with everything needed to run
 
 up: install  ## Run the whole system on http://127.0.0.1:8000 (PORT=…, ARGS="--empty …")
 	@exec $(BIN)/python manage.py stack --port $(PORT) $(ARGS)
 
-down:  ## End the running system
+down:  ## Stop the running system
 	@$(BIN)/python manage.py stack --stop
 
-# Tests that start programs hold promises in seconds, and so does a machine that is busy elsewhere: who fails is tried
-# once more, and named at the end. Tests of races are not: what they find now and then is found (flaky(reruns=0)).
-test: $(VENV)/.installed-test  ## Run the test suite on its own throw-away stack (ARGS="tests/feeds -k …")
+# Tests that start programs have limits in seconds, which a busy machine may miss. A failed test is repeated once and listed
+# at the end. Tests of races are never repeated (flaky(reruns=0)), because they fail only now and then.
+test: $(VENV)/.installed-test  ## Run the tests on their own throw-away servers (ARGS="tests/feeds -k …")
 	$(BIN)/pytest -n 2 --dist loadgroup --reruns 1 --reruns-delay 3 $(ARGS)
 
-screenshots: $(VENV)/.installed-test  ## Let the browser tests write the pictures of docs/images anew
+screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with the browser tests
 	SCREENSHOTS=docs/images BROWSER_TESTS=required $(BIN)/pytest tests/browser
 
-check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the API's description, the reference, a short fuzz
+check: $(VENV)/.installed-dev  ## Lint, format, types, imports, migrations, OpenAPI, settings reference, a short fuzz
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -39,25 +39,28 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, layers, migrations, the A
 	$(BIN)/python -m tests.lint_migrations
 	$(BIN)/python manage.py check
 	$(DESCRIBE) --file $(VENV)/openapi.json
-	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json is not what the code says: run \`make schema\`, look at the difference, commit it."; exit 1; }
-	@$(BIN)/python -m deploy.reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md is not what the code says: run \`make reference\`, look at the difference, commit it."; exit 1; }
+	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json differs from the code: run \`make schema\`, review the difference and commit it."; exit 1; }
+	@$(BIN)/python -m deploy.reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md differs from the code: run \`make reference\`, review the difference and commit it."; exit 1; }
 	$(BIN)/python -m tests.contract.fuzz --examples 2 --phases examples,fuzzing --seed 1
 
-schema: $(VENV)/.installed-dev  ## Write openapi.json, the API's description, from the code
+texts: $(VENV)/.installed-dev  ## Check all texts against the word list, and line lengths in Markdown
+	$(BIN)/python -m tests.lint_texts
+
+schema: $(VENV)/.installed-dev  ## Write openapi.json from the code
 	$(DESCRIBE) --file openapi.json
 
 reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the settings and .env.example
 	$(BIN)/python -m deploy.reference > $(VENV)/configuration.md
 	@mv $(VENV)/configuration.md docs/configuration.md
 
-fuzz: $(VENV)/.installed-dev  ## Ask the API what its description allows, at length (ARGS="--examples 1000")
+fuzz: $(VENV)/.installed-dev  ## Fuzz the API from its description, at length (ARGS="--examples 1000")
 	$(BIN)/python -m tests.contract.fuzz $(ARGS)
 
-format: $(VENV)/.installed-dev  ## Format the code and fix what can be fixed
+format: $(VENV)/.installed-dev  ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean:  ## Remove .venv and caches; the data in var/ stay
+clean:  ## Remove .venv and caches; keeps the data in var/
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache .schemathesis
 
 # --- Installation ------------------------------------------------------------------------------------
@@ -72,7 +75,7 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/pip
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $(VENV)/requirements-$*.txt
 	@touch $@
 
-# pip comes last, so an environment that was interrupted half way is made again.
+# pip is created last, so an interrupted environment is created again.
 $(BIN)/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "instafeed needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
