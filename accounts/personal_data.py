@@ -18,7 +18,7 @@ from instafeed.core.api.idempotency import delete_for_user
 from instafeed.core.api.links import file_url
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
-from instafeed.core.models import IdempotentAnswer
+from instafeed.core.models import IdempotentResponse
 
 _PROFILE_FIELDS = (
     *("username", "email", "display_name", "bio", "website", "is_private", "is_staff"),
@@ -48,7 +48,7 @@ def export_sessions(user_id: int) -> Iterator[Row]:
 
 def export_idempotent_answers(user_id: int) -> Iterator[Row]:
     """Yield the stored responses to requests with an Idempotency-Key."""
-    rows = IdempotentAnswer.objects.filter(user_id=user_id).values("digest", "status", "body", "created_at")
+    rows = IdempotentResponse.objects.filter(user_id=user_id).values("digest", "status", "body", "created_at")
     for chunk in iterate_chunks(rows, "digest"):
         for row in chunk:
             answer = json.loads(bytes(row["body"]) or b"null")
@@ -127,7 +127,7 @@ def register_categories() -> None:
         PersonalDataCategory("moderation", export=export_moderation, erase=keep_audit_log),
         PersonalDataCategory(
             "idempotent_answers",
-            ["instafeed.IdempotentAnswer.user_id"],
+            ["core.IdempotentResponse.user_id"],
             export_idempotent_answers,
             erase_idempotent_answers,
         ),

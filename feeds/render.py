@@ -83,7 +83,7 @@ def _complete_author_cards(
 ) -> dict[int, bytes]:
     """Return the cards of visible authors from the replies to `_queue_author_reads`; load what was not cached."""
     is_set_complete, *is_member = membership
-    cards = user_summary_cache.complete(author_ids, raw_cards)
+    cards = user_summary_cache.fill_misses(author_ids, raw_cards)
     if is_set_complete:
         visible = {author_id for author_id, member in zip(author_ids, is_member, strict=True) if member}
     else:

@@ -1,5 +1,1 @@
-"""The composition root and what every app shares."""
-
-from instafeed.celery import app as celery_app
-
-__all__ = ["celery_app"]
+"""The composition root: settings, URLs, and the WSGI and Celery applications. The rest lies in sub-packages."""

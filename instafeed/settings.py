@@ -105,6 +105,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "instafeed.urls"
 WSGI_APPLICATION = "instafeed.wsgi.application"
+TASK_APPLICATION = "instafeed.celery"  # imported by instafeed.core once the apps are loaded
 APPEND_SLASH = False
 AUTH_USER_MODEL = "accounts.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -113,9 +113,9 @@ def _load_rankings(ranking_ids: Sequence[int]) -> Mapping[int, bytes]:
 
 # Absence is not cached: a missing ranking may be computed a moment later, and cursors can be guessed.
 _cached_newest_id = ReadThroughCache(
-    lambda _: keys.CURRENT_RANKING, _load_newest_id, keys.CURRENT_RANKING_TTL, stays_absent=lambda _: False
+    lambda _: keys.CURRENT_RANKING, _load_newest_id, keys.CURRENT_RANKING_TTL, can_cache_absence=lambda _: False
 )
-_cached_rankings = ReadThroughCache(keys.ranking, _load_rankings, keys.RANKING_TTL, stays_absent=lambda _: False)
+_cached_rankings = ReadThroughCache(keys.ranking, _load_rankings, keys.RANKING_TTL, can_cache_absence=lambda _: False)
 
 # Raw SQL, for POWER and the plan: read the newest posts from the end of the primary key, then their authors and
 # counters. Floating point, because PostgreSQL's numeric POWER alone takes longer than the rest of the query.

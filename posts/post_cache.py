@@ -106,4 +106,4 @@ def _is_permanently_absent(post_id: int) -> bool:
     return timestamp_of_id(post_id) < timezone.now() - MAX_TRANSACTION_DURATION
 
 
-cards = ReadThroughCache(keys.post_card, _load_cards, keys.POST_CARD_TTL, stays_absent=_is_permanently_absent)
+cards = ReadThroughCache(keys.post_card, _load_cards, keys.POST_CARD_TTL, can_cache_absence=_is_permanently_absent)

@@ -70,15 +70,15 @@ def queue_reads(pipe: redis.client.Pipeline, viewer_id: int | None, post_ids: Se
 def complete_parts(viewer_id: int | None, post_ids: Sequence[int], replies: Sequence[Any]) -> PostParts:
     """Return the parts from the pipeline's replies. Load what was not cached in a fixed number of queries."""
     raw_cards, raw_counts, entry = replies
-    found = post_cache.cards.complete(post_ids, raw_cards)
+    found = post_cache.cards.fill_misses(post_ids, raw_cards)
     if viewer_id is None:
         flags = ViewerFlags()
     else:
-        entry = viewer_flags.cached_flags.complete([viewer_id], [entry]).get(viewer_id)
+        entry = viewer_flags.cached_flags.fill_misses([viewer_id], [entry]).get(viewer_id)
         flags = viewer_flags.complete_flags(viewer_id, found, entry)
     raw_counts = [raw for post_id, raw in zip(post_ids, raw_counts, strict=True) if post_id in found]
     existing = [post_id for post_id in post_ids if post_id in found]
-    return PostParts(viewer_id, found, counters.cached_counts.complete(existing, raw_counts), flags)
+    return PostParts(viewer_id, found, counters.cached_counts.fill_misses(existing, raw_counts), flags)
 
 
 def load_parts(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:

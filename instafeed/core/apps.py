@@ -1,10 +1,16 @@
+from importlib import import_module
+
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class CoreConfig(AppConfig):
-    """What every app shares: ids made by the database, keys, leases, the invalidation outbox."""
+    """The parts that all apps share: ids, caching, replicas, background jobs, the API's conventions."""
 
     name = "instafeed.core"
 
     def ready(self) -> None:
         from instafeed.core import checks  # noqa: F401  (registers the start-up checks)
+
+        # Importing the Celery application makes it the one that every `shared_task` is bound to.
+        import_module(settings.TASK_APPLICATION)

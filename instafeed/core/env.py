@@ -1,9 +1,9 @@
-"""Reading settings from the environment: a wrong value stops the start with one line that names it.
+"""Read settings from the environment. An invalid value stops the start with one line that names the variable.
 
-Every helper takes the variable's name and a default, and returns a parsed value; set to nothing is not set.
-`SettingError` is a `SystemExit`, so that manage.py, gunicorn, Celery and pytest alike end with its message instead
-of a traceback. What each helper was asked is kept in `KNOWN_VARIABLES`, from which docs/configuration.md is written
-(deploy/reference.py).
+Every function takes the variable's name and a default, and returns a parsed value. An empty variable counts as unset.
+`SettingError` is a `SystemExit`, so manage.py, gunicorn, Celery and pytest all end with its message instead of a
+traceback. `KNOWN_VARIABLES` records each variable that was read; deploy/reference.py writes docs/configuration.md
+from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _MAX_INTEGER = 2**31 - 1
 
 @dataclass(frozen=True)
 class Variable:
-    """What the reference says of it. `default` is as one would write it, or None: required, or made from others."""
+    """A variable as the reference shows it.
+
+    `default` is written as in an .env file. None means that the variable is required, or computed from others.
+    """
 
     name: str
     kind: str
@@ -38,14 +41,14 @@ KNOWN_VARIABLES: dict[str, Variable] = {}
 
 
 class SettingError(SystemExit):
-    """A setting that cannot be used; str() is the one line that an operator reads."""
+    """An invalid setting; str() is the line that the operator sees."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"instafeed: {name} {problem}")
 
 
 def _read_variable(name: str, kind: str, default: str | None) -> str:
-    """The raw value, empty when unset. Of several readers of one name the one that knows most is remembered."""
+    """Return the raw value, empty if unset, and record the variable with the most specific kind it is read as."""
     if name not in KNOWN_VARIABLES or KNOWN_VARIABLES[name].kind == _TEXT_KIND:
         KNOWN_VARIABLES[name] = Variable(name, kind, default)
     return os.environ.get(name, "").strip()
@@ -56,7 +59,7 @@ def text(name: str, default: str = "") -> str:
 
 
 def path(name: str, default: Path) -> Path:
-    """A default within the project is shown relative to it."""
+    """Return a path. The reference shows a default inside the project relative to it."""
     shown = default.relative_to(_ROOT) if default.is_relative_to(_ROOT) else default
     return Path(_read_variable(name, "path", str(shown)) or default)
 
@@ -73,7 +76,7 @@ def boolean(name: str, default: bool) -> bool:
 
 
 def integer(name: str, default: int, *, minimum: int = 0, maximum: int = _MAX_INTEGER, computed: bool = False) -> int:
-    """A `computed` default depends on the machine or on other variables: no reference can name it."""
+    """Return a whole number. A `computed` default depends on the machine or other settings: the reference omits it."""
     bounds = f"from {minimum}" if maximum == _MAX_INTEGER else f"{minimum} to {maximum}"
     raw = _read_variable(name, f"whole number, {bounds}", None if computed else str(default))
     if not raw:
@@ -87,7 +90,7 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int = _MAX_IN
 
 
 def fraction(name: str, default: float) -> float:
-    """A number from 0 to 1."""
+    """Return a number from 0 to 1."""
     raw = _read_variable(name, "number, 0 to 1", f"{default:g}")
     if not raw:
         return default
@@ -97,13 +100,13 @@ def fraction(name: str, default: float) -> float:
 
 
 def string_list(name: str, default: str = "", *, of: str = "words") -> list[str]:
-    """A comma-separated list; empty items are dropped."""
+    """Return the items of a comma-separated list, without empty ones."""
     raw = _read_variable(name, f"{of}, comma-separated", default) or default
     return [item.strip() for item in raw.split(",") if item.strip()]
 
 
 def host_names(name: str, default: str) -> list[str]:
-    """What ALLOWED_HOSTS takes: names without scheme and port, `.example.org` for all below, `*` for any."""
+    """Return names as in ALLOWED_HOSTS: without scheme and port; `.example.org` for all subdomains, `*` for any."""
     names = string_list(name, default, of="host names")
     for raw in names:
         if not re.fullmatch(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]", raw):
@@ -112,7 +115,7 @@ def host_names(name: str, default: str) -> list[str]:
 
 
 def secret_key(name: str) -> str:
-    """As `check --deploy` wants it; empty when unset."""
+    """Return a secret key that `check --deploy` accepts; empty if unset."""
     raw = text(name)
     if raw and (len(raw) < 50 or len(set(raw)) < 5 or raw.startswith("django-insecure-")):
         raise SettingError(name, "must be 50 random characters or more: `openssl rand -base64 48` makes a good one")
@@ -128,19 +131,19 @@ def choice(name: str, default: str, allowed: tuple[str, ...], *, computed: bool 
 
 
 def require(*names: str) -> None:
-    """All of these must be set, where one of them is."""
+    """Raise SettingError for the first of `names` that is not set."""
     for name in names:
         if not text(name):
             raise SettingError(name, "must be set too")
 
 
 def web_origin(name: str) -> str:
-    """`https://example.org`, without a trailing slash; empty when unset."""
+    """Return an origin such as `https://example.org`, without a trailing slash; empty if unset."""
     return _origin(name, raw) if (raw := _read_variable(name, "origin, as `https://example.org`", "")) else ""
 
 
 def web_origins(name: str) -> list[str]:
-    """A comma-separated list of these."""
+    """Return the origins of a comma-separated list."""
     return [_origin(name, raw) for raw in string_list(name, of="origins")]
 
 
@@ -151,7 +154,7 @@ def _origin(name: str, raw: str) -> str:
 
 
 def throttle_rate(name: str, default: str) -> str | None:
-    """A throttle as `N/second|minute|hour|day`; `off` gives None."""
+    """Return a rate as `N/second|minute|hour|day`; None for `off`."""
     raw = (_read_variable(name, "rate, as `100/minute`, or `off`", default) or default).lower()
     if raw == "off":
         return None
@@ -161,7 +164,7 @@ def throttle_rate(name: str, default: str) -> str | None:
 
 
 def postgres_database(name: str, url: str) -> dict[str, Any]:
-    """`postgresql://user:password@host:port/name?option=…` as one entry of Django's DATABASES."""
+    """Convert `postgresql://user:password@host:port/name?option=…` to an entry of Django's DATABASES."""
     _read_variable(name, "`postgresql://` URL", None)
     if not url.startswith(("postgres://", "postgresql://")):
         raise SettingError(name, "must be a postgresql:// URL")
@@ -185,7 +188,7 @@ def postgres_database(name: str, url: str) -> dict[str, Any]:
 
 
 def redis_url(name: str, default: str) -> str:
-    """A redis:// URL, checked by its parts so that a typing error shows at the start, not at the first read."""
+    """Return a redis:// URL. Its parts are checked, so a typing error shows at the start, not at the first read."""
     url = _read_variable(name, "`redis://` URL", None) or default
     try:
         parts = urlsplit(url)

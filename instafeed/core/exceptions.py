@@ -1,5 +1,5 @@
-"""What says that a part of the service is away: the API answers it with 503, wherever it comes from."""
+"""Exceptions that any layer raises and the API translates."""
 
 
 class DependencyUnavailable(Exception):
-    """Neither the caller's fault nor a bug: the same may work a little later."""
+    """A service that this one needs does not answer: not a bug, and a retry may succeed. The API answers 503."""

@@ -1,4 +1,4 @@
-"""The shared tables: the invalidation outbox and the answers stored for idempotent requests."""
+"""The shared tables: the invalidation outbox, and stored responses for repeated requests."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -6,10 +6,10 @@ from django.db.models.functions import Now
 
 
 class Invalidation(models.Model):
-    """Keys to drop from Redis, written in the transaction that made them stale.
+    """Redis keys to delete, written in the transaction that made them stale.
 
-    The row goes once the keys are gone, normally right after the commit; `sweep_invalidations` does it
-    for a process that died in between or a Redis that was away (see instafeed.core.cache.invalidation).
+    The row is deleted after the keys, normally right after the commit. `sweep_invalidations` handles the rows of
+    a process that died in between and those of a Redis outage (see instafeed.core.cache.invalidation).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -20,10 +20,11 @@ class Invalidation(models.Model):
         return f"{len(self.keys)} keys since {self.created_at:%H:%M:%S}"
 
 
-class IdempotentAnswer(models.Model):
-    """The answer to a request with an Idempotency-Key, to be given again (see instafeed.core.api.idempotency).
+class IdempotentResponse(models.Model):
+    """The response to a request with an Idempotency-Key, for replay (see instafeed.core.api.idempotency).
 
-    Committed together with what the request wrote; without an answer (status 0) only inside that transaction.
+    Committed together with the request's own writes. Status 0 means "no response yet" and is seen only inside
+    that transaction.
     """
 
     pk = models.CompositePrimaryKey("user_id", "digest")
@@ -34,7 +35,7 @@ class IdempotentAnswer(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["created_at"], name="idempotent_answers_by_age")]
+        indexes = [models.Index(fields=["created_at"], name="idempotent_response_created")]
 
     def __str__(self) -> str:
         return f"{self.status} to {self.digest} since {self.created_at:%H:%M:%S}"

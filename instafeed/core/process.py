@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it, however that one dies. Linux only; elsewhere nothing happens."""
+"""End a process when its parent ends. Works on Linux; on other systems nothing happens."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def die_with_parent(parent: int, signum: Signals) -> None:
-    """Have the kernel send this process `signum` when its parent, the process `parent`, ends.
+def die_with_parent(parent_pid: int, signum: Signals) -> None:
+    """Have the kernel send this process `signum` when its parent ends, however the parent dies.
 
-    The kernel ties this to the *thread* that started the process, and a change of user clears it. A parent that
-    is dead already sends nothing any more: then the process ends here.
+    The kernel watches the *thread* that started this process, and a change of user clears the setting. If the
+    parent is already dead, the kernel sends no signal: this process then exits at once.
     """
     if _libc is None:
         return
     _libc.prctl(_PR_SET_PDEATHSIG, int(signum))
-    if os.getppid() != parent:
+    if os.getppid() != parent_pid:
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Maintenance that belongs to no app."""
+"""Maintenance tasks that belong to no app."""
 
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
@@ -10,18 +10,18 @@ from instafeed.core.jobs import heartbeat
 
 @shared_task
 def sweep_invalidations() -> None:
-    """Drop the cache keys that a dead process or an absent Redis left behind; also beat's sign of life."""
+    """Delete the cache keys that a dead process or a Redis outage left behind. Also beat's sign of life."""
     heartbeat.record_sweep()
     invalidation.sweep()
 
 
 @shared_task
 def flush_idempotent_answers() -> None:
-    """Delete answers to requests with an Idempotency-Key that are older than a day."""
+    """Delete the responses to requests with an Idempotency-Key that are older than a day."""
     idempotency.delete_expired()
 
 
 @shared_task
 def flush_expired_sessions() -> None:
-    """Delete the admin's sessions that are over."""
+    """Delete expired admin sessions."""
     SessionStore.clear_expired()

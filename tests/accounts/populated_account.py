@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import audit, deletion, erasure_worker, personal_data_registry, sessions
 from accounts.models import CountChange, User
-from instafeed.core.models import IdempotentAnswer
+from instafeed.core.models import IdempotentResponse
 from media.models import Media
 from media.relocation import schedule_relocation
 from posts import counters, services
@@ -77,7 +77,7 @@ def _add_notifications_and_session(user: User, friend: User) -> None:
     with transaction.atomic():  # not drained yet
         announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
     sessions.start(user)
-    IdempotentAnswer.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
+    IdempotentResponse.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
 
 
 def declared_columns() -> set[str]:

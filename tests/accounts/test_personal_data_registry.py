@@ -92,5 +92,5 @@ def test_all_redis_keys_with_user_ids_are_registered() -> None:
         for name, function in vars(keys).items()
         if callable(function) and "user_id" in getattr(function, "__annotations__", {})
     }
-    assert {"feed", "person", "access"} <= of_users.keys()
+    assert {"home_timeline", "user_card", "auth_state"} <= of_users.keys()
     assert set(of_users.values()) <= set(personal_data_registry.get_redis_keys(4711))

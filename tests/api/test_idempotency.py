@@ -21,7 +21,7 @@ from accounts import sessions
 from accounts.models import User
 from instafeed.core.api import idempotency
 from instafeed.core.api.idempotency import REPLAYED_HEADER, respond_idempotently
-from instafeed.core.models import IdempotentAnswer
+from instafeed.core.models import IdempotentResponse
 from instafeed.core.tasks import flush_idempotent_answers
 from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
@@ -80,7 +80,7 @@ def test_without_the_header_every_request_is_done_and_nothing_is_kept() -> None:
     for name in ("one", "two"):
         assert REPLAYED_HEADER not in respond_idempotently(request_of(key=None), ALICE, creating(name))
     assert made() == ["one", "two"]
-    assert not IdempotentAnswer.objects.exists()
+    assert not IdempotentResponse.objects.exists()
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "é", "a\tb", "\x7f", "\x00", "\ud800"])
@@ -112,7 +112,7 @@ def test_an_error_undoes_everything_and_leaves_the_key_free() -> None:
     refused = respond_idempotently(request_of(), ALICE, creating("two", status=409))
     assert refused.status_code == 409
     assert made() == []
-    assert not IdempotentAnswer.objects.exists()
+    assert not IdempotentResponse.objects.exists()
     assert respond_idempotently(request_of(), ALICE, creating("three")).status_code == 201
     assert made() == ["three"]
 
@@ -123,7 +123,7 @@ def test_without_a_key_an_error_undoes_everything_too() -> None:
 
 
 def age(by: timedelta) -> None:
-    IdempotentAnswer.objects.update(created_at=F("created_at") - by)
+    IdempotentResponse.objects.update(created_at=F("created_at") - by)
 
 
 def test_a_day_later_the_key_is_free_again() -> None:
@@ -151,7 +151,7 @@ def test_only_answers_older_than_a_day_are_flushed(monkeypatch: pytest.MonkeyPat
     age(timedelta(hours=24))
     respond_idempotently(request_of(), ALICE, creating("new"))
     flush_idempotent_answers()
-    assert IdempotentAnswer.objects.count() == 1
+    assert IdempotentResponse.objects.count() == 1
     assert REPLAYED_HEADER in respond_idempotently(request_of(), ALICE, creating("newer"))
 
 
@@ -159,7 +159,7 @@ def test_a_user_is_forgotten_alone() -> None:
     for user_id in (ALICE, BOB):
         respond_idempotently(request_of(), user_id, creating(f"of{user_id}"))
     idempotency.delete_for_user(ALICE)
-    assert list(IdempotentAnswer.objects.values_list("user_id", flat=True)) == [BOB]
+    assert list(IdempotentResponse.objects.values_list("user_id", flat=True)) == [BOB]
 
 
 def test_a_key_costs_two_statements_more(

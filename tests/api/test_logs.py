@@ -15,12 +15,12 @@ from celery.app.trace import build_tracer
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from pytest_django import Settings
-from structlog.contextvars import clear_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from instafeed.celery import app
 from instafeed.core.cache import client as breaker
 from instafeed.core.observability import logging_config, request_log
-from instafeed.core.observability.request_id import RequestIdMiddleware, current_request_id, use_request_id
+from instafeed.core.observability.request_id import RequestIdMiddleware, current_request_id
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.urls("tests.api.urls")
@@ -240,15 +240,15 @@ def run(task: Any, request_id: str = "") -> Any:
 @pytest.mark.usefixtures("redis_broker")
 @pytest.mark.parametrize("request_id", ["abc", ""])
 def test_a_published_task_carries_the_id(request_id: str) -> None:
-    use_request_id(request_id)
+    bind_contextvars(request_id=request_id)
     seen_request_id.apply_async(queue="maintenance")
-    use_request_id("of somebody else")
+    bind_contextvars(request_id="of-another-request")
     with app.connection_for_read() as connection, connection.SimpleQueue("maintenance") as queue:
         message = queue.get(timeout=5)
         message.ack()
     assert message.headers.get("request_id", "") == request_id
     assert run(seen_request_id, request_id).retval == request_id
-    assert current_request_id() == "of somebody else"
+    assert current_request_id() == "of-another-request"
 
 
 def test_a_task_that_a_request_caused_is_one_line_and_any_other_none(lines: Lines) -> None:

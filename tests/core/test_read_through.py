@@ -105,7 +105,7 @@ def test_without_redis_everything_is_loaded_and_redis_is_left_alone_for_a_while(
 
 def test_what_may_still_appear_is_not_remembered_as_absent() -> None:
     source = Source()
-    people = ReadThroughCache(keys.post_card, source.load, ttl=60, stays_absent=lambda id_: id_ < 5)
+    people = ReadThroughCache(keys.post_card, source.load, ttl=60, can_cache_absence=lambda id_: id_ < 5)
     assert people.get([1, 9]) == {}
     source.values = {1: b"one", 9: b"nine"}
     assert people.get([1, 9]) == {9: b"nine"}

@@ -148,16 +148,16 @@ def site(
 ) -> Iterator[Site]:
     settings.ROOT_URLCONF = "tests.replicas.notes_site"
     assert django_settings.REPLICA_ALIASES == ["replica1"]
-    monitor.__init__()  # type: ignore[misc]
+    monitor.reset()
     site_redis.reset_circuit_breaker()
-    read_your_writes._FloorState.doubtful = False
+    read_your_writes.reset()
     with django_db_blocker.unblock(), _settings_of(private_services):
         Invalidation.objects.all().delete()
         the_site = Site(private_services)
         the_site.catch_up()
         yield the_site
         session.end_session()
-        wait_until(lambda: not monitor._checking.locked())
+        monitor.wait_until_idle()
 
 
 @pytest.fixture(params=["plain", "pool"])

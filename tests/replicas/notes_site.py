@@ -44,7 +44,7 @@ def notes(request: HttpRequest) -> HttpResponseBase:
         return _seen()
     value = request.POST["value"]
     if new_user := request.POST.get("new_user"):
-        session.stick(int(new_user))
+        session.identify_user(int(new_user))  # as registration does
     if request.POST.get("raw"):
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO core_invalidation (keys, created_at) VALUES (%s, now())", [[value]])

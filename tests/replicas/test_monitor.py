@@ -113,6 +113,6 @@ def test_checks_come_one_at_a_time_and_not_more_often_than_each_second(
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: not fresh_monitor._checking.locked())
+    fresh_monitor.wait_until_idle()
     assert 2 <= len(began) <= 3
     assert all(later - earlier >= 1 for earlier, later in pairwise(began))

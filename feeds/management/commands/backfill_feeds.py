@@ -46,7 +46,7 @@ class Command(OperatorCommand):
         try:
             with self.progress("feeds", total) as progress:
                 while page := list(
-                    users.filter(pk__gt=last).values_list("pk", flat=True)[: self.step(USER_BATCH_SIZE)]
+                    users.filter(pk__gt=last).values_list("pk", flat=True)[: self.batch_size(USER_BATCH_SIZE)]
                 ):
                     for user_id in page:
                         _rebuild(user_id)

@@ -62,7 +62,7 @@ class Command(OperatorCommand):
         with self.progress("lines read") as progress:
 
             def rows() -> Iterator[bytes]:
-                for lines, chunk in edges.chunks(self.step(5_000)):
+                for lines, chunk in edges.chunks(self.batch_size(5_000)):
                     yield chunk
                     progress.add(lines)
 

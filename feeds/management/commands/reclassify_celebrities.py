@@ -58,13 +58,15 @@ class Command(OperatorCommand):
     def _recount(self) -> int:
         with self.progress("accounts recounted", User.objects.count()) as progress:
             return repair_follow_counts(
-                dry_run=self.dry_run, batch_size=self.step(USER_BATCH_SIZE), progress=progress.add
+                dry_run=self.dry_run, batch_size=self.batch_size(USER_BATCH_SIZE), progress=progress.add
             )
 
     def _move(self, threshold: int, progress: Progress) -> celebrity_transitions.ReclassifyResult:
         try:
             return celebrity_transitions.reclassify(
-                threshold, progress=progress.add, batch_size=self.step(celebrity_transitions.TRANSITION_BATCH_SIZE)
+                threshold,
+                progress=progress.add,
+                batch_size=self.batch_size(celebrity_transitions.TRANSITION_BATCH_SIZE),
             )
         except redis.RedisError as error:
             raise CommandError(f"Redis does not answer ({error}); nothing is lost, run it again once it does") from None

@@ -60,7 +60,7 @@ class Command(OperatorCommand):
         looks = [(user_id, partial(consistency.check_home_timeline, user_id)) for user_id in feeds]
         looks += [(user_id, partial(consistency.check_author_timeline, user_id)) for user_id in authors]
         looks.sort(key=lambda look: look[0])
-        step = self.step(CHECK_BATCH_SIZE)
+        step = self.batch_size(CHECK_BATCH_SIZE)
         try:
             for start in range(0, len(looks), step):
                 page = looks[start : start + step]
@@ -78,7 +78,7 @@ class Command(OperatorCommand):
             if self._mends:
                 timeline_store.evict(drift.drop)
             self._wrong += 1
-            progress.say(f"{drift.key}: {drift.problem}" + ("; dropped" if self._mends else ""))
+            progress.print_line(f"{drift.key}: {drift.problem}" + ("; dropped" if self._mends else ""))
 
 
 def _select_user_ids(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:

@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The requesting user."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from rest_framework.request import Request
 
 
 def viewer_id(request: Request) -> int | None:
-    """The id of whoever is signed in; None for the anonymous."""
+    """Return the signed-in user's id; None for an anonymous request."""
     user_id: int | None = request.user.pk
     return user_id

@@ -1,9 +1,9 @@
-"""One error shape for everything under /api/: {"type", "errors": [{"code", "detail", "attr"}]}.
+"""One error format for everything under /api/: {"type", "errors": [{"code", "detail", "attr"}]}.
 
-`ErrorHandler` serves what views raise, by way of drf-standardized-errors. `ApiErrorMiddleware` rewrites
-what never reached a view (an unknown host, a failing middleware, DEBUG's pages). The plain views below
-are Django's handlers for unknown paths and errors. A 404 has the same bytes wherever it comes from, so
-that what one may not see cannot be told from what never existed.
+`ErrorHandler` renders the exceptions of views, through drf-standardized-errors. `ApiErrorMiddleware` rewrites the
+errors that never reached a view (an unknown host, a failing middleware, DEBUG's pages). The plain views at the end
+are Django's handlers for unknown paths and errors. A 404 has the same bytes wherever it is raised, so a client
+cannot tell a resource that it may not see from one that does not exist.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from instafeed.core.exceptions import DependencyUnavailable
 logger = logging.getLogger(__name__)
 
 _CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed"}
-_DETAILS = {404: "Not found.", 500: "Server Error (500)"}  # as DRF and its companion say it
+_DETAILS = {404: "Not found.", 500: "Server Error (500)"}  # as DRF and drf-standardized-errors word them
 
 
 class Conflict(exceptions.APIException):
-    """The request is sound, but what is stored already stands against it."""
+    """The request is valid, but conflicts with the stored state."""
 
     status_code = HTTPStatus.CONFLICT
     default_detail = "This conflicts with what is already there."
@@ -45,7 +45,7 @@ class RequestTooLarge(exceptions.APIException):
 
 
 class ServiceUnavailable(exceptions.APIException):
-    """The primary, or the storage of pictures, does not answer; `wait` becomes Retry-After, in seconds."""
+    """The primary or the file storage does not answer. `wait` becomes Retry-After, in seconds."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The service is temporarily unavailable."
@@ -54,7 +54,7 @@ class ServiceUnavailable(exceptions.APIException):
 
 
 class ErrorHandler(ExceptionHandler):
-    """Translates what escapes a view and is the client's doing, or the database's, rather than a bug."""
+    """Translate exceptions that are caused by the client or by an outage, not by a bug."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         request = self.context["request"]
@@ -70,10 +70,10 @@ class ErrorHandler(ExceptionHandler):
         if isinstance(exc, SuspiciousOperation | BadRequest | MultiPartParserError | UnreadablePostError):
             return exceptions.ParseError("Malformed request.")
         if isinstance(exc, DataError):
-            # A NUL character or a number beyond its column that no serializer stopped.
+            # A NUL character or an out-of-range number that no serializer rejected.
             return exceptions.ValidationError("A value cannot be stored.", code="invalid")
         if isinstance(exc, IntegrityError):
-            # A check that a concurrent request, or a lagging replica, overtook. Logged: it may be a bug.
+            # A concurrent request, or a lagging replica, invalidated an earlier check. Logged: it may be a bug.
             diagnosis = getattr(exc.__cause__, "diag", None)  # without the row, which is personal data
             constraint = getattr(diagnosis, "constraint_name", None)
             logger.warning("%s of %s answered as a conflict", type(exc.__cause__).__name__, constraint)
@@ -84,7 +84,7 @@ class ErrorHandler(ExceptionHandler):
 
 
 class ApiErrorMiddleware:
-    """Gives every error under /api/ the one shape; answers that already are JSON pass unchanged."""
+    """Convert every error under /api/ to the error format. JSON responses pass unchanged."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -93,7 +93,7 @@ class ApiErrorMiddleware:
         response = self.get_response(request)
         if response.status_code < 400 or not is_api_request(request) or response.streaming or _is_json(response):
             return response
-        # In place, so that headers set on the way (CORS, Allow, Vary) stay.
+        # Changed in place, to keep the headers that other middleware set (CORS, Allow, Vary).
         response.content = error_body(response.status_code)
         response["Content-Type"] = "application/json"
         response["Content-Length"] = str(len(response.content))
@@ -105,19 +105,19 @@ def is_api_request(request: HttpRequest) -> bool:
 
 
 def error_body(status: int, code: str = "", detail: str = "") -> bytes:
-    """The one error shape for a status, as DRF's renderer would write it."""
+    """Return the JSON error for a status, as DRF's renderer would write it."""
     error = {
         "code": code or _CODES.get(status) or ("error" if status >= 500 else "bad_request"),
         "detail": detail or _DETAILS.get(status) or _status_phrase(status),
         "attr": None,
     }
-    kind = "server_error" if status >= 500 else "client_error"
-    return json.dumps({"type": kind, "errors": [error]}, separators=(",", ":")).encode()
+    error_type = "server_error" if status >= 500 else "client_error"
+    return json.dumps({"type": error_type, "errors": [error]}, separators=(",", ":")).encode()
 
 
 @csrf_exempt
 def api_not_found(request: HttpRequest) -> HttpResponse:
-    """Whatever under /api/ no route takes, by any method."""
+    """Answer every method on paths under /api/ that have no route."""
     return _error_response(request, 404)
 
 
@@ -130,8 +130,8 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Django's own page has its style inline, which the Content-Security-Policy forbids."""
-    text = "This form is too old, or did not come from this site. Go back, reload the page, and try again.\n"
+    """Answer in plain text: Django's own page has inline styles, which the Content-Security-Policy forbids."""
+    text = "This form has expired or was not sent from this site. Go back, reload the page and try again.\n"
     return HttpResponse(text, status=403, content_type="text/plain; charset=utf-8")
 
 
@@ -140,7 +140,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def service_unavailable(request: HttpRequest) -> HttpResponse:
-    """For plain views of a part that is away."""
+    """Answer 503 from a plain view whose dependency is down."""
     return _error_response(request, 503)
 
 

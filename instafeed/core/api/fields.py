@@ -1,4 +1,4 @@
-"""Serializer fields that take JSON at its word: a number is not a text, "yes" is not true."""
+"""Serializer fields that do not convert JSON types: a number is not a text, "yes" is not true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from instafeed.core.db.snowflake import parse_id
 
 
 class StrictCharField(serializers.CharField):
-    """Takes JSON strings only; to be mixed into CharField's other descendants."""
+    """Accept JSON strings only. Also a mixin for CharField's other subclasses."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -21,7 +21,7 @@ class StrictCharField(serializers.CharField):
 
 
 class VerbatimCharField(StrictCharField):
-    """A text that comes back exactly as it was given."""
+    """A text that is stored exactly as sent: white space is not trimmed."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("trim_whitespace", False)
@@ -29,7 +29,7 @@ class VerbatimCharField(StrictCharField):
 
 
 class NonBlankCharField(VerbatimCharField):
-    """A text with more than white space in it."""
+    """A text with at least one character that is not white space."""
 
     def to_internal_value(self, data: Any) -> str:
         value = super().to_internal_value(data)
@@ -39,7 +39,7 @@ class NonBlankCharField(VerbatimCharField):
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """JSON's true or false and nothing else."""
+    """Accept JSON's true and false only."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -49,7 +49,7 @@ class StrictBooleanField(serializers.BooleanField):
 
 @extend_schema_field({"type": "string", "pattern": ID_PATTERN})
 class IdField(serializers.Field):
-    """An id as clients see it: a decimal string, as 64 bits exceed what JavaScript holds. Read-only."""
+    """A read-only id as a decimal string: its 64 bits exceed JavaScript's numbers."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs["read_only"] = True
@@ -61,7 +61,7 @@ class IdField(serializers.Field):
 
 @extend_schema_field({"type": "string", "pattern": ID_PATTERN})
 class IdInputField(serializers.Field):
-    """An id in a body: a decimal string; a number too large for an id is none either."""
+    """An id in a request body: a decimal string of at most 63 bits."""
 
     default_error_messages = {"invalid": "Not an id: a decimal string is expected."}
 

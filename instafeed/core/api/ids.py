@@ -8,7 +8,7 @@ from instafeed.core.db.snowflake import parse_id
 
 
 def id_or_404(raw: str) -> int:
-    """Raises Http404 for whatever cannot be an id."""
+    """Parse an id from a path. Raises Http404 for a text that cannot be an id."""
     id_ = parse_id(raw)
     if id_ is None:
         raise Http404

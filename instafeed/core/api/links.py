@@ -1,4 +1,4 @@
-"""URLs of stored files as clients get them."""
+"""URLs of stored files in responses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from django.core.files.storage import default_storage
 
 
 def file_url(path: str) -> str | None:
-    """The URL of a file in the default storage; None for an empty path.
+    """Return the URL of a file in the default storage; None for an empty path.
 
-    A storage that knows only paths (the file system) is completed by PUBLIC_URL, if that is set.
+    PUBLIC_URL, if set, completes the URLs of a storage that knows only paths (the file system).
     """
     if not path:
         return None
@@ -17,5 +17,5 @@ def file_url(path: str) -> str | None:
 
 
 def absolute_url(url: str) -> str:
-    """The same, as seen from outside; unchanged where it already names a host, or PUBLIC_URL is not set."""
+    """Prefix a path with PUBLIC_URL. A URL that names a host stays as it is."""
     return f"{settings.PUBLIC_URL}{url}" if url.startswith("/") else url

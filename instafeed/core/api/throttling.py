@@ -1,11 +1,11 @@
 """Rate limits shared by all processes, counted in Redis by the library `limits`.
 
-Fixed windows that begin with a client's first request: one atomic increment and one round trip a request, a
-few bytes a client, and a Retry-After that is exact. A scope's rate is settings.THROTTLES[scope], None for
-off. When Redis is away requests pass: a limit protects the service, it must not be what takes it down.
+The windows are fixed and begin with a client's first request: one atomic increment and one round trip a request, a
+few bytes a client, and an exact Retry-After. A scope's rate is settings.THROTTLES[scope]; None switches it off.
+While Redis is down requests pass: a limit protects the service and must not take it down.
 
-Every path under /api/v1 is limited by AnonThrottle and UserThrottle; a view that sets `throttle_classes` of
-its own names the one that concerns it again.
+AnonThrottle and UserThrottle limit every path under /api/v1. A view that sets its own `throttle_classes` must
+repeat the one that applies to it.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 
 class Throttle(BaseThrottle):
-    """One limit: `scope` names its rate, `identify` whom it counts."""
+    """One limit: `scope` names its rate, `identify` returns the client that it counts."""
 
     scope: str
     _wait: int | None = None
 
     def identify(self, request: Request) -> str | None:
-        """Who is counted, as a short text without personal data; None lets the request pass."""
+        """Return a short name of the client, without personal data; None lets the request pass."""
         raise NotImplementedError
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         return self.allows(request)
 
     def allows(self, request: Request) -> bool:
-        """Counts the request; False beyond the limit."""
+        """Count the request; return False if it exceeds the limit."""
         rate = settings.THROTTLES[self.scope]
         client = self.identify(request) if rate else None
         if rate is None or client is None:
@@ -60,17 +60,17 @@ class Throttle(BaseThrottle):
             return True
 
     def wait(self) -> float | None:
-        """Seconds until the window ends, at least 1: Retry-After."""
+        """Return the seconds until the window ends, at least 1: the Retry-After header."""
         return self._wait
 
-    def _hit(self, item: RateLimitItem, client: str) -> bool:
+    def _hit(self, rate: RateLimitItem, client: str) -> bool:
         with guarded_client():
             limiter = _limiter()
-            if limiter.hit(item, self.scope, client):
+            if limiter.hit(rate, self.scope, client):
                 return True
-            end = limiter.storage.get_expiry(item.key_for(self.scope, client))
+            window_end = limiter.storage.get_expiry(rate.key_for(self.scope, client))
         THROTTLED.labels(self.scope).inc()
-        self._wait = max(1, math.ceil(end - time.time()))
+        self._wait = max(1, math.ceil(window_end - time.time()))
         return False
 
 
@@ -111,7 +111,7 @@ class LoginAddressThrottle(Throttle):
 
 
 class LoginAccountThrottle(Throttle):
-    """Counts attempts on one account, whether it exists or not, from wherever they come."""
+    """Count attempts to sign in to one account from any address, whether the account exists or not."""
 
     scope = "login"
 
@@ -121,7 +121,7 @@ class LoginAccountThrottle(Throttle):
 
 
 class PasswordThrottle(Throttle):
-    """The same count for whoever tries passwords from inside a session."""
+    """Count password attempts from inside a session, with the same counter as LoginAccountThrottle."""
 
     scope = "login"
 
@@ -130,21 +130,21 @@ class PasswordThrottle(Throttle):
 
 
 def counter_keys(user_id: int) -> list[str]:
-    """The Redis keys of what is counted for a signed-in user."""
+    """Return the Redis keys of a signed-in user's counters."""
     rates = {throttle.scope: settings.THROTTLES[throttle.scope] for throttle in _with_subclasses(UserThrottle)}
-    counted = [_parse_rate(rate).key_for(scope, str(user_id)) for scope, rate in rates.items() if rate]
-    return [f"{keys.THROTTLE_PREFIX}:{key}" for key in counted]
+    counters = [_parse_rate(rate).key_for(scope, str(user_id)) for scope, rate in rates.items() if rate]
+    return [f"{keys.THROTTLE_PREFIX}:{counter}" for counter in counters]
 
 
-def _with_subclasses(kind: type[Throttle]) -> list[type[Throttle]]:
-    return [kind, *(below for child in kind.__subclasses__() for below in _with_subclasses(child))]
+def _with_subclasses(throttle: type[Throttle]) -> list[type[Throttle]]:
+    return [throttle, *(below for child in throttle.__subclasses__() for below in _with_subclasses(child))]
 
 
 def throttle_unauthenticated(request: Request) -> None:
-    """Count a request without a valid token that was refused with 401; raises Throttled beyond the limit.
+    """Count a request that was answered 401 for its token. Raises Throttled beyond the limit.
 
-    DRF authenticates before it throttles, so whoever tries tokens would go uncounted. A view without
-    authentication answers 401 for reasons of its own, after its throttles have counted.
+    DRF authenticates before it throttles, so requests that guess tokens would not be counted. A view without
+    authentication answers 401 for its own reasons, after its throttles have counted the request.
     """
     throttle = AnonThrottle()
     if request.authenticators and not throttle.allows(request):
@@ -152,17 +152,16 @@ def throttle_unauthenticated(request: Request) -> None:
 
 
 def account_key(username: str) -> str:
-    """A short, fixed-size name for an account that is being signed in to; the username may be anything."""
+    """Return a short name of fixed size for an account; the username may be any text."""
     digest = hashlib.sha256(username.strip().lower().encode()).hexdigest()
     return f"account:{digest[:32]}"
 
 
 def client_address(request: Request) -> str:
-    """The client's address, an IPv6 one as its /64, since that is what one client is given.
+    """Return the client's address; of an IPv6 address its /64 network, which is what one client is assigned.
 
-    With NUM_PROXIES = n the n-th entry of X-Forwarded-For from the right is the last one that a trusted
-    proxy wrote; whatever stands left of it, and the whole header without proxies, is the client's own
-    invention.
+    With NUM_PROXIES = n, the n-th entry of X-Forwarded-For from the right is the one that the outermost trusted
+    proxy wrote. Entries to its left, and without proxies the whole header, are under the client's control.
     """
     proxies: int = api_settings.NUM_PROXIES or 0
     address = request.META.get("REMOTE_ADDR", "")
@@ -189,5 +188,5 @@ def _parse_rate(rate: str) -> RateLimitItem:
 
 @cache
 def _limiter() -> FixedWindowRateLimiter:
-    pool = get_client().connection_pool  # the cache's own: its time-outs are the right ones
+    pool = get_client().connection_pool  # the cache's own pool has the right timeouts
     return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=keys.THROTTLE_PREFIX))

@@ -1,4 +1,4 @@
-"""Moments as clients get them."""
+"""Timestamps in responses."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def rfc3339(moment: datetime) -> str:
-    """In UTC, as DRF writes it."""
+    """Format a timestamp in UTC, as DRF does."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""A circuit breaker: after a failure, nobody in this process tries again for a while."""
+"""A circuit breaker: after a failure, this process makes no further attempt for a while."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 
 class CircuitBreaker:
-    """Open for `rest` seconds after each failure. For any number of threads."""
+    """Stay open for `cooldown` seconds after each failure. Thread-safe."""
 
-    def __init__(self, rest: float) -> None:
-        self._rest = rest
+    def __init__(self, cooldown: float) -> None:
+        self._cooldown = cooldown
         self._open_until = 0.0
 
     @property
@@ -17,8 +17,8 @@ class CircuitBreaker:
         return time.monotonic() < self._open_until
 
     def trip(self) -> None:
-        """Something has failed just now."""
-        self._open_until = time.monotonic() + self._rest
+        """Record a failure."""
+        self._open_until = time.monotonic() + self._cooldown
 
     def reset(self) -> None:
         """Forget past failures."""

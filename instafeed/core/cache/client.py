@@ -1,9 +1,9 @@
-"""The connection to the cache's Redis, and a breaker that keeps a dead one from slowing every request.
+"""The connection to the cache's Redis, and a circuit breaker that keeps a dead Redis from slowing every request.
 
-`get_client()` is django-redis' raw client: lists, sets and Lua, which django-redis' own
-`IGNORE_EXCEPTIONS` does not cover. Readers wrap their calls in `guarded_client()`: when Redis fails, they get
-`CacheUnavailable` and answer from SQL, and for `FAILURE_COOLDOWN` seconds nobody in this process tries again.
-Writers that must not be lost (invalidations, deliveries) call `get_client()` and keep their own ledger.
+`get_client()` is django-redis' raw client: it offers lists, sets and Lua, which django-redis' own
+`IGNORE_EXCEPTIONS` does not cover. Readers use `guarded_client()`: when Redis fails they get `CacheUnavailable`
+and answer from SQL, and this process leaves Redis alone for `FAILURE_COOLDOWN` seconds. Writers whose work must
+not be lost (invalidations, deliveries) use `get_client()` and keep their own outbox.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _breaker = CircuitBreaker(FAILURE_COOLDOWN)
 
 
 class CacheUnavailable(Exception):
-    """Redis did not answer in time, or failed a moment ago: answer from PostgreSQL."""
+    """Redis did not answer in time, or failed within the cooldown: answer from PostgreSQL."""
 
 
 def get_client() -> redis.Redis:
@@ -33,12 +33,12 @@ def get_client() -> redis.Redis:
 
 @contextmanager
 def guarded_client() -> Iterator[redis.Redis]:
-    """A connection for reads that have another source.
+    """Yield a client for reads that have another source.
 
-    Raises CacheUnavailable for every failure of Redis, at once while it rests after one.
+    Raises CacheUnavailable for every Redis failure, and without an attempt during the cooldown after one.
     """
     if _breaker.is_open:
-        raise CacheUnavailable("resting after a failure")
+        raise CacheUnavailable("circuit breaker is open")
     try:
         yield get_client()
     except redis.RedisError as error:
@@ -47,12 +47,12 @@ def guarded_client() -> Iterator[redis.Redis]:
 
 
 def record_failure(error: Exception) -> None:
-    """Rest for `FAILURE_COOLDOWN` seconds after a failure."""
+    """Open the circuit breaker for `FAILURE_COOLDOWN` seconds."""
     _breaker.trip()
     BREAKER_TRIPS.labels("cache").inc()
-    # Redis answered, but with an error: out of memory, read-only, or a mistake of ours that must be seen.
-    answered = isinstance(error, redis.ResponseError)
-    logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=answered)
+    # An error reply (out of memory, read-only, or a bug of ours) needs its traceback; a lost connection does not.
+    is_error_reply = isinstance(error, redis.ResponseError)
+    logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=is_error_reply)
 
 
 def reset_circuit_breaker() -> None:

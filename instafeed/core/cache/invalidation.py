@@ -1,8 +1,8 @@
-"""Dropping cache keys exactly when what they hold becomes stale, whatever dies in between.
+"""Delete cache keys when the rows behind them change, even if a process dies in between.
 
-A writer calls `invalidate(keys)` inside its transaction: an outbox row commits with the change. Right
-after the commit the keys are deleted, then the row. When Redis is away, or the process dies between the
-two, the row stays and the sweeper does both two or three seconds later: deleting twice is harmless.
+A writer calls `invalidate(keys)` inside its transaction, so an outbox row commits together with the change. Right
+after the commit the keys are deleted, then the row. If Redis is down, or the process dies between commit and
+deletion, the row stays and the sweeper does both two to three seconds later. Deleting a key twice is harmless.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ from instafeed.core.models import Invalidation
 
 logger = logging.getLogger(__name__)
 
-MIN_SWEEP_AGE = timedelta(seconds=1)  # a younger row belongs to a commit that is just being followed up
+MIN_SWEEP_AGE = timedelta(seconds=1)  # a younger row belongs to a commit whose own process is deleting the keys
 SWEEP_BATCH_SIZE = 500  # rows
 
-# Raw: nearly every write does both, and the ORM would compile the same two statements each time.
+# Raw SQL: nearly every write runs both statements, and the ORM would compile them each time.
 _INSERT_SQL = "INSERT INTO core_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
 _DELETE_SQL = "DELETE FROM core_invalidation WHERE id = %s"
 
 
 def invalidate(keys: Iterable[str]) -> None:
-    """Drop `keys` once the current transaction commits, for sure. Must be called inside a transaction."""
+    """Delete the Redis keys `keys` once the current transaction commits.
+
+    Raises TransactionManagementError outside a transaction.
+    """
     wanted = sorted(set(keys))
     if not wanted:
         return
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("invalidate() belongs inside the change's transaction")
+        raise transaction.TransactionManagementError("invalidate() must be called inside the change's transaction")
     mark_written()
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_INSERT_SQL, [wanted])
@@ -44,9 +47,10 @@ def invalidate(keys: Iterable[str]) -> None:
     transaction.on_commit(partial(_delete_keys, row_id, wanted), robust=True)
 
 
-def _delete_keys(row_id: int, wanted: list[str]) -> None:
+def _delete_keys(row_id: int, keys: list[str]) -> None:
+    """Delete the keys, then their outbox row. A Redis failure leaves both to the sweeper."""
     try:
-        get_client().unlink(*wanted)
+        get_client().unlink(*keys)
     except redis.RedisError as error:
         logger.warning("keys of invalidation %s are left to the sweeper: %s", row_id, error)
         return
@@ -55,7 +59,10 @@ def _delete_keys(row_id: int, wanted: list[str]) -> None:
 
 
 def sweep() -> int:
-    """Finish what was left; returns the number of rows. Raises redis.RedisError while Redis is away."""
+    """Delete the keys and rows that writers left behind; return the number of rows.
+
+    Raises redis.RedisError while Redis is down.
+    """
     with transaction.atomic():
         rows = list(
             Invalidation.objects.select_for_update(skip_locked=True)

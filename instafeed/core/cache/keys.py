@@ -1,30 +1,33 @@
-"""The one registry of Redis keys: every key that instafeed writes is made here.
+"""The registry of Redis keys: every key that instafeed writes is made here.
 
-`PREFIX` carries a version: a deployment that changes the form of a value raises it, and the old keys
-expire unread. TTLs are in seconds. Everything is a cache of PostgreSQL and may vanish at any moment.
+`PREFIX` carries a version. A deployment that changes the format of a value increments it, and the old keys expire
+unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish at any moment. Below, `core` is
+`instafeed.core`.
 
 | key | holds | owner |
 | --- | --- | --- |
 | feed:{user}      | list: the viewer's timeline of pushed posts, a marker at its tail | feeds.timeline_store |
 | author:{user}    | list: an author's newest posts, sorted, a marker at its tail | feeds.timeline_store |
-| sources:{user}   | set: authors whose posts the viewer sees, with 0 as "complete" | feeds.visible_authors |
-| celebrities      | set: authors that are pulled, with 0 as "complete" | feeds.visible_authors |
-| lease:{key}      | token of whoever may fill that key | feeds.visible_authors, instafeed.core.cache.read_through |
-| card:{post}      | a post's JSON without any viewer's state | posts.post_cache |
+| sources:{user}   | set: authors whose posts the viewer sees; 0 marks it as complete | feeds.visible_authors |
+| celebrities      | set: authors that are delivered by pull; 0 marks it as complete | feeds.visible_authors |
+| lease:{key}      | token of the reader that may fill that key | feeds.visible_authors |
+| card:{post}      | a post's JSON without viewer state | posts.post_cache |
 | count:{subject}  | the likes and comments of a post or comment | posts.counters |
 | marks:{user}     | the newest posts that a viewer liked and saved, packed | posts.viewer_flags |
 | explore          | the newest ranking's id | posts.explore |
 | ranking:{id}     | the posts of a ranking, as JSON; never changes | posts.explore |
 | person:{user}    | a user's JSON as author | accounts.user_cache |
 | access:{user}    | what authentication needs to know of a user | accounts.auth_cache |
-| wal:{user}       | the primary's WAL position after the user's last write | instafeed.core.db.replicas.read_your_writes |
-| wal-floor        | a WAL position not before any write that a flush forgot | instafeed.core.db.replicas.read_your_writes |
-| worker:{queue}   | there while a Celery worker that consumes the queue is alive | instafeed.core.jobs.heartbeat |
-| swept            | there since one of beat's tasks last ran | instafeed.core.jobs.heartbeat |
-| probe            | whether writes are taken; also in the broker | instafeed.core.observability.health |
-| notifications-due | there while a task that drains the outbox of notifications is under way | social.notifications |
+| wal:{user}       | the primary's WAL position after the user's last write | core.db.replicas.read_your_writes |
+| wal-floor        | a WAL position after every write whose position Redis lost | core.db.replicas.read_your_writes |
+| worker:{queue}   | exists while a Celery worker consumes the queue | core.jobs.heartbeat |
+| swept            | exists since the last sweep; its TTL gives the sweep's age | core.jobs.heartbeat |
+| probe            | written to see whether Redis accepts writes; also in the broker | core.observability.health |
+| notifications-due | exists while a task that drains the notification outbox is under way | social.notifications |
 | budget           | token bucket of deliveries | feeds.rate_limiter |
-| limit:…          | a client's requests in the current window, made by `limits` | instafeed.core.api.throttling |
+| limit:…          | a client's requests in the current window, made by `limits` | core.api.throttling |
+
+The first part of a key is also the `kind` label of the cache metrics, so it stays as it is.
 """
 
 from __future__ import annotations
@@ -40,13 +43,13 @@ USER_SUMMARY_TTL = 86_400
 AUTH_STATE_TTL = 3_600
 VISIBLE_AUTHORS_TTL = 86_400
 CELEBRITIES_TTL = 3_600
-WAL_POSITION_TTL = 30  # at least; longer where replicas may lag longer, see replicas.sticking
+WAL_POSITION_TTL = 30  # at least; longer if replicas may lag longer, see db.replicas.read_your_writes
 WAL_FLOOR_TTL = 3_600
 WORKER_TTL = 8  # several heartbeats
 LAST_SWEEP_TTL = 3_600
 PROBE_TTL = 10
-NOTIFICATIONS_DUE_TTL_MS = 3_000  # a nudge that got lost is missed for no longer than this
-LEASE_TTL_MS = 5_000  # longer than any fill; a filler that died blocks nobody for longer than this
+NOTIFICATIONS_DUE_TTL_MS = 3_000  # bounds the delay that a lost task causes
+LEASE_TTL_MS = 5_000  # longer than any fill; bounds how long a dead filler blocks others
 REBUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
 
 CELEBRITIES = f"{PREFIX}celebrities"
@@ -62,7 +65,7 @@ THROTTLE_PREFIX = f"{PREFIX}limit"
 
 
 def kind(key: str) -> str:
-    """What a key holds, as in the table: a label for metrics."""
+    """Return the first part of a key, as in the table: a metric label."""
     return key.removeprefix(PREFIX).partition(":")[0]
 
 

@@ -1,4 +1,4 @@
-"""Lua scripts kept as files beside the module that runs them, sent by their digest."""
+"""Lua scripts for Redis, sent by their digest."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Argument = str | bytes | int
 
 
 class Script:
-    """One script; calling it costs one round trip, two right after Redis has lost it (restart, flush)."""
+    """A Lua script. A call costs one round trip, or two right after Redis lost the script (restart, flush)."""
 
     def __init__(self, source: str) -> None:
         self._script = redis.Redis().register_script(source)
 
     @classmethod
     def from_files(cls, *paths: Path) -> Script:
-        """The files' texts one after another: shared functions first, the script last."""
+        """Build a script from files, joined in order: shared functions first, the script last."""
         return cls("\n".join(path.read_text() for path in paths))
 
-    def __call__(self, client: redis.Redis, names: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
-        return self._script(keys=names, args=arguments, client=client)
+    def __call__(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
+        return self._script(keys=keys, args=arguments, client=client)

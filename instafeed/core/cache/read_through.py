@@ -1,13 +1,12 @@
-"""Read-through caching of byte values that can never store what an invalidation has overtaken.
+"""A read-through cache of byte values that never stores a value which an invalidation has made stale.
 
-The trap: a reader loads a row, a writer changes it and deletes the key, then the reader stores the old
-row, which stays until its TTL. So a reader that misses takes a *lease* first: the key itself holds its
-token for a moment. Filling compares: only while the token is still there is the value stored. An
-invalidation deletes the key and with it the lease. (The idea is Facebook's, "Scaling Memcache at
-Facebook", NSDI 2013.)
+The race: a reader loads a row, a writer changes it and deletes the key, then the reader stores the old row, which
+stays until its TTL. To prevent this, a reader that misses first takes a *lease*: the key itself holds the reader's
+token for a moment. A fill stores its value only if the token is still there. An invalidation deletes the key and
+the lease with it. (The idea is Facebook's: "Scaling Memcache at Facebook", NSDI 2013.)
 
-Values are loaded from the primary: a replica may lag behind the very invalidation. An absent thing is
-cached too, as an empty value: a feed that still lists a deleted post costs no SQL.
+Values are loaded from the primary, because a replica may lag behind the invalidation. Absent things are cached
+too, as an empty value: a timeline that still lists a deleted post costs no SQL.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from instafeed.core.observability.metrics import CACHE_READS
 
 _LEASE_PREFIX = b"\x00"  # no JSON value begins with it
 
-# Values that appeared meanwhile, and leases for those still absent. A key with someone else's lease stays
-# as it is: its reader loads the value for itself and stores nothing.
+# Returns the values that appeared meanwhile, and leases the keys that are still absent. A key that holds another
+# reader's lease is left alone: the second reader loads the value for itself and stores nothing.
 _acquire_leases = Script("""
 local values = redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do
@@ -34,7 +33,7 @@ for i, key in ipairs(KEYS) do
 end
 return values
 """)
-_fill = Script("""
+_fill_leased = Script("""
 for i, key in ipairs(KEYS) do
     if redis.call('GET', key) == ARGV[1] then
         redis.call('SET', key, ARGV[i + 2], 'EX', ARGV[2])
@@ -46,12 +45,12 @@ Loader = Callable[[Sequence[int]], Mapping[int, bytes]]
 
 
 class ReadThroughCache:
-    """A family of cached values by integer id.
+    """One kind of cached value, by integer id.
 
-    `load` gets the missing ids in one call, must read the primary, and leaves out what does not exist; its
-    values are not empty. `stays_absent(id)` is False for what may come to exist without an invalidation: that
-    it is absent is not remembered. Warm reads cost one MGET; a miss two more round trips and one `load`. While Redis
-    is away everything is loaded.
+    `load(ids)` gets the missing ids in one call, must read the primary, and leaves out ids that do not exist. Its
+    values are not empty. `can_cache_absence(id)` is False for ids that may come to exist without an invalidation:
+    their absence is not cached. A warm read costs one MGET, a miss two more round trips and one `load`. While
+    Redis is down every value is loaded.
     """
 
     def __init__(
@@ -59,19 +58,19 @@ class ReadThroughCache:
         key_of: Callable[[int], str],
         load: Loader,
         ttl: int,
-        stays_absent: Callable[[int], bool] = lambda id_: True,
+        can_cache_absence: Callable[[int], bool] = lambda id_: True,
     ) -> None:
         self.key_of = key_of
         self.load = load
         self.ttl = ttl  # seconds
-        self.stays_absent = stays_absent
+        self.can_cache_absence = can_cache_absence
         kind = keys.kind(key_of(0))
         self._hits, self._misses, self._bypassed = (
             CACHE_READS.labels(kind, result) for result in ("hit", "miss", "bypassed")
         )
 
     def get(self, ids: Iterable[int]) -> dict[int, bytes]:
-        """Values of those of `ids` that exist."""
+        """Return the values of those `ids` that exist."""
         wanted = list(dict.fromkeys(ids))
         if not wanted:
             return {}
@@ -81,48 +80,42 @@ class ReadThroughCache:
         except CacheUnavailable:
             self._bypassed.inc(len(wanted))
             return dict(self.load(wanted))
-        return self.complete(wanted, raw)
+        return self.fill_misses(wanted, raw)
 
-    def complete(self, ids: Sequence[int], raw: Sequence[bytes | None]) -> dict[int, bytes]:
-        """The same, where the caller has fetched `raw` by MGET, as part of a pipeline perhaps."""
+    def fill_misses(self, ids: Sequence[int], raw: Sequence[bytes | None]) -> dict[int, bytes]:
+        """Do what `get` does with the replies `raw` of the caller's own MGET of `ids`, for use with a pipeline."""
         found = dict(zip(ids, raw, strict=True))
         missing = [id_ for id_, value in found.items() if _is_missing(value)]
         self._hits.inc(len(found) - len(missing))
         if missing:
             self._misses.inc(len(missing))
-            found.update(self._load(missing))
+            found.update(self._load_with_leases(missing))
         return {id_: value for id_, value in found.items() if value}
 
-    def _load(self, missing: Sequence[int]) -> Mapping[int, bytes]:
+    def _load_with_leases(self, missing: Sequence[int]) -> Mapping[int, bytes]:
+        """Load `missing`, and store the values of the keys that this call leased. Absent ids get an empty value."""
         token = _LEASE_PREFIX + secrets.token_bytes(9)
-        names = [self.key_of(id_) for id_ in missing]
         try:
             with guarded_client() as client:
-                raw = _acquire_leases(client, names, [token, keys.LEASE_TTL_MS])
+                raw = _acquire_leases(client, [self.key_of(id_) for id_ in missing], [token, keys.LEASE_TTL_MS])
         except CacheUnavailable:
             return self.load(missing)
-        values: dict[int, bytes] = {
+        appeared: dict[int, bytes] = {
             id_: value for id_, value in zip(missing, raw, strict=True) if not _is_missing(value)
         }
-        loaded = self.load([id_ for id_ in missing if id_ not in values])
+        loaded = self.load([id_ for id_ in missing if id_ not in appeared])
         leased = [id_ for id_, value in zip(missing, raw, strict=True) if value is None]
-        if leased:
-            known = {id_: loaded.get(id_, b"") for id_ in leased if id_ in loaded or self.stays_absent(id_)}
-            self._fill(token, {self.key_of(id_): value for id_, value in known.items()})
-        return {
-            **values,
-            **loaded,
-            **{id_: b"" for id_ in missing if id_ not in values and id_ not in loaded},
-        }
+        self._fill(token, {id_: loaded.get(id_, b"") for id_ in leased if id_ in loaded or self.can_cache_absence(id_)})
+        return {**dict.fromkeys(missing, b""), **appeared, **loaded}
 
-    def _fill(self, token: bytes, values: Mapping[str, bytes]) -> None:
+    def _fill(self, token: bytes, values: Mapping[int, bytes]) -> None:
         if not values:
             return
         try:
             with guarded_client() as client:
-                _fill(client, list(values), [token, self.ttl, *values.values()])
+                _fill_leased(client, [self.key_of(id_) for id_ in values], [token, self.ttl, *values.values()])
         except CacheUnavailable:
-            pass  # the lease expires by itself
+            pass  # the lease expires on its own
 
 
 def _is_missing(value: bytes | None) -> bool:

@@ -1,8 +1,8 @@
-"""Rows by the million: COPY, the model's defaults in SQL, and loading a table without its indexes.
+"""Load millions of rows: COPY, a model's default values, and tables filled without their indexes.
 
-COPY speaks PostgreSQL's text format: a row is its columns' texts joined by tabs, ended by a newline, and
-`\\N` is NULL. Whoever makes rows escapes free text with `escape_text()`; numbers and dates need no escaping.
-Everything here works on the primary.
+COPY speaks PostgreSQL's text format: a row is the texts of its columns joined by tabs and ended by a newline, and
+`\\N` is NULL. Callers escape free text with `escape_text()`; numbers and dates need no escaping. All functions work
+on the primary.
 """
 
 from __future__ import annotations
@@ -13,39 +13,50 @@ from typing import Any, AnyStr
 
 from django.db import connection, models, transaction
 
-_WRITE_SIZE = 256 * 1024  # characters sent at once: psycopg makes one system call of every write
+_WRITE_SIZE = 256 * 1024  # characters sent at once: psycopg makes one system call for every write
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 NULL = "\\N"
 
 
 def escape_text(value: str) -> str:
-    """A free text as COPY wants it."""
-    # Most texts have nothing to escape, and finding that out is ten times faster than translating them.
+    """Escape a free text for COPY."""
+    # Most texts need no escaping, and checking that is ten times faster than translating them.
     return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
 
 
+def format_value(value: Any) -> str:
+    """Format a Python value for COPY."""
+    if type(value) is int:
+        return str(value)
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return escape_text(str(value))
+
+
 def copy_into(table: str, columns: Iterable[str], rows: Iterable[AnyStr]) -> None:
-    """COPY `rows` (each one or more whole lines, see above) into a table; columns left out get their default."""
+    """COPY `rows` into a table. Each item is one or more whole lines; omitted columns get their default."""
     quote = connection.ops.quote_name
     statement = f"COPY {quote(table)} ({', '.join(map(quote, columns))}) FROM STDIN"
     # Django wraps the errors of execute(), not of copy().
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
-        waiting: list[AnyStr] = []
+        buffer: list[AnyStr] = []
         size = 0
         for row in rows:
-            waiting.append(row)
+            buffer.append(row)
             size += len(row)
             if size >= _WRITE_SIZE:
-                copy.write(row[:0].join(waiting))
-                waiting, size = [], 0
-        if waiting:
-            copy.write(waiting[0][:0].join(waiting))
+                copy.write(row[:0].join(buffer))
+                buffer, size = [], 0
+        if buffer:
+            copy.write(buffer[0][:0].join(buffer))
 
 
 def default_values(model: type[models.Model], given: Collection[str]) -> dict[str, Any]:
-    """Column -> value for what neither the caller (`given` columns) nor the database fills by itself.
+    """Return column → value for the columns that neither the caller (`given`) nor the database fills.
 
-    So a bulk INSERT or COPY keeps working when a model gains a field with a default.
+    With them a bulk INSERT or COPY keeps working when a model gains a field with a default.
     """
     return {
         field.column: field.get_db_prep_save(field.get_default(), connection)
@@ -57,29 +68,20 @@ def default_values(model: type[models.Model], given: Collection[str]) -> dict[st
     }
 
 
-def format_value(value: Any) -> str:
-    """A Python value as COPY wants it."""
-    if type(value) is int:
-        return str(value)
-    if value is None:
-        return NULL
-    if isinstance(value, bool):
-        return "t" if value else "f"
-    return escape_text(str(value))
-
-
 @contextmanager
 def without_indexes(*tables: str) -> Iterator[None]:
-    """Within: the tables have no foreign keys, primary key, checks and indexes; at the end all are built anew.
+    """Drop the tables' foreign keys, primary keys, checks and indexes, and rebuild them at the end of the block.
 
     For filling an *empty* table inside a transaction: one sort instead of 20 million index inserts, one join
-    instead of 40 million foreign-key look-ups. Holds an exclusive lock on the tables until the commit;
-    DDL is transactional, so whatever fails leaves the tables as they were.
+    instead of 40 million foreign-key look-ups. Holds an exclusive lock on the tables until the commit. DDL is
+    transactional, so a failure leaves the tables as they were.
+
+    Raises TransactionManagementError outside a transaction.
     """
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("without_indexes() belongs inside a transaction")
+        raise transaction.TransactionManagementError("without_indexes() must be called inside a transaction")
     with connection.cursor() as cursor:
-        # Deferred checks of earlier rows would forbid ALTER TABLE; let them happen now.
+        # Pending deferred checks of earlier rows would forbid ALTER TABLE: run them now.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
         rebuild = [statement for table in tables for statement in _drop_constraints_and_indexes(cursor, table)]
@@ -93,9 +95,9 @@ def without_indexes(*tables: str) -> Iterator[None]:
 
 
 def _drop_constraints_and_indexes(cursor: Any, table: str) -> list[str]:
-    """Drop a table's constraints and indexes; returns the statements that build them again."""
+    """Drop a table's constraints and indexes; return the statements that rebuild them."""
     quote = connection.ops.quote_name
-    # Foreign keys go first and come last; NOT NULL ('n', PostgreSQL 18) costs nothing and stays.
+    # Foreign keys are dropped first and rebuilt last. NOT NULL ('n', PostgreSQL 18) costs nothing and stays.
     cursor.execute(
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass"
         " AND contype IN ('p', 'u', 'c', 'f') ORDER BY contype <> 'f', contype <> 'c'",
@@ -113,7 +115,7 @@ def _drop_constraints_and_indexes(cursor: Any, table: str) -> list[str]:
         cursor.execute(f"DROP INDEX {name}")
     rebuild = [definition for _, definition in indexes]
     if constraints:
-        # One statement for all: fewer passes over the table. The primary key first, foreign keys last.
+        # One statement for all constraints makes fewer passes over the table. Primary key first, foreign keys last.
         added = (f"ADD CONSTRAINT {quote(name)} {definition}" for name, definition in reversed(constraints))
         rebuild.append(f"ALTER TABLE {quote(table)} {', '.join(added)}")
     return rebuild

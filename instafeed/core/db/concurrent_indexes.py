@@ -1,9 +1,9 @@
-"""Migration operations that build and drop indexes of tables in use, and that may be tried again.
+"""Migration operations that build and drop indexes of tables in use, and that can be retried.
 
-As Django's own `AddIndexConcurrently` and `RemoveIndexConcurrently` (the migration has `atomic = False`), with two
-differences. An index that a try before this one left behind is finished: what PostgreSQL holds for invalid is
-dropped and built anew, what is complete is kept. And no `lock_timeout` ends the build: it waits for transactions
-that are older than itself, a dump for example, but nobody waits for it meanwhile.
+They extend Django's `AddIndexConcurrently` and `RemoveIndexConcurrently` (the migration sets `atomic = False`) in
+two ways. A retry completes the work of an earlier attempt: an index that PostgreSQL marks as invalid is dropped
+and rebuilt, a valid one is kept. And no `lock_timeout` ends the build: it waits for transactions older than
+itself, such as a dump, and blocks no other query meanwhile.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class RemoveIndexConcurrently(operations.RemoveIndexConcurrently):
 
 
 def _needs_build(schema_editor: BaseDatabaseSchemaEditor, index: Index) -> bool:
-    """Whether it is to be built. The ruin of a build that was interrupted is dropped first."""
-    if schema_editor.collect_sql:  # `sqlmigrate` shows what an empty database would get
+    """Return whether the index must be built. Drops the invalid index of an interrupted build first."""
+    if schema_editor.collect_sql:  # `sqlmigrate` shows the SQL for an empty database
         return True
     with schema_editor.connection.cursor() as cursor:
         name = schema_editor.quote_name(index.name)

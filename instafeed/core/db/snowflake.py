@@ -1,11 +1,11 @@
-"""64-bit ids made by PostgreSQL: ordered by time, unique without node ids, the same for ORM and COPY.
+"""64-bit snowflake ids made by PostgreSQL: ordered by time, unique without node ids, the same for ORM and COPY.
 
-Layout, from the top: 1 sign bit (0), 41 bits of milliseconds since 2024-01-01 UTC (69 years), 8 bits of
-shard (0 until there is a second primary), 14 bits of a sequence (16,384 ids a millisecond). The idea is
-Instagram's ("Sharding & IDs at Instagram", 2012). They exceed 2**53, so JSON carries them as strings.
+Layout from the top: 1 sign bit (0), 41 bits of milliseconds since 2024-01-01 UTC (69 years), 8 bits of shard
+(0 until there is a second primary), 14 bits of a sequence (16,384 ids a millisecond). The idea is Instagram's
+("Sharding & IDs at Instagram", 2012). Ids exceed 2**53, so JSON carries them as strings.
 
-An id is drawn inside a transaction and becomes visible at its commit: id order is creation order, not
-commit order. Whoever needs "everything before t" must allow for the longest transaction.
+An id is drawn inside a transaction and becomes visible at its commit: ids are in creation order, not in commit
+order. A reader that needs "everything before t" must allow for the longest transaction.
 """
 
 from __future__ import annotations
@@ -46,24 +46,24 @@ class NextId(Func):
 
 
 def next_ids(count: int, *, using: str = "default") -> list[int]:
-    """`count` fresh ids, ascending; for `bulk_create`, which cannot read a `db_default` back."""
+    """Return `count` new ids in ascending order, for `bulk_create`, which cannot read a `db_default` back."""
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT instafeed_next_id() FROM generate_series(1, %s)", [count])
         return [row[0] for row in cursor.fetchall()]
 
 
 def timestamp_of_id(id_: int) -> datetime:
-    """When an id was drawn, to the millisecond."""
+    """Return the time an id was drawn, to the millisecond."""
     return EPOCH + timedelta(milliseconds=id_ >> TIME_SHIFT)
 
 
 def first_id_at(moment: datetime) -> int:
-    """The smallest id that can be drawn at `moment`."""
+    """Return the smallest id that can be drawn at `moment`."""
     return max(0, int((moment - EPOCH).total_seconds() * 1000)) << TIME_SHIFT
 
 
 def parse_id(raw: str) -> int | None:
-    """A decimal id as clients send it; None for whatever cannot be one."""
+    """Parse a decimal id as clients send it; return None for any other text."""
     if not raw.isascii() or not raw.isdecimal() or len(raw) > 19:
         return None
     value = int(raw)

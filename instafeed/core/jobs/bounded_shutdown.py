@@ -1,9 +1,9 @@
-"""A Celery worker that is told to end at once does so in time, whatever its pool is at.
+"""Bound the time that a Celery worker takes to quit, whatever state its pool is in.
 
-Celery's cold shutdown waits for its pool without bound. A pool process that dies in the middle of an answer, or that
-hangs, then keeps the worker for ever: its pipe's writing end is held by the worker too, so no end of file ever comes
-(`_flush_outqueue` in celery/concurrency/asynpool.py says so). A container is killed when its grace is over; a worker
-whose supervisor died is not.
+Celery's cold shutdown waits for the pool without a time limit. A pool process that hangs, or dies in the middle of
+a reply, then keeps the worker alive for ever: the worker itself holds the writing end of that process's pipe, so
+end-of-file never arrives (see `_flush_outqueue` in celery/concurrency/asynpool.py). Docker kills a container after
+its grace period, but nothing kills a worker whose supervisor died.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import Any
 
 from celery import bootsteps
 
-FORCED_EXIT_DELAY = 4.0  # seconds after the soft shutdown; together below the containers' stop_grace_period of 15 s
+FORCED_EXIT_DELAY = 4.0  # seconds after the soft shutdown; the sum is below the containers' stop_grace_period of 15 s
 
 
 class BoundedShutdown(bootsteps.StartStopStep):
-    """From the first SIGQUIT on, the worker has its soft shutdown's time and AFTERWARDS seconds more."""
+    """Exit at the latest FORCED_EXIT_DELAY seconds after the soft shutdown that the first SIGQUIT begins."""
 
     def start(self, worker: Any) -> None:
-        # Steps start after Celery has set its own handlers.
+        # Steps start after Celery has installed its own signal handlers.
         shut_down: Any = signal.getsignal(signal.SIGQUIT)
-        pid, bound = os.getpid(), worker.app.conf.worker_soft_shutdown_timeout + FORCED_EXIT_DELAY
+        pid, timeout = os.getpid(), worker.app.conf.worker_soft_shutdown_timeout + FORCED_EXIT_DELAY
 
-        def begin(*args: Any) -> None:
-            if os.getpid() == pid:  # the pool's processes inherit the handler
-                timer = Timer(bound, _force_exit, (bound,))
+        def on_sigquit(*args: Any) -> None:
+            if os.getpid() == pid:  # pool processes inherit the handler
+                timer = Timer(timeout, _force_exit, (timeout,))
                 timer.daemon = True
                 timer.start()
             shut_down(*args)
 
-        signal.signal(signal.SIGQUIT, begin)
+        signal.signal(signal.SIGQUIT, on_sigquit)
 
 
-def _force_exit(bound: float) -> None:
-    """The pool is killed with its worker (celery.py); what it was at has not been acknowledged and is done again."""
-    print(f"instafeed: the worker had not ended {bound:.0f} s after SIGQUIT: killed", file=sys.stderr, flush=True)  # noqa: T201
+def _force_exit(timeout: float) -> None:
+    """Exit at once. The pool dies with its worker (celery.py); its unacknowledged tasks run again."""
+    print(f"instafeed: the worker did not end within {timeout:.0f} s of SIGQUIT: killed", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(1)

@@ -1,8 +1,8 @@
-"""Nudging the workers: a hint that may be lost, never a promise.
+"""Publish a Celery task as a hint that may be lost.
 
-A row in PostgreSQL (`feeds.fanout_outbox`, `accounts.erasure_worker`) is the promise. So a nudge never fails its caller and
-never holds it up for long: after a failure nobody in this process tries again for `RETRY_COOLDOWN` seconds, and the
-sweeper finds what was missed.
+The row in PostgreSQL (`feeds.fanout_outbox`, `accounts.erasure_worker`) is the record of the work. So publishing
+never fails its caller and never delays it for long: after a failure this process makes no attempt for
+`RETRY_COOLDOWN` seconds, and the sweeper finds the work that was missed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _breaker = CircuitBreaker(RETRY_COOLDOWN)
 
 
 def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool:
-    """Publish a task, given itself or by its name, to run in `countdown` seconds.
+    """Publish a task, given as itself or by its name, to run in `countdown` seconds.
 
-    Return False when the broker did not accept it within its timeout (settings: under a second).
+    Return False if the broker did not accept it within its timeout (under a second, see settings).
     """
     if _breaker.is_open:
         return False

@@ -1,12 +1,11 @@
-"""Signs of life from Celery: one short-lived key per queue that a worker consumes, and when beat's tasks last ran.
+"""Signs of life from Celery: one short-lived key for each queue that a worker consumes, and the last sweep.
 
-The workers' come from a step of the worker's own timer, not from a task: a task would wait behind a backlog, and
-would miss nothing if the worker of another queue took it. The timer runs in the main process, between the broker's
-messages; a worker that is stopped, dead, or cannot reach the broker stops renewing its keys, which then expire
-within WORKER_TTL seconds.
+Workers renew their keys from a step on the worker's own timer, not from a task: a task would wait behind a backlog,
+and a worker of another queue could take it. The timer runs in the main process, between broker messages. A worker
+that is stopped, dead or cut off from the broker stops renewing its keys, which expire within WORKER_TTL seconds.
 
-Beat's comes from a task that it sends every two seconds. Without a worker for that task, or behind a long backlog,
-nothing is swept either, which is what there is to know.
+Beat's sign of life comes from a task that it sends every two seconds. Without a worker for that task, or behind a
+long backlog, no sweep runs either, and that is the condition to report.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ SWEEP_TIMEOUT = 10.0  # seconds without a sweep after which beat counts as dead
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Renews `worker:{queue}` for each consumed queue; a Redis that is away is no worker's problem."""
+    """Renew `worker:{queue}` for each consumed queue. A Redis outage does not disturb the worker."""
 
     requires = ("celery.worker.components:Timer",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self._entry: Any = None
+        self._timer_entry: Any = None
 
     def start(self, worker: Any) -> None:
         renew_worker_keys(worker.app)
-        self._entry = worker.timer.call_repeatedly(HEARTBEAT_INTERVAL, _on_timer, (worker,), priority=10)
+        self._timer_entry = worker.timer.call_repeatedly(HEARTBEAT_INTERVAL, _on_timer, (worker,), priority=10)
 
     def stop(self, worker: Any) -> None:
-        if self._entry is not None:
-            self._entry.cancel()
-            self._entry = None
+        if self._timer_entry is not None:
+            self._timer_entry.cancel()
+            self._timer_entry = None
 
 
 def _on_timer(worker: Any) -> None:
@@ -51,9 +50,10 @@ def _on_timer(worker: Any) -> None:
 
 
 def send_worker_event(worker: Any) -> None:
-    """The heartbeat by which Flower knows an idle worker from a dead one, of workers that send events (`-E`).
+    """Send the event that tells Flower an idle worker from a dead one, if the worker sends events (`-E`).
 
-    In place of Celery's own, which is off: it retries for ever, and so keeps a worker whose broker is gone from ending.
+    Replaces Celery's own heartbeat, which is off: it retries for ever and so keeps a worker whose broker is gone
+    from ending.
     """
     from celery.worker import state  # not in web processes, which import this module for `queues_with_workers`
 
@@ -65,7 +65,7 @@ def send_worker_event(worker: Any) -> None:
 
 def renew_worker_keys(app: Any) -> None:
     queues = list(app.amqp.queues.consume_from)
-    # guarded() logs what goes wrong
+    # guarded_client() logs failures
     with suppress(CacheUnavailable), guarded_client() as client, client.pipeline(transaction=False) as pipeline:
         for queue in queues:
             pipeline.set(keys.worker(queue), 1, ex=keys.WORKER_TTL)
@@ -73,18 +73,21 @@ def renew_worker_keys(app: Any) -> None:
 
 
 def queues_with_workers(client: redis.Redis) -> dict[str, bool]:
-    """Whether each of QUEUES has a worker. Raises redis.RedisError."""
-    signs = client.mget([keys.worker(queue) for queue in QUEUES])
-    return {queue: sign is not None for queue, sign in zip(QUEUES, signs, strict=True)}
+    """Return for each of QUEUES whether it has a worker. Raises redis.RedisError."""
+    values = client.mget([keys.worker(queue) for queue in QUEUES])
+    return {queue: value is not None for queue, value in zip(QUEUES, values, strict=True)}
 
 
 def record_sweep() -> None:
-    """One of beat's tasks runs."""
+    """Record that one of beat's tasks runs now."""
     with suppress(CacheUnavailable), guarded_client() as client:
         client.set(keys.LAST_SWEEP, 1, ex=keys.LAST_SWEEP_TTL)
 
 
 def seconds_since_sweep(client: redis.Redis) -> float | None:
-    """By Redis' clock alone; None: not within SWEPT_TTL. Raises redis.RedisError."""
-    left: int = client.pttl(keys.LAST_SWEEP)  # milliseconds, negative without the key
-    return None if left < 0 else max(0.0, keys.LAST_SWEEP_TTL - left / 1000)
+    """Return the last sweep's age by Redis' clock; None if it is older than LAST_SWEEP_TTL.
+
+    Raises redis.RedisError.
+    """
+    remaining_ms: int = client.pttl(keys.LAST_SWEEP)  # negative if the key does not exist
+    return None if remaining_ms < 0 else max(0.0, keys.LAST_SWEEP_TTL - remaining_ms / 1000)

@@ -1,8 +1,8 @@
-"""Each task: the request that caused it, how it ended and how long it took, in metrics and log lines.
+"""Metrics, a log line and the originating request's id for each Celery task.
 
-A request's id travels with every task as a message header, so that a worker's lines carry the id of the request
-that caused them; a task that starts another passes it on. A task of a request's has a line at INFO when it ends,
-any other (beat's) at DEBUG.
+A request's id travels with every task as a message header, so a worker's log lines carry the id of the request
+that caused them; a task that enqueues another passes the id on. A task caused by a request logs one line at INFO
+when it ends, any other task (beat's) at DEBUG.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class _RunningTask(NamedTuple):
-    began: float
+    started_at: float  # time.perf_counter()
     context: Mapping[str, Token[Any]]
 
 
@@ -39,7 +39,7 @@ def _add_request_id_header(headers: dict[str, Any], **_: Any) -> None:
 
 @worker_init.connect
 def _initialise_failure_series(sender: Any, **_: Any) -> None:
-    """A series that is born with the first failure would not show that failure as an increase."""
+    """Create the failure series at zero: a series that begins with its first failure shows no increase."""
     for name in sender.app.tasks:
         if not name.startswith("celery."):
             for outcome in ("failure", "lost"):
@@ -48,18 +48,17 @@ def _initialise_failure_series(sender: Any, **_: Any) -> None:
 
 @task_prerun.connect
 def _on_task_start(task_id: str, task: Any, **_: Any) -> None:
-    context = bind_contextvars(
-        request_id=str(task.request.get(_REQUEST_ID_HEADER) or ""), task_id=task_id, task=task.name
-    )
+    request_id = str(task.request.get(_REQUEST_ID_HEADER) or "")
+    context = bind_contextvars(request_id=request_id, task_id=task_id, task=task.name)
     _running_tasks[task_id] = _RunningTask(time.perf_counter(), context)
 
 
 @task_postrun.connect
 def _on_task_end(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
-    run = _running_tasks.pop(task_id, None)
-    if run is None:
+    running = _running_tasks.pop(task_id, None)
+    if running is None:
         return
-    seconds = time.perf_counter() - run.began
+    seconds = time.perf_counter() - running.started_at
     outcome = (state or "").lower()
     if outcome not in TASK_OUTCOMES:
         outcome = "ignored"
@@ -67,11 +66,11 @@ def _on_task_end(task_id: str, task: Any, state: str | None = None, **_: Any) ->
     TASK_SECONDS.labels(task.name).observe(seconds)
     level = logging.INFO if current_request_id() else logging.DEBUG
     logger.log(level, "task", extra={"outcome": outcome, "duration_ms": round(seconds * 1000, 1)})
-    reset_contextvars(**run.context)
+    reset_contextvars(**running.context)
 
 
 @task_failure.connect
 def _count_lost_task(task_id: str, sender: Any, **_: Any) -> None:
-    """In a worker's main process, for what was killed: by its time limit, or with the process that ran it."""
+    """Count, in a worker's main process, a task killed by its time limit or with its pool process."""
     if task_id not in _running_tasks:
         TASKS_ENDED.labels(sender.name, "lost").inc()

@@ -1,14 +1,14 @@
-"""The Celery queues: each can have workers of its own, and a site without a worker for one is degraded."""
+"""The Celery queues. Each can have its own workers; /health reports a queue without a worker as degraded."""
 
 QUEUES = ("fan_out", "notifications", "media", "maintenance")
 
-# Tasks that are enqueued by name, so that the modules that enqueue them need not import the tasks.
+# Tasks that are enqueued by name, because their modules import the modules that enqueue them.
 PROCESS_MEDIA = "media.tasks.process_media"
 REMAKE_MEDIA = "media.tasks.remake_media"
 RELOCATE_MEDIA = "media.tasks.relocate_media"
 REMOVE_FILES = "media.tasks.remove_files"
 
-# By task; all others go to `maintenance`.
+# By task name; all other tasks go to `maintenance`.
 ROUTES = {
     "feeds.tasks.deliver_post": {"queue": "fan_out"},
     "social.tasks.drain_notifications": {"queue": "notifications"},

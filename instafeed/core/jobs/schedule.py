@@ -1,4 +1,4 @@
-"""What beat has done, and how often. A run that no worker has begun by the time it `expires` is left out."""
+"""Beat's schedule. A run that no worker has started within `expires` seconds is skipped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from celery.schedules import crontab
 
 
-def _entry(when: float | crontab, task: str, *, expires: int) -> dict[str, Any]:
-    """`when` and `expires` in seconds."""
-    return {"task": task, "schedule": when, "options": {"expires": expires}}
+def _entry(schedule: float | crontab, task: str, *, expires: int) -> dict[str, Any]:
+    """Return a beat entry; `schedule` and `expires` are in seconds."""
+    return {"task": task, "schedule": schedule, "options": {"expires": expires}}
 
 
 _TEN_MINUTES, _DAY = 600.0, 86_400.0
@@ -26,7 +26,7 @@ SCHEDULE = {
     "flush-expired-tokens": _entry(_DAY, "accounts.tasks.flush_expired_tokens", expires=3_600),
     "flush-idempotent-answers": _entry(_DAY, "instafeed.core.tasks.flush_idempotent_answers", expires=3_600),
     "flush-expired-sessions": _entry(_DAY, "instafeed.core.tasks.flush_expired_sessions", expires=3_600),
-    # At each full minute: of an interval of 60 s, a run that is a little late would leave a minute out.
+    # At each full minute. With an interval of 60 s, a run that is slightly late would skip a minute.
     "take-sample": _entry(crontab(), "instafeed.backoffice.tasks.take_sample", expires=50),
     "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),
     "erase-accounts": _entry(5.0, "accounts.tasks.erase_accounts", expires=10),

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="IdempotentAnswer",
+            name="IdempotentResponse",
             fields=[
                 (
                     "pk",
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                "indexes": [models.Index(fields=["created_at"], name="idempotent_answers_by_age")],
+                "indexes": [models.Index(fields=["created_at"], name="idempotent_response_created")],
             },
         ),
     ]

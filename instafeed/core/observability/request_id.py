@@ -1,7 +1,7 @@
-"""The id that ties a request to its log lines and to the tasks it starts.
+"""The id that connects a request with its log lines and the tasks it starts.
 
-Taken from `X-Request-ID` where that is sane, else made here; on every answer, and in structlog's context, from
-which every log line takes it, and task publishers by `current_request_id()`.
+Taken from `X-Request-ID` if that is well-formed, otherwise generated. It is set on every response and in
+structlog's context, where every log line finds it. Task publishers read it with `current_request_id()`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,12 @@ _REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def current_request_id() -> str:
-    """The id of the request being answered, or that a task was started by; empty outside of both."""
+    """Return the id of the current request, or of the request that started the current task; else an empty text."""
     return str(get_contextvars().get("request_id", ""))
 
 
-def use_request_id(request_id: str) -> None:
-    """Work for that request from here on, outside of web requests; empty for none."""
-    bind_contextvars(request_id=request_id)
-
-
 class RequestIdMiddleware:
-    """Outermost, so that answers made by other middleware carry the id too."""
+    """Set the request's id. The outermost middleware, so that responses of other middleware carry the id too."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -37,11 +32,11 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         offered = request.headers.get(HEADER, "")
         request_id = offered if _REQUEST_ID_PATTERN.fullmatch(offered) else uuid4().hex
-        request.META[META_KEY] = request_id  # what reads the header gets the id, not an insane offer
-        outer = bind_contextvars(request_id=request_id)
+        request.META[META_KEY] = request_id  # code that reads the header gets the id, not a malformed value
+        tokens = bind_contextvars(request_id=request_id)
         try:
             response = self.get_response(request)
         finally:
-            reset_contextvars(**outer)
+            reset_contextvars(**tokens)
         response[HEADER] = request_id
         return response

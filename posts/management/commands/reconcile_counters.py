@@ -36,7 +36,7 @@ class Command(OperatorCommand):
         found = left = 0
         subjects = repair.model._default_manager.all()
         with self.progress(repair.name, subjects.count()) as progress:
-            for ids in iterate_id_batches(subjects, self.step(USER_BATCH_SIZE)):
+            for ids in iterate_id_batches(subjects, self.batch_size(USER_BATCH_SIZE)):
                 wrong = repair.find_wrong(ids)
                 found += len(wrong)
                 if wrong and not self.dry_run:

@@ -1,4 +1,4 @@
-"""Pieces of the OpenAPI description that a view puts into its `extend_schema`."""
+"""Parts of the OpenAPI document for use in a view's `extend_schema`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rest_framework import serializers
 from instafeed.core.api.openapi.error_responses import error_example
 
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
-ID_PATTERN = "^([1-9][0-9]{0,17}|[1-8][0-9]{18})$"  # below 9 * 10**18, which ids reach in 2092
-TEXT_PATTERN = r"^[^\u0000]*$"  # the parser refuses NUL characters, wherever they are
+ID_PATTERN = "^([1-9][0-9]{0,17}|[1-8][0-9]{18})$"  # below 9 * 10**18; ids reach that in 2092
+TEXT_PATTERN = r"^[^\u0000]*$"  # the parser rejects NUL characters everywhere
 ANYTHING: dict[str, Any] = {
     "Anything": {
         "description": "Any JSON without NUL characters.",
@@ -38,37 +38,37 @@ UNKNOWN_FIELDS: dict[str, Any] = {
     "propertyNames": {"pattern": TEXT_PATTERN},
     "unevaluatedProperties": {"$ref": "#/components/schemas/Anything"},
 }
-# At least one character that Python does not strip; `\s` is another set for every reader of patterns.
+# The characters that Python's strip() removes; `\s` is a different set in each regular-expression dialect.
 _WHITE_SPACE = r"\u0009-\u000d\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
 def non_blank_pattern(ignored: str = "") -> str:
-    """Of a text with a character that is neither white space nor one of those `ignored`."""
+    """Return the pattern of a text with at least one character that is neither white space nor in `ignored`."""
     return rf"^[^\u0000]*[^\u0000{_WHITE_SPACE}{ignored}][^\u0000]*$"
 
 
 NON_BLANK_PATTERN = non_blank_pattern()
 _LIMIT = OpenApiParameter(
     "limit",
-    # No maximum, as more than 100 is taken and counts as 100.
+    # No maximum: values above 100 are accepted and count as 100.
     {"type": "integer", "minimum": 1, "default": 20},
-    description="Rows a page: 20 unless told, at most 100.",
+    description="Rows per page: 20 by default, at most 100.",
 )
-_CURSOR = "From `next` of the page before; opaque."
+_CURSOR = "Opaque; taken from the previous page's `next`."
 
 
 def list_parameters(kind: str, length: int = 1) -> list[OpenApiParameter]:
-    """`limit` and `cursor` of a list whose cursors are `encode_cursor(kind, …)` of `length` numbers."""
+    """Return `limit` and `cursor` for a list whose cursors are `encode_cursor(kind, …)` of `length` integers."""
     return limit_and_cursor_parameters(f"^{kind}" + r"\.[0-7][0-9a-f]{15}" * length + "$")
 
 
 def text_list_parameters(kind: str) -> list[OpenApiParameter]:
-    """The same for `encode_text_cursor(kind, …)`."""
+    """Return `limit` and `cursor` for a list whose cursors are `encode_text_cursor(kind, …)`."""
     return limit_and_cursor_parameters(rf"^{kind}\.([0-9a-f]{{2}}){{0,1000}}$")
 
 
 def limit_and_cursor_parameters(pattern: str) -> list[OpenApiParameter]:
-    """The same for cursors that only a pattern of their own describes."""
+    """Return `limit` and `cursor` for cursors that match `pattern`."""
     cursor = {"type": "string", "pattern": pattern}
     return [_LIMIT, OpenApiParameter("cursor", cursor, description=_CURSOR)]
 
@@ -76,11 +76,11 @@ def limit_and_cursor_parameters(pattern: str) -> list[OpenApiParameter]:
 class ErrorSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(help_text="For programs.")
     detail = serializers.CharField(help_text="For people.")
-    attr = serializers.CharField(allow_null=True, help_text="The field that is meant, if one is.")
+    attr = serializers.CharField(allow_null=True, help_text="The invalid field, if there is one.")
 
 
 class ErrorResponseSerializer(serializers.Serializer[Any]):
-    """The one error shape."""
+    """The API's error format."""
 
     type = serializers.ChoiceField(choices=ERROR_TYPES)
     errors = ErrorSerializer(many=True)  # type: ignore[assignment]  # hides a property, in the schema only
@@ -89,9 +89,9 @@ class ErrorResponseSerializer(serializers.Serializer[Any]):
 def error_response(
     status: int, code: str, description: str, *, detail: str = "", attr: str | None = None
 ) -> dict[int, OpenApiResponse]:
-    """An error that is one call's own, for `extend_schema(responses={200: …, **refusal(…)})`.
+    """Return an error of one operation, for `extend_schema(responses={200: …, **error_response(…)})`.
 
-    `description` says when it is given; `detail`, what its `detail` says if that is something else.
+    `description` says when the error occurs. `detail` is the example's `detail` if it differs from that.
     """
     value = error_example(status, code, detail or description, attr)
     example = OpenApiExample(code, value=value, status_codes=[str(status)])
@@ -99,28 +99,30 @@ def error_response(
 
 
 def not_found_response(description: str) -> dict[int, OpenApiResponse]:
-    """The 404 of what a call names other than in its path; its body is that of every 404."""
+    """Return the 404 of a resource that the request names outside its path. Its body is that of every 404."""
     return error_response(404, "not_found", description, detail="Not found.")
 
 
 def example(name: str, value: Any) -> OpenApiExample:
-    """What a serializer's body looks like, for `extend_schema_serializer(examples=[…])`."""
+    """Return an example of a serializer's body, for `extend_schema_serializer(examples=[…])`."""
     return OpenApiExample(name, value=value)
 
 
-@cache  # the same class again, as two of one name would be told apart
+@cache  # one class per row type: two classes of one name would become two components
 def page_serializer(row: type[serializers.BaseSerializer[Any]]) -> serializers.Serializer[Any]:
-    """The answer of a list of `row`s, for `extend_schema(responses=…)`; shows the first example of a row."""
+    """Return the serializer of a page of `row`s, for `extend_schema(responses=…)`, with the row's first example."""
     name = row.__name__.removesuffix("Serializer")
     page = inline_serializer(
         f"{name}Page",
         {
             "results": row(many=True),
             "next": serializers.URLField(allow_null=True, help_text="The next page; null at the end."),
-            "previous": serializers.URLField(allow_null=True, help_text="Always null: lists are read forwards."),
+            "previous": serializers.URLField(
+                allow_null=True, help_text="Always null: lists can only be read forwards."
+            ),
         },
     )
-    # many=False: the library would take the answer of a view set's `list` for an array of these.
+    # many=False: otherwise the library documents a view set's `list` as an array of pages.
     extend_schema_serializer(many=False, examples=_page_examples(row))(type(page))
     return type(page)()
 

@@ -1,42 +1,41 @@
-"""What the API's description says before its first call: the rules of all calls, and the groups they are in.
-
-Plain constants, as settings.py reads them.
-"""
+"""The OpenAPI document's introduction and its groups of operations. Plain constants, because settings.py reads them."""
 
 DESCRIPTION = """
 The back end of a photo-sharing network: accounts, follows, posts, and one exact, endless feed.
 
-**Signing in.** `POST /api/v1/auth/register` and `POST /api/v1/auth/token` answer an access token and a refresh token.
-Send the access token as `Authorization: Bearer …`; when it is refused with 401, exchange the refresh token for new
-ones. Profiles and posts of public accounts can be read without a token.
+**Authentication.** `POST /api/v1/auth/register` and `POST /api/v1/auth/token` return an access token and a refresh
+token. Send the access token as `Authorization: Bearer …`. When it is rejected with 401, exchange the refresh token
+for new tokens. Profiles and posts of public accounts can be read without a token.
 
-**Ids** are decimal strings: they exceed what JavaScript's numbers hold. Times are RFC 3339 in UTC.
+**Ids** are decimal strings, because they exceed JavaScript's safe integers. Times are RFC 3339 in UTC.
 
-**Lists** take `limit` (20 unless told; more than 100 counts as 100) and `cursor`, and answer
+**Lists** accept `limit` (default 20, maximum 100; larger values count as 100) and `cursor`, and return
 `{"results": […], "next": URL or null, "previous": null}`. Follow `next` until it is null. Pages neither repeat nor
-skip anything, whatever arrives or vanishes in between.
+skip items, even if items are added or removed in between.
 
-**Errors** have one shape: `{"type": …, "errors": [{"code", "detail", "attr"}]}`, where `code` is for programs,
-`detail` for people, and `attr` names the field that is meant, if one is. What you may not see does not exist for
-you, which is a 404. Fields that a call does not know are ignored; do not send them.
+**Errors** have one format: `{"type": …, "errors": [{"code", "detail", "attr"}]}`. `code` is for programs, `detail`
+for people, and `attr` names the invalid field, if there is one. A resource that you may not see returns the same
+404 as one that does not exist. Unknown fields in a request are ignored; do not send them.
 
-**Sending twice.** Following, liking, saving, blocking, muting and their opposites may be repeated freely. Give a
-creation an `Idempotency-Key`, and sending it again gives the first answer again.
+**Repeated requests.** Following, liking, saving, blocking, muting and their opposites are idempotent. Give requests
+that create something an `Idempotency-Key`: repeating the request then returns the first response again.
 
-**Limits.** Too many requests: 429, with the seconds to wait in `Retry-After`. Each answer carries an `X-Request-ID`;
-quote it when you ask about one. Send your own (1 to 128 letters, digits, dots, dashes and underscores) to have it used.
+**Rate limits.** Too many requests return 429 with the seconds to wait in `Retry-After`.
+
+**Request ids.** Each response carries an `X-Request-ID`; include it when you report a problem. To choose the id
+yourself, send the header with 1 to 128 letters, digits, dots, dashes and underscores.
 """.strip()
 
 TAGS = [
-    {"name": "sign-in", "description": "Accounts and sessions: tokens are given, exchanged and withdrawn."},
-    {"name": "me", "description": "The own account: profile, requests, blocks, mutes, saved posts."},
-    {"name": "users", "description": "Profiles, and what one is to another: following, blocking, muting."},
-    {"name": "media", "description": "Pictures: uploaded first, then attached to a post."},
+    {"name": "sign-in", "description": "Accounts and sessions: create, exchange and revoke tokens."},
+    {"name": "me", "description": "Your own account: profile, follow requests, blocks, mutes, saved posts."},
+    {"name": "users", "description": "Profiles and relations between users: following, blocking, muting."},
+    {"name": "media", "description": "Pictures: upload them first, then attach them to a post."},
     {"name": "posts", "description": "Posts, likes and saved posts."},
     {"name": "comments", "description": "Comments and replies."},
-    {"name": "feed", "description": "The posts of everyone followed, newest first, without end."},
-    {"name": "explore", "description": "Public posts of people one does not follow yet, and hashtags."},
-    {"name": "notifications", "description": "What others did with one's account and posts."},
-    {"name": "reports", "description": "Telling moderators."},
-    {"name": "operations", "description": "For load balancers and operators."},
+    {"name": "feed", "description": "Posts of the users that you follow, newest first, without end."},
+    {"name": "explore", "description": "Public posts of users that you do not follow yet, and hashtags."},
+    {"name": "notifications", "description": "What other users did with your account and posts."},
+    {"name": "reports", "description": "Reports to the moderators."},
+    {"name": "operations", "description": "Health checks for load balancers and operators."},
 ]

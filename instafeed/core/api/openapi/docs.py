@@ -1,4 +1,4 @@
-"""GET /schema: the OpenAPI description, made once a process, as making it takes most of a second."""
+"""GET /schema: the OpenAPI document, generated once a process because that takes most of a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/vnd.oai.openapi+json; version=3.1"
 
 @require_safe
 def openapi_document(request: HttpRequest) -> HttpResponse:
-    """The same for everybody: `openapi.json`, without its line breaks."""
+    """Serve the content of `openapi.json`, without line breaks, to anyone."""
     return HttpResponse(_document(), content_type=MEDIA_TYPE)
 
 

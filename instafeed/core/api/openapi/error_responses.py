@@ -1,4 +1,4 @@
-"""Every error status of the API, as its description shows it: when, in which words, with which headers."""
+"""Every error status of the API as the OpenAPI document shows it: description, example and headers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 Json = dict[str, Any]
 
 _REQUEST_ID: Json = {
-    "description": "Names this request in the service's logs: the request's own, or one made here.",
+    "description": "Identifies this request in the service's logs: the id that the request sent, or a generated one.",
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
     "example": "5f0c1e2b7d4a4c0f9f6f0d6b2a9e8c11",
 }
 _RETRY_AFTER: Json = {
-    "description": "Seconds to wait before the next try.",
+    "description": "Seconds to wait before the next attempt.",
     "required": True,
     "schema": {"type": "integer", "minimum": 1},
     "example": 12,
 }
 _AUTHENTICATE: Json = {
-    "description": "The scheme to sign in by.",
+    "description": "The authentication scheme to use.",
     "required": True,
     "schema": {"type": "string"},
     "example": 'Bearer realm="api"',
@@ -33,14 +33,14 @@ def _header_references(*names: str) -> Json:
 
 
 def error_example(status: int, code: str, detail: str, attr: str | None = None) -> Json:
-    """An error in the one shape."""
-    kind = "server_error" if status >= 500 else "validation_error" if status == 400 and attr else "client_error"
-    return {"type": kind, "errors": [{"code": code, "detail": detail, "attr": attr}]}
+    """Return an error body in the API's error format."""
+    error_type = "server_error" if status >= 500 else "validation_error" if status == 400 and attr else "client_error"
+    return {"type": error_type, "errors": [{"code": code, "detail": detail, "attr": attr}]}
 
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """One status: its name among the components, when it is given, an example, and headers of its own."""
+    """One status: its component's name, a description, an example and its own headers."""
 
     name: str
     description: str
@@ -63,23 +63,23 @@ class ErrorResponse:
 ERROR_RESPONSES: dict[int, ErrorResponse] = {
     400: ErrorResponse(
         "BadRequest",
-        "The request is malformed, or a value is not accepted; `attr` names it.",
+        "The request is malformed, or a value is invalid; `attr` names the field.",
         error_example(400, "required", "This field is required.", "username"),
     ),
     401: ErrorResponse(
         "Unauthorized",
-        "No access token, or one that is not valid any more.",
+        "The access token is missing, invalid or expired.",
         error_example(401, "not_authenticated", "Authentication credentials were not provided."),
         _header_references("WWW-Authenticate"),
     ),
     403: ErrorResponse(
         "Forbidden",
-        "You see it, but may not do this.",
+        "You may see the resource, but not do this.",
         error_example(403, "permission_denied", "You do not have permission to perform this action."),
     ),
     404: ErrorResponse(
         "NotFound",
-        "It does not exist, or not for you.",
+        "The resource does not exist, or you may not see it.",
         error_example(404, "not_found", "Not found."),
     ),
     406: ErrorResponse(
@@ -89,7 +89,7 @@ ERROR_RESPONSES: dict[int, ErrorResponse] = {
     ),
     409: ErrorResponse(
         "Conflict",
-        "The request is sound, but what is stored stands against it.",
+        "The request is valid, but conflicts with the current state.",
         error_example(409, "conflict", "This conflicts with what is already there."),
     ),
     413: ErrorResponse(
@@ -99,7 +99,7 @@ ERROR_RESPONSES: dict[int, ErrorResponse] = {
     ),
     415: ErrorResponse(
         "UnsupportedMediaType",
-        "The body's `Content-Type` is not one that this call takes.",
+        "This operation does not accept the body's `Content-Type`.",
         error_example(415, "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
     ),
     429: ErrorResponse(
@@ -110,9 +110,9 @@ ERROR_RESPONSES: dict[int, ErrorResponse] = {
     ),
     503: ErrorResponse(
         "Unavailable",
-        "A part of the service that this call needs is away.",
+        "A service that this operation needs is down.",
         error_example(503, "service_unavailable", "The service is temporarily unavailable."),
         _header_references("Retry-After"),
     ),
 }
-RESPONSES: Json = {refusal.name: refusal.as_response() for refusal in ERROR_RESPONSES.values()}
+RESPONSES: Json = {response.name: response.as_response() for response in ERROR_RESPONSES.values()}

@@ -1,4 +1,4 @@
-"""The operations' calls in the description: plain views, which drf-spectacular does not see."""
+"""The OpenAPI paths of the health checks: plain views, which drf-spectacular does not see."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LATENCY = 0.84  # milliseconds
 
 
 def _check_schema(description: str, statuses: list[str], **more: Json) -> Json:
-    """One part's report; `error` and `latency_ms` may be in any."""
+    """Return the schema of one part's report. Any report may have `error` and `latency_ms`."""
     return {
         "type": "object",
         "description": description,
         "required": ["status"],
         "properties": {
             "status": {"type": "string", "enum": statuses},
-            "latency_ms": {"type": "number", "description": "How long the check took."},
-            "error": {"type": "string", "description": "The kind of failure, where there is one."},
+            "latency_ms": {"type": "number", "description": "The duration of the check."},
+            "error": {"type": "string", "description": "The type of failure, if there is one."},
             **more,
         },
     }
@@ -29,24 +29,28 @@ def _check_schema(description: str, statuses: list[str], **more: Json) -> Json:
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _MEMORY: Json = {
     "used_memory": _COUNT,
-    "max_memory": _COUNT | {"description": "Bytes, as `used_memory`; 0: no bound."},
+    "max_memory": _COUNT | {"description": "Bytes, as `used_memory`; 0 means no limit."},
 }
 _LAG: Json = {
-    "lag_seconds": {"type": ["number", "null"], "description": "Age of what the replica has not replayed yet."},
-    "lag_bytes": {"type": ["integer", "null"], "description": "WAL that it has not replayed yet."},
+    "lag_seconds": {
+        "type": ["number", "null"],
+        "description": "Age of the oldest change not replayed yet.",
+    },
+    "lag_bytes": {"type": ["integer", "null"], "description": "WAL not replayed yet."},
 }
 _DATABASE = _check_schema("The primary.", ["ok", "down"])
 _CHECKS: Json = {
     "database": _DATABASE,
     "replica": _check_schema(
-        "The replica that is worst off; off: there is none.",
+        "The replica in the worst state; `off` if there is none.",
         ["ok", "lagging", "down", "off"],
         **_LAG,
         replicas={"type": "object", "description": "Each replica's own report."},
     ),
-    "cache": _check_schema("Redis with feeds and cards; full: it takes no writes.", ["ok", "full", "down"], **_MEMORY),
+    "cache": _check_schema("Redis as cache; `full` if it accepts no writes.", ["ok", "full", "down"], **_MEMORY),
     "broker": _check_schema(
-        "Redis with tasks: depths of the queues, and how many tasks workers hold; full: it takes no tasks, or soon.",
+        "Redis as broker: the queues' lengths and the number of tasks that workers hold; `full` if it accepts no"
+        " tasks, or will soon accept none.",
         ["ok", "full", "down"],
         **_MEMORY,
         queues={"type": "object", "additionalProperties": _COUNT},
@@ -116,25 +120,25 @@ HEALTH_PATHS: Json = {
     "/health": _get_operation(
         "get_health",
         "The state of every part",
-        "Degraded is still 200: the site works without that part.",
+        "`degraded` is a 200 too: the site works without that part.",
         {
-            "200": _response("It works.", _report_schema(["ok", "degraded"], _CHECKS), _HEALTHY),
-            "503": _response("The primary is away.", _report_schema(["down"], _CHECKS), _DOWN),
+            "200": _response("The site works.", _report_schema(["ok", "degraded"], _CHECKS), _HEALTHY),
+            "503": _response("The primary is down.", _report_schema(["down"], _CHECKS), _DOWN),
         },
     ),
     "/health/live": _get_operation(
         "get_liveness",
         "Whether the process answers",
-        "Asks nothing of anybody.",
-        {"200": _response("It does.", _report_schema(["ok"], {}), {"status": "ok"})},
+        "Checks no other service.",
+        {"200": _response("The process answers.", _report_schema(["ok"], {}), {"status": "ok"})},
     ),
     "/health/ready": _get_operation(
         "get_readiness",
         "Whether to send requests here",
-        "Not without the primary.",
+        "Requires the primary.",
         {
-            "200": _response("Send them.", _report_schema(["ok"], {"database": _DATABASE}), _READY),
-            "503": _response("Do not.", _report_schema(["down"], {"database": _DATABASE}), _DOWN),
+            "200": _response("Ready.", _report_schema(["ok"], {"database": _DATABASE}), _READY),
+            "503": _response("Not ready.", _report_schema(["down"], {"database": _DATABASE}), _DOWN),
         },
     ),
 }

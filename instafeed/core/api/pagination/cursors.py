@@ -1,8 +1,8 @@
-"""Lists by keyset: a page begins after the last row of the one before, wherever that row is now.
+"""Keyset pagination: a page begins after the key of the previous page's last row.
 
-A cursor holds that row's key, so pages neither repeat nor skip what arrives or vanishes in between, and
-deep pages cost what the first one costs: no OFFSET, no COUNT. Cursors are opaque to clients and carry
-the kind of their list, so that one list refuses another's.
+A cursor holds that key, so pages neither repeat nor skip rows that are added or removed in between, and a deep page
+costs as much as the first: no OFFSET, no COUNT. Cursors are opaque to clients and carry the kind of their list, so
+one list rejects another list's cursor.
 
     LIKERS = Keyset("likers", ("user_id",))
 
@@ -28,13 +28,13 @@ from rest_framework.utils.urls import replace_query_param
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 
-_HEX_INTEGER = re.compile(r"[0-7][0-9a-f]{15}")  # 63 bits: what PostgreSQL's bigint can be compared with
+_HEX_INTEGER = re.compile(r"[0-7][0-9a-f]{15}")  # 63 bits: the range of PostgreSQL's bigint
 _HEX_TEXT = re.compile(r"(?:[0-9a-f]{2}){0,1000}")
 _RowT = TypeVar("_RowT", bound=Model)
 
 
 def parse_limit(request: Request) -> int:
-    """`?limit=`, at most MAX_LIMIT however much is asked. ValidationError if it is no positive number."""
+    """Return `?limit=`, capped at MAX_LIMIT. Raises ValidationError if it is not a positive integer."""
     raw = request.query_params.get("limit")
     if raw is None:
         return DEFAULT_LIMIT
@@ -45,14 +45,14 @@ def parse_limit(request: Request) -> int:
 
 
 def encode_cursor(kind: str, *key: int) -> str:
-    """An opaque, URL-safe text for a key of integers from 0 to 2**63 - 1: the kind and 16 hex digits each."""
+    """Encode a key of integers from 0 to 2**63 - 1 as URL-safe text: the kind, then 16 hex digits for each."""
     return ".".join([kind, *(f"{part:016x}" for part in key)])
 
 
 def decode_cursor(kind: str, raw: str, length: int = 1) -> tuple[int, ...]:
-    """The key that `encode_cursor(kind, …)` was given; a ValidationError `invalid_cursor` for all else.
+    """Decode a cursor of `encode_cursor(kind, …)`. Raises ValidationError `invalid_cursor` for any other text.
 
-    Every text of the right form is a cursor, so that the API's description can say what one looks like.
+    Every text of the right form is a valid cursor, so the OpenAPI document can describe cursors by a pattern.
     """
     found, *parts = raw.split(".")
     if found != kind or len(parts) != length or not all(map(_HEX_INTEGER.fullmatch, parts)):
@@ -61,14 +61,14 @@ def decode_cursor(kind: str, raw: str, length: int = 1) -> tuple[int, ...]:
 
 
 def encode_text_cursor(kind: str, text: str) -> str:
-    """The same for a list that is ordered by a text: the kind and its UTF-8 in hexadecimal."""
+    """Encode a text key: the kind, then the text's UTF-8 in hexadecimal."""
     return f"{kind}.{text.encode().hex()}"
 
 
 def decode_text_cursor(kind: str, raw: str) -> str:
-    """The text that `encode_text_cursor(kind, …)` was given; a ValidationError `invalid_cursor` for all else.
+    """Decode a cursor of `encode_text_cursor(kind, …)`. Raises ValidationError `invalid_cursor` for any other text.
 
-    What a client made up may decode to replacement characters, never to NUL: safe to compare with.
+    A forged cursor may decode to replacement characters, but never to NUL, so the text is safe in SQL.
     """
     found, dot, digits = raw.partition(".")
     if found != kind or not dot or not _HEX_TEXT.fullmatch(digits):
@@ -86,10 +86,10 @@ def raw_cursor(request: Request) -> str | None:
 
 @dataclass(frozen=True)
 class Keyset:
-    """The order of a list: unique together, integer `fields` of its rows, all in one direction.
+    """The order of a list: integer `fields` that are unique together, all in one direction.
 
-    `kind` names the list in its cursors. An index on `fields`, after whatever the queryset filters by,
-    should serve it.
+    `kind` names the list in its cursors. An index on the queryset's filter columns followed by `fields` should
+    serve the list.
     """
 
     kind: str
@@ -97,25 +97,25 @@ class Keyset:
     descending: bool = True
 
     def page(self, request: Request, queryset: QuerySet[_RowT]) -> tuple[list[_RowT], str | None]:
-        """The rows of the page that the request asks for, and the cursor of the next; None at the end."""
+        """Return the requested page's rows and the next page's cursor, None on the last page."""
         limit = parse_limit(request)
         raw = raw_cursor(request)
         if raw is not None:
-            queryset = queryset.filter(self._beyond(decode_cursor(self.kind, raw, len(self.fields))))
+            queryset = queryset.filter(self._after(decode_cursor(self.kind, raw, len(self.fields))))
         sign = "-" if self.descending else ""
-        # One row more than asked tells whether there is a next page.
+        # One extra row shows whether there is a next page.
         rows = list(queryset.order_by(*(f"{sign}{field}" for field in self.fields))[: limit + 1])
         if len(rows) <= limit:
             return rows, None
         return rows[:limit], encode_cursor(self.kind, *self._key(rows[limit - 1]))
 
-    def _beyond(self, key: Sequence[int]) -> Q:
-        """(a, b) < (x, y), as a <= x AND (a < x OR b < y): the first half is what an index scan begins at."""
+    def _after(self, key: Sequence[int]) -> Q:
+        """Return (a, b) < (x, y) as a <= x AND (a < x OR b < y): the first half lets an index scan start there."""
         operator = "lt" if self.descending else "gt"
-        beyond = Q(**{f"{self.fields[-1]}__{operator}": key[-1]})
+        after = Q(**{f"{self.fields[-1]}__{operator}": key[-1]})
         for field, part in list(zip(self.fields, key, strict=True))[-2::-1]:
-            beyond = Q(**{f"{field}__{operator}e": part}) & (Q(**{f"{field}__{operator}": part}) | beyond)
-        return beyond
+            after = Q(**{f"{field}__{operator}e": part}) & (Q(**{f"{field}__{operator}": part}) | after)
+        return after
 
     def _key(self, row: Any) -> tuple[int, ...]:
         if isinstance(row, dict):
@@ -130,12 +130,12 @@ def next_url(request: Request, next_cursor: str | None) -> str | None:
 
 
 def page_response(request: Request, results: Sequence[Any], next_cursor: str | None) -> Response:
-    """A page of rendered rows."""
+    """Return a page of rendered rows."""
     return Response({"results": results, "next": next_url(request, next_cursor), "previous": None})
 
 
 def raw_page_response(request: Request, results: Iterable[bytes], next_cursor: str | None) -> HttpResponse:
-    """The same for rows that already are JSON bytes: they are pasted, not decoded and encoded again."""
+    """Return a page of rows that already are JSON bytes: they are concatenated, not decoded and encoded again."""
     url = json.dumps(next_url(request, next_cursor)).encode()
     body = b'{"results":[%b],"next":%b,"previous":null}' % (b",".join(results), url)
     return HttpResponse(body, content_type="application/json")

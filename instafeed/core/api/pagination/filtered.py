@@ -1,34 +1,35 @@
-"""Pages of candidates that are filtered after they were read, and yet are never short."""
+"""Full pages from candidates that are filtered after they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-MAX_SCAN_BATCH_SIZE = 500  # candidates looked at in one round
+MAX_SCAN_BATCH_SIZE = 500  # candidates read in one round
 
-Key = TypeVar("Key", bound=int | tuple[Any, ...])  # where a candidate stands in its list
+Key = TypeVar("Key", bound=int | tuple[Any, ...])  # a candidate's position in its list
 FetchKeys = Callable[[Key | None, int], tuple[list[Key], bool]]
 RenderVisible = Callable[[Sequence[Key]], list[tuple[Key, bytes]]]
 
 
 def fetch_filtered_page(
-    fetch: FetchKeys[Key], show: RenderVisible[Key], before: Key | None, limit: int
+    fetch_keys: FetchKeys[Key], render_visible: RenderVisible[Key], before: Key | None, limit: int
 ) -> tuple[list[bytes], Key | None]:
-    """`limit` rows as JSON, fewer only at the end of the list, and the cursor of the next page or None.
+    """Return up to `limit` rows as JSON and the key that the next page begins after; None on the last page.
 
-    `fetch(before, wanted)` gives the next keys past the cursor, in the list's order, and whether these are the
-    last; `show(keys)` gives key and JSON of those among them that may be shown. One row more than asked is
-    looked for: it alone tells whether there is a next page.
+    `fetch_keys(before, count)` returns the next keys after `before` in the list's order, and whether they are the
+    last. `render_visible(keys)` returns the key and JSON of those that the viewer may see. A page is shorter than
+    `limit` only at the end of the list: the loop reads on until it has one row more, which shows that there is a
+    next page.
     """
-    shown: list[tuple[Key, bytes]] = []
-    exhausted, wanted = False, limit + 1
-    while len(shown) <= limit and not exhausted:
-        keys, exhausted = fetch(before, wanted)
+    rows: list[tuple[Key, bytes]] = []
+    exhausted, batch_size = False, limit + 1
+    while len(rows) <= limit and not exhausted:
+        keys, exhausted = fetch_keys(before, batch_size)
         if keys:
             before = keys[-1]
-            shown += show(keys)
-        # Long runs of what may not be shown, a suspended author's say, are passed in growing strides.
-        wanted = min(max(limit + 1 - len(shown), 2 * wanted), MAX_SCAN_BATCH_SIZE)
-    has_more = len(shown) > limit
-    return [json for _, json in shown[:limit]], shown[limit - 1][0] if has_more else None
+            rows += render_visible(keys)
+        # Batches double, so a long run of hidden candidates (of a suspended author, say) costs few rounds.
+        batch_size = min(max(limit + 1 - len(rows), 2 * batch_size), MAX_SCAN_BATCH_SIZE)
+    has_more = len(rows) > limit
+    return [json for _, json in rows[:limit]], rows[limit - 1][0] if has_more else None

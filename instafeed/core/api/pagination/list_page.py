@@ -1,4 +1,4 @@
-"""The one way from a request to a page of a list that is walked by one id and filtered as it is read."""
+"""Answer a request for a page of a list that is ordered by one id and filtered while it is read."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from instafeed.core.api.pagination.filtered import FetchKeys, RenderVisible, fet
 
 
 def filtered_page_response(
-    request: Request, kind: str, fetch: FetchKeys[int], show: RenderVisible[int]
+    request: Request, kind: str, fetch_keys: FetchKeys[int], render_visible: RenderVisible[int]
 ) -> HttpResponse:
-    """The page that the request asks for of the list `kind`, whose cursor is one id (see `fetch_filtered_page`)."""
+    """Return the requested page of the list `kind`, whose cursors hold one id (see `fetch_filtered_page`)."""
     limit, raw = parse_limit(request), raw_cursor(request)
     before = decode_cursor(kind, raw)[0] if raw is not None else None
-    rows, after = fetch_filtered_page(fetch, show, before, limit)
-    return raw_page_response(request, rows, None if after is None else encode_cursor(kind, after))
+    rows, last_id = fetch_filtered_page(fetch_keys, render_visible, before, limit)
+    return raw_page_response(request, rows, None if last_id is None else encode_cursor(kind, last_id))

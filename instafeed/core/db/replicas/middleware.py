@@ -1,4 +1,4 @@
-"""Opens the replica session around each request, and keeps the position of what it wrote."""
+"""Open a replica session around each request, and record the WAL position of its writes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _ADMIN_PREFIX = "/admin/"
 
 
 class ReplicaMiddleware:
-    """Reads of safe requests may use a replica, those of unsafe ones and of the admin may not.
+    """Let reads of safe requests use a replica; unsafe requests and the admin read from the primary.
 
-    The session is ended whatever happens, and a streamed body is made after it: from the primary.
+    The session always ends with this middleware, so a streamed body reads from the primary.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -29,7 +29,7 @@ class ReplicaMiddleware:
         try:
             return self.get_response(request)
         finally:
-            # Before the answer leaves: its reader may send the next request at once, to another process.
+            # Before the response is sent: its client may send the next request to another process at once.
             try:
                 read_your_writes.record_write_position(state)
             finally:

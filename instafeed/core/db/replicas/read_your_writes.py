@@ -1,14 +1,14 @@
-"""Read-your-writes: how far a replica must be before a user may read from it.
+"""Read-your-writes: the WAL position that a replica must have replayed before a user may read from it.
 
-After a request that wrote, the primary's position is stored for its user. Until all replicas have passed
-it, that user reads only from those that have. Positions are decimal texts of fixed width: Lua's numbers
-hold 53 bits, its strings compare byte by byte.
+After a request that wrote, the primary's position is stored for its user. Until all replicas have passed that
+position, the user reads only from those that have. Positions are stored as decimal texts of fixed width: Lua's
+numbers hold 53 bits, while its strings compare byte by byte.
 
-That Redis has no position for a user proves something only if it cannot have lost one. So there is a
-*floor* that every replica must have passed as well: whoever finds none (Redis was flushed or replaced) sets
-it to the primary's position of now, after all that was lost. A process that failed to store a position
-drops the floor as soon as Redis is back. What remains: another process may read for that user in
-between, and a Redis that evicts keys may evict positions.
+A missing position proves something only if Redis cannot have lost it. So there is also a *floor* that every replica
+must have passed. A process that finds no floor (Redis was flushed or replaced) sets it to the primary's current
+position, which is after every write whose position was lost. A process that failed to store a position deletes the
+floor as soon as Redis is back. Two gaps remain: another process may read for that user in between, and a Redis that
+evicts keys may evict positions.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from instafeed.core.observability.metrics import REPLICA_CHOICES
 
 logger = logging.getLogger(__name__)
 
-# A replica is used while its proof is younger than REPLICA_MAX_LAG, and a proof of that age must be younger
-# than any write whose position is gone already.
-TTL_MARGIN = 10  # seconds: clocks of Redis and of this process, a request's own duration
+# A replica is used while its proof is younger than REPLICA_MAX_LAG. A stored position must outlive that age.
+TTL_MARGIN = 10  # seconds: clock differences between Redis and this process, and a request's own duration
 
 _store_if_newer = Script("""
 for _, key in ipairs(KEYS) do
@@ -50,38 +49,41 @@ end
 
 
 class _FloorState:
-    doubtful = False  # a position may be missing from Redis without Redis having been emptied
+    is_uncertain = False  # a position may be missing although Redis was not emptied: the floor must be set again
 
 
 def record_write_position(session: Session) -> None:
-    """Store the primary's position for the users of a request that wrote. Call it after the last commit and
-    before the answer leaves; it never raises for a server that is away."""
-    if not settings.REPLICA_ALIASES or not session.users or not _may_have_written(session):
+    """Store the primary's position for the user of a request that wrote.
+
+    Call it after the last commit and before the response is sent. It never raises for a server that is down.
+    """
+    if not settings.REPLICA_ALIASES or session.user_id is None or not _may_have_written(session):
         return
     try:
         position = wal.primary_position()
     except Error as error:
         logger.warning("the position of a write is unknown: %s", error)
-        _FloorState.doubtful = True
+        _FloorState.is_uncertain = True
         return
     try:
-        # Not guarded(): a breaker that rests after a hiccup would lose the position of a Redis that is well.
-        store_position(get_client(), session.users, position)
+        # Not guarded_client(): a circuit breaker that is open after a hiccup would lose a position that Redis can take.
+        store_position(get_client(), [session.user_id], position)
     except redis.RedisError as error:
         logger.warning("the position of a write could not be stored: %s", error)
-        _FloorState.doubtful = True
+        _FloorState.is_uncertain = True
 
 
-def store_position(client: redis.Redis, users: Collection[int], position: int) -> None:
-    """Keep the greater of the stored position and this one. Raises redis.RedisError."""
-    _store_if_newer(client, [keys.wal_position(user) for user in users], [_encode_position(position), _position_ttl()])
+def store_position(client: redis.Redis, user_ids: Collection[int], position: int) -> None:
+    """Store a position for each user, unless a greater one is stored. Raises redis.RedisError."""
+    wal_keys = [keys.wal_position(user_id) for user_id in user_ids]
+    _store_if_newer(client, wal_keys, [_encode_position(position), _position_ttl()])
 
 
 def choose_replica(session: Session) -> str | None:
-    """A replica that holds all that this session's user wrote, any of them; None: the primary.
+    """Return a replica that has everything the session's user wrote; None means the primary.
 
-    Costs nothing for a request without user, one round trip to Redis for one that wrote nothing lately,
-    and one question to each replica for one that did.
+    Costs nothing for an anonymous request, one round trip to Redis for a user without recent writes, and one
+    query to each replica for a user with recent writes.
     """
     choice, reason = _choose_with_reason(session.user_id, monitor.usable())
     REPLICA_CHOICES.labels("replica" if choice else "primary", reason).inc()
@@ -89,7 +91,7 @@ def choose_replica(session: Session) -> str | None:
 
 
 def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str | None, str]:
-    """The choice and, for the metrics, why."""
+    """Return the chosen replica and the reason, a metric label."""
     if not candidates:
         return None, "none_usable" if settings.REPLICA_ALIASES else "off"
     if user_id is None:
@@ -97,7 +99,7 @@ def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str
     try:
         own, floor = _required_positions(user_id)
     except (CacheUnavailable, redis.RedisError, Error):
-        _FloorState.doubtful = True  # others' positions may not have been stored either
+        _FloorState.is_uncertain = True  # positions of other users may be missing too
         return None, "no_redis"
     if own is None:
         return next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None), "not_stuck"
@@ -108,20 +110,28 @@ def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str
 
 
 def forget_position(user_id: int, position: int) -> None:
-    """Forget the position that all replicas have passed, unless a newer one has taken its place."""
+    """Delete a position that all replicas have passed, unless a newer one has replaced it."""
     try:
         with guarded_client() as client:
             _delete_if_same(client, [keys.wal_position(user_id)], [_encode_position(position)])
     except (CacheUnavailable, redis.RedisError):
-        pass  # it expires by itself
+        pass  # the key expires
+
+
+def reset() -> None:
+    """Forget failures to store a position (tests)."""
+    _FloorState.is_uncertain = False
 
 
 def _required_positions(user_id: int) -> tuple[int | None, int]:
-    """The user's position, if any, and the floor. Raises CacheUnavailable, RedisError, django.db.Error."""
+    """Return the user's position, if any, and the floor.
+
+    Raises CacheUnavailable, redis.RedisError or django.db.Error.
+    """
     with guarded_client() as client:
-        if _FloorState.doubtful:
+        if _FloorState.is_uncertain:
             client.delete(keys.WAL_FLOOR)
-            _FloorState.doubtful = False
+            _FloorState.is_uncertain = False
         own, floor = client.mget(keys.wal_position(user_id), keys.WAL_FLOOR)
         if floor is None:
             floor = _encode_position(wal.primary_position())
@@ -135,8 +145,11 @@ def _has_passed(alias: str, position: int) -> bool:
 
 
 def _may_have_written(session: Session) -> bool:
-    """Raw SQL passes no router, so an unsafe request that opened the primary counts as one that wrote. Inside
-    a transaction around the whole request (a test's) nothing is committed, and no position proves it."""
+    """Return whether the request may have committed a write.
+
+    Raw SQL does not pass the router, so an unsafe request that opened the primary counts. Inside a transaction
+    around the whole request (in tests) nothing is committed, and no position could prove it.
+    """
     primary = connections["default"]
     if primary.in_atomic_block:
         return False

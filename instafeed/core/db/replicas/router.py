@@ -1,4 +1,4 @@
-"""Where each query goes: a replica only where nothing can be missing from it, else the primary."""
+"""The database router: a query goes to a replica only if the replica provably has all the rows it needs."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from instafeed.core.db.replicas.session import Session
 from instafeed.core.observability.metrics import DB_READS
 
 PRIMARY = "default"
-_from_primary, _from_replica = DB_READS.labels("primary"), DB_READS.labels("replica")
+_primary_reads, _replica_reads = DB_READS.labels("primary"), DB_READS.labels("replica")
 
 
 class ReplicaRouter:
-    """Django's database router. One replica serves all reads of a request, chosen at the first one: a
-    request that makes no SQL asks neither Redis nor a replica for anything."""
+    """Route all reads of a request to one replica, chosen at its first read.
+
+    A request without SQL asks neither Redis nor a replica for anything.
+    """
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str:
         session = sessions.current_session()
-        alias = self._for_read(session)
+        alias = self._alias_for_read(session)
         if session is not None:
-            (_from_primary if alias == PRIMARY else _from_replica).inc()
+            (_primary_reads if alias == PRIMARY else _replica_reads).inc()
         return alias
 
-    def _for_read(self, session: Session | None) -> str:
+    def _alias_for_read(self, session: Session | None) -> str:
         if session is None or session.on_primary or session.forced:
             return PRIMARY
-        # Within a transaction a read must see what the transaction wrote and locked.
+        # Inside a transaction a read must see what the transaction wrote and locked.
         if connections[PRIMARY].in_atomic_block:
             return PRIMARY
         if session.choice is None:
@@ -44,12 +46,12 @@ class ReplicaRouter:
         return session.choice
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str:
-        """Also whatever `select_for_update` reads."""
+        """Return the primary. Django also calls this for `select_for_update`."""
         sessions.mark_written()
         return PRIMARY
 
     def allow_relation(self, first: Model, second: Model, **hints: Any) -> bool:
-        return True  # the aliases are one database
+        return True  # the aliases are copies of one database
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
         return db not in settings.REPLICA_ALIASES

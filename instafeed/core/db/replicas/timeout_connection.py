@@ -1,7 +1,7 @@
-"""A psycopg connection that never waits longer than a bound, for servers that may be frozen.
+"""A psycopg connection with a client-side timeout, for servers that may be frozen.
 
-`statement_timeout` is kept by the server and TCP time-outs by its kernel: a stopped process (SIGSTOP, a
-hung disk, a paused machine) honours neither, and a client waits for ever. So the client itself counts.
+The server enforces `statement_timeout` and its kernel answers TCP keep-alives. A stopped process (SIGSTOP, a hung
+disk, a paused machine) enforces nothing, and a client would wait for ever. So this client keeps the time itself.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ from django.db import connections
 from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 
-CONNECT_TIMEOUT = 2  # seconds; psycopg and libpq know no shorter one
+CONNECT_TIMEOUT = 2  # seconds; the shortest that psycopg and libpq support
 _CANCEL_GRACE = 0.5  # seconds for the server to cancel a slow statement itself, which keeps the connection
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
-    """Every wait for the server ends in OperationalError after REPLICA_STATEMENT_TIMEOUT and a bit."""
+    """Raise OperationalError after waiting REPLICA_STATEMENT_TIMEOUT + 0.5 s for the server."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         try:
             return super().wait(gen, interval, timeout or settings.REPLICA_STATEMENT_TIMEOUT + _CANCEL_GRACE)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                # An answer may still come, and would be taken for the next statement's: not usable any more.
+                # A late reply would be taken for the next statement's: the connection is unusable.
                 self.pgconn.finish()
             raise
 
 
 def query_row(alias: str, query: str) -> tuple[Any, ...]:
-    """The one row of `query` over a connection of its own, apart from Django's; psycopg.Error within
-    CONNECT_TIMEOUT + REPLICA_STATEMENT_TIMEOUT + 0.5 s if the server does not answer."""
+    """Return the only row of `query`, over a new connection that Django does not manage.
+
+    Raises psycopg.Error, at the latest after CONNECT_TIMEOUT + REPLICA_STATEMENT_TIMEOUT + 0.5 s.
+    """
     parameters = connections[alias].get_connection_params() | {
         "connect_timeout": CONNECT_TIMEOUT,
         "autocommit": True,

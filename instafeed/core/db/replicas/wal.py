@@ -1,8 +1,8 @@
-"""Positions in the write-ahead log: the primary's newest, and how far a replica has replayed. As integers.
+"""Positions in the write-ahead log, as integers: the primary's newest, and how far a replica has replayed.
 
-A commit is on a replica once the replica has replayed past its commit record. The *insert* position read
-after a commit returned is never before that record: with `synchronous_commit=off` the write and flush
-positions may still be. It may lie past records of others, which only makes the proof stricter.
+A replica has a commit once it has replayed past the commit's record. The *insert* position, read after a commit
+returned, is never before that record; with `synchronous_commit=off` the write and flush positions can be. The
+insert position may lie after records of other transactions, which only makes the proof stricter.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from django.db import connections
 
 from instafeed.core.db.replicas.timeout_connection import query_row
 
-# When the last record ends exactly at a page's end, the insert position is already behind the next page's
-# header (24 bytes), while a replica that has replayed everything says the page's end: an idle primary
-# would seem ahead until its next record. The clock is read first: all that was committed by then is
-# before the position.
+# If the last record ends exactly at the end of a page, the insert position is already behind the next page's header
+# (24 bytes), while a replica that has replayed everything reports the page's end: an idle primary would seem ahead
+# until its next record. The clock is read first, so everything committed by then is before the position.
 PRIMARY_POSITION_SQL = """
 SELECT moment, lsn - CASE WHEN lsn % block = 24 THEN 24 ELSE 0 END
 FROM (
@@ -28,7 +27,7 @@ FROM (
            current_setting('wal_block_size')::bigint AS block
 ) AS now
 """
-# NULL from a server that is no replica (any more): it proves nothing.
+# NULL from a server that is not (or no longer) a replica: it proves nothing.
 REPLAYED_POSITION_SQL = """
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint END
 """
@@ -36,28 +35,30 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn
 
 @dataclass(frozen=True, slots=True)
 class WalSample:
-    """The primary's position at a moment: whoever has replayed it holds all that was committed by then."""
+    """The primary's position at a moment. A replica that has replayed it has everything committed by that moment."""
 
     position: int
-    moment: datetime  # by the primary's clock, as ids are
-    taken_at: float  # time.monotonic(), from before the question
+    moment: datetime  # by the primary's clock, like ids
+    taken_at: float  # time.monotonic(), before the query
 
 
 def sample_primary() -> WalSample:
-    """Over a bounded connection of its own; psycopg.Error if the primary does not answer."""
+    """Sample the primary's position over a new connection with a timeout. Raises psycopg.Error."""
     taken_at = time.monotonic()
     moment, position = query_row("default", PRIMARY_POSITION_SQL)
     return WalSample(position, moment, taken_at)
 
 
 def primary_position() -> int:
-    """Over this thread's own connection, so after all that it has committed; django.db.Error."""
+    """Return the primary's position after everything this thread has committed. Raises django.db.Error."""
     return int(_fetch_row("default", PRIMARY_POSITION_SQL)[1])
 
 
 def replayed_position(alias: str) -> int | None:
-    """How far a replica is, over this thread's own connection. None if it is away: the backend then asks
-    the primary, which has no such position."""
+    """Return a replica's replayed position, over this thread's connection; None if the replica is down.
+
+    The backend then sends the query to the primary, which has no replayed position.
+    """
     value = _fetch_row(alias, REPLAYED_POSITION_SQL)[0]
     return None if value is None else int(value)
 

@@ -1,13 +1,13 @@
-"""`manage.py migrate` beside a site that goes on answering.
+"""`manage.py migrate` for a site that keeps serving requests.
 
-As Django's, with three differences:
+Like Django's command, with three differences:
 
-* No statement waits for a lock longer than MIGRATION_LOCK_TIMEOUT: whoever queues for a table's lock makes every
-  query after it queue too. A migration that did not get its lock is undone and tried again, after a pause.
-* Of two `migrate` on one database the second waits for the first, and then finds nothing left to do.
-* Indexes of tables in use are built by `instafeed.core.db.concurrent_indexes`, which can be tried again.
+* No statement waits for a lock longer than MIGRATION_LOCK_TIMEOUT, because every later query on the table queues
+  behind the waiting one. A migration that times out is rolled back and retried after a pause.
+* When two `migrate` commands run on one database, the second waits for the first and then finds nothing to do.
+* Indexes of tables in use are built by `instafeed.core.db.concurrent_indexes`, whose operations can be retried.
 
-Needs a session of its own: the database's address must not lead through a pooler of transactions (PgBouncer).
+Needs a database session of its own: a transaction pooler (PgBouncer) between them would break it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds after each failed try but the last
-_LOCK_POLL_INTERVAL = 0.5  # seconds, while another migrate is at work
-_MIGRATE_LOCK_ID = 0x696E_7374_6D69_6772  # an advisory lock's number, "instmigr"; any would do
-_RETRYABLE_SQLSTATES = ("55P03", "40P01")  # no lock within the time, a deadlock
+RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds, after each failed attempt but the last
+_LOCK_POLL_INTERVAL = 0.5  # seconds, while another migrate runs
+_MIGRATE_LOCK_ID = 0x696E_7374_6D69_6772  # an arbitrary advisory lock key: "instmigr"
+_RETRYABLE_SQLSTATES = ("55P03", "40P01")  # lock not available in time, deadlock
 
 
 class Command(migrate.Command):
@@ -35,19 +35,21 @@ class Command(migrate.Command):
             super().handle(*args, **options)
             return
         connection = connections[options["database"]]
-        with self._alone(connection), _lock_timeout(connection):
-            for pause in RETRY_DELAYS:
-                if self._try(*args, **options):
+        with self._hold_migrate_lock(connection), _lock_timeout(connection):
+            for delay in RETRY_DELAYS:
+                if self._migrate(*args, **options):
                     return
-                self._say(f"\n  did not get a lock that others hold; once more in {pause:g} s")
-                time.sleep(pause)
-            if not self._try(*args, **options):
+                self._print(f"\n  could not acquire a lock; trying again in {delay:g} s")
+                time.sleep(delay)
+            if not self._migrate(*args, **options):
                 raise CommandError(
-                    f"a lock that others hold was not to be had within {settings.MIGRATION_LOCK_TIMEOUT} s, in"
-                    f" {len(RETRY_DELAYS) + 1} tries. That migration is undone, those before it stay: run it again."
+                    f"Could not acquire a lock within {settings.MIGRATION_LOCK_TIMEOUT} s"
+                    f" ({len(RETRY_DELAYS) + 1} attempts). This migration was rolled back; earlier ones are applied."
+                    " Run migrate again."
                 )
 
-    def _try(self, *args: Any, **options: Any) -> bool:
+    def _migrate(self, *args: Any, **options: Any) -> bool:
+        """Run Django's command; return False if a lock was not available in time."""
         try:
             super().handle(*args, **options)
         except OperationalError as error:
@@ -56,23 +58,23 @@ class Command(migrate.Command):
             raise
         return True
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         self.stdout.write(line)
-        self.stdout.flush()  # into a pipe too: somebody waits for it
+        self.stdout.flush()  # into a pipe too: its reader waits for the line
 
     @contextmanager
-    def _alone(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """The lock belongs to the session: it ends with this process, however that ends.
+    def _hold_migrate_lock(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Hold an advisory lock of the session: it ends with this process, however the process ends.
 
-        Asked for again and again, never waited for in the server: CREATE INDEX CONCURRENTLY would wait for the
-        waiting statement, which waits for it.
+        Polls for the lock instead of waiting for it in the server: CREATE INDEX CONCURRENTLY waits for all running
+        statements, so it and the waiting statement would block each other.
         """
-        told = False
+        is_waiting = False
         with connection.cursor() as cursor:
             while not _query_migrate_lock(cursor, "SELECT pg_try_advisory_lock(%s)"):
-                if not told:
-                    self._say("Another migrate is at work on this database; waiting for its end.")
-                    told = True
+                if not is_waiting:
+                    self._print("Another migrate is running on this database; waiting for it to finish.")
+                    is_waiting = True
                 time.sleep(_LOCK_POLL_INTERVAL)
         try:
             yield
@@ -84,7 +86,7 @@ class Command(migrate.Command):
 
 @contextmanager
 def _lock_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """For the session, so it holds after each COMMIT and in migrations without a transaction."""
+    """Set `lock_timeout` for the session, so it also holds after a COMMIT and in non-atomic migrations."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{settings.MIGRATION_LOCK_TIMEOUT}s"])
     try:

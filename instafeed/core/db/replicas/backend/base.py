@@ -1,7 +1,7 @@
-"""Django's PostgreSQL backend for a replica: whatever it cannot answer is asked of the primary instead.
+"""Django's PostgreSQL backend for a replica: a query that the replica cannot answer is sent to the primary.
 
-A read outside a transaction is one statement whose rows are all fetched before `execute` returns, so
-asking again is safe. Inside `atomic(using=replica)` the errors pass. Real SQL errors pass, too.
+A read outside a transaction is one statement whose rows are all fetched before `execute` returns, so repeating it is
+safe. Inside `atomic(using=replica)` errors are raised, and so are real SQL errors.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from instafeed.core.db.replicas import session
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.db.replicas.timeout_connection import CONNECT_TIMEOUT, TimeoutConnection
 
-# The server cannot serve: connection exception, insufficient resources, shutting down or starting up,
-# system error.
+# The server cannot serve: connection exception, insufficient resources, shutting down or starting up, system error.
 _SERVER_FAILURE_SQLSTATES = ("08", "53", "57", "58")
-# It cannot serve this statement: it ran longer than the statement's bound, was in the way of recovery, or
-# knows a column or table not yet that a migration has just made. Not a reason to leave the replica out.
+# The server cannot run this statement: it exceeded its timeout, conflicted with recovery, or names a column or table
+# that a migration has just created. No reason to exclude the replica.
 _RETRY_ON_PRIMARY_SQLSTATES = ("57014", "40001", "40P01", "42P01", "42703")
 
 
@@ -34,11 +33,11 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _is_server_failure(error: BaseException) -> bool:
-    """Whether the failure says that this replica should be left alone for a while."""
+    """Return whether the error means that this replica should be excluded for a while."""
     cause = _cause(error)
     if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
         return False
-    state = cause.sqlstate  # None: the connection was lost, refused, or not answered in time
+    state = cause.sqlstate  # None: the connection was lost, refused, or timed out
     return state is None or (state.startswith(_SERVER_FAILURE_SQLSTATES) and state not in _RETRY_ON_PRIMARY_SQLSTATES)
 
 
@@ -47,7 +46,7 @@ def _can_retry_on_primary(error: BaseException) -> bool:
 
 
 class _FallbackCursor(CursorWrapper):
-    """A cursor that becomes one of the primary when the replica fails."""
+    """A cursor that switches to the primary when the replica fails."""
 
     db: Any
     cursor: Any
@@ -56,7 +55,7 @@ class _FallbackCursor(CursorWrapper):
         try:
             return super()._execute(sql, params, *ignored)  # type: ignore[misc]
         except (DatabaseError, InterfaceError) as error:
-            if not self.db.fall_back(error):
+            if not self.db.should_fall_back(error):
                 raise
         replacement = connections["default"].cursor()
         self.db, self.cursor = replacement.db, replacement.cursor
@@ -64,11 +63,11 @@ class _FallbackCursor(CursorWrapper):
 
 
 class _FallbackDebugCursor(_FallbackCursor, CursorDebugWrapper):
-    """The same, logging queries."""
+    """A fallback cursor that logs queries."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Connections are read-only and bounded on both sides; see `bounded`."""
+    """Connections are read-only and have timeouts on both sides; see `timeout_connection`."""
 
     def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
         pool = settings_dict["OPTIONS"].get("pool")
@@ -81,8 +80,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         parameters = super().get_connection_params()
         milliseconds = settings.REPLICA_STATEMENT_TIMEOUT * 1000
-        bounds = f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"
-        parameters["options"] = f"{parameters.get('options', '')} {bounds}".strip()
+        options = f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"
+        parameters["options"] = f"{parameters.get('options', '')} {options}".strip()
         parameters["connect_timeout"] = CONNECT_TIMEOUT
         return parameters
 
@@ -94,29 +93,32 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @cached_property
     def pg_version(self) -> int:
-        """Asked while SQL is compiled, too, where nothing could fall back. The primary's is the same."""
+        """Return the server's version, or the primary's, which is the same.
+
+        Django also asks for it while it compiles SQL, where a fallback is not possible.
+        """
         if self.connection is not None and not self.connection.closed:
             return int(self.connection.info.server_version)
         primary: Any = connections["default"]
         return int(primary.pg_version)
 
-    def fall_back(self, error: BaseException) -> bool:
-        """Whether what failed so is to be asked of the primary, after taking note of it."""
+    def should_fall_back(self, error: BaseException) -> bool:
+        """Return whether to repeat the failed statement on the primary, and record the failure if so."""
         if self.in_atomic_block or not self.autocommit:
             return False
         if _is_server_failure(error):
-            self._give_up(error)
+            self._mark_down(error)
         elif not _can_retry_on_primary(error):
             return False
         session.fall_back_to_primary()
         return True
 
-    def _give_up(self, error: BaseException) -> None:
+    def _mark_down(self, error: BaseException) -> None:
         monitor.report_failure(self.alias, _cause(error))
         self._drop_connection()
 
     def _drop_connection(self) -> None:
-        """Else this thread would still have the broken connection when the replica is back."""
+        """Close the connection: otherwise this thread would keep a broken one when the replica is back."""
         with suppress(DatabaseError, InterfaceError):
             self.close()
 
@@ -127,19 +129,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return _FallbackDebugCursor(cursor, self)
 
     def chunked_cursor(self) -> Any:
-        """Never a server-side cursor: it would fail between two fetches, where nothing can be asked again."""
+        """Return a client-side cursor: a server-side one could fail between two fetches, where no retry is possible."""
         return self.cursor()
 
     def _cursor(self, name: str | None = None) -> Any:
         if self.in_atomic_block:
             return super()._cursor(name)  # type: ignore[misc]
         if monitor.is_down(self.alias):
-            # A queryset that was bound to this replica earlier in the request: do not wait for it again.
+            # A queryset that was bound to this replica earlier in the request must not wait for it again.
             self._drop_connection()
             return connections["default"].cursor()
         try:
             return super()._cursor(name)  # type: ignore[misc]
         except (OperationalError, InterfaceError) as error:
-            self._give_up(error)
+            self._mark_down(error)
             session.fall_back_to_primary()
             return connections["default"].cursor()
