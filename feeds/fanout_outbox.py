@@ -55,7 +55,7 @@ def claim(post_id: int) -> Claim | None:
     claimable = (
         FanOut.objects.select_for_update(of=("self",), skip_locked=True)
         .filter(Q(state=State.PENDING) | lease_expired, pk=post_id)
-        .annotate(media_pending=F("post__waiting"))
+        .annotate(media_pending=F("post__media_pending"))
         .only("author_id", "mode", "state", "attempts", "last_follower_id", "created_at")
     )
     with transaction.atomic():

@@ -117,7 +117,7 @@ CROSS JOIN LATERAL (
         SELECT post_id FROM posts_posthashtag WHERE hashtag_id = tag.id ORDER BY post_id DESC LIMIT %(max_uses)s
     ) AS usage
     JOIN posts_post AS post ON post.id = usage.post_id AND post.hidden_at IS NULL AND post.deleted_at IS NULL
-      AND (NOT post.waiting OR post.author_id = %(viewer)s)
+      AND (NOT post.media_pending OR post.author_id = %(viewer)s)
     JOIN accounts_user AS author ON author.id = post.author_id AND author.is_active AND NOT author.is_private
     WHERE NOT EXISTS (SELECT FROM social_block WHERE blocker_id = %(viewer)s AND blocked_id = author.id)
       AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = author.id AND blocked_id = %(viewer)s)

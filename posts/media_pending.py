@@ -31,7 +31,7 @@ def update_posts_on_media_changed(media_ids: Sequence[int], **_: Any) -> None:
     # transaction sees the first one's status.
     posts = list(existing.select_for_update(no_key=True).order_by("pk"))
     for post in posts:
-        if post.waiting:
+        if post.media_pending:
             _update_pending_post(post, set(media_ids))
     invalidate(keys.post_card(post.pk) for post in posts)
 
@@ -40,8 +40,8 @@ def _update_pending_post(post: Post, changed: set[int]) -> None:
     """Publish the post if all its media are ready; notify its author if one of the changed media failed."""
     statuses = dict(post.post_media_set.values_list("media_id", "media__status"))
     if all(status == Status.READY for status in statuses.values()):
-        post.waiting = False
-        post.save(update_fields=["waiting"])
+        post.media_pending = False
+        post.save(update_fields=["media_pending"])
         notifications.announce(*mentions.build_mention_events(post, mentions.get_mentioned_user_ids(post.caption)))
     elif any(status == Status.FAILED and media_id in changed for media_id, status in statuses.items()):
         notifications.announce(Event("media_failed", post.author_id, post.author_id, post.pk))

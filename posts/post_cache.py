@@ -94,7 +94,7 @@ def _render_card(post: Post) -> bytes:
         "edited_at": rfc3339(post.edited_at) if post.edited_at else None,
     }
     body = storage.encode_with_placeholders(fields)
-    return b"%d%b\n%b" % (post.author_id, b"x" if post.waiting else b"", body[1:-1])
+    return b"%d%b\n%b" % (post.author_id, b"x" if post.media_pending else b"", body[1:-1])
 
 
 def _is_permanently_absent(post_id: int) -> bool:

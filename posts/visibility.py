@@ -30,7 +30,7 @@ _VISIBLE_POST_AUTHOR_SQL = """
 SELECT author.id FROM posts_post AS post JOIN accounts_user AS author ON author.id = post.author_id
 WHERE post.id = %(post)s AND post.deleted_at IS NULL AND post.hidden_at IS NULL AND author.is_active
   AND (author.id = %(viewer)s OR (
-    NOT post.waiting AND (NOT author.is_private
+    NOT post.media_pending AND (NOT author.is_private
      OR EXISTS (SELECT FROM social_follow WHERE followee_id = author.id AND follower_id = %(viewer)s))
     AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = author.id AND blocked_id = %(viewer)s)
     AND NOT EXISTS (SELECT FROM social_block WHERE blocker_id = %(viewer)s AND blocked_id = author.id)
@@ -82,7 +82,7 @@ def _get_visible_author_ids(
     if not post_ids:
         return {}
     posts = Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=post_ids, deleted_at=None, hidden_at=None)
-    posts = posts.filter(Q(waiting=False) | Q(author=viewer_id or 0), author__is_active=True)
+    posts = posts.filter(Q(media_pending=False) | Q(author=viewer_id or 0), author__is_active=True)
     if public_only:
         posts = posts.filter(author__is_private=False)
     rows = list(posts.values_list("pk", "author_id", "author__is_private"))

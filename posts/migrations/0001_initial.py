@@ -142,7 +142,7 @@ class Migration(migrations.Migration):
                 ("edited_at", models.DateTimeField(blank=True, null=True)),
                 ("hidden_at", models.DateTimeField(blank=True, null=True)),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
-                ("waiting", models.BooleanField(db_default=False, default=False, editable=False)),
+                ("media_pending", models.BooleanField(db_default=False, default=False, editable=False)),
                 (
                     "author",
                     models.ForeignKey(

@@ -24,7 +24,8 @@ class Post(models.Model):
     hidden_at = models.DateTimeField(null=True, blank=True)  # by a moderator
     # Set when the author deletes the post: invisible from then on, and purged in the background (posts.purge).
     deleted_at = models.DateTimeField(null=True, blank=True)
-    waiting = models.BooleanField(default=False, db_default=False, editable=False)  # for pictures (posts.media_pending)
+    # Set while any of its media are being processed: visible to its author only (posts.media_pending).
+    media_pending = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         indexes = [

@@ -37,12 +37,12 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     if not User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1):
         raise TokenRefused  # the account was erased after the token was checked
     pictures = media.attach(author_id, media_ids)
-    waiting = any(picture.status != Status.READY for picture in pictures)
-    post = Post.objects.create(author_id=author_id, caption=caption, waiting=waiting)
+    media_pending = any(picture.status != Status.READY for picture in pictures)
+    post = Post.objects.create(author_id=author_id, caption=caption, media_pending=media_pending)
     PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
-    if not waiting:
+    if not media_pending:
         notifications.announce(*mentions.build_mention_events(post, mentions.get_mentioned_user_ids(caption)))
     hashtag_index.index_caption(post.pk, caption)
     return post
@@ -59,7 +59,7 @@ def edit_post(post_id: int, caption: str) -> None:
     notified = set(mentions.get_mentioned_user_ids(post.caption))
     post.caption, post.edited_at = caption, timezone.now()
     post.save(update_fields=["caption", "edited_at"])
-    if not post.waiting:  # else the mentions are announced when the media are ready
+    if not post.media_pending:  # else the mentions are announced when the media are ready
         mentioned = set(mentions.get_mentioned_user_ids(caption))
         notifications.announce(*mentions.build_mention_events(post, mentioned - notified))
         notifications.retract(*mentions.build_mention_events(post, notified - mentioned))

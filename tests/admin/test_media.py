@@ -126,7 +126,7 @@ def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_bro
     processing_job.run(media.pk)
     assert reload(media).status == Status.READY
     assert read_feed(reader) == [post]
-    assert not Post.objects.get(pk=post).waiting
+    assert not Post.objects.get(pk=post).media_pending
     entry = AuditEntry.objects.get()
     assert (entry.actor_name, entry.action, entry.target_type, entry.target_id) == (
         *("otto", "reprocess", "media", media.pk),

@@ -317,7 +317,7 @@ def test_everything_at_once_on_one_account_neither_deadlocks_nor_leaves_anything
     relocate_all(owner.user)
     assert_all_well()
     assert all(media.is_public != media.is_withheld for media in Media.objects.filter(status=Status.READY))
-    assert not Post.objects.filter(waiting=True).exclude(media__status=Status.FAILED).exists()
+    assert not Post.objects.filter(media_pending=True).exclude(media__status=Status.FAILED).exists()
 
 
 def test_a_picture_that_ends_while_its_post_is_purged_waits_for_nobody(

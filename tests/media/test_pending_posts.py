@@ -139,7 +139,7 @@ def test_with_the_last_picture_it_is_everywhere_once_and_in_its_place(
     assert [media["id"] for media in shown] == [str(picture.pk) for picture in pictures]
     assert all(media["url"] and media["blurhash"] for media in shown)
     assert stranger.like(post).status_code == 200
-    assert not Post.objects.filter(waiting=True).exists()
+    assert not Post.objects.filter(media_pending=True).exists()
 
 
 def test_whoever_follows_later_and_whoever_has_no_list_finds_it_too(author: ApiUser, reader: ApiUser) -> None:
@@ -177,7 +177,7 @@ def test_two_pictures_that_are_ready_at_once_publish_it_exactly_once(author: Api
             partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
         ]
         assert run_concurrently(ends) == [None] * 3
-        assert not Post.objects.get(pk=post).waiting
+        assert not Post.objects.get(pk=post).media_pending
         assert told(reader)[0] == ("mention", post)
     assert len(told(reader)) == 3
     deliver_all()
@@ -191,7 +191,7 @@ def test_the_last_picture_and_the_post_itself_at_once_leave_no_post_that_waits(
         claim = claim_media(upload(author.user))
         picture = make_variants(claim)
         run_concurrently([partial(share, author, claim), partial(processing_job._mark_ready, claim, picture)])
-        assert not Post.objects.filter(waiting=True).exists()
+        assert not Post.objects.filter(media_pending=True).exists()
     deliver_all()
     assert len(ids(reader, "/feed")) == 5
 

@@ -103,7 +103,7 @@ def test_a_post_that_waits_for_its_pictures_is_not_counted_as_late() -> None:
     seen = MetricChange("instafeed_post_visible_seconds_count", mode="push")
     finished = MetricChange("instafeed_fan_out_slices_total", outcome="finished")
     post = posts.create_post(author.pk, "", [media.pk])
-    assert post.waiting
+    assert post.media_pending
     deliver_all()
     assert (finished.by, seen.by) == (1, 0)
 
