@@ -109,7 +109,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             # Authors in transition: a few rows, queried every few seconds.
             models.Index(
                 fields=["id"],
-                name="user_celebrity_moving",
+                name="user_celebrity_transition",
                 condition=Q(celebrity_state__in=[CelebrityState.PROMOTING, CelebrityState.DEMOTING]),
             ),
             # Authors that are pulled: the celebrity set in Redis is rebuilt from these rows.

@@ -46,7 +46,7 @@ def export_sessions(user_id: int) -> Iterator[Row]:
         yield from ({name: session[name] for name in fields} for session in chunk)
 
 
-def export_idempotent_answers(user_id: int) -> Iterator[Row]:
+def export_idempotent_responses(user_id: int) -> Iterator[Row]:
     """Yield the stored responses to requests with an Idempotency-Key."""
     rows = IdempotentResponse.objects.filter(user_id=user_id).values("digest", "status", "body", "created_at")
     for chunk in iterate_chunks(rows, "digest"):
@@ -83,7 +83,7 @@ def erase_sessions(user_id: int) -> bool:
     return erase_rows(Session.objects.filter(user=user_id))
 
 
-def erase_idempotent_answers(user_id: int) -> bool:
+def erase_idempotent_responses(user_id: int) -> bool:
     delete_for_user(user_id)  # one day of requests at most, so one chunk
     return True
 
@@ -128,8 +128,8 @@ def register_categories() -> None:
         PersonalDataCategory(
             "idempotent_answers",
             ["core.IdempotentResponse.user_id"],
-            export_idempotent_answers,
-            erase_idempotent_answers,
+            export_idempotent_responses,
+            erase_idempotent_responses,
         ),
         redis_keys=redis_keys,
     )

@@ -2,7 +2,7 @@
 
 Usernames that match come first, in their own order, so an exact match leads. Users whose display name matches and
 whose username does not follow, ordered by case-folded display name and id. Inactive accounts are excluded. Both orders
-are by code point, whatever the collation of the database, and each is read from an index in that order, one page at a
+are by code point, independent of the database's collation, and each is read from an index in that order, one page at a
 time. The cost depends neither on the number of users nor on the length of the search text.
 
 A user who matches by display name also matches by username exactly if both names begin with the same characters for

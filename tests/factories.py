@@ -1,4 +1,4 @@
-"""Rows for tests. Everything a factory leaves out is what the model says by itself."""
+"""Factories of rows for tests. Fields that a factory does not set have the model's default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from social.models import Block, Follow, FollowRequest, Mute
 
 
 class UserFactory(factory.django.DjangoModelFactory[User]):
-    """An active, public user; `password=` makes one that can sign in."""
+    """An active, public user. Pass `password` for a user that can sign in."""
 
     username = factory.Sequence(lambda number: f"user{number}")
 
@@ -26,7 +26,7 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
 
 
 class FollowFactory(factory.django.DjangoModelFactory[Follow]):
-    """A follow with its counts, as if it had always been there: announced to nobody."""
+    """A follow with its counts, created without signals and notifications."""
 
     follower = factory.SubFactory(UserFactory)
     followee = factory.SubFactory(UserFactory)

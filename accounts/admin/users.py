@@ -87,8 +87,8 @@ ACTIONS = (
         perform=with_reason(moderation.end_sessions, "pk"),
         is_destructive=True,
     ),
-    _pin_action("pull", "Pin as celebrity", "pinned", "Followers pull new posts, whatever the follower count.", True),
-    _pin_action("push", "Pin as ordinary", "pinned", "New posts are pushed, whatever the follower count.", False),
+    _pin_action("pull", "Pin as celebrity", "pinned", "Followers pull new posts, for any follower count.", True),
+    _pin_action("push", "Pin as ordinary", "pinned", "New posts are pushed, for any follower count.", False),
     _pin_action("unpin", "Remove the pin", "unpinned", "The follower count decides again.", None),
 )
 

@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                         condition=models.Q(("suspended_at__isnull", False)), fields=["id"], name="user_suspended"
                     ),
                     models.Index(
-                        condition=models.Q(("celebrity_state__in", [1, 3])), fields=["id"], name="user_celebrity_moving"
+                        condition=models.Q(("celebrity_state__in", [1, 3])), fields=["id"], name="user_celebrity_transition"
                     ),
                     models.Index(
                         condition=models.Q(("celebrity_state", 0), _negated=True), fields=["id"], name="user_celebrity"

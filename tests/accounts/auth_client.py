@@ -1,4 +1,4 @@
-"""The sign-in calls, as tests make them."""
+"""API calls of a user, with an access token where needed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def start_session(user: User) -> Tokens:
 
 
 def is_token_accepted(access: str) -> bool:
-    """Whether an access token is taken."""
+    """Return whether an access token is accepted."""
     status = get("me", access).status_code
     assert status in (200, 401)
     return status == 200

@@ -11,7 +11,7 @@ from tests.factories import UserFactory
 
 @pytest.fixture(autouse=True)
 def _primary_only(settings: Settings) -> None:
-    """Replicas have tests of their own; here a transactional test may not ask one."""
+    """Read only from the primary. Replicas have their own tests, and have no data of transactional tests."""
     settings.REPLICA_ALIASES = []
 
 

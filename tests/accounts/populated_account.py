@@ -1,4 +1,4 @@
-"""A user who has done everything there is to do, among others who have done it back."""
+"""An account with rows in every table that can refer to a user, and helpers to delete and inspect it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ _HOSTILE_RELATIONS = (
 
 
 def populate_account(user: User) -> list[User]:
-    """Two friends, who like and answer the user and one another, and a foe, with whom all else goes both ways."""
+    """Create two friends, who like and comment both ways, and a foe with blocks, mutes and requests both ways.
+
+    Returns the friends, then the foe.
+    """
     friends, foe = UserFactory.create_batch(2), UserFactory()
     for friend in friends:
         FollowFactory(follower=user, followee=friend)
@@ -41,7 +44,7 @@ def populate_account(user: User) -> list[User]:
         factory(**{one: foe, two: user})
     FollowFactory(follower=friends[0], followee=friends[1])
     MuteFactory(muter=friends[1], muted=foe)
-    CountChange.objects.create(user_id=user.pk)  # somebody followed and thought better of it
+    CountChange.objects.create(user_id=user.pk)  # a follow that was undone
     _interact(friends[0], friends[1])
     with transaction.atomic():
         warn(user.pk, "be nice")
@@ -54,7 +57,7 @@ def populate_account(user: User) -> list[User]:
 
 
 def _interact(author: User, reader: User) -> None:
-    """A post with a picture; the reader likes, saves, reports and answers it, and the author answers that."""
+    """Create a post with a picture. The reader likes, saves, reports and comments on it, and the author replies."""
     post = services.create_post(author.pk, f"a #tag for @{reader.username}", [create_picture(author).pk])
     services.like_post(reader.pk, post.pk, author.pk)
     services.save_post(reader.pk, post.pk)
@@ -74,21 +77,21 @@ def create_picture(owner: User) -> Media:
 
 def _add_notifications_and_session(user: User, friend: User) -> None:
     NotificationState.objects.create(user_id=user.pk, read_up_to=1)
-    with transaction.atomic():  # not drained yet
+    with transaction.atomic():  # not consumed yet
         announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
     sessions.start(user)
     IdempotentResponse.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
 
 
-def declared_columns() -> set[str]:
-    """Every column that holds a user's id."""
-    return {column for holding in personal_data_registry.get_categories() for column in holding.columns}
+def registered_columns() -> set[str]:
+    """Return every registered column that holds a user's id."""
+    return {column for category in personal_data_registry.get_categories() for column in category.columns}
 
 
 def count_rows_mentioning(user_id: int) -> dict[str, int]:
-    """Rows by declared column in which the user's id stands."""
+    """Return the number of rows with the user's id, by registered column, without zeros."""
     found = {}
-    for column in declared_columns():
+    for column in registered_columns():
         label, field = column.rsplit(".", 1)
         if count := apps.get_model(label)._default_manager.filter(**{field: user_id}).count():
             found[column] = count
@@ -96,11 +99,11 @@ def count_rows_mentioning(user_id: int) -> dict[str, int]:
 
 
 def assert_counts_are_exact() -> None:
-    """Of follows, of posts, and of what hangs on those that are not on their way out."""
+    """Compare the counts of follows, posts, likes and comments with the rows, except for deleted posts and users."""
     assert_counts_match_follows()
     posts = dict(Post.objects.filter(deleted_at=None).values_list("author").annotate(Count("pk")))
-    said = dict(User.objects.filter(is_active=True).values_list("pk", "post_count"))
-    assert said == {pk: posts.get(pk, 0) for pk in said}
+    post_counts = dict(User.objects.filter(is_active=True).values_list("pk", "post_count"))
+    assert post_counts == {pk: posts.get(pk, 0) for pk in post_counts}
     likes = dict(Like.objects.values_list("post").annotate(Count("user")))
     comments = dict(Comment.objects.filter(hidden_at=None).values_list("post").annotate(Count("pk")))
     post_ids = list(Post.objects.filter(deleted_at=None).values_list("pk", flat=True))
@@ -109,8 +112,8 @@ def assert_counts_are_exact() -> None:
     comment_likes = dict(CommentLike.objects.values_list("comment").annotate(Count("user")))
     shown = Comment.objects.filter(post__deleted_at=None, author__is_active=True)
     comment_ids = list(shown.values_list("pk", flat=True))
-    settled = {id_: counts.likes for id_, counts in counters.fetch_counts(comment_ids).items()}
-    assert settled == {id_: comment_likes.get(id_, 0) for id_ in comment_ids}
+    like_counts = {id_: counts.likes for id_, counts in counters.fetch_counts(comment_ids).items()}
+    assert like_counts == {id_: comment_likes.get(id_, 0) for id_ in comment_ids}
 
 
 def delete_account(user: User) -> None:
@@ -118,7 +121,7 @@ def delete_account(user: User) -> None:
 
 
 def run_erasure() -> int:
-    """Run the background work to its end, as if the last requests were long over; how many slices that took."""
+    """Run the erasure worker to its end, as if all in-flight requests were over. Return the number of slices."""
     User.objects.filter(deleted_at__isnull=False).update(
         deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
     )

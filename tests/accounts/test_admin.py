@@ -1,4 +1,4 @@
-"""The admin of users and of the audit log: found by index, judged by moderators, edited by superusers."""
+"""The admin of users, groups and the audit log."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def operator() -> StaffMember:
     return StaffMember("Operator", username="op")
 
 
-def listed_usernames(who: StaffMember, **query: str) -> set[str]:
-    return {user.username for user in who.rows("accounts_user", **query)}
+def listed_usernames(viewer: StaffMember, **query: str) -> set[str]:
+    return {user.username for user in viewer.rows("accounts_user", **query)}
 
 
 def offered_actions(staff: StaffMember, user: User) -> list[str]:
@@ -81,7 +81,7 @@ def test_superuser_edit_is_saved_and_audited(superuser: StaffMember) -> None:
     assert (entry.action, entry.actor_name, entry.user_id) == ("edit_user", "root", user.pk)
     assert entry.before == {"is_staff": False, "groups": ""}
     assert entry.after == {"fields": "username, is_private, is_staff, groups", "is_staff": True, "groups": "Moderator"}
-    assert not Invalidation.objects.exists(), "caches are dropped"
+    assert not Invalidation.objects.exists(), "caches are invalidated"
 
 
 def test_removed_groups_are_audited(superuser: StaffMember, moderator: StaffMember) -> None:
@@ -96,9 +96,9 @@ def test_removed_groups_are_audited(superuser: StaffMember, moderator: StaffMemb
 def test_invalid_or_taken_username_shows_errors(superuser: StaffMember, data: dict[str, str]) -> None:
     UserFactory(username="bob")
     user = UserFactory(username="alice")
-    answer = superuser.client.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
-    assert answer.status_code == 200
-    assert answer.context["errors"]
+    response = superuser.client.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
+    assert response.status_code == 200
+    assert response.context["errors"]
     assert not AuditEntry.objects.exists()
 
 
@@ -120,9 +120,9 @@ def test_users_cannot_be_added_or_deleted(superuser: StaffMember) -> None:
     superuser.page("accounts_user_delete", user.pk, status=403)
 
 
-@pytest.mark.parametrize("who", ["superuser", "moderator", "operator"])
-def test_pages_show_no_credentials(who: str, request: pytest.FixtureRequest) -> None:
-    staff: StaffMember = request.getfixturevalue(who)
+@pytest.mark.parametrize("role", ["superuser", "moderator", "operator"])
+def test_pages_show_no_credentials(role: str, request: pytest.FixtureRequest) -> None:
+    staff: StaffMember = request.getfixturevalue(role)
     user = UserFactory(password="correct horse battery")
     tokens = sessions.start(user)
     jti = Session.objects.get(user=user).refresh_jti
@@ -132,7 +132,7 @@ def test_pages_show_no_credentials(who: str, request: pytest.FixtureRequest) -> 
             assert secret not in html
 
 
-# --- Acts --------------------------------------------------------------------------------------------
+# --- Actions -----------------------------------------------------------------------------------------
 
 
 def test_user_page_shows_counts_and_links(moderator: StaffMember) -> None:
@@ -161,7 +161,9 @@ def test_user_page_shows_permitted_actions(
 def test_moderator_suspends_reinstates_and_ends_sessions(moderator: StaffMember) -> None:
     user = UserFactory()
     access = start_session(user).access
-    assert moderator.post_action("accounts_user", "suspend", user.pk, length="7").status_code == 200, "without a reason"
+    assert moderator.post_action("accounts_user", "suspend", user.pk, length="7").status_code == 200, (
+        "the reason is required"
+    )
     assert moderator.run_action("accounts_user", "suspend", user.pk, reason="spam", length="7") == ["suspended."]
     assert not is_token_accepted(access)
     again = moderator.run_action("accounts_user", "suspend", user.pk, reason="spam", length="30")
@@ -187,18 +189,18 @@ def test_operator_pins_and_unpins(operator: StaffMember) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "act"),
+    ("role", "action"),
     [
-        *(("operator", act) for act in ("suspend", "lift", "end_sessions")),
-        *(("moderator", act) for act in ("pull", "push", "unpin")),
-        *(("plain", act) for act in ("suspend", "lift", "end_sessions", "pull", "push", "unpin")),
+        *(("operator", action) for action in ("suspend", "lift", "end_sessions")),
+        *(("moderator", action) for action in ("pull", "push", "unpin")),
+        *(("plain", action) for action in ("suspend", "lift", "end_sessions", "pull", "push", "unpin")),
     ],
 )
-def test_actions_require_permission(who: str, act: str, request: pytest.FixtureRequest) -> None:
-    staff = StaffMember() if who == "plain" else request.getfixturevalue(who)
+def test_actions_require_permission(role: str, action: str, request: pytest.FixtureRequest) -> None:
+    staff = StaffMember() if role == "plain" else request.getfixturevalue(role)
     user = UserFactory()
-    answer = staff.post_action("accounts_user", act, user.pk, reason="because", length="7")
-    assert answer.status_code == 403
+    response = staff.post_action("accounts_user", action, user.pk, reason="because", length="7")
+    assert response.status_code == 403
     assert not AuditEntry.objects.exists()
     assert User.objects.get(pk=user.pk).is_active
 
@@ -206,11 +208,11 @@ def test_actions_require_permission(who: str, act: str, request: pytest.FixtureR
 def test_moderators_cannot_act_on_superusers_nor_superusers_on_themselves(
     moderator: StaffMember, superuser: StaffMember
 ) -> None:
-    for act in ("suspend", "end_sessions"):
-        told = moderator.run_action("accounts_user", act, superuser.user.pk, reason="coup", length="")
-        assert told == ["root: Only superusers may act on staff."]
-    told = superuser.run_action("accounts_user", "suspend", superuser.user.pk, reason="oops", length="")
-    assert told == ["root: You cannot suspend yourself."]
+    for action in ("suspend", "end_sessions"):
+        messages = moderator.run_action("accounts_user", action, superuser.user.pk, reason="coup", length="")
+        assert messages == ["root: Only superusers may act on staff."]
+    messages = superuser.run_action("accounts_user", "suspend", superuser.user.pk, reason="oops", length="")
+    assert messages == ["root: You cannot suspend yourself."]
     assert not AuditEntry.objects.exists()
 
 
@@ -222,8 +224,10 @@ def test_bulk_suspension_after_confirmation(moderator: StaffMember, superuser: S
     )
     assert page.status_code == 200
     assert User.objects.filter(is_active=False).count() == 0
-    told = moderator.run_action("accounts_user", "suspend", *ids, reason="ring", length="", back=page.context["back"])
-    assert told == ["2 suspended.", "root: Only superusers may act on staff."]
+    messages = moderator.run_action(
+        "accounts_user", "suspend", *ids, reason="ring", length="", back=page.context["back"]
+    )
+    assert messages == ["2 suspended.", "root: Only superusers may act on staff."]
     assert User.objects.filter(is_active=False).count() == 2
 
 
@@ -238,15 +242,15 @@ def test_suspended_moderator_loses_access_at_once(moderator: StaffMember, superu
 
 
 def test_group_changes_are_audited(superuser: StaffMember) -> None:
-    looks, suspends = (Permission.objects.get(codename=name) for name in ("view_user", "suspend_user"))
+    view_user, suspend_user = (Permission.objects.get(codename=name) for name in ("view_user", "suspend_user"))
 
     def post(page: str, *args: int, **data: object) -> None:
         assert superuser.client.post(reverse(f"admin:auth_group_{page}", args=args), data).status_code == 302
 
-    post("add", name="Helper", permissions=[looks.pk])
+    post("add", name="Helper", permissions=[view_user.pk])
     group = Group.objects.get(name="Helper")
-    post("change", group.pk, name="Helper", permissions=[looks.pk, suspends.pk])
-    post("change", group.pk, name="Helper", permissions=[looks.pk, suspends.pk])
+    post("change", group.pk, name="Helper", permissions=[view_user.pk, suspend_user.pk])
+    post("change", group.pk, name="Helper", permissions=[view_user.pk, suspend_user.pk])
     superuser.user.groups.set([group])
     post("delete", group.pk, post="yes")
     other = Group.objects.create(name="Other")
@@ -282,7 +286,7 @@ def test_audit_log_is_searchable_and_read_only(moderator: StaffMember, superuser
     assert found() == [other, mine]
     assert found(action="hide") == found(q="mod") == found(q="4711") == found(actor_id=str(moderator.user.pk)) == [mine]
     assert found(q=str(user.pk)) == found(user_id=str(user.pk)) == [other, mine]
-    assert found(q="nobody") == []
+    assert found(q="unknown") == []
     html = moderator.page("accounts_auditentry_change", mine.pk).content.decode()
     assert "&lt;b&gt;spam&lt;/b&gt;" in html
     assert "hidden: – → yes" in html
@@ -292,15 +296,15 @@ def test_audit_log_is_searchable_and_read_only(moderator: StaffMember, superuser
         superuser.page(f"accounts_auditentry_{page}", *([mine.pk] if page == "delete" else []), status=403)
 
 
-# --- Size --------------------------------------------------------------------------------------------
+# --- Queries -----------------------------------------------------------------------------------------
 
 
 def test_query_counts_do_not_depend_on_row_count(superuser: StaffMember, moderator: StaffMember) -> None:
     user = UserFactory()
 
-    def costs() -> dict[str, int]:
+    def count_queries() -> dict[str, int]:
         found = {}
-        for who, staff in (("superuser", superuser), ("moderator", moderator)):
+        for role, staff in (("superuser", superuser), ("moderator", moderator)):
             for name, arguments in (
                 ("accounts_user_changelist", []),
                 ("accounts_user_change", [user.pk]),
@@ -309,14 +313,14 @@ def test_query_counts_do_not_depend_on_row_count(superuser: StaffMember, moderat
             ):
                 with CaptureQueriesContext(connection) as queries:
                     staff.page(name, *arguments)
-                found[f"{who}: {name}"] = len(queries)
+                found[f"{role}: {name}"] = len(queries)
         return found
 
     record(moderator.user, "warn", "user", user.pk, user_id=user.pk)
-    costs()  # what Django reads once a process
-    few = costs()
+    count_queries()  # fills the caches of the process
+    few = count_queries()
     assert max(few.values()) <= MAX_QUERIES, few
     for other in UserFactory.create_batch(60):
         sessions.start(user)
         record(moderator.user, "warn", "user", other.pk, user_id=user.pk)
-    assert costs() == few
+    assert count_queries() == few

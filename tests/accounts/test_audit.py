@@ -1,4 +1,4 @@
-"""The audit log cannot be changed, not even by us."""
+"""The audit log is append-only in the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bearer tokens: no SQL when warm, refused at once when revoked."""
+"""Authentication by bearer token: no SQL when cached, and refused at once when revoked."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def test_no_bearer_token_is_anonymous(header: str) -> None:
     ],
 )
 def test_invalid_token_is_401_on_public_paths_too(path: str, token: str) -> None:
-    answer = get(path, token)
-    assert_error(answer, 401, "token_not_valid")
-    assert answer["WWW-Authenticate"].startswith("Bearer")
+    response = get(path, token)
+    assert_error(response, 401, "token_not_valid")
+    assert response["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_empty_token_is_refused() -> None:
@@ -120,7 +120,7 @@ def test_database_fallback_without_redis(monkeypatch: pytest.MonkeyPatch) -> Non
     user = UserFactory()
     access = start_session(user).access
     try:
-        cache.record_failure(RuntimeError("away"))
+        cache.record_failure(RuntimeError("unavailable"))
         assert get("with-token", access).status_code == 200
         services.suspend(user.pk)
         assert get("with-token", access).status_code == 401

@@ -1,4 +1,4 @@
-"""DELETE /me: what it answers, and what is true at once."""
+"""DELETE /me: its responses and immediate effects."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from tests.api.error_shape import assert_error
 from tests.factories import FollowFactory, UserFactory
 from tests.social.follow_graph import run_concurrently
 
-pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and constraints checked, on commit
+pytestmark = pytest.mark.django_db(transaction=True)  # cache invalidation and constraint checks need commits
 
-DELETION_QUERIES = 13  # statements, those of transactions and of dropping cache keys included
+DELETION_QUERIES = 13  # statements, including those of transactions and invalidations
 
 
 def delete_me(access: str | None, body: Any = None) -> Any:
@@ -38,24 +38,24 @@ def test_deleted_account_disappears_at_once(alice: User) -> None:
     bob = start_session(UserFactory()).access
     assert is_token_accepted(tokens.access)
     assert get("users/alice", bob).status_code == 200
-    answer = delete_me(tokens.access)
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = delete_me(tokens.access)
+    assert (response.status_code, response.content) == (204, b"")
     for access in (tokens.access, others.access):
         assert not is_token_accepted(access)
         assert_error(delete_me(access), 401)
     for token in (tokens.refresh, others.refresh):
         assert_error(refresh(token), 401)
-    unknown = get("users/nobody", bob)
+    unknown = get("users/unknown", bob)
     assert (get("users/alice", bob).status_code, get("users/alice", bob).content) == (404, unknown.content)
     assert user_cache.get_user_summaries([alice.pk]) == {}
 
 
 def test_sign_in_answers_as_for_unknown_user(alice: User) -> None:
     delete_account(alice)
-    unknown = post("auth/token", {"username": "nobody", "password": PASSWORD})
-    answer = post("auth/token", {"username": "alice", "password": PASSWORD})
-    assert (answer.status_code, answer.content) == (unknown.status_code, unknown.content)
-    assert answer.status_code == 401
+    unknown = post("auth/token", {"username": "unknown", "password": PASSWORD})
+    response = post("auth/token", {"username": "alice", "password": PASSWORD})
+    assert (response.status_code, response.content) == (unknown.status_code, unknown.content)
+    assert response.status_code == 401
 
 
 def test_wrong_password_changes_nothing(alice: User) -> None:
@@ -90,9 +90,9 @@ def test_attempts_are_throttled_together_with_sign_in(alice: User, settings: Set
     access = start_session(alice).access
     for _ in range(2):
         assert_error(delete_me(access, {"password": "wrong"}), 400)
-    answer = delete_me(access)
-    assert_error(answer, 429)
-    assert int(answer["Retry-After"]) > 0
+    response = delete_me(access)
+    assert_error(response, 429)
+    assert int(response["Retry-After"]) > 0
     assert_error(post("auth/token", {"username": "alice", "password": PASSWORD}), 429)
     assert get("me", access).status_code == 200
 
@@ -120,23 +120,23 @@ def test_username_and_email_stay_taken_until_erased(alice: User) -> None:
 
 def test_concurrent_deletions_enqueue_one_erasure(alice: User) -> None:
     access = start_session(alice).access
-    answers = run_concurrently([lambda: delete_me(access).status_code] * 4)
-    assert set(answers) <= {204, 401}
-    assert 204 in answers
+    results = run_concurrently([lambda: delete_me(access).status_code] * 4)
+    assert set(results) <= {204, 401}
+    assert 204 in results
     assert Erasure.objects.count() == 1
 
 
 def test_password_changed_during_deletion(alice: User) -> None:
     check = User.check_password
 
-    def overtaken(self: User, raw: str) -> bool:
+    def check_and_change_password(self: User, raw: str) -> bool:
         right = check(self, raw)
         changed = User.objects.get(pk=self.pk)
         changed.set_password("another one")
         changed.save(update_fields=["password"])
         return right
 
-    with patch.object(User, "check_password", overtaken), pytest.raises(services.WrongPassword):
+    with patch.object(User, "check_password", check_and_change_password), pytest.raises(services.WrongPassword):
         deletion.delete_own_account(alice.pk, PASSWORD)
     assert not Erasure.objects.exists()
 
@@ -153,24 +153,24 @@ def test_concurrent_refresh_causes_no_deadlock(ends: str) -> None:
 
         change = partial(services.change_password, user.pk, PASSWORD, "another one", keep_session=None)
         end = partial(delete_account, user) if ends == "deletion" else change
-        answers = run_concurrently([end, *(partial(rotate, token) for token in refreshed)])
-        assert {type(answer) for answer in answers if answer is not None} <= {TokenRefused}
+        results = run_concurrently([end, *(partial(rotate, token) for token in refreshed)])
+        assert {type(result) for result in results if result is not None} <= {TokenRefused}
         assert not Session.objects.filter(user=user, ended_at=None).exists()
 
 
 def test_access_changed_is_sent_once(alice: User) -> None:
-    heard: list[Any] = []
+    received: list[Any] = []
 
-    def listen(**told: Any) -> None:
-        heard.append((told["user_id"], told["is_active"]))
+    def receive(**kwargs: Any) -> None:
+        received.append((kwargs["user_id"], kwargs["is_active"]))
 
-    access_changed.connect(listen)
+    access_changed.connect(receive)
     try:
         assert deletion.delete_account(alice.pk)
         assert not deletion.delete_account(alice.pk)
     finally:
-        access_changed.disconnect(listen)
-    assert heard == [(alice.pk, False)]
+        access_changed.disconnect(receive)
+    assert received == [(alice.pk, False)]
 
 
 def test_deleted_suspended_account_is_not_reinstated(alice: User) -> None:
@@ -195,6 +195,6 @@ def test_deletion_query_count_is_constant(alice: User, size: int) -> None:
 
 def test_worker_is_nudged_and_broker_failure_is_ignored(alice: User, redis_broker: redis.Redis) -> None:
     delete_account(alice)
-    assert redis_broker.llen("maintenance") == 2  # the erasure, and public files that move to a secret place
+    assert redis_broker.llen("maintenance") == 2  # the erasure, and the relocation of public files
     with patch.object(tasks.erase_accounts, "apply_async", side_effect=redis.ConnectionError):
         assert deletion.delete_account(UserFactory().pk)

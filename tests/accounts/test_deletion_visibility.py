@@ -1,4 +1,4 @@
-"""Between the deletion of an account and the end of its erasure: what others see of it, which is nothing."""
+"""A deleted account is invisible to others until it is erased."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def leaver() -> ApiUser:
 
 @pytest.fixture
 def ids(friend: ApiUser, leaver: ApiUser) -> dict[str, str]:
-    """Everything that can show a user to another one."""
+    """Create content that shows the leaver in every list, and return the ids for the paths."""
     friend.follow(leaver)
     leaver.follow(friend)
     social.accept_request(friend.id, leaver.id)
@@ -86,9 +86,9 @@ def ids(friend: ApiUser, leaver: ApiUser) -> dict[str, str]:
     return {"friend": friend.name, "theirs": theirs, "own": own, "comment": comment}
 
 
-def shows(answer: Any, leaver: ApiUser) -> bool:
-    """Whether the user appears in an answer as somebody; "@name" in others' words is theirs."""
-    text = answer.content.decode()
+def shows(response: Any, leaver: ApiUser) -> bool:
+    """Return whether a response shows the leaver or their content. An "@name" in others' texts does not count."""
+    text = response.content.decode()
     return bool(re.search(rf'"id":"{leaver.id}"|(?<!@){re.escape(LEAVER_USERNAME)}|leavetaking', text))
 
 
@@ -105,23 +105,23 @@ def test_deleted_account_is_in_no_list(friend: ApiUser, leaver: ApiUser, ids: di
     assert asking.get("/explore")["results"]
     deletion.delete_account(leaver.id)
     for path, viewer in paths.items():
-        answer = viewer.call("get", path.format(**ids))
-        assert answer.status_code == 200, path
-        assert not shows(answer, leaver), path
+        response = viewer.call("get", path.format(**ids))
+        assert response.status_code == 200, path
+        assert not shows(response, leaver), path
     assert friend.get("/notifications/unread-count") == {"count": 0}
-    assert friend.get("/feed/unread-count?since=1")["count"] == 1, "the own post"
+    assert friend.get("/feed/unread-count?since=1")["count"] == 1, "only the viewer's own post"
 
 
 def test_deleted_account_is_404_everywhere(friend: ApiUser, leaver: ApiUser, ids: dict[str, str]) -> None:
     deletion.delete_account(leaver.id)
-    never = friend.call("get", "/users/nobody.of.this.name")
+    unknown = friend.call("get", "/users/no.such.user")
     for method, path in MISSING_PATHS:
-        answer = friend.call(method, path.format(**ids))
-        assert (answer.status_code, answer.content) == (404, never.content), path
-    answer = friend.call("post", f"/posts/{ids['own']}/comments", {"text": "come back"})
-    assert answer.status_code == 404
-    answer = friend.call("post", f"/posts/{ids['theirs']}/comments", {"text": "no", "reply_to": ids["comment"]})
-    assert answer.status_code in (400, 404)
+        response = friend.call(method, path.format(**ids))
+        assert (response.status_code, response.content) == (404, unknown.content), path
+    response = friend.call("post", f"/posts/{ids['own']}/comments", {"text": "come back"})
+    assert response.status_code == 404
+    response = friend.call("post", f"/posts/{ids['theirs']}/comments", {"text": "no", "reply_to": ids["comment"]})
+    assert response.status_code in (400, 404)
     report = {"target_type": "user", "target_id": str(leaver.id), "reason": "spam", "note": ""}
     assert friend.call("post", "/reports", report).status_code == 404
 
@@ -139,20 +139,20 @@ def test_likes_and_comments_during_erasure(
         services.like_post(leaver.id, post_id, author_id)
         services.create_comment(leaver.id, post_id, author_id, "hm", None)
 
-    def pester(other: ApiUser) -> None:
-        """As requests do that found the account active: nothing is asked any more."""
+    def write_to_leaver(other: ApiUser) -> None:
+        """Write like in-flight requests that found the account active and check nothing again."""
         for post_id in own:
             with suppress(IntegrityError, Http404):
                 services.like_post(other.id, post_id, leaver.id)
             with suppress(IntegrityError):
                 services.create_comment(other.id, post_id, leaver.id, "late", None)
 
-    def act() -> None:
-        """The account's own last requests."""
+    def write_as_leaver() -> None:
+        """Write like the account's own in-flight requests."""
         for post_id, author_id in theirs:
-            for act in (services.like_post, services.unlike_post, services.like_post):
+            for change in (services.like_post, services.unlike_post, services.like_post):
                 with suppress(IntegrityError):
-                    act(leaver.id, post_id, author_id)
+                    change(leaver.id, post_id, author_id)
             with suppress(IntegrityError):
                 services.create_comment(leaver.id, post_id, author_id, "late", None)
         with suppress(IntegrityError):
@@ -163,7 +163,7 @@ def test_likes_and_comments_during_erasure(
         while User.objects.filter(pk=leaver.id).exists():
             erasure_worker.process_next()
 
-    errors = run_concurrently([erase, act, *(partial(pester, other) for other in others)])
+    errors = run_concurrently([erase, write_as_leaver, *(partial(write_to_leaver, other) for other in others)])
     assert [error for error in errors if error is not None] == []
     while consume_batches():
         pass
@@ -200,11 +200,11 @@ REQUEST_BODIES = {
 def test_in_flight_request_of_deleted_account_gets_no_5xx(
     friend: ApiUser, monkeypatch: pytest.MonkeyPatch, erased: bool
 ) -> None:
-    """The account goes right after its token was checked; the erasure may even be faster than the request."""
+    """Delete the account right after the token check. The erasure may even finish before the request."""
     monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
     authenticate = TokenAuthentication.authenticate
 
-    def overtaken(self: TokenAuthentication, request: Any) -> Any:
+    def authenticate_then_delete(self: TokenAuthentication, request: Any) -> Any:
         found = authenticate(self, request)
         assert found is not None
         deletion.delete_account(found[0].pk)
@@ -220,8 +220,8 @@ def test_in_flight_request_of_deleted_account_gets_no_5xx(
         ids = {"theirs": theirs, "own": leaver.write("hello"), "comment": leaver.comment(theirs)}
         body = None if method == "get" else REQUEST_BODIES | {"target_id": theirs}
         with monkeypatch.context() as patch:
-            patch.setattr(TokenAuthentication, "authenticate", overtaken)
-            answer = leaver.call(method, path.format(**ids, friend=friend.name), body)
-        assert answer.status_code < 500, (method, path, answer.content)
-        if answer.status_code >= 400:
-            assert_error(answer, answer.status_code)
+            patch.setattr(TokenAuthentication, "authenticate", authenticate_then_delete)
+            response = leaver.call(method, path.format(**ids, friend=friend.name), body)
+        assert response.status_code < 500, (method, path, response.content)
+        if response.status_code >= 400:
+            assert_error(response, response.status_code)

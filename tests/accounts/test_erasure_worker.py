@@ -1,4 +1,4 @@
-"""The erasure of an account, in the background."""
+"""The erasure of deleted accounts in the background."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ from tests.accounts.auth_client import get, start_session
 from tests.accounts.populated_account import (
     assert_counts_are_exact,
     count_rows_mentioning,
-    declared_columns,
     delete_account,
+    registered_columns,
     run_erasure,
 )
 from tests.factories import FollowFactory, UserFactory
 from tests.media.pictures import expected_paths
 from tests.social.follow_graph import run_concurrently
 
-pytestmark = pytest.mark.django_db(transaction=True)  # caches are dropped, and constraints checked, on commit
+pytestmark = pytest.mark.django_db(transaction=True)  # cache invalidation and constraint checks need commits
 
 
 def test_erasure_leaves_nothing_and_keeps_other_counts_exact(alice: User, others: list[User]) -> None:
     alice.groups.add(Group.objects.get(name="Moderator"))
     second_factor.enroll(alice.pk, replace=False)
-    untried = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
-    assert {column for column in declared_columns() if column not in count_rows_mentioning(alice.pk)} <= untried
-    rows = rows_of_others()
+    not_populated = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
+    assert {column for column in registered_columns() if column not in count_rows_mentioning(alice.pk)} <= not_populated
+    rows = count_rows_of_others()
     files = [path for media in Media.objects.filter(owner=alice) for path in expected_paths(media)]
     delete_account(alice)
     run_erasure()
     assert count_rows_mentioning(alice.pk) == {}
     assert not User.objects.filter(pk=alice.pk).exists()
     assert_counts_are_exact()
-    assert rows_of_others() == rows
+    assert count_rows_of_others() == rows
     while delete_due_files():
         pass
     assert files
@@ -66,8 +66,8 @@ def test_erasure_leaves_nothing_and_keeps_other_counts_exact(alice: User, others
     assert all(default_storage.exists(path) for media in Media.objects.all() for path in expected_paths(media))
 
 
-def rows_of_others() -> dict[str, int]:
-    """What alice has no part in."""
+def count_rows_of_others() -> dict[str, int]:
+    """Count the rows that do not involve alice."""
     return {
         "follows": Follow.objects.exclude(follower__username="alice").exclude(followee__username="alice").count(),
         "mutes": Mute.objects.exclude(muter__username="alice").exclude(muted__username="alice").count(),
@@ -100,7 +100,7 @@ def test_counts_stay_exact_between_slices(
 def test_erasure_survives_worker_death_at_any_statement(
     alice: User, others: list[User], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each gets a few statements further than the one before."""
+    """Kill the worker after 10 statements, the next after 15, and so on until one of them finishes."""
 
     class Killed(BaseException):
         pass
@@ -179,7 +179,7 @@ def test_claimed_account_is_skipped_until_claim_expires(alice: User, monkeypatch
     assert claim is not None
     assert not erasure_worker.process_next()
     assert User.objects.filter(pk=alice.pk).exists()
-    Erasure.objects.update(due_at=timezone.now())  # it ended
+    Erasure.objects.update(due_at=timezone.now())  # the claim expired
     run_erasure()
     assert not User.objects.filter(pk=alice.pk).exists()
 
@@ -199,28 +199,28 @@ def test_failed_step_is_retried_with_backoff(alice: User) -> None:
 
     def fail(user_id: int) -> bool:
         if user_id == alice.pk:
-            raise OSError("the storage is away")
+            raise OSError("the storage is unavailable")
         return True
 
-    pauses = []
+    delays = []
     with registered_category(personal_data_registry.PersonalDataCategory("broken", erase=fail)):
         for _ in range(3):
             before = timezone.now()
             run_erasure()
-            pauses.append(round((Erasure.objects.get(pk=alice.pk).due_at - before).total_seconds()))
+            delays.append(round((Erasure.objects.get(pk=alice.pk).due_at - before).total_seconds()))
             Erasure.objects.update(due_at=timezone.now())
-    assert pauses == [1, 2, 4]
-    assert "the storage is away" in Erasure.objects.get(pk=alice.pk).error
+    assert delays == [1, 2, 4]
+    assert "the storage is unavailable" in Erasure.objects.get(pk=alice.pk).error
     assert not User.objects.filter(pk=bob.pk).exists()
     run_erasure()
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
 class registered_category:
-    """One more holding, within."""
+    """A context manager that registers one more category."""
 
-    def __init__(self, holding: personal_data_registry.PersonalDataCategory) -> None:
-        self.holding = holding
+    def __init__(self, category: personal_data_registry.PersonalDataCategory) -> None:
+        self.holding = category
 
     def __enter__(self) -> None:
         personal_data_registry._categories.append(self.holding)
@@ -240,16 +240,16 @@ def test_late_row_is_erased_by_next_pass(alice: User) -> None:
         return True
 
     delete_account(alice)
-    bottom = personal_data_registry.PersonalDataCategory("late", erase=write_late)
-    personal_data_registry._categories.insert(0, bottom)  # the last step
+    last_step = personal_data_registry.PersonalDataCategory("late", erase=write_late)
+    personal_data_registry._categories.insert(0, last_step)
     try:
         run_erasure()
-        assert User.objects.filter(pk=alice.pk).exists(), "a row refers to it"
+        assert User.objects.filter(pk=alice.pk).exists(), "the late row refers to it"
         assert "ForeignKeyViolation" in Erasure.objects.get().error or "IntegrityError" in Erasure.objects.get().error
         Erasure.objects.update(due_at=timezone.now())
         run_erasure()
     finally:
-        personal_data_registry._categories.remove(bottom)
+        personal_data_registry._categories.remove(last_step)
     assert not User.objects.filter(pk=alice.pk).exists()
     assert_counts_are_exact()
 
@@ -296,7 +296,7 @@ def test_follows_during_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
     leaving, others = UserFactory(), UserFactory.create_batch(6)
 
-    def pester(other: User) -> None:
+    def follow_and_unfollow(other: User) -> None:
         for _ in range(15):
             try:
                 social.follow(other.pk, leaving.pk)
@@ -310,8 +310,8 @@ def test_follows_during_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
         while User.objects.filter(pk=leaving.pk).exists():
             erasure_worker.process_next()
 
-    answers = run_concurrently([erase, *(partial(pester, other) for other in others)])
-    assert [answer for answer in answers if answer is not None] == []
+    errors = run_concurrently([erase, *(partial(follow_and_unfollow, other) for other in others)])
+    assert [error for error in errors if error is not None] == []
     assert count_rows_mentioning(leaving.pk) == {}
     assert_counts_are_exact()
 
@@ -326,4 +326,4 @@ def test_task_requeues_itself_while_accounts_are_due(alice: User, monkeypatch: p
         tasks.erase_accounts()
         assert nudge.call_count == 1
     assert not Erasure.objects.exists()
-    tasks.erase_accounts()  # with nothing to do
+    tasks.erase_accounts()  # nothing is left

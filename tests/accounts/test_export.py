@@ -26,7 +26,7 @@ from tests.factories import BlockFactory, FollowFactory, MuteFactory, UserFactor
 pytestmark = pytest.mark.django_db
 
 DISPLAY_NAME = 'Al "the" ice\u2028🐚'
-EXPORT_QUERIES = 26  # queries
+EXPORT_QUERIES = 26
 SECTIONS = {
     *("profile", "sessions", "idempotent_answers", "moderation"),
     *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
@@ -49,18 +49,18 @@ def download_export(user: User) -> Any:
 @pytest.mark.django_db(transaction=True)
 def test_export_is_a_download_with_all_sections(alice: User) -> None:
     friend, _, foe = populate_account(alice)
-    answer = get("me/export", start_session(alice).access)
-    assert answer.status_code == 200
-    assert answer["Content-Type"] == "application/json"
-    assert answer["Content-Disposition"] == 'attachment; filename="instafeed-alice.json"'
-    assert answer["Cache-Control"] == "no-store"
-    assert answer.streaming
-    body = json.loads(b"".join(answer))  # type: ignore[call-overload]
+    response = get("me/export", start_session(alice).access)
+    assert response.status_code == 200
+    assert response["Content-Type"] == "application/json"
+    assert response["Content-Disposition"] == 'attachment; filename="instafeed-alice.json"'
+    assert response["Cache-Control"] == "no-store"
+    assert response.streaming
+    body = json.loads(b"".join(response))  # type: ignore[call-overload]
     assert set(body) == SECTIONS
     assert [section for section, rows in body.items() if not rows] == []
     assert [row["username"] for row in body["followers"]] == [friend.username, _.username]
     assert body["following"][0]["id"] == str(friend.pk)
-    assert [row["username"] for row in body["mutes"]] == [None], "who has blocked alice does not exist for her"
+    assert [row["username"] for row in body["mutes"]] == [None], "a user who blocks alice has no name in her export"
     assert [row["id"] for row in body["blocks"]] == [str(foe.pk)]
     post = body["posts"][0]
     assert (post["hashtags"], post["mentions"]) == (["tag"], [friend.username])
@@ -76,7 +76,7 @@ def test_moderation_section_omits_staff_and_reporters(alice: User) -> None:
     moderator = UserFactory(username="moderator")
     for action, target, reason in (("warn", 1, "Be nice."), ("hide", 2, "spam, says bob"), ("dismiss", 3, "not so")):
         audit.record(moderator, action, "post", target, user_id=alice.pk, reason=reason)
-    audit.record(moderator, "hide", "post", 4, user_id=UserFactory().pk, reason="of somebody else")
+    audit.record(moderator, "hide", "post", 4, user_id=UserFactory().pk, reason="about another user")
     rows = download_export(alice)["moderation"]
     assert all(datetime.fromisoformat(row.pop("created_at")) for row in rows)
     assert rows == [
@@ -181,9 +181,9 @@ def test_export_is_throttled(alice: User, settings: Settings) -> None:
     settings.THROTTLES = settings.THROTTLES | {"export": "1/hour"}
     access = start_session(alice).access
     assert get("me/export", access).status_code == 200
-    answer = get("me/export", access)
-    assert_error(answer, 429)
-    assert int(answer["Retry-After"]) > 0
+    response = get("me/export", access)
+    assert_error(response, 429)
+    assert int(response["Retry-After"]) > 0
     assert throttling.counter_keys(alice.pk)
 
 
@@ -191,7 +191,7 @@ def test_unavailable_database_is_503(alice: User, monkeypatch: pytest.MonkeyPatc
     access = start_session(alice).access
 
     def fail(user_id: int) -> Any:
-        raise OperationalError("the connection is gone")
+        raise OperationalError("the connection is closed")
         yield
 
     first = personal_data_registry.PersonalDataCategory("profile", export=fail)

@@ -64,9 +64,9 @@ def test_avatar_url_is_absolute_if_public_url_is_set(access: str, settings: Sett
 @pytest.mark.parametrize("method", [get, lambda path, access: patch(path, {}, access)])
 @pytest.mark.parametrize(("access", "code"), [(None, "not_authenticated"), ("nonsense", "token_not_valid")])
 def test_token_is_required(method: Any, access: str | None, code: str) -> None:
-    answer = method("me", access)
-    assert_error(answer, 401, code)
-    assert answer["WWW-Authenticate"].startswith("Bearer")
+    response = method("me", access)
+    assert_error(response, 401, code)
+    assert response["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_patch_changes_only_given_fields(alice: User, access: str) -> None:
@@ -79,10 +79,10 @@ def test_patch_changes_only_given_fields(alice: User, access: str) -> None:
         "website": "https://example.org/~alicia?a=b#c",
         "is_private": True,
     }
-    answer = patch("me", changes, access)
-    assert answer.status_code == 200
+    response = patch("me", changes, access)
+    assert response.status_code == 200
     expected = {**before, **changes, "username": "alicia", "email": "alicia@example.org"}
-    assert answer.json() == expected
+    assert response.json() == expected
     assert get("me", access).json() == expected
 
 
@@ -147,19 +147,19 @@ def test_non_object_body_is_400(access: str, body: Any) -> None:
 
 
 def test_privacy_changed_is_sent_only_on_change(alice: User, access: str) -> None:
-    heard: list[tuple[int, bool]] = []
+    received: list[tuple[int, bool]] = []
 
-    def hear(sender: Any, user_id: int, is_private: bool, **_: Any) -> None:
-        heard.append((user_id, is_private))
+    def receive(sender: Any, user_id: int, is_private: bool, **_: Any) -> None:
+        received.append((user_id, is_private))
 
-    privacy_changed.connect(hear)
+    privacy_changed.connect(receive)
     try:
         patch("me", {"is_private": True}, access)
         patch("me", {"is_private": True, "bio": "x"}, access)
         patch("me", {"is_private": False}, access)
     finally:
-        privacy_changed.disconnect(hear)
-    assert heard == [(alice.pk, True), (alice.pk, False)]
+        privacy_changed.disconnect(receive)
+    assert received == [(alice.pk, True), (alice.pk, False)]
 
 
 @pytest.mark.django_db(transaction=True)

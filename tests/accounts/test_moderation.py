@@ -1,4 +1,4 @@
-"""Acts on accounts, by services: suspensions are tested with what they reach (tests/posts)."""
+"""Moderation actions on accounts. The effects of suspensions on content are tested in tests/posts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_suspend_and_lift(moderator: User) -> None:
     until = timezone.now() + timedelta(days=1)
     assert moderation.suspend(moderator, user.pk, until, "spam")
     assert not is_token_accepted(access)
-    assert moderation.suspend(moderator, user.pk, None, "worse"), "from then on for good"
+    assert moderation.suspend(moderator, user.pk, None, "worse"), "the suspension becomes indefinite"
     assert moderation.lift_suspension(moderator, user.pk)
     assert is_token_accepted(access)
     assert [(action, after) for action, _, after in audit_entries()] == [
@@ -71,13 +71,13 @@ def test_end_sessions_signs_out_everywhere(moderator: User) -> None:
 def test_concurrent_end_sessions_succeeds_once(moderator: User) -> None:
     user = UserFactory()
     start_session(user)
-    answers = run_concurrently([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
-    assert sorted(answers) == [False, False, True]
+    results = run_concurrently([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
+    assert sorted(results) == [False, False, True]
     assert AuditEntry.objects.count() == 1
 
 
-@pytest.mark.parametrize("act", ["suspend", "lift", "end_sessions", "pin"])
-def test_staff_and_deleted_accounts_are_protected(act: str, moderator: User) -> None:
+@pytest.mark.parametrize("action", ["suspend", "lift", "end_sessions", "pin"])
+def test_staff_and_deleted_accounts_are_protected(action: str, moderator: User) -> None:
     calls = {
         "suspend": lambda actor, user: moderation.suspend(actor, user.pk, None, "x"),
         "lift": lambda actor, user: moderation.lift_suspension(actor, user.pk),
@@ -86,17 +86,17 @@ def test_staff_and_deleted_accounts_are_protected(act: str, moderator: User) -> 
     }
     for power in ("is_staff", "is_superuser"):
         with pytest.raises(ActionRefused, match="superusers"):
-            calls[act](moderator, UserFactory(**{power: True}))
-    calls[act](UserFactory(is_superuser=True), UserFactory(is_staff=True))
+            calls[action](moderator, UserFactory(**{power: True}))
+    calls[action](UserFactory(is_superuser=True), UserFactory(is_staff=True))
     gone = UserFactory()
     gone.pk = 10**9
     with pytest.raises(ActionRefused, match="gone"):
-        calls[act](moderator, gone)
+        calls[action](moderator, gone)
     leaving = UserFactory()
     deletion.delete_account(leaving.pk)
-    if act in ("suspend", "pin"):
+    if action in ("suspend", "pin"):
         with pytest.raises(ActionRefused, match="erased"):
-            calls[act](moderator, leaving)
+            calls[action](moderator, leaving)
 
 
 # --- Pins --------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def test_pin_changes_delivery_without_losing_posts(moderator: User, redis_broker
     deliver_all()
     redis_broker.flushdb()
     assert moderation.pin(moderator, author.pk, True, "a singer")
-    assert b"settle_celebrity" in redis_broker.lrange("maintenance", 0, -1)[0]
+    assert b"reconcile_celebrity_status" in redis_broker.lrange("maintenance", 0, -1)[0]
     tasks.reconcile_celebrity_status(author.pk)
     assert celebrity_state_of(author) == CelebrityState.CELEBRITY
     posts += create_posts(author)
@@ -124,7 +124,7 @@ def test_pin_changes_delivery_without_losing_posts(moderator: User, redis_broker
     assert not moderation.pin(moderator, author.pk, True)
     assert moderation.pin(moderator, author.pk, None)
     tasks.reconcile_celebrity_status(author.pk)
-    assert celebrity_state_of(author) == CelebrityState.ORDINARY, "two followers are no crowd"
+    assert celebrity_state_of(author) == CelebrityState.ORDINARY, "two followers do not make a celebrity"
     assert read_feed(follower) == posts[::-1]
     assert audit_entries() == [
         ("pin", {"celebrity_pin": None}, {"celebrity_pin": True}),
@@ -146,7 +146,7 @@ def test_pin_without_nudge_is_applied_by_beat(moderator: User) -> None:
 
 @pytest.mark.parametrize("pinned", [True, False])
 def test_pin_reverses_a_running_transition(pinned: bool, moderator: User) -> None:
-    """Whoever was moving them the other way cannot go on, nor is anything lost meanwhile."""
+    """The worker of the running transition cannot finish it, and no post is lost."""
     author, follower = UserFactory(), UserFactory()
     follow(author, follower)
     read_feed(follower)

@@ -29,8 +29,8 @@ def alice() -> User:
 def test_change_ends_all_other_sessions(alice: User) -> None:
     own, others = start_session(alice), [start_session(alice) for _ in range(3)]
     assert all(is_token_accepted(tokens.access) for tokens in others)
-    answer = change_password(own.access)
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = change_password(own.access)
+    assert (response.status_code, response.content) == (204, b"")
     assert services.verify_password("alice", NEW_PASSWORD)
     assert not services.verify_password("alice", PASSWORD)
     assert is_token_accepted(own.access)
@@ -65,11 +65,11 @@ def test_account_without_password_cannot_set_one() -> None:
 def test_concurrent_change_fails(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     hash_password = services.make_password
 
-    def overtaken(raw: str) -> str:
+    def hash_after_another_change(raw: str) -> str:
         User.objects.filter(pk=alice.pk).update(password=hash_password("from elsewhere"))
         return hash_password(raw)
 
-    monkeypatch.setattr(services, "make_password", overtaken)
+    monkeypatch.setattr(services, "make_password", hash_after_another_change)
     with pytest.raises(services.WrongPassword):
         services.change_password(alice.pk, PASSWORD, NEW_PASSWORD, keep_session=None)
     assert services.verify_password("alice", "from elsewhere")

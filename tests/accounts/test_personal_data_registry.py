@@ -1,4 +1,4 @@
-"""That nothing which holds a user's id is forgotten by those who export and erase."""
+"""Every column and Redis key with a user's id is registered for export and erasure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import models
 from accounts import personal_data_registry
 from accounts.models import User
 from instafeed.core.cache import keys
-from tests.accounts.populated_account import declared_columns
+from tests.accounts.populated_account import registered_columns
 
 PROJECT_APPS = {
     "core",
@@ -27,10 +27,10 @@ PROJECT_APPS = {
     "otp_totp",
     "otp_static",
 }
-# Numbers that are no user's id.
+# Columns of those types that hold no user ids, or none that must be erased.
 COLUMNS_WITHOUT_USER_IDS = {
-    "feeds.FanOut.last_follower_id",  # a place among ids, where the next batch starts: it tells of nobody
-    # The audit log outlives those whom it tells of; their ids are bare numbers then.
+    "feeds.FanOut.last_follower_id",  # the start of the next batch, not personal data
+    # The audit log is kept; its ids refer to no user after the erasure.
     "accounts.AuditEntry.actor_id",
     "accounts.AuditEntry.target_id",
     "accounts.AuditEntry.user_id",
@@ -38,8 +38,8 @@ COLUMNS_WITHOUT_USER_IDS = {
     "accounts.AuditEntry.after",
     "backoffice.Sample.metrics",
     "posts.Case.reasons",
-    "posts.Case.closed_by_id",  # a moderator's
-    "core.Invalidation.keys",  # gone within seconds
+    "posts.Case.closed_by_id",  # the id of a moderator
+    "core.Invalidation.keys",  # deleted within seconds
     "media.Media.variants",
     "media.FileDeletion.paths",
     "otp_totp.TOTPDevice.t0",  # times
@@ -60,37 +60,37 @@ FIELD_TYPES_WITHOUT_FOREIGN_KEY = (models.BigIntegerField, models.JSONField, Arr
 
 
 def test_all_columns_with_user_ids_are_registered() -> None:
-    assert set(columns_that_may_hold_user_ids()) - declared_columns() - COLUMNS_WITHOUT_USER_IDS == set(), (
-        "declare these in a Holding, or here as no user's"
+    assert set(columns_that_may_hold_user_ids()) - registered_columns() - COLUMNS_WITHOUT_USER_IDS == set(), (
+        "register these in a PersonalDataCategory, or list them in COLUMNS_WITHOUT_USER_IDS"
     )
-    assert declared_columns() | COLUMNS_WITHOUT_USER_IDS <= set(columns_that_may_hold_user_ids()), (
-        "there is no such column"
+    assert registered_columns() | COLUMNS_WITHOUT_USER_IDS <= set(columns_that_may_hold_user_ids()), (
+        "these columns do not exist"
     )
 
 
 def columns_that_may_hold_user_ids() -> Iterator[str]:
-    """Foreign keys to users, and whatever else could hold an id: what is neither made here nor another foreign key."""
+    """Yield foreign keys to users, and other columns that could hold an id, except generated primary keys."""
     yield "accounts.User.id"
     for model in apps.get_models(include_auto_created=True):
         if model._meta.app_label not in PROJECT_APPS:
             continue
         for field in model._meta.concrete_fields:
-            loose = isinstance(field, FIELD_TYPES_WITHOUT_FOREIGN_KEY) and not field.is_relation
-            made_here = isinstance(field, models.BigAutoField) or (field.primary_key and field.has_db_default())
-            if field.related_model is User or (loose and not made_here):
+            may_hold_id = isinstance(field, FIELD_TYPES_WITHOUT_FOREIGN_KEY) and not field.is_relation
+            is_generated = isinstance(field, models.BigAutoField) or (field.primary_key and field.has_db_default())
+            if field.related_model is User or (may_hold_id and not is_generated):
                 yield f"{model._meta.label}.{field.name}"
 
 
 def test_all_categories_can_be_erased() -> None:
-    assert [holding.name for holding in personal_data_registry.get_categories() if holding.erase is None] == []
+    assert [category.name for category in personal_data_registry.get_categories() if category.erase is None] == []
 
 
 @pytest.mark.django_db
 def test_all_redis_keys_with_user_ids_are_registered() -> None:
-    of_users = {
+    keys_by_function = {
         name: function(4711)
         for name, function in vars(keys).items()
         if callable(function) and "user_id" in getattr(function, "__annotations__", {})
     }
-    assert {"home_timeline", "user_card", "auth_state"} <= of_users.keys()
-    assert set(of_users.values()) <= set(personal_data_registry.get_redis_keys(4711))
+    assert {"home_timeline", "user_summary", "auth_state"} <= keys_by_function.keys()
+    assert set(keys_by_function.values()) <= set(personal_data_registry.get_redis_keys(4711))

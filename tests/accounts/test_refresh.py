@@ -1,4 +1,4 @@
-"""POST /auth/token/refresh: tokens rotate, and one that is used twice ends its session."""
+"""POST /auth/token/refresh: tokens rotate, and reuse of a token ends its session."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_tokens_rotate() -> None:
     seen = {tokens.refresh}
     token = tokens.refresh
     for _ in range(3):
-        answer = refresh(token)
-        assert answer.status_code == 200
-        assert set(answer.json()) == {"access", "refresh"}
-        assert is_token_accepted(answer.json()["access"])
-        token = answer.json()["refresh"]
+        response = refresh(token)
+        assert response.status_code == 200
+        assert set(response.json()) == {"access", "refresh"}
+        assert is_token_accepted(response.json()["access"])
+        token = response.json()["refresh"]
         seen.add(token)
     assert len(seen) == 4
     assert Session.objects.count() == 1
@@ -109,7 +109,7 @@ def test_other_token_types_are_refused() -> None:
     user = UserFactory()
     tokens = start_session(user)
     assert_error(refresh(tokens.access), 401)
-    assert_error(refresh(str(RefreshToken.for_user(user))), 401)  # ours, but of no session
+    assert_error(refresh(str(RefreshToken.for_user(user))), 401)  # valid, but without a session
     assert_error(refresh(str(AccessToken.for_user(user))), 401)
     assert refresh(tokens.refresh).status_code == 200
 
@@ -170,9 +170,9 @@ DEEP = b"[" * 100_000
     ids=range(27),
 )
 def test_malformed_and_forged_tokens_are_401(token: str) -> None:
-    answer = refresh(token)
-    assert_error(answer, 401, "token_not_valid")
-    assert answer["WWW-Authenticate"].startswith("Bearer")
+    response = refresh(token)
+    assert_error(response, 401, "token_not_valid")
+    assert response["WWW-Authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("token", [None, "", 5, True, [], {}, ["x"]])

@@ -23,9 +23,9 @@ def register(**changes: Any) -> Any:
 
 
 def test_register_creates_account_and_signs_in() -> None:
-    answer = register()
-    assert answer.status_code == 201
-    body = answer.json()
+    response = register()
+    assert response.status_code == 201
+    body = response.json()
     assert set(body) == {"user", "access", "refresh"}
     user = User.objects.get()
     assert body["user"] == {

@@ -1,4 +1,4 @@
-"""Finding people by the beginning of their names."""
+"""User search by the beginning of usernames and display names."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def client(viewer: User) -> APIClient:
 
 
 def page(client: APIClient, text: str, **query: Any) -> dict[str, Any]:
-    answer = client.get(PATH, {"search": text, **query})
-    assert answer.status_code == 200, answer.content
-    return answer.json()
+    response = client.get(PATH, {"search": text, **query})
+    assert response.status_code == 200, response.content
+    return response.json()
 
 
 def search_usernames(client: APIClient, text: str) -> list[str]:
@@ -113,8 +113,8 @@ def test_results_are_user_summaries(client: APIClient) -> None:
     ],
 )
 def test_search_ignores_case_in_any_script(client: APIClient, display_name: str, text: str) -> None:
-    create_user("somebody", display_name)
-    assert search_usernames(client, text) == ["somebody"]
+    create_user("zed", display_name)
+    assert search_usernames(client, text) == ["zed"]
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_username_is_found_by_every_prefix(client: APIClient, username: str) -> 
 
 @pytest.mark.parametrize("query", ["", "search=", "search=%20%09", "search=a%00b", "search=a&limit=0"])
 def test_invalid_query_is_400(client: APIClient, query: str) -> None:
-    answer = client.get(f"{PATH}?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "validation_error"
+    response = client.get(f"{PATH}?{query}")
+    assert response.status_code == 400
+    assert response.json()["type"] == "validation_error"
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_invalid_query_is_400(client: APIClient, query: str) -> None:
     ],
 )
 def test_malformed_cursor_is_400(client: APIClient, cursor: str) -> None:
-    answer = client.get(PATH, {"search": "a", "cursor": cursor})
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_cursor")
+    response = client.get(PATH, {"search": "a", "cursor": cursor})
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "invalid_cursor")
 
 
 @pytest.mark.parametrize("text", ["0:1:b\0", "1:9:\\%_'", f"1:{2**63 - 1}:{'🦊' * 60}"])
@@ -196,7 +196,7 @@ def test_viewers_find_themselves(client: APIClient) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
 def test_pages_concatenate_to_the_whole_list(client: APIClient, viewer: User, limit: int) -> None:
-    """Some are left out of either half, some match twice, some share a display name."""
+    """Some users of both halves are hidden, some match twice, and some share a display name."""
     expected = []
     for number in range(6):
         expected.append(create_user(f"ann{number}", "Ann" if number % 2 else "").username)
@@ -237,7 +237,7 @@ def test_query_count_is_constant(client: APIClient, django_assert_num_queries: D
             create_user(f"ann{total}")
             create_user(f"x{total}", "Ann")
             total += 1
-        # Usernames, display names, who blocks the viewer, cold cards.
+        # Usernames, display names, blocks of the viewer, user summaries.
         with django_assert_num_queries(4):
             assert len(page(client, "ann", limit=100)["results"]) == 2 * total
         with django_assert_num_queries(3):
@@ -247,7 +247,7 @@ def test_query_count_is_constant(client: APIClient, django_assert_num_queries: D
 
 
 def walk_pages(text: str, wanted: int) -> tuple[list[search.SearchPosition], list[int]]:
-    """All places, and how many a page had."""
+    """Return all positions and the sizes of the pages."""
     walked: list[search.SearchPosition] = []
     sizes: list[int] = []
     last = False
@@ -294,12 +294,12 @@ def test_long_names_are_found_once(client: APIClient, length: int) -> None:
 
 
 def explain_search(text: str, after: search.SearchPosition | None) -> dict[str, Any]:
-    """How the first query of a page of 20 was carried out, as it would be in a large table."""
+    """Return the executed plan of the first query for a page of 20, as in a large table."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE accounts_user")
         with CaptureQueriesContext(connection) as captured:
             search.find_users(text, after, 20)
-        # A table of a few pages is cheaper to read whole: what counts is the plan of a large one.
+        # A sequential scan is cheaper for a small table, but not for a large one.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {captured[0]['sql']}")
@@ -307,7 +307,7 @@ def explain_search(text: str, after: search.SearchPosition | None) -> dict[str, 
 
 
 def flatten_plan(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """The steps from the last to the first."""
+    """Return the plan's nodes from the top down."""
     return [plan, *(node for child in plan.get("Plans", ()) for node in flatten_plan(child))]
 
 
@@ -316,7 +316,7 @@ def flatten_plan(plan: dict[str, Any]) -> list[dict[str, Any]]:
     [
         (None, ["Limit", "Index Only Scan"]),
         (search.SearchPosition(False, "name7", 1), ["Limit", "Index Only Scan"]),
-        # One page of each list, in the order of the index; only these pages are sorted.
+        # One page for each prefix length, in index order; only these pages are sorted.
         *(
             (
                 search.SearchPosition(True, key, 1),
@@ -327,7 +327,7 @@ def flatten_plan(plan: dict[str, Any]) -> list[dict[str, Any]]:
     ],
 )
 def test_page_is_an_ordered_index_scan(after: search.SearchPosition | None, steps: list[str]) -> None:
-    """A third matches by username, a third by display name, a third by both: those are not passed over one by one."""
+    """A third each matches by username, by display name, and by both. The scan must not filter the latter."""
     User.objects.bulk_create(
         User(username=f"{prefix}{number}", display_name=f"{shown} {number}", password="!")
         for number in range(200)
@@ -340,13 +340,13 @@ def test_page_is_an_ordered_index_scan(after: search.SearchPosition | None, step
     assert scan["Index Name"] == f"user_search_{'display_' if by_display_name else 'user'}name"
     assert ">= 'name'::text" in scan["Index Cond"]
     assert ">= ''" not in scan["Index Cond"]
-    assert "> ROW(''" not in scan["Index Cond"]  # would be where the scan begins: at the first name of all
+    assert "> ROW(''" not in scan["Index Cond"]  # the scan would begin at the first name of all
     assert scan.get("Rows Removed by Filter", 0) == 0
     assert round(scan["Actual Rows"] * scan["Actual Loops"]) == 20
 
 
 def test_page_reads_at_most_one_page_per_prefix_length() -> None:
-    """Display names that begin as the usernames do, for 0 to 24 characters."""
+    """Display names and usernames with common prefixes of 0 to 24 characters."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     User.objects.bulk_create(
         User(username=f"{letters[: number % 25]}_{number}", display_name=f"{letters} {number}", password="!")

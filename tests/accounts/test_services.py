@@ -1,4 +1,4 @@
-"""What changes an account, and what it drops and announces."""
+"""Services that change accounts, with their invalidations and signals."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def heard() -> Iterator[list[tuple[int, bool]]]:
+def received() -> Iterator[list[tuple[int, bool]]]:
     announcements: list[tuple[int, bool]] = []
 
-    def hear(sender: Any, user_id: int, is_active: bool, **_: Any) -> None:
+    def receive(sender: Any, user_id: int, is_active: bool, **_: Any) -> None:
         announcements.append((user_id, is_active))
 
-    access_changed.connect(hear)
+    access_changed.connect(receive)
     yield announcements
-    access_changed.disconnect(hear)
+    access_changed.disconnect(receive)
 
 
-def test_access_changed_is_sent_once_per_change(heard: list[tuple[int, bool]]) -> None:
+def test_access_changed_is_sent_once_per_change(received: list[tuple[int, bool]]) -> None:
     user = UserFactory()
     assert services.suspend(user.pk)
     assert not services.suspend(user.pk)
     assert services.reinstate(user.pk)
     assert not services.reinstate(user.pk)
-    assert heard == [(user.pk, False), (user.pk, True)]
+    assert received == [(user.pk, False), (user.pk, True)]
 
 
 def test_second_suspension_changes_only_the_end() -> None:
@@ -55,23 +55,23 @@ def test_second_suspension_changes_only_the_end() -> None:
     assert (user.is_active, user.suspended_at, user.suspended_until) == (False, since, until)
 
 
-def test_deleted_account_cannot_be_reinstated(heard: list[tuple[int, bool]]) -> None:
+def test_deleted_account_cannot_be_reinstated(received: list[tuple[int, bool]]) -> None:
     user = UserFactory(is_active=False, deleted_at=timezone.now(), suspended_at=timezone.now())
     assert not services.reinstate(user.pk)
     user.refresh_from_db()
     assert (user.is_active, user.suspended_at) == (False, None)
-    assert heard == []
+    assert received == []
 
 
-def test_due_suspensions_are_lifted(heard: list[tuple[int, bool]]) -> None:
+def test_due_suspensions_are_lifted(received: list[tuple[int, bool]]) -> None:
     due, later, for_good = UserFactory.create_batch(3)
     services.suspend(due.pk, timezone.now())
     services.suspend(later.pk, timezone.now() + timedelta(minutes=1))
     services.suspend(for_good.pk)
-    heard.clear()
+    received.clear()
     tasks.lift_suspensions()
     tasks.lift_suspensions()
-    assert heard == [(due.pk, True)]
+    assert received == [(due.pk, True)]
     assert set(User.objects.filter(is_active=True)) == {due}
 
 

@@ -23,23 +23,28 @@ def sign_in(username: Any, password: Any = PASSWORD) -> Any:
 @pytest.mark.parametrize("username", ["alice", "ALICE", " alice "])
 def test_sign_in_returns_tokens(username: str) -> None:
     UserFactory(username="alice", password=PASSWORD)
-    answer = sign_in(username)
-    assert answer.status_code == 200
-    assert set(answer.json()) == {"access", "refresh"}
-    assert get("me", answer.json()["access"]).json()["username"] == "alice"
+    response = sign_in(username)
+    assert response.status_code == 200
+    assert set(response.json()) == {"access", "refresh"}
+    assert get("me", response.json()["access"]).json()["username"] == "alice"
 
 
 def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
     UserFactory(username="alice", password=PASSWORD)
     UserFactory(username="imported")
-    answers = [sign_in("alice", "wrong"), sign_in("nobody", "wrong"), sign_in("imported", ""), sign_in("\u212a", "x")]
-    answers[2] = sign_in("imported", "wrong")
-    assert_error(answers[0], 401, "wrong_credentials")
-    assert len({answer.content for answer in answers}) == 1
-    assert all(answer["WWW-Authenticate"].startswith("Bearer") for answer in answers)
+    responses = [
+        sign_in("alice", "wrong"),
+        sign_in("unknown", "wrong"),
+        sign_in("imported", ""),
+        sign_in("\u212a", "x"),
+    ]
+    responses[2] = sign_in("imported", "wrong")
+    assert_error(responses[0], 401, "wrong_credentials")
+    assert len({response.content for response in responses}) == 1
+    assert all(response["WWW-Authenticate"].startswith("Bearer") for response in responses)
 
 
-@pytest.mark.parametrize("username", ["alice", "imported", "suspended", "nobody", "no such name!"])
+@pytest.mark.parametrize("username", ["alice", "imported", "suspended", "unknown", "no such name!"])
 def test_every_attempt_hashes_once(username: str, monkeypatch: pytest.MonkeyPatch) -> None:
     UserFactory(username="alice", password=PASSWORD)
     UserFactory(username="imported")
@@ -59,7 +64,7 @@ def test_every_attempt_hashes_once(username: str, monkeypatch: pytest.MonkeyPatc
 def test_suspended_user_gets_the_same_answer() -> None:
     user = UserFactory(username="alice", password=PASSWORD)
     services.suspend(user.pk)
-    assert sign_in("alice").content == sign_in("nobody").content
+    assert sign_in("alice").content == sign_in("unknown").content
 
 
 @pytest.mark.parametrize("username", [None, "", 5, True, [], {}, "x" * 255])
