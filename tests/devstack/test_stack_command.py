@@ -17,8 +17,10 @@ import psutil
 import pytest
 from django.core.management import CommandError, call_command
 
+from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, running_environment
+from tests import prebuilt_data
 from tests.devstack.waiting import eventually
 from tests.live_stack import LiveStack, clean_environment, manage
 
@@ -82,6 +84,19 @@ def test_a_life(stack: LiveStack) -> None:
     assert stack.supervisor.wait(30) == 0
     gone(everything, seconds=5)
     assert "is gone, so the stack ends" in stack.output
+
+
+def test_data_of_an_older_version_are_refused(directory: Path) -> None:
+    prebuilt_data.copy_stack_directory(directory)
+    with DataServices(directory, fsync=False) as services, services.primary.connect(services.primary.url()) as database:
+        database.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('posts', '0002_engagement', now())"
+        )
+    with pytest.raises(CommandError) as error:
+        call_command("stack", data_dir=directory, empty=True, port=free_port())
+    assert str(error.value) == (
+        f"stack: the data were saved by an older version: remove them with `rm -r {directory}`, then start again"
+    )
 
 
 def test_a_command_stops_it(directory: Path) -> None:

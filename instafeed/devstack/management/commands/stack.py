@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.migrations.loader import MigrationLoader
 
 from instafeed.devstack import demo_credentials, state, static_files
 from instafeed.devstack.child_process import Child, stop_children
@@ -124,6 +125,8 @@ class Command(BaseCommand):
             layout.unfinished.touch()
         elif layout.unfinished.exists():
             services.reset()
+        else:
+            _require_known_migrations(services)
         is_collected = static_files.are_collected(layout.static)
         collecting = ManagementCommand(layout, environment, "collectstatic", "--noinput")
         if not is_collected:
@@ -224,6 +227,19 @@ class Command(BaseCommand):
             self._say("")
             raise
         self._say(f"{time.monotonic() - began:.1f} s")
+
+
+def _require_known_migrations(services: DataServices) -> None:
+    """Raise StackError if the database was built by migrations that this version does not have."""
+    with services.primary.connect(services.primary.url()) as connection:
+        if connection.execute("SELECT to_regclass('django_migrations') IS NULL").fetchone() == (True,):
+            return
+        applied = set(connection.execute("SELECT app, name FROM django_migrations").fetchall())
+    if applied - MigrationLoader(None).disk_migrations.keys():
+        directory = shlex.quote(str(services.layout.root))
+        raise StackError(
+            f"the data were saved by an older version: remove them with `rm -r {directory}`, then start again"
+        )
 
 
 def _require_free_port(port: int) -> None:
