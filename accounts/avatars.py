@@ -14,11 +14,11 @@ class AvatarStorage(Protocol):
     def create_copy(self, owner_id: int, media_id: int) -> str | None:
         """Copy a picture and return the copy's path. Return None unless the picture is the owner's and ready.
 
-        Raises PartAway.
+        Raises DependencyUnavailable.
         """
 
     def confirm(self, path: str) -> None:
-        """Keep a copy, inside the transaction that starts to use it. Raises PartAway if the copy is gone."""
+        """Keep a copy, inside the transaction that starts to use it. Raises DependencyUnavailable if the copy is gone."""
 
     def schedule_deletion(self, path: str) -> None:
         """Delete a copy that is no longer used, in the background."""
@@ -38,7 +38,7 @@ def register_storage(storage: AvatarStorage) -> None:
 
 
 def create_copy(owner_id: int, media_id: int | None) -> str:
-    """Copy the owner's picture and return the path, or "" for None. Raises PictureNotFound, PartAway."""
+    """Copy the owner's picture and return the path, or "" for None. Raises PictureNotFound, DependencyUnavailable."""
     if media_id is None:
         return ""
     path = _storage.create_copy(owner_id, media_id)
@@ -48,7 +48,7 @@ def create_copy(owner_id: int, media_id: int | None) -> str:
 
 
 def confirm(path: str) -> None:
-    """Keep the copy from the current transaction on. Does nothing for an empty path. Raises PartAway."""
+    """Keep the copy from the current transaction on. Does nothing for an empty path. Raises DependencyUnavailable."""
     if path:
         _storage.confirm(path)
 

@@ -71,7 +71,7 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
-    Raises AlreadyTaken, avatars.PictureNotFound, PartAway, User.DoesNotExist.
+    Raises AlreadyTaken, avatars.PictureNotFound, DependencyUnavailable, User.DoesNotExist.
     """
     changes = dict(changes)
     if "avatar" in changes:

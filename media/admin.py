@@ -1,4 +1,4 @@
-"""Pictures in the admin: what became of them, and "process again"."""
+"""Pictures in the admin: their state, and the action to reprocess them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from media import reprocessing, storage, variants
 from media.models import Media, Status
 
 _STATUS_STYLES = {Status.UPLOADING: "busy", Status.PROCESSING: "busy", Status.READY: "good", Status.FAILED: "bad"}
-_THUMBNAIL, _LARGE = 150, 1080  # of media.processing.SIZES
-_MAX_REFUSALS_SHOWN = 5  # pictures that can't be processed and are named with the reason
+_THUMBNAIL_SIZE, _LARGE_SIZE = 150, 1080  # of media.processing.SIZES
+_MAX_REFUSALS_SHOWN = 5  # refused pictures that are listed with the reason
 
 
 class StatusFilter(ChoiceFilter):
-    """Answered by partial indexes; "ready" is nearly every row."""
+    """Filter by status, answered by partial indexes. Nearly every row is ready."""
 
     title = parameter_name = "status"
     values = [(status.label, status.label) for status in Status]
 
     def condition_for(self, value: str) -> Q:
         status = Status[value.upper()]
-        # What is uploading is in no post yet: said so that the index on the unattached answers.
+        # Uploading pictures are in no post. The condition lets the index on unattached rows answer.
         return Q(status=status, is_attached=False) if status == Status.UPLOADING else Q(status=status)
 
 
@@ -41,17 +41,17 @@ class MediaAdmin(ActionButtonsAdmin):
     list_display_links = ("thumbnail", "id")
     list_filter = (StatusFilter,)
     search_fields = ("id",)
-    search_help_text = "A picture's id, or the whole username of an owner."
+    search_help_text = "A picture's id, or an owner's full username."
     fields = (
-        *("picture", "owner_link", "post_link", "status_shown", "error", "again", "alt_text"),
-        *("content_type", "bytes", "extent", "is_public", "is_withheld", "created_at", "reprocessed_at", "due_at"),
+        *("picture", "owner_link", "post_link", "status_badge", "error", "original", "alt_text"),
+        *("content_type", "bytes", "dimensions", "is_public", "is_withheld", "created_at", "reprocessed_at", "due_at"),
         *("attempts", "failures"),
     )
     readonly_fields = fields
     actions = ("reprocess",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Media]:
-        # The place in a post is the upper app's, known here by its name only.
+        # `post_media` is the reverse relation of a model of the posts app, which this app must not import.
         return super().get_queryset(request).select_related("owner", "post_media")
 
     def get_search_results(
@@ -67,19 +67,20 @@ class MediaAdmin(ActionButtonsAdmin):
         ids = list(queryset.order_by("pk").values_list("pk", flat=True))
         started, refused = reprocessing.reprocess(ids, cast(User, request.user))
         if started:
-            self.message_user(request, f"{started} to be processed again.")
-        for media_id, why in list(refused.items())[:_MAX_REFUSALS_SHOWN]:
-            self.message_user(request, f"Picture {media_id} can't be: {why}.", messages.WARNING)
+            self.message_user(request, f"{started} queued for reprocessing.")
+        for media_id, reason in list(refused.items())[:_MAX_REFUSALS_SHOWN]:
+            self.message_user(request, f"Picture {media_id} was not reprocessed: {reason}.", messages.WARNING)
         if len(refused) > _MAX_REFUSALS_SHOWN:
-            self.message_user(request, f"Nor can {len(refused) - _MAX_REFUSALS_SHOWN} others.", messages.WARNING)
+            others = len(refused) - _MAX_REFUSALS_SHOWN
+            self.message_user(request, f"{others} other pictures were not reprocessed.", messages.WARNING)
 
     @admin.display(description="")
     def thumbnail(self, media: Media) -> SafeString | str:
-        return _img_tag(media, _THUMBNAIL, "thumbnail")
+        return _img_tag(media, _THUMBNAIL_SIZE, "thumbnail")
 
     @admin.display(description="picture")
     def picture(self, media: Media) -> SafeString | str:
-        return _img_tag(media, _LARGE, "picture")
+        return _img_tag(media, _LARGE_SIZE, "picture")
 
     @admin.display(description="owner")
     def owner_link(self, media: Media) -> str:
@@ -87,32 +88,34 @@ class MediaAdmin(ActionButtonsAdmin):
 
     @admin.display(description="post")
     def post_link(self, media: Media) -> str:
-        place = getattr(media, "post_media", None)
-        return display.object_link(place._meta.get_field("post").related_model, place.post_id) if place else "–"
+        post_media = getattr(media, "post_media", None)
+        if post_media is None:
+            return "–"
+        return display.object_link(post_media._meta.get_field("post").related_model, post_media.post_id)
 
     @admin.display(description="status")
-    def status_shown(self, media: Media) -> SafeString:
+    def status_badge(self, media: Media) -> SafeString:
         return display.state_badge(Status(media.status).label, _STATUS_STYLES[Status(media.status)])
 
     @admin.display(description="status")
     def outcome(self, media: Media) -> SafeString:
-        return format_html("{} {}", self.status_shown(media), media.error)
+        return format_html("{} {}", self.status_badge(media), media.error)
 
     @admin.display(description="original")
-    def again(self, media: Media) -> str:
-        return "kept: it can be processed again" if media.original_path else "not kept"
+    def original(self, media: Media) -> str:
+        return "kept: it can be reprocessed" if media.original_path else "not kept"
 
     @admin.display(description="size")
     def bytes(self, media: Media) -> str:
         return filesizeformat(media.size)
 
     @admin.display(description="pixels")
-    def extent(self, media: Media) -> str:
+    def dimensions(self, media: Media) -> str:
         return f"{media.width} × {media.height}" if media.width else "–"
 
 
 def _img_tag(media: Media, size: int, kind: str) -> SafeString | str:
-    """The picture as it lies in the storage, a withheld one too: its URL is signed for a while."""
+    """Return an `<img>` of a variant, or a dash. Withheld pictures are shown, too, by a signed URL that expires."""
     try:
         url = variants.variant_url(media, size)
     except storage.StorageError:

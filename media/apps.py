@@ -6,8 +6,8 @@ class MediaConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import avatars
-        from media import avatars as copies
-        from media import personal_data, relocation, unpublish  # noqa: F401  (both connect their receivers)
+        from media import avatars as avatar_storage
+        from media import personal_data, relocation, unpublish  # noqa: F401  (both connect receivers)
 
         personal_data.register_categories()
-        avatars.register_storage(copies)
+        avatars.register_storage(avatar_storage)

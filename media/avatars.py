@@ -1,4 +1,4 @@
-"""The picture of a user: a public copy of one of its own, so that it stays whatever becomes of the original."""
+"""Avatars: public copies of pictures, independent of their originals. Implements `accounts.avatars.AvatarStorage`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ _AVATAR_PATH = re.compile(rf"avatars/{KEY}\.webp")
 
 
 def create_copy(owner_id: int, media_id: int) -> str | None:
-    """Copy a ready picture of the owner's; the copy's path, None if there is no such picture. Raises PartAway."""
-    for _ in range(2):  # it may just have been moved
+    """Copy a ready picture of the owner and return the copy's path, or None if there is no such picture.
+
+    Raises DependencyUnavailable.
+    """
+    for _ in range(2):  # a second attempt, as the picture may just have been moved
         own = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, is_withheld=False)
         media = own.filter(status=Status.READY).first()
         if media is None:
@@ -34,14 +37,14 @@ def create_copy(owner_id: int, media_id: int) -> str | None:
 
 
 def confirm(path: str) -> None:
-    """It is used from the current transaction on. Raises PartAway if it is taken for a leftover by now."""
-    unused = FileDeletion.objects.filter(due_at__gt=timezone.now(), paths=[path])
-    if not unused.delete()[0]:
-        raise DependencyUnavailable("the copy came too late")
+    """Keep a copy from the current transaction on. Raises DependencyUnavailable if its deletion is already due."""
+    pending = FileDeletion.objects.filter(due_at__gt=timezone.now(), paths=[path])
+    if not pending.delete()[0]:
+        raise DependencyUnavailable("the copy has expired")
 
 
 def schedule_deletion(path: str) -> None:
-    """Have an avatar's file deleted that is used no more, or never was."""
+    """Delete an avatar's file in the background. Ignores paths that `create_copy` does not make."""
     if _AVATAR_PATH.fullmatch(path):
         with transaction.atomic():
             file_deletion.schedule_deletion([path])

@@ -1,7 +1,7 @@
-"""New files for a ready picture, under a key of their own, and the row to name them in the old ones' place.
+"""Swap of a ready picture's files: new files are written under a new key, then the row is switched to them.
 
-The new files are announced as leftovers (`file_deletion.register_pending_files`) before the first is written: whoever dies half way leaves
-none that nobody knows of.
+The new files are registered as pending (`file_deletion.register_pending_files`) before the first one is written, so a
+worker that dies in between leaves no unknown files.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ def _always(media: Media, owner: User) -> bool:
 def swap_files(
     media: Media,
     target: Media,
-    announced: FileDeletion,
+    pending: FileDeletion,
     *,
-    wanted: Callable[[Media, User], bool] = _always,
-    **columns: Any,
+    is_wanted: Callable[[Media, User], bool] = _always,
+    **fields: Any,
 ) -> None:
-    """Have the picture's row take over the key and place of `target`, and `columns`; its old files go.
+    """Give the row of `media` the key and place of `target` and the values of `fields`; delete its old files.
 
-    Nothing changes, and the new files go, if the picture was moved or deleted meanwhile, if its row and owner, now
-    locked, are no more `wanted`, or if all took so long that some of the new files are gone.
+    `pending`: the registration of the files of `target`. Instead, the new files are deleted and the row is left as it
+    is if the picture was moved or deleted in the meantime, if the new files have expired, or if `is_wanted` returns
+    False for the locked row and its owner.
     """
     owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    here = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
-    in_time = file_deletion.confirm_files(announced)
-    if not (in_time and owner and here and wanted(here, owner)):
+    current = Media.objects.select_for_update(no_key=True).filter(pk=media.pk, key=media.key).first()
+    confirmed = file_deletion.confirm_files(pending)
+    if not (confirmed and owner and current and is_wanted(current, owner)):
         file_deletion.schedule_deletion(variants.possible_paths(target))
         return
-    Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public, **columns)
+    Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public, **fields)
     file_deletion.schedule_deletion(variants.possible_paths(media), public_key=media.key if media.is_public else "")
     media_changed.send(Media, media_ids=[media.pk])

@@ -1,7 +1,7 @@
-"""Processing pictures once more by an operator's word: failed ones whose original is kept, and ready ones whose is.
+"""Reprocessing of pictures by an operator: failed or ready ones whose original is still stored.
 
-A failed picture goes the usual way again (media.processing_job), and the post that waited for it appears once it is ready. A
-ready one stays as it is until its new variants are stored, and if they can't be made.
+A failed picture is processed as after its upload (`media.processing_job`), and a post that waits for it is published
+once it is ready. A ready picture keeps its variants until the new ones are stored, and if they cannot be generated.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ logger = logging.getLogger(__name__)
 
 
 class NotReprocessable(Exception):
-    """str() says why, for the operator."""
+    """The picture cannot be reprocessed; the message tells the operator why."""
 
 
 def reprocess(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, str]]:
-    """Have these processed once more; how many will be, and why the others can't."""
+    """Start the reprocessing of pictures. Return how many were started, and by id why the others were refused."""
     started, refused = 0, dict[int, str]()
     for media_id in media_ids:
         try:
             _reprocess_one(media_id, operator)
             started += 1
-        except NotReprocessable as why:
-            refused[media_id] = str(why)
+        except NotReprocessable as reason:
+            refused[media_id] = str(reason)
         except storage.StorageError:
-            # Nobody waits for a storage that is away fifty times.
-            return started, refused | dict.fromkeys(media_ids[len(refused) + started :], "the storage does not answer")
+            # Stop here: each further picture would wait for the same timeout.
+            return started, refused | dict.fromkeys(media_ids[len(refused) + started :], "the storage is unavailable")
     return started, refused
 
 
 def _reprocess_one(media_id: int, operator: User) -> None:
-    """Raises Impossible, storage.StorageError."""
+    """Raises NotReprocessable, storage.StorageError."""
     media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id).first()
     if media is None:
-        raise NotReprocessable("it is gone")
+        raise NotReprocessable("it was deleted")
     if media.status in (Status.UPLOADING, Status.PROCESSING):
         raise NotReprocessable("it was never uploaded" if media.status == Status.UPLOADING else "it is being processed")
     if not media.original_path:
         failed = media.status == Status.FAILED
-        raise NotReprocessable("the picture itself was bad" if failed else "its original was not kept")
+        raise NotReprocessable("the picture is invalid" if failed else "its original was not kept")
     if storage.size(media.original_path) is None:
         raise NotReprocessable("its original is not in the storage")
     _record_request(media, operator)
-    if media.status == Status.FAILED:  # if the nudge is lost, the sweeper knows of it
+    if media.status == Status.FAILED:  # if this task is lost, the sweeper sends it again
         enqueue.try_enqueue(queues.PROCESS_MEDIA, media_id)
 
 
@@ -65,12 +65,12 @@ def _reprocess_one(media_id: int, operator: User) -> None:
 def _record_request(media: Media, operator: User) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     now = timezone.now()
-    same = Media.objects.filter(
+    unchanged = Media.objects.filter(
         pk=media.pk, status=media.status, attempts=media.attempts, original_path=media.original_path
     )
     if media.status == Status.FAILED:
-        # Not `attempts`: by it those who were overtaken know that they were.
-        changed = same.update(
+        # `attempts` is not reset: it tells workers that they have lost their lease.
+        changed = unchanged.update(
             status=Status.PROCESSING,
             error="",
             failures=0,
@@ -80,33 +80,29 @@ def _record_request(media: Media, operator: User) -> None:
         )
         media_changed.send(Media, media_ids=[media.pk])
     else:
-        changed = same.update(reprocessed_at=now)
+        changed = unchanged.update(reprocessed_at=now)
     if not changed:
-        raise NotReprocessable("somebody else was faster")
+        raise NotReprocessable("it changed in the meantime")
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
-    # Before the commit, as nobody else would send it; the task reads nothing that is written here.
+    # Enqueued before the commit, as no sweeper would send it later. The task reads nothing that is written here.
     if media.status == Status.READY and not enqueue.try_enqueue(queues.REMAKE_MEDIA, media.pk):
-        raise NotReprocessable("the broker does not answer; it stays as it is")
+        raise NotReprocessable("the broker is unavailable")
 
 
 def regenerate(media_id: int) -> None:
-    """Make a ready picture's variants anew, under a new key, and have them take the old ones' place.
-
-    A failure changes nothing.
-    """
-    media = (
-        Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, status=Status.READY).exclude(original_path="").first()
-    )
+    """Generate a ready picture's variants again and replace the old ones. A failure changes nothing."""
+    ready = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, status=Status.READY)
+    media = ready.exclude(original_path="").first()
     if media is None:
         return
     target = copy(media)
     target.key = storage.new_key()
-    announced = file_deletion.register_pending_files(variants.possible_paths(target))
+    pending = file_deletion.register_pending_files(variants.possible_paths(target))
     try:
         with tempdirs.temporary_directory() as directory:
             picture = processing_job.store_variants(target, directory)
     except (BadPicture, ProcessingError, storage.StorageError, OSError) as error:
-        logger.warning("media %s stays as it was: %s", media_id, error)
+        logger.warning("media %s was not reprocessed: %s", media_id, error)
     else:
-        file_swap.swap_files(media, target, announced, **variants.model_fields(picture))
+        file_swap.swap_files(media, target, pending, **variants.model_fields(picture))

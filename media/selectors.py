@@ -1,4 +1,4 @@
-"""Finding media."""
+"""Queries for media."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from media.models import Media
 
 
 def get_own_media(owner_id: int, media_id: int) -> Media:
-    """A picture of the owner's, from the primary. Raises Http404."""
+    """Return the owner's picture, read from the primary. Raises Http404."""
     media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id, owner_id=owner_id).first()
     if media is None:
         raise Http404

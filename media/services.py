@@ -1,4 +1,4 @@
-"""What owners and posts do with pictures. Each is one transaction, or a part of the caller's."""
+"""Services for owners and posts: delete a picture, attach pictures to a post, delete those of purged posts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class MediaInUse(Exception):
 
 
 class UnknownMedia(LookupError):
-    """Media that are unknown, or somebody else's."""
+    """Some media do not exist or belong to another user."""
 
 
 class UnusableMedia(ValueError):
-    """Media that are part of another post, failed, or were never uploaded."""
+    """Some media are part of another post, have failed, or were never uploaded."""
 
 
 @transaction.atomic
 def delete(owner_id: int, media_id: int) -> None:
-    """Delete a picture with its files. Raises Http404, Attached."""
+    """Delete an owner's picture and its files. Raises Http404, MediaInUse."""
     media = Media.objects.select_for_update().filter(pk=media_id, owner_id=owner_id).first()
     if media is None:
         raise Http404
@@ -35,25 +35,25 @@ def delete(owner_id: int, media_id: int) -> None:
 
 
 def attach(owner_id: int, media_ids: Sequence[int]) -> list[Media]:
-    """Take pictures for a post, in the order given, inside the caller's transaction: nobody else gets them.
+    """Reserve pictures for a post and return them in the given order. Call it inside a transaction.
 
-    Raises UnknownMedia, UnusableMedia. `media_ids` are distinct.
+    `media_ids` must be distinct. Raises UnknownMedia, UnusableMedia.
     """
     if not media_ids:
         return []
     own = Media.objects.filter(owner_id=owner_id, pk__in=media_ids).select_for_update(no_key=True).order_by("pk")
     found = {media.pk: media for media in own}
     if any(media_id not in found for media_id in media_ids):
-        raise UnknownMedia("Some media are unknown, or not yours.")
+        raise UnknownMedia("Some media do not exist or are not yours.")
     if any(media.is_attached for media in found.values()):
         raise UnusableMedia("Some media are part of another post.")
     if any(media.status in (Status.FAILED, Status.UPLOADING) for media in found.values()):
-        raise UnusableMedia("Some media have failed, or were never uploaded.")
+        raise UnusableMedia("Some media have failed or were never uploaded.")
     Media.objects.filter(pk__in=media_ids).update(is_attached=True)
     return [found[media_id] for media_id in media_ids]
 
 
 def delete_for_posts(media_ids: Collection[int]) -> None:
-    """Delete the pictures of posts that are gone, inside the caller's transaction, which took them out of the posts."""
+    """Delete the pictures of purged posts. Call it inside the transaction that removes them from the posts."""
     locked = Media.objects.filter(pk__in=media_ids).select_for_update().order_by("pk")
     file_deletion.delete_media(list(locked))

@@ -1,6 +1,7 @@
-"""What media announce to the apps above. Sent inside the change's transaction, its owner's row locked."""
+"""Signals for the apps above. Sent inside the change's transaction, while the owner's row is locked."""
 
 from django.dispatch import Signal
 
-# media_ids: list[int]. Processed, failed or moved: whatever shows them is stale.
+# media_ids: list[int]. The pictures became ready, failed or moved, so cached posts that show them are stale.
+# Received by posts.media_pending.
 media_changed = Signal()

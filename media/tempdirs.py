@@ -1,4 +1,4 @@
-"""A place for files that are being worked on, in which whoever is killed leaves something behind, but not for long."""
+"""Temporary directories and files beside the media files. Leftovers of killed processes are swept."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ LEFTOVER_TTL = 3_600  # seconds without a change
 
 
 def tempdirs_root() -> Path:
-    """A directory of ours beside the files; made when it is needed. Raises OSError."""
-    path = Path(settings.MEDIA_ROOT) / "tmp"  # nothing of the storage's layout, so never served
+    """Return the root directory of temporary files, created if necessary. Raises OSError."""
+    path = Path(settings.MEDIA_ROOT) / "tmp"  # outside the storage's layout, so never served
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """A directory for the length of a `with` block. Raises OSError on entering."""
+    """Provide a directory for the length of a `with` block. Raises OSError on entering."""
     with tempfile.TemporaryDirectory(dir=tempdirs_root()) as name:
         yield Path(name)
 
 
 def delete_leftovers() -> None:
-    """Delete what the dead left on this machine."""
-    oldest = time.time() - LEFTOVER_TTL
+    """Delete what killed processes have left on this machine."""
+    threshold = time.time() - LEFTOVER_TTL
     for path in tempdirs_root().iterdir():
         try:
-            if path.stat().st_mtime > oldest:
+            if path.stat().st_mtime > threshold:
                 continue
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
         except FileNotFoundError:
-            continue  # its owner lives
+            continue  # deleted by its owner in the meantime

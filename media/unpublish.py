@@ -1,11 +1,11 @@
-"""Taking pictures out of public sight while somebody waits for it: a moderator, whose page says that they are gone.
+"""Immediate removal of pictures from their public URLs, while a moderator's request waits for it.
 
-What `relocation` and `file_deletion` do sooner or later, done at once for a few pictures, in a thread that nobody waits for
-longer than `JOIN_TIMEOUT`. All of it may fail, be slow, or die: what is left to do is in the database, and the workers,
-who have been nudged, do the same meanwhile.
+A thread does at once, for a few pictures, what the workers do later (`relocation`, `file_deletion`). The request waits
+at most `JOIN_TIMEOUT` for it. The thread may fail, be slow or die: the remaining work is in the database, and the
+workers, whose tasks are enqueued already, do it.
 
-The thread needs a second connection of the pool that has one for each thread of the process, while whoever waits for
-it keeps their own: so there is one withdrawal at a time, and where one is at work, all others are left to the workers.
+The thread needs a database connection while the request keeps its own, and the pool has one per thread of the process.
+So only one such thread runs at a time, and requests that find it running leave their pictures to the workers.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from media.models import Media, Status
 logger = logging.getLogger(__name__)
 
 JOIN_TIMEOUT = 5.0  # seconds
-UNPUBLISH_BATCH_SIZE = 10  # pictures, a post's most: moved, then removed
+UNPUBLISH_BATCH_SIZE = 10  # pictures moved before their public files are deleted: the most that a post has
 
-_running = threading.Lock()  # held by the thread at work
+_running = threading.Lock()  # held by the running thread
 
 
 def unpublish_files(owner_ids: Collection[int], first: Sequence[int] = ()) -> None:
-    """Move what these owners should not have in public any more, and delete the public files; after the commit.
+    """Move pictures of these owners that no longer belong in public, and delete their public files.
 
-    The pictures `first` come before all others. Returns when that is done, or failed, or takes longer than `JOIN_TIMEOUT`;
-    at once if another withdrawal is at work in this process. Does not raise.
+    Call it after the commit. The pictures with the ids `first` are moved first. Returns when all is done or has failed,
+    at the latest after `JOIN_TIMEOUT`; at once if another thread of this process is unpublishing. Does not raise.
     """
     if not _running.acquire(blocking=False):
-        logger.warning("pictures are left to the workers to take out of public sight: another withdrawal is at work")
+        logger.warning("unpublishing is left to the workers: another request of this process is unpublishing")
         return
     arguments = (list(owner_ids), list(first), time.monotonic() + JOIN_TIMEOUT)
-    worker = threading.Thread(target=_run, args=arguments, name="withdrawal", daemon=True)
+    worker = threading.Thread(target=_run, args=arguments, name="unpublish", daemon=True)
     try:
         worker.start()
     except RuntimeError as error:  # the machine has no more threads
         _running.release()
-        logger.warning("pictures are left to the workers to take out of public sight: %s", error)
+        logger.warning("unpublishing is left to the workers: %s", error)
     else:
         worker.join(JOIN_TIMEOUT)
 
@@ -63,11 +63,11 @@ def _run(owner_ids: list[int], first: list[int], ends: float) -> None:
             for media in batch:
                 relocation.move_media(media)
             file_deletion.delete_public_files([media.key for media in batch])
-        file_deletion.delete_newest_public_files()  # a worker may have moved some, and not have come to this yet
-    except (storage.StorageError, OperationalError) as error:  # also: no connection is free
-        logger.warning("pictures are left to the workers to take out of public sight: %s", error)
+        file_deletion.delete_newest_public_files()  # moved by a worker that has not deleted the files yet
+    except (storage.StorageError, OperationalError) as error:  # OperationalError also if no connection is free
+        logger.warning("unpublishing is left to the workers: %s", error)
     except Exception:
-        logger.exception("pictures are left to the workers to take out of public sight")
+        logger.exception("unpublishing is left to the workers")
     finally:
         try:
             connections.close_all()
@@ -76,7 +76,7 @@ def _run(owner_ids: list[int], first: list[int], ends: float) -> None:
 
 
 def _batches(owner_ids: list[int], first: list[int], ends: float) -> Iterator[list[Media]]:
-    """What lies in public and should not, until there is nothing or the time is up. No picture comes twice."""
+    """Yield batches of wrongly public pictures until none is left or the time is up. No picture comes twice."""
     tried: set[int] = set()
     while time.monotonic() < ends:
         batch = list(_wrongly_public_media(owner_ids, first).exclude(pk__in=tried)[:UNPUBLISH_BATCH_SIZE])
@@ -89,5 +89,5 @@ def _batches(owner_ids: list[int], first: list[int], ends: float) -> Iterator[li
 def _wrongly_public_media(owner_ids: list[int], first: list[int]) -> QuerySet[Media]:
     public = Media.objects.using(DEFAULT_DB_ALIAS).filter(status=Status.READY, is_public=True, owner__in=owner_ids)
     public = public.filter(relocation.SHOULD_BE_PRIVATE)
-    turn = Case(When(pk__in=first, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return public.order_by(turn, "-pk")
+    priority = Case(When(pk__in=first, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return public.order_by(priority, "-pk")

@@ -1,4 +1,4 @@
-"""Receiving pictures: through the API, or straight into the storage and announced before and after."""
+"""Uploads of pictures: in one request through the API, or directly to the storage between `begin` and `complete`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
 
-CONTENT_TYPES = (*(f"image/{format}" for format in Format), "image/heif")  # some say the container's type for HEIC
+CONTENT_TYPES = (
+    *(f"image/{format}" for format in Format),
+    "image/heif",
+)  # some clients send the container's type for HEIC
 
 
 class InvalidImage(ValueError):
-    """The file is empty, or of a kind that is not accepted."""
+    """The file is empty or its format is not accepted."""
 
 
 class NotUploaded(Exception):
@@ -27,15 +30,15 @@ class NotUploaded(Exception):
 
 
 def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
-    """Keep a file that was sent to the API and have it processed. Raises NotAPicture, storage.StorageError.
+    """Store a file that was sent to the API and enqueue its processing. Raises InvalidImage, storage.StorageError.
 
-    The row comes first: whoever dies in the middle leaves a file that the row names.
+    The row is created before the file, so a process that dies in between leaves no unknown file.
     """
-    kind = _detect_format(file)
+    format_ = _detect_format(file)
     media = Media.objects.create(
         owner_id=owner_id,
         original_path=storage.new_incoming_path(),
-        content_type=_content_type(kind),
+        content_type=f"image/{format_}",
         size=size,
         alt_text=alt_text,
     )
@@ -44,7 +47,7 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
 
 
 def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
-    """Prepare a direct upload of exactly so many bytes of this type."""
+    """Prepare a direct upload of exactly `size` bytes of the given type. Return the new row and the form to send."""
     media = Media.objects.create(
         owner_id=owner_id,
         original_path=storage.new_incoming_path(),
@@ -56,9 +59,9 @@ def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[M
 
 
 def complete(owner_id: int, media_id: int) -> Media:
-    """Take a direct upload that has arrived, and have it processed; again: nothing more.
+    """Check a finished direct upload and enqueue its processing. Calling it again changes nothing.
 
-    Raises Http404, NotThere, NotAPicture (and it has failed), storage.StorageError.
+    Raises Http404, NotUploaded, storage.StorageError, and InvalidImage after marking the picture as failed.
     """
     media = Media.objects.filter(pk=media_id, owner_id=owner_id).first()
     if media is None:
@@ -70,7 +73,7 @@ def complete(owner_id: int, media_id: int) -> Media:
         raise NotUploaded
     try:
         if size != media.size:
-            raise InvalidImage(f"{media.size} bytes were announced, and {size} have arrived.")
+            raise InvalidImage(f"The file has {size} bytes instead of the declared {media.size}.")
         with storage.open(media.original_path) as file:
             _detect_format(file)
     except InvalidImage as error:
@@ -81,33 +84,29 @@ def complete(owner_id: int, media_id: int) -> Media:
 
 @transaction.atomic
 def _mark_failed(media: Media, reason: str) -> None:
-    waiting = Media.objects.filter(pk=media.pk, status=Status.UPLOADING)
-    if waiting.update(status=Status.FAILED, error=reason[:200], original_path=""):
-        file_deletion.schedule_deletion([media.original_path], again=True)
+    uploading = Media.objects.filter(pk=media.pk, status=Status.UPLOADING)
+    if uploading.update(status=Status.FAILED, error=reason[:200], original_path=""):
+        file_deletion.schedule_deletion([media.original_path], repeat=True)
 
 
 def _detect_format(file: IO[bytes]) -> Format:
     head = file.read(SNIFFED_BYTES)
     if file.seekable():
         file.seek(0)
-    kind = sniff(head)
-    if kind is None:
+    format_ = sniff(head)
+    if format_ is None:
         raise InvalidImage(
             "The file is empty." if not head else "The file is not a picture of a kind that is accepted."
         )
-    return kind
-
-
-def _content_type(kind: Format) -> str:
-    return f"image/{kind}"
+    return format_
 
 
 @transaction.atomic
 def _start_processing(media_id: int) -> Media:
-    waiting = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
-    if waiting.update(status=Status.PROCESSING, due_at=timezone.now()):
+    uploading = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
+    if uploading.update(status=Status.PROCESSING, due_at=timezone.now()):
         transaction.on_commit(partial(enqueue.try_enqueue, queues.PROCESS_MEDIA, media_id), robust=True)
     media = Media.objects.filter(pk=media_id).first()
     if media is None:
-        raise Http404  # the account was erased meanwhile
+        raise Http404  # the account was erased in the meantime
     return media

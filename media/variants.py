@@ -1,8 +1,8 @@
-"""Which files a picture consists of, where they lie, and what clients see of them.
+"""The files of a picture: generate them, list their paths, and serialize them for clients.
 
-`Media.variants` is `{"150": {"name": "150.webp", "width": 150, "height": 113, "jpeg": "150.jpeg"}, …}`, all four
-sizes; a picture that is smaller than a size has the same file there as at its own. "jpeg" is there if MEDIA_JPEG
-was on.
+`Media.variants` is `{"150": {"name": "150.webp", "width": 150, "height": 113, "jpeg": "150.jpeg"}, …}` with all four
+sizes. Sizes larger than the picture name the file of the smallest size that holds all of it. "jpeg" is present if
+MEDIA_JPEG was on.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from media.processing import SIZES, VARIANT_FORMATS, Options, Picture, process, 
 
 LARGEST = str(max(SIZES))
 
-Reference = Callable[[str], str | storage.PrivateFile]
+MakeUrl = Callable[[str], str | storage.PrivateFile]
 
 
 def generate(original: Path, directory: Path) -> Picture:
-    """`processing.process` within the bounds that the settings have."""
+    """Generate all variants of `original` in `directory`, within the limits of the settings (`processing.process`)."""
     options = Options(settings.MEDIA_MAX_BYTES, settings.MEDIA_MAX_PIXELS, settings.MEDIA_JPEG)
     return process(original, directory, options)
 
 
 def directory_of(media: Media) -> str:
-    """The directory of its files."""
+    """Return the storage directory of the picture's files."""
     return storage.variants_directory(media.key, is_public=media.is_public)
 
 
 def possible_paths(media: Media) -> list[str]:
-    """Every file that may lie under its key, whether it was written or not; none without a key."""
+    """Return every path that may exist under the picture's key, written or not; none without a key."""
     if not media.key:
         return []
-    place = directory_of(media)
-    return [f"{place}/{variant_filename(size, format)}" for size in SIZES for format in VARIANT_FORMATS]
+    directory = directory_of(media)
+    return [f"{directory}/{variant_filename(size, format)}" for size in SIZES for format in VARIANT_FORMATS]
 
 
 def file_names(media: Media) -> list[str]:
-    """The names of the files of a ready picture, each once."""
-    named = [variant.get(kind) for variant in media.variants.values() for kind in ("name", "jpeg")]
-    return list(dict.fromkeys(name for name in named if name))
+    """Return the distinct file names of a ready picture."""
+    names = [variant.get(field) for variant in media.variants.values() for field in ("name", "jpeg")]
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def model_fields(picture: Picture) -> dict[str, Any]:
-    """What was made, as the row of its `Media` holds it."""
+    """Return the fields of the `Media` row for a processed picture."""
     return {
         "width": picture.width,
         "height": picture.height,
@@ -58,7 +58,7 @@ def model_fields(picture: Picture) -> dict[str, Any]:
 
 
 def variants_json(picture: Picture) -> dict[str, dict[str, Any]]:
-    """Its files, as `Media.variants` holds them."""
+    """Return the value of `Media.variants` for a processed picture."""
     found: dict[str, dict[str, Any]] = {}
     for variant in picture.variants:
         entry = found.setdefault(str(variant.size), {"width": variant.width, "height": variant.height})
@@ -66,13 +66,16 @@ def variants_json(picture: Picture) -> dict[str, dict[str, Any]]:
     return found
 
 
-def serialize(media: Media, reference: Reference = storage.url_or_placeholder) -> dict[str, Any]:
-    """The picture as posts show it. By default with references, which `storage.sign_placeholders` makes URLs of; `storage.url`
-    makes URLs that are for now only."""
-    place = directory_of(media)
+def serialize(media: Media, make_url: MakeUrl = storage.url_or_placeholder) -> dict[str, Any]:
+    """Return the picture as posts show it.
+
+    `make_url` turns a path into a URL. The default leaves placeholders for private files, so that the result can be
+    cached; `storage.sign_placeholders` replaces them. `storage.url` makes signed URLs that expire.
+    """
+    directory = directory_of(media)
     variants = {}
     if media.status == Status.READY:
-        variants = {size: _serialize_variant(variant, place, reference) for size, variant in media.variants.items()}
+        variants = {size: _serialize_variant(variant, directory, make_url) for size, variant in media.variants.items()}
     return {
         "id": str(media.pk),
         "kind": "image",
@@ -86,13 +89,16 @@ def serialize(media: Media, reference: Reference = storage.url_or_placeholder) -
 
 
 def variant_url(media: Media, size: int) -> str | None:
-    """Where one variant of a ready picture is, for now; None for any other. Raises storage.StorageError."""
+    """Return the URL of one variant, or None unless the picture is ready. Raises storage.StorageError.
+
+    The URL of a private file expires.
+    """
     variant = media.variants.get(str(size)) if media.status == Status.READY else None
     return storage.url(f"{directory_of(media)}/{variant['name']}") if variant else None
 
 
-def _serialize_variant(variant: dict[str, Any], place: str, reference: Reference) -> dict[str, Any]:
-    shown = {"url": reference(f"{place}/{variant['name']}"), "width": variant["width"], "height": variant["height"]}
+def _serialize_variant(variant: dict[str, Any], directory: str, make_url: MakeUrl) -> dict[str, Any]:
+    data = {"url": make_url(f"{directory}/{variant['name']}"), "width": variant["width"], "height": variant["height"]}
     if jpeg := variant.get("jpeg"):
-        shown["jpeg_url"] = reference(f"{place}/{jpeg}")
-    return shown
+        data["jpeg_url"] = make_url(f"{directory}/{jpeg}")
+    return data

@@ -1,4 +1,4 @@
-"""What media look like on the wire."""
+"""Serializers of media."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ STATUSES = [status.label for status in Status]
 
 
 class VariantSerializer(serializers.Serializer[Any]):
-    url = serializers.URLField(help_text="WebP.")
+    url = serializers.URLField(help_text="URL of the WebP file. URLs of private pictures expire.")
     width = serializers.IntegerField(min_value=1)
     height = serializers.IntegerField(min_value=1)
-    jpeg_url = serializers.URLField(required=False, help_text="The same as JPEG, where the service makes those.")
+    jpeg_url = serializers.URLField(
+        required=False, help_text="The same variant as JPEG, if the service is configured to make them."
+    )
 
 
 class PictureSerializer(serializers.Serializer[Any]):
@@ -52,13 +54,20 @@ class PictureSerializer(serializers.Serializer[Any]):
 
     id = IdField()
     kind = serializers.ChoiceField(choices=KINDS)
-    url = serializers.URLField(allow_null=True, help_text="The largest variant; null until it is ready.")
-    width = serializers.IntegerField(min_value=1, allow_null=True, help_text="Of the upright original.")
-    height = serializers.IntegerField(min_value=1, allow_null=True)
-    blurhash = serializers.CharField(allow_null=True)
+    url = serializers.URLField(
+        allow_null=True, help_text="URL of the largest variant. Null until the picture is ready."
+    )
+    width = serializers.IntegerField(
+        min_value=1, allow_null=True, help_text="Width of the upright original, in pixels. Null until it is known."
+    )
+    height = serializers.IntegerField(
+        min_value=1, allow_null=True, help_text="Height of the upright original, in pixels. Null until it is known."
+    )
+    blurhash = serializers.CharField(allow_null=True, help_text="Placeholder to show while the picture loads.")
     alt_text = serializers.CharField()
     variants = serializers.DictField(
-        child=VariantSerializer(), help_text="By longest side: 150, 320, 640, 1080; empty until it is ready."
+        child=VariantSerializer(),
+        help_text="Variants by longest side in pixels: 150, 320, 640, 1080. Empty until ready.",
     )
 
 
@@ -70,11 +79,11 @@ class PictureSerializer(serializers.Serializer[Any]):
 )
 class MediaSerializer(PictureSerializer):
     status = serializers.ChoiceField(choices=STATUSES)
-    error = serializers.CharField(allow_null=True, help_text="Why it failed.")
+    error = serializers.CharField(allow_null=True, help_text="Why processing failed, as a text for the owner.")
 
     def to_representation(self, instance: Media) -> dict[str, Any]:
-        shown = variants.serialize(instance, storage.url)
-        return shown | {"status": instance.get_status_display(), "error": instance.error or None}
+        data = variants.serialize(instance, storage.url)
+        return data | {"status": instance.get_status_display(), "error": instance.error or None}
 
 
 @extend_schema_field(
@@ -86,7 +95,7 @@ class MediaSerializer(PictureSerializer):
             "url": {"type": "string", "format": "uri"},
             "fields": {"type": "object", "additionalProperties": {"type": "string"}},
         },
-        "description": "A form to be sent as multipart/form-data: all `fields`, then the file as `file`.",
+        "description": "A form to send as multipart/form-data: first all `fields`, then the file as the field `file`.",
     }
 )
 class UploadField(serializers.JSONField):
@@ -104,9 +113,11 @@ class UploadSerializer(serializers.Serializer[Any]):
     examples=[example("A photo", {"filename": "IMG_1.jpg", "content_type": "image/jpeg", "size": 2_400_000})],
 )
 class UploadInputSerializer(serializers.Serializer[Any]):
-    filename = NonBlankCharField(max_length=255, help_text="Not looked at: what counts is the content.")
+    filename = NonBlankCharField(max_length=255, help_text="Ignored. The format is detected from the content.")
     content_type = serializers.ChoiceField(choices=CONTENT_TYPES, error_messages={"invalid_choice": "Not accepted."})
-    size = serializers.IntegerField(min_value=1, max_value=settings.MEDIA_MAX_BYTES, help_text="Bytes.")
+    size = serializers.IntegerField(
+        min_value=1, max_value=settings.MEDIA_MAX_BYTES, help_text="Size of the file in bytes."
+    )
     alt_text = VerbatimCharField(max_length=1000, allow_blank=True, default="")
 
 
@@ -122,6 +133,8 @@ class UploadInputSerializer(serializers.Serializer[Any]):
 )
 class FileInputSerializer(serializers.Serializer[Any]):
     file = serializers.FileField(
-        max_length=None, allow_empty_file=True, help_text="JPEG, PNG, WebP, AVIF, HEIC or GIF (its first frame)."
+        max_length=None,
+        allow_empty_file=True,
+        help_text="JPEG, PNG, WebP, AVIF, HEIC, or GIF (only its first frame is used).",
     )
     alt_text = VerbatimCharField(max_length=1000, allow_blank=True, default="")

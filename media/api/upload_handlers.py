@@ -1,4 +1,4 @@
-"""Bounding uploads while they arrive: a file goes to the disk as it comes, and too much of it ends the request."""
+"""Upload handlers that stream files to the disk and abort requests that exceed the size limit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from django.http import HttpRequest
 
 from media import tempdirs
 
-FORM_OVERHEAD_BYTES = 64 * 1024  # bytes for the rest of the form, its boundaries and headers
+FORM_OVERHEAD_BYTES = 64 * 1024  # the rest of the form: other fields, boundaries and headers
 
 
 class BoundedUploadHandler(FileUploadHandler):
-    """Counts the bytes of all files; those beyond the largest picture are a 413."""
+    """Counts the bytes of all files and answers 413 when they exceed MEDIA_MAX_BYTES."""
 
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
@@ -40,7 +40,7 @@ class BoundedUploadHandler(FileUploadHandler):
 
 
 class TempdirUploadHandler(TemporaryFileUploadHandler):
-    """Django's own, in a directory that is swept."""
+    """Django's handler, but with temporary files in `tempdirs`, where leftovers are swept."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         FileUploadHandler.new_file(self, *args, **kwargs)
@@ -54,5 +54,5 @@ class _TempdirFile(TemporaryUploadedFile):
 
 
 def limit_upload_size(request: HttpRequest) -> None:
-    """Must be called before the request's body is read."""
+    """Install the upload handlers. Call it before the request's body is read."""
     request.upload_handlers = [BoundedUploadHandler(request), TempdirUploadHandler(request)]

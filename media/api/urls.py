@@ -1,4 +1,4 @@
-"""Paths of the API that belong to media."""
+"""URLs of media in the API."""
 
 from django.urls import path
 

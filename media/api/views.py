@@ -1,4 +1,4 @@
-"""/media: translate and call."""
+"""Views of /media."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MediaListView(_MediaAPIView):
         tags=["media"],
     )
     def post(self, request: Request) -> Response:
-        """Upload a picture; it is processed in the background."""
+        """Upload a picture. It is processed in the background."""
         data = FileInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         if sum(len(files) for _, files in request.FILES.lists()) > 1:
@@ -67,7 +67,7 @@ class UploadsView(_MediaAPIView):
         operation_id="begin_upload", request=UploadInputSerializer, responses={201: UploadSerializer}, tags=["media"]
     )
     def post(self, request: Request) -> Response:
-        """Prepare an upload straight to the storage. Send the form that this answers, then call `complete`."""
+        """Prepare a direct upload to the storage. Send the returned form to its URL, then call `complete`."""
         data = UploadInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         given = data.validated_data
@@ -84,7 +84,7 @@ class CompleteView(_MediaAPIView):
         tags=["media"],
     )
     def post(self, request: Request, media_id: str) -> Response:
-        """Say that a direct upload is done; again: the same answer."""
+        """Report that a direct upload is done. Calling it again returns the same answer."""
         try:
             media = uploads.complete(current_user(request).pk, id_or_404(media_id))
         except uploads.NotUploaded:
@@ -95,7 +95,7 @@ class CompleteView(_MediaAPIView):
 class MediaView(_MediaAPIView):
     @extend_schema(operation_id="get_media", responses=MediaSerializer, tags=["media"])
     def get(self, request: Request, media_id: str) -> Response:
-        """One of your own pictures."""
+        """Return one of your own pictures."""
         return Response(MediaSerializer(selectors.get_own_media(current_user(request).pk, id_or_404(media_id))).data)
 
     @extend_schema(operation_id="delete_media", responses={204: None, **_MEDIA_USED}, tags=["media"])

@@ -117,7 +117,7 @@ def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_bro
     assert read_feed(reader) == []
     redis_broker.delete("media")
     user = create_staff("Operator", username="otto")
-    assert run_bulk_action(admin_client(user), LIST, "reprocess", media.pk) == ["1 to be processed again."]
+    assert run_bulk_action(admin_client(user), LIST, "reprocess", media.pk) == ["1 queued for reprocessing."]
     assert redis_broker.llen("media") == 1
     again = reload(media)
     assert (again.status, again.error, again.failures) == (Status.PROCESSING, "", 0)
@@ -173,17 +173,17 @@ def test_what_cannot_be_processed_says_why(owner: User) -> None:
     bad, gone = upload(owner, jpeg()[:300]), given_up(upload(owner))
     processing_job.run(bad.pk)
     storage.delete([gone.original_path])
-    assert why(bad) == "the picture itself was bad"
+    assert why(bad) == "the picture is invalid"
     assert why(gone) == "its original is not in the storage"
     assert why(upload_and_process(owner)) == "its original was not kept"
     assert why(upload(owner)) == "it is being processed"
     assert why(Media.objects.create(owner=owner, original_path="incoming/x")) == "it was never uploaded"
-    assert why(Media(pk=1)) == "it is gone"
+    assert why(Media(pk=1)) == "it was deleted"
     assert not AuditEntry.objects.exists()
     messages = run_bulk_action(operator_client(), LIST, "reprocess", bad.pk, gone.pk)
     assert messages == [
-        f"Picture {bad.pk} can't be: the picture itself was bad.",
-        f"Picture {gone.pk} can't be: its original is not in the storage.",
+        f"Picture {bad.pk} was not reprocessed: the picture is invalid.",
+        f"Picture {gone.pk} was not reprocessed: its original is not in the storage.",
     ]
 
 
@@ -200,14 +200,14 @@ def test_nobody_waits_for_a_storage_that_is_away_more_than_once(owner: User) -> 
     with patch("media.storage.size", size):
         started, refused = reprocessing.reprocess([each.pk for each in media], create_staff())
     assert (started, len(asked)) == (1, 2)
-    assert refused == {each.pk: "the storage does not answer" for each in media[1:]}
+    assert refused == {each.pk: "the storage is unavailable" for each in media[1:]}
 
 
 def test_of_two_operators_one_has_it_processed(owner: User) -> None:
     media = given_up(upload(owner))
     stale = reload(media)
     reprocessing.reprocess([media.pk], create_staff())
-    with pytest.raises(reprocessing.NotReprocessable, match="faster"):
+    with pytest.raises(reprocessing.NotReprocessable, match="in the meantime"):
         reprocessing._record_request(stale, create_staff())
     assert AuditEntry.objects.count() == 1
 

@@ -172,7 +172,7 @@ def test_a_slow_storage_holds_up_nobody_for_long(
     assert time.monotonic() - began < 15, "not until it goes on"
     assert author.call("get", f"/posts/{post}").status_code == 404, "hidden it is"
     go_on.set()
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "unpublish"]
     thread.join(20)
     assert not any(is_there(url) for url in urls), "what was begun is finished"
 
@@ -203,10 +203,10 @@ def test_one_at_a_time_withdraws_and_gives_up_its_turn_and_connection_whatever_h
         unpublish.unpublish_files([author.id])
         assert at_work.wait(5)
         unpublish.unpublish_files([author.id])
-        assert [thread.name for thread in threading.enumerate()].count("withdrawal") == 1
+        assert [thread.name for thread in threading.enumerate()].count("unpublish") == 1
         patch.setattr(unpublish.connections, "close_all", close_all)
         patch.setattr(threading, "excepthook", lambda _: None)
-        (thread,) = [thread for thread in threading.enumerate() if thread.name == "withdrawal"]
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "unpublish"]
         go_on.set()
         thread.join(20)
         assert closed.is_set()
