@@ -22,7 +22,7 @@ def problems(path: Path, text: str) -> list[str]:
         ("a.py", '"""Ask whoever calls."""\n', 1),
         ("b.py", "x = 1\n# Read it anew.\n", 2),
         ("c.py", "def test_nobody_hears() -> None: ...\n", 1),
-        ("d.py", 'x = """\nThe author is\n    told of it.\n"""\n', 2),
+        ("d.py", 'x = """\nThe author is\n    told it.\n"""\n', 2),
         ("e.lua", "-- lets the list be\n", 1),
         ("f.html", "<p>Somebody reported this</p>\n", 1),
         ("g.md", "One.\n\nOf its own\naccord.\n", 3),
