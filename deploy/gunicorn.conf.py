@@ -47,12 +47,13 @@ proc_name = "instafeed-web"
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """What a dead process was in the middle of is in progress no more; what it counted stays."""
-    multiprocess_files.fold_dead_processes()
+    """Remove a dead worker's requests in progress from the metrics. Its counters stay."""
+    multiprocess_files.remove_dead_gauges()
 
 
 def on_starting(server: Any) -> None:
-    multiprocess_files.fold_dead_processes()  # of a gunicorn that was killed
+    """Do the same for the workers of a gunicorn that was killed."""
+    multiprocess_files.remove_dead_gauges()
 
 
 gunicorn_worker.validate_settings()

@@ -1,4 +1,4 @@
-"""/metrics: what it says, to whom, and how soon when parts are dead."""
+"""/metrics: its content, who may read it, and its response time when services are down."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from instafeed.core.observability import exporter, health, metrics, probes
 from tests.metric_values import scrape_metrics
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
-TOKEN = "a-token-of-the-monitoring"
+TOKEN = "monitoring-token"
 
 
-def test_it_is_prometheus_text_with_everything_that_is_counted_and_asked(client: Client) -> None:
+def test_response_has_all_metrics_as_prometheus_text(client: Client) -> None:
     heartbeat.record_sweep()
     answer = client.get("/metrics")
     assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -30,7 +30,7 @@ def test_it_is_prometheus_text_with_everything_that_is_counted_and_asked(client:
     assert {metric.name for metric in metrics.REGISTRY.collect()} | metrics.SCRAPED_GAUGES.keys() <= families
 
 
-def test_it_tells_how_the_services_are(client: Client, redis_broker: redis.Redis) -> None:
+def test_service_gauges(client: Client, redis_broker: redis.Redis) -> None:
     redis_broker.rpush("media", "one", "two")
     values = scrape_metrics(client)
     assert {part: values["instafeed_up", part] for part in ("primary", "replica1", "cache", "broker")} == {
@@ -46,70 +46,70 @@ def test_it_tells_how_the_services_are(client: Client, redis_broker: redis.Redis
     assert values[("instafeed_beat_alive",)] == 0
 
 
-def test_dead_parts_neither_fail_nor_delay_it(client: Client, settings: Settings) -> None:
+def test_dead_services_neither_fail_nor_delay_the_scrape(client: Client, settings: Settings) -> None:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
-    where = connections["default"].settings_dict
-    port, where["PORT"] = where["PORT"], "1"
+    database = connections["default"].settings_dict
+    port, database["PORT"] = database["PORT"], "1"
     try:
         began = time.monotonic()
         values = scrape_metrics(client)
         assert time.monotonic() - began < 3
     finally:
-        where["PORT"] = port
+        database["PORT"] = port
     assert {part: values["instafeed_up", part] for part in ("primary", "cache", "broker")} == {
         "primary": 0,
         "cache": 0,
         "broker": 0,
     }
-    of_the_dead = ("instafeed_queue", "instafeed_redis", "instafeed_fan_outs", "instafeed_worker_alive")
-    assert not [key for key in values if key[0].startswith(of_the_dead)]
-    assert ("instafeed_deliveries_total",) in values, "what was counted is there all the same"
+    dead_prefixes = ("instafeed_queue", "instafeed_redis", "instafeed_fan_outs", "instafeed_worker_alive")
+    assert not [key for key in values if key[0].startswith(dead_prefixes)]
+    assert ("instafeed_deliveries_total",) in values, "counters are still there"
 
 
-def test_a_part_that_hangs_delays_it_only_so_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_probe_delays_the_scrape_up_to_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     is_over = threading.Event()
     monkeypatch.setitem(health.PROBES, "broker", probes.Probe(lambda: is_over.wait(60) and {"status": "ok"}))
     monkeypatch.setattr(exporter, "PROBES_TIMEOUT", 3.0)
     began = time.monotonic()
     values = scrape_metrics(client)
     is_over.set()
-    assert time.monotonic() - began < 20, "the limit, and what a crowded machine takes"
+    assert time.monotonic() - began < 20, "the limit, plus a margin for a busy machine"
     assert values["instafeed_up", "broker"] == 0
-    assert values["instafeed_up", "cache"] == 1, "the others are asked beside it"
+    assert values["instafeed_up", "cache"] == 1, "the other probes run in parallel"
 
 
-def test_it_costs_the_request_no_query_of_its_own(client: Client, django_assert_num_queries: Any) -> None:
+def test_scrape_makes_no_query_in_the_request(client: Client, django_assert_num_queries: Any) -> None:
     client.get("/metrics")
     with django_assert_num_queries(0):
         client.get("/metrics")
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
-def test_it_can_only_be_read(client: Client, method: str) -> None:
+def test_only_safe_methods_are_allowed(client: Client, method: str) -> None:
     assert getattr(client, method)("/metrics").status_code == 405
 
 
-# --- Who may read it ---------------------------------------------------------------------------------
+# --- Access -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.1.2.3", "192.168.7.7", "172.18.0.4", "::ffff:10.0.0.1"])
-def test_a_private_network_may_read_it_without_a_token(client: Client, address: str) -> None:
+def test_private_addresses_need_no_token(client: Client, address: str) -> None:
     assert client.get("/metrics", REMOTE_ADDR=address).status_code == 200
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2a00:1450::1", "::ffff:8.8.8.8", "", "unix"])
-def test_for_others_it_does_not_exist(client: Client, address: str) -> None:
+def test_public_addresses_get_404(client: Client, address: str) -> None:
     assert client.get("/metrics", REMOTE_ADDR=address).status_code == 404
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Proto", "Via"])
-def test_nor_for_whoever_comes_through_a_proxy(client: Client, header: str) -> None:
+def test_requests_proxied_get_404(client: Client, header: str) -> None:
     assert client.get("/metrics", headers={header: "127.0.0.1"}).status_code == 404
 
 
-def test_with_a_token_only_the_token_counts(client: Client, settings: Settings) -> None:
+def test_with_a_token_only_the_token_gives_access(client: Client, settings: Settings) -> None:
     settings.METRICS_TOKEN = TOKEN
     for wrong in ("", TOKEN, f"Bearer {TOKEN}x", "Bearer ", f"bearer {TOKEN}", f"Basic {TOKEN}", "Bearer \u00e9"):
         assert client.get("/metrics", headers={"Authorization": wrong}).status_code == 404
-    through_a_proxy = {"Authorization": f"Bearer {TOKEN}", "X-Forwarded-For": "8.8.8.8"}
-    assert client.get("/metrics", headers=through_a_proxy, REMOTE_ADDR="8.8.8.8").status_code == 200
+    proxied = {"Authorization": f"Bearer {TOKEN}", "X-Forwarded-For": "8.8.8.8"}
+    assert client.get("/metrics", headers=proxied, REMOTE_ADDR="8.8.8.8").status_code == 200

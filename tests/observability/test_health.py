@@ -1,4 +1,4 @@
-"""/health, /health/live, /health/ready, the workers' sign of life, and the start-up checks."""
+"""/health, /health/live, /health/ready, the workers' heartbeats, and the start-up checks."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def all_workers(redis_cache: redis.Redis) -> None:
 
 @pytest.fixture
 def no_primary(settings: Any) -> Iterator[None]:
-    """Nobody listens where the primary should be."""
-    where = connections["default"].settings_dict
-    port, where["PORT"] = where["PORT"], "1"
+    """Point the primary's connection at a closed port."""
+    database = connections["default"].settings_dict
+    port, database["PORT"] = database["PORT"], "1"
     yield
-    where["PORT"] = port
+    database["PORT"] = port
 
 
-def _get(client: Client, path: str = "/health") -> tuple[int, dict[str, Any]]:
-    answer = client.get(path)
-    return answer.status_code, answer.json()
+def get_health(client: Client, path: str = "/health") -> tuple[int, dict[str, Any]]:
+    response = client.get(path)
+    return response.status_code, response.json()
 
 
-def test_all_well(client: Client, all_workers: None) -> None:
-    status, body = _get(client)
+def test_all_services_ok(client: Client, all_workers: None) -> None:
+    status, body = get_health(client)
     assert (status, body["status"]) == (200, "ok"), body
     assert list(body["checks"]) == ["database", "replica", "cache", "broker", "workers"]
     for report in body["checks"].values():
@@ -64,51 +64,51 @@ def test_all_well(client: Client, all_workers: None) -> None:
     assert body["checks"]["cache"]["used_memory"] > 0
 
 
-def test_it_needs_no_token_and_is_not_cached(client: Client) -> None:
-    answer = client.get("/health", headers={"Authorization": "Bearer nonsense"})
-    assert answer.status_code == 200
-    assert "no-store" in answer["Cache-Control"]
+def test_health_needs_no_token_and_is_not_cached(client: Client) -> None:
+    response = client.get("/health", headers={"Authorization": "Bearer nonsense"})
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
 
 
-def test_queue_depths_are_told(client: Client, redis_broker: redis.Redis) -> None:
+def test_broker_report_has_queue_depths(client: Client, redis_broker: redis.Redis) -> None:
     redis_broker.rpush("fan_out", "one", "two")
     redis_broker.rpush("media", "three")
-    report = _get(client)[1]["checks"]["broker"]
+    report = get_health(client)[1]["checks"]["broker"]
     assert report["queues"] == {"fan_out": 2, "notifications": 0, "media": 1, "maintenance": 0}
 
 
-def test_a_queue_without_worker_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+def test_queue_without_worker_is_degraded(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
     redis_cache.delete(keys.worker("media"))
-    status, body = _get(client)
+    status, body = get_health(client)
     assert (status, body["status"]) == (200, "degraded")
     assert body["checks"]["workers"]["queues"]["media"] is False
     assert body["checks"]["workers"]["queues"]["fan_out"] is True
 
 
-def test_a_beat_whose_tasks_do_not_run_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+def test_beat_without_recent_sweep_is_degraded(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
     redis_cache.pexpire(keys.LAST_SWEEP, int((keys.LAST_SWEEP_TTL - heartbeat.SWEEP_TIMEOUT - 1) * 1000))
-    status, body = _get(client)
+    status, body = get_health(client)
     assert (status, body["status"]) == (200, "degraded")
     assert body["checks"]["workers"]["beat"] is False
     assert all(body["checks"]["workers"]["queues"].values())
 
 
-def test_a_beat_that_never_ran_degrades(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
+def test_beat_that_never_ran_is_degraded(client: Client, all_workers: None, redis_cache: redis.Redis) -> None:
     redis_cache.delete(keys.LAST_SWEEP)
-    assert _get(client)[1]["checks"]["workers"]["status"] == "missing"
+    assert get_health(client)[1]["checks"]["workers"]["status"] == "missing"
 
 
-def test_beats_task_is_its_sign_of_life(redis_cache: redis.Redis) -> None:
+def test_sweep_is_beats_heartbeat(redis_cache: redis.Redis) -> None:
     assert heartbeat.seconds_since_sweep(redis_cache) is None
     tasks.sweep_invalidations()
-    since = heartbeat.seconds_since_sweep(redis_cache)
-    assert since is not None
-    assert 0 <= since < heartbeat.SWEEP_TIMEOUT
+    age = heartbeat.seconds_since_sweep(redis_cache)
+    assert age is not None
+    assert 0 <= age < heartbeat.SWEEP_TIMEOUT
 
 
 @pytest.fixture
-def bounded(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Iterator[redis.Redis]:
-    """A Redis server of its own, cache or broker: one that other tests use has to take their writes."""
+def limited_redis(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Iterator[redis.Redis]:
+    """Start a separate Redis, cache or broker, whose memory a test may limit."""
     layout = DataDirectory(tmp_path)
     layout.log.mkdir()
     server = RedisServer(
@@ -123,76 +123,76 @@ def bounded(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> It
         server.stop()
 
 
-@pytest.mark.parametrize("bounded", ["broker", "cache"], indirect=True)
-def test_a_redis_that_refuses_writes_is_full(
-    bounded: redis.Redis, client: Client, all_workers: None, request: pytest.FixtureRequest
+@pytest.mark.parametrize("limited_redis", ["broker", "cache"], indirect=True)
+def test_redis_that_refuses_writes_is_full(
+    limited_redis: redis.Redis, client: Client, all_workers: None, request: pytest.FixtureRequest
 ) -> None:
-    part = request.node.callspec.params["bounded"]
-    bounded.config_set("maxmemory-policy", "noeviction")
-    bounded.config_set("maxmemory", 1)
-    status, body = _get(client)
+    part = request.node.callspec.params["limited_redis"]
+    limited_redis.config_set("maxmemory-policy", "noeviction")
+    limited_redis.config_set("maxmemory", 1)
+    status, body = get_health(client)
     assert (status, body["status"]) == (200, "degraded")
     assert body["checks"][part]["status"] == "full"
     assert body["checks"][part]["used_memory"] > body["checks"][part]["max_memory"] == 1
 
 
-@pytest.mark.parametrize("bounded", ["broker"], indirect=True)
+@pytest.mark.parametrize("limited_redis", ["broker"], indirect=True)
 @pytest.mark.parametrize(("share", "status"), [(0.98, "full"), (0.5, "ok")])
-def test_a_broker_is_full_a_little_before_it_refuses_writes(
-    share: float, status: str, bounded: redis.Redis, client: Client, all_workers: None
+def test_broker_is_full_shortly_before_it_refuses_writes(
+    share: float, status: str, limited_redis: redis.Redis, client: Client, all_workers: None
 ) -> None:
-    bounded.setrange("ballast", 20_000_000, "x")  # so that nothing else that happens there matters
-    used = int(bounded.info("memory")["used_memory"])  # type: ignore[index]
-    bounded.config_set("maxmemory", int(used / share))
-    assert _get(client)[1]["checks"]["broker"]["status"] == status
-    bounded.config_set("maxmemory-policy", "allkeys-lfu")
-    assert health.probe_broker()["status"] == "ok", "what may evict is never full"
+    limited_redis.setrange("ballast", 20_000_000, "x")  # dominates all other memory use
+    used = int(limited_redis.info("memory")["used_memory"])  # type: ignore[index]
+    limited_redis.config_set("maxmemory", int(used / share))
+    assert get_health(client)[1]["checks"]["broker"]["status"] == status
+    limited_redis.config_set("maxmemory-policy", "allkeys-lfu")
+    assert health.probe_broker()["status"] == "ok", "a Redis that may evict keys is never full"
 
 
-def test_without_the_primary_the_site_is_down(client: Client, no_primary: None) -> None:
-    status, body = _get(client)
+def test_site_is_down_without_the_primary(client: Client, no_primary: None) -> None:
+    status, body = get_health(client)
     assert (status, body["status"]) == (503, "down")
     assert body["checks"]["database"]["status"] == "down"
-    assert _get(client, "/health/ready")[0] == 503
-    assert _get(client, "/health/live") == (200, {"status": "ok"})
+    assert get_health(client, "/health/ready")[0] == 503
+    assert get_health(client, "/health/live") == (200, {"status": "ok"})
 
 
-def test_without_replica_cache_or_broker_the_site_is_degraded(client: Client, all_workers: None, settings: Any) -> None:
+def test_site_is_degraded_without_replica_cache_or_broker(client: Client, all_workers: None, settings: Any) -> None:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = "redis://:secret@127.0.0.1:1/0"
-    where = connections["replica1"].settings_dict
-    port, where["PORT"] = where["PORT"], "1"
+    database = connections["replica1"].settings_dict
+    port, database["PORT"] = database["PORT"], "1"
     try:
-        answer = client.get("/health")
+        response = client.get("/health")
     finally:
-        where["PORT"] = port
-    body = answer.json()
-    assert (answer.status_code, body["status"]) == (200, "degraded")
+        database["PORT"] = port
+    body = response.json()
+    assert (response.status_code, body["status"]) == (200, "degraded")
     states = {name: report["status"] for name, report in body["checks"].items()}
     assert states == {"database": "ok", "replica": "down", "cache": "down", "broker": "down", "workers": "down"}
-    for secret in ("secret", "127.0.0.1", where["PASSWORD"], where["USER"]):
-        assert secret not in answer.content.decode().replace("instafeed_", "")
+    for secret in ("secret", "127.0.0.1", database["PASSWORD"], database["USER"]):
+        assert secret not in response.content.decode().replace("instafeed_", "")
     assert client.get("/health/ready").status_code == 200
 
 
-def test_a_lagging_replica_degrades(
+def test_lagging_replica_is_degraded(
     client: Client, all_workers: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "query_row", lambda alias, query: (5, 61.0) if alias == "replica1" else (1,))
-    status, body = _get(client)
+    status, body = get_health(client)
     assert (status, body["status"]) == (200, "degraded")
     assert body["checks"]["replica"]["status"] == "lagging"
     assert body["checks"]["replica"]["lag_seconds"] == 61
     assert body["checks"]["replica"]["lag_bytes"] > 0
 
 
-def test_no_replica_is_no_fault(client: Client, all_workers: None, settings: Any) -> None:
+def test_site_without_replicas_is_ok(client: Client, all_workers: None, settings: Any) -> None:
     settings.REPLICA_ALIASES = []
-    status, body = _get(client)
+    status, body = get_health(client)
     assert (status, body["status"]) == (200, "ok")
     assert body["checks"]["replica"]["status"] == "off"
 
 
-def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_probe_delays_the_response_up_to_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     is_over = threading.Event()
 
@@ -205,15 +205,15 @@ def test_a_part_that_hangs_delays_the_answer_only_so_long(client: Client, monkey
     monkeypatch.setitem(health.PROBES, "cache", probes.Probe(hang))
     for _ in range(3):
         began = time.monotonic()
-        status, body = _get(client)
-        assert time.monotonic() - began < 20, "the limit, and what a busy machine takes"
+        status, body = get_health(client)
+        assert time.monotonic() - began < 20, "the limit, plus a margin for a busy machine"
         assert status == 200
         assert body["checks"]["cache"] == {"status": "down", "error": "Timeout"}
     is_over.set()
-    assert len(calls) == 1  # the others waited for the same probe
+    assert len(calls) == 1  # the other requests waited for the same probe
 
 
-def test_a_result_is_used_for_a_second(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_results_are_reused_for_a_second(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setitem(
         health.PROBES,
@@ -221,22 +221,20 @@ def test_a_result_is_used_for_a_second(client: Client, monkeypatch: pytest.Monke
         probes.Probe(lambda: calls.append(1) or {"status": "ok"}),  # type: ignore[func-returns-value]
     )
     for _ in range(5):
-        _get(client, "/health/ready")
+        get_health(client, "/health/ready")
     assert len(calls) == 1
     monkeypatch.setattr(probes, "RESULT_TTL", 0)
-    _get(client, "/health/ready")
+    get_health(client, "/health/ready")
     assert len(calls) == 2
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
-def test_only_reading_is_allowed(client: Client, path: str) -> None:
+def test_only_safe_methods_are_allowed(client: Client, path: str) -> None:
     assert client.post(path).status_code == 405
     assert client.head(path).status_code in (200, 503)
 
 
-def test_a_heartbeat_names_the_queues_that_are_consumed(
-    redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_heartbeat_covers_its_queues(redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     class Worker:
         class amqp:
             class queues:
@@ -252,7 +250,7 @@ def test_a_heartbeat_names_the_queues_that_are_consumed(
     assert 0 < redis_cache.ttl(keys.worker("media")) <= keys.WORKER_TTL
 
 
-def test_a_dead_worker_is_noticed_within_fifteen_seconds(redis_cache: redis.Redis) -> None:
+def test_dead_worker_is_detected_within_15_seconds(redis_cache: redis.Redis) -> None:
     assert app.steps["worker"]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
     command = [
@@ -261,18 +259,18 @@ def test_a_dead_worker_is_noticed_within_fifteen_seconds(redis_cache: redis.Redi
     ]
     worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        assert _eventually(redis_cache, True, 30)
+        assert wait_for_worker(redis_cache, True, 30)
         assert not heartbeat.queues_with_workers(redis_cache)["notifications"]
         time.sleep(keys.WORKER_TTL + 1)
         assert heartbeat.queues_with_workers(redis_cache)["media"], "the keys are renewed"
         worker.send_signal(signal.SIGKILL)
-        assert _eventually(redis_cache, False, 15)
+        assert wait_for_worker(redis_cache, False, 15)
     finally:
         worker.kill()
         worker.wait()
 
 
-def _eventually(client: redis.Redis, alive: bool, seconds: float) -> bool:
+def wait_for_worker(client: redis.Redis, alive: bool, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if heartbeat.queues_with_workers(client)["fan_out"] is alive:
@@ -281,10 +279,10 @@ def _eventually(client: redis.Redis, alive: bool, seconds: float) -> bool:
     return False
 
 
-def test_the_settings_pass_their_checks() -> None:
+def test_default_settings_pass_the_checks() -> None:
     assert check_timeouts(None) == []
 
 
-def test_a_task_longer_than_the_visibility_timeout_stops_the_start(settings: Any) -> None:
+def test_task_limit_above_visibility_timeout_fails_the_check(settings: Any) -> None:
     settings.CELERY_TASK_TIME_LIMIT = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
     assert [problem.id for problem in check_timeouts(None)] == ["instafeed.E001"]

@@ -1,4 +1,4 @@
-"""What is counted, and under which labels."""
+"""What each metric counts, and its labels."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
         ("generic", "/health/live", ("other", "/health/live", "4xx")),
     ],
 )
-def test_requests_are_counted_by_route_never_by_path(
-    client: Client, method: str, path: str, labels: tuple[str, str, str]
-) -> None:
+def test_requests_are_counted_by_route(client: Client, method: str, path: str, labels: tuple[str, str, str]) -> None:
     method_, route, status = labels
     change = MetricChange("instafeed_request_seconds_count", method=method_, route=route, status=status)
     client.generic("BREW", path) if method == "generic" else client.get(path)
@@ -59,7 +57,7 @@ def test_requests_are_counted_by_route_never_by_path(
     assert metrics.REGISTRY.get_sample_value("instafeed_requests_in_progress") == 0
 
 
-def test_failures_of_tasks_are_counted_from_zero() -> None:
+def test_task_failures_start_at_zero() -> None:
     app.loader.import_default_modules()
     instrumentation._initialise_failure_series(SimpleNamespace(app=app))
     for outcome in ("failure", "lost"):
@@ -67,13 +65,13 @@ def test_failures_of_tasks_are_counted_from_zero() -> None:
         assert metrics.REGISTRY.get_sample_value("instafeed_tasks_total", labels) is not None
 
 
-def test_a_site_without_replicas_does_not_miss_them(settings: Settings) -> None:
+def test_replica_choice_reason_without_replicas_is_off(settings: Settings) -> None:
     assert read_your_writes._choose_with_reason(1, []) == (None, "none_usable")
     settings.REPLICA_ALIASES = []
     assert read_your_writes._choose_with_reason(1, []) == (None, "off")
 
 
-def test_requests_beyond_a_limit_are_counted(client: Client, settings: Settings) -> None:
+def test_throttled_requests(client: Client, settings: Settings) -> None:
     settings.THROTTLES = settings.THROTTLES | {"anon": "1/minute"}
     change = MetricChange("instafeed_throttled_total", scope="anon")
     statuses = [client.get("/api/v1/explore").status_code for _ in range(3)]
@@ -82,7 +80,7 @@ def test_requests_beyond_a_limit_are_counted(client: Client, settings: Settings)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_fan_out_counts_deliveries_slices_and_the_time_until_the_post_was_visible() -> None:
+def test_fan_out_counts_deliveries_slices_and_visibility_delay() -> None:
     author, *followers = create_users(4)
     follow(author, *followers)
     for follower in followers[:2]:
@@ -97,7 +95,7 @@ def test_a_fan_out_counts_deliveries_slices_and_the_time_until_the_post_was_visi
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_post_that_waits_for_its_pictures_is_not_counted_as_late() -> None:
+def test_post_that_waits_for_media_has_no_visibility_delay() -> None:
     author = UserFactory()
     media = upload(author)
     seen = MetricChange("instafeed_post_visible_seconds_count", mode="push")
@@ -109,7 +107,7 @@ def test_a_post_that_waits_for_its_pictures_is_not_counted_as_late() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_becomes_of_slices_is_counted(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_fan_out_slice_outcomes(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     settings.FAN_OUT_BATCH_SIZE = 1
     author, *followers = create_users(3)
     follow(author, *followers)
@@ -126,7 +124,7 @@ def test_what_becomes_of_slices_is_counted(monkeypatch: pytest.MonkeyPatch, sett
     with monkeypatch.context() as patch:
         patch.setattr(fanout_outbox, "mark_done", lambda *_: False)
         fanout.deliver_slice(post_id)
-    fanout.deliver_slice(post_id)  # claimed still
+    fanout.deliver_slice(post_id)  # still claimed
     assert {outcome: change.by for outcome, change in changes.items()} == dict.fromkeys(outcomes, 1)
 
 
@@ -138,7 +136,7 @@ def _raising(error: Exception) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_backlog_is_asked_at_each_scrape(client: Client) -> None:
+def test_fan_out_backlog_is_measured_at_each_scrape(client: Client) -> None:
     author = UserFactory()
     ids = create_posts(author, 3)
     FanOut.objects.filter(pk=ids[0]).update(state=3)
@@ -151,7 +149,7 @@ def test_the_backlog_is_asked_at_each_scrape(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_reads_of_feeds_and_of_the_cache_are_counted_warm_and_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feed_and_cache_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     author, viewer = create_users(2)
     follow(author, viewer)
     create_posts(author)
@@ -173,19 +171,17 @@ def test_reads_of_feeds_and_of_the_cache_are_counted_warm_and_cold(monkeypatch: 
     assert cards["bypassed"].by == 1
 
 
-def test_a_broker_that_is_left_alone_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_breaker_trips(monkeypatch: pytest.MonkeyPatch) -> None:
     tripped = MetricChange("instafeed_breaker_trips_total", part="broker")
-    monkeypatch.setattr(well, "apply_async", lambda *_, **__: _raising(redis.ConnectionError("gone"))())
-    assert not enqueue.try_enqueue(well)
-    assert not enqueue.try_enqueue(well)
+    monkeypatch.setattr(succeeding, "apply_async", lambda *_, **__: _raising(redis.ConnectionError("gone"))())
+    assert not enqueue.try_enqueue(succeeding)
+    assert not enqueue.try_enqueue(succeeding)
     assert tripped.by == 1
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("result", ["ready", "failed", "retried"])
-def test_what_becomes_of_pictures_is_counted(
-    result: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_media_results(result: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from media import processing_job, variants
 
     settings.MEDIA_ROOT = str(tmp_path)
@@ -198,27 +194,27 @@ def test_what_becomes_of_pictures_is_counted(
     )
     media = upload(UserFactory(), content)
     processing_job.run(media.pk)
-    processing_job.run(media.pk)  # nothing is due any more
+    processing_job.run(media.pk)  # nothing is due
     assert (change.by, attempts.by) == (1, 1)
 
 
-@shared_task(name="tests.well")
-def well() -> None:
+@shared_task(name="tests.succeeding")
+def succeeding() -> None:
     pass
 
 
-@shared_task(name="tests.ill")
-def ill() -> None:
+@shared_task(name="tests.failing")
+def failing() -> None:
     raise RuntimeError
 
 
-def test_tasks_are_counted_by_name_and_outcome() -> None:
-    good = MetricChange("instafeed_tasks_total", task="tests.well", outcome="success")
-    bad = MetricChange("instafeed_tasks_total", task="tests.ill", outcome="failure")
-    lost = MetricChange("instafeed_tasks_total", task="tests.ill", outcome="lost")
-    timed = MetricChange("instafeed_task_seconds_count", task="tests.ill")
-    for task in (well, ill):
+def test_tasks_by_name_and_outcome() -> None:
+    good = MetricChange("instafeed_tasks_total", task="tests.succeeding", outcome="success")
+    bad = MetricChange("instafeed_tasks_total", task="tests.failing", outcome="failure")
+    lost = MetricChange("instafeed_tasks_total", task="tests.failing", outcome="lost")
+    timed = MetricChange("instafeed_task_seconds_count", task="tests.failing")
+    for task in (succeeding, failing):
         build_tracer(task.name, task, app=app)("task-1", [], {}, {"id": "task-1"})
     assert (good.by, bad.by, timed.by, lost.by) == (1, 1, 1, 0)
-    task_failure.send(sender=ill, task_id="killed in the pool", exception=RuntimeError())
+    task_failure.send(sender=failing, task_id="killed in the pool", exception=RuntimeError())
     assert (bad.by, lost.by) == (1, 1)

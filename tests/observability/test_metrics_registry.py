@@ -1,4 +1,4 @@
-"""The registry of metrics: what the operators' page says of it, and what processes share."""
+"""The metrics registry: its documentation, and its values over several processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_operators_page_lists_every_metric_with_its_labels() -> None:
+def test_operations_page_lists_every_metric_with_its_labels() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     rows = re.findall(r"^\| `(instafeed_\w+)` \| (\w+) \| ([^|]*) \|", page, re.MULTILINE)
     documented = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
@@ -37,7 +37,7 @@ def test_the_operators_page_lists_every_metric_with_its_labels() -> None:
 @pytest.mark.parametrize(
     ("error", "outcome"), [(Ignore(), "ignored"), (Reject(), "rejected"), (SystemExit(), "ignored"), (Retry(), "retry")]
 )
-def test_every_end_of_a_task_has_an_outcome_that_the_operators_page_lists(error: BaseException, outcome: str) -> None:
+def test_every_task_outcome_is_documented(error: BaseException, outcome: str) -> None:
     @shared_task(name=f"tests.{type(error).__name__}")
     def ending() -> None:
         raise error
@@ -48,7 +48,7 @@ def test_every_end_of_a_task_has_an_outcome_that_the_operators_page_lists(error:
     assert change.by == 1
 
 
-def test_the_operators_page_lists_the_outcomes_of_tasks() -> None:
+def test_operations_page_lists_the_task_outcomes() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     (row,) = (line for line in page.splitlines() if line.startswith("| `instafeed_tasks_total`"))
     assert set(re.findall(r"`(\w+)`", row.split("|")[4])) == set(metrics.TASK_OUTCOMES)
@@ -64,23 +64,23 @@ def test_the_operators_page_lists_the_outcomes_of_tasks() -> None:
 COUNT = """
 import os, sys
 from multiprocessing import get_context
-from instafeed import metrics
+from instafeed.core.observability import metrics
 
 metrics.DELIVERIES.inc(1)
 def work(number):
     metrics.DELIVERIES.inc(10)
-    metrics.TASKS.labels("x", "success").inc()
+    metrics.TASKS_ENDED.labels("x", "success").inc()
 processes = [get_context("fork").Process(target=work, args=[number]) for number in range(3)]
 for process in processes: process.start()
 for process in processes: process.join()
 from django.conf import settings
 settings.configure()
-from instafeed import scrape
-print(scrape.exposition().decode())
+from instafeed.core.observability import exporter
+print(exporter.render_exposition().decode())
 """
 
 
-def test_processes_that_share_the_directory_are_summed_also_after_a_fork(tmp_path: Path) -> None:
+def test_counts_of_processes_that_share_the_directory_are_summed(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COUNT],
         cwd=ROOT,
@@ -93,7 +93,7 @@ def test_processes_that_share_the_directory_are_summed_also_after_a_fork(tmp_pat
     assert 'instafeed_tasks_total{outcome="success",task="x"} 3.0' in done.stdout
 
 
-def test_a_file_that_has_just_been_made_does_not_fail_the_answer(
+def test_empty_file_of_a_new_process_does_not_fail_the_scrape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client
 ) -> None:
     monkeypatch.setattr(metrics, "MULTIPROCESS_DIR", str(tmp_path))

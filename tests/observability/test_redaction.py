@@ -1,4 +1,4 @@
-"""What is secret leaves no process in a log line or an error report; what is not stays readable."""
+"""Secrets are removed from log lines and error reports; all other text stays readable."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ SECRET = "Tr0ub4dor-and-3"
         f"https://{SECRET}@o1.ingest.sentry.io/1",
     ],
 )
-def test_secrets_within_a_text_are_blanked(text: str) -> None:
+def test_secrets_in_text_are_redacted(text: str) -> None:
     cleaned = redact_text(text)
     assert SECRET not in cleaned
     assert REDACTED in cleaned
-    assert redact_text(f"before\n{text}\nafter").startswith("before\n"), "lines around it stay"
+    assert redact_text(f"before\n{text}\nafter").startswith("before\n"), "other lines stay"
 
 
 @pytest.mark.parametrize("cut", [len(JWT), 100, 60, 30, 20])
-def test_a_token_is_blanked_wherever_it_stands_and_however_it_is_cut(cut: int) -> None:
+def test_truncated_tokens_are_redacted(cut: int) -> None:
     for text in (JWT[:cut], f"got {JWT[:cut]!r} from a client", f"/x?q={JWT[:cut]}&y"):
         assert "hbGciOi" not in redact_text(text)
 
@@ -91,11 +91,11 @@ def test_a_token_is_blanked_wherever_it_stands_and_however_it_is_cut(cut: int) -
         "('username', 'somebody')",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_harmless_text_stays(text: str) -> None:
     assert redact_text(text) == text
 
 
-def test_fields_are_blanked_by_their_names_at_any_depth() -> None:
+def test_sensitive_fields_are_redacted_at_any_depth() -> None:
     cleaned = redact({"user": "u", "nested": [{"Password": SECRET, "count": 3, "url": f"redis://:{SECRET}@h"}]})
     assert SECRET not in str(cleaned)
     assert cleaned["user"] == "u"
@@ -113,25 +113,25 @@ def test_fields_are_blanked_by_their_names_at_any_depth() -> None:
         {"passwords": {SECRET}},
     ],
 )
-def test_what_a_secret_field_holds_is_blanked_whatever_its_shape(value: object) -> None:
+def test_sensitive_values_of_any_type_are_redacted(value: object) -> None:
     cleaned = str(redact(value))
     assert SECRET not in cleaned
     assert REDACTED in cleaned
 
 
-def test_pairs_that_are_no_secret_stay() -> None:
+def test_harmless_pairs_stay() -> None:
     assert redact([("Host", "x"), ["the token was refused", "why"]]) == [
         ["Host", "x"],
         ["the token was refused", "why"],
     ]
 
 
-@pytest.mark.parametrize("blank", [" ", "\n", "\u2028"])
-def test_a_long_text_of_blanks_is_cut(blank: str) -> None:
-    assert redact_text(blank * (MAX_TEXT_LENGTH + 1) + f"password={SECRET}") == " [cut]"
+@pytest.mark.parametrize("space", [" ", "\n", "\u2028"])
+def test_long_text_of_spaces_is_cut(space: str) -> None:
+    assert redact_text(space * (MAX_TEXT_LENGTH + 1) + f"password={SECRET}") == " [cut]"
 
 
-def test_what_is_nested_too_deeply_is_blanked_as_a_whole() -> None:
+def test_deeply_nested_values_are_redacted() -> None:
     value: object = SECRET
     for _ in range(2_000):
         value = {"x": value}
@@ -147,7 +147,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("unit", HOSTILE)
-def test_long_hostile_texts_take_no_long_time(unit: str) -> None:
+def test_hostile_texts_take_linear_time(unit: str) -> None:
     began = time.process_time()
     cleaned = redact_text(unit * (1_000_000 // len(unit)))
     assert time.process_time() - began < 2

@@ -1,4 +1,4 @@
-"""Reports to Sentry, as they arrive over HTTP at a server in this test: what failed, and nobody's secrets."""
+"""Sentry reports as an HTTP server receives them: they contain the failure and no secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "hunter2hunter2"
 
-# A request that fails, a task that fails, a line that is an error; secrets in all of them.
+# A failing request, a failing task and an error log line, each with secrets.
 SCRIPT = """
 import contextlib
 import logging
@@ -68,7 +68,7 @@ sentry_sdk.flush(10)
 
 
 class Sentry:
-    """What a Sentry would have got."""
+    """A server that records the reports that it receives."""
 
     def __init__(self) -> None:
         self.raw: list[str] = []
@@ -116,41 +116,41 @@ def sentry() -> Iterator[Sentry]:
         [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert SECRET not in done.stderr, "the log of the same is clean as well"
+    assert SECRET not in done.stderr, "the log must be clean as well"
     yield receiving
     receiving.server.shutdown()
 
 
-def _event(sentry: Sentry, kind: str) -> dict[str, Any]:
+def find_event(sentry: Sentry, kind: str) -> dict[str, Any]:
     (event,) = [e for e in sentry.events if e.get("exception", {}).get("values", [{}])[-1].get("type") == kind]
     return event
 
 
-def test_a_failed_request_is_one_report_with_its_id(sentry: Sentry) -> None:
-    event = _event(sentry, "RuntimeError")
+def test_failed_request_is_reported_with_its_id(sentry: Sentry) -> None:
+    event = find_event(sentry, "RuntimeError")
     assert event["tags"]["request_id"] == "abc"
     assert (event["environment"], event["release"]) == ("staging", "1.2.3")
     assert event["transaction"] == "/fails/{name}"
     assert event["request"] == {"method": "POST"}
 
 
-def test_whom_and_what_a_request_was_about_is_in_no_report(sentry: Sentry) -> None:
+def test_reports_contain_no_personal_data(sentry: Sentry) -> None:
     for body in sentry.raw:
-        for told in ("somebody", "a-search", "a-page", "sessionid"):
-            assert told not in body
+        for personal in ("somebody", "a-search", "a-page", "sessionid"):
+            assert personal not in body
 
 
-def test_a_failed_task_is_one_report_with_its_own_id_and_its_requests(sentry: Sentry) -> None:
-    tags = _event(sentry, "ValueError")["tags"]
+def test_failed_task_is_reported_with_task_id_and_request_id(sentry: Sentry) -> None:
+    tags = find_event(sentry, "ValueError")["tags"]
     assert (tags["request_id"], tags["task_id"], tags["task"]) == ("def", "task-1", "tests.failing")
 
 
-def test_a_line_that_is_an_error_is_a_report(sentry: Sentry) -> None:
+def test_error_log_line_is_reported(sentry: Sentry) -> None:
     assert [e for e in sentry.events if "it is wrong" in str(e.get("logentry"))]
     assert len(sentry.events) == 3, [e.get("logentry") for e in sentry.events]
 
 
-def test_no_secret_and_no_local_variable_is_in_any_report(sentry: Sentry) -> None:
+def test_reports_contain_no_secrets_or_local_variables(sentry: Sentry) -> None:
     assert sentry.raw
     for body in sentry.raw:
         assert SECRET not in body

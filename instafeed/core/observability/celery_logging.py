@@ -1,4 +1,4 @@
-"""Celery's programs log as Django does (instafeed.core.observability.logging_config), and say when they begin."""
+"""Make Celery's programs log as Django does (see `logging_config`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.utils.log import configure_logging
 logger = logging.getLogger(__name__)
 
 
-@celeryd_init.connect  # a worker warns of what it is run as before it sets up logging
+@celeryd_init.connect  # a worker logs warnings before it sets up logging
 @setup_logging.connect
 def _configure_logging(**_: Any) -> None:
-    """Celery would install formats of its own; with a receiver it leaves logging alone."""
+    """Configure logging as in Django. Celery installs its own formats unless `setup_logging` has a receiver."""
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
     logging.captureWarnings(True)
 
 
 @beat_init.connect
 def _log_beat_start(**_: Any) -> None:
-    logger.info("beat begins")
+    logger.info("beat started")

@@ -1,16 +1,15 @@
-"""`GET /metrics`: what all processes counted, and how the services are at this moment, in Prometheus' text form.
+"""`GET /metrics`: the counts of all processes and the current state of the services, as Prometheus text.
 
-The services are asked by the probes of /health and by what apps add with `register_probe()`; a part that is dead has no
-series but its `instafeed_up` of 0, and holds the answer up for `PROBES_TIMEOUT` at most.
+The state comes from the probes of /health and from those that apps add with `register_probe()`. A dead service has no
+series except its `instafeed_up` of 0, and delays the response by at most `PROBES_TIMEOUT`.
 
-A Celery worker in a container of its own serves its own counts: instafeed.core.observability.worker_exporter.
+A Celery worker in its own container serves its counts itself (see `worker_exporter`).
 """
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -22,37 +21,36 @@ from django.views.decorators.http import require_safe
 from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from instafeed.core.observability import health, metrics, multiprocess_files
 from instafeed.core.observability.probes import Probe, Report, run_probes
 
-PROBES_TIMEOUT = 1.0  # seconds for all the probes; what is later is absent from this scrape
-logger = logging.getLogger(__name__)
+PROBES_TIMEOUT = 1.0  # seconds for all probes; results of late probes are absent from this scrape
+
 _PROXY_HEADERS = ("HTTP_X_FORWARDED", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 
-# A gauge's name, its labels' values, its value.
+# (gauge name, label values, value)
 GaugeValue = tuple[str, tuple[str, ...], float]
 _registered_probes: dict[str, Probe] = {}
 
 
 def register_probe(name: str, check: Callable[[], dict[str, float]]) -> None:
-    """Have `check` asked at each scrape: values of gauges without labels, by their names in metrics.SCRAPED."""
+    """Run `check` at each scrape. It returns values by gauge name; `metrics.SCRAPED_GAUGES` lists the gauges."""
     _registered_probes[name] = Probe(check)
 
 
 @require_safe
 @never_cache
 def metrics_view(request: HttpRequest) -> HttpResponse:
-    """404 to whoever may not know."""
+    """Return the metrics, or 404 to clients that are not allowed to read them."""
     if not is_allowed(request.META):
         return HttpResponseNotFound("Not Found.\n", content_type="text/plain; charset=utf-8")
     return HttpResponse(render_exposition(ServicesCollector()), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def is_allowed(environ: Mapping[str, Any]) -> bool:
-    """By METRICS_TOKEN where there is one, else only straight from this machine or a private network."""
+    """Check METRICS_TOKEN if it is set; otherwise require a direct client on this machine or a private network."""
     if token := settings.METRICS_TOKEN:
         offered = environ.get("HTTP_AUTHORIZATION", "")
         return hmac.compare_digest(offered.encode(), f"Bearer {token}".encode())
@@ -67,7 +65,7 @@ def is_allowed(environ: Mapping[str, Any]) -> bool:
 
 
 def render_exposition(*more: Collector) -> bytes:
-    """The text: the counts of all processes that share the directory, or of this one, and what `more` tells."""
+    """Render the counts of all processes that share the metrics directory (or of this one), and `more` collectors."""
     return generate_latest(
         _JoinedCollector([_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *more])
     )
@@ -82,24 +80,19 @@ class _JoinedCollector(Collector):
 
 
 class _ProcessesCollector(Collector):
-    """Over the files of all processes, the dead among them: a sum must not shrink. Rather no counts than wrong ones."""
+    """The counts of all processes that share the metrics directory."""
 
     def collect(self) -> Iterable[Metric]:
-        try:
-            with multiprocess_files.merged_files() as paths:
-                return MultiProcessCollector.merge(paths, accumulate=True)
-        except TimeoutError as error:
-            logger.error("no counts in this scrape: %s", error)
-            return ()
+        return multiprocess_files.collect()
 
 
 class ServicesCollector(Collector):
-    """The gauges of metrics.SCRAPED, as far as the parts that they are about answer."""
+    """The gauges of `metrics.SCRAPED_GAUGES`, for the services that answer."""
 
     def collect(self) -> Iterator[Metric]:
         families = {
-            name: GaugeMetricFamily(name, asked.help, labels=asked.labels)
-            for name, asked in metrics.SCRAPED_GAUGES.items()
+            name: GaugeMetricFamily(name, gauge.help, labels=gauge.labels)
+            for name, gauge in metrics.SCRAPED_GAUGES.items()
         }
         for name, labels, value in _gauge_values(run_probes({**health.PROBES, **_registered_probes}, PROBES_TIMEOUT)):
             families[name].add_metric(labels, value)
@@ -122,7 +115,7 @@ def _is_up(report: Report) -> float:
 
 
 def _replica_values(report: Report) -> Iterator[GaugeValue]:
-    unknown = dict.fromkeys(settings.REPLICA_ALIASES, report)  # the probe as a whole was late
+    unknown = dict.fromkeys(settings.REPLICA_ALIASES, report)  # used if the probe timed out
     for alias, replica in report.get("replicas", unknown).items():
         yield "instafeed_up", (alias,), _is_up(replica)
         for unit in ("seconds", "bytes"):

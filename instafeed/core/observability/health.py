@@ -1,7 +1,6 @@
-"""`/health`, `/health/live`, `/health/ready`: what a load balancer and an operator ask.
+"""The endpoints `/health`, `/health/live` and `/health/ready`, and the probes behind them.
 
-Each part's report comes from a probe (instafeed.core.observability.probes). An answer names no address and quotes no error text, as
-both may hold secrets.
+Each service's report comes from a `Probe`. Reports contain no addresses and no error texts, which may hold secrets.
 """
 
 from __future__ import annotations
@@ -25,16 +24,14 @@ from instafeed.core.jobs import heartbeat
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.core.observability.probes import Probe, Report, run_probes
 
-PROBES_TIMEOUT = (
-    2.0  # seconds for an answer: what a connection to a frozen database takes, so that is "down" either way
-)
-REDIS_TIMEOUT = 1.0  # seconds for a command
-FULL_MEMORY_SHARE = 0.95  # of the memory of a Redis that may not evict anything
-RECHECK_LAG = 1.0  # seconds of lag that are looked at again
-RECHECK_DELAY = 0.25  # seconds later
-HEALTHY_STATUSES = ("ok", "off")  # what a part may say of itself without the site being degraded
+PROBES_TIMEOUT = 2.0  # seconds; as long as a connection to a frozen database takes, so both report "down"
+REDIS_TIMEOUT = 1.0  # seconds per command
+FULL_MEMORY_SHARE = 0.95  # a noeviction Redis above this share of its memory is "full"
+RECHECK_LAG = 1.0  # seconds; a longer lag is measured twice
+RECHECK_DELAY = 0.25  # seconds between the two measurements
+HEALTHY_STATUSES = ("ok", "off")  # any other status makes the site "degraded"
 
-# The replica's own view of how long ago its newest transaction was committed; see wal.REPLAYED_POSITION.
+# The replay position, and the age in seconds of the newest replayed transaction.
 _LAG_SQL = """
 SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint END,
        extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
@@ -44,6 +41,7 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn
 @require_safe
 @never_cache
 def health_view(request: HttpRequest) -> HttpResponse:
+    """Report on every service. 503 only if the primary database is down."""
     checks = run_probes(PROBES, PROBES_TIMEOUT)
     status = _overall_status(checks)
     return JsonResponse({"status": status, "checks": checks}, status=503 if status == "down" else 200)
@@ -52,14 +50,14 @@ def health_view(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def live_view(request: HttpRequest) -> HttpResponse:
-    """The process answers; nothing is asked of anybody."""
+    """Report that this process answers, without any probe."""
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 @never_cache
 def ready_view(request: HttpRequest) -> HttpResponse:
-    """Whether to send requests here: not without the primary."""
+    """Report whether to route requests here: 503 without the primary database."""
     checks = run_probes({"database": PROBES["database"]}, PROBES_TIMEOUT)
     status = _overall_status(checks)
     return JsonResponse({"status": status, "checks": checks}, status=503 if status == "down" else 200)
@@ -71,7 +69,7 @@ def probe_database() -> Report:
 
 
 def probe_replica() -> Report:
-    """Seconds and bytes behind, of the replica that is worst off."""
+    """Return the report of the worst replica, in seconds and bytes of lag, and under `replicas` all of them."""
     if not settings.REPLICA_ALIASES:
         return {"status": "off"}
     try:
@@ -87,7 +85,7 @@ def _probe_one_replica(alias: str, primary: int | None) -> Report:
     try:
         replayed, seconds = query_row(alias, _LAG_SQL)
         if None not in (replayed, primary, seconds) and replayed < primary and seconds > RECHECK_LAG:
-            # After an idle hour the first write makes an hour of this: is it still behind a moment later?
+            # The first write after an idle hour looks like an hour of lag. Measure again.
             time.sleep(RECHECK_DELAY)
             replayed, seconds = query_row(alias, _LAG_SQL)
     except psycopg.Error as error:
@@ -95,7 +93,7 @@ def _probe_one_replica(alias: str, primary: int | None) -> Report:
     if replayed is None:
         return {"status": "down", "error": "NotAReplica"}
     behind = None if primary is None else max(0, primary - replayed)
-    # On an idle primary the last transaction is long ago, and that is no lag.
+    # On an idle primary the last transaction is old. That is not lag.
     lag = 0.0 if behind == 0 else seconds
     return {
         "status": "lagging" if lag is not None and lag > settings.REPLICA_MAX_LAG else "ok",
@@ -109,7 +107,7 @@ def probe_cache() -> Report:
 
 
 def probe_broker() -> Report:
-    """Queue depths, and `unacked`: tasks that workers hold."""
+    """Return the queue depths, and as `unacked` the number of tasks that workers hold."""
     pipeline = redis_client(settings.CELERY_BROKER_URL).pipeline(transaction=False)
     for queue in QUEUES:
         pipeline.llen(queue)
@@ -119,9 +117,10 @@ def probe_broker() -> Report:
 
 
 def _probe_redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
-    """Whether a Redis takes writes, and the replies to what the pipeline holds already. Raises redis.RedisError.
+    """Test whether a Redis takes writes. Return its report and the replies to the pipeline's commands.
 
-    "full" is one that refuses writes for want of memory, or is about to: it may not evict what it holds.
+    The status is "full" if it refuses writes because of its memory limit, or is close to it and may not evict keys.
+    Raises redis.RedisError.
     """
     with pipeline:
         pipeline.info("memory")
@@ -131,16 +130,17 @@ def _probe_redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
     for reply in (*replies, memory, *(() if refused else (written,))):
         if isinstance(reply, Exception):
             raise reply
-    used, most = memory["used_memory"], memory.get("maxmemory", 0)
-    near = memory.get("maxmemory_policy") == "noeviction" and 0 < most * FULL_MEMORY_SHARE < used
-    return {"status": "full" if refused or near else "ok", "used_memory": used, "max_memory": most}, replies
+    used, limit = memory["used_memory"], memory.get("maxmemory", 0)
+    nearly_full = memory.get("maxmemory_policy") == "noeviction" and 0 < limit * FULL_MEMORY_SHARE < used
+    return {"status": "full" if refused or nearly_full else "ok", "used_memory": used, "max_memory": limit}, replies
 
 
 def probe_workers() -> Report:
-    """A queue whose last worker died lacks its sign of life within WORKER_TTL seconds, beat its own in SWEPT_WITHIN."""
+    """Check the heartbeats. A queue's is missing WORKER_TTL seconds after its last worker died, beat's after
+    SWEEP_TIMEOUT seconds."""
     client = redis_client(settings.REDIS_URL)
-    queues, idle = heartbeat.queues_with_workers(client), heartbeat.seconds_since_sweep(client)
-    beat = idle is not None and idle < heartbeat.SWEEP_TIMEOUT
+    queues, age = heartbeat.queues_with_workers(client), heartbeat.seconds_since_sweep(client)
+    beat = age is not None and age < heartbeat.SWEEP_TIMEOUT
     return {"status": "ok" if beat and all(queues.values()) else "missing", "queues": queues, "beat": beat}
 
 
@@ -161,7 +161,7 @@ def _overall_status(checks: Mapping[str, Report]) -> str:
 
 @lru_cache
 def redis_client(url: str) -> redis.Redis:
-    """Waits REDIS_LIMIT at most, and is apart from the application's pool, which may be exhausted."""
+    """Return a client that waits at most REDIS_TIMEOUT, apart from the application's pool, which may be exhausted."""
     return redis.Redis.from_url(
         url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=None, max_connections=4
     )

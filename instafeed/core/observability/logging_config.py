@@ -1,7 +1,7 @@
-"""The form of every log line, whoever writes it: our code, Django, Celery, gunicorn.
+"""The format of all log lines: ours, Django's, Celery's and gunicorn's.
 
-One line a record: JSON with a fixed set of keys (docs/operations.md), or the same as plain text for people. What a
-record carries beyond `RECORD_FIELDS` is dropped, and what is left passes redaction, tracebacks included.
+Each record is one line: JSON with a fixed set of keys (docs/operations.md), or the same fields as plain text. Fields
+outside `RECORD_FIELDS` are dropped. All values pass redaction, tracebacks included.
 """
 
 from __future__ import annotations
@@ -20,16 +20,14 @@ from instafeed.core.observability.redaction import redact
 
 FORMATS = ("json", "plain")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-# What a record may say beside its text: through `extra`, or the context (request_id, task_id, task).
+# The fields that a record may have beside its text, from `extra` or from the context (request_id, task_id, task).
 RECORD_FIELDS = ("request_id", "task_id", "task", "method", "route", "status", "outcome", "duration_ms", "user_id")
-REQUEST_ERRORS_ATTRIBUTE = (
-    "_instafeed_errors"  # of a request that will have a line of its own: what else was said of it
-)
+REQUEST_ERRORS_ATTRIBUTE = "_instafeed_errors"  # collects tracebacks on a request, for its log line
 _KEY_ORDER = ("timestamp", "level", "logger", "event", *RECORD_FIELDS, "exception", "stack")
 
 
 def build_formatter(form: str) -> logging.Formatter:
-    """A logging formatter for "json" or "plain"."""
+    """Return a logging formatter; `form` is "json" or "plain"."""
     return _Formatter(
         last=_render_json if form == "json" else _render_plain,
         foreign_pre_chain=[_add_record_fields, merge_contextvars],
@@ -42,8 +40,10 @@ def build_formatter(form: str) -> logging.Formatter:
 
 
 class _Formatter(ProcessorFormatter):
-    """Says of a record that cannot be formatted or redacted when and where it came from only: logging's own answer
-    to an error would be to print the record as it is."""
+    """Reduce a record that cannot be formatted or redacted to its time and origin.
+
+    On an error, logging itself would print the record unredacted.
+    """
 
     def __init__(self, *, last: Processor, processors: list[Processor], foreign_pre_chain: list[Processor]) -> None:
         super().__init__(processors=[*processors, last], foreign_pre_chain=foreign_pre_chain)
@@ -57,7 +57,7 @@ class _Formatter(ProcessorFormatter):
 
 
 def build_logging_dict(level: str, form: str) -> dict[str, Any]:
-    """Django's LOGGING. Quiet above DEBUG: what Celery says of each task that comes, goes, or is sent by beat."""
+    """Return Django's LOGGING. Above DEBUG, Celery's lines for each received, finished or sent task are left out."""
     quiet = {"level": level if level in ("DEBUG", "ERROR", "CRITICAL") else "WARNING"}
     return {
         "version": 1,
@@ -84,7 +84,7 @@ def build_logging_dict(level: str, form: str) -> dict[str, Any]:
 
 
 class DeferToRequestLine(logging.Filter):
-    """On Django's own lines about answers of 5xx: their traceback goes into the one line that is still to come."""
+    """Filter Django's lines about 5xx responses: keep the traceback for the request's own log line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         errors = getattr(getattr(record, "request", None), REQUEST_ERRORS_ATTRIBUTE, None)
@@ -95,7 +95,7 @@ class DeferToRequestLine(logging.Filter):
 
 
 class SummarizeRefusals(logging.Filter):
-    """On Django's lines about hosts, origins and parameters that it refused: which rule, not what the client sent."""
+    """Reduce Django's lines about refused hosts, origins and parameters to the rule, without the client's data."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args, record.exc_info = f"refused: {record.name.rpartition('.')[2]}", (), None
@@ -127,7 +127,7 @@ def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
 
 
 def _render_plain(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """A newline within a text must not look like the next line; only tracebacks may have several."""
+    """Render one line. Newlines in the text are escaped; only tracebacks span several lines."""
     head = "{timestamp} {level} {logger}".format_map(event)
     text = str(event.get("event", "")).replace("\r", "\\r").replace("\n", "\\n")
     fields = " ".join(f"{name}={event[name]}" for name in RECORD_FIELDS if name in event)

@@ -1,11 +1,11 @@
-"""The one registry of metrics: every series that instafeed counts is made here, and imports no app.
+"""The registry of all metrics.
 
-Where PROMETHEUS_MULTIPROC_DIR names a directory, each process counts in files of its own there, and whoever
-serves /metrics sums the files of all: several gunicorn workers, several processes of a Celery pool. Without it
-a process knows its own counts only (tests, commands). Counting takes about a microsecond either way.
+With PROMETHEUS_MULTIPROC_DIR, each process counts in its own files in that directory, and the process that serves
+/metrics sums them (see `multiprocess_files`): several gunicorn workers, several processes of a Celery pool. Without it
+a process has its own counts only (tests, commands). Counting takes about a microsecond either way.
 
-Label values are few and known beforehand (routes, never paths; no user, no id): each makes a series for ever.
-What is not counted but asked of the services at each scrape is in `SCRAPED_GAUGES`; instafeed.core.observability.exporter asks.
+Label values are few and known in advance (routes, never paths; no users, no ids), as each value is a new series.
+`SCRAPED_GAUGES` lists the gauges that are not counted but measured at each scrape (see `exporter`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from instafeed.core import env
 
 
 def _multiprocess_dir() -> str:
-    """The shared directory, made if need be; empty for none. prometheus_client takes "" for the current directory."""
+    """Create and return the shared directory; empty for none.
+
+    An empty variable is removed: prometheus_client would take it for the current directory.
+    """
     directory = env.text("PROMETHEUS_MULTIPROC_DIR")
     if not directory:
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
@@ -30,12 +33,12 @@ def _multiprocess_dir() -> str:
     return directory
 
 
-# Before prometheus_client is imported, which then decides where values are kept.
+# Must run before prometheus_client is imported, which then decides where values are stored.
 MULTIPROCESS_DIR = _multiprocess_dir()
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics  # noqa: E402
 
-disable_created_metrics()  # they would be there without the shared directory only
+disable_created_metrics()  # they exist without the shared directory only
 
 REGISTRY = CollectorRegistry()
 
@@ -56,22 +59,22 @@ def _histogram(name: str, help_: str, buckets: tuple[float, ...], *labels: str) 
 
 REQUEST_SECONDS = _histogram(
     "instafeed_request_seconds",
-    "Seconds from a request's arrival in Django to its answer.",
+    "Seconds from a request's arrival in Django to its response.",
     _REQUEST_BUCKETS,
     *("method", "route", "status"),
 )
 REQUESTS_IN_PROGRESS = Gauge(
     "instafeed_requests_in_progress",
-    "Requests that a thread works on now.",
+    "Requests in progress.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
 THROTTLED = _counter("instafeed_throttled_total", "Requests beyond a rate limit.", "scope")
-# rejected, ignored: by itself, or interrupted; lost: killed by its time limit, or with its process.
+# rejected, ignored: by the task itself, or interrupted; lost: killed by its time limit or with its process.
 TASK_OUTCOMES = ("success", "failure", "retry", "rejected", "ignored", "lost")
 TASKS_ENDED = _counter(
     "instafeed_tasks_total",
-    f"Celery tasks that ended: {', '.join(TASK_OUTCOMES)}.",
+    f"Finished Celery tasks: {', '.join(TASK_OUTCOMES)}.",
     *("task", "outcome"),
 )
 TASK_SECONDS = _histogram("instafeed_task_seconds", "Seconds a Celery task ran.", _WORK_BUCKETS, "task")
@@ -80,65 +83,69 @@ TASK_SECONDS = _histogram("instafeed_task_seconds", "Seconds a Celery task ran."
 
 POST_VISIBLE_SECONDS = _histogram(
     "instafeed_post_visible_seconds",
-    "Seconds from a post's creation to the end of its fan-out, without posts that wait for pictures.",
+    "Seconds from a post's creation to the end of its fan-out, except posts that wait for media.",
     _VISIBLE_BUCKETS,
     "mode",
 )
 DELIVERIES = _counter("instafeed_deliveries_total", "Posts pushed into warm feeds.")
 FAN_OUT_SLICES = _counter(
     "instafeed_fan_out_slices_total",
-    "Slices of fan-outs: finished, continued, overtaken, postponed (no Redis), failed, unclaimed.",
+    "Fan-out slices: finished, continued, overtaken, postponed (no Redis), failed, unclaimed.",
     "outcome",
 )
 FEED_READS = _counter(
     "instafeed_feed_reads_total",
-    "Reads of a viewer's lists: warm, rebuilt first, or answered from SQL.",
+    "Reads of cached feeds and timelines: warm, rebuilt first, or answered from SQL.",
     "source",
 )
 FEED_REBUILD_SECONDS = _histogram(
-    "instafeed_feed_rebuild_seconds", "Seconds to rebuild a cold list from SQL.", _WORK_BUCKETS, "kind"
+    "instafeed_feed_rebuild_seconds", "Seconds to rebuild a cold feed or timeline from SQL.", _WORK_BUCKETS, "kind"
 )
-FEED_PULLS = _counter("instafeed_feed_pulls_total", "SQL pulls of posts, by the shape that answered.", "shape")
+FEED_PULLS = _counter("instafeed_feed_pulls_total", "SQL pulls of posts, by query shape.", "shape")
 CACHE_READS = _counter(
-    "instafeed_cache_reads_total", "Values asked of the cache: hit, miss, or bypassed without Redis.", "kind", "result"
+    "instafeed_cache_reads_total", "Cache lookups: hit, miss, or bypassed without Redis.", "kind", "result"
 )
 
 # --- Pictures ----------------------------------------------------------------------------------------
 
-MEDIA_RESULTS = _counter("instafeed_media_results_total", "Attempts at a picture: ready, failed or retried.", "result")
-MEDIA_SECONDS = _histogram("instafeed_media_seconds", "Seconds of one attempt at a picture.", _WORK_BUCKETS)
+MEDIA_RESULTS = _counter(
+    "instafeed_media_results_total", "Attempts to process a picture: ready, failed or retried.", "result"
+)
+MEDIA_SECONDS = _histogram("instafeed_media_seconds", "Seconds of one attempt to process a picture.", _WORK_BUCKETS)
 
 # --- Services ----------------------------------------------------------------------------------------
 
 BREAKER_TRIPS = _counter(
-    "instafeed_breaker_trips_total", "Failures after which a process left the cache or the broker alone.", "part"
+    "instafeed_breaker_trips_total",
+    "Times that a process stopped using the cache or the broker after a failure.",
+    "part",
 )
-DB_READS = _counter("instafeed_reads_total", "SQL reads of requests, by where they went.", "target")
+DB_READS = _counter("instafeed_reads_total", "SQL reads in requests, by database.", "target")
 REPLICA_CHOICES = _counter(
     "instafeed_replica_choices_total",
-    "Decisions whether a request may read a replica, by their reason.",
+    "Decisions whether a request may read from a replica, by reason.",
     *("target", "reason"),
 )
 
 
 class ScrapedGauge(NamedTuple):
-    """A gauge whose value is asked for at each scrape."""
+    """A gauge that is measured at each scrape."""
 
     help: str
     labels: tuple[str, ...] = ()
 
 
 SCRAPED_GAUGES: dict[str, ScrapedGauge] = {
-    "instafeed_up": ScrapedGauge("1 if the part answers (and takes writes, if Redis), else 0.", ("part",)),
-    "instafeed_replica_lag_seconds": ScrapedGauge("Age of what a replica has not replayed yet.", ("replica",)),
-    "instafeed_replica_lag_bytes": ScrapedGauge("WAL that a replica has not replayed yet.", ("replica",)),
-    "instafeed_redis_used_bytes": ScrapedGauge("Memory that a Redis uses.", ("part",)),
-    "instafeed_redis_max_bytes": ScrapedGauge("Memory that a Redis may use; 0: no bound.", ("part",)),
-    "instafeed_queue_tasks": ScrapedGauge("Tasks that wait in a queue.", ("queue",)),
-    "instafeed_unacked_tasks": ScrapedGauge("Tasks that workers hold."),
-    "instafeed_worker_alive": ScrapedGauge("1 if the queue has a worker.", ("queue",)),
-    "instafeed_beat_alive": ScrapedGauge("1 if beat's tasks have run lately."),
-    "instafeed_fan_outs_open": ScrapedGauge("Fan-outs that are not finished, counted up to 10,000."),
-    "instafeed_fan_out_oldest_seconds": ScrapedGauge("Age of the oldest of them; 0: there is none."),
-    "instafeed_fan_outs_dead": ScrapedGauge("Fan-outs that were given up, counted up to 10,000."),
+    "instafeed_up": ScrapedGauge("1 if the service answers (a Redis must also take writes), else 0.", ("part",)),
+    "instafeed_replica_lag_seconds": ScrapedGauge("Replication lag in seconds.", ("replica",)),
+    "instafeed_replica_lag_bytes": ScrapedGauge("Replication lag in bytes of WAL.", ("replica",)),
+    "instafeed_redis_used_bytes": ScrapedGauge("Memory used by a Redis.", ("part",)),
+    "instafeed_redis_max_bytes": ScrapedGauge("Memory limit of a Redis; 0: none.", ("part",)),
+    "instafeed_queue_tasks": ScrapedGauge("Tasks waiting in a queue.", ("queue",)),
+    "instafeed_unacked_tasks": ScrapedGauge("Tasks held by workers."),
+    "instafeed_worker_alive": ScrapedGauge("1 if the queue has a live worker.", ("queue",)),
+    "instafeed_beat_alive": ScrapedGauge("1 if beat's tasks have run recently."),
+    "instafeed_fan_outs_open": ScrapedGauge("Unfinished fan-outs, counted up to 10,000."),
+    "instafeed_fan_out_oldest_seconds": ScrapedGauge("Age of the oldest unfinished fan-out; 0: none."),
+    "instafeed_fan_outs_dead": ScrapedGauge("Dead fan-outs, counted up to 10,000."),
 }

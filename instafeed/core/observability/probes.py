@@ -1,8 +1,7 @@
-"""Asking a part of the system how it is, without ever waiting long for one that is not.
+"""Probes: checks of services with a bounded waiting time.
 
-Each probe runs in a thread of its own over bounded connections, never in more than one at once, and at most once a
-second: a part that hangs delays whoever asks by a limit, and cannot pile threads up. /health and /metrics share
-the probes, so both together ask no more than one.
+Each probe runs in its own thread with connection timeouts, at most once at a time and at most once a second. A service
+that hangs delays a caller up to a limit and cannot pile up threads. /health and /metrics share the probes.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from typing import Any
 
 Report = dict[str, Any]
 
-RESULT_TTL = 1.0  # seconds that a result is used again
-MAX_CONCURRENT_PROBES = 16  # probes at once
+RESULT_TTL = 1.0  # seconds
+MAX_CONCURRENT_PROBES = 16
 
 
 class Probe:
-    """One part's check: `ask()` gives its report, "down" if it fails, and how long it took."""
+    """The check of one service. Its report has a status ("down" if the check fails) and `latency_ms`."""
 
     def __init__(self, check: Callable[[], Report]) -> None:
         self._check = check
@@ -30,7 +29,7 @@ class Probe:
         self._done_at = 0.0
 
     def ask(self) -> Future[Report]:
-        """The probe that is under way, or the last result if it is fresh, or a new probe."""
+        """Return the future of the running check, of the last result if younger than RESULT_TTL, or of a new check."""
         with self._lock:
             if self._future is None or (self._future.done() and time.monotonic() - self._done_at > RESULT_TTL):
                 self._future = _executor().submit(self._run)
@@ -41,7 +40,7 @@ class Probe:
         try:
             report = self._check()
         except Exception as error:
-            # The kind of error only: its text may name addresses or hold secrets.
+            # The error's type only: its text may hold addresses or secrets.
             report = {"status": "down", "error": type(error).__name__}
         report["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
         self._done_at = time.monotonic()
@@ -49,7 +48,7 @@ class Probe:
 
 
 def run_probes(probes: Mapping[str, Probe], limit: float) -> dict[str, Report]:
-    """Every probe's report within `limit` seconds; "down" with error Timeout for one that takes longer."""
+    """Return every probe's report after at most `limit` seconds; a late probe is "down" with the error Timeout."""
     futures = {name: probe.ask() for name, probe in probes.items()}
     wait(futures.values(), timeout=limit)
     late = {"status": "down", "error": "Timeout"}
@@ -58,5 +57,5 @@ def run_probes(probes: Mapping[str, Probe], limit: float) -> dict[str, Report]:
 
 @lru_cache
 def _executor() -> ThreadPoolExecutor:
-    """Made at the first question: threads do not survive a fork."""
+    """Create the thread pool on first use: threads do not survive a fork."""
     return ThreadPoolExecutor(max_workers=MAX_CONCURRENT_PROBES, thread_name_prefix="probe")

@@ -1,7 +1,7 @@
-"""Each request: how long it took, in the metrics, and a line in the log where it is worth one.
+"""Measure every request and log some of them.
 
-A line has the route, never the path, and nothing that the client sent. A request that writes has one at INFO, a slow
-one at WARNING, an answer of 5xx at ERROR, with the traceback if there is one; `LOG_REQUESTS` says what else does.
+A log line has the route, never the path, and nothing that the client sent. Requests that write are logged at INFO, slow
+ones at WARNING, 5xx responses at ERROR with their traceback. `LOG_REQUESTS` selects which others are logged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from instafeed.core.api.errors import api_not_found
 from instafeed.core.observability.logging_config import REQUEST_ERRORS_ATTRIBUTE
 from instafeed.core.observability.metrics import REQUEST_SECONDS, REQUESTS_IN_PROGRESS
 
-SLOW_REQUEST_SECONDS = 1.0  # seconds
+SLOW_REQUEST_SECONDS = 1.0
 UNMATCHED_ROUTE = "unmatched"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _KNOWN_METHODS = (*_SAFE_METHODS, "POST", "PUT", "PATCH", "DELETE")
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class RequestLogMiddleware:
-    """Outside of whatever takes time or may fail."""
+    """Must be outside of all middleware that takes time or may fail."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -51,7 +51,7 @@ class RequestLogMiddleware:
 
 
 def _route(request: HttpRequest) -> str:
-    """The pattern that took the path: as many as there are routes, whatever clients ask for."""
+    """Return the matched URL pattern. The number of values is bounded by the number of routes."""
     match = request.resolver_match
     if match is None or match.func is api_not_found:
         return UNMATCHED_ROUTE
@@ -74,7 +74,7 @@ def _write_line(level: int, request: HttpRequest, *, seconds: float, **fields: A
 
 
 def _user_id(request: HttpRequest) -> int | None:
-    """Of whoever turned out to send it: a session that nobody has read must not cost a query now."""
+    """Return the user's id if the request has loaded its user. Loading the session here would cost a query."""
     user = getattr(request, "user", None)
     if isinstance(user, SimpleLazyObject):
         user = getattr(request, "_cached_user", None)

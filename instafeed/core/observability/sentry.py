@@ -1,7 +1,7 @@
-"""Error reports to Sentry, with nothing in them that is anybody's secret or personal data.
+"""Error reports to Sentry, without secrets or personal data.
 
-Only the integrations that are named here, no bodies, no local variables, no cookies or addresses; of a request its
-method, as the transaction names the route; and what is left passes the same redaction as log lines.
+Only the integrations named here are active. Reports have no bodies, local variables, cookies or addresses, and only the
+method of a request; the transaction names its route. The rest passes the same redaction as log lines.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ CONTEXT_TAGS = ("request_id", "task_id", "task")
 
 
 def init_sentry(dsn: str, *, environment: str, release: str | None, traces: float) -> None:
-    """Report errors from here on, in this process and those that it forks. `traces`: the share of requests and
-    tasks that are traced. Raises sentry_sdk.utils.BadDsn."""
+    """Start reporting errors, in this process and the processes that it forks.
+
+    `traces` is the share of requests and tasks to trace, 0 to 1. Raises sentry_sdk.utils.BadDsn.
+    """
     sentry_sdk.init(
         dsn=dsn,
         environment=environment,
@@ -36,7 +38,7 @@ def init_sentry(dsn: str, *, environment: str, release: str | None, traces: floa
         integrations=[
             DjangoIntegration(),
             CeleryIntegration(propagate_traces=traces > 0),
-            LoggingIntegration(),  # lines are breadcrumbs, errors are events
+            LoggingIntegration(),  # log lines become breadcrumbs, error lines become events
             AtexitIntegration(callback=lambda pending, timeout: None),
             DedupeIntegration(),
             ExcepthookIntegration(),
@@ -48,15 +50,15 @@ def init_sentry(dsn: str, *, environment: str, release: str | None, traces: floa
         before_send=_scrub_event,  # type: ignore[arg-type]
         before_send_transaction=_scrub_event,  # type: ignore[arg-type]
     )
-    # An answer of 5xx without an exception is a part that is away, which the metrics tell better.
+    # A 5xx response without an exception is a service outage; metrics show those better.
     ignore_logger("instafeed.core.observability.request_log")
-    ignore_logger("django.security.*")  # what clients sent, and were refused
+    ignore_logger("django.security.*")  # refused requests, with client data
 
 
 def _scrub_event(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any]:
-    # What a line was made of: without the words around it, a secret shows by nothing.
+    # A log line's parameters: without the text around them, the redaction cannot recognize a secret.
     event.get("logentry", {}).pop("params", None)
-    if "request" in event:  # its url, query, cookies and headers (a Referer among them) name people and searches
+    if "request" in event:  # URL, query, cookies and headers (such as Referer) contain personal data
         event["request"] = {"method": event["request"].get("method")}
     context = get_contextvars()
     tags = {name: context[name] for name in CONTEXT_TAGS if context.get(name)}

@@ -1,7 +1,7 @@
-"""METRICS_PORT: a Celery worker's main process answers GET /metrics for its whole pool.
+"""METRICS_PORT: the main process of a Celery worker answers GET /metrics for its whole pool.
 
-For workers whose counts no web process can see, as in containers of their own. Only what was counted: how the
-services are is told by the web processes.
+For workers in their own containers, whose counts no web process can read. It serves counts only; the web processes
+report the state of the services.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 5  # seconds for a client in the middle of a request
+    timeout = 5  # seconds to wait for the rest of a request
 
     def address_string(self) -> str:
         return str(self.client_address[0])
@@ -34,13 +34,13 @@ class _Handler(WSGIRequestHandler):
 
 
 def start_server(address: str, port: int) -> None:
-    """Listen, and answer in a thread of this process. Raises SettingError where that cannot be.
+    """Listen, and answer in a thread of this process. Raises SettingError if that is not possible.
 
-    The pool forks beside that thread, which is safe as long as it holds no lock of a value that is counted: so
-    only with the shared directory, whose files it merely reads.
+    The pool forks while this thread runs. That is safe only if the thread holds no lock of a metric, so the shared
+    metrics directory is required: the thread reads its files only.
     """
     if not metrics.MULTIPROCESS_DIR:
-        raise env.SettingError("METRICS_PORT", "needs PROMETHEUS_MULTIPROC_DIR: the pool's processes count there")
+        raise env.SettingError("METRICS_PORT", "needs PROMETHEUS_MULTIPROC_DIR, where the pool's processes count")
     try:
         server = make_server(address, port, _application, server_class=_Server, handler_class=_Handler)
     except OSError as error:
