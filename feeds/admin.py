@@ -1,4 +1,4 @@
-"""Fan-outs in the admin: the ledger to read, and "resume"."""
+"""Fan-outs in the admin: a read-only list of the outbox, and the action "Resume"."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATE_STYLES = {State.PENDING: "busy", State.RUNNING: "busy", State.DONE: "good
 
 
 class StateFilter(ChoiceFilter):
-    """Answered by the partial indexes on what is open and what is dead; "done" is nearly every row."""
+    """Filter by state. Partial indexes cover open and dead rows; nearly all other rows are done."""
 
     title = parameter_name = "state"
     values = (("open", "pending or running"), ("dead", "dead letter"), ("done", "done"))
@@ -34,12 +34,12 @@ class StateFilter(ChoiceFilter):
 
 @admin.register(FanOut)
 class FanOutAdmin(ActionButtonsAdmin):
-    list_display = ("post_id", "author_link", "mode", "state_shown", "progress", "lag", "trouble")
+    list_display = ("post_id", "author_link", "mode", "state_label", "progress", "lag", "failures")
     list_filter = (StateFilter,)
     search_fields = ("post_id",)
-    search_help_text = "A post's id, or the whole username of an author."
+    search_help_text = "A post's id, or an author's full username."
     fields = (
-        *("post_link", "author_link", "mode", "state_shown", "progress", "lag", "attempts", "dispatches"),
+        *("post_link", "author_link", "mode", "state_label", "progress", "lag", "attempts", "dispatches"),
         *("created_at", "due_at", "finished_at", "error"),
     )
     readonly_fields = fields
@@ -58,10 +58,11 @@ class FanOutAdmin(ActionButtonsAdmin):
 
     @admin.action(description="Resume", permissions=["resume"])
     def resume(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> None:
-        done = admin_actions.resume_fan_outs(list(queryset.values_list("pk", flat=True)), cast(User, request.user))
-        parts = [f"Dead letters revived: {done.requeued}", f"waiting ones handed out: {done.dispatched}"]
-        if done.skipped:
-            parts.append(f"left alone, as they are done or at work: {done.skipped}")
+        post_ids = list(queryset.values_list("pk", flat=True))
+        result = admin_actions.resume_fan_outs(post_ids, cast(User, request.user))
+        parts = [f"Dead letters requeued: {result.requeued}", f"waiting fan-outs dispatched: {result.dispatched}"]
+        if result.skipped:
+            parts.append(f"skipped because done or running: {result.skipped}")
         self.message_user(request, "; ".join(parts) + ".")
 
     @admin.display(description="post")
@@ -73,18 +74,18 @@ class FanOutAdmin(ActionButtonsAdmin):
         return display.object_link(User, fan_out.author_id, fan_out.author.username)
 
     @admin.display(description="state")
-    def state_shown(self, fan_out: FanOut) -> SafeString:
+    def state_label(self, fan_out: FanOut) -> SafeString:
         return display.state_badge(State(fan_out.state).label, _STATE_STYLES[State(fan_out.state)])
 
     @admin.display(description="progress")
     def progress(self, fan_out: FanOut) -> str:
-        """How far it came. The checkpoint is a follower's id, so how many are left is not known."""
+        """How far the delivery has come. The checkpoint is a follower's id, so how many are left is unknown."""
         if fan_out.mode == DeliveryMode.PULL:
-            return "nothing to deliver: its readers pull it"
-        reached = f"{fan_out.deliveries:,} warm feeds of {fan_out.author.follower_count:,} followers"
+            return "nothing to deliver: followers pull it"
+        delivered = f"{fan_out.deliveries:,} warm feeds of {fan_out.author.follower_count:,} followers"
         if fan_out.state == State.DONE or not fan_out.last_follower_id:
-            return reached
-        return f"{reached}; those up to user {fan_out.last_follower_id} are done"
+            return delivered
+        return f"{delivered}; done up to user {fan_out.last_follower_id}"
 
     @admin.display(description="lag")
     def lag(self, fan_out: FanOut) -> str:
@@ -92,9 +93,9 @@ class FanOutAdmin(ActionButtonsAdmin):
             return display.format_duration(fan_out.finished_at - fan_out.created_at)
         return f"{display.format_duration(timezone.now() - fan_out.created_at)} so far"
 
-    @admin.display(description="trouble")
-    def trouble(self, fan_out: FanOut) -> str:
-        """The failures in a row, and the last one's error."""
+    @admin.display(description="failures")
+    def failures(self, fan_out: FanOut) -> str:
+        """How many attempts in a row failed, and the last error."""
         if not fan_out.attempts:
             return "–"
-        return Truncator(f"{fan_out.attempts} × {fan_out.error or 'lost its worker'}").chars(120)
+        return Truncator(f"{fan_out.attempts} × {fan_out.error or 'worker died'}").chars(120)

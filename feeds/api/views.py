@@ -1,4 +1,4 @@
-"""GET /feed and /feed/unread-count: the read path's entry."""
+"""GET /feed and GET /feed/unread-count: where the read path begins."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ MAX_UNREAD_COUNT = 100
 @extend_schema_serializer(examples=[example("Three new posts", {"count": 3, "capped": False})])
 class UnreadCountSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(min_value=0, max_value=MAX_UNREAD_COUNT)
-    capped = serializers.BooleanField(help_text="There are more than that.")
+    capped = serializers.BooleanField(help_text="There are more unread posts than `count`.")
 
 
 class FeedViewSet(ViewSet):
-    """The hybrid timeline of whoever is signed in."""
+    """The home feed of the signed-in user."""
 
     @extend_schema(
         operation_id="get_feed",
@@ -46,7 +46,7 @@ class FeedViewSet(ViewSet):
         tags=["feed"],
     )
     def list(self, request: Request) -> HttpResponse:
-        """Own posts and those of everyone followed, newest first, without end."""
+        """List the posts of the signed-in user and of followed accounts, newest first, back to the first post."""
         limit, raw = parse_limit(request), raw_cursor(request)
         before = decode_cursor(FEED_CURSOR, raw)[0] if raw is not None else None
         posts, after = timeline.get_page(current_user(request).pk, before, limit)
@@ -59,7 +59,7 @@ class FeedViewSet(ViewSet):
         tags=["feed"],
     )
     def unread_count(self, request: Request) -> Response:
-        """How many posts of the feed are newer than `since`, whether or not that post still exists."""
+        """Count the posts of the feed that are newer than the post `since`, which need not exist any more."""
         raw = request.query_params.get("since", "")
         if not (raw.isascii() and raw.isdecimal() and len(raw) <= 19 and int(raw) <= MAX_ID):
             raise ValidationError({"since": "A post id is required."}, code="invalid")

@@ -153,9 +153,9 @@ def test_an_action_takes_what_is_ticked_and_nothing_else() -> None:
     FanOut.objects.update(state=3)
     first, *rest = FanOut.objects.values_list("pk", flat=True)
     (message,) = run_bulk_action(operator_client(), FAN_OUTS, "resume", first, select_across="1")
-    assert message.startswith("Dead letters revived: 1;")
+    assert message.startswith("Dead letters requeued: 1;")
     (message,) = run_bulk_action(operator_client(), FAN_OUTS, "resume", *rest[:1], index="x")
-    assert message.startswith("Dead letters revived: 1;")
+    assert message.startswith("Dead letters requeued: 1;")
     for bad in ("x", "9" * 30, "", "\0"):
         answer = operator_client().post(FAN_OUTS, {"action": "resume", "_selected_action": [bad]}, follow=True)
         assert answer.status_code == 200

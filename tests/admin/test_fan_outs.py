@@ -70,13 +70,13 @@ def test_what_it_shows_is_said_plainly(author: User) -> None:
     began = timezone.now() - timedelta(minutes=5)
     put(post, State.PENDING, last_follower_id=77, deliveries=4_000, attempts=2, error="boom", created_at=began)
     page = row(client, post)
-    assert "4,000 warm feeds of 12,345 followers; those up to user 77 are done" in page
+    assert "4,000 warm feeds of 12,345 followers; done up to user 77" in page
     assert "5 min so far" in page
     assert "boom" in page
     assert "2 × boom" in client.get(LIST).content.decode()
     put(post, State.DONE, last_follower_id=0, finished_at=began + timedelta(milliseconds=240))
     page = row(client, post)
-    assert "those up to" not in page
+    assert "done up to" not in page
     assert "240 ms" in page
     assert "nothing to deliver" in row(client, pulled)
 
@@ -97,7 +97,7 @@ def test_resuming_revives_the_dead_hands_out_the_waiting_and_leaves_the_rest(
     redis_broker.delete("fan_out")
     user = create_staff("Operator", username="otto")
     (message,) = run_bulk_action(admin_client(user), LIST, "resume", *posts)
-    parts = ("Dead letters revived: 1", "waiting ones handed out: 2", "left alone, as they are done or at work: 2.")
+    parts = ("Dead letters requeued: 1", "waiting fan-outs dispatched: 2", "skipped because done or running: 2.")
     assert message == "; ".join(parts)
     assert redis_broker.llen("fan_out") == 3
     states = dict(FanOut.objects.values_list("pk", "state"))

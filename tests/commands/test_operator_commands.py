@@ -24,10 +24,10 @@ from django.db import connection
 
 from accounts.models import CelebrityState, User
 from feeds import backfill, celebrity_policy, celebrity_transitions, consistency
+from feeds.management.commands import resume_fan_outs
 from feeds.models import FanOut, State
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as cache
-from instafeed.core.jobs import enqueue
 from instafeed.core.management import base
 from instafeed.demo import pictures
 from instafeed.demo.loader import Loader
@@ -144,7 +144,7 @@ CASES = [
         ("--rate=100000",),
         scenarios.wrong_celebrity_states,
         assert_celebrities_reclassified,
-        (celebrity_transitions, "_evict_follower_feeds"),
+        (celebrity_transitions, "_evict_follower_timelines"),
         bad_arguments=(("--threshold=0",), ("--threshold=many",)),
     ),
     Case(
@@ -170,7 +170,7 @@ CASES = [
         (),
         scenarios.undelivered_posts,
         assert_fan_outs_enqueued,
-        (enqueue, "try_enqueue"),
+        (resume_fan_outs, "try_enqueue"),
         bad_arguments=(("12",),),
     ),
 ]

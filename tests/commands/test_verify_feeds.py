@@ -80,11 +80,11 @@ class Site:
 
     def remove_celebrity_from_set(self) -> str:
         assert cache().srem(keys.CELEBRITIES, self.star.pk)
-        return f"{keys.CELEBRITIES}: lacks 1 authors and holds 0"
+        return f"{keys.CELEBRITIES}: lacks 1 celebrities and holds 0"
 
     def add_stranger_to_celebrity_set(self) -> str:
         cache().sadd(keys.CELEBRITIES, self.stranger.pk)
-        return f"{keys.CELEBRITIES}: lacks 0 authors and holds 1"
+        return f"{keys.CELEBRITIES}: lacks 0 celebrities and holds 1"
 
     def remove_followee_from_visible_authors(self) -> str:
         assert cache().srem(keys.visible_authors(self.fan.pk), self.author.pk)
@@ -113,12 +113,12 @@ def test_inconsistency_is_reported_and_repaired_on_request(site: Site, inconsist
         assert status == 1
         assert expected_line in output
         assert "1 wrong; " in output
-        assert "dropped" not in output
+        assert "deleted" not in output
     status, output = verify("--repair")
     assert status == 0
     assert expected_line in output
-    assert "; dropped\n" in output
-    assert "Mended 1; " in output
+    assert "; deleted\n" in output
+    assert "Repaired 1; " in output
     assert verify()[0] == 0
     assert read_feed(site.fan) == site.expected()
     assert cache().exists(site.feed), "the feed is cached again"
@@ -134,7 +134,7 @@ def test_several_inconsistencies_are_repaired_together(site: Site) -> None:
     ):
         getattr(site, inconsistency)()
     status, output = verify("--repair")
-    assert (status, "Mended 3; " in output) == (0, True), "the two differences of one feed count once"
+    assert (status, "Repaired 3; " in output) == (0, True), "the two differences of one feed count once"
     assert "lacks 1 posts" in output
     assert " and holds 1 posts" in output
     assert read_feed(site.fan) == site.expected()
@@ -218,9 +218,9 @@ def test_interrupted_repair_resumes_without_gaps(site: Site, monkeypatch: pytest
             consistency, "check_author_timeline", lambda id_: interrupted(id_) if id_ == site.star.pk else check(id_)
         )
         status, output = verify("--repair")
-    assert (status, "1 mended so far" in output) == (130, True)
+    assert (status, "1 repaired so far" in output) == (130, True)
     after = output.rpartition("--after ")[2]
     assert int(after) == site.star.pk - 1, "the interrupted user is checked again"
     status, output = verify("--repair", f"--after={after}")
-    assert (status, "Mended 1; 2 lists checked" in output) == (0, True), output
+    assert (status, "Repaired 1; 2 timelines checked" in output) == (0, True), output
     assert verify()[0] == 0

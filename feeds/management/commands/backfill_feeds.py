@@ -1,4 +1,4 @@
-"""Rebuild feeds in Redis ahead of their readers."""
+"""Rebuild home timelines in Redis before their viewers read them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from accounts.models import User
 from feeds import backfill, timeline_store, visible_authors
 from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, whole_number
 
-USER_BATCH_SIZE = 500  # users read at once
+USER_BATCH_SIZE = 500
 
 
 class Command(OperatorCommand):
     help = (
-        "Rebuilds feeds from the database: one user's, everybody's, or those of whoever signed in since a time. "
-        "Walks along user ids; when interrupted it says where to go on with --after."
+        "Rebuilds feeds from the database: those of the given users, of all users, or of users who signed in since a "
+        "time. Works in the order of user ids; when interrupted, it says with which --after to go on."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("--user", metavar="USERNAME", nargs="+", action="extend")
-        whose.add_argument("--all", action="store_true", help="every active user")
-        whose.add_argument(
+        users = parser.add_mutually_exclusive_group(required=True)
+        users.add_argument("--user", metavar="USERNAME", nargs="+", action="extend")
+        users.add_argument("--all", action="store_true", help="every active user")
+        users.add_argument(
             "--active-since",
             type=_parse_datetime,
             metavar="T",
@@ -37,32 +37,32 @@ class Command(OperatorCommand):
         parser.add_argument("--after", type=whole_number(0), default=0, metavar="ID", help="begin above this user id")
 
     def handle(self, **options: Any) -> str:
-        users = self._chosen(**options)
+        users = self._select_users(**options)
         total = users.filter(pk__gt=options["after"]).count()
         self.stdout.write(f"Rebuilding the feeds of {total:,} users.")
         if self.dry_run:
             return f"Dry run: would rebuild {total:,} feeds; nothing was changed."
-        last = options["after"]
+        last_id = options["after"]
         try:
             with self.progress("feeds", total) as progress:
                 while page := list(
-                    users.filter(pk__gt=last).values_list("pk", flat=True)[: self.batch_size(USER_BATCH_SIZE)]
+                    users.filter(pk__gt=last_id).values_list("pk", flat=True)[: self.batch_size(USER_BATCH_SIZE)]
                 ):
                     for user_id in page:
                         _rebuild(user_id)
-                        last = user_id
+                        last_id = user_id
                         progress.add()
         except KeyboardInterrupt:
-            raise CommandError(f"interrupted; go on with --after {last}", returncode=INTERRUPTED_STATUS) from None
+            raise CommandError(f"interrupted; go on with --after {last_id}", returncode=INTERRUPTED_STATUS) from None
         return f"Rebuilt {progress.done:,} feeds."
 
-    def _chosen(self, *, user: list[str] | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
+    def _select_users(self, *, user: list[str] | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
         users = User.objects.filter(is_active=True).order_by("pk")
         if user is not None:
-            wanted = {name.lower() for name in user}
-            users = users.filter(username__in=wanted)
-            if unknown := wanted - set(users.values_list("username", flat=True)):
-                raise CommandError(f"there is no active user {', '.join(sorted(unknown))}")
+            usernames = {name.lower() for name in user}
+            users = users.filter(username__in=usernames)
+            if unknown := usernames - set(users.values_list("username", flat=True)):
+                raise CommandError(f"no active user is named {', '.join(sorted(unknown))}")
         return users if active_since is None else users.filter(last_login__gte=active_since)
 
 
@@ -79,5 +79,5 @@ def _parse_datetime(raw: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        raise argparse.ArgumentTypeError(f"{raw!r} is no date or time")
+        raise argparse.ArgumentTypeError(f"{raw!r} is not a date or time")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Import follow edges from a file: users, follows, counts, caches and celebrity status, all or nothing."""
+"""Import follows from a file, with users, counts, caches and celebrity states, in one transaction."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from social.follow_file import FollowFile, UnreadableFile
 
 
 class Command(OperatorCommand):
-    """Nothing is written while the file is read; the writing is one transaction, so an interrupted import left
-    nothing behind and is simply run again. `--rate` paces the reading. During the writing (about 10 s for
-    600,000 follows) reads and posts go on; whoever follows, unfollows or blocks waits.
+    """Stage the file, then write everything in one transaction.
+
+    An interrupted import leaves nothing behind; run it again. `--rate` limits the reading. While the transaction
+    writes (about 10 s for 600,000 follows), reads and posts go on, and follows, unfollows and blocks wait.
     """
 
     help = (
         "Imports follows: lines `follower<TAB>followee` of whole numbers, plain or gzip; `#` begins a comment. "
         "The number 7 is the user u7, who is created (without a usable password) if missing. Known follows, "
         "duplicates, self-follows and blocked pairs are skipped; private accounts are followed directly. "
-        "With any bad line nothing is written, unless --skip-bad."
+        "If any line is bad, nothing is written, unless --skip-bad is given."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,7 +44,7 @@ class Command(OperatorCommand):
         self.stdout.write(f"Reading follows from {file}.")
         with transaction.atomic():
             plan = self._stage(edges)
-            self._refuse_bad(edges, skip_bad)
+            self._reject_bad_lines(edges, skip_bad)
             self.stdout.write(f"Found {_summary(edges, plan)}.")
             would = f"{plan.new_users:,} users and {plan.new_follows:,} follows"
             if self.dry_run:
@@ -52,10 +53,10 @@ class Command(OperatorCommand):
             self.stdout.write(f"Creating {would} …")
             done = follow_import.apply()
         follow_import.analyze()
-        moved = self._reclassify()
+        reclassified = self._reclassify()
         return (
             f"Imported {done.follows:,} follows and {done.users:,} users; counts changed for {done.recounted:,} users; "
-            f"{moved.promoted:,} became celebrities, {moved.demoted:,} ceased to be."
+            f"{reclassified.promoted:,} became celebrities, {reclassified.demoted:,} became ordinary."
         )
 
     def _stage(self, edges: FollowFile) -> follow_import.ImportPlan:
@@ -71,7 +72,7 @@ class Command(OperatorCommand):
             except UnreadableFile as error:
                 raise CommandError(str(error)) from None
 
-    def _refuse_bad(self, edges: FollowFile, skip_bad: bool) -> None:
+    def _reject_bad_lines(self, edges: FollowFile, skip_bad: bool) -> None:
         for number, problem in edges.first_bad:
             self.stderr.write(f"line {number:,}: {problem}")
         if edges.bad > len(edges.first_bad):

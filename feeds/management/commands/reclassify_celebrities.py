@@ -1,4 +1,4 @@
-"""Recount followers and put every author on its side of the celebrity line."""
+"""Recount followers, then promote and demote all authors by their counts and pins."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from social.services.follow_count_repair import USER_BATCH_SIZE, repair_follow_c
 
 class Command(OperatorCommand):
     help = (
-        "Recounts followers from the follows, then moves authors between push and pull. No post is missing or "
-        "doubled in any feed meanwhile. Pins hold. Interrupted moves are finished by the next run, or by beat."
+        "Recounts followers from the follows, then moves authors between push and pull delivery. Feeds stay complete "
+        "meanwhile. Pins hold. The next run, or beat, finishes interrupted transitions."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,7 +26,7 @@ class Command(OperatorCommand):
             "--threshold",
             type=whole_number(1),
             metavar="N",
-            help="followers of a celebrity (default: CELEBRITY_THRESHOLD, which also holds from the next follow on)",
+            help="followers of a celebrity (default: CELEBRITY_THRESHOLD, which applies again at the next follow)",
         )
 
     def handle(self, *, threshold: int | None, **options: Any) -> str:
@@ -36,24 +36,18 @@ class Command(OperatorCommand):
             + (". Changing nothing." if self.dry_run else ".")
         )
         wrong = self._recount()
-        up, down = (
-            celebrity_policy.authors_to_promote(threshold).count(),
-            celebrity_policy.authors_to_demote(threshold).count(),
-        )
+        promotable, demotable = _count_misplaced(threshold)
         if self.dry_run:
             return (
-                f"Dry run: {wrong:,} counts are wrong; by the counts as they are {up:,} would be promoted and "
-                f"{down:,} demoted; nothing was changed."
+                f"Dry run: {wrong:,} counts are wrong; by the present counts, {promotable:,} authors would be promoted "
+                f"and {demotable:,} demoted; nothing was changed."
             )
-        with self.progress("authors moved", up + down) as progress:
-            moved = self._move(threshold, progress)
-        done = f"Corrected {wrong:,} counts; promoted {moved.promoted:,} and demoted {moved.demoted:,} authors."
-        if (
-            left := celebrity_policy.authors_to_promote(threshold).count()
-            + celebrity_policy.authors_to_demote(threshold).count()
-        ):
-            raise CommandError(f"{left:,} authors are on the wrong side once more: run it again. {done}")
-        return done
+        with self.progress("authors moved", promotable + demotable) as progress:
+            result = self._reclassify(threshold, progress)
+        summary = f"Corrected {wrong:,} counts; promoted {result.promoted:,} and demoted {result.demoted:,} authors."
+        if remaining := sum(_count_misplaced(threshold)):
+            raise CommandError(f"{remaining:,} authors crossed the threshold meanwhile: run it again. {summary}")
+        return summary
 
     def _recount(self) -> int:
         with self.progress("accounts recounted", User.objects.count()) as progress:
@@ -61,12 +55,19 @@ class Command(OperatorCommand):
                 dry_run=self.dry_run, batch_size=self.batch_size(USER_BATCH_SIZE), progress=progress.add
             )
 
-    def _move(self, threshold: int, progress: Progress) -> celebrity_transitions.ReclassifyResult:
+    def _reclassify(self, threshold: int, progress: Progress) -> celebrity_transitions.ReclassifyResult:
+        batch_size = self.batch_size(celebrity_transitions.TRANSITION_BATCH_SIZE)
         try:
-            return celebrity_transitions.reclassify(
-                threshold,
-                progress=progress.add,
-                batch_size=self.batch_size(celebrity_transitions.TRANSITION_BATCH_SIZE),
-            )
+            return celebrity_transitions.reclassify(threshold, progress=progress.add, batch_size=batch_size)
         except redis.RedisError as error:
-            raise CommandError(f"Redis does not answer ({error}); nothing is lost, run it again once it does") from None
+            raise CommandError(
+                f"Redis does not answer ({error}); nothing is lost, run it again when it is back"
+            ) from None
+
+
+def _count_misplaced(threshold: int) -> tuple[int, int]:
+    """Return how many authors are to be promoted and how many demoted."""
+    return (
+        celebrity_policy.authors_to_promote(threshold).count(),
+        celebrity_policy.authors_to_demote(threshold).count(),
+    )

@@ -1,4 +1,4 @@
-"""Compare the feeds in Redis with the database."""
+"""Compare the timelines in Redis with the database."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from feeds.consistency import Check
 from instafeed.core.cache import keys
 from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, Progress, whole_number
 
-CHECK_BATCH_SIZE = 100  # lists that share a second look
+CHECK_BATCH_SIZE = 100  # timelines that share the delay before the second check
 
 
 class Command(OperatorCommand):
     help = (
-        "Compares every warm feed, celebrity list and the celebrity set in Redis with the database. "
-        "Drift is reported; --repair drops what is wrong, and the next read rebuilds it. "
-        "Ends with status 1 if any drift is left. Walks along user ids; when interrupted it has mended what it came "
-        "by and says where to go on with --after."
+        "Compares every warm feed, every author timeline and the celebrity set in Redis with the database. "
+        "Reports inconsistencies; --repair deletes the wrong keys, and the next read rebuilds them. "
+        "Exits with status 1 if an inconsistency remains. Works in the order of user ids; when interrupted, it "
+        "says with which --after to go on."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,52 +33,52 @@ class Command(OperatorCommand):
             metavar="N",
             help="check N warm feeds chosen at random (default: all)",
         )
-        parser.add_argument("--repair", action="store_true", help="drop what is wrong")
+        parser.add_argument("--repair", action="store_true", help="delete wrong keys")
         parser.add_argument("--after", type=whole_number(0), default=0, metavar="ID", help="begin above this user id")
 
     def handle(self, *, sample: int | None, repair: bool, after: int, **options: Any) -> str:
-        self._mends = repair and not self.dry_run
-        self._wrong = 0
-        feeds = _select_user_ids(consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX), after, sample)
-        authors = _select_user_ids(consistency.cached_user_ids(keys.AUTHOR_TIMELINE_PREFIX), after)
+        self._repairs = repair and not self.dry_run
+        self._found = 0
+        viewer_ids = _select_user_ids(consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX), after, sample)
+        author_ids = _select_user_ids(consistency.cached_user_ids(keys.AUTHOR_TIMELINE_PREFIX), after)
         self.stdout.write(
-            f"Checking {len(feeds):,} warm feeds and {len(authors):,} authors' lists"
-            + ("; what is wrong is dropped." if self._mends else ", changing nothing.")
+            f"Checking {len(viewer_ids):,} warm feeds and {len(author_ids):,} author timelines"
+            + ("; deleting wrong keys." if self._repairs else ", changing nothing.")
         )
-        with self.progress("lists", len(feeds) + len(authors)) as progress:
-            self._look([consistency.check_celebrity_set], progress)
-            self._walk(feeds, authors, after, progress)
-        checked = f"{progress.done:,} lists checked"
-        if not self._wrong:
+        with self.progress("timelines", len(viewer_ids) + len(author_ids)) as progress:
+            self._run_checks([consistency.check_celebrity_set], progress)
+            self._check_timelines(viewer_ids, author_ids, after, progress)
+        checked = f"{progress.done:,} timelines checked"
+        if not self._found:
             return f"Clean: {checked}."
-        if not self._mends:
-            raise CommandError(f"{self._wrong:,} wrong; {checked}. --repair drops what is wrong.")
-        return f"Mended {self._wrong:,}; {checked}."
+        if not self._repairs:
+            raise CommandError(f"{self._found:,} wrong; {checked}. Run with --repair to delete the wrong keys.")
+        return f"Repaired {self._found:,}; {checked}."
 
-    def _walk(self, feeds: list[int], authors: list[int], last: int, progress: Progress) -> None:
-        """User by user, so that one id says how far it came."""
-        looks = [(user_id, partial(consistency.check_home_timeline, user_id)) for user_id in feeds]
-        looks += [(user_id, partial(consistency.check_author_timeline, user_id)) for user_id in authors]
-        looks.sort(key=lambda look: look[0])
+    def _check_timelines(self, viewer_ids: list[int], author_ids: list[int], last_id: int, progress: Progress) -> None:
+        """Check both timelines of a user together, so that one id tells how far the command has come."""
+        checks = [(user_id, partial(consistency.check_home_timeline, user_id)) for user_id in viewer_ids]
+        checks += [(user_id, partial(consistency.check_author_timeline, user_id)) for user_id in author_ids]
+        checks.sort(key=lambda item: item[0])
         step = self.batch_size(CHECK_BATCH_SIZE)
         try:
-            for start in range(0, len(looks), step):
-                page = looks[start : start + step]
-                self._look([look for _, look in page], progress)
-                progress.add(len(page))
-                last = page[-1][0] - 1  # the next page may have the same user's other list
+            for start in range(0, len(checks), step):
+                batch = checks[start : start + step]
+                self._run_checks([check for _, check in batch], progress)
+                progress.add(len(batch))
+                last_id = batch[-1][0] - 1  # the next batch may have the other timeline of the same user
         except KeyboardInterrupt:
-            found = f"{self._wrong:,} {'mended' if self._mends else 'wrong'} so far"
+            found = f"{self._found:,} {'repaired' if self._repairs else 'wrong'} so far"
             raise CommandError(
-                f"interrupted; {found}; go on with --after {last}", returncode=INTERRUPTED_STATUS
+                f"interrupted; {found}; go on with --after {last_id}", returncode=INTERRUPTED_STATUS
             ) from None
 
-    def _look(self, looks: Sequence[Check], progress: Progress) -> None:
-        for drift in consistency.find_inconsistencies(looks):
-            if self._mends:
-                timeline_store.evict(drift.drop)
-            self._wrong += 1
-            progress.print_line(f"{drift.key}: {drift.problem}" + ("; dropped" if self._mends else ""))
+    def _run_checks(self, checks: Sequence[Check], progress: Progress) -> None:
+        for inconsistency in consistency.find_inconsistencies(checks):
+            if self._repairs:
+                timeline_store.evict(inconsistency.keys_to_evict)
+            self._found += 1
+            progress.print_line(f"{inconsistency.key}: {inconsistency.problem}" + ("; deleted" if self._repairs else ""))
 
 
 def _select_user_ids(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:
