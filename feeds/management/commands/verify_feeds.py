@@ -78,7 +78,9 @@ class Command(OperatorCommand):
             if self._repairs:
                 timeline_store.evict(inconsistency.keys_to_evict)
             self._found += 1
-            progress.print_line(f"{inconsistency.key}: {inconsistency.problem}" + ("; deleted" if self._repairs else ""))
+            progress.print_line(
+                f"{inconsistency.key}: {inconsistency.problem}" + ("; deleted" if self._repairs else "")
+            )
 
 
 def _select_user_ids(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:
