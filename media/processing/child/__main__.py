@@ -4,12 +4,14 @@ PARENT is the process id that it dies with, MEMORY bytes of address space, CPU_S
 """
 
 import sys
+from signal import SIGKILL
 
+from instafeed.core.process import die_with_parent
 from media.processing.child.job_loop import run_jobs, take_over_stdout
-from media.processing.child.sandbox import die_with_parent, limit_resources
+from media.processing.child.sandbox import limit_resources
 
 if __name__ == "__main__":
     parent, memory, cpu_seconds = map(int, sys.argv[1:])
-    die_with_parent(parent)
+    die_with_parent(parent, SIGKILL)
     limit_resources(memory)
     run_jobs(sys.stdin.buffer, take_over_stdout(), cpu_seconds)

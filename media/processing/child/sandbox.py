@@ -1,4 +1,4 @@
-"""What a process gives up before it reads untrusted files: memory, disk, CPU, core dumps, its parent's death.
+"""What a process gives up before it reads untrusted files: memory, disk, CPU, core dumps.
 
 The process does this to itself once its libraries are loaded. Its parent cannot do it between fork and exec: no
 Python may run there while the parent has threads.
@@ -6,25 +6,12 @@ Python may run there while the parent has threads.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
 import resource
-import signal
 import sys
 
-_PR_SET_PDEATHSIG = 1
 _MAX_FILE_BYTES = 32 * 2**20  # a variant has a megabyte at most
 _MAX_OPEN_FILES = 32
-
-
-# As `instafeed.core.process` does it, which is not imported here: the package loads Celery.
-def die_with_parent(parent: int) -> None:
-    """SIGKILL when the thread that started this process ends, also by SIGKILL; `parent` is its process."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:  # it died before the kernel was told
-        os._exit(1)
 
 
 def limit_resources(memory: int) -> None:
