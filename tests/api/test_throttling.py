@@ -24,7 +24,7 @@ from instafeed.core.api.throttling import AnonThrottle, UploadThrottle, UserThro
 from instafeed.core.cache import client as cache
 from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
-from tests.feeds.feed_setup import count_round_trips
+from tests.redis_round_trips import count_round_trips
 
 pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.usefixtures("redis_cache")]
 

@@ -17,7 +17,8 @@ from instafeed.core.db.snowflake import MAX_ID, first_id_at
 from posts import selectors
 from social.user_lists import FOLLOWERS
 from tests.factories import UserFactory
-from tests.feeds.feed_setup import create_posts, wait_for_replica
+from tests.feeds.feed_setup import create_posts
+from tests.replicas.replica_reads import wait_for_replica
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
 

@@ -15,7 +15,6 @@ from instafeed.core.db.snowflake import next_ids
 from posts.models import Post
 from tests.factories import UserFactory
 from tests.feeds.feed_setup import (
-    count_round_trips,
     create_old_posts,
     create_posts,
     create_users,
@@ -24,6 +23,7 @@ from tests.feeds.feed_setup import (
     post_ids_of,
     read_feed,
 )
+from tests.redis_round_trips import count_round_trips
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

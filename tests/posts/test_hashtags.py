@@ -23,8 +23,8 @@ from posts.models import Hashtag, Post, PostHashtag
 from social import services as social
 from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
-from tests.feeds.feed_setup import wait_for_replica
 from tests.posts.api_user import ApiUser
+from tests.replicas.replica_reads import wait_for_replica
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

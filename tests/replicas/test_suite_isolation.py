@@ -9,7 +9,7 @@ import pytest
 from accounts.models import User
 from instafeed.core.db.replicas import session
 from instafeed.core.db.replicas.monitor import monitor
-from tests.feeds.feed_setup import wait_for_replica
+from tests.replicas.replica_reads import wait_for_replica
 
 
 @pytest.fixture

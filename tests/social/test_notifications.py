@@ -23,7 +23,7 @@ from social.models import (
 from social.notifications import Event, deletion, selectors
 from social.notifications.read_state import mark_read
 from tests.factories import BlockFactory, MuteFactory, UserFactory
-from tests.feeds.feed_setup import wait_for_replica
+from tests.replicas.replica_reads import wait_for_replica
 from tests.social.follow_graph import run_concurrently
 from tests.social.notification_setup import COMMENT, POST, announce, consume_all_events, entries_of, like, retract
 
