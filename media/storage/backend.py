@@ -1,32 +1,33 @@
-"""What a storage must be able to do beyond Django's own, and what it answers with."""
+"""The interface of a storage backend beyond Django's own, its errors, and access to the configured backend."""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from django.conf import settings
+from django.core.files.storage import default_storage
 
 from instafeed.core.exceptions import DependencyUnavailable
 
-UPLOAD_TTL = 900  # seconds in which a direct upload must begin
+UPLOAD_TTL = 900  # seconds until the form of a direct upload expires
 
 
 class StorageError(DependencyUnavailable):
-    """The storage is away, or refuses."""
+    """The storage is unavailable or refuses."""
 
 
 class FileMissing(StorageError):
-    """The storage answers, and has no such file."""
+    """The storage answers that it has no such file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A request that a client makes to bring a file: a multipart form of `fields`, then the field `file`, last."""
+    """A request that a client sends to upload a file: a multipart form with `fields`, then the field `file`."""
 
     method: str
     url: str
@@ -34,29 +35,41 @@ class Upload:
 
 
 class Backend(Protocol):
-    """A Django storage that knows the layout. Paths are checked by the caller; `failures` is all that it raises
-    when it is away or refuses, beside FileMissing."""
+    """A Django storage that knows the layout. Callers check paths.
+
+    `failures`: the exceptions that it raises when it is unavailable or refuses, besides FileMissing.
+    """
 
     failures: tuple[type[Exception], ...]
 
     def url(self, name: str | None) -> str: ...
-    def signed(self, key: str, names: Sequence[str]) -> list[str]: ...
+    def sign_urls(self, key: str, names: Sequence[str]) -> list[str]: ...
     def put(self, path: str, file: IO[bytes], content_type: str) -> None: ...
     def get(self, path: str) -> AbstractContextManager[IO[bytes]]: ...
-    def length(self, path: str) -> int | None: ...
-    def duplicate(self, source: str, target: str) -> None: ...
+    def file_size(self, path: str) -> int | None: ...
+    def copy_file(self, source: str, target: str) -> None: ...
     def remove(self, paths: Sequence[str]) -> None: ...
-    def form(self, path: str, content_type: str, size: int) -> Upload: ...
+    def upload_form(self, path: str, content_type: str, size: int) -> Upload: ...
     def purge(self, keys: Sequence[str]) -> None: ...
     def purge_files(self, paths: Sequence[str]) -> None: ...
 
 
 def link_expiry(key: str) -> int:
-    """When a URL signed now ends, as a Unix time: between MEDIA_URL_TTL and twice that from now.
+    """Return the expiry of a URL signed now, as a Unix time: MEDIA_URL_TTL to twice that many seconds from now.
 
-    The same for MEDIA_URL_TTL seconds, in every process, so that browsers find the picture in their cache. Each
-    key turns at its own time: at a common one, every picture would be signed and fetched anew in one second.
+    It stays the same for MEDIA_URL_TTL seconds in every process, so that browsers find the picture in their cache. Each
+    key changes at its own time; otherwise all pictures would be signed and fetched again in the same second.
     """
     ttl: int = settings.MEDIA_URL_TTL
     phase = zlib.crc32(key.encode()) % ttl
     return ((int(time.time()) - phase) // ttl + 2) * ttl + phase
+
+
+@contextmanager
+def default_backend() -> Iterator[Backend]:
+    """Provide the configured backend and turn its failures into StorageError."""
+    backend = cast(Backend, default_storage)
+    try:
+        yield backend
+    except backend.failures as error:
+        raise StorageError(f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""CloudFront: one signature for all variants of a picture, and what the edges are to forget."""
+"""CloudFront: signs the URLs of all variants of a picture at once, and invalidates cached files."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-SIGNATURE_CACHE_SIZE = 10_000  # under 10 MB a process; one takes about a millisecond to make
-INVALIDATION_BATCH_SIZE = 15  # paths with a wildcard that a distribution takes at a time
+SIGNATURE_CACHE_SIZE = 10_000  # under 10 MB per process; making one takes about a millisecond
+INVALIDATION_BATCH_SIZE = 15  # the most paths with a wildcard that a distribution accepts at a time
 
 
 class UrlSigner:
-    """Signs private/<key>/* by a custom policy, which may name many files; a canned one names a single URL."""
+    """Signs private/<key>/* with a custom policy, which can cover many files; a canned policy covers a single URL."""
 
     def __init__(self, domain: str, key_id: str, pem: str) -> None:
         private_key = load_pem_private_key(pem.encode(), password=None)
         assert isinstance(private_key, RSAPrivateKey)
-        # SHA-1 is what CloudFront verifies. A policy leaves no room for the other text of a collision: all
-        # that is in it comes from here.
+        # CloudFront verifies SHA-1. A collision attack is not possible, as no part of a policy comes from a client.
         self._signer = CloudFrontSigner(key_id, lambda message: private_key.sign(message, PKCS1v15(), SHA1()))  # noqa: S303
         self._domain = domain
         self.query = lru_cache(SIGNATURE_CACHE_SIZE)(self._query)
 
     def _query(self, key: str, expires: int) -> str:
-        """Policy, signature and key id, as the query of any URL under private/<key>/."""
+        """Return policy, signature and key id as the query string for every URL under private/<key>/."""
         resource = f"https://{self._domain}/private/{key}/*"
         policy = self._signer.build_policy(resource, datetime.fromtimestamp(expires, UTC))
         signed: str = self._signer.generate_presigned_url(resource, policy=policy)
@@ -40,9 +39,9 @@ class UrlSigner:
 
 
 def invalidate(session: boto3.Session, config: Any, distribution: str, patterns: Sequence[str]) -> None:
-    """One call for each `INVALIDATION_BATCH_SIZE` paths, which may end with a wildcard.
+    """Invalidate paths, which may end with a wildcard, in batches of `INVALIDATION_BATCH_SIZE`.
 
-    Raises ClientError when too many invalidations are under way already.
+    Raises ClientError when too many invalidations are already in progress.
     """
     client = session.client("cloudfront", config=config)
     for start in range(0, len(patterns), INVALIDATION_BATCH_SIZE):

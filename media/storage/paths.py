@@ -1,12 +1,12 @@
-"""The layout of the default storage: what lies under which path, and how it may be cached.
+"""The layout of the storage: paths, their kinds, and how their files may be cached.
 
-    public/<key>/<name>   variants of pictures that everybody may see
-    avatars/<key>.<type>  users' faces, public too
-    private/<key>/<name>  variants of pictures that some may see: signed, expiring URLs only
-    incoming/<key>        originals as uploaded: no URL at all
+    public/<key>/<name>   variants of public pictures, with permanent URLs
+    avatars/<key>.<type>  avatars, also public
+    private/<key>/<name>  variants of private pictures, only with signed URLs that expire
+    incoming/<key>        originals as uploaded, without any URL
 
-Whoever knows a public key can fetch the file, so a key is drawn from 2**192 and never reused: a picture that
-turns private moves to a new one.
+A public file can be fetched by anyone who knows its key. So keys are random (192 bits) and never reused: a picture
+that turns private gets a new one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Kind = Literal["public", "avatars", "private", "incoming"]
 KEY = r"[A-Za-z0-9_-]{22,64}"
 _CONTENT_TYPES = {"webp": "image/webp", "jpg": "image/jpeg", "jpeg": "image/jpeg"}
 _EXTENSION = f"(?:{'|'.join(_CONTENT_TYPES)})"
-# No character that means anything to a URL, to JSON, to a shell or to a file system; no dot but the last one.
+# No character with a meaning in URLs, JSON, shells or file systems, and a single dot.
 NAME = rf"[A-Za-z0-9_-]{{1,64}}\.{_EXTENSION}"
 _PATH = re.compile(
     rf"(?P<several>public|private)/{KEY}/{NAME}|(?P<single>avatars)/{KEY}\.{_EXTENSION}|(?P<original>incoming)/{KEY}"
@@ -30,22 +30,22 @@ _PATH = re.compile(
 
 
 def new_key() -> str:
-    """32 characters, unguessable."""
+    """Return a random key of 32 characters."""
     return secrets.token_urlsafe(24)
 
 
 def variants_directory(key: str, *, is_public: bool) -> str:
-    """Where the variants of a picture lie."""
+    """Return the directory of a picture's variants."""
     return f"{'public' if is_public else 'private'}/{key}"
 
 
 def new_incoming_path() -> str:
-    """For one more original."""
+    """Return a new path for an original."""
     return f"incoming/{new_key()}"
 
 
 def kind_of(path: str) -> Kind:
-    """The first directory of a path of the layout. Raises ValueError for any other."""
+    """Return the first directory of a path. Raises ValueError for a path outside the layout."""
     match = _PATH.fullmatch(path)
     if not match:
         raise ValueError(f"not a path of the layout: {path!r}")
@@ -53,15 +53,15 @@ def kind_of(path: str) -> Kind:
 
 
 def content_type_of(path: str) -> str:
-    """By the name's ending: what a client says, or what was stored, plays no part. Raises ValueError."""
+    """Return the content type by the name's extension, never by what a client declared. Raises ValueError."""
     try:
         return _CONTENT_TYPES[path.rpartition(".")[2]]
     except KeyError:
-        raise ValueError(f"no picture's name: {path!r}") from None
+        raise ValueError(f"not the name of a picture: {path!r}") from None
 
 
 def cache_control_of(path: str) -> str:
-    """Public files never change, they only go; private ones are for the browser of who holds the URL."""
+    """Return the Cache-Control header. Public files never change; private ones may be cached by browsers only."""
     match kind_of(path):
         case "public" | "avatars":
             return "public, max-age=31536000, immutable"

@@ -1,10 +1,10 @@
-"""S3 and what speaks its language: django-storages' backend with the layout's headers and URLs.
+"""S3 and compatible storages: django-storages' backend with the layout's headers and URLs.
 
-One client a process, which threads may share; django-storages keeps one a thread, each of some megabytes. No
-ACLs: the bucket's policy says what may be read (docs/media.md).
+One client per process, shared by its threads; django-storages would keep one per thread, each of some megabytes. No
+ACLs are used: the bucket's policy says what may be read (docs/media.md).
 
-The app itself speaks to `endpoint_url`; what it gives to clients is made and signed for `public_endpoint_url`, as a
-signature holds for one host only.
+The app connects to `endpoint_url`. URLs and forms for clients are signed for `public_endpoint_url`, because a signature
+is valid for one host only.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ from media.storage.cloudfront import UrlSigner, invalidate
 from media.storage.paths import cache_control_of, content_type_of
 from media.storage.s3_links import presign
 
-DELETE_BATCH_SIZE = 1000  # objects that one call may delete
+DELETE_BATCH_SIZE = 1000  # the most objects that one call deletes
 _NETWORK_CONFIG: dict[str, Any] = {
     "connect_timeout": 2,  # seconds
     "read_timeout": 10,
-    "retries": {"mode": "standard", "total_max_attempts": 2},  # a request waits; a task comes again by itself
+    "retries": {"mode": "standard", "total_max_attempts": 2},  # low, as requests wait for it; tasks are retried anyway
 }
 _NOT_FOUND_CODES = frozenset({"404", "NoSuchKey"})
 
 
 class BucketStorage(S3Storage):
+    """A bucket, optionally behind CloudFront."""
+
     failures = (OSError, BotoCoreError, Boto3Error, ClientError)
 
     public_endpoint_url: str | None
@@ -50,7 +52,7 @@ class BucketStorage(S3Storage):
 
     def get_default_settings(self) -> dict[str, Any]:
         defaults: dict[str, Any] = super().get_default_settings()
-        # Left to boto3, which also knows how to renew them.
+        # boto3 finds the credentials and renews them.
         credentials = dict.fromkeys(("access_key", "secret_key", "security_token", "session_profile"))
         ours = dict.fromkeys(("cdn_domain", "signing_key_id", "signing_key", "distribution_id"), "")
         return defaults | credentials | ours | {"public_endpoint_url": None}
@@ -70,7 +72,7 @@ class BucketStorage(S3Storage):
 
     @cached_property
     def _signing_client(self) -> Any:
-        """As clients see the bucket. It sends nothing."""
+        """A client for the public endpoint. It only signs and sends nothing."""
         if self.public_endpoint_url in (None, self.endpoint_url):
             return self._client
         return self._session.client("s3", endpoint_url=self.public_endpoint_url, config=self.client_config)
@@ -80,17 +82,17 @@ class BucketStorage(S3Storage):
     def url(self, name: str, *args: Any, **kwargs: Any) -> str:
         if name.startswith("private/"):
             _, key, file = name.split("/")
-            return self.signed(key, [file])[0]
-        return f"{self._public}/{filepath_to_uri(name)}"
+            return self.sign_urls(key, [file])[0]
+        return f"{self._public_base}/{filepath_to_uri(name)}"
 
-    def signed(self, key: str, names: Sequence[str]) -> list[str]:
+    def sign_urls(self, key: str, names: Sequence[str]) -> list[str]:
         expires = link_expiry(key)
         if self._signer:
             query = self._signer.query(key, expires)
-            return [f"{self._public}/private/{key}/{name}?{query}" for name in names]
+            return [f"{self._public_base}/private/{key}/{name}?{query}" for name in names]
         credentials, lifetime = self._credentials(), 2 * settings.MEDIA_URL_TTL
         return [
-            presign(f"{self._own}/private/{key}/{name}", self.region_name, credentials, expires, lifetime)
+            presign(f"{self._bucket_url}/private/{key}/{name}", self.region_name, credentials, expires, lifetime)
             for name in names
         ]
 
@@ -99,12 +101,12 @@ class BucketStorage(S3Storage):
         return UrlSigner(self.cdn_domain, self.signing_key_id, self.signing_key) if self.signing_key else None
 
     @property
-    def _public(self) -> str:
-        return f"https://{self.cdn_domain}" if self.cdn_domain else self._own
+    def _public_base(self) -> str:
+        return f"https://{self.cdn_domain}" if self.cdn_domain else self._bucket_url
 
     @cached_property
-    def _own(self) -> str:
-        """The bucket's own address, by boto3's rules for regions and addressing styles."""
+    def _bucket_url(self) -> str:
+        """The bucket's own URL, by boto3's rules for regions and addressing styles."""
         url: str = self._signing_client.generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": "x"})
         return url.partition("?")[0].removesuffix("/x")
 
@@ -115,7 +117,7 @@ class BucketStorage(S3Storage):
         frozen: ReadOnlyCredentials = credentials.get_frozen_credentials()
         return frozen
 
-    def form(self, path: str, content_type: str, size: int) -> Upload:
+    def upload_form(self, path: str, content_type: str, size: int) -> Upload:
         post = self._signing_client.generate_presigned_post(
             self.bucket_name,
             path,
@@ -140,20 +142,20 @@ class BucketStorage(S3Storage):
             file.seek(0)
             yield file
 
-    def length(self, path: str) -> int | None:
+    def file_size(self, path: str) -> int | None:
         try:
             with _translate_not_found(path):
-                length: int = self._client.head_object(**self._object(path))["ContentLength"]
+                size: int = self._client.head_object(**self._object(path))["ContentLength"]
         except FileMissing:
             return None
-        return length
+        return size
 
-    def duplicate(self, source: str, target: str) -> None:
+    def copy_file(self, source: str, target: str) -> None:
         with _translate_not_found(source):
             self._client.copy_object(
                 **self._object(target),
                 CopySource=self._object(source),
-                # Else a copy from public/ to private/ would tell every cache to keep it for a year.
+                # Otherwise a copy from public/ to private/ would keep the headers that allow caching for a year.
                 MetadataDirective="REPLACE",
                 ContentType=content_type_of(target),
                 CacheControl=cache_control_of(target),
@@ -162,8 +164,8 @@ class BucketStorage(S3Storage):
     def remove(self, paths: Sequence[str]) -> None:
         for start in range(0, len(paths), DELETE_BATCH_SIZE):
             objects = [{"Key": path} for path in paths[start : start + DELETE_BATCH_SIZE]]
-            answer = self._client.delete_objects(Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True})
-            if errors := answer.get("Errors"):
+            response = self._client.delete_objects(Bucket=self.bucket_name, Delete={"Objects": objects, "Quiet": True})
+            if errors := response.get("Errors"):
                 raise StorageError(f"{len(errors)} not deleted, first {errors[0].get('Key')}: {errors[0].get('Code')}")
 
     def purge(self, keys: Sequence[str]) -> None:
@@ -179,7 +181,7 @@ class BucketStorage(S3Storage):
 
 @contextmanager
 def _translate_not_found(path: str) -> Iterator[None]:
-    """FileMissing for what S3 says of an object that is not there. Without s3:ListBucket it would say 403."""
+    """Raise FileMissing if S3 answers that an object is missing. Without s3:ListBucket it would answer 403."""
     try:
         yield
     except ClientError as error:

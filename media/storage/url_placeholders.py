@@ -1,8 +1,8 @@
-"""Files in cached cards: a card outlives a signature, so signatures are put in when a card is read.
+"""Placeholders for signed URLs in cached JSON. A cached post outlives a signature, so URLs are signed on each read.
 
-A private file stands in a card as a raw byte \\x01 and its path, inside the JSON string. JSON escapes that byte
-wherever it stands in a text, so nobody can write a caption that is taken for a file and gets signed: which is
-why a reference is not a text, and only `encode_with_placeholders` turns it into one.
+A placeholder is the raw byte \\x01 and a private file's path inside a JSON string. JSON escapes this byte in texts, so
+no caption can be mistaken for a placeholder and get signed. For the same reason a private file is a value of its own
+type and not a string: only `encode_with_placeholders` writes placeholders.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ Signer = Callable[[str, list[str]], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class PrivateFile:
-    """A private file, as a value in what `encode_with_placeholders` is given."""
+    """A private file as a value for `encode_with_placeholders`."""
 
     path: str
 
 
-def encode_with_placeholders(card: Any) -> bytes:
-    """Compact JSON, in which `PrivateFile` files are marked for `sign_placeholders`."""
-    # Drawn after all texts were written, so none of them holds it.
+def encode_with_placeholders(value: Any) -> bytes:
+    """Encode a value as compact JSON, with placeholders for `PrivateFile` values."""
+    # Random and drawn after all texts were written, so no text contains it.
     token = secrets.token_hex(16)
 
-    def default(value: object) -> str:
-        if isinstance(value, PrivateFile):
-            return token + value.path
-        raise TypeError(f"{type(value).__name__} is no JSON")
+    def default(item: object) -> str:
+        if isinstance(item, PrivateFile):
+            return token + item.path
+        raise TypeError(f"{type(item).__name__} is not JSON serializable")
 
-    text = json.dumps(card, ensure_ascii=False, separators=(",", ":"), default=default)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default)
     return text.encode().replace(token.encode(), _MARKER)
 
 
-def sign_placeholders(card: bytes, sign: Signer) -> bytes:
-    """Each marked file as what `sign(key, names)` gives for it, called once a key."""
-    if _MARKER not in card:
-        return card
+def sign_placeholders(encoded: bytes, sign: Signer) -> bytes:
+    """Replace each placeholder with the URL from `sign(key, names)`, which is called once per key."""
+    if _MARKER not in encoded:
+        return encoded
     names: defaultdict[bytes, dict[bytes, None]] = defaultdict(dict)
-    for key, name in _MARKED_PATH.findall(card):
+    for key, name in _MARKED_PATH.findall(encoded):
         names[key][name] = None
     urls: dict[tuple[bytes, bytes], bytes] = {}
     for key, wanted in names.items():
         signed = sign(key.decode(), [name.decode() for name in wanted])
         urls.update({(key, name): url.encode() for name, url in zip(wanted, signed, strict=True)})
-    return _MARKED_PATH.sub(lambda match: urls[match[1], match[2]], card)
+    return _MARKED_PATH.sub(lambda match: urls[match[1], match[2]], encoded)

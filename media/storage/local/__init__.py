@@ -1,1 +1,1 @@
-"""Pictures in a local directory, for the embedded stack: the storage, its signatures and its two HTTP views."""
+"""The local storage of the embedded stack: a directory, its signatures, and its two HTTP views."""

@@ -1,7 +1,7 @@
-"""The embedded stack's files over HTTP, with the headers that the object storage would send.
+"""The view that serves files of the local storage, with the headers that an object storage would send.
 
-Conditional and range requests are WhiteNoise's. It refuses a range of a single byte (416), which nobody asks of
-a picture.
+WhiteNoise handles conditional and range requests. It answers 416 to a range of a single byte, which is not needed for
+pictures.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from media.storage.local import signatures
 from media.storage.paths import cache_control_of, content_type_of, kind_of
 
 
-@csrf_exempt  # nothing is written here; other methods are to get their 405
+@csrf_exempt  # read-only; without it other methods would get 403 instead of 405
 @require_safe
 def serve_file(request: HttpRequest, path: str) -> HttpResponseBase:
-    """404 for all that is no file of the layout, originals among it; 403 for a private one without its signature,
-    whether it exists or not."""
+    """Serve one file.
+
+    404 for paths outside the layout and for originals. 403 for a private path without a valid signature, whether the
+    file exists or not.
+    """
     try:
         kind = kind_of(path)
     except ValueError:
@@ -33,13 +36,15 @@ def serve_file(request: HttpRequest, path: str) -> HttpResponseBase:
     if kind == "private" and not _is_signed(request, path):
         raise PermissionDenied
     try:
-        answer = StaticFile(default_storage.path(path), _headers(path)).get_response(request.method, request.META)
+        static_response = StaticFile(default_storage.path(path), _headers(path)).get_response(
+            request.method, request.META
+        )
     except (NotARegularFileError, FileNotFoundError):
         raise Http404 from None
     except OSError:
         return service_unavailable(request)
-    response = WhiteNoiseFileResponse(answer.file or (), status=answer.status)
-    for name, value in answer.headers:
+    response = WhiteNoiseFileResponse(static_response.file or (), status=static_response.status)
+    for name, value in static_response.headers:
         response[name] = value
     return response
 
@@ -55,6 +60,6 @@ def _headers(path: str) -> list[tuple[str, str]]:
         ("Cache-Control", cache_control_of(path)),
         ("Content-Disposition", "inline"),
         ("X-Content-Type-Options", "nosniff"),
-        # Were a file ever taken for a page, it could still neither run nor load anything.
+        # A file that is interpreted as a page can neither run nor load anything.
         ("Content-Security-Policy", "default-src 'none'; sandbox"),
     ]

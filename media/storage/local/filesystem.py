@@ -1,6 +1,6 @@
-"""The embedded stack's storage: a directory, whose files `serving` hands out and `receiving` takes in.
+"""The storage backend of the embedded stack: a local directory, served by `file_view` and filled by `upload_view`.
 
-Not for several machines, and not for production: a file is written to the disk's cache only.
+Not for production or several machines: files are not synced to the disk.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from media.storage.local import signatures
 
 
 class FileStorage(FileSystemStorage):
-    """Django's own, with signed URLs and atomic writes."""
+    """Django's storage with signed URLs and atomic writes."""
 
     failures = (OSError,)
 
     def url(self, name: str | None) -> str:
         if name and name.startswith("private/"):
             _, key, file = name.split("/")
-            return self.signed(key, [file])[0]
+            return self.sign_urls(key, [file])[0]
         return super().url(name)
 
-    def signed(self, key: str, names: Sequence[str]) -> list[str]:
+    def sign_urls(self, key: str, names: Sequence[str]) -> list[str]:
         query = signatures.signed_query(key, link_expiry(key))
         return [f"{self.base_url}private/{key}/{name}?{query}" for name in names]
 
     def put(self, path: str, file: IO[bytes], content_type: str) -> None:
-        with self.arriving(path) as target:
+        with self.open_for_write(path) as target:
             shutil.copyfileobj(file, target)
 
     @contextmanager
-    def arriving(self, path: str) -> Iterator[IO[bytes]]:
-        """A file that appears under its path, whole, at the end of the block; not at all if that is left by an
-        error."""
+    def open_for_write(self, path: str) -> Iterator[IO[bytes]]:
+        """Provide a file to write. It appears at `path` at the end of the block, or not at all after an exception."""
         target = Path(self.path(path))
-        # Below the same root: a rename is atomic within one file system only.
         target.parent.mkdir(parents=True, exist_ok=True)
+        # The temporary file is below the same root, as a rename is atomic only within one file system.
         with tempfile.NamedTemporaryFile(dir=tempdirs.tempdirs_root(), delete=False) as file:
             try:
                 yield file
@@ -58,19 +57,19 @@ class FileStorage(FileSystemStorage):
     @contextmanager
     def get(self, path: str) -> Iterator[IO[bytes]]:
         try:
-            file = open(self.path(path), "rb")  # noqa: SIM115  (closed below: the try is for the opening alone)
+            file = open(self.path(path), "rb")  # noqa: SIM115  (closed below; the try covers only the opening)
         except FileNotFoundError as error:
             raise FileMissing(path) from error
         with file:
             yield file
 
-    def length(self, path: str) -> int | None:
+    def file_size(self, path: str) -> int | None:
         try:
             return os.stat(self.path(path)).st_size
         except FileNotFoundError:
             return None
 
-    def duplicate(self, source: str, target: str) -> None:
+    def copy_file(self, source: str, target: str) -> None:
         with self.get(source) as file:
             self.put(target, file, "")
 
@@ -82,12 +81,12 @@ class FileStorage(FileSystemStorage):
                 with suppress(OSError):  # other variants are still there
                     file.parent.rmdir()
 
-    def form(self, path: str, content_type: str, size: int) -> Upload:
+    def upload_form(self, path: str, content_type: str, size: int) -> Upload:
         url = f"{self.base_url}upload?policy={signatures.sign_policy(path, content_type, size)}"
         return Upload("POST", url, {"key": path, "Content-Type": content_type})
 
     def purge(self, keys: Sequence[str]) -> None:
-        """Nothing lies between this storage and browsers."""
+        """Do nothing: there is no CDN."""
 
     def purge_files(self, paths: Sequence[str]) -> None:
-        """Likewise."""
+        """Do nothing: there is no CDN."""

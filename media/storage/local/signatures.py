@@ -1,4 +1,4 @@
-"""What the app signs where there is no object storage to do it: links to private files, and upload forms."""
+"""Signatures of the local storage: of URLs to private files and of policies for upload forms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POLICY_SALT = "media.storage.forms"
 
 @dataclass(frozen=True, slots=True)
 class UploadPolicy:
-    """What an upload form allows: exactly this path, type and number of bytes."""
+    """What an upload form allows: exactly this path, content type and number of bytes."""
 
     path: str
     content_type: str
@@ -25,22 +25,23 @@ class UploadPolicy:
 
 
 def signed_query(key: str, expires: int) -> str:
-    """Opens every file of a private key until a Unix time."""
+    """Return the query string that gives access to every file of a private key until the Unix time `expires`."""
     return urlencode({"expires": expires, "signature": _signature(key, str(expires))})
 
 
 def is_valid_signature(key: str, expires: str, signature: str) -> bool:
-    """Whether a query that a client sent opens a key's files now."""
-    # The signature first: what follows is then our own number.
+    """Return whether the values that a client sent give access to a key's files now."""
+    # Check the signature first: then `expires` is a number that this app has written.
     return constant_time_compare(signature, _signature(key, expires)) and time.time() < int(expires)
 
 
 def sign_policy(path: str, content_type: str, size: int) -> str:
+    """Return a signed token for an `UploadPolicy`."""
     return signing.dumps([path, content_type, size], salt=_POLICY_SALT)
 
 
 def read_policy(token: str) -> UploadPolicy:
-    """Raises django.core.signing.BadSignature if it is not ours, or no longer."""
+    """Return the policy of a token. Raises django.core.signing.BadSignature if it is invalid or has expired."""
     path, content_type, size = signing.loads(token, salt=_POLICY_SALT, max_age=UPLOAD_TTL)
     return UploadPolicy(path, content_type, size)
 

@@ -1,7 +1,7 @@
-"""Direct uploads to the embedded stack: one multipart form, as S3 takes it, so that clients need one way only.
+"""The view that receives direct uploads to the local storage: a form like S3's, so clients need one code path.
 
-The policy is in the URL and not among the fields: it is checked before a byte of the body is read, so only who
-was given a form can make this write to the disk, and never more than the form's bytes.
+The policy is in the URL and not among the fields, so it is checked before any of the body is read. Only a client that
+was given a form can make this view write to the disk, and never more than the form allows.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from instafeed.core.api.errors import error_body
 from media.storage.local.filesystem import FileStorage
 from media.storage.local.signatures import UploadPolicy, read_policy
 
-FORM_OVERHEAD_BYTES = 16 * 1024  # bytes of a form beside its file
+FORM_OVERHEAD_BYTES = 16 * 1024  # of a form, besides its file
 
 
 class _UploadError(Exception):
-    """Why an upload is not taken."""
+    """An upload is refused: the status, code and detail of the response."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -33,7 +33,7 @@ class _UploadError(Exception):
 
 
 class _SingleFileHandler(FileUploadHandler):
-    """Streams the field `file` to where it belongs, and no byte more than the policy allows."""
+    """Streams the field `file` to its target, and never more bytes than the policy allows."""
 
     chunk_size = 64 * 1024
 
@@ -55,20 +55,23 @@ class _SingleFileHandler(FileUploadHandler):
         self._target.write(raw_data)
 
     def file_complete(self, file_size: int) -> None:
-        """Nothing for request.FILES: the file is where it belongs."""
+        """Return nothing for request.FILES: the file is in its place already."""
 
 
-# The policy stands for the session: it was given to who may upload, so a forged request has nothing to gain.
+# The policy authorizes the request instead of a session, so cross-site request forgery gains nothing.
 @csrf_exempt
 def receive_upload(request: HttpRequest) -> HttpResponse:
-    """204; 405, 403 for a policy that is not ours or no longer, 413 for too much, 400 for all else, 503."""
+    """Store the file of a form and answer 204.
+
+    403 for an invalid or expired policy, 413 for too many bytes, 400 for other invalid forms, 503 if the disk fails.
+    """
     try:
         if request.method != "POST":
             raise _UploadError(405, "method_not_allowed", f'Method "{request.method}" not allowed.')
         _store(request, _authorize(request))
-    except _UploadError as refused:
-        headers = {"Allow": "POST"} if refused.status == 405 else {}
-        return _json_response(refused.status, refused.code, refused.detail, headers)
+    except _UploadError as error:
+        headers = {"Allow": "POST"} if error.status == 405 else {}
+        return _json_response(error.status, error.code, error.detail, headers)
     except (MultiPartParserError, SuspiciousOperation, UnreadablePostError):
         return _json_response(400, "parse_error", "Malformed request.", {})
     except OSError:
@@ -82,7 +85,7 @@ def _authorize(request: HttpRequest) -> UploadPolicy:
     try:
         policy = read_policy(request.GET.get("policy", ""))
     except BadSignature:
-        raise _UploadError(403, "permission_denied", "The upload's policy is not valid, or not any more.") from None
+        raise _UploadError(403, "permission_denied", "The upload's policy is invalid or has expired.") from None
     if _content_length(request) > policy.size + FORM_OVERHEAD_BYTES:
         raise _too_large(policy.size)
     return policy
@@ -91,7 +94,7 @@ def _authorize(request: HttpRequest) -> UploadPolicy:
 def _store(request: HttpRequest, policy: UploadPolicy) -> None:
     storage = default_storage
     assert isinstance(storage, FileStorage)
-    with storage.arriving(policy.path) as target:
+    with storage.open_for_write(policy.path) as target:
         handler = _SingleFileHandler(target, policy.size)
         fields, _ = MultiPartParser(request.META, request, [handler], "utf-8").parse()
         _check_form(policy, fields, handler.received)

@@ -1,4 +1,4 @@
-"""Routes of the embedded stack's files, under MEDIA_URL."""
+"""URLs of the local storage's files, under MEDIA_URL."""
 
 from django.urls import path
 

@@ -67,9 +67,9 @@ def test_forms_are_sent_to_the_public_address(public: str, s3: Any, bucket: str)
 def test_the_app_itself_never_takes_the_public_way(s3_endpoint: str, bucket: str, use_bucket: UseStorage) -> None:
     use_bucket(endpoint_url=s3_endpoint, public_endpoint_url="http://127.0.0.1:1")
     path = put(f"public/{storage.new_key()}/150.webp")
-    assert default_storage.length(path) == len(b"a picture")
+    assert default_storage.file_size(path) == len(b"a picture")
     default_storage.remove([path])
-    assert default_storage.length(path) is None
+    assert default_storage.file_size(path) is None
 
 
 def test_pages_may_show_pictures_from_the_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
