@@ -8,7 +8,8 @@ import httpx
 from playwright.sync_api import Page
 
 from tests.browser.staff_users import StaffUser
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.flows.test_media import status, upload
 from tests.live_stack import LiveStack
 from tests.media.pictures import jpeg

@@ -8,7 +8,8 @@ from playwright.sync_api import Page
 
 from tests.browser.staff_users import StaffUser
 from tests.browser.test_moderation import do
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
 # A day as a dashboard shows it: planted, as a test cannot wait for one. The newest sample is a real one.

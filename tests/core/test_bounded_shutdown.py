@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from instafeed.devstack.state import PROJECT_ROOT
-from tests.devstack.waiting import eventually
+from tests.eventually import eventually
 
 # As `celery -A instafeed worker`, with shorter times.
 _WORKER = """

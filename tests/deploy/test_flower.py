@@ -20,7 +20,7 @@ from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy import compose_file
 from tests.deploy.test_redis import Server, started
-from tests.devstack.waiting import eventually
+from tests.eventually import eventually
 from tests.live_stack import clean_environment
 
 START = PROJECT_ROOT / "deploy" / "flower-start.sh"

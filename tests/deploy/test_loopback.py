@@ -26,7 +26,8 @@ from deploy.loopback.deployment import Deployment
 from instafeed.core.api.errors import RequestTooLarge
 from instafeed.devstack.ports import free_port
 from tests.deploy.client_load import ClientLoad
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.media.pictures import jpeg
 
 pytestmark = [pytest.mark.xdist_group("loopback"), pytest.mark.timeout(600)]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.deploy import compose_file
 from tests.deploy.postgres_server import ComposePostgres
-from tests.devstack.waiting import eventually
+from tests.eventually import eventually
 from tests.live_stack import manage
 
 pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]

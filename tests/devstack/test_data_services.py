@@ -18,7 +18,7 @@ from instafeed.devstack.child_process import terminate_leftover
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.state import DataDirectory, ProcessIdentity, StackError, StackRecord, running_environment
 from tests.devstack.conftest import NewDirectory
-from tests.devstack.waiting import eventually
+from tests.eventually import eventually
 
 
 def write(services: DataServices) -> str:

@@ -21,7 +21,7 @@ from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, running_environment
 from tests import prebuilt_data
-from tests.devstack.waiting import eventually
+from tests.eventually import eventually
 from tests.live_stack import LiveStack, clean_environment, manage
 
 # Each start is a dozen processes: seconds on an idle machine, far more beside other work.

@@ -15,7 +15,7 @@ import pytest
 from instafeed.devstack.child_process import Program, stop_children, trim_log
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
-from tests.devstack.waiting import eventually
+from tests.eventually import eventually
 
 NewProgram = Callable[..., Program]
 

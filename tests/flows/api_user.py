@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import httpx
@@ -65,12 +64,3 @@ class ApiUser:
     def posts_of(self, other: ApiUser) -> list[str]:
         """Return the ids on the first page of another user's posts."""
         return [post["id"] for post in self.get(f"/users/{other.username}/posts")["results"]]
-
-
-def eventually(condition: Callable[[], object], seconds: float = 10) -> float:
-    """Wait until `condition()` is true. Return how many seconds it took; fail after `seconds`."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"still false after {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - started

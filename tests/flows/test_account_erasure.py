@@ -9,7 +9,8 @@ import psycopg
 import pytest
 import redis
 
-from tests.flows.api_user import PASSWORD, ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import PASSWORD, ApiUser
 from tests.live_stack import LiveStack
 
 FOLLOWERS, FOLLOWEES, POSTS = 2_000, 300, 1_000

@@ -16,7 +16,8 @@ import pytest
 from instafeed.devstack import demo_credentials
 from instafeed.devstack.postgres_wheel import POSTGRES_BIN
 from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
 SMALL = ("--users", "300", "--posts", "1500", "--follows", "4000", "--celebrities", "2")

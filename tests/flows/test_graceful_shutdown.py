@@ -20,8 +20,8 @@ import redis
 
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT
+from tests.eventually import eventually
 from tests.flows import slow_tasks
-from tests.flows.api_user import eventually
 
 pytestmark = pytest.mark.timeout(300)  # starts many programs, possibly next to other tests
 

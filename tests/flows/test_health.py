@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.api_user import PASSWORD, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import PASSWORD
 from tests.live_stack import LiveStack
 
 TIMEOUT = 15.0  # seconds

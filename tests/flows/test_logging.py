@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from instafeed.devstack.state import DataDirectory
-from tests.flows.api_user import PASSWORD, ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import PASSWORD, ApiUser
 from tests.live_stack import LiveStack
 
 PROGRAMS = ("web", "worker", "beat")

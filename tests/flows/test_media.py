@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 from tests.media.pictures import jpeg
 

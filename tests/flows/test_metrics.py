@@ -7,7 +7,8 @@ import time
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
 FEED_REQUESTS = {"method": "GET", "route": "/api/v1/feed", "status": "2xx"}

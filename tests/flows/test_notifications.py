@@ -8,7 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
 FOLLOWERS, POSTS = 1_000, 20

@@ -23,7 +23,8 @@ from moto.server import ThreadedMotoServer
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.programs import Web
 from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.flows.test_media import fetched, picture_of, status, upload, upload_directly
 from tests.live_stack import LiveStack, clean_environment
 from tests.media.pictures import jpeg

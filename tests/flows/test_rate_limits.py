@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from instafeed.core.cache import keys
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
 LIMIT = 30  # requests per hour, for each user and each address

@@ -10,7 +10,8 @@ import pytest
 import redis
 
 from instafeed.core.cache import keys
-from tests.flows.api_user import ApiUser, eventually
+from tests.eventually import eventually
+from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
 FOLLOWERS = 600  # of the author, all with cached feeds

@@ -6,7 +6,6 @@ The site has one table (`Invalidation`) and the views of `tests.replicas.notes_s
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from instafeed.core.db.replicas import read_your_writes, session, wal
 from instafeed.core.db.replicas.monitor import ReplicaMonitor, monitor
 from instafeed.core.models import Invalidation
 from instafeed.devstack.data_services import DataServices
+from tests.eventually import eventually
 
 _WHERE = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
 
@@ -95,7 +95,7 @@ class Site:
     @contextmanager
     def replay_paused(self) -> Iterator[None]:
         self.ask_replica("SELECT pg_wal_replay_pause()")
-        wait_until(lambda: self.ask_replica("SELECT pg_get_wal_replay_pause_state()") == "paused")
+        eventually(lambda: self.ask_replica("SELECT pg_get_wal_replay_pause_state()") == "paused")
         try:
             yield
         finally:
@@ -123,19 +123,12 @@ class Site:
         target = wal.sample_primary().position
         query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
         # A busy machine, and a replica that waits up to 5 s before it cancels a query in its way.
-        wait_until(lambda: self.ask_replica(query) >= target, 30)
+        eventually(lambda: self.ask_replica(query) >= target, 30)
         monitor.check_now()
 
 
 def _as(user: int | None) -> dict[str, str]:
     return {} if user is None else {"X-User": str(user)}
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 @pytest.fixture

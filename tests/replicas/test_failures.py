@@ -15,7 +15,8 @@ from instafeed.core.db.replicas import session
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.models import Invalidation
 from instafeed.core.observability import health, probes
-from tests.replicas.conftest import Site, wait_until
+from tests.eventually import eventually
+from tests.replicas.conftest import Site
 
 STALLS = 1  # of a busy machine, among many reads
 
@@ -45,7 +46,7 @@ def test_reads_go_on_when_the_replica_is_stopped_and_return_to_it(site: Site, po
             time.sleep(0.03)
         assert median(reads) < 0.5
         assert sum(took > 1.5 for took in reads) <= STALLS
-    wait_until(lambda: site.read()["standby"] is True)
+    eventually(lambda: site.read()["standby"] is True)
 
 
 def test_reads_go_on_when_a_connection_is_cut(site: Site, pooled: None) -> None:
@@ -73,7 +74,7 @@ def test_a_frozen_replica_costs_one_wait_and_is_then_left_out(site: Site, pooled
         assert median(reads) < 0.5
         # Who waits for a frozen server waits for two seconds.
         assert sum(took > 1.9 for took in reads) <= STALLS
-    wait_until(lambda: site.read()["standby"] is True)
+    eventually(lambda: site.read()["standby"] is True)
 
 
 def test_a_new_connection_to_a_frozen_replica_is_bounded(site: Site) -> None:

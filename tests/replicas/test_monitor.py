@@ -14,7 +14,8 @@ from django.db import connections
 from instafeed.core.db.replicas import monitor as health
 from instafeed.core.db.replicas import wal
 from instafeed.core.db.replicas.monitor import MAX_TRANSACTION_AGE, ReplicaMonitor, monitor
-from tests.replicas.conftest import Site, wait_until
+from tests.eventually import eventually
+from tests.replicas.conftest import Site
 
 
 def test_a_process_that_knows_nothing_waits_for_its_first_check(
@@ -26,7 +27,7 @@ def test_a_process_that_knows_nothing_waits_for_its_first_check(
 
 def test_a_replica_that_lags_longer_than_the_bound_is_left_out(site: Site, settings: Any) -> None:
     settings.REPLICA_MAX_LAG = 1
-    wait_until(is_used, 60)
+    eventually(is_used, 60)
     with site.replay_paused():
         site.write("a little")  # however few bytes it is behind
         deadline = time.monotonic() + 1.2
@@ -35,13 +36,13 @@ def test_a_replica_that_lags_longer_than_the_bound_is_left_out(site: Site, setti
             time.sleep(0.1)
         assert monitor.usable() == []
     site.catch_up()
-    wait_until(is_used, 60)
+    eventually(is_used, 60)
 
 
 def test_an_idle_primary_makes_no_lag(site: Site, settings: Any) -> None:
     settings.REPLICA_MAX_LAG = 1
     time.sleep(1.5)
-    wait_until(is_used, 60)
+    eventually(is_used, 60)
 
 
 def is_used() -> bool:
