@@ -14,6 +14,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from accounts.models import User
+from instafeed.core import compact_json
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 from instafeed.core.cache.read_through import ReadThroughCache
@@ -61,7 +62,7 @@ def _load_auth_states(user_ids: Sequence[int]) -> dict[int, bytes]:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_AUTH_STATE_SQL, [list(user_ids)])
         rows = cursor.fetchall()
-    return {pk: json.dumps([values, ended], separators=(",", ":")).encode() for ended, pk, *values in rows}
+    return {pk: compact_json.encode([values, ended]) for ended, pk, *values in rows}
 
 
 _auth_state_cache = ReadThroughCache(keys.auth_state, _load_auth_states, keys.AUTH_STATE_TTL)

@@ -5,7 +5,6 @@ They are cached apart from posts, so that a rename invalidates one key.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from accounts.models import User
 from accounts.tokens import TokenRefused
+from instafeed.core import compact_json
 from instafeed.core.api.links import file_url
 from instafeed.core.cache import keys
 from instafeed.core.cache.read_through import ReadThroughCache
@@ -54,7 +54,7 @@ def _load_summaries(user_ids: Sequence[int]) -> dict[int, bytes]:
 
 
 def _encode_summary(summary: dict[str, Any]) -> bytes:
-    return json.dumps(summary, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact_json.encode(summary)
 
 
 user_summary_cache = ReadThroughCache(keys.user_summary, _load_summaries, keys.USER_SUMMARY_TTL)

@@ -6,13 +6,13 @@ other. Every read checks this on the primary.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
 
 from accounts.user_cache import get_user_summaries
+from instafeed.core import compact_json
 from instafeed.core.api.times import rfc3339
 from posts import counters, entities
 from posts.counters import Counts
@@ -92,5 +92,5 @@ def render_comment(comment: Comment, author_card: bytes, counts: Counts, liked: 
         "liked": liked,
         "created_at": rfc3339(comment.created_at),
     }
-    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    body = compact_json.encode(fields)
     return b'%b,"author":%b}' % (body[:-1], author_card)

@@ -18,9 +18,11 @@ from typing import NamedTuple
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.utils import timezone
 
+from instafeed.core import compact_json
 from instafeed.core.api.pagination.filtered import fetch_filtered_page
 from instafeed.core.cache import keys
 from instafeed.core.cache.read_through import ReadThroughCache
+from instafeed.core.db.advisory_locks import try_acquire
 from posts.models import ExploreRanking
 from posts.visibility import render_visible_posts
 
@@ -29,7 +31,7 @@ MAX_RANKING_LENGTH = 1_000  # posts
 RANKING_RETENTION = timedelta(hours=24)
 RANKING_STALE_AFTER = timedelta(seconds=60)  # several beat intervals; a reader computes a stale ranking itself
 
-_RANKING_LOCK_ID = 0x6578706C6F7265  # "explore", among PostgreSQL's advisory locks
+_RANKING_LOCK = "explore:ranking"
 _NEWEST_ID = 0  # the one id of `_cached_newest_id`
 
 
@@ -89,8 +91,7 @@ def get_newest_ranking_id() -> int | None:
 def compute_ranking() -> int | None:
     """Store a new ranking and delete expired ones. Return its id, or None if another process is computing one."""
     with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_RANKING_LOCK_ID])
-        if not cursor.fetchone()[0]:
+        if not try_acquire(_RANKING_LOCK):
             return None
         cursor.execute(_RANKING_SQL, {"candidates": MAX_CANDIDATES, "length": MAX_RANKING_LENGTH})
         made = ExploreRanking.objects.create(post_ids=[row[0] for row in cursor.fetchall()])
@@ -108,7 +109,7 @@ def _load_newest_id(_: Sequence[int]) -> Mapping[int, bytes]:
 
 def _load_rankings(ranking_ids: Sequence[int]) -> Mapping[int, bytes]:
     rows = ExploreRanking.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=ranking_ids).values_list("pk", "post_ids")
-    return {pk: json.dumps(post_ids, separators=(",", ":")).encode() for pk, post_ids in rows}
+    return {pk: compact_json.encode(post_ids) for pk, post_ids in rows}
 
 
 # Absence is not cached: a missing ranking may be computed a moment later, and cursors can be guessed.

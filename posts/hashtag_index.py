@@ -6,14 +6,14 @@ an account that turns private takes effect at once and rewrites no index rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from instafeed.core import compact_json
+from instafeed.core.db.keyset import fetch_ids
 from instafeed.core.db.replicas import session
-from instafeed.core.db.snowflake import MAX_ID, timestamp_of_id
 from posts import entities
 from posts.models import Hashtag, PostHashtag
 
@@ -61,13 +61,7 @@ def list_post_ids(name: str, before: int | None, wanted: int) -> tuple[list[int]
     """Return the next `wanted` post ids of a hashtag below `before`, newest first, and whether the list ends there."""
     # A subquery with one value instead of a join: only then does the planner use the order of the index.
     uses = PostHashtag.objects.filter(hashtag_id=Hashtag.objects.filter(name=name).values("pk")[:1])
-    if before is None:
-        ids = list(uses.order_by("-post_id").values_list("post_id", flat=True)[:wanted])
-    else:
-        # The previous page may come from a server that was ahead of this one. Leave no gap between the pages.
-        with session.reading_before(timestamp_of_id(min(before, MAX_ID))):
-            ids = list(uses.filter(post_id__lt=before).order_by("-post_id").values_list("post_id", flat=True)[:wanted])
-    return ids, len(ids) < wanted
+    return fetch_ids(uses, "post_id", before, wanted, reading_after=session.reading_before_id)
 
 
 def find_by_prefix(prefix: str, after: HashtagRef | None, wanted: int) -> tuple[list[HashtagRef], bool]:
@@ -104,7 +98,7 @@ def render_visible_hashtags(viewer_id: int, tags: Sequence[HashtagRef]) -> list[
 
 
 def _render(name: str, count: int) -> bytes:
-    return json.dumps({"name": name, "post_count": count}, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact_json.encode({"name": name, "post_count": count})
 
 
 # Raw SQL, because the ORM has no LATERAL. It reads each hashtag's newest uses from the end of its range of the index,

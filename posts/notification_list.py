@@ -6,7 +6,6 @@ its comment is neither deleted nor hidden. Every read checks this. A moderator's
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS
 
 from accounts.user_cache import get_user_summaries
+from instafeed.core import compact_json
 from instafeed.core.api.times import rfc3339
 from posts.models import Comment, Post
 from posts.visibility import get_visible_post_ids
@@ -129,7 +129,7 @@ def _render_entry(entry: Entry, text: str, actors: Sequence[bytes]) -> bytes:
         "created_at": rfc3339(entry.created_at),
         "read": entry.read,
     }
-    body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    body = compact_json.encode(fields)
     return b'%b,"actors":[%b]}' % (body[:-1], b",".join(actors))
 
 

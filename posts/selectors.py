@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 
+from instafeed.core.db.keyset import fetch_ids
 from instafeed.core.db.replicas import session
-from instafeed.core.db.snowflake import MAX_ID, timestamp_of_id
 from posts.models import Comment, Like, Post, Save
 from social.user_lists import UserList
 
@@ -18,23 +18,13 @@ LIKERS = UserList("likers", Like, "post", "user")
 def list_post_ids_by_author(author_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
     """Return the author's next `wanted` post ids below `before`, newest first, and whether the list ends there."""
     posts = Post.objects.filter(author_id=author_id, hidden_at=None, deleted_at=None)
-    if before is None:
-        ids = list(posts.order_by("-pk").values_list("pk", flat=True)[:wanted])
-    else:
-        # The previous page may come from a server that was ahead of this one. Leave no gap between the pages.
-        with session.reading_before(timestamp_of_id(min(before, MAX_ID))):
-            ids = list(posts.filter(pk__lt=before).order_by("-pk").values_list("pk", flat=True)[:wanted])
-    return ids, len(ids) < wanted
+    return fetch_ids(posts, "id", before, wanted, reading_after=session.reading_before_id)
 
 
 def list_save_ids(user_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
     """Return the user's next `wanted` save ids below `before`, newest first, and whether the list ends there."""
-    saves = Save.objects.filter(user_id=user_id)
-    if before is not None:
-        saves = saves.filter(pk__lt=before)
     with session.use_primary():  # the user's own list, rarely read
-        ids = list(saves.order_by("-pk").values_list("pk", flat=True)[:wanted])
-    return ids, len(ids) < wanted
+        return fetch_ids(Save.objects.filter(user_id=user_id), "id", before, wanted)
 
 
 def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
@@ -45,10 +35,4 @@ def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
 def list_comment_ids(post_id: int, after: int | None, wanted: int) -> tuple[list[int], bool]:
     """Return the next `wanted` comment ids above `after`, oldest first, and whether the list ends there."""
     comments = Comment.objects.filter(post_id=post_id, hidden_at=None)
-    if after is None:
-        ids = list(comments.order_by("pk").values_list("pk", flat=True)[:wanted])
-    else:
-        # A replica may be behind the server of the previous page, and would end the list too early.
-        with session.use_primary():
-            ids = list(comments.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)[:wanted])
-    return ids, len(ids) < wanted
+    return fetch_ids(comments, "id", after, wanted, descending=False)

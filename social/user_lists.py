@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.db.models import Model
 
-from instafeed.core.db.replicas import session
+from instafeed.core.db.keyset import fetch_ids
 from social.models import Block, Follow, FollowRequest, Mute
 
 MIN_BATCH_SIZE = 20  # user ids of a query, so that a page from which many users are hidden is filled in few queries
@@ -32,16 +32,8 @@ class UserList:
         An index-only scan without joins: joined with users and blocks, PostgreSQL sometimes reads and sorts the whole
         list for one page. The caller removes users whom the viewer may not see.
         """
-        other, count = f"{self.other}_id", max(limit, MIN_BATCH_SIZE)
         rows = self.model._default_manager.filter(**{f"{self.owner}_id": owner_id})
-        if before is None:
-            ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])
-        else:
-            # The previous page may come from a server that is ahead of the replica. Reading the primary leaves no gap.
-            with session.use_primary():
-                rows = rows.filter(**{f"{other}__lt": before})
-                ids = list(rows.order_by(f"-{other}").values_list(other, flat=True)[:count])
-        return ids, len(ids) < count
+        return fetch_ids(rows, f"{self.other}_id", before, max(limit, MIN_BATCH_SIZE))
 
 
 FOLLOWERS = UserList("followers", Follow, "followee", "follower")

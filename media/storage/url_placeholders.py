@@ -7,7 +7,6 @@ type and not a string: only `encode_with_placeholders` writes placeholders.
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections import defaultdict
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from instafeed.core import compact_json
 from media.storage.paths import KEY, NAME
 
 _MARKER = b"\x01"
@@ -40,8 +40,7 @@ def encode_with_placeholders(value: Any) -> bytes:
             return token + item.path
         raise TypeError(f"{type(item).__name__} is not JSON serializable")
 
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default)
-    return text.encode().replace(token.encode(), _MARKER)
+    return compact_json.encode(value, default).replace(token.encode(), _MARKER)
 
 
 def sign_placeholders(encoded: bytes, sign: Signer) -> bytes:

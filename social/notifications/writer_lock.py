@@ -10,19 +10,14 @@ additional consumers return at once instead.
 
 from __future__ import annotations
 
-from django.db import DEFAULT_DB_ALIAS, connections
-
-_CONSUMER_KEY, _WRITER_KEY = "notifications:drain", "notifications"
+from instafeed.core.db.advisory_locks import Lock, acquire, try_acquire
 
 
 def try_lock_consumer() -> bool:
     """Become the only consumer until the transaction ends. Return False if there is one. Call before `lock_writer`."""
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [_CONSUMER_KEY])
-        return bool(cursor.fetchone()[0])
+    return try_acquire("notifications:consumer")
 
 
 def lock_writer() -> None:
     """Wait for the writer lock. Holders keep it for one batch or slice, a fraction of a second."""
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_WRITER_KEY])
+    acquire(Lock("notifications:writer"))

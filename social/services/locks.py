@@ -22,9 +22,10 @@ from typing import ParamSpec, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connections, transaction
 
+from instafeed.core.db.advisory_locks import Lock, acquire
+
 MAX_ATTEMPTS = 5
-_GRAPH_KEY = "graph"
-_COUNT_REPAIR_KEY = "recount"
+_GRAPH = "graph"
 _RETRYABLE_SQLSTATES = ("40P01", "40001")  # deadlock, serialization failure
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,37 +75,24 @@ def lock_account(user_id: int) -> None:
 
     Must be called before the transaction locks any row of `User`.
     """
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
-            " pg_advisory_xact_lock(hashtextextended(%s, 0))",
-            [_GRAPH_KEY, f"account:{user_id}"],
-        )
+    acquire(Lock(_GRAPH, is_shared=True), Lock(f"account:{user_id}"))
 
 
 def lock_graph() -> None:
     """Wait for all running relation writes and keep others out until the commit. For imports."""
-    _lock(_GRAPH_KEY)
+    acquire(Lock(_GRAPH))
 
 
 def lock_count_repair() -> None:
     """Wait for a running repair of counts and keep others out until the commit."""
-    _lock(_COUNT_REPAIR_KEY)
-
-
-def _lock(name: str) -> None:
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+    acquire(Lock("recount"))
 
 
 def _lock_pair(one: int, other: int) -> None:
     low, high = sorted((one, other))
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        # One round trip; PostgreSQL evaluates a target list from left to right.
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
-            " pg_advisory_xact_lock(hashtextextended(%s, 0)),"
-            " pg_advisory_xact_lock_shared(hashtextextended(%s, 0)),"
-            " pg_advisory_xact_lock_shared(hashtextextended(%s, 0))",
-            [_GRAPH_KEY, f"pair:{low}:{high}", f"account:{low}", f"account:{high}"],
-        )
+    acquire(
+        Lock(_GRAPH, is_shared=True),
+        Lock(f"pair:{low}:{high}"),
+        Lock(f"account:{low}", is_shared=True),
+        Lock(f"account:{high}", is_shared=True),
+    )

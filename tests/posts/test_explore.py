@@ -17,6 +17,7 @@ from accounts import services as accounts
 from instafeed.core.api.pagination.cursors import encode_cursor
 from instafeed.core.api.pagination.filtered import MAX_SCAN_BATCH_SIZE
 from instafeed.core.cache import keys
+from instafeed.core.db.advisory_locks import try_acquire_session
 from posts import counters, explore, services
 from posts.counters import Counts
 from posts.models import ExploreRanking, Post
@@ -238,7 +239,7 @@ def test_who_comes_while_the_first_ranking_is_being_made_sees_none_and_makes_non
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [explore._RANKING_LOCK_ID])
+            assert try_acquire_session(cursor, "explore:ranking")
         assert reader.get("/explore")["results"] == []
         rank_explore()
         assert not ExploreRanking.objects.exists()

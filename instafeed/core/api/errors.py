@@ -8,7 +8,6 @@ cannot tell a resource that it may not see from one that does not exist.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from drf_standardized_errors.handler import ExceptionHandler
 from rest_framework import exceptions
 
+from instafeed.core import compact_json
 from instafeed.core.api.throttling import throttle_unauthenticated
 from instafeed.core.exceptions import DependencyUnavailable
 
@@ -112,7 +112,7 @@ def error_body(status: int, code: str = "", detail: str = "") -> bytes:
         "attr": None,
     }
     error_type = "server_error" if status >= 500 else "client_error"
-    return json.dumps({"type": error_type, "errors": [error]}, separators=(",", ":")).encode()
+    return compact_json.encode({"type": error_type, "errors": [error]})
 
 
 @csrf_exempt

@@ -8,10 +8,12 @@ and nested calls have their own. This module performs no I/O.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+
+from instafeed.core.db.snowflake import MAX_ID, timestamp_of_id
 
 
 @dataclass(slots=True)
@@ -99,3 +101,8 @@ def reading_before(moment: datetime) -> Iterator[None]:
         yield
     finally:
         session.before = outer
+
+
+def reading_before_id(id_: int) -> AbstractContextManager[None]:
+    """The same for rows whose snowflake ids are below `id_`."""
+    return reading_before(timestamp_of_id(min(id_, MAX_ID)))

@@ -23,9 +23,11 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from instafeed.core.db.advisory_locks import release_session, try_acquire_session
+
 RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds, after each failed attempt but the last
 _LOCK_POLL_INTERVAL = 0.5  # seconds, while another migrate runs
-_MIGRATE_LOCK_ID = 0x696E_7374_6D69_6772  # an arbitrary advisory lock key: "instmigr"
+_LOCK_NAME = "migrate"
 _RETRYABLE_SQLSTATES = ("55P03", "40P01")  # lock not available in time, deadlock
 
 
@@ -71,7 +73,7 @@ class Command(migrate.Command):
         """
         is_waiting = False
         with connection.cursor() as cursor:
-            while not _query_migrate_lock(cursor, "SELECT pg_try_advisory_lock(%s)"):
+            while not try_acquire_session(cursor, _LOCK_NAME):
                 if not is_waiting:
                     self._print("Another migrate is running on this database; waiting for it to finish.")
                     is_waiting = True
@@ -81,7 +83,7 @@ class Command(migrate.Command):
         finally:
             if connection.connection is not None and not connection.connection.closed:
                 with connection.cursor() as cursor:
-                    _query_migrate_lock(cursor, "SELECT pg_advisory_unlock(%s)")
+                    release_session(cursor, _LOCK_NAME)
 
 
 @contextmanager
@@ -95,8 +97,3 @@ def _lock_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
         if connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
                 cursor.execute("RESET lock_timeout")
-
-
-def _query_migrate_lock(cursor: Any, query: str) -> bool:
-    cursor.execute(query, [_MIGRATE_LOCK_ID])
-    return bool(cursor.fetchone()[0])
