@@ -139,9 +139,12 @@ def build_world(*, private: bool) -> World:
     for name in ("follower", "suspended"):
         callers[name].follow(owner)
     guest.follow(owner)
-    everybody = " ".join(f"@{caller.name}" for caller in callers.values())
-    post = owner.write(f"{SECRET_WORD} #{TAG} {everybody}")
-    comment, guests = owner.comment(post, f"first {SECRET_WORD}"), guest.comment(post, f"guest {SECRET_WORD}")
+    everybody = " ".join(f"@{caller.username}" for caller in callers.values())
+    post = owner.create_post(f"{SECRET_WORD} #{TAG} {everybody}")
+    comment, guests = (
+        owner.create_comment(post, f"first {SECRET_WORD}"),
+        guest.create_comment(post, f"guest {SECRET_WORD}"),
+    )
     Save.objects.bulk_create([Save(user=caller.user, post_id=int(post)) for caller in callers.values()])
     deliver_all()
     consumer.consume_batches()
@@ -154,13 +157,13 @@ def build_world(*, private: bool) -> World:
     social.block(callers["blocker"].id, owner.id)
     accounts.suspend(callers["suspended"].id)
     explore.compute_ranking()
-    names = {"owner": owner.name, "owner_id": str(owner.id), "post": post, "comment": comment, "guests": guests}
+    names = {"owner": owner.username, "owner_id": str(owner.id), "post": post, "comment": comment, "guests": guests}
     return World({**callers, "anonymous": None}, names, Client())
 
 
 @pytest.mark.parametrize("account", ["public", "private"])
 @pytest.mark.parametrize("viewer", VIEWERS)
-def test_everybody_gets_what_is_theirs_and_learns_of_nothing_else(viewer: str, account: str) -> None:
+def test_every_call_for_every_viewer(viewer: str, account: str) -> None:
     world = build_world(private=account == "private")
     wrong = [
         *_find_wrong_lists(world, viewer, account),
@@ -170,7 +173,7 @@ def test_everybody_gets_what_is_theirs_and_learns_of_nothing_else(viewer: str, a
 
 
 @pytest.mark.parametrize("gone", ["suspended", "deleted"])
-def test_an_account_without_access_and_all_it_made_are_404_to_everybody(gone: str) -> None:
+def test_content_of_suspended_and_deleted_accounts_is_a_404(gone: str) -> None:
     world = build_world(private=False)
     owner = world.viewers["owner"]
     assert owner is not None
@@ -228,6 +231,6 @@ def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, st
     return call.path.format(**names), {name: value.format(**names) for name, value in call.body.items()}
 
 
-def test_the_table_is_whole() -> None:
+def test_every_call_has_a_status_for_every_viewer() -> None:
     for call in CALLS:
         assert len(call.public.split()) == len(call.private.split()) == len(VIEWERS), str(call)

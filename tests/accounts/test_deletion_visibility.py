@@ -74,8 +74,8 @@ def ids(friend: ApiUser, leaver: ApiUser) -> dict[str, str]:
     friend.follow(leaver)
     leaver.follow(friend)
     social.accept_request(friend.id, leaver.id)
-    theirs, own = friend.write("mine"), leaver.write("see you #leavetaking")
-    comment = leaver.comment(theirs, f"bye @{friend.name}")
+    theirs, own = friend.create_post("mine"), leaver.create_post("see you #leavetaking")
+    comment = leaver.create_comment(theirs, f"bye @{friend.username}")
     leaver.like(theirs)
     friend.call("post", f"/posts/{own}/save")
     social.mute(friend.id, leaver.id)
@@ -83,7 +83,7 @@ def ids(friend: ApiUser, leaver: ApiUser) -> dict[str, str]:
     while consume_batches():
         pass
     rank_explore()
-    return {"friend": friend.name, "theirs": theirs, "own": own, "comment": comment}
+    return {"friend": friend.username, "theirs": theirs, "own": own, "comment": comment}
 
 
 def shows(response: Any, leaver: ApiUser) -> bool:
@@ -212,16 +212,16 @@ def test_in_flight_request_of_deleted_account_gets_no_5xx(
             erasure_worker.process_next()
         return found
 
-    theirs = friend.write("mine")
+    theirs = friend.create_post("mine")
     for method, path in IN_FLIGHT_REQUESTS:
         leaver = ApiUser(Client(raise_request_exception=False))
         leaver.follow(friend)
         social.accept_request(friend.id, leaver.id)
-        ids = {"theirs": theirs, "own": leaver.write("hello"), "comment": leaver.comment(theirs)}
+        ids = {"theirs": theirs, "own": leaver.create_post("hello"), "comment": leaver.create_comment(theirs)}
         body = None if method == "get" else REQUEST_BODIES | {"target_id": theirs}
         with monkeypatch.context() as patch:
             patch.setattr(TokenAuthentication, "authenticate", authenticate_then_delete)
-            response = leaver.call(method, path.format(**ids, friend=friend.name), body)
+            response = leaver.call(method, path.format(**ids, friend=friend.username), body)
         assert response.status_code < 500, (method, path, response.content)
         if response.status_code >= 400:
             assert_error(response, response.status_code)

@@ -1,6 +1,6 @@
 """Hostile bodies and texts through every endpoint: 4xx in shape, or taken and given back unchanged; never 5xx.
 
-A new endpoint is one line of ENDPOINTS; one that is missing fails `test_every_endpoint_is_here`.
+A new endpoint is one line of ENDPOINTS; one that is missing fails `test_every_endpoint_is_covered`.
 """
 
 from __future__ import annotations
@@ -166,14 +166,14 @@ def test_hostile_bodies_are_refused(endpoint: Endpoint, call: Callable[..., Http
 
 
 @pytest.mark.parametrize("endpoint", [endpoint for endpoint in ENDPOINTS if endpoint.body is None], ids=str)
-def test_bodies_that_nobody_asked_for_fail_nothing(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+def test_unexpected_bodies_cause_no_server_error(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     for body in UNEXPECTED_BODIES:
         for content_type in (JSON, "multipart/form-data", ""):
             assert_no_server_error(call(endpoint.method, endpoint.path, body, content_type), body[:20])
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
-def test_wrong_types_in_each_field_fail_nothing(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+def test_wrong_types_cause_no_server_error(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
         for value in WRONG_TYPES:
@@ -182,7 +182,7 @@ def test_wrong_types_in_each_field_fail_nothing(endpoint: Endpoint, call: Callab
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
-def test_numbers_and_collections_are_no_texts(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+def test_text_fields_refuse_numbers_and_collections(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in (field for field, value in endpoint.body.items() if isinstance(value, str)):
         for value in (1, 1.5, 10**400, True, [], ["x"], {}, {"a": "b"}, None):
@@ -190,7 +190,7 @@ def test_numbers_and_collections_are_no_texts(endpoint: Endpoint, call: Callable
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
-def test_a_refusal_does_not_grow_with_what_it_refuses(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+def test_error_size_does_not_depend_on_the_input(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
         for value in (["x"] * 5_000, [{}] * 5_000, {str(number): [] for number in range(5_000)}, "x" * 50_000):
@@ -200,7 +200,7 @@ def test_a_refusal_does_not_grow_with_what_it_refuses(endpoint: Endpoint, call: 
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
-def test_what_cannot_be_stored_is_refused_in_each_field(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
+def test_unstorable_text_is_refused(endpoint: Endpoint, call: Callable[..., HttpResponse]) -> None:
     assert endpoint.body is not None
     for field in endpoint.body:
         for text in UNSTORABLE_STRINGS:
@@ -218,7 +218,7 @@ def test_other_content_types_are_refused(endpoint: Endpoint, call: Callable[...,
         assert_refused(call(endpoint.method, endpoint.path, sent, **{"Content-Encoding": encoding}), encoding)
 
 
-def test_of_a_repeated_key_the_last_counts(call: Callable[..., HttpResponse]) -> None:
+def test_last_of_repeated_keys_wins(call: Callable[..., HttpResponse]) -> None:
     assert call("POST", "posts", b'{"caption": 1, "caption": "last"}').json()["caption"] == "last"
     assert_refused(call("POST", "posts", b'{"caption": "first", "caption": 1}'), "last")
 
@@ -247,7 +247,7 @@ TEXT_FIELDS = [
 
 @pytest.mark.django_db(transaction=True)  # what is cached is dropped after the commit
 @pytest.mark.parametrize("sink", TEXT_FIELDS, ids=lambda sink: f"{sink.path} {sink.field}")
-def test_texts_come_back_as_they_were_given_or_are_refused(sink: TextField, call: Callable[..., HttpResponse]) -> None:
+def test_stored_texts_are_returned_unchanged(sink: TextField, call: Callable[..., HttpResponse]) -> None:
     written = {}
     for text in [
         *NAUGHTY_STRINGS[:: sink.every],
@@ -287,7 +287,7 @@ TEXT_PATHS = [
 
 
 @pytest.mark.parametrize("path", TEXT_PATHS)
-def test_naughty_texts_in_paths_and_queries_fail_nothing(path: str, call: Callable[..., HttpResponse]) -> None:
+def test_naughty_strings_in_urls_cause_no_server_error(path: str, call: Callable[..., HttpResponse]) -> None:
     number = TEXT_PATHS.index(path)
     texts = [*NAUGHTY_STRINGS[number % 4 :: 4], *BLANK_STRINGS, *UNSTORABLE_STRINGS]  # all of them over four paths
     escaped = [quote(text, safe="", errors="surrogatepass") for text in texts]
@@ -304,7 +304,7 @@ def iterate_routes(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str,
             yield path.removeprefix("api/v1/"), pattern.callback
 
 
-def test_every_endpoint_is_here() -> None:
+def test_every_endpoint_is_covered() -> None:
     def shape(path: str) -> str:
         return "/".join("*" if part[0] in "<{" else part for part in path.split("/"))
 

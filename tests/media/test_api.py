@@ -221,5 +221,5 @@ def test_a_storage_that_cannot_sign_is_a_503_of_every_reader(monkeypatch: pytest
         raise storage.StorageError("no credentials")
 
     monkeypatch.setattr(storage, "sign_placeholders", away)
-    for path in ("/feed", f"/users/{reader.name}/posts"):
+    for path in ("/feed", f"/users/{reader.username}/posts"):
         assert_error(reader.call("get", path), 503)

@@ -37,7 +37,7 @@ def test_an_avatar_is_a_copy_that_outlives_its_original(owner: ApiUser) -> None:
     media_services.delete(owner.id, media.pk)
     delete_due_files(all_of_them=True)
     assert stored_paths() == {path}
-    assert ApiUser().get(f"/users/{owner.name}")["avatar_url"].endswith(path)
+    assert ApiUser().get(f"/users/{owner.username}")["avatar_url"].endswith(path)
 
 
 def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: ApiUser) -> None:
@@ -100,7 +100,7 @@ def test_without_a_storage_the_avatar_stays_as_it_was(owner: ApiUser, monkeypatc
 def test_a_copy_that_nobody_came_to_use_goes(owner: ApiUser) -> None:
     media, taken = ready_media(owner.user), ApiUser()
     assert avatars.create_copy(owner.id, media.pk), "and then the process dies"
-    answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.name})
+    answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.username})
     assert answer.status_code >= 400
     delete_due_files(all_of_them=True)
     assert stored_paths() == set(expected_paths(media))

@@ -59,12 +59,12 @@ def ids_of_tags(caller: ApiUser) -> list[str]:
 
 def lists_of(author: ApiUser, caller: ApiUser) -> dict[str, list[str]]:
     """Every list that could show a post of the author's with the caption "#harbour"."""
-    profile, tag = f"/users/{author.name}/posts", "/hashtags/harbour/posts"
+    profile, tag = f"/users/{author.username}/posts", "/hashtags/harbour/posts"
     return {path: ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
 
 
 def test_it_does_not_exist_for_anybody_else(author: ApiUser, reader: ApiUser) -> None:
-    caption = f"#harbour with @{reader.name}"
+    caption = f"#harbour with @{reader.username}"
     post = share(author, ready_media(author.user), upload(author.user), caption=caption)
     deliver_all()
     explore.compute_ranking()
@@ -88,7 +88,7 @@ def test_it_does_not_exist_for_anybody_else(author: ApiUser, reader: ApiUser) ->
             assert ids_of_tags(who) == []
             assert who.get("/feed/unread-count?since=0")["count"] == 0
         assert_error(Client().get(f"/api/v1/posts/{post}"), 404)
-        assert Client().get(f"/api/v1/users/{author.name}/posts").json()["results"] == []
+        assert Client().get(f"/api/v1/users/{author.username}/posts").json()["results"] == []
     assert told(reader) == []
 
 
@@ -96,14 +96,14 @@ def test_its_author_sees_it_everywhere_and_may_do_everything_with_it(author: Api
     waiting = upload(author.user)
     post = share(author, ready_media(author.user), waiting, caption="#harbour")
     deliver_all()
-    for path in ("/feed", f"/users/{author.name}/posts", "/hashtags/harbour/posts"):
+    for path in ("/feed", f"/users/{author.username}/posts", "/hashtags/harbour/posts"):
         (shown,) = author.get(path)["results"]
         first, second = shown["media"]
         assert first["url"], path
         assert (second["id"], second["url"], second["variants"]) == (str(waiting.pk), None, {}), path
         assert (second["width"], second["blurhash"]) == (None, None), path
     assert author.like(post).status_code == 200
-    author.comment(post, "soon")
+    author.create_comment(post, "soon")
     assert author.call("patch", f"/posts/{post}", {"caption": "#harbour, soon"}).status_code == 200
     assert author.get(f"/posts/{post}")["comment_count"] == 1
     assert ids_of_tags(author) == ["harbour"]
@@ -118,13 +118,13 @@ def test_with_the_last_picture_it_is_everywhere_once_and_in_its_place(
         User.objects.filter(pk=author.id).update(celebrity_pin=True)
         celebrity_transitions.promote([author.id])
     stranger = ApiUser()
-    older = author.write("#harbour")
+    older = author.create_post("#harbour")
     pictures = [upload(author.user) for _ in range(2)]
     post = share(author, *pictures, caption="#harbour")
-    newer = author.write("#harbour")
+    newer = author.create_post("#harbour")
     deliver_all()
     explore.compute_ranking()
-    public = ["/feed", f"/users/{author.name}/posts", "/hashtags/harbour/posts"]
+    public = ["/feed", f"/users/{author.username}/posts", "/hashtags/harbour/posts"]
     for picture in reversed(pictures):
         for path in public:
             assert ids(reader, path) == [newer, older], path
@@ -157,21 +157,23 @@ def test_whoever_follows_later_and_whoever_has_no_list_finds_it_too(author: ApiU
 def test_who_is_mentioned_hears_of_it_with_the_last_picture_and_once(author: ApiUser, reader: ApiUser) -> None:
     pictures = [upload(author.user) for _ in range(2)]
     other = ApiUser()
-    post = share(author, *pictures, caption=f"with @{reader.name}")
-    assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.name}"}).status_code == 200
+    post = share(author, *pictures, caption=f"with @{reader.username}")
+    assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.username}"}).status_code == 200
     processing_job.run(pictures[0].pk)
     assert told(other) == told(reader) == []
     processing_job.run(pictures[1].pk)
     assert told(other) == [("mention", post)]
     assert told(reader) == [], "the caption is another by now"
-    assert author.call("patch", f"/posts/{post}", {"caption": f"@{other.name} @{reader.name}"}).status_code == 200
+    assert (
+        author.call("patch", f"/posts/{post}", {"caption": f"@{other.username} @{reader.username}"}).status_code == 200
+    )
     assert (told(other), told(reader)) == ([("mention", post)], [("mention", post)])
 
 
 def test_two_pictures_that_are_ready_at_once_publish_it_exactly_once(author: ApiUser, reader: ApiUser) -> None:
     for _ in range(3):
         claims = [claim_media(upload(author.user)) for _ in range(3)]
-        post = share(author, *claims, caption=f"with @{reader.name}")
+        post = share(author, *claims, caption=f"with @{reader.username}")
         made = [make_variants(claim) for claim in claims]
         ends = [
             partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
@@ -198,14 +200,14 @@ def test_the_last_picture_and_the_post_itself_at_once_leave_no_post_that_waits(
 
 def test_the_author_is_told_once_of_a_failure_and_the_post_stays_theirs(author: ApiUser, reader: ApiUser) -> None:
     good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
-    post = share(author, good, bad, worse, caption=f"with @{reader.name}")
+    post = share(author, good, bad, worse, caption=f"with @{reader.username}")
     deliver_all()
     for picture in (bad, good, worse):
         processing_job.run(picture.pk)
         assert told(author) == [("media_failed", post)]
     assert told(reader) == []
-    assert ids(author, "/feed") == ids(author, f"/users/{author.name}/posts") == [post]
-    assert ids(reader, "/feed") == ids(reader, f"/users/{author.name}/posts") == []
+    assert ids(author, "/feed") == ids(author, f"/users/{author.username}/posts") == [post]
+    assert ids(reader, "/feed") == ids(reader, f"/users/{author.username}/posts") == []
     assert [bool(media["url"]) for media in author.get(f"/posts/{post}")["media"]] == [True, False, False]
     assert author.call("delete", f"/posts/{post}").status_code == 204
     assert told(author) == []
@@ -232,7 +234,7 @@ def test_a_picture_that_failed_before_the_post_is_refused_and_so_are_others(auth
         assert_error(answer, status)
         assert answer.json()["errors"][0]["code"] == code
     assert Post.objects.count() == FanOut.objects.count() == 1
-    assert author.get(f"/users/{author.name}")["post_count"] == 1
+    assert author.get(f"/users/{author.username}")["post_count"] == 1
     share(author, free)
 
 
@@ -288,7 +290,7 @@ def test_a_hidden_post_that_waited_appears_when_it_is_restored(author: ApiUser, 
 
 
 def test_posts_with_pictures_that_are_ready_wait_for_nothing(author: ApiUser, reader: ApiUser) -> None:
-    post = share(author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.name}")
+    post = share(author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.username}")
     deliver_all()
     assert ids(reader, "/feed") == [post]
     assert told(reader) == [("mention", post)]

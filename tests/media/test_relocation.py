@@ -367,7 +367,7 @@ def test_no_signature_is_ever_kept_in_redis(author: ApiUser, reader: ApiUser) ->
     for _ in range(2):
         assert "signature=" in reader.get(f"/posts/{post}")["media"][0]["url"]
         assert "signature=" in reader.get("/feed")["results"][0]["media"][0]["url"]
-        assert "signature=" in reader.get(f"/users/{author.name}/posts")["results"][0]["media"][0]["url"]
+        assert "signature=" in reader.get(f"/users/{author.username}/posts")["results"][0]["media"][0]["url"]
     client = cache()
     kinds = {key: client.type(key) for key in client.scan_iter()}
     values = [client.dump(key) or b"" for key in kinds]
@@ -383,7 +383,7 @@ def test_pages_cost_the_same_with_one_picture_and_with_ten(author: ApiUser, read
 
     def costs() -> list[int]:
         found = []
-        for url in ("/feed", f"/users/{author.name}/posts", f"/posts/{post}"):
+        for url in ("/feed", f"/users/{author.username}/posts", f"/posts/{post}"):
             reader.get("/me")
             for state in ("cold", "warm"):
                 if state == "cold":

@@ -1,4 +1,4 @@
-"""Users with tokens, as the tests of posts make calls."""
+"""An API client for tests: a user with an access token."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.factories import UserFactory
 
 
 class ApiUser:
-    """A user with a token."""
+    """A user with an access token, who calls the API through Django's test client."""
 
     def __init__(self, client: Client | None = None, **fields: Any) -> None:
         self.user: User = UserFactory(**fields)
@@ -25,7 +25,7 @@ class ApiUser:
         return self.user.pk
 
     @property
-    def name(self) -> str:
+    def username(self) -> str:
         return self.user.username
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
@@ -35,15 +35,17 @@ class ApiUser:
         return getattr(self.client, method)(f"/api/v1{path}", **options)
 
     def get(self, path: str) -> Any:
-        """The JSON of an answer that must be a 200."""
+        """GET `path`, which must return 200, and return the JSON."""
         answer = self.call("get", path)
         assert answer.status_code == 200, answer.content
         return answer.json()
 
-    def write(self, caption: str = "hello") -> str:
+    def create_post(self, caption: str = "hello") -> str:
+        """Create a post and return its id."""
         return self._create("/posts", {"caption": caption})
 
-    def comment(self, post_id: str, text: str = "nice", reply_to: str | None = None) -> str:
+    def create_comment(self, post_id: str, text: str = "nice", reply_to: str | None = None) -> str:
+        """Create a comment and return its id."""
         return self._create(f"/posts/{post_id}/comments", {"text": text, "reply_to": reply_to})
 
     def like(self, post_id: str) -> Any:
@@ -53,7 +55,7 @@ class ApiUser:
         social.follow(self.id, other.id)
 
     def list_all(self, path: str, limit: int = 2) -> list[Any]:
-        """All rows of a list, page after page; every page but the last is full."""
+        """Return all rows of a list, page by page. Asserts that every page but the last is full."""
         rows: list[Any] = []
         url: str | None = f"{path}{'&' if '?' in path else '?'}limit={limit}"
         while url:

@@ -1,4 +1,4 @@
-"""Who writes and who reads, in the tests of posts."""
+"""Fixtures: an author and a reader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hashtags and mentions: what is one, in which form, in every script, and in linear time."""
+"""Extraction of hashtags and mentions, in all scripts and in linear time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from posts.entities import MAX_HASHTAG_LENGTH, extract_hashtags, extract_mentions, parse_hashtag, parse_hashtag_prefix
 
 HASHTAGS: list[tuple[str, list[str]]] = [
-    # Where it may stand
+    # Position
     ("", []),
     ("#", []),
     ("# tag", []),
@@ -35,7 +35,7 @@ HASHTAGS: list[tuple[str, list[str]]] = [
     ("#salt/#pepper and oil/#vinegar", ["salt", "pepper", "vinegar"]),
     ("-#dash +#plus *#star =#equal ~#tilde $#cash", ["dash", "plus", "star", "equal", "tilde", "cash"]),
     ("@bob #tag @bob#tag2", ["tag"]),
-    # Where it ends
+    # End
     ("#one, #two. #three! #four? #five: #six;", ["one", "two", "three", "four", "five", "six"]),
     ("#rock-n-roll", ["rock"]),
     ("#don't", ["don"]),
@@ -47,7 +47,7 @@ HASHTAGS: list[tuple[str, list[str]]] = [
     ("#one.com", ["one"]),
     ("#http://example.com #https://example.com", []),
     ("#http:/ #http:", ["http"]),
-    # Digits and what joins words
+    # Digits and joiners
     ("#1 #2024 #0", []),
     ("#1st #24hours #covid19 #7a7", ["1st", "24hours", "covid19", "7a7"]),
     ("#_ #__ #1_2 #_1", []),
@@ -98,13 +98,13 @@ HASHTAGS: list[tuple[str, list[str]]] = [
     ("全角　#スペース　あと", ["スペース"]),
     ("#트위터입니다 #한글!", ["트위터입니다", "한글"]),
     ("#tokyoの夜", ["tokyoの夜"]),
-    # Beyond the first plane
+    # Outside the Basic Multilingual Plane
     ("#𠀡 #𖼄𖽑 #A𐒠", ["𠀡", "𖼄𖽑", "a𐒠"]),
     # Full-width
     ("＃full", ["full"]),
     ("＃ｈａｓｈｔａｇ１２３", ["ｈａｓｈｔａｇ１２３"]),
     ("＃＃", []),
-    # Emoji end a hashtag, and one may follow them
+    # Emoji end a hashtag, and a hashtag may follow them
     ("#love❤️ #sun☀️day", ["love", "sun"]),
     ("#❤️ #👍🏽", []),
     ("👍🏽#one ❤️#two 👩‍🍳#three 🇫🇷#four ✌︎#five", ["one", "two", "three", "four", "five"]),
@@ -129,7 +129,7 @@ HASHTAGS: list[tuple[str, list[str]]] = [
     ("mail bob@example.com/#tag", ["tag"]),
     ("http:// #tag ://#tag2", ["tag", "tag2"]),
     ("http://example.com/" + "(a)" * 9 + " #tag", ["tag"]),
-    # Too long to be found
+    # Too long
     ("#" + "a" * MAX_HASHTAG_LENGTH, ["a" * MAX_HASHTAG_LENGTH]),
     ("#" + "a" * (MAX_HASHTAG_LENGTH + 1), []),
     ("#" + "İ" * 60, []),  # 120 characters in lower case
@@ -153,7 +153,7 @@ MENTIONS: list[tuple[str, list[str]]] = [
     ("ask @bob... @bob.smith.", ["bob", "bob.smith"]),
     ("@.. @...", []),
     ("@bob.,", ["bob"]),
-    # What may stand before
+    # Preceding characters
     ("(@bob) [@alice] .@carl /@dora -@emil ,@fred", ["bob", "alice", "carl", "dora", "emil", "fred"]),
     ("great.@bob", ["bob"]),
     ("の@bobに待っている", ["bob"]),
@@ -163,7 +163,7 @@ MENTIONS: list[tuple[str, list[str]]] = [
     ("meet@the beach", []),
     ("7@bob _@bob !@bob #@bob $@bob %@bob &@bob *@bob @@bob ＠@bob", []),
     ("❤️@bob", ["bob"]),
-    # What may stand after
+    # Following characters
     ("@bob, @alice: @carl! @dora's @emil-x @fred/list", ["bob", "alice", "carl", "dora", "emil", "fred"]),
     ("@bobの", ["bob"]),
     ("@aliceìnheiro", []),
@@ -180,30 +180,30 @@ MENTIONS: list[tuple[str, list[str]]] = [
     ("@example.com", ["example.com"]),
 ]
 
-# What makes careless patterns try everything, to be repeated.
-HOSTILE = [
+# Repeated, these make careless patterns backtrack.
+BACKTRACKING_UNITS = [
     "#", "@", "a", "a.", "a-", "a_", "#a", "#1", "#_", "@.", "@a", "@a.", "rt@", "http", "http://", "http://a", "://",
     "a.com/", "日.本", "#tag ", "@bob ", "é.", "xn--", "&#", "İ", "\u0301", "\u200d", "(", "http://a.co/(", "(a(b)",
     "?#",
 ]  # fmt: skip
-OPENINGS = ["", "#", "http://a.co/("]
+PREFIXES = ["", "#", "http://a.co/("]
 
 
 @pytest.mark.parametrize(("text", "expected"), HASHTAGS)
-def test_it_finds_the_hashtags(text: str, expected: list[str]) -> None:
+def test_extract_hashtags(text: str, expected: list[str]) -> None:
     assert extract_hashtags(text) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), MENTIONS)
-def test_it_finds_the_mentions(text: str, expected: list[str]) -> None:
+def test_extract_mentions(text: str, expected: list[str]) -> None:
     assert extract_mentions(text) == expected
 
 
-@pytest.mark.parametrize("unit", HOSTILE)
+@pytest.mark.parametrize("unit", BACKTRACKING_UNITS)
 @pytest.mark.timeout(10)
-def test_no_text_takes_more_than_linear_time(unit: str) -> None:
-    """Thirty times the longest caption: milliseconds, or the best part of a minute for a pattern that backtracks."""
-    for opening in OPENINGS:
+def test_extraction_takes_linear_time(unit: str) -> None:
+    """Thirty times the longest caption takes milliseconds; a pattern that backtracks takes most of a minute."""
+    for opening in PREFIXES:
         text = (opening + unit * 66_000)[:66_000]
         extract_hashtags(text)
         extract_mentions(text)
@@ -211,14 +211,14 @@ def test_no_text_takes_more_than_linear_time(unit: str) -> None:
 
 @given(st.text(max_size=60))
 @example("#Σ ΣΑΣ")
-def test_a_found_hashtag_is_the_name_under_which_it_is_looked_up(text: str) -> None:
+def test_extracted_hashtags_parse_to_themselves(text: str) -> None:
     for name in extract_hashtags(text):
         assert parse_hashtag(name) == name
         assert parse_hashtag_prefix(name) == name
 
 
 @given(st.text(alphabet=st.characters(categories=["L"]), min_size=1, max_size=20))
-def test_lower_case_and_composition_never_make_a_second_tag(word: str) -> None:
+def test_case_and_unicode_composition_do_not_change_the_hashtag(word: str) -> None:
     name = parse_hashtag(word)
     for form in ("NFC", "NFD"):
         written = unicodedata.normalize(form, word)
@@ -227,16 +227,16 @@ def test_lower_case_and_composition_never_make_a_second_tag(word: str) -> None:
 
 
 @pytest.mark.parametrize("raw", ["Sunset", "#Sunset", "＃SUNSET"])
-def test_a_name_is_taken_with_or_without_its_mark(raw: str) -> None:
+def test_parse_hashtag_with_or_without_hash_sign(raw: str) -> None:
     assert parse_hashtag(raw) == parse_hashtag_prefix(raw) == "sunset"
 
 
 @pytest.mark.parametrize("raw", ["", "#", "##a", "a b", "a-b", "1", "💥", "a\0", "a#", "a" * 101, "a/b"])
-def test_what_is_no_hashtag_has_no_name(raw: str) -> None:
+def test_parse_hashtag_rejects_invalid_names(raw: str) -> None:
     assert parse_hashtag(raw) is None
 
 
-def test_a_prefix_may_be_what_is_no_whole_hashtag() -> None:
+def test_prefix_need_not_be_a_valid_hashtag() -> None:
     assert parse_hashtag_prefix("20") == "20"
     assert parse_hashtag_prefix("#_") == "_"
     assert (

@@ -1,4 +1,4 @@
-"""What moderators decide: done, told in the audit log and closed in one transaction, once, by whoever may."""
+"""Moderation actions: effect, audit entry and closed case in one transaction, permissions and concurrency."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def moderator() -> User:
 
 @pytest.fixture
 def post(author: ApiUser) -> Target:
-    return Target(TargetType.POST, int(author.write()), author.id)
+    return Target(TargetType.POST, int(author.create_post()), author.id)
 
 
 @pytest.fixture
 def comment(author: ApiUser, post: Target) -> Target:
-    return Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
+    return Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
 
 
-def reported(target: Target, times: int = 1) -> Case:
+def report_target(target: Target, times: int = 1) -> Case:
     for _ in range(times):
         services.file_report(UserFactory().pk, target, Reason.SPAM, "look")
     return Case.objects.get(target_type=target.type, target_id=target.id)
 
 
-def entries() -> list[tuple[str, str, int, str]]:
+def audit_entries() -> list[tuple[str, str, int, str]]:
     rows = AuditEntry.objects.order_by("pk")
     return list(rows.values_list("action", "target_type", "target_id", "reason"))
 
 
-def states() -> list[CaseState]:
+def case_states() -> list[CaseState]:
     return [CaseState(state) for state in Case.objects.order_by("pk").values_list("state", flat=True)]
 
 
-ACTS: dict[str, Callable[..., bool]] = {
+ACTIONS: dict[str, Callable[..., bool]] = {
     "hide": lambda actor, target: moderation.hide(actor, target, "spam"),
     "delete": lambda actor, target: moderation.delete(actor, target, "spam"),
     "warn": lambda actor, target: moderation.warn(actor, target, "spam", seen=0),
@@ -68,14 +68,14 @@ ACTS: dict[str, Callable[..., bool]] = {
 }
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ACTIONS)
 @pytest.mark.parametrize("kind", ["post", "comment"])
-def test_an_act_closes_the_case_and_leaves_one_entry(
+def test_action_closes_the_case_and_writes_one_audit_entry(
     act: str, kind: str, moderator: User, post: Target, comment: Target
 ) -> None:
     target = post if kind == "post" else comment
-    case = reported(target)
-    assert ACTS[act](moderator, target)
+    case = report_target(target)
+    assert ACTIONS[act](moderator, target)
     case.refresh_from_db()
     assert case.state == (CaseState.DISMISSED if act == "dismiss" else CaseState.ACTED)
     assert (case.closed_by_id, case.closed_at is not None) == (moderator.pk, True)
@@ -87,11 +87,11 @@ def test_an_act_closes_the_case_and_leaves_one_entry(
     assert (entry.target_type, entry.target_id) == expected
 
 
-@pytest.mark.parametrize("act", ACTS)
-def test_of_two_moderators_at_once_one_acts_and_the_other_is_told(act: str, post: Target) -> None:
-    case = reported(post)
+@pytest.mark.parametrize("act", ACTIONS)
+def test_concurrent_moderators_act_once(act: str, post: Target) -> None:
+    case = report_target(post)
     moderators = [UserFactory(is_staff=True) for _ in range(4)]
-    answers = run_concurrently([partial(ACTS[act], moderator, post) for moderator in moderators])
+    answers = run_concurrently([partial(ACTIONS[act], moderator, post) for moderator in moderators])
     others = [answer for answer in answers if answer is not True]
     assert len(others) == 3
     assert all(isinstance(answer, ActionRefused) if act == "suspend" else answer is False for answer in others), answers
@@ -100,33 +100,33 @@ def test_of_two_moderators_at_once_one_acts_and_the_other_is_told(act: str, post
     assert case.state != CaseState.OPEN
 
 
-def test_without_a_report_it_acts_all_the_same(moderator: User, post: Target) -> None:
+def test_actions_work_without_a_report(moderator: User, post: Target) -> None:
     assert moderation.hide(moderator, post, "seen by chance")
     assert moderation.restore(moderator, post, "a mistake")
     assert not moderation.restore(moderator, post)
-    assert entries() == [("hide", "post", post.id, "seen by chance"), ("restore", "post", post.id, "a mistake")]
+    assert audit_entries() == [("hide", "post", post.id, "seen by chance"), ("restore", "post", post.id, "a mistake")]
     assert AuditEntry.objects.get(action="restore").before == {"hidden": True}
     with pytest.raises(ActionRefused, match="no reports"):
         moderation.dismiss(moderator, post, seen=0)
 
 
-def test_what_is_reported_while_a_moderator_looks_is_not_dismissed_unseen(moderator: User, post: Target) -> None:
-    reported(post, 2)
+def test_dismiss_is_refused_after_a_new_report(moderator: User, post: Target) -> None:
+    report_target(post, 2)
     with pytest.raises(ActionRefused, match="1 new report"):
         moderation.dismiss(moderator, post, seen=1)
-    assert states() == [CaseState.OPEN]
-    assert entries() == []
+    assert case_states() == [CaseState.OPEN]
+    assert audit_entries() == []
     assert moderation.dismiss(moderator, post, seen=2)
-    reported(post)
-    assert states() == [CaseState.OPEN]
+    report_target(post)
+    assert case_states() == [CaseState.OPEN]
     with pytest.raises(ActionRefused):
         moderation.dismiss(moderator, post, seen=2)
 
 
-def test_reports_and_dismissals_at_once_leave_nothing_unseen(post: Target) -> None:
+def test_concurrent_report_keeps_or_reopens_the_case(post: Target) -> None:
     moderator = UserFactory(is_staff=True)
     for _ in range(6):
-        case = reported(post)
+        case = report_target(post)
         reporter = UserFactory()
         answers = run_concurrently(
             [
@@ -139,7 +139,7 @@ def test_reports_and_dismissals_at_once_leave_nothing_unseen(post: Target) -> No
 
 
 @pytest.mark.parametrize("act", ["hide", "delete", "warn", "suspend"])
-def test_what_hurts_needs_a_reason(act: str, moderator: User, post: Target) -> None:
+def test_destructive_actions_require_a_reason(act: str, moderator: User, post: Target) -> None:
     calls: dict[str, Callable[[], Any]] = {
         "hide": lambda: moderation.hide(moderator, post, "  "),
         "delete": lambda: moderation.delete(moderator, post, ""),
@@ -148,36 +148,36 @@ def test_what_hurts_needs_a_reason(act: str, moderator: User, post: Target) -> N
     }
     with pytest.raises(ActionRefused, match="reason"):
         calls[act]()
-    assert entries() == []
+    assert audit_entries() == []
     assert Post.objects.get().hidden_at is None
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", ACTIONS)
 @pytest.mark.parametrize("power", ["is_staff", "is_superuser"])
-def test_staff_is_judged_by_superusers_only(act: str, power: str, moderator: User, post: Target) -> None:
+def test_only_superusers_moderate_staff(act: str, power: str, moderator: User, post: Target) -> None:
     User.objects.filter(pk=post.user_id).update(**{power: True})
-    reported(post)
+    report_target(post)
     with pytest.raises(ActionRefused, match="superusers"):
-        ACTS[act](moderator, post)
-    assert (states(), entries()) == ([CaseState.OPEN], [])
-    assert ACTS[act](UserFactory(is_staff=True, is_superuser=True), post)
+        ACTIONS[act](moderator, post)
+    assert (case_states(), audit_entries()) == ([CaseState.OPEN], [])
+    assert ACTIONS[act](UserFactory(is_staff=True, is_superuser=True), post)
 
 
 @pytest.mark.parametrize("act", ["hide", "delete", "warn", "suspend"])
-def test_what_is_gone_can_only_be_dismissed(act: str, moderator: User, post: Target) -> None:
-    reported(post)
+def test_deleted_target_can_only_be_dismissed(act: str, moderator: User, post: Target) -> None:
+    report_target(post)
     services.delete_post(post.id, post.user_id)
     if act == "delete":
-        assert not ACTS[act](moderator, post)
+        assert not ACTIONS[act](moderator, post)
     else:
         with pytest.raises(ActionRefused, match="deleted"):
-            ACTS[act](moderator, post)
-    assert (states(), entries()) == ([CaseState.OPEN], [])
+            ACTIONS[act](moderator, post)
+    assert (case_states(), audit_entries()) == ([CaseState.OPEN], [])
     assert moderation.dismiss(moderator, post, seen=1)
-    assert states() == [CaseState.DISMISSED]
+    assert case_states() == [CaseState.DISMISSED]
 
 
-def test_a_case_whose_account_is_gone_is_dismissed(moderator: User) -> None:
+def test_case_of_an_erased_account_can_be_dismissed(moderator: User) -> None:
     gone = Target(TargetType.USER, 10**9, 10**9)
     case = Case.objects.create(
         target_type=gone.type,
@@ -189,72 +189,70 @@ def test_a_case_whose_account_is_gone_is_dismissed(moderator: User) -> None:
         last_reported_at=timezone.now(),
     )
     with pytest.raises(ActionRefused, match="gone"):
-        ACTS["suspend"](moderator, gone)
+        ACTIONS["suspend"](moderator, gone)
     assert moderation.dismiss(moderator, gone, seen=1)
     case.refresh_from_db()
     assert case.state == CaseState.DISMISSED
-    assert entries() == [("dismiss", "user", gone.id, "")]
+    assert audit_entries() == [("dismiss", "user", gone.id, "")]
 
 
-def test_a_comment_on_a_post_that_is_gone_is_gone(moderator: User, post: Target, comment: Target) -> None:
+def test_comment_on_a_deleted_post_cannot_be_hidden(moderator: User, post: Target, comment: Target) -> None:
     services.delete_post(post.id, post.user_id)
     with pytest.raises(ActionRefused, match="deleted"):
         moderation.hide(moderator, comment, "spam")
 
 
-def test_an_account_that_is_being_erased_is_left_alone(moderator: User, post: Target) -> None:
+def test_actions_are_refused_during_erasure(moderator: User, post: Target) -> None:
     deletion.delete_account(post.user_id)
     for act in ("hide", "warn", "suspend"):
         with pytest.raises(ActionRefused, match="erased"):
-            ACTS[act](moderator, post)
+            ACTIONS[act](moderator, post)
 
 
-def test_accounts_are_neither_hidden_nor_deleted(moderator: User, author: ApiUser) -> None:
+def test_accounts_cannot_be_hidden_or_deleted(moderator: User, author: ApiUser) -> None:
     account = Target(TargetType.USER, author.id, author.id)
     for act in ("hide", "delete"):
         with pytest.raises(ActionRefused):
-            ACTS[act](moderator, account)
+            ACTIONS[act](moderator, account)
     with pytest.raises(ActionRefused):
         moderation.restore(moderator, account)
-    assert ACTS["suspend"](moderator, account)
+    assert ACTIONS["suspend"](moderator, account)
 
 
 # --- Suspensions -------------------------------------------------------------------------------------
 
 
-def test_a_suspension_closes_the_case_of_the_account_as_well(moderator: User, post: Target) -> None:
+def test_suspension_also_closes_the_case_of_the_account(moderator: User, post: Target) -> None:
     account = Target(TargetType.USER, post.user_id, post.user_id)
-    reported(post)
-    reported(account)
+    report_target(post)
+    report_target(account)
     until = timezone.now() + timedelta(days=3)
     assert moderation.suspend_author(moderator, post, until, "again and again", seen=0)
-    assert states() == [CaseState.ACTED] * 2
+    assert case_states() == [CaseState.ACTED] * 2
     entry = AuditEntry.objects.get()
     assert entry.after == {"case": "acted on", "suspended": True, "until": until.isoformat()}
 
 
-def test_other_cases_of_one_author_are_closed_along_and_count_as_no_suspension(
-    moderator: User, author: ApiUser
-) -> None:
-    targets = [Target(TargetType.POST, int(author.write()), author.id) for _ in range(3)]
+def test_related_cases_are_closed_without_another_suspension(moderator: User, author: ApiUser) -> None:
+    targets = [Target(TargetType.POST, int(author.create_post()), author.id) for _ in range(3)]
     for target in targets:
-        reported(target)
+        report_target(target)
     assert moderation.suspend_author(moderator, targets[0], None, "spammer", seen=0)
     assert [moderation.close_related_case(moderator, target, "spammer") for target in targets] == [False, True, True]
-    assert states() == [CaseState.ACTED] * 3
-    assert entries()[1:] == [("close", "post", target.id, "spammer") for target in targets[1:]]
+    assert case_states() == [CaseState.ACTED] * 3
+    assert audit_entries()[1:] == [("close", "post", target.id, "spammer") for target in targets[1:]]
     assert [entry.after for entry in AuditEntry.objects.order_by("pk")][1:] == [{"case": "acted on"}] * 2
     assert ModerationHistory(targets).count_suspensions(targets[0]) == count_suspensions([author.id])[author.id] == 1
 
 
-def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: Target) -> None:
+def test_suspension_unknown_to_the_moderator_is_not_overwritten(post: Target) -> None:
     one, other = UserFactory(is_staff=True), UserFactory(is_staff=True)
     until = timezone.now() + timedelta(days=30)
     assert moderation.suspend_author(one, post, until, "a month", seen=0)
-    reported(post)
+    report_target(post)
     with pytest.raises(ActionRefused, match=rf"until {until:%Y-%m-%d %H:%M} UTC. Check the account again"):
         moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", seen=0)
-    assert (states(), AuditEntry.objects.count()) == ([CaseState.OPEN], 1)
+    assert (case_states(), AuditEntry.objects.count()) == ([CaseState.OPEN], 1)
     assert User.objects.get(pk=post.user_id).suspended_until == until
     assert moderation.suspend_author(other, post, None, "for good", seen=1)
     assert User.objects.get(pk=post.user_id).suspended_until is None
@@ -262,11 +260,11 @@ def test_a_newer_suspension_is_not_overwritten_by_who_does_not_know_of_it(post: 
     assert not moderation.lift_suspension(other, post)
     with pytest.raises(ActionRefused, match="reinstated meanwhile"):
         moderation.suspend_author(other, post, None, "for good", seen=1)
-    assert [action for action, *_ in entries()] == ["suspend", "suspend", "lift"]
+    assert [action for action, *_ in audit_entries()] == ["suspend", "suspend", "lift"]
     assert User.objects.get(pk=post.user_id).is_active
 
 
-def test_nobody_suspends_themselves() -> None:
+def test_superusers_cannot_suspend_themselves() -> None:
     superuser = UserFactory(is_staff=True, is_superuser=True)
     with pytest.raises(ActionRefused, match="yourself"):
         moderation.suspend_author(superuser, Target(TargetType.USER, superuser.pk, superuser.pk), None, "why not")
@@ -276,14 +274,14 @@ def test_nobody_suspends_themselves() -> None:
 # --- Hidden comments ---------------------------------------------------------------------------------
 
 
-def comment_count(target: Target) -> int:
+def get_comment_count(target: Target) -> int:
     return counters.fetch_subject_counts(target.id).comments
 
 
-def test_a_hidden_comment_is_neither_seen_nor_counted_until_it_is_restored(
+def test_hidden_comment_is_invisible_and_not_counted(
     moderator: User, author: ApiUser, reader: ApiUser, post: Target
 ) -> None:
-    said = [reader.comment(str(post.id), text) for text in ("one", "two", "three")]
+    said = [reader.create_comment(str(post.id), text) for text in ("one", "two", "three")]
     target = Target(TargetType.COMMENT, int(said[1]), reader.id)
     reader.call("post", f"/comments/{said[1]}/like")
     author.get(f"/posts/{post.id}")
@@ -302,9 +300,9 @@ def test_a_hidden_comment_is_neither_seen_nor_counted_until_it_is_restored(
     assert_counts_are_exact()
 
 
-def test_hiding_and_deleting_a_comment_at_once_count_it_once(moderator: User, author: ApiUser, post: Target) -> None:
+def test_concurrent_hide_and_delete_count_a_comment_once(moderator: User, author: ApiUser, post: Target) -> None:
     for _ in range(6):
-        target = Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
+        target = Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
         answers = run_concurrently(
             [
                 partial(moderation.hide, moderator, target, "rude"),
@@ -315,49 +313,47 @@ def test_hiding_and_deleting_a_comment_at_once_count_it_once(moderator: User, au
         assert not [
             answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, ActionRefused)
         ]
-        assert comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
+        assert get_comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
     assert all(not repair.find_wrong([post.id]) for repair in COUNTER_REPAIRS if repair.model is Post)
 
 
-def test_a_hidden_comment_that_is_deleted_or_purged_leaves_exact_counts(
-    moderator: User, author: ApiUser, post: Target
-) -> None:
-    target = Target(TargetType.COMMENT, int(author.comment(str(post.id))), author.id)
-    author.comment(str(post.id))
+def test_deleting_a_hidden_comment_keeps_counts_exact(moderator: User, author: ApiUser, post: Target) -> None:
+    target = Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
+    author.create_comment(str(post.id))
     assert moderation.hide(moderator, target, "rude")
     assert moderation.delete(moderator, target, "very rude")
-    assert comment_count(post) == 1
+    assert get_comment_count(post) == 1
     assert not services.restore_comment(target.id)
 
 
 # --- Warnings ----------------------------------------------------------------------------------------
 
 
-def told(caller: ApiUser) -> list[dict[str, Any]]:
+def list_notifications(caller: ApiUser) -> list[dict[str, Any]]:
     while consume_batches():
         pass
     rows: list[dict[str, Any]] = caller.get("/notifications")["results"]
     return rows
 
 
-def test_the_author_reads_the_warning_and_not_whose_it_is(moderator: User, author: ApiUser, post: Target) -> None:
+def test_warning_does_not_name_the_moderator(moderator: User, author: ApiUser, post: Target) -> None:
     assert moderation.warn(moderator, post, "Please stop selling watches.", seen=0)
-    (entry,) = told(author)
+    (entry,) = list_notifications(author)
     assert (entry["kind"], entry["text"], entry["read"]) == ("warning", "Please stop selling watches.", False)
     assert (entry["post_id"], entry["comment_id"], entry["actor_count"]) == (str(post.id), None, 1)
-    assert [actor["username"] for actor in entry["actors"]] == [author.name]
+    assert [actor["username"] for actor in entry["actors"]] == [author.username]
     assert author.get("/notifications/unread-count") == {"count": 1}
     author.call("post", "/notifications/read", {"up_to": entry["id"]})
     assert author.get("/notifications/unread-count") == {"count": 0}
 
 
 @pytest.mark.parametrize("kind", ["post", "comment", "user"])
-def test_a_warning_stays_whatever_becomes_of_what_it_is_about(
+def test_warning_survives_deletion_of_its_target(
     kind: str, moderator: User, author: ApiUser, post: Target, comment: Target
 ) -> None:
     targets = {"post": post, "comment": comment, "user": Target(TargetType.USER, author.id, author.id)}
     assert moderation.warn(moderator, targets[kind], "Careful.", seen=0)
-    (entry,) = told(author)
+    (entry,) = list_notifications(author)
     about = (entry["post_id"], entry["comment_id"])
     assert (
         about
@@ -369,32 +365,32 @@ def test_a_warning_stays_whatever_becomes_of_what_it_is_about(
     )
     moderation.hide(moderator, comment, "rude")
     moderation.hide(moderator, post, "rude")
-    assert told(author) == [entry]
+    assert list_notifications(author) == [entry]
     moderation.delete(moderator, comment, "rude")
     moderation.delete(moderator, post, "rude")
     purge_all()
-    assert told(author) == [entry]
+    assert list_notifications(author) == [entry]
     assert author.get("/notifications/unread-count") == {"count": 1}
 
 
-def test_an_entry_tells_how_many_warnings_there_were_whatever_the_client_says(moderator: User, post: Target) -> None:
+def test_audit_entry_has_the_true_number_of_warnings(moderator: User, post: Target) -> None:
     assert moderation.warn(moderator, post, "Careful.", seen=99)
     assert (AuditEntry.objects.get().before["warned"], AuditEntry.objects.get().after["warned"]) == (0, 1)
 
 
-def test_warnings_do_not_melt_into_one(moderator: User, author: ApiUser, post: Target) -> None:
+def test_warnings_are_not_aggregated(moderator: User, author: ApiUser, post: Target) -> None:
     assert moderation.warn(moderator, post, "First.", seen=0)
     assert moderation.warn(moderator, post, "Second.", seen=1)
-    assert [entry["text"] for entry in told(author)] == ["Second.", "First."]
+    assert [entry["text"] for entry in list_notifications(author)] == ["Second.", "First."]
 
 
-def test_who_is_suspended_right_after_a_warning_reads_it_later(moderator: User, author: ApiUser, post: Target) -> None:
+def test_warning_is_delivered_after_a_suspension_ends(moderator: User, author: ApiUser, post: Target) -> None:
     moderation.warn(moderator, post, "Careful.", seen=0)
     moderation.suspend_author(moderator, post, None, "not careful", seen=0)
     while consume_batches():
         pass
     moderation.lift_suspension(moderator, post)
-    assert [entry["kind"] for entry in told(author)] == ["warning"]
+    assert [entry["kind"] for entry in list_notifications(author)] == ["warning"]
 
 
 def test_warnings_are_exported(moderator: User, author: ApiUser, post: Target) -> None:

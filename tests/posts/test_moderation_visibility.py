@@ -1,6 +1,6 @@
-"""Hidden, deleted, or its author suspended: gone everywhere at the next read, and back in its old place.
+"""Moderated posts disappear from every list at the next read, and return to their old place when restored.
 
-Over REST, for authors whose posts are pushed and for those whose posts are pulled, with warm feeds and rebuilt ones.
+Checked over the API, for pushed and pulled authors, with warm and rebuilt feeds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.posts.api_user import ApiUser
 pytestmark = pytest.mark.django_db(transaction=True)
 
 Act = Callable[[User, Target], bool]
-BACK: dict[str, tuple[Act, Act]] = {
+REVERSIBLE_ACTIONS: dict[str, tuple[Act, Act]] = {
     "hide": (lambda who, what: moderation.hide(who, what, "spam"), lambda who, what: moderation.restore(who, what)),
     "suspend": (
         lambda who, what: moderation.suspend_author(who, what, None, "spam"),
@@ -33,50 +33,50 @@ BACK: dict[str, tuple[Act, Act]] = {
 }
 
 
-def ids(caller: ApiUser, path: str) -> list[str] | None:
+def list_ids(caller: ApiUser, path: str) -> list[str] | None:
     answer = caller.call("get", path)
     assert answer.status_code in (200, 404), answer.content
     return None if answer.status_code == 404 else [row["id"] for row in answer.json()["results"]]
 
 
-def places(reader: ApiUser, author: ApiUser) -> dict[str, list[str] | None]:
-    """Every list in which the author's posts stand."""
+def list_all_places(reader: ApiUser, author: ApiUser) -> dict[str, list[str] | None]:
+    """Return every list that holds the author's posts, as ids."""
     found = {
-        path: ids(reader, path)
-        for path in ("/feed", f"/users/{author.name}/posts", "/hashtags/lighthouse/posts", "/explore", "/me/saved")
+        path: list_ids(reader, path)
+        for path in ("/feed", f"/users/{author.username}/posts", "/hashtags/lighthouse/posts", "/explore", "/me/saved")
     }
-    anonymous = Client().get(f"/api/v1/users/{author.name}/posts")
+    anonymous = Client().get(f"/api/v1/users/{author.username}/posts")
     found["anonymous"] = [row["id"] for row in anonymous.json()["results"]] if anonymous.status_code == 200 else None
-    found["search"] = [row["id"] for row in reader.get(f"/users?search={author.name}")["results"]]
+    found["search"] = [row["id"] for row in reader.get(f"/users?search={author.username}")["results"]]
     return found
 
 
 @pytest.mark.parametrize("pulled", [False, True])
-@pytest.mark.parametrize("act", BACK)
-def test_it_is_gone_from_everywhere_at_the_next_read_and_back_in_its_place(act: str, pulled: bool) -> None:
+@pytest.mark.parametrize("act", REVERSIBLE_ACTIONS)
+def test_moderated_post_disappears_from_all_lists_and_returns(act: str, pulled: bool) -> None:
     author, other, reader = ApiUser(), ApiUser(), ApiUser()
     for followed in (author, other):
         reader.follow(followed)
     reader.get("/feed")
     if pulled:
         celebrity_transitions.promote([author.id])
-    posts = [who.write(f"a #lighthouse {number}") for number, who in enumerate((author, other, author, other))]
+    posts = [who.create_post(f"a #lighthouse {number}") for number, who in enumerate((author, other, author, other))]
     for post in posts:
         reader.call("post", f"/posts/{post}/save")
     deliver_all()
     explore.compute_ranking()
     cache().delete(keys.CURRENT_RANKING)
     moderator, target = UserFactory(is_staff=True), Target(TargetType.POST, int(posts[2]), author.id)
-    forward, back = BACK[act]
+    forward, back = REVERSIBLE_ACTIONS[act]
     gone = {posts[2]} if act == "hide" else {posts[0], posts[2]}
-    before = places(reader, author)
+    before = list_all_places(reader, author)
     assert before["/feed"] == posts[::-1]
     assert all(listed for listed in before.values())
 
     assert forward(moderator, target)
-    for name, listed in places(reader, author).items():
+    for name, listed in list_all_places(reader, author).items():
         was = before[name] or []
-        if act == "suspend" and name in (f"/users/{author.name}/posts", "anonymous"):
+        if act == "suspend" and name in (f"/users/{author.username}/posts", "anonymous"):
             assert listed is None
         elif name == "search":
             assert listed == ([] if act == "suspend" else was)
@@ -88,24 +88,24 @@ def test_it_is_gone_from_everywhere_at_the_next_read_and_back_in_its_place(act: 
     if act == "hide":
         assert author.call("get", f"/posts/{posts[2]}").status_code == 404
 
-    cache().delete(keys.home_timeline(reader.id), keys.author_timeline(author.id))  # rebuilt while it is gone
+    cache().delete(keys.home_timeline(reader.id), keys.author_timeline(author.id))  # rebuilt without the post
     reader.get("/feed")
     assert back(moderator, target)
-    assert places(reader, author) == before
+    assert list_all_places(reader, author) == before
 
 
 @pytest.mark.parametrize("pulled", [False, True])
-def test_what_is_deleted_stays_away(pulled: bool) -> None:
+def test_deleted_post_disappears_permanently(pulled: bool) -> None:
     author, reader = ApiUser(), ApiUser()
     reader.follow(author)
     reader.get("/feed")
     if pulled:
         celebrity_transitions.promote([author.id])
-    posts = [author.write("a #lighthouse") for _ in range(2)]
+    posts = [author.create_post("a #lighthouse") for _ in range(2)]
     deliver_all()
-    assert ids(reader, "/feed") == posts[::-1]
+    assert list_ids(reader, "/feed") == posts[::-1]
     target = Target(TargetType.POST, int(posts[1]), author.id)
     assert moderation.delete(UserFactory(is_staff=True), target, "spam")
-    for path in ("/feed", f"/users/{author.name}/posts", "/hashtags/lighthouse/posts"):
-        assert ids(reader, path) == posts[:1]
-    assert reader.get(f"/users/{author.name}")["post_count"] == 1
+    for path in ("/feed", f"/users/{author.username}/posts", "/hashtags/lighthouse/posts"):
+        assert list_ids(reader, path) == posts[:1]
+    assert reader.get(f"/users/{author.username}")["post_count"] == 1

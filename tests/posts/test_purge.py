@@ -1,4 +1,4 @@
-"""Deleted posts: gone for everybody at once, their rows a little later."""
+"""Deleted posts are invisible at once; the purge deletes their rows later."""
 
 from __future__ import annotations
 
@@ -15,78 +15,76 @@ from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OF_POSTS = (Like, Save, Comment, CommentLike, Counter, PostHashtag, FanOut, Post)
+PURGED_MODELS = (Like, Save, Comment, CommentLike, Counter, PostHashtag, FanOut, Post)
 
 
-def busy_post(author: ApiUser) -> str:
-    """A post with everything that can hang on one."""
-    post = author.write("a #tag for @nobody")
-    first = author.comment(post)
+def create_post_with_reactions(author: ApiUser) -> str:
+    """Create a post with comments, likes, saves and a hashtag. Return its id."""
+    post = author.create_post("a #tag for @nobody")
+    first = author.create_comment(post)
     for reader in (ApiUser(), ApiUser()):
         reader.like(post)
         reader.call("post", f"/posts/{post}/save")
-        reader.comment(post, reply_to=first)
+        reader.create_comment(post, reply_to=first)
         reader.call("post", f"/comments/{first}/like")
     return post
 
 
-def rows() -> dict[str, int]:
-    return {model.__name__: model._default_manager.count() for model in OF_POSTS}
+def count_rows() -> dict[str, int]:
+    return {model.__name__: model._default_manager.count() for model in PURGED_MODELS}
 
 
-def test_a_deleted_post_is_gone_at_once_with_its_comments(author: ApiUser) -> None:
-    post = busy_post(author)
+def test_deleted_post_and_its_comments_are_404(author: ApiUser) -> None:
+    post = create_post_with_reactions(author)
     comment = author.get(f"/posts/{post}/comments")["results"][0]["id"]
     assert author.call("delete", f"/posts/{post}").status_code == 204
     for path in (f"/posts/{post}", f"/posts/{post}/comments", f"/posts/{post}/likes"):
         assert_error(author.call("get", path), 404)
     assert_error(author.call("post", f"/comments/{comment}/like"), 404)
     assert_error(author.call("delete", f"/posts/{post}"), 404)
-    assert author.get(f"/users/{author.name}")["post_count"] == 0
+    assert author.get(f"/users/{author.username}")["post_count"] == 0
 
 
-def test_the_purge_takes_every_row_and_leaves_other_posts_alone(
-    author: ApiUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_purge_deletes_all_rows_of_deleted_posts_only(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "ROW_BATCH_SIZE", 1)
-    kept = busy_post(author)
-    before = rows()
+    kept = create_post_with_reactions(author)
+    before = count_rows()
     for _ in range(3):
-        author.call("delete", f"/posts/{busy_post(author)}")
+        author.call("delete", f"/posts/{create_post_with_reactions(author)}")
     while purge.purge_batch():
         pass
-    assert rows() == before
+    assert count_rows() == before
     assert author.get(f"/posts/{kept}")["comment_count"] == 3
 
 
-def test_a_purge_that_died_half_way_is_taken_up(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_purge_is_resumed(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "ROW_BATCH_SIZE", 1)
-    author.call("delete", f"/posts/{busy_post(author)}")
+    author.call("delete", f"/posts/{create_post_with_reactions(author)}")
     assert purge.purge_batch()
     assert purge.purge_batch()
     assert Post.objects.exists()
     while purge.purge_batch():
         pass
-    assert not any(rows().values())
+    assert not any(count_rows().values())
     assert not purge.purge_batch()
 
 
-def test_a_post_that_a_like_holds_is_purged_later(author: ApiUser) -> None:
-    post, reader = int(author.write()), ApiUser()
+def test_purge_skips_posts_locked_by_a_like(author: ApiUser) -> None:
+    post, reader = int(author.create_post()), ApiUser()
     with transaction.atomic():
         services.like_post(reader.id, post, author.id)
         run_concurrently([lambda: author.call("delete", f"/posts/{post}")])
         assert run_concurrently([purge.purge_batch]) == [False]
     purge_posts()
-    assert not any(rows().values())
+    assert not any(count_rows().values())
 
 
 @pytest.mark.parametrize("forgotten", ["deleted", "hidden"])
-def test_a_post_that_is_gone_is_a_404_though_its_keys_were_never_dropped(
+def test_deleted_or_hidden_post_is_a_404_despite_a_stale_cache(
     author: ApiUser, forgotten: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when Redis is away at the commit, or the process dies right after it."""
-    post, reader = author.write(), ApiUser()
+    """Redis may be unavailable at the commit, or the process may die right after it."""
+    post, reader = author.create_post(), ApiUser()
     assert reader.get(f"/posts/{post}")
     monkeypatch.setattr("instafeed.core.cache.invalidation._delete_keys", lambda *_: None)
     if forgotten == "deleted":

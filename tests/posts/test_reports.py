@@ -1,4 +1,4 @@
-"""Reports: once a person and target, about what the reporter sees."""
+"""Reports: one per user and target, of visible targets only."""
 
 from __future__ import annotations
 
@@ -21,66 +21,64 @@ from tests.social.follow_graph import run_concurrently
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def about(kind: str, target: object, **more: object) -> dict[str, object]:
+def report_body(kind: str, target: object, **more: object) -> dict[str, object]:
     return {"target_type": kind, "target_id": str(target), "reason": "spam", **more}
 
 
-def test_posts_comments_and_users_are_reported_once(author: ApiUser, reader: ApiUser) -> None:
-    post = author.write()
-    comment = author.comment(post)
+def test_repeated_report_returns_the_first_one(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    comment = author.create_comment(post)
     for kind, target in (("post", post), ("comment", comment), ("user", author.id)):
-        body = about(kind, target, note="look ⚠️")
+        body = report_body(kind, target, note="look ⚠️")
         first = reader.call("post", "/reports", body)
         again = reader.call("post", "/reports", body | {"reason": "other", "note": "again"})
         assert (first.status_code, again.status_code) == (201, 200)
         assert first.json() == again.json()
         assert first.json() | body == first.json()
     assert Report.objects.count() == 3
-    assert author.call("post", "/reports", about("post", post)).status_code == 201
+    assert author.call("post", "/reports", report_body("post", post)).status_code == 201
 
 
-def test_two_at_once_make_one(author: ApiUser, reader: ApiUser) -> None:
-    body = about("post", author.write())
+def test_concurrent_reports_create_one(author: ApiUser, reader: ApiUser) -> None:
+    body = report_body("post", author.create_post())
     answers = run_concurrently([lambda: reader.call("post", "/reports", body)] * 4)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
 
 
-def test_reports_of_one_target_add_up_to_one_case(author: ApiUser, reader: ApiUser) -> None:
-    post = author.write()
+def test_reports_of_one_target_share_a_case(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
     for who, reason in ((reader, "spam"), (reader, "other"), (author, "nudity"), (ApiUser(), "spam")):
-        who.call("post", "/reports", about("post", post) | {"reason": reason})
+        who.call("post", "/reports", report_body("post", post) | {"reason": reason})
     case = Case.objects.get()
     assert (case.target_type, case.target_id, case.user_id) == ("post", int(post), author.id)
     assert (case.report_count, case.reasons) == (3, ["spam", "nudity"])
     assert case.first_reported_at < case.last_reported_at
 
 
-def test_a_new_report_opens_a_closed_case(author: ApiUser, reader: ApiUser) -> None:
-    post = author.write()
-    reader.call("post", "/reports", about("post", post))
+def test_new_report_reopens_a_closed_case(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    reader.call("post", "/reports", report_body("post", post))
     Case.objects.update(state=CaseState.DISMISSED)
-    reader.call("post", "/reports", about("post", post))
+    reader.call("post", "/reports", report_body("post", post))
     assert Case.objects.get().state == CaseState.DISMISSED
-    author.call("post", "/reports", about("post", post))
+    author.call("post", "/reports", report_body("post", post))
     assert Case.objects.get().state == CaseState.OPEN
 
 
-def test_what_the_reporter_does_not_see_is_a_404(author: ApiUser, reader: ApiUser) -> None:
-    post = author.write()
-    comment = author.comment(post)
+def test_reporting_an_invisible_target_is_a_404(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    comment = author.create_comment(post)
     social.block(author.id, reader.id)
     for kind, target in (("post", post), ("comment", comment), ("user", author.id), ("post", 1), ("user", 2**62)):
-        assert_error(reader.call("post", "/reports", about(kind, target)), 404)
+        assert_error(reader.call("post", "/reports", report_body(kind, target)), 404)
     assert not Report.objects.exists()
 
 
 @pytest.mark.parametrize("kind", ["post", "comment", "user"])
 @pytest.mark.parametrize("gone", ["target", "account"])
-def test_what_went_between_the_look_and_the_report_is_a_404_and_makes_no_case(
-    kind: str, gone: str, author: ApiUser, reader: ApiUser
-) -> None:
-    post = int(author.write())
-    ids = {"post": post, "comment": int(author.comment(str(post))), "user": author.id}
+def test_target_deleted_meanwhile_gets_no_case(kind: str, gone: str, author: ApiUser, reader: ApiUser) -> None:
+    post = int(author.create_post())
+    ids = {"post": post, "comment": int(author.create_comment(str(post))), "user": author.id}
     target = Target(TargetType(kind), ids[kind], author.id)
     if gone == "account" or kind == "user":
         User.objects.filter(pk=author.id).update(deleted_at=timezone.now())
@@ -94,10 +92,10 @@ def test_what_went_between_the_look_and_the_report_is_a_404_and_makes_no_case(
     assert not Case.objects.exists()
 
 
-def test_reporting_a_comment_while_a_moderator_deletes_it_deadlocks_nobody(author: ApiUser) -> None:
-    moderator, post = UserFactory(is_staff=True), author.write()
+def test_concurrent_report_and_deletion_do_not_deadlock(author: ApiUser) -> None:
+    moderator, post = UserFactory(is_staff=True), author.create_post()
     for _ in range(5):
-        target = Target(TargetType.COMMENT, int(author.comment(post)), author.id)
+        target = Target(TargetType.COMMENT, int(author.create_comment(post)), author.id)
         services.file_report(UserFactory().pk, target, Reason.SPAM, "")
         reports = [partial(services.file_report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
         answers = run_concurrently([partial(moderation.delete, moderator, target, "spam"), *reports])
@@ -118,6 +116,6 @@ def test_reporting_a_comment_while_a_moderator_deletes_it_deadlocks_nobody(autho
         {"note": "x" * 1_001},
     ],
 )
-def test_a_malformed_report_is_a_400(author: ApiUser, reader: ApiUser, change: dict[str, object]) -> None:
-    assert_error(reader.call("post", "/reports", about("post", author.write()) | change), 400)
+def test_invalid_report_is_a_400(author: ApiUser, reader: ApiUser, change: dict[str, object]) -> None:
+    assert_error(reader.call("post", "/reports", report_body("post", author.create_post()) | change), 400)
     assert not Report.objects.exists()

@@ -1,4 +1,4 @@
-"""Saved posts: a private list, newest save first, of what may still be seen."""
+"""Saved posts: a private list, newest save first, of visible posts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.posts.api_user import ApiUser
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def save(caller: ApiUser, post: str) -> None:
+def save_post(caller: ApiUser, post: str) -> None:
     answer = caller.call("post", f"/posts/{post}/save")
     assert (answer.status_code, answer.json()) == (200, {"saved": True})
 
 
-def test_the_list_is_in_the_order_of_saving_and_saving_again_moves_nothing(author: ApiUser, reader: ApiUser) -> None:
-    posts = [author.write() for _ in range(4)]
+def test_saved_posts_are_ordered_by_first_save(author: ApiUser, reader: ApiUser) -> None:
+    posts = [author.create_post() for _ in range(4)]
     for post in (posts[2], posts[0], posts[3], posts[2]):
-        save(reader, post)
+        save_post(reader, post)
     expected = [posts[3], posts[0], posts[2]]
     for limit in (1, 2, 10):
         assert [row["id"] for row in reader.list_all("/me/saved", limit)] == expected
@@ -28,9 +28,9 @@ def test_the_list_is_in_the_order_of_saving_and_saving_again_moves_nothing(autho
     assert author.get("/me/saved")["results"] == []
 
 
-def test_dropping_a_save(author: ApiUser, reader: ApiUser) -> None:
-    post = author.write()
-    save(reader, post)
+def test_unsave_is_idempotent(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    save_post(reader, post)
     for _ in range(2):
         answer = reader.call("delete", f"/posts/{post}/save")
         assert (answer.status_code, answer.json()) == (200, {"saved": False})
@@ -38,11 +38,11 @@ def test_dropping_a_save(author: ApiUser, reader: ApiUser) -> None:
     assert reader.get(f"/posts/{post}")["saved"] is False
 
 
-def test_what_may_not_be_seen_any_more_is_left_out_and_comes_back(reader: ApiUser) -> None:
+def test_invisible_posts_are_left_out(reader: ApiUser) -> None:
     private, suspended, blocker, plain = (ApiUser() for _ in range(4))
-    posts = {caller: caller.write() for caller in (private, suspended, blocker, plain)}
+    posts = {caller: caller.create_post() for caller in (private, suspended, blocker, plain)}
     for post in posts.values():
-        save(reader, post)
+        save_post(reader, post)
     accounts.update_profile(private.id, {"is_private": True})
     accounts.suspend(suspended.id)
     social.block(blocker.id, reader.id)
@@ -53,21 +53,21 @@ def test_what_may_not_be_seen_any_more_is_left_out_and_comes_back(reader: ApiUse
     assert [row["id"] for row in reader.list_all("/me/saved", 3)] == list(posts.values())[::-1]
 
 
-def test_a_deleted_post_leaves_the_list(author: ApiUser, reader: ApiUser) -> None:
-    posts = [author.write() for _ in range(3)]
+def test_deleted_posts_are_left_out(author: ApiUser, reader: ApiUser) -> None:
+    posts = [author.create_post() for _ in range(3)]
     for post in posts:
-        save(reader, post)
+        save_post(reader, post)
     author.call("delete", f"/posts/{posts[1]}")
     assert [row["id"] for row in reader.list_all("/me/saved", 1)] == [posts[2], posts[0]]
 
 
 @pytest.mark.parametrize("size", [2, 50])
-def test_a_page_costs_a_fixed_number_of_queries(
+def test_saved_posts_query_count(
     author: ApiUser, reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for _ in range(size):
-        save(reader, author.write())
+        save_post(reader, author.create_post())
     reader.get(f"/me/saved?limit={size}")
-    # saves, their posts, who of the authors is active, the relations to them
+    # saves, their posts, the active authors, the relationships to them
     with django_assert_num_queries(4):
         assert len(reader.get(f"/me/saved?limit={size}")["results"]) == size

@@ -1,4 +1,4 @@
-"""What is reported, and about what, in the tests of the moderators' pages."""
+"""Factories of targets and cases for the tests of the admin."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def file_reports(target: Target, times: int = 1, reason: Reason = Reason.SPAM, n
 
 
 def create_post_target(author: ApiUser, caption: str = "hello") -> Target:
-    return Target(TargetType.POST, int(author.write(caption)), author.id)
+    return Target(TargetType.POST, int(author.create_post(caption)), author.id)
 
 
 def create_comment_target(author: ApiUser, post: Target, text: str = "nice") -> Target:
-    return Target(TargetType.COMMENT, int(author.comment(str(post.id), text)), author.id)
+    return Target(TargetType.COMMENT, int(author.create_comment(str(post.id), text)), author.id)
 
 
 def account_target(caller: ApiUser) -> Target:

@@ -1,4 +1,4 @@
-"""A moderator, signed in."""
+"""Fixture: a moderator who is signed in."""
 
 from __future__ import annotations
 

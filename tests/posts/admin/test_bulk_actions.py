@@ -1,4 +1,4 @@
-"""Acts on several rows of a list at once."""
+"""Bulk actions of the admin lists."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ from tests.staff import StaffMember
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def choose(staff: StaffMember, model: str, act: str, rows: list[Any], **more: Any) -> Any:
-    """What the list answers to a bulk action."""
+def choose_bulk_action(staff: StaffMember, model: str, act: str, rows: list[Any], **more: Any) -> Any:
+    """Submit a bulk action on the list and return the response."""
     data = {"action": act, "_selected_action": [str(row.pk) for row in rows], "index": "0", **more}
     return staff.client.post(reverse(f"admin:{model}_changelist") + "?type=post", data)
 
 
-def test_a_bulk_action_asks_for_its_reason_on_one_page_and_then_acts_on_all(
-    moderator: StaffMember, author: ApiUser
-) -> None:
+def test_bulk_action_asks_for_a_reason_then_acts_on_all(moderator: StaffMember, author: ApiUser) -> None:
     cases = [file_reports(create_post_target(author, f"post {number}")) for number in range(3)]
-    page = choose(moderator, "posts_case", "hide", cases)
+    page = choose_bulk_action(moderator, "posts_case", "hide", cases)
     assert page.status_code == 200
     assert all(f"post {number}" in page.content.decode() for number in range(3))
     assert not AuditEntry.objects.exists()
@@ -48,10 +46,10 @@ def test_a_bulk_action_asks_for_its_reason_on_one_page_and_then_acts_on_all(
     assert moderator.rows("posts_case") == []
 
 
-def test_what_came_in_meanwhile_is_left_of_a_bulk_dismissal(moderator: StaffMember, author: ApiUser) -> None:
+def test_bulk_dismissal_skips_cases_with_new_reports(moderator: StaffMember, author: ApiUser) -> None:
     targets = [create_post_target(author) for _ in range(2)]
     cases = [file_reports(target) for target in targets]
-    page = choose(moderator, "posts_case", "dismiss", cases)
+    page = choose_bulk_action(moderator, "posts_case", "dismiss", cases)
     seen = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
     assert set(seen.values()) == {1}
     file_reports(targets[1])
@@ -63,15 +61,13 @@ def test_what_came_in_meanwhile_is_left_of_a_bulk_dismissal(moderator: StaffMemb
     assert moderator.rows("posts_case") == [cases[1]]
 
 
-def test_authors_of_several_cases_are_suspended_once_and_all_cases_closed(
-    moderator: StaffMember, author: ApiUser
-) -> None:
+def test_bulk_suspension_suspends_each_author_once(moderator: StaffMember, author: ApiUser) -> None:
     cases = [
         file_reports(create_post_target(author)),
         file_reports(create_post_target(author)),
         file_reports(create_post_target(ApiUser())),
     ]
-    page = choose(moderator, "posts_case", "suspend", cases)
+    page = choose_bulk_action(moderator, "posts_case", "suspend", cases)
     seen = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
     ids = [case.pk for case in cases]
     told = moderator.run_action("posts_case", "suspend", *ids, reason="spam ring", length="", **seen)
@@ -81,7 +77,9 @@ def test_authors_of_several_cases_are_suspended_once_and_all_cases_closed(
     assert not Case.objects.filter(state=CaseState.OPEN).exists()
 
 
-def test_whoever_did_the_same_to_something_else_is_not_named(moderator: StaffMember, author: ApiUser) -> None:
+def test_repeated_action_names_the_earlier_moderator_of_that_target_only(
+    moderator: StaffMember, author: ApiUser
+) -> None:
     posts = [create_post_target(author), create_post_target(author)]
     moderator.run_action("posts_post", "hide", posts[0].id, reason="spam")
     services.hide_post(posts[1].id)
@@ -92,7 +90,7 @@ def test_whoever_did_the_same_to_something_else_is_not_named(moderator: StaffMem
     assert again[0].startswith("This was already done by mod at")
 
 
-def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
+def test_error_in_a_bulk_action_keeps_the_earlier_ones(
     moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     posts, withdrawn = [create_post_target(author) for _ in range(3)], list[Any]()
@@ -110,9 +108,9 @@ def test_what_was_done_before_an_error_in_the_middle_is_followed_up(
     assert Post.objects.filter(hidden_at__isnull=False).count() == 1
 
 
-def test_a_bulk_action_takes_no_more_than_what_is_ticked(moderator: StaffMember, author: ApiUser) -> None:
+def test_bulk_action_covers_selected_rows_only(moderator: StaffMember, author: ApiUser) -> None:
     cases = [file_reports(create_post_target(author)) for _ in range(2)]
-    page = choose(moderator, "posts_case", "hide", cases[:1], select_across="1")
+    page = choose_bulk_action(moderator, "posts_case", "hide", cases[:1], select_across="1")
     assert [pk for pk, *_ in page.context["rows"]] == [cases[0].pk]
-    assert choose(moderator, "posts_case", "nonsense", cases).status_code in (200, 302)
-    assert choose(StaffMember(), "posts_case", "hide", cases).status_code == 403
+    assert choose_bulk_action(moderator, "posts_case", "nonsense", cases).status_code in (200, 302)
+    assert choose_bulk_action(StaffMember(), "posts_case", "hide", cases).status_code == 403

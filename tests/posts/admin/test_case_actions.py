@@ -1,4 +1,4 @@
-"""Acts on the page of a case: done over HTTP by moderators, and by nobody else."""
+"""Moderation actions on the page of a case: effect, permissions and forms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def get_expected_versions(page: Any, act: str) -> dict[str, int]:
-    """The hidden fields of an act's form on a row's page."""
+    """Return the hidden version fields of an action's form on a row's page."""
     (offer,) = [bound for bound in page.context["bound_actions"] if bound.action.name == act]
     return {f"version-{pk}": number for pk, number in offer.versions.items()}
 
@@ -63,7 +63,7 @@ def has_effect(act: str, case: Case) -> bool:
 
 
 @pytest.mark.parametrize("act", FORM_DATA)
-def test_a_moderator_acts_on_the_page_of_a_case(act: str, moderator: StaffMember, author: ApiUser) -> None:
+def test_moderator_acts_on_a_case_page(act: str, moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case(act, author)
     seen = get_expected_versions(moderator.page("posts_case_change", case.pk), act)
     told = moderator.run_action("posts_case", act, case.pk, **FORM_DATA[act], **seen)
@@ -80,7 +80,7 @@ def test_a_moderator_acts_on_the_page_of_a_case(act: str, moderator: StaffMember
 
 @pytest.mark.parametrize("act", FORM_DATA)
 @pytest.mark.parametrize("who", ["plain staff", "operator", "user", "anonymous"])
-def test_nobody_else_does(act: str, who: str, author: ApiUser) -> None:
+def test_others_cannot_act(act: str, who: str, author: ApiUser) -> None:
     case = prepare_case(act, author)
     staff = StaffMember("Operator") if who == "operator" else StaffMember()
     if who == "user":
@@ -99,7 +99,7 @@ def test_nobody_else_does(act: str, who: str, author: ApiUser) -> None:
         staff.page(f"posts_{model}_changelist", status=answer.status_code)
 
 
-def test_a_right_of_one_act_is_no_right_to_another(author: ApiUser) -> None:
+def test_each_action_needs_its_own_permission(author: ApiUser) -> None:
     staff, case = StaffMember(), prepare_case("hide", author)
     rights = ("view_case", "moderate_post")
     staff.user.user_permissions.set(Permission.objects.filter(codename__in=rights))
@@ -107,7 +107,9 @@ def test_a_right_of_one_act_is_no_right_to_another(author: ApiUser) -> None:
     assert [bound.action.name for bound in page.context["bound_actions"]] == ["dismiss", "hide", "delete"]
     assert page.context["detail"].reports
     assert case.target_type in page.content.decode()
-    assert "by</th><th>reason" not in page.content.decode(), "who reports is for those who may know"
+    assert "by</th><th>reason" not in page.content.decode(), (
+        "reporters are shown only with the permission to view reports"
+    )
     assert staff.post_action("posts_case", "suspend", case.pk, **FORM_DATA["suspend"]).status_code == 403
 
 
@@ -127,7 +129,7 @@ def test_a_right_of_one_act_is_no_right_to_another(author: ApiUser) -> None:
         ("suspend", {"reason": "spam", "length": "7", "until": "2099-01-01T00:00"}, "until"),
     ],
 )
-def test_a_form_that_is_not_right_is_shown_again(
+def test_invalid_form_is_shown_again(
     act: str, given: dict[str, str], wrong: str, moderator: StaffMember, author: ApiUser
 ) -> None:
     case = prepare_case(act, author)
@@ -145,9 +147,7 @@ SOON = timezone.now() + timedelta(days=1_000)
     ("given", "days"),
     [({"length": ""}, None), ({"length": "30"}, 30), ({"length": "x", "until": f"{SOON:%Y-%m-%dT%H:%M}"}, 999)],
 )
-def test_a_suspension_lasts_as_long_as_said(
-    given: dict[str, str], days: int | None, moderator: StaffMember, author: ApiUser
-) -> None:
+def test_suspension_length(given: dict[str, str], days: int | None, moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case("suspend", author)
     moderator.run_action("posts_case", "suspend", case.pk, reason="spam", **given)
     user = User.objects.get(pk=author.id)
@@ -157,7 +157,7 @@ def test_a_suspension_lasts_as_long_as_said(
         assert user.suspended_until > timezone.now() + timedelta(days=days - 1)
 
 
-def test_acts_are_posts_with_a_token(moderator: StaffMember, author: ApiUser) -> None:
+def test_actions_require_post_and_csrf_token(moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case("hide", author)
     url = reverse("admin:posts_case_act", args=["hide"])
     assert moderator.client.get(url)["Location"] == reverse("admin:posts_case_changelist")
@@ -171,7 +171,7 @@ def test_acts_are_posts_with_a_token(moderator: StaffMember, author: ApiUser) ->
     assert not AuditEntry.objects.exists()
 
 
-def test_a_way_back_leads_nowhere_else(moderator: StaffMember, author: ApiUser) -> None:
+def test_redirect_stays_on_the_site(moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case("hide", author)
     for back in ("https://elsewhere.example/", "//elsewhere.example", "javascript:alert(1)"):
         answer = moderator.post_action("posts_case", "hide", case.pk, reason="spam", back=back)

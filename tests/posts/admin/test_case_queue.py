@@ -1,4 +1,4 @@
-"""The queue and the page of a case: what a moderator sees of what is reported."""
+"""The moderators' queue and the page of a case."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.staff import StaffMember
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_queue_holds_what_is_open_and_the_most_reported_first(moderator: StaffMember, author: ApiUser) -> None:
+def test_queue_lists_open_cases_most_reported_first(moderator: StaffMember, author: ApiUser) -> None:
     once, often, closed = (file_reports(create_post_target(author), times) for times in (1, 3, 2))
     Case.objects.filter(pk=closed.pk).update(state=CaseState.DISMISSED, closed_at=timezone.now())
     assert moderator.rows("posts_case") == [often, once]
@@ -27,13 +27,11 @@ def test_the_queue_holds_what_is_open_and_the_most_reported_first(moderator: Sta
     assert moderator.rows("posts_case", state=CaseState.ACTED) == []
     Case.objects.filter(pk=closed.pk).update(closed_at=timezone.now() - timedelta(days=91))
     assert moderator.rows("posts_case", state=CaseState.DISMISSED) == []
-    assert moderator.rows("posts_case", q=author.name) == [closed, often, once]
+    assert moderator.rows("posts_case", q=author.username) == [closed, often, once]
     assert moderator.rows("posts_case", user_id=author.id) == [closed, often, once]
 
 
-def test_it_is_filtered_by_type_and_reason_and_searched_by_author_and_id(
-    moderator: StaffMember, author: ApiUser, reader: ApiUser
-) -> None:
+def test_filter_and_search_cases(moderator: StaffMember, author: ApiUser, reader: ApiUser) -> None:
     post = create_post_target(author)
     cases = [
         file_reports(post),
@@ -43,7 +41,7 @@ def test_it_is_filtered_by_type_and_reason_and_searched_by_author_and_id(
     assert moderator.rows("posts_case", type="comment") == cases[1:2]
     assert moderator.rows("posts_case", reason="nudity") == cases[1:2]
     assert moderator.rows("posts_case", reason="spam", type="user") == cases[2:]
-    assert moderator.rows("posts_case", q=f"@{reader.name.upper()}") == cases[1:2]
+    assert moderator.rows("posts_case", q=f"@{reader.username.upper()}") == cases[1:2]
     assert moderator.rows("posts_case", q=str(post.id)) == cases[:1]
     for nothing in ("nobody", "9" * 30, "0", "%"):
         assert moderator.rows("posts_case", q=nothing) == []
@@ -52,19 +50,19 @@ def test_it_is_filtered_by_type_and_reason_and_searched_by_author_and_id(
 @pytest.mark.parametrize(
     "query", ["state=x", "state=9", "type=x", "reason=x", "o=3.-1", "p=x", "p=-1", "all=", "q=%00"]
 )
-def test_a_strange_address_is_no_error(query: str, moderator: StaffMember, author: ApiUser) -> None:
+def test_invalid_query_parameters_are_no_error(query: str, moderator: StaffMember, author: ApiUser) -> None:
     file_reports(create_post_target(author))
     assert moderator.client.get(f"{reverse('admin:posts_case_changelist')}?{query}").status_code in (200, 302)
 
 
 @pytest.mark.parametrize("query", ["report_count__gt=0", "user_id=x", "target_id__contains=1"])
-def test_other_columns_are_not_looked_at(query: str, moderator: StaffMember) -> None:
+def test_other_lookups_are_refused(query: str, moderator: StaffMember) -> None:
     assert moderator.client.get(f"{reverse('admin:posts_case_changelist')}?{query}").status_code in (302, 400)
 
 
 @pytest.mark.parametrize("model", ["posts_case", "posts_post", "posts_comment", "accounts_auditentry"])
 @pytest.mark.parametrize("id_", ["0", "x", "-1", "9" * 19, "9" * 40, "a/b", "%00"])
-def test_an_id_of_nothing_leads_back(model: str, id_: str, moderator: StaffMember) -> None:
+def test_unknown_id_redirects(model: str, id_: str, moderator: StaffMember) -> None:
     url = reverse(f"admin:{model}_change", args=["ID"]).replace("ID", id_)
     assert moderator.client.get(url).status_code in (301, 302, 404)
 
@@ -72,7 +70,7 @@ def test_an_id_of_nothing_leads_back(model: str, id_: str, moderator: StaffMembe
 # --- The page of a case ------------------------------------------------------------------------------
 
 
-def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author: ApiUser) -> None:
+def test_case_page_shows_content_reports_and_history(moderator: StaffMember, author: ApiUser) -> None:
     pictures = [ready_media(author.user, alt_text="a face") for _ in range(2)]
     post = services.create_post(author.id, "come <b>and</b> buy", [picture.pk for picture in pictures])
     target = Target(TargetType.POST, post.pk, author.id)
@@ -82,7 +80,7 @@ def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author
     file_reports(target)
     page = moderator.page("posts_case_change", case.pk)
     html = page.content.decode()
-    for shown in ("come &lt;b&gt;and&lt;/b&gt; buy", "he sells watches", "a face", f"@{author.name}", "3 reports"):
+    for shown in ("come &lt;b&gt;and&lt;/b&gt; buy", "he sells watches", "a face", f"@{author.username}", "3 reports"):
         assert shown in html, shown
     assert [picture.url in html.replace("&amp;", "&") for picture in page.context["snapshot"].pictures] == [True, True]
     assert "No selling, please." in html
@@ -97,9 +95,7 @@ def test_a_case_shows_all_that_it_takes_to_decide(moderator: StaffMember, author
     ]
 
 
-def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(
-    moderator: StaffMember, author: ApiUser
-) -> None:
+def test_hidden_post_has_signed_urls_and_a_restore_action(moderator: StaffMember, author: ApiUser) -> None:
     picture = ready_media(author.user, is_public=False)
     post = services.create_post(author.id, "", [picture.pk])
     case = file_reports(Target(TargetType.POST, post.pk, author.id))
@@ -109,7 +105,7 @@ def test_a_hidden_post_is_shown_with_signed_urls_and_offered_to_be_restored(
     assert "restore" in [bound.action.name for bound in page.context["bound_actions"]]
 
 
-def test_what_is_gone_is_said_so_and_only_dismissed(moderator: StaffMember, author: ApiUser) -> None:
+def test_deleted_post_can_only_be_dismissed(moderator: StaffMember, author: ApiUser) -> None:
     target = create_post_target(author)
     case = file_reports(target)
     services.delete_post(target.id, author.id)
@@ -120,14 +116,14 @@ def test_what_is_gone_is_said_so_and_only_dismissed(moderator: StaffMember, auth
     assert moderator.run_action("posts_case", "dismiss", case.pk, **{f"version-{case.pk}": 1}) == ["dismissed."]
 
 
-def test_only_the_newest_hundred_reports_are_read(moderator: StaffMember, author: ApiUser) -> None:
+def test_case_page_shows_the_newest_hundred_reports(moderator: StaffMember, author: ApiUser) -> None:
     case = file_reports(create_post_target(author), 103)
     page = moderator.page("posts_case_change", case.pk)
     assert len(page.context["detail"].reports) == 100
     assert "103 reports, the newest 100" in page.content.decode()
 
 
-def test_the_next_case_is_at_hand(moderator: StaffMember, author: ApiUser) -> None:
+def test_case_page_links_the_next_case(moderator: StaffMember, author: ApiUser) -> None:
     one, two = file_reports(create_post_target(author), 1), file_reports(create_post_target(author), 2)
     assert moderator.page("posts_case_change", one.pk).context["next_case"] == two
     assert moderator.page("posts_case_change", two.pk).context["next_case"] == one

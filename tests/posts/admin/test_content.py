@@ -1,4 +1,4 @@
-"""The pages of posts and comments."""
+"""The admin pages of posts and comments."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from tests.staff import StaffMember
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_posts_and_comments_are_found_by_author_and_id_and_filtered(
-    moderator: StaffMember, author: ApiUser, reader: ApiUser
-) -> None:
+def test_search_and_filter_posts_and_comments(moderator: StaffMember, author: ApiUser, reader: ApiUser) -> None:
     post, other = create_post_target(author), create_post_target(reader)
     said = create_comment_target(reader, post)
     services.hide_post(other.id)
@@ -30,18 +28,16 @@ def test_posts_and_comments_are_found_by_author_and_id_and_filtered(
         return [row.pk for row in moderator.rows(model, **query)]
 
     assert found("posts_post") == [other.id, post.id]
-    assert found("posts_post", q=author.name) == [post.id]
+    assert found("posts_post", q=author.username) == [post.id]
     assert found("posts_post", q=str(other.id)) == [other.id]
     assert found("posts_post", author=reader.id) == [other.id]
     assert found("posts_post", hidden="1") == [other.id]
-    assert found("posts_comment", q=reader.name) == [said.id]
+    assert found("posts_comment", q=reader.username) == [said.id]
     assert found("posts_comment", hidden="1") == []
 
 
 @pytest.mark.parametrize("kind", ["post", "comment"])
-def test_they_are_hidden_restored_and_deleted_from_their_own_page(
-    kind: str, moderator: StaffMember, author: ApiUser
-) -> None:
+def test_hide_restore_and_delete_on_the_content_page(kind: str, moderator: StaffMember, author: ApiUser) -> None:
     post = create_post_target(author, "my words")
     target = post if kind == "post" else create_comment_target(author, post, "my words")
     case, model = file_reports(target), f"posts_{kind}"
@@ -60,7 +56,7 @@ def test_they_are_hidden_restored_and_deleted_from_their_own_page(
 
 
 @pytest.mark.parametrize("model", ["case", "post", "comment"])
-def test_nothing_is_added_changed_or_deleted_by_forms(model: str, author: ApiUser) -> None:
+def test_django_forms_cannot_add_change_or_delete(model: str, author: ApiUser) -> None:
     superuser, post = StaffMember(is_superuser=True), create_post_target(author)
     pk = {"case": file_reports(post).pk, "post": post.id, "comment": create_comment_target(author, post).id}[model]
     superuser.page(f"posts_{model}_add", status=403)

@@ -1,4 +1,4 @@
-"""What the moderators' pages cost, with many rows beside few."""
+"""Queries and rows read by the moderators' pages, with few and with many rows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_page_urls(author: ApiUser) -> dict[str, tuple[str, dict[str, str]]]:
     found = {
         f"list of {model}": (reverse(f"admin:posts_{model}_changelist"), {}) for model in ("case", "post", "comment")
     }
-    found["search"] = (reverse("admin:posts_case_changelist"), {"q": author.name})
+    found["search"] = (reverse("admin:posts_case_changelist"), {"q": author.username})
     found["filter"] = (reverse("admin:posts_case_changelist"), {"state": "0", "type": "post", "reason": "spam"})
     for kind, pk in (("post", post.pk), ("comment", comment.pk), ("user", author.id)):
         case = Case.objects.get(target_type=kind, target_id=pk)
@@ -51,7 +51,7 @@ def list_page_urls(author: ApiUser) -> dict[str, tuple[str, dict[str, str]]]:
     return found
 
 
-def test_pages_take_as_many_queries_with_few_rows_as_with_many(moderator: StaffMember, author: ApiUser) -> None:
+def test_query_counts_do_not_depend_on_rows(moderator: StaffMember, author: ApiUser) -> None:
     def costs() -> dict[str, int]:
         found = {}
         for name, (url, query) in list_page_urls(author).items():
@@ -88,10 +88,10 @@ SELECT 1 + author_id %% 20, 'mod', CASE WHEN id %% 9 = 0 THEN 'warn' ELSE 'hide'
        '{}', '{}' FROM posts_post;
 ANALYZE accounts_user, accounts_auditentry, posts_post, posts_comment, posts_case
 """
-LISTS: list[tuple[str, dict[str, str], int]] = [  # and how many rows may be read for a page, and for its pages' number
+LISTS: list[tuple[str, dict[str, str], int]] = [  # and the maximum of rows read for a page, and for the number of pages
     ("posts_case", {}, 2_100),
-    ("posts_case", {"reason": "spam"}, 4_000),  # no more than are open
-    ("posts_case", {"state": "1"}, 5_100),  # every second of what is closed
+    ("posts_case", {"reason": "spam"}, 4_000),  # at most the open cases
+    ("posts_case", {"state": "1"}, 5_100),  # half of the closed cases
     ("posts_case", {"state": "2", "reason": "spam", "type": "post"}, 14_000),
     ("posts_case", {"q": "person77"}, 100),
     ("posts_post", {}, 2_100),
@@ -115,14 +115,14 @@ LISTS: list[tuple[str, dict[str, str], int]] = [  # and how many rows may be rea
 
 
 def count_rows_read(plan: dict[str, Any]) -> int:
-    """By all nodes that read a table, or nothing but an index."""
+    """Return the rows read by all plan nodes that read a table or only an index."""
     reads = "Scan" in plan["Node Type"] and plan["Node Type"] != "Bitmap Index Scan"
     own = plan.get("Actual Rows", 0) + plan.get("Rows Removed by Filter", 0) if reads else 0
     loops = plan.get("Actual Loops", 1)
     return int(own * loops) + sum(count_rows_read(child) for child in plan.get("Plans", []))
 
 
-def test_lists_read_no_more_than_they_show(moderator: StaffMember) -> None:
+def test_lists_read_a_bounded_number_of_rows(moderator: StaffMember) -> None:
     with connection.cursor() as cursor:
         for statement in _FILL_SQL.replace("%%", "%").split(";\n"):
             cursor.execute(statement)
