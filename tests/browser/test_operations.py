@@ -51,7 +51,7 @@ def test_an_operator_pins_a_celebrity_and_lets_go_again(
     page.goto("/admin/feeds/fanout/")
     assert "pull" in page.locator("#result_list tbody tr").first.inner_text()
     page.goto(f"/admin/accounts/user/{author.id}/change/")
-    do(page, "Take the pin away", "The fuss is over.")
+    do(page, "Remove the pin", "The fuss is over.")
     eventually(lambda: not is_celebrity(author))
     assert follower.feed() == [pulled, pushed]
 
