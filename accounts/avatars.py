@@ -18,7 +18,7 @@ class AvatarStorage(Protocol):
         """
 
     def confirm(self, path: str) -> None:
-        """Keep a copy, inside the transaction that starts to use it. Raises DependencyUnavailable if the copy is gone."""
+        """Keep a copy, in the transaction that starts to use it. Raises DependencyUnavailable if the copy is gone."""
 
     def schedule_deletion(self, path: str) -> None:
         """Delete a copy that is no longer used, in the background."""

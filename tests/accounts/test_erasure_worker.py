@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from io import BytesIO
@@ -22,6 +23,7 @@ from pytest_django import Settings
 
 from accounts import erasure_worker, personal_data_registry, second_factor, tasks
 from accounts.models import Erasure, User
+from accounts.personal_data_registry import PersonalDataCategory
 from instafeed.core.cache import keys
 from instafeed.core.models import Invalidation
 from media import storage
@@ -73,7 +75,7 @@ def count_rows_of_others() -> dict[str, int]:
         "mutes": Mute.objects.exclude(muter__username="alice").exclude(muted__username="alice").count(),
         "posts": Post.objects.exclude(author__username="alice").count(),
         "pictures": Media.objects.exclude(owner__username="alice").count(),
-        "answers": Comment.objects.exclude(author__username="alice").exclude(post__author__username="alice").count(),
+        "comments": Comment.objects.exclude(author__username="alice").exclude(post__author__username="alice").count(),
         "likes": Like.objects.exclude(user__username="alice").exclude(post__author__username="alice").count(),
         "reports": Report.objects.exclude(reporter__username="alice").exclude(target_type="user").count(),
     }
@@ -187,9 +189,9 @@ def test_claimed_account_is_skipped_until_claim_expires(alice: User, monkeypatch
 def test_erasure_waits_for_in_flight_requests(alice: User) -> None:
     delete_account(alice)
     assert not erasure_worker.process_next()
-    waiting = Erasure.objects.get()
-    assert waiting.due_at == User.objects.get(pk=alice.pk).deleted_at + erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
-    assert waiting.attempts == 0
+    erasure = Erasure.objects.get()
+    assert erasure.due_at == User.objects.get(pk=alice.pk).deleted_at + erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
+    assert erasure.attempts == 0
 
 
 def test_failed_step_is_retried_with_backoff(alice: User) -> None:
@@ -203,7 +205,7 @@ def test_failed_step_is_retried_with_backoff(alice: User) -> None:
         return True
 
     delays = []
-    with registered_category(personal_data_registry.PersonalDataCategory("broken", erase=fail)):
+    with registered(PersonalDataCategory("broken", erase=fail)):
         for _ in range(3):
             before = timezone.now()
             run_erasure()
@@ -216,17 +218,13 @@ def test_failed_step_is_retried_with_backoff(alice: User) -> None:
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
-class registered_category:
-    """A context manager that registers one more category."""
-
-    def __init__(self, category: personal_data_registry.PersonalDataCategory) -> None:
-        self.holding = category
-
-    def __enter__(self) -> None:
-        personal_data_registry._categories.append(self.holding)
-
-    def __exit__(self, *_: object) -> None:
-        personal_data_registry._categories.remove(self.holding)
+@contextmanager
+def registered(category: PersonalDataCategory, *, erased_last: bool = False) -> Iterator[None]:
+    """Register one more category: erased first, or last."""
+    categories = personal_data_registry.get_categories()
+    extended = [category, *categories] if erased_last else [*categories, category]
+    with patch.object(personal_data_registry, "_categories", extended):
+        yield
 
 
 def test_late_row_is_erased_by_next_pass(alice: User) -> None:
@@ -240,16 +238,12 @@ def test_late_row_is_erased_by_next_pass(alice: User) -> None:
         return True
 
     delete_account(alice)
-    last_step = personal_data_registry.PersonalDataCategory("late", erase=write_late)
-    personal_data_registry._categories.insert(0, last_step)
-    try:
+    with registered(PersonalDataCategory("late", erase=write_late), erased_last=True):
         run_erasure()
         assert User.objects.filter(pk=alice.pk).exists(), "the late row refers to it"
         assert "ForeignKeyViolation" in Erasure.objects.get().error or "IntegrityError" in Erasure.objects.get().error
         Erasure.objects.update(due_at=timezone.now())
         run_erasure()
-    finally:
-        personal_data_registry._categories.remove(last_step)
     assert not User.objects.filter(pk=alice.pk).exists()
     assert_counts_are_exact()
 

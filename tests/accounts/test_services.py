@@ -24,24 +24,24 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def received() -> Iterator[list[tuple[int, bool]]]:
-    announcements: list[tuple[int, bool]] = []
+def access_changes() -> Iterator[list[tuple[int, bool]]]:
+    changes: list[tuple[int, bool]] = []
 
     def receive(sender: Any, user_id: int, is_active: bool, **_: Any) -> None:
-        announcements.append((user_id, is_active))
+        changes.append((user_id, is_active))
 
     access_changed.connect(receive)
-    yield announcements
+    yield changes
     access_changed.disconnect(receive)
 
 
-def test_access_changed_is_sent_once_per_change(received: list[tuple[int, bool]]) -> None:
+def test_access_changed_is_sent_once_per_change(access_changes: list[tuple[int, bool]]) -> None:
     user = UserFactory()
     assert services.suspend(user.pk)
     assert not services.suspend(user.pk)
     assert services.reinstate(user.pk)
     assert not services.reinstate(user.pk)
-    assert received == [(user.pk, False), (user.pk, True)]
+    assert access_changes == [(user.pk, False), (user.pk, True)]
 
 
 def test_second_suspension_changes_only_the_end() -> None:
@@ -55,23 +55,23 @@ def test_second_suspension_changes_only_the_end() -> None:
     assert (user.is_active, user.suspended_at, user.suspended_until) == (False, since, until)
 
 
-def test_deleted_account_cannot_be_reinstated(received: list[tuple[int, bool]]) -> None:
+def test_deleted_account_cannot_be_reinstated(access_changes: list[tuple[int, bool]]) -> None:
     user = UserFactory(is_active=False, deleted_at=timezone.now(), suspended_at=timezone.now())
     assert not services.reinstate(user.pk)
     user.refresh_from_db()
     assert (user.is_active, user.suspended_at) == (False, None)
-    assert received == []
+    assert access_changes == []
 
 
-def test_due_suspensions_are_lifted(received: list[tuple[int, bool]]) -> None:
+def test_due_suspensions_are_lifted(access_changes: list[tuple[int, bool]]) -> None:
     due, later, for_good = UserFactory.create_batch(3)
     services.suspend(due.pk, timezone.now())
     services.suspend(later.pk, timezone.now() + timedelta(minutes=1))
     services.suspend(for_good.pk)
-    received.clear()
+    access_changes.clear()
     tasks.lift_suspensions()
     tasks.lift_suspensions()
-    assert received == [(due.pk, True)]
+    assert access_changes == [(due.pk, True)]
     assert set(User.objects.filter(is_active=True)) == {due}
 
 
