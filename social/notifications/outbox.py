@@ -17,8 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, guarded_client
 from instafeed.core.db.replicas.session import mark_written
-from instafeed.core.jobs import enqueue
-from social import tasks
+from instafeed.core.jobs import enqueue, queues
 from social.models import NotificationKind, Verb, Warning
 from social.notifications.aggregation_keys import build_key, warning_key
 
@@ -124,4 +123,4 @@ def _request_consumer() -> None:
     except CacheUnavailable:
         return  # the periodic task runs within seconds
     if is_first:
-        enqueue.try_enqueue(tasks.drain_notifications, countdown=CONSUMER_DELAY)
+        enqueue.try_enqueue(queues.DRAIN_NOTIFICATIONS, countdown=CONSUMER_DELAY)

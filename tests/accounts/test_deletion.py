@@ -20,8 +20,8 @@ from accounts.tokens import TokenRefused
 from tests.accounts.auth_client import PASSWORD, bearer, get, is_token_accepted, post, refresh, start_session
 from tests.accounts.populated_account import delete_account, run_erasure
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.factories import FollowFactory, UserFactory
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)  # cache invalidation and constraint checks need commits
 

@@ -23,8 +23,8 @@ from social import services as social
 from social.notifications.consumer import consume_batches
 from tests.accounts.populated_account import assert_counts_are_exact, count_rows_mentioning
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

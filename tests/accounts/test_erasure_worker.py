@@ -41,9 +41,9 @@ from tests.accounts.populated_account import (
     registered_columns,
     run_erasure,
 )
+from tests.concurrency import run_concurrently
 from tests.factories import FollowFactory, UserFactory
 from tests.media.pictures import expected_paths
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)  # cache invalidation and constraint checks need commits
 

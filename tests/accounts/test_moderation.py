@@ -14,9 +14,9 @@ from accounts.models import AuditEntry, CelebrityState, User
 from accounts.moderation import ActionRefused
 from feeds import celebrity_transitions, tasks
 from tests.accounts.auth_client import is_token_accepted, start_session
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
 from tests.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -16,9 +16,9 @@ from accounts.models import AuditEntry, User
 from feeds import admin_actions, fanout
 from feeds.admin_actions import ResumeResult
 from feeds.models import DeliveryMode, FanOut, State
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
 from tests.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
-from tests.social.follow_graph import run_concurrently
 from tests.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
 pytestmark = pytest.mark.django_db(transaction=True)

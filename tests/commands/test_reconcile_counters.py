@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from io import StringIO
@@ -25,6 +24,7 @@ from posts.management.commands import reconcile_counters as command
 from posts.models import Comment, Counter, Post
 from social import services as social
 from tests.accounts.populated_account import assert_counts_are_exact
+from tests.concurrency import close_connection_after
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -182,13 +182,6 @@ def test_comment_deleted_during_correction_leaves_no_counter(site: Site, monkeyp
         monkeypatch.undo()
         assert deleting[0].result(timeout=20) is True
     assert not Counter.objects.filter(subject_id=comment).exists()
-
-
-def close_connection_after(call: Callable[..., Any], *arguments: object) -> Any:
-    try:
-        return call(*arguments)
-    finally:
-        connection.close()
 
 
 def test_concurrent_writes_keep_right_counts_right(site: Site) -> None:

@@ -24,6 +24,7 @@ from media.services import MediaInUse, UnknownMedia
 from posts import purge, services
 from posts.models import Post, PostMedia
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.media.lifecycle import (
     claim_media,
     delete_due_files,
@@ -37,7 +38,6 @@ from tests.media.lifecycle import (
 )
 from tests.media.pictures import expected_paths, ready_media
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 

@@ -17,6 +17,7 @@ from posts import explore, services
 from posts.models import Post
 from social.notifications.consumer import consume_batches
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.feeds.feed_setup import deliver_all, read_feed
 from tests.media.lifecycle import (
     claim_media,
@@ -30,7 +31,6 @@ from tests.media.lifecycle import (
 )
 from tests.media.pictures import expected_paths, jpeg, ready_media
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 

@@ -16,6 +16,7 @@ from media import processing_job, services, storage, tasks, variants
 from media.models import FileDeletion, Media, Status
 from media.processing import SIZES, ProcessingError
 from posts import services as posts
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
 from tests.media.lifecycle import (
     claim_media,
@@ -30,7 +31,6 @@ from tests.media.lifecycle import (
     upload_and_process,
 )
 from tests.media.pictures import expected_paths, jpeg
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 

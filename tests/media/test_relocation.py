@@ -25,6 +25,7 @@ from media import services as media_services
 from media.models import FileDeletion, Media, Relocation
 from posts import services
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.feeds.feed_setup import deliver_all
 from tests.media.lifecycle import (
     claim_media,
@@ -38,7 +39,6 @@ from tests.media.lifecycle import (
 )
 from tests.media.pictures import expected_paths, ready_media
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
 

@@ -20,10 +20,10 @@ from instafeed.urls import urlpatterns as site
 from media import relocation, storage, tasks, unpublish
 from media.models import FileDeletion, Media, Relocation
 from posts import services
+from tests.concurrency import run_concurrently
 from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths
 from tests.media.pictures import expected_paths, ready_media
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 from tests.staff import StaffMember
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]

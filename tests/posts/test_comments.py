@@ -11,8 +11,8 @@ from accounts import services as accounts
 from posts.models import Comment, Counter
 from social import services as social
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -13,8 +13,8 @@ from instafeed.core.cache.client import get_client as redis
 from posts import counters, services
 from posts.models import CommentLike, Counter, Like
 from social import services as social
+from tests.concurrency import run_concurrently
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

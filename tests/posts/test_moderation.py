@@ -21,10 +21,10 @@ from posts.moderation.history import ModerationHistory
 from posts.services import Target
 from social.notifications.consumer import consume_batches
 from tests.accounts.populated_account import assert_counts_are_exact
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
 from tests.media.lifecycle import purge_all
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,8 +10,8 @@ from posts import purge, services
 from posts.models import Comment, CommentLike, Counter, Like, Post, PostHashtag, Save
 from posts.tasks import purge_posts
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,9 +14,9 @@ from posts.models import Case, CaseState, Reason, Report, TargetType
 from posts.services import Target
 from social import services as social
 from tests.api.error_shape import assert_error
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
 from tests.posts.api_user import ApiUser
-from tests.social.follow_graph import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

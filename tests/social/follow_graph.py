@@ -1,14 +1,11 @@
-"""Helpers for tests of the social graph: clients, counts, captured signals, concurrent calls."""
+"""Helpers for tests of the social graph: clients, counts, captured signals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Barrier
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count
 from django.dispatch import Signal
 from rest_framework.test import APIClient
@@ -56,20 +53,3 @@ def captured_signals(signal: Signal) -> Iterator[list[dict[str, Any]]]:
         yield calls
     finally:
         signal.disconnect(record)
-
-
-def run_concurrently(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run each call in its own thread, started together. Return their results or the exceptions that they raised."""
-    start = Barrier(len(calls))
-
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            start.wait(timeout=30)
-            return call()
-        except Exception as error:
-            return error
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))

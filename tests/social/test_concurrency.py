@@ -14,7 +14,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.dispatch import Signal
 
 from accounts.models import User
@@ -25,8 +25,9 @@ from social.errors import RelationError, UnknownUser
 from social.models import Block, Follow, FollowRequest
 from social.services import locks
 from social.signals import relations_changed
+from tests.concurrency import close_connection_after, run_concurrently
 from tests.factories import FollowRequestFactory, UserFactory
-from tests.social.follow_graph import assert_counts_match_follows, run_concurrently, shown_counts
+from tests.social.follow_graph import assert_counts_match_follows, shown_counts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,13 +62,6 @@ def pause_at(signal: Signal) -> Iterator[tuple[Event, Event]]:
     finally:
         resume.set()
         signal.disconnect(pause)
-
-
-def close_connection_after(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    finally:
-        connection.close()
 
 
 def assert_invariants_hold() -> None:

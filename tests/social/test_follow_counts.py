@@ -28,15 +28,15 @@ from social.counter_rollup import roll_up
 from social.models import Follow
 from social.services import follow_count_repair, locks
 from social.signals import audience_changed
+from tests.concurrency import close_connection_after, run_concurrently
 from tests.factories import FollowFactory, UserFactory
 from tests.social.follow_graph import (
     API,
     assert_counts_match_follows,
     captured_signals,
-    run_concurrently,
+    shown_counts,
     signed_in_client,
 )
-from tests.social.follow_graph import shown_counts as seen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,22 +45,15 @@ def stored_counts(user: User) -> tuple[int, int]:
     return User.objects.values_list("follower_count", "following_count").get(pk=user.pk)
 
 
-def close_connection_after(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    finally:
-        connection.close()
-
-
 def test_count_is_the_row_plus_pending_changes() -> None:
     star = UserFactory(follower_count=7)
     fan = UserFactory()
     services.follow(fan.pk, star.pk)
     assert stored_counts(star) == (7, 0)
-    assert (seen(star), seen(fan)) == ((8, 0), (0, 1))
+    assert (shown_counts(star), shown_counts(fan)) == ((8, 0), (0, 1))
     assert roll_up() == 2
     assert (stored_counts(star), stored_counts(fan)) == ((8, 0), (0, 1))
-    assert (seen(star), seen(fan)) == ((8, 0), (0, 1))
+    assert (shown_counts(star), shown_counts(fan)) == ((8, 0), (0, 1))
     assert not CountChange.objects.exists()
     assert roll_up() == 0
 
@@ -124,9 +117,9 @@ def test_failed_roll_up_loses_no_changes(monkeypatch: pytest.MonkeyPatch) -> Non
             roll_up()
     finally:
         audience_changed.disconnect(fail)
-    assert (stored_counts(star), seen(star)) == ((0, 0), (1, 0))
+    assert (stored_counts(star), shown_counts(star)) == ((0, 0), (1, 0))
     roll_up()
-    assert stored_counts(star) == seen(star) == (1, 0)
+    assert stored_counts(star) == shown_counts(star) == (1, 0)
 
 
 def test_roll_up_processes_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +151,7 @@ def test_roll_up_skips_locked_rows_until_the_next_run() -> None:
         User.objects.select_for_update(no_key=True).get(pk=busy.pk)
         assert pool.submit(close_connection_after, roll_up).result(timeout=10) == 2
         assert (stored_counts(busy), stored_counts(idle), stored_counts(fan)) == ((0, 0), (1, 0), (0, 2))
-        assert seen(busy) == (1, 0)
+        assert shown_counts(busy) == (1, 0)
     assert roll_up() == 1
     assert stored_counts(busy) == (1, 0)
 
@@ -177,7 +170,7 @@ def test_readers_see_a_stable_count_during_roll_ups() -> None:
     def read() -> set[int]:
         found = set()
         while not done.is_set():
-            found.add(seen(star)[0])
+            found.add(shown_counts(star)[0])
         return found
 
     with ThreadPoolExecutor(2) as pool:
@@ -223,7 +216,7 @@ def test_counts_stay_exact_under_concurrent_follows_and_unfollows(monkeypatch: p
     assert results == [None] * 16
     assert [pair for pair in read if pair[0] != pair[1]] == []
     assert len({count for count, _ in read}) > 3, "the reader saw no intermediate counts"
-    assert seen(star) == (100, 0)
+    assert shown_counts(star) == (100, 0)
     roll_up()
     assert stored_counts(star) == (100, 0)
     assert_counts_match_follows()
@@ -270,9 +263,9 @@ class TestRepair:
     def test_corrects_only_wrong_counts(self) -> None:
         wrong, right = self.user_with_wrong_counts(), FollowFactory().followee
         assert follow_count_repair.repair_follow_counts(dry_run=True) == 1
-        assert seen(wrong) == (36, 5)
+        assert shown_counts(wrong) == (36, 5)
         assert follow_count_repair.repair_follow_counts() == 1
-        assert stored_counts(wrong) == seen(wrong) == (2, 1)
+        assert stored_counts(wrong) == shown_counts(wrong) == (2, 1)
         assert stored_counts(right) == (1, 0)
         assert_counts_match_follows()
         assert follow_count_repair.repair_follow_counts() == 0
@@ -284,13 +277,13 @@ class TestRepair:
         roll_up()
         services.follow(follow.follower_id, follow.followee_id)
         follow_count_repair.repair_follow_counts()
-        assert seen(follow.followee) == stored_counts(follow.followee) == (1, 0)
+        assert shown_counts(follow.followee) == stored_counts(follow.followee) == (1, 0)
 
     def test_concurrent_repairs_correct_once(self) -> None:
         users = [self.user_with_wrong_counts() for _ in range(4)]
         results = run_concurrently([partial(follow_count_repair.correct_counts, [user.pk for user in users])] * 6)
         assert results == [None] * 6
-        assert [seen(user) for user in users] == [(2, 1)] * 4
+        assert [shown_counts(user) for user in users] == [(2, 1)] * 4
 
     def test_repair_stays_right_when_a_follow_and_a_roll_up_intervene(self, monkeypatch: pytest.MonkeyPatch) -> None:
         user, fan = self.user_with_wrong_counts(), UserFactory()
@@ -304,5 +297,5 @@ class TestRepair:
 
         monkeypatch.setattr(follow_count_repair, "find_wrong_counts", drifted)
         follow_count_repair.correct_counts([user.pk])
-        assert seen(user) == (3, 1)
+        assert shown_counts(user) == (3, 1)
         assert_counts_match_follows()

@@ -23,8 +23,8 @@ from social.models import (
 )
 from social.notifications import aggregation, consumer, writer_lock
 from social.notifications.consumer import BatchResult, consume_batch, consume_batches
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
-from tests.social.follow_graph import run_concurrently
 from tests.social.notification_setup import POST, announce, consume_all_events, entries_of, like, retract
 
 pytestmark = pytest.mark.django_db

@@ -24,8 +24,8 @@ from social.models import (
 from social.notifications import Event, consumer, deletion
 from social.notifications.consumer import BatchResult, consume_batch
 from social.notifications.read_state import mark_read
+from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
-from tests.social.follow_graph import run_concurrently
 from tests.social.notification_setup import COMMENT, POST, announce, consume_all_events, entries_of, like, retract
 
 pytestmark = pytest.mark.django_db

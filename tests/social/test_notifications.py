@@ -22,9 +22,9 @@ from social.models import (
 )
 from social.notifications import Event, deletion, selectors
 from social.notifications.read_state import mark_read
+from tests.concurrency import run_concurrently
 from tests.factories import BlockFactory, MuteFactory, UserFactory
 from tests.replicas.replica_reads import wait_for_replica
-from tests.social.follow_graph import run_concurrently
 from tests.social.notification_setup import COMMENT, POST, announce, consume_all_events, entries_of, like, retract
 
 pytestmark = pytest.mark.django_db

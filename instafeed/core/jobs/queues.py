@@ -7,11 +7,12 @@ PROCESS_MEDIA = "media.tasks.process_media"
 REMAKE_MEDIA = "media.tasks.remake_media"
 RELOCATE_MEDIA = "media.tasks.relocate_media"
 REMOVE_FILES = "media.tasks.remove_files"
+DRAIN_NOTIFICATIONS = "social.tasks.drain_notifications"
 
 # By task name; all other tasks go to `maintenance`.
 ROUTES = {
     "feeds.tasks.deliver_post": {"queue": "fan_out"},
-    "social.tasks.drain_notifications": {"queue": "notifications"},
+    DRAIN_NOTIFICATIONS: {"queue": "notifications"},
     PROCESS_MEDIA: {"queue": "media"},
     REMAKE_MEDIA: {"queue": "media"},
 }
