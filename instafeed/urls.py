@@ -15,13 +15,13 @@ from instafeed.core.observability.health import health_view, live_view, ready_vi
 PUBLIC_VIEW: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": [], "throttle_classes": []}
 
 urlpatterns = [
-    path("api/v1/", include("feeds.api.urls")),  # first: most requests are for a feed
+    path("api/v1/", include("feeds.api.urls")),  # first, as most requests are for a feed
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("social.api.urls")),
     path("api/v1/", include("posts.api.urls")),
     path("api/v1/", include("media.api.urls")),
     re_path(r"^api/", api_not_found),
-    # Exempt, as the check for forged requests would answer other methods with its own page instead of 405.
+    # Exempt from CSRF checks, whose error page would replace the 405 for other methods.
     path("health", csrf_exempt(health_view)),
     path("health/live", csrf_exempt(live_view)),
     path("health/ready", csrf_exempt(ready_view)),

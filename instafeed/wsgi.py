@@ -13,8 +13,8 @@ from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
-MAX_CHUNKED_BYTES = 32 * 1024 * 1024  # bytes: above what any path takes, which then refuses a body that was cut here
-_MAX_IN_MEMORY_BYTES = 1024 * 1024  # bytes; a larger body waits on disk
+MAX_CHUNKED_BYTES = 32 * 1024 * 1024  # above every endpoint's limit, so that a body cut here is refused with 413
+_MAX_IN_MEMORY_BYTES = 1024 * 1024  # larger bodies are buffered on disk
 _django_application = get_wsgi_application()
 
 
@@ -27,10 +27,11 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
 
 
 def _drop_charset(content_type: str) -> str:
-    """Text is taken for UTF-8, whatever a client calls it.
+    """Remove the charset from a Content-Type, so that Django decodes all text as UTF-8.
 
-    Django would decode queries and forms by any codec of Python's that is named here, before its handlers of errors
-    stand: `hex` and `zlib` make no text at all, and `utf-7` lets lone surrogates in.
+    Django would decode queries and forms with any Python codec that a client names, before its error handlers are
+    active: `hex` and `zlib` do not give text, and `utf-7` allows lone surrogates. Without this function such requests
+    are 500s; see test_request_charset_is_ignored in tests/flows/test_raw_http.py.
     """
     kind, *_ = content_type.split(";", 1)
     try:
@@ -43,11 +44,14 @@ def _drop_charset(content_type: str) -> str:
 
 
 def _buffer_chunked_body(environ: dict[str, Any]) -> None:
-    """Give a body that comes in chunks the length without which Django takes it for an empty one."""
-    body = SpooledTemporaryFile(max_size=_MAX_IN_MEMORY_BYTES)  # noqa: SIM115  (Django reads it later; it ends with the request)
+    """Buffer a chunked body and set its length. Django takes a body without a length for an empty one.
+
+    Clients that stream send such bodies; see test_chunked_body_is_accepted in tests/flows/test_raw_http.py.
+    """
+    body = SpooledTemporaryFile(max_size=_MAX_IN_MEMORY_BYTES)  # noqa: SIM115  (Django reads it; the request closes it)
     length = 0
-    while length < MAX_CHUNKED_BYTES and (piece := environ["wsgi.input"].read(min(65_536, MAX_CHUNKED_BYTES - length))):
-        length += body.write(piece)
+    while length < MAX_CHUNKED_BYTES and (chunk := environ["wsgi.input"].read(min(65_536, MAX_CHUNKED_BYTES - length))):
+        length += body.write(chunk)
     body.seek(0)
     environ["wsgi.input"] = body
     environ["CONTENT_LENGTH"] = str(length)

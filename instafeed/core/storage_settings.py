@@ -1,7 +1,7 @@
-"""Settings of object storage and CDN: complete, or the start stops with one line that names what is missing.
+"""Settings of object storage and CDN. If they are incomplete, the start stops with one line that names what is missing.
 
-Without AWS_STORAGE_BUCKET_NAME files lie in MEDIA_ROOT. Credentials are boto3's own affair: its variables, a
-profile, or the role of the instance or container.
+Without AWS_STORAGE_BUCKET_NAME, files are stored in MEDIA_ROOT. boto3 finds the credentials itself: from its variables,
+a profile, or the role of the instance or container.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from instafeed.core import env
 
 _BUCKET_VARIABLE = "AWS_STORAGE_BUCKET_NAME"
-# What says that somebody wants object storage.
+# Variables that make sense only with a bucket.
 _BUCKET_DEPENDENT_VARIABLES = (
     "AWS_S3_ENDPOINT_URL",
     "AWS_S3_PUBLIC_ENDPOINT_URL",
@@ -26,7 +26,7 @@ _BUCKET_DEPENDENT_VARIABLES = (
     "CLOUDFRONT_DISTRIBUTION_ID",
 )
 _US_EAST_1_ENDPOINT = "https://s3.amazonaws.com"
-_MIN_KEY_BITS = 2048  # bits; CloudFront takes RSA keys of this size
+_MIN_KEY_BITS = 2048  # CloudFront requires RSA keys of this size
 
 
 def uses_object_storage() -> bool:
@@ -34,7 +34,7 @@ def uses_object_storage() -> bool:
 
 
 def default_storage() -> dict[str, Any]:
-    """The entry "default" of STORAGES. Raises SettingError."""
+    """Return the entry "default" of STORAGES. Raises SettingError."""
     if not uses_object_storage():
         for name in _BUCKET_DEPENDENT_VARIABLES:
             if env.text(name):
@@ -44,12 +44,12 @@ def default_storage() -> dict[str, Any]:
 
 
 def public_origins() -> list[str]:
-    """Where clients fetch pictures from, as `https://host`; empty where that is this site itself."""
+    """Return the origins (`https://host`) that serve pictures; empty if this site serves them itself."""
     if not uses_object_storage():
         return []
     options = {**_s3_options(), **_cloudfront_options()}
     bucket, region = options["bucket_name"], options["region_name"]
-    # The first region's buckets are also addressed without its name.
+    # Buckets in us-east-1 are also addressed without the region's name.
     endpoint = options["public_endpoint_url"]
     own = [endpoint] if endpoint else [f"https://s3.{region}.amazonaws.com", _US_EAST_1_ENDPOINT]
     if options["addressing_style"] == "virtual":
@@ -67,15 +67,15 @@ def _s3_options() -> dict[str, Any]:
         raise env.SettingError("AWS_S3_PUBLIC_ENDPOINT_URL", "needs AWS_S3_ENDPOINT_URL")
     region = env.text("AWS_S3_REGION_NAME") or env.text("AWS_REGION") or env.text("AWS_DEFAULT_REGION")
     if not region and not endpoint:
-        # S3 refuses what is signed for another region than the bucket's.
+        # S3 rejects signatures for another region than the bucket's.
         raise env.SettingError("AWS_S3_REGION_NAME", f"must be set too: the region of {_BUCKET_VARIABLE}")
     return {
         "bucket_name": _matching_text(_BUCKET_VARIABLE, r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket's name"),
         "endpoint_url": endpoint or None,
         "public_endpoint_url": public or endpoint or None,
         "region_name": region or "us-east-1",
-        # Never boto3's own "auto": it signs for the global address, where other regions than the first answer
-        # with a redirect that a signed URL does not survive.
+        # Not boto3's default "auto": it signs for the global endpoint, where regions other than us-east-1 answer with
+        # a redirect that invalidates the signature.
         "addressing_style": env.choice(
             "AWS_S3_ADDRESSING_STYLE", "path" if endpoint else "virtual", ("virtual", "path"), computed=True
         ),
@@ -101,7 +101,7 @@ def _cloudfront_options() -> dict[str, Any]:
 
 
 def _read_private_key() -> tuple[str, str]:
-    """The variable that holds the key, and the key as PEM; both empty where there is none."""
+    """Return the name of the variable with the key, and the key as PEM; both empty if there is none."""
     text, file = env.text("CLOUDFRONT_PRIVATE_KEY"), env.text("CLOUDFRONT_PRIVATE_KEY_FILE")
     if text and file:
         raise env.SettingError("CLOUDFRONT_PRIVATE_KEY_FILE", "must not be set beside CLOUDFRONT_PRIVATE_KEY")
@@ -117,7 +117,7 @@ def _read_private_key() -> tuple[str, str]:
 
 
 def _check_key(name: str, pem: str) -> None:
-    # Only here: the import takes long, and most installations have no such key.
+    # Imported here because it is slow and most installations have no such key.
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

@@ -1,6 +1,6 @@
-"""gunicorn's threaded worker, with the API's manners: errors of its own in the one shape, and clean ends.
+"""gunicorn's threaded worker, with errors in the API's format, bounded waits and clean connection ends.
 
-Loaded by gunicorn's master before Django is, so what needs Django is imported where it is used.
+gunicorn's master loads this module before Django is set up, so imports that need Django are inside functions.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from instafeed.core import env
 from instafeed.core.observability import logging_config
 
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", logging_config.FORMATS)
-MAX_DRAINED_BYTES = 32 * 1024  # bytes of an unread body that gunicorn reads past, to keep the connection
-STALL_TIMEOUT = 10  # seconds without a byte from, or to, a client in the middle of a request or an answer
-MAX_ACCEPTED_AT_END = 16  # connections a thread
-LINGER_TIMEOUT = 2.0  # seconds for the client of a connection that ends to take its answer
-MAX_LINGER_BYTES = 16 * 1024 * 1024  # that it may still send meanwhile
+MAX_DRAINED_BYTES = 32 * 1024  # the longest unread body that is skipped to keep the connection
+STALL_TIMEOUT = 10  # seconds without a byte within a request or a response
+MAX_ACCEPTED_AT_END = 16  # connections per thread
+LINGER_TIMEOUT = 2.0  # seconds for a client to read the last response of a connection
+MAX_LINGER_BYTES = 16 * 1024 * 1024  # that the client may still send during that time
 
 _STALL_TIMEVAL = struct.pack("@ll", STALL_TIMEOUT, 0)  # a struct timeval
 
-# The first that fits. An unknown Transfer-Encoding is a 400 too: it is the client's doing, so no 5xx.
+# The first match counts. An unknown Transfer-Encoding is a client error, hence a 400.
 _ERROR_STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (errors.InvalidResponseHeader, 500),
     (errors.InvalidResponseHeaderName, 500),
@@ -50,10 +50,10 @@ _ERROR_STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 @cache
 def validate_settings() -> None:
-    """Ends the start at a wrong setting, in one line. Left to the workers, each would die of it and be replaced.
+    """Exit with one line if a setting is invalid. Otherwise each worker would fail and be replaced, in a loop.
 
-    Once in a master's life: a reload reads gunicorn's configuration again, and must not end a site that runs.
-    In a process of its own: the master must not load the code that a reload is to replace.
+    Runs once per master: a reload reads gunicorn's configuration again and must not stop a running site. Runs in a
+    child process, as the master must not load the code that a reload replaces.
     """
     loaded = subprocess.run(
         [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],
@@ -65,7 +65,7 @@ def validate_settings() -> None:
 
 
 class GunicornLogger(glogging.Logger):
-    """gunicorn's own lines, in the form of all others."""
+    """Write gunicorn's own log lines in the common format."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
@@ -75,60 +75,60 @@ class GunicornLogger(glogging.Logger):
 
 
 class GunicornWorker(ThreadWorker):
-    """What goes wrong before Django sees a request, or after, is answered in the API's shape too."""
+    """Answer errors before or after Django in the API's format too, and bound all waits for clients."""
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """At the end, take what waits to be accepted, and stop listening at once.
+        """On shutdown, accept the connections in the queue and stop listening at once.
 
-        gunicorn listens until its last request is answered, without accepting any more: clients connect, send, and
-        get a reset. What nobody listens for is refused instead, and can be sent elsewhere.
+        gunicorn itself keeps listening without accepting until its last response: clients connect, send, and get a
+        reset. With the listener closed they are refused and can use another server.
         """
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
         for listener in self.sockets:
             try:
-                self._take_who_waits(listener)
-            except OSError as error:  # no descriptors left, say; who was taken is answered all the same
-                self.log.warning("not all who waited to be accepted were: %s", error)
+                self._accept_queued(listener)
+            except OSError as error:  # for example no file descriptors left; accepted connections are still answered
+                self.log.warning("could not accept all queued connections: %s", error)
             finally:
                 listener.close()
         self.sockets: list[Any] = []
 
-    def _take_who_waits(self, listener: Any) -> None:
-        """No more than can be answered in time: at a reload, other workers listen on, and take the rest."""
-        most = self.nr_conns + self.cfg.threads * MAX_ACCEPTED_AT_END
-        taken = -1
-        while taken != self.nr_conns < most:
-            taken = self.nr_conns
-            self.accept(listener)  # if there is one
+    def _accept_queued(self, listener: Any) -> None:
+        """Accept only as many as can be answered in time. During a reload other workers accept the rest."""
+        limit = self.nr_conns + self.cfg.threads * MAX_ACCEPTED_AT_END
+        accepted = -1
+        while accepted != self.nr_conns < limit:
+            accepted = self.nr_conns
+            self.accept(listener)  # does nothing if the queue is empty
 
     def handle(self, conn: Any) -> Any:
-        # gunicorn waits for ever: as many clients as there are threads, each with half a request, would be the
-        # end of the site. A trickle still holds a thread; a proxy that buffers is the answer to that.
-        for way in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            conn.sock.setsockopt(socket.SOL_SOCKET, way, _STALL_TIMEVAL)
-        kept = super().handle(conn)
-        if kept is False:
+        # gunicorn has no timeout here: one client per thread with half a request would stop the site. A client that
+        # sends slowly still holds a thread; use a buffering proxy against that.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, option, _STALL_TIMEVAL)
+        keep_alive = super().handle(conn)
+        if keep_alive is False:
             _linger_close(conn.sock)
-        return kept
+        return keep_alive
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        # Asked when the answer's headers are written. A body that nobody read would be taken for the next
-        # request; the client must not be told that it may send one.
-        closes = req.should_close
-        req.should_close = lambda: closes() or _unread_bytes(req.body) > MAX_DRAINED_BYTES
+        # gunicorn calls should_close when it writes the response headers. An unread body would be parsed as the next
+        # request, so the connection must not be kept alive.
+        should_close = req.should_close
+        req.should_close = lambda: should_close() or _unread_bytes(req.body) > MAX_DRAINED_BYTES
         return super().handle_request(req, conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answers a request that gunicorn could not read, or that an error beyond Django's handlers ended."""
+        """Answer a request that gunicorn could not parse, or that failed outside Django's error handlers."""
         request_id = uuid4().hex
         status = next((status for kind, status in _ERROR_STATUSES if isinstance(exc, kind)), 500)
         if status < 500:
             fields = {"request_id": request_id, "status": status}
             self.log.warning("unreadable request from %s: %s", addr and addr[0], type(exc).__name__, extra=fields)
         else:
-            self.log.error("error beyond Django's handlers", exc_info=exc, extra={"request_id": request_id})
+            self.log.error("error outside Django's handlers", exc_info=exc, extra={"request_id": request_id})
         with suppress(OSError):
             util.write_nonblock(client, _error_response(status, request_id))
 
@@ -148,8 +148,7 @@ def _error_response(status: int, request_id: str) -> bytes:
 
 
 def _unread_bytes(body: Any) -> float:
-    """How many bytes of a request's body are still to come: of one in chunks, or in which reading failed, nobody
-    knows."""
+    """Return how many bytes of the request body are unread: infinite for a chunked body or after a read error."""
     if body.failed:
         return float("inf")
     if isinstance(body.reader, LengthReader):
@@ -158,19 +157,20 @@ def _unread_bytes(body: Any) -> float:
 
 
 def _linger_close(sock: socket.socket) -> None:
-    """Say that nothing more comes, and wait until the client has taken the answer (RFC 9112, section 9.6).
+    """Close our side and wait until the client has read the response (RFC 9112, section 9.6).
 
-    gunicorn does so too, but for 64 KiB, after which a client in the middle of an upload gets a reset instead
-    of its answer, and in the thread that accepts, where everybody else waits for a client that does not close.
+    gunicorn does this too, but reads 64 KiB only: a client in the middle of an upload gets a reset instead of its
+    response (test_oversized_chunked_body_gets_413 in tests/flows/test_raw_http.py). It also does it in the accepting
+    thread, where a client that does not close delays all others (test_clients_that_do_not_close_do_not_block_others).
     """
-    taken, end = 0, time.monotonic() + LINGER_TIMEOUT
+    received, deadline = 0, time.monotonic() + LINGER_TIMEOUT
     with suppress(OSError):
         sock.shutdown(socket.SHUT_WR)
-        while taken < MAX_LINGER_BYTES and (left := end - time.monotonic()) > 0:
-            sock.settimeout(left)
-            received = len(sock.recv(65_536))
-            if not received:
+        while received < MAX_LINGER_BYTES and (remaining := deadline - time.monotonic()) > 0:
+            sock.settimeout(remaining)
+            chunk = sock.recv(65_536)
+            if not chunk:
                 break
-            taken += received
+            received += len(chunk)
     with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)  # so that gunicorn's own wait ends at once
+        sock.shutdown(socket.SHUT_RDWR)  # ends gunicorn's own wait at once
