@@ -1,7 +1,7 @@
-"""The one settings file: production by default, everything from the environment, read through `env`.
+"""The settings: production defaults, and all values from environment variables, read through `env`.
 
-Where DATABASE_URL and REDIS_URL are unset, a running embedded stack (`manage.py stack`) lends its own;
-with neither, commands that need no service (`check`, `makemigrations`, `stack`) still work.
+If DATABASE_URL and REDIS_URL are unset, the URLs of a running embedded stack (`manage.py stack`) are used. Without a
+stack, commands that need no service (`check`, `makemigrations`, `stack`) still work.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from instafeed.devstack import state
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# --- Where the services are --------------------------------------------------------------------------
+# --- Addresses of the services -----------------------------------------------------------------------
 
 STACK_DIR = env.path("INSTAFEED_STACK_DIR", state.DEFAULT_DATA_DIR)
-ON_OWN_SERVICES = bool(env.text("DATABASE_URL") or env.text("REDIS_URL"))
-if not ON_OWN_SERVICES:
-    # setdefault: what an operator sets by hand beats what the stack says.
+HAS_OWN_SERVICES = bool(env.text("DATABASE_URL") or env.text("REDIS_URL"))
+if not HAS_OWN_SERVICES:
+    # setdefault: variables that an operator sets take precedence over the stack's.
     for _name, _value in (state.running_environment(STACK_DIR) or {}).items():
         os.environ.setdefault(_name, _value)
 
 OFFLINE = not env.text("DATABASE_URL") and not env.text("REDIS_URL")
-# Port 1 answers nobody: an offline command that does need a service fails at once, with manage.py's line.
+# Nothing listens on port 1: an offline command that needs a service fails at once, with manage.py's error line.
 DATABASE_URL = env.text("DATABASE_URL") or "postgresql://127.0.0.1:1/instafeed"
 REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:1/0")
 CELERY_BROKER_URL = env.redis_url("CELERY_BROKER_URL", REDIS_URL)
 
 DEBUG = env.boolean("DEBUG", False)
-# Drawn afresh only where nothing is signed; several processes must agree on it.
+# Random only offline, where nothing is signed; otherwise all processes must share the same key.
 SECRET_KEY = (env.text("SECRET_KEY") if DEBUG else env.secret_key("SECRET_KEY")) or (
     secrets.token_urlsafe(50) if OFFLINE else ""
 )
@@ -50,8 +50,8 @@ ALLOWED_HOSTS = env.host_names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CELEBRITY_THRESHOLD = env.integer("CELEBRITY_THRESHOLD", 10_000, minimum=1)
 FAN_OUT_BATCH_SIZE = env.integer("FAN_OUT_BATCH_SIZE", 1_000, minimum=1, maximum=5_000)
 FAN_OUT_RATE_LIMIT = env.integer("FAN_OUT_RATE_LIMIT", 0)  # deliveries per second over all workers; 0: none
-FEED_LENGTH = env.integer("FEED_LENGTH", 500, minimum=1, maximum=5_000)  # entries
-FEED_TTL = env.integer("FEED_TTL", 7 * 86_400, minimum=1)  # seconds without a read
+FEED_LENGTH = env.integer("FEED_LENGTH", 500, minimum=1, maximum=5_000)  # post ids per cached feed
+FEED_TTL = env.integer("FEED_TTL", 7 * 86_400, minimum=1)  # seconds after the last read
 
 # --- Django ------------------------------------------------------------------------------------------
 
@@ -72,7 +72,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "django_celery_results",
     "csp",
-    # Always there, so that ADMIN_OTP can be switched on without a migration.
+    # Always installed, so that switching ADMIN_OTP on needs no migration.
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
@@ -89,7 +89,7 @@ MIDDLEWARE = [
     "instafeed.core.observability.request_id.RequestIdMiddleware",
     "instafeed.core.observability.request_log.RequestLogMiddleware",
     "instafeed.core.http.security_headers.SecurityHeadersMiddleware",
-    "instafeed.core.api.errors.ApiErrorMiddleware",  # outside of whatever may fail
+    "instafeed.core.api.errors.ApiErrorMiddleware",  # outside of all middleware that may fail
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -112,7 +112,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes of a JSON body; pictures go through the upload handlers
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes of a JSON body; uploads are streamed
 
 TEMPLATES = [
     {
@@ -141,8 +141,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Databases: one primary, any number of replicas --------------------------------------------------
 
-# A pool belongs to the threads of a web process; Celery and commands keep plain connections (Celery
-# closes them at task boundaries, which would close a pool with them).
+# For the threads of a web process. Celery and commands use plain connections: Celery closes connections after each
+# task, which would close a pool.
 DATABASE_POOL = env.boolean("DATABASE_POOL", False)
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
 
@@ -159,8 +159,8 @@ def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
             "min_size": smallest,
             "max_size": DATABASE_POOL_SIZE,
             "timeout": 1,
-            # The pool's default tries again for 300 s at doubling intervals: a server that is back after
-            # minutes would be found up to 128 s later. Given up, the next request simply tries anew.
+            # The pool's default retries for 300 s at doubling intervals, so a server that returns after minutes would
+            # be noticed up to 128 s late. After 2 s the pool gives up, and the next request tries again.
             "reconnect_timeout": 2,
         }
         database["CONN_HEALTH_CHECKS"] = True
@@ -187,43 +187,42 @@ MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, max
 
 # --- Redis: the cache holds feeds and cards, the broker holds tasks ----------------------------------
 
-REDIS_TIMEOUT = 0.5  # seconds a command may take before the answer comes from SQL instead
+REDIS_TIMEOUT = 0.5  # seconds per command, then the request falls back to SQL
 CACHES = {
+    # The code uses django-redis' raw client (instafeed.core.cache.client), not the API of django.core.cache.
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {
-            # JSON: a pickle in a shared cache is code that anybody with access to Redis can run.
+            # JSON: with pickle, write access to Redis would mean code execution here.
             "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
             "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT,
             "SOCKET_TIMEOUT": REDIS_TIMEOUT,
             "CONNECTION_POOL_KWARGS": {"max_connections": 100, "health_check_interval": 30},
-            "IGNORE_EXCEPTIONS": True,
         },
-        "KEY_PREFIX": "django",
     }
 }
 
-# --- Celery: a hint channel; the FanOut ledger in PostgreSQL is the truth (docs/architecture.md) -----
+# --- Celery: a hint channel; the fan-out outbox in PostgreSQL is authoritative (docs/architecture.md) -
 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_IGNORE_RESULT = True  # operators' jobs ask for a result themselves
+CELERY_TASK_IGNORE_RESULT = True  # operator jobs enable results themselves
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_TASK_TIME_LIMIT = 120  # seconds; must stay below the visibility timeout, else a slow task runs twice
+CELERY_TASK_TIME_LIMIT = 120  # seconds; must stay below the visibility timeout, or a slow task runs twice
 CELERY_TASK_SOFT_TIME_LIMIT = 100
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 180,
-    # Defaults of 10 x 10 would restore a lost task about 100 s after its visibility timeout.
+    # The defaults (10 x 10) would restore a lost task about 100 s after its visibility timeout.
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
-    # A publisher waits this long for a frozen broker, no longer; celery.py lengthens it for workers.
+    # How long a publisher waits for a frozen broker. instafeed/celery.py sets longer timeouts for workers.
     "socket_timeout": 0.8,
     "socket_connect_timeout": 0.8,
     "socket_keepalive": True,
@@ -260,7 +259,7 @@ DRF_STANDARDIZED_ERRORS = {
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 30, minimum=1)),
-    # Rotation and reuse are accounts.sessions' own: one row a sign-in, not one a token.
+    # accounts.sessions implements rotation and reuse detection with one row per sign-in instead of one per token.
     "SIGNING_KEY": SECRET_KEY,
 }
 SPECTACULAR_SETTINGS = {
@@ -273,7 +272,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # No validator: it is a badge from another host.
+    # The validator's badge would be loaded from another host.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
@@ -303,18 +302,22 @@ THROTTLES = {
 
 STATIC_URL = "/static/"
 STATIC_ROOT = str(env.path("INSTAFEED_STATIC_ROOT", BASE_DIR / "staticfiles"))
-MEDIA_MAX_BYTES = env.integer("MEDIA_MAX_BYTES", 20 * 2**20, minimum=1, maximum=31 * 2**20)  # of one picture
+MEDIA_MAX_BYTES = env.integer("MEDIA_MAX_BYTES", 20 * 2**20, minimum=1, maximum=31 * 2**20)  # per picture
 MEDIA_MAX_PIXELS = env.integer("MEDIA_MAX_PIXELS", 50_000_000, minimum=1, maximum=50_000_000)
-MEDIA_JPEG = env.boolean("MEDIA_JPEG", False)  # each variant as JPEG too, for clients without WebP
-MEDIA_KEEP_ORIGINALS = env.boolean("MEDIA_KEEP_ORIGINALS", False)  # privately; else they go once processed
-# Uploads live under var/, never in the app `media/`.
+MEDIA_JPEG = env.boolean("MEDIA_JPEG", False)  # also make JPEG variants, for clients without WebP
+MEDIA_KEEP_ORIGINALS = env.boolean(
+    "MEDIA_KEEP_ORIGINALS", False
+)  # as private files; otherwise deleted after processing
+# Uploads are stored under var/, not in the app `media/`.
 MEDIA_ROOT = str(env.path("MEDIA_ROOT", BASE_DIR / "var" / "media"))
 MEDIA_URL = "/files/"
-# Where clients reach this site, as in https://example.org: completes URLs of files that are served from here.
+# The site's origin, such as https://example.org; completes the URLs of files that this site serves.
 PUBLIC_URL = env.web_origin("PUBLIC_URL")
-# The app itself serves MEDIA_ROOT: embedded stack only.
+# Django itself serves MEDIA_ROOT: for the embedded stack only.
 SERVE_FILES = env.boolean("SERVE_FILES", False) and not storage_settings.uses_object_storage()
-MEDIA_URL_TTL = env.integer("MEDIA_URL_TTL", 3_600, minimum=60, maximum=302_400)  # seconds; twice that is S3's most
+MEDIA_URL_TTL = env.integer(
+    "MEDIA_URL_TTL", 3_600, minimum=60, maximum=302_400
+)  # seconds; S3 allows at most twice the maximum
 STORAGES = {
     "default": storage_settings.default_storage(),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
@@ -330,18 +333,18 @@ SECURE_HSTS_PRELOAD = HTTPS_ONLY
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 12 * 3_600  # seconds: a working day of the admin, however busy
+SESSION_COOKIE_AGE = 12 * 3_600  # seconds; an admin session is not extended by activity
 CONTENT_SECURITY_POLICY = security_headers.content_security_policy(
     [*storage_settings.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
 )
 CSRF_FAILURE_VIEW = "instafeed.core.api.errors.csrf_failure"
-ADMIN_OTP = env.boolean("ADMIN_OTP", False)  # nobody gets into the admin without a second factor
+ADMIN_OTP = env.boolean("ADMIN_OTP", False)  # require a second factor in the admin
 OTP_TOTP_ISSUER = "instafeed"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-# --- What operators see (docs/operations.md) ---------------------------------------------------------
+# --- Observability (docs/operations.md) --------------------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", logging_config.LEVELS)
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", logging_config.FORMATS)
@@ -349,7 +352,7 @@ LOG_REQUESTS = env.choice("LOG_REQUESTS", "writes", ("writes", "all", "none"))
 LOGGING = logging_config.build_logging_dict(LOG_LEVEL, LOG_FORMAT)
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
-METRICS_PORT = env.integer("METRICS_PORT", 0, maximum=65_535)  # of a Celery worker; 0: none
+METRICS_PORT = env.integer("METRICS_PORT", 0, maximum=65_535)  # for a Celery worker; 0: none
 METRICS_BIND = env.text("METRICS_BIND", "127.0.0.1")
 
 SENTRY_DSN = env.text("SENTRY_DSN")

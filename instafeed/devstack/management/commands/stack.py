@@ -86,7 +86,7 @@ class Command(BaseCommand):
         if state.running_record(data_dir) is not None:
             raise StackError(f"a stack already runs in {data_dir}")
         _require_free_port(port)
-        if settings.ON_OWN_SERVICES:
+        if settings.HAS_OWN_SERVICES:
             self._say("DATABASE_URL and REDIS_URL are set, but the stack uses services of its own.")
         with StopSignals() as signals:
             try:
