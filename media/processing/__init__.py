@@ -1,8 +1,10 @@
-"""An untrusted file becomes safe, upright, small pictures. Knows neither Django nor where files are kept.
+"""Processing of untrusted image files into safe, upright, small variants. Independent of Django and of the storage.
 
-`process()` has Pillow do it in a child process (`processor`), which confines itself (`confinement`), answers
-one line per job (`serving`) and, for each, reads the file, opens it (`decoding`), reduces it (`shrinking`), brings its
-colours to sRGB (`colour`) and writes every size (`variants`). This process never imports Pillow for it.
+Decoding happens in a child process, so that a malicious file can harm nothing else:
+
+* `parent` starts the child, sends it jobs and checks its answers. Nothing on this side imports Pillow.
+* `child/` is the code that runs in the child process.
+* `protocol`, `formats` and `errors` are shared: the messages between both sides, the accepted formats, the errors.
 """
 
 from media.processing.errors import BadPicture, ProcessingError, Reason

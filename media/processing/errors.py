@@ -1,10 +1,10 @@
-"""What can go wrong: the picture's fault, which its owner is told, or ours, which is tried again."""
+"""Errors of processing: the picture is bad (the owner sees the reason), or processing failed (it is retried)."""
 
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a picture is refused; `text` is what its owner reads."""
+    """Why a picture is refused. `text` is shown to its owner."""
 
     UNSUPPORTED = "unsupported"
     DAMAGED = "damaged"
@@ -29,7 +29,7 @@ _REASON_TEXTS = {
 
 
 class BadPicture(Exception):
-    """The picture itself is at fault: another try would end the same way."""
+    """The picture is bad. A retry would fail in the same way."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.text)
@@ -37,5 +37,7 @@ class BadPicture(Exception):
 
 
 class ProcessingError(Exception):
-    """Not the picture's fault: no child, no space, no file. Worth a few more tries, but not endless ones: a picture
-    that brings the whole machine down looks like this too."""
+    """Processing failed for another reason: no child process, no disk space, no file.
+
+    Retry a few times, but not for ever: a picture that takes down the machine looks the same.
+    """

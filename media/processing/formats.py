@@ -1,10 +1,10 @@
-"""The formats that are accepted, told apart by a file's first bytes, never by its name."""
+"""The accepted image formats, detected by a file's first bytes and never by its name."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-SNIFFED_BYTES = 256  # enough for all; an ISO file lists its brands there
+SNIFFED_BYTES = 256  # enough for all formats, including the brands of an ISO file
 
 _MAGIC = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF87a", "gif"), (b"GIF89a", "gif"))
 _WEBP_CHUNKS = (b"VP8 ", b"VP8L", b"VP8X")
@@ -14,7 +14,7 @@ _ANY_CODEC_BRANDS = {b"mif1", b"msf1"}
 
 
 class Format(StrEnum):
-    """Of animations only the first frame is used. MPO, which phones write, is a JPEG followed by others."""
+    """An accepted format. Of animations only the first frame is used. MPO, which phones write, counts as JPEG."""
 
     JPEG = "jpeg"
     PNG = "png"
@@ -25,8 +25,10 @@ class Format(StrEnum):
 
 
 def sniff(first_bytes: bytes) -> Format | None:
-    """What a file that begins with these bytes (`SNIFFED_BYTES`, or all of it) claims to be; None for anything
-    that is not accepted. A quick refusal for an upload; that it can be decoded is known only after `process()`."""
+    """Return the format of a file by its first `SNIFFED_BYTES` bytes, or None if it is not accepted.
+
+    This refuses wrong uploads early. Only `process()` shows whether the file can be decoded.
+    """
     for magic, name in _MAGIC:
         if first_bytes.startswith(magic):
             return Format(name)
@@ -36,7 +38,7 @@ def sniff(first_bytes: bytes) -> Format | None:
 
 
 def _iso_format(first_bytes: bytes) -> Format | None:
-    """HEIC and AVIF share a container, whose first box names a brand and others that it is compatible with."""
+    """Tell HEIC and AVIF apart: the first box of their container names a brand and compatible brands."""
     if first_bytes[4:8] != b"ftyp":
         return None
     length = int.from_bytes(first_bytes[:4], "big")

@@ -1,7 +1,7 @@
-"""The parent's side: a child process that decodes strangers' files, and may die of it without taking us along.
+"""The parent's side: starts the child process that decodes untrusted files, sends it jobs and checks its answers.
 
-It lives on from picture to picture (starting one takes about 0.2 s), is given no secret (its environment is empty) and
-dies with the thread that first needed it. After any failure it is killed, and the next picture gets a new one.
+The child is kept for many pictures, as starting one takes about 0.2 s. Its environment is empty, so it has no secrets.
+It dies with the thread that started it. After any failure it is killed, and the next picture gets a new one.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ DEFAULT_OPTIONS = Options()
 _PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _CHILD_MODULE = "media.processing.child"
 _START_TIMEOUT = 30.0
-_MAX_ANSWER_BYTES = 16 * 1024  # bytes; a real one has about 1,000
-# How a decoder dies of what it read. SIGKILL, SIGTERM and the like come from outside.
+_MAX_ANSWER_BYTES = 16 * 1024  # a normal one has about 1,000
+# Signals of a decoder that crashes on its input. SIGKILL, SIGTERM and others come from outside.
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a child may use.
+    """Limits of a child process.
 
     `memory`: bytes of address space. The largest pictures allowed by default, 50 megapixels of WebP, take about 900 MB.
-    `cpu_seconds`: per picture, whose fault it is if they do not suffice. `wall_seconds`: per picture too, but a stopped
-    disk or a crowded machine is to blame. `pictures`: a child is replaced after so many.
+    `cpu_seconds`: CPU time per picture. A picture that needs more is refused.
+    `wall_seconds`: time per picture. More means a stalled disk or an overloaded machine, so the picture is retried.
+    `pictures`: the number of pictures after which a child is replaced.
     """
 
     memory: int = 1280 * 2**20
@@ -47,8 +48,10 @@ class Limits:
 
 
 class Processor:
-    """One child at most, started when it is first needed. For any number of threads, which take turns; a forked
-    process starts a child of its own."""
+    """Manages at most one child, started on first use and shared by threads, one at a time.
+
+    A forked process starts its own child.
+    """
 
     def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
@@ -57,10 +60,10 @@ class Processor:
         _processors.add(self)
 
     def process(self, source: Path, directory: Path, options: Options = DEFAULT_OPTIONS) -> Picture:
-        """Writes the variants of `source` into the existing `directory`; only files named in the answer count.
+        """Write the variants of `source` into the existing `directory` and return the picture, which names the files.
 
-        Raises BadPicture if another try would end the same way, ProcessingError if it may not. Blocks for
-        `Limits.wall_seconds` at most, and while other threads have their turns.
+        Raises BadPicture if a retry would fail in the same way, ProcessingError otherwise. Blocks for at most
+        `Limits.wall_seconds`, plus the time in which other threads use the child.
         """
         directory = directory.absolute()
         job = {"source": str(source.absolute()), "directory": str(directory), "options": asdict(options)}
@@ -68,7 +71,7 @@ class Processor:
             try:
                 answer = self._running_child().ask(job, self._limits.wall_seconds)
                 result = _interpret_answer(answer, directory, options)
-            except BaseException:  # a task's time limit too: what the child says later must not be the next answer
+            except BaseException:  # also a task's time limit: a late answer must not be taken for the next one
                 self._end_child()
                 raise
             if self._child and self._child.asked >= self._limits.pictures:
@@ -76,7 +79,7 @@ class Processor:
         return result
 
     def close(self) -> None:
-        """Ends the child; the next picture starts another."""
+        """Kill the child. The next picture starts another."""
         with self._lock:
             self._end_child()
 
@@ -98,7 +101,7 @@ class Processor:
             child.kill()
 
     def _forget_child(self) -> None:
-        """After a fork: the child is the parent's, and a thread that is not here may have held the lock."""
+        """Forget the child after a fork: it belongs to the other process, where a thread may hold the lock."""
         self._lock = threading.Lock()
         child, self._child = self._child, None
         if child:
@@ -121,7 +124,7 @@ class _Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ProcessingError(f"the picture process cannot be started: {error}") from None
+            raise ProcessingError(f"cannot start the child process: {error}") from None
 
     @property
     def pid(self) -> int:
@@ -135,17 +138,17 @@ class _Child:
         self._read_line(_START_TIMEOUT)
 
     def ask(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Its answer within so many seconds. Raises ProcessingError, or BadPicture if the child died of the picture."""
+        """Return its answer to a job. Raises ProcessingError, or BadPicture if the child died of the picture."""
         self.asked += 1
         assert self._popen.stdin
         try:
             self._popen.stdin.write(json.dumps(job).encode() + b"\n")
         except OSError as error:
-            raise ProcessingError(f"the picture process has gone: {error}") from None
+            raise ProcessingError(f"the child process is gone: {error}") from None
         try:
             answer = json.loads(self._read_line(seconds))
         except (ValueError, RecursionError):
-            raise ProcessingError("the picture process answers nonsense") from None
+            raise ProcessingError("the child process sent an invalid answer") from None
         return answer if isinstance(answer, dict) else {}
 
     def kill(self) -> None:
@@ -158,10 +161,10 @@ class _Child:
             assert pipe
             pipe.close()
         if self._popen.returncode is None:
-            self._popen.returncode = 0  # not this process's to wait for
+            self._popen.returncode = 0  # another process waits for it
 
     def _read_line(self, seconds: float) -> bytes:
-        """One line and nothing after it."""
+        """Read one line, after which nothing may follow."""
         deadline = time.monotonic() + seconds
         line = b""
         assert self._popen.stdout
@@ -169,28 +172,28 @@ class _Child:
             selector.register(self._popen.stdout, selectors.EVENT_READ)
             while not line.endswith(b"\n"):
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise ProcessingError(f"the picture process took longer than {seconds:g} s")
+                    raise ProcessingError(f"the child process took longer than {seconds:g} s")
                 part = os.read(self._popen.stdout.fileno(), _MAX_ANSWER_BYTES)
                 line += part
                 if not part:
                     raise self._death()
                 if len(line) > _MAX_ANSWER_BYTES:
-                    raise ProcessingError("the picture process answers without end")
+                    raise ProcessingError("the child process sent too much")
         return line
 
     def _death(self) -> Exception:
-        """Why it closed its end; a child that did so and lives on is as good as dead."""
+        """Return the exception for a child that has closed its end of the pipe."""
         try:
-            died_of = -self._popen.wait(1)
+            signal_number = -self._popen.wait(1)
         except subprocess.TimeoutExpired:
-            return ProcessingError("the picture process has closed its pipe")
+            return ProcessingError("the child process has closed its pipe")
         if not self.asked:
-            return ProcessingError("the picture process ended at its start")
-        if died_of == signal.SIGXCPU:
+            return ProcessingError("the child process ended at its start")
+        if signal_number == signal.SIGXCPU:
             return BadPicture(Reason.TOO_SLOW)
-        if died_of in _CRASH_SIGNALS:
+        if signal_number in _CRASH_SIGNALS:
             return BadPicture(Reason.DAMAGED)
-        return ProcessingError(f"the picture process ended: status {-died_of}")
+        return ProcessingError(f"the child process ended: status {-signal_number}")
 
 
 def _command(limits: Limits) -> list[str]:
@@ -200,14 +203,14 @@ def _command(limits: Limits) -> list[str]:
 def _interpret_answer(answer: dict[str, Any], directory: Path, options: Options) -> Picture:
     try:
         if "refused" in answer:
-            refused = Reason(answer["refused"])
+            reason = Reason(answer["refused"])
         elif "failed" in answer:
             raise ProcessingError(str(answer["failed"]))
         else:
             return parse_picture(answer["picture"], directory, options)
     except (ValueError, TypeError, KeyError, OSError) as error:
-        raise ProcessingError(f"the picture process answers nonsense: {error!r}") from None
-    raise BadPicture(refused)
+        raise ProcessingError(f"the child process sent an invalid answer: {error!r}") from None
+    raise BadPicture(reason)
 
 
 def _forget_children() -> None:
@@ -221,5 +224,5 @@ _default_processor = Processor()
 
 
 def process(source: Path, directory: Path, options: Options = DEFAULT_OPTIONS) -> Picture:
-    """`Processor.process` by this process's own child with the default limits."""
+    """Call `Processor.process` of this process's shared processor, which has the default limits."""
     return _default_processor.process(source, directory, options)

@@ -1,7 +1,7 @@
-"""What is asked for and what comes back, and how both cross the pipe to the child as JSON.
+"""The messages between parent and child: options of a job and the resulting picture, sent as JSON over a pipe.
 
-The child reads untrusted files, so its answer is untrusted too: `parse_picture()` accepts nothing that a healthy
-child would not say, and no file but the ones it was to write.
+The child reads untrusted files, so its answers are untrusted, too: `parse_picture` accepts only what a healthy child
+would answer, and only the files that the child was to write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BLURHASH = re.compile(r"[0-9A-Za-z#$%*+,\-.:;=?@\[\]^_{|}~]{6,60}")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Bounds of the source, and whether each size is written as JPEG too."""
+    """Limits for the source, and whether each size is written as JPEG, too."""
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
@@ -31,8 +31,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One file under the name of one size. A picture smaller than a size is not enlarged: several sizes then
-    name the same file, that of the smallest size that holds all of it."""
+    """One size of a picture and its file.
+
+    Pictures are not enlarged: all sizes beyond the original name the file of the smallest size that holds all of it.
+    """
 
     size: int
     format: VariantFormat
@@ -44,7 +46,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`width` and `height` are those of the upright original; every one of `SIZES` is in `variants`."""
+    """A processed picture. `width` and `height` are those of the upright original; `variants` has all `SIZES`."""
 
     width: int
     height: int
@@ -62,16 +64,18 @@ def variant_filename(size: int, format: VariantFormat) -> str:
 
 
 def parse_picture(answer: dict[str, Any], directory: Path, options: Options) -> Picture:
-    """The child's answer, believed as far as it can be checked. Raises ValueError, TypeError or KeyError for any
-    that no healthy child gives, OSError if a file that it names is not there."""
-    variants = tuple(Variant(**given) for given in answer["variants"])
+    """Check the child's answer and its files in `directory`, and return the picture.
+
+    Raises ValueError, TypeError or KeyError for an answer that no healthy child gives, and OSError for a missing file.
+    """
+    variants = tuple(Variant(**fields) for fields in answer["variants"])
     expected = [(size, format) for format in VARIANT_FORMATS[: 1 + options.jpeg] for size in SIZES]
     if [(variant.size, variant.format) for variant in variants] != expected:
-        raise ValueError("not the variants that were asked for")
+        raise ValueError("not the requested variants")
     for variant in variants:
         _check_variant(variant, directory)
     if not isinstance(answer["blurhash"], str) or not _BLURHASH.fullmatch(answer["blurhash"]):
-        raise ValueError("no blurhash")
+        raise ValueError("not a blurhash")
     width, height = _positive_int(answer["width"]), _positive_int(answer["height"])
     if width * height > options.max_pixels:
         raise ValueError("more pixels than allowed")
@@ -85,7 +89,7 @@ def _check_variant(variant: Variant, directory: Path) -> None:
         raise ValueError("larger than its size")
     path = directory / variant.filename
     if path.is_symlink() or path.stat().st_size != _positive_int(variant.bytes):
-        raise ValueError("not the file that was written")
+        raise ValueError("not the written file")
     with path.open("rb") as file:
         if sniff(file.read(SNIFFED_BYTES)) != variant.format:
             raise ValueError("not a picture")
@@ -93,5 +97,5 @@ def _check_variant(variant: Variant, directory: Path) -> None:
 
 def _positive_int(value: Any) -> int:
     if type(value) is not int or value < 1:
-        raise ValueError(f"not a natural number: {value!r}")
+        raise ValueError(f"not a positive integer: {value!r}")
     return value

@@ -83,7 +83,7 @@ def test_truncated_tokens_are_redacted(cut: int) -> None:
         "replica1 is left out of reads: connection refused",
         'File "/app/accounts/tokens.py", line 12, in refresh_token',
         "    token = self.issue(user)",
-        "media 382934671031271425, attempt 2: the picture process took longer than 60 s",
+        "media 382934671031271425, attempt 2: the child process took longer than 60 s",
         "POST /api/v1/auth/token",
         "<QueryDict: {'page': ['2'], 'q': ['x']}>",
         "<RefreshToken object at 0x7f> of <a@example.org>",

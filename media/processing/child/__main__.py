@@ -1,6 +1,7 @@
-"""`python -m media.processing.child PARENT MEMORY CPU_SECONDS`: the child of `processor`, of no use on its own.
+"""`python -m media.processing.child PARENT MEMORY CPU_SECONDS`: the child process that `media.processing.parent` starts.
 
-PARENT is the process id that it dies with, MEMORY bytes of address space, CPU_SECONDS those of one picture.
+PARENT is the id of the parent process, with which the child dies. MEMORY is the limit of address space in bytes,
+CPU_SECONDS the limit for one picture.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""Any mode, in any profile, to sRGB: a bare RGB or RGBA picture with nothing but pixels.
+"""Conversion of any mode and colour profile to sRGB: an RGB or RGBA picture without metadata.
 
-Run on the reduced picture: a profile's transform costs about 40 ns a pixel.
+Runs on the downscaled picture, as a profile's transform takes about 40 ns per pixel.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from io import BytesIO
 
 from PIL import Image, ImageCms
 
-_MAX_PROFILE_BYTES = 4 * 2**20  # those of printers have 2 or 3 MB
+_MAX_PROFILE_BYTES = 4 * 2**20  # printer profiles have 2 or 3 MB
 _SRGB = ImageCms.createProfile("sRGB")
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """`image` in a mode of `shrinking.shrunk`; `profile` is the embedded one, ignored if it cannot be used."""
+    """Convert an image in a mode that `downscale` returns. An embedded `profile` that cannot be used is ignored."""
     colour, alpha = _split_alpha(image)
     colour = _apply_profile(colour, profile) or colour.convert("RGB")
-    bare = Image.new("RGB", colour.size)  # what is copied is pixels: no metadata comes along
+    bare = Image.new("RGB", colour.size)  # a new image, so that no metadata is copied
     bare.paste(colour)
     if alpha is not None and alpha.getextrema() != (255, 255):
         bare.putalpha(alpha)
@@ -25,7 +25,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def flatten_on_white(image: Image.Image) -> Image.Image:
-    """On white, for what has no transparency."""
+    """Return the image on a white background, for formats without transparency."""
     if image.mode == "RGB":
         return image
     white = Image.new("RGB", image.size, "white")
@@ -34,7 +34,7 @@ def flatten_on_white(image: Image.Image) -> Image.Image:
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    if image.mode == "I":  # 16 bits of grey; convert() alone would clip them
+    if image.mode == "I":  # 16-bit grey; convert() alone would clip it
         return image.point(lambda value: value * (1 / 257)).convert("L"), None
     if image.mode == "La":
         straight = image.convert("LA")
@@ -46,7 +46,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _apply_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
-    """None if there is no profile, or none of this colour space: people's editors attach all kinds."""
+    """Return None if there is no profile or it does not fit the image: editors attach profiles of all kinds."""
     if not profile or len(profile) > _MAX_PROFILE_BYTES:
         return None
     try:

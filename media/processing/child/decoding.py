@@ -1,6 +1,6 @@
-"""Opens untrusted bytes as one format, checks what the header claims, and decodes no more than is needed.
+"""Decoding of untrusted bytes: open them as one format, check the header, decode no more than needed.
 
-Bytes are in memory already, so whatever is raised here is the picture's fault.
+The bytes are in memory already, so every exception raised here is the picture's fault.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import warnings
 from io import BytesIO
 
 import pillow_heif
-from PIL import AvifImagePlugin, Image, ImageFile, WebPImagePlugin  # noqa: F401 - two of them register themselves
+from PIL import AvifImagePlugin, Image, ImageFile, WebPImagePlugin  # noqa: F401 (two of them register themselves)
 
 from media.processing.errors import BadPicture, Reason
 from media.processing.formats import SNIFFED_BYTES, Format, sniff
@@ -25,28 +25,29 @@ _PILLOW_NAMES = {
 }
 _ORIENTATION_TAG = 0x0112
 
-# One thread: a worker per core is the unit that is scaled, and threads' stacks would count as memory.
+# One thread, as the service scales by one worker per core, and threads' stacks would count as memory.
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
 
 def decode(content: bytes, max_pixels: int) -> tuple[Image.Image, Format, tuple[int, int]]:
-    """The decoded picture, not upright, a JPEG perhaps at a fraction of its size; its format; its full size.
+    """Return the decoded image, its format, and its full size.
 
-    Raises BadPicture for what is plain from the header, and whatever Pillow raises.
+    The image is not rotated upright yet, and a JPEG may be decoded at a fraction of its size. Raises BadPicture for
+    errors that the header shows, and any exception of Pillow.
     """
     format = sniff(content[:SNIFFED_BYTES])
     if format is None:
         raise BadPicture(Reason.UNSUPPORTED)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # Pillow compares while it reads the header, before the decoders that allocate early do so.
+        # Pillow checks this while it reads the header, before any decoder allocates memory.
         Image.MAX_IMAGE_PIXELS = max_pixels
         image = Image.open(BytesIO(content), formats=(_PILLOW_NAMES[format],))
     full = image.size
     if full[0] * full[1] > max_pixels:
         raise BadPicture(Reason.TOO_MANY_PIXELS)
-    if format is Format.JPEG:  # a HEIC's draft is its thumbnail, which may show something else
+    if format is Format.JPEG:  # not a HEIC, whose draft is its thumbnail, which may show something else
         _request_draft(image)
     drafted = image.size
     image.load()
@@ -56,18 +57,18 @@ def decode(content: bytes, max_pixels: int) -> tuple[Image.Image, Format, tuple[
 
 
 def read_orientation(image: Image.Image, format: Format) -> int:
-    """1 to 8 as EXIF counts; 1 if the metadata cannot be read. libheif has turned a HEIC upright already."""
+    """Return the EXIF orientation, 1 to 8, or 1 if it cannot be read. libheif has rotated a HEIC already."""
     if format is Format.HEIC:
         return 1
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # Pillow's parser raises nearly anything for nonsense, and the pixels are fine
+    except Exception:  # Pillow's parser raises nearly any exception for bad metadata; the pixels are fine
         return 1
     return value if value in range(1, 9) else 1
 
 
 def _request_draft(image: ImageFile.ImageFile) -> None:
-    """Has libjpeg decode at a half, a quarter or an eighth, as long as the largest variant needs no more."""
+    """Let libjpeg decode at 1/2, 1/4 or 1/8 if that is enough for the largest variant."""
     width, height = image.size
     share = max(SIZES) / max(width, height)
     if share < 1:

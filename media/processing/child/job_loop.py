@@ -1,6 +1,6 @@
 """The child's side of the pipe: one line of JSON per job on standard input, one per answer on standard output.
 
-An answer is `{"picture": …}`, `{"refused": code}` for a bad picture, or `{"failed": text}` for what is not its fault.
+An answer is `{"picture": …}`, `{"refused": code}` for a bad picture, or `{"failed": text}` for any other failure.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ READY_LINE = b'{"ready": true}\n'
 
 
 def take_over_stdout() -> BinaryIO:
-    """The pipe that was standard output. From now on a library's prints, and its complaints, go nowhere: they
-    would be taken for answers, or let strangers fill the log."""
+    """Return the pipe of standard output, and redirect standard output and error to the null device.
+
+    Otherwise the output of libraries would be taken for answers, and strangers' files could fill the log.
+    """
     answers = os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, 1)
+    os.dup2(null_device, 2)
+    os.close(null_device)
     return answers
 
 
 def run_jobs(jobs: Iterable[bytes], answers: BinaryIO, cpu_seconds: int) -> None:
-    """Until the jobs end, which they do when the parent closes the pipe or dies."""
+    """Run jobs until the parent closes the pipe or dies."""
     answers.write(READY_LINE)
     answers.flush()
     for line in jobs:
@@ -55,7 +57,7 @@ def _run_job(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_files(contents: dict[str, bytes], directory: Path) -> None:
-    """Under another name first: a file that bears a variant's name is whole."""
+    """Write each file under another name first, so that a file with a variant's name is complete."""
     for name, content in contents.items():
         part = directory / f"{name}.part"
         part.write_bytes(content)

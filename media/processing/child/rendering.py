@@ -1,4 +1,4 @@
-"""From a file's bytes to the variants' bytes, in memory: the one place where a bad picture's exceptions end."""
+"""From a file's bytes to the variants' bytes, in memory. All exceptions of a bad picture are caught here."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SIDEWAYS_ORIENTATIONS = (5, 6, 7, 8)
 
 
 def render(content: bytes, options: Options) -> tuple[Picture, dict[str, bytes]]:
-    """The picture and its files' contents by name. Raises BadPicture and nothing else.
+    """Return the picture and the contents of its files by name. Raises BadPicture and nothing else.
 
-    Decoders raise nearly every exception there is (ValueError, TypeError, SyntaxError, struct.error, EOFError,
-    IndexError, KeyError, RecursionError, OSError, zlib.error, …). No file is touched here: all mean the picture.
+    Decoders raise nearly every exception (ValueError, TypeError, SyntaxError, struct.error, EOFError, IndexError,
+    KeyError, RecursionError, OSError, zlib.error, …). No file is accessed here, so each means that the picture is bad.
     """
     if len(content) > options.max_bytes:
         raise BadPicture(Reason.TOO_MANY_BYTES)
@@ -47,14 +47,15 @@ def render(content: bytes, options: Options) -> tuple[Picture, dict[str, bytes]]
 
 
 def _decode_upright(content: bytes, max_pixels: int) -> tuple[Image.Image, Format, Size]:
-    """The largest variant's pixels in sRGB, the source's format, the upright original's size.
+    """Return the largest variant as an sRGB image, the source's format, and the size of the upright original.
 
-    What costs per pixel comes after the reduction: turning, and the colours."""
+    Rotation and colour conversion come after downscaling, because their cost is per pixel.
+    """
     image, format, full = decode(content, max_pixels)
-    turn = read_orientation(image, format)
+    exif_orientation = read_orientation(image, format)
     profile = image.info.get("icc_profile")
     small = downscale(image, fit_within(full, max(SIZES)))
     del image  # up to 200 MB
-    if turn in _TRANSPOSES:
-        small = small.transpose(_TRANSPOSES[turn])
-    return to_srgb(small, profile), format, full[::-1] if turn in _SIDEWAYS_ORIENTATIONS else full
+    if exif_orientation in _TRANSPOSES:
+        small = small.transpose(_TRANSPOSES[exif_orientation])
+    return to_srgb(small, profile), format, full[::-1] if exif_orientation in _SIDEWAYS_ORIENTATIONS else full

@@ -1,7 +1,7 @@
-"""What a process gives up before it reads untrusted files: memory, disk, CPU, core dumps.
+"""Limits of the child process: memory, file size, open files, CPU time, and no core dumps.
 
-The process does this to itself once its libraries are loaded. Its parent cannot do it between fork and exec: no
-Python may run there while the parent has threads.
+The child sets them itself after its imports. The parent cannot set them between fork and exec, as no Python code may
+run there while the parent has threads.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import math
 import resource
 import sys
 
-_MAX_FILE_BYTES = 32 * 2**20  # a variant has a megabyte at most
+_MAX_FILE_BYTES = 32 * 2**20  # a variant has at most a megabyte
 _MAX_OPEN_FILES = 32
 
 
 def limit_resources(memory: int) -> None:
-    """`memory`: bytes of address space. An allocation beyond it fails, which Pillow reports as MemoryError."""
-    if sys.platform == "linux":  # elsewhere the kernel does not have this limit
+    """Set all limits but CPU time. An allocation beyond `memory` bytes of address space fails with MemoryError."""
+    if sys.platform == "linux":  # other systems do not have this limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_FILE_BYTES, _MAX_FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_OPEN_FILES, _MAX_OPEN_FILES))
@@ -24,7 +24,7 @@ def limit_resources(memory: int) -> None:
 
 
 def limit_cpu(seconds: int) -> None:
-    """From now on, so many more seconds of CPU (one more at most), then SIGXCPU ends the process."""
+    """Allow `seconds` more of CPU time from now on (rounded up by at most one). Then SIGXCPU ends the process."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
