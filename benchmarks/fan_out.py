@@ -62,7 +62,7 @@ class FanOutBench:
 
     def __post_init__(self) -> None:
         source = "\n".join(
-            (timeline_store._LUA_DIR / name).read_text() for name in ("common.lua", "push_to_home_timelines.lua")
+            (timeline_store.LUA_DIR / name).read_text() for name in ("common.lua", "push_to_home_timelines.lua")
         )
         self._digest: Any = self.client.script_load(source)
         self._batches = _batched(self.names, settings.FAN_OUT_BATCH_SIZE)

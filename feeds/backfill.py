@@ -30,7 +30,7 @@ MAX_LATERAL_AUTHORS = 300
 MAX_WALK_POSTS = 20_000  # newest posts that a walk examines before it gives up
 
 # Raw SQL, because the ORM has no LATERAL.
-_LATERAL_SQL = """
+LATERAL_SQL = """
 SELECT newest.id
 FROM unnest(%(authors)s::bigint[]) AS author(id)
 CROSS JOIN LATERAL (
@@ -40,7 +40,7 @@ CROSS JOIN LATERAL (
 ) AS newest
 ORDER BY newest.id DESC LIMIT %(limit)s
 """
-_WALK_SQL = """
+WALK_SQL = """
 SELECT recent.id
 FROM (
     SELECT id, author_id FROM posts_post
@@ -62,12 +62,12 @@ def query_latest_post_ids(author_ids: Sequence[int], before: int, limit: int, *,
     arguments: dict[str, Any] = {"authors": list(author_ids), "before": before, "limit": limit, "scan": MAX_WALK_POSTS}
     with connections[using or router.db_for_read(Post)].cursor() as cursor:
         if len(author_ids) > MAX_LATERAL_AUTHORS:
-            cursor.execute(_WALK_SQL, arguments)
+            cursor.execute(WALK_SQL, arguments)
             post_ids = [row[0] for row in cursor.fetchall()]
             if len(post_ids) == limit:  # with fewer, the walk may have stopped before the last post
                 FEED_PULLS.labels("walk").inc()
                 return post_ids
-        cursor.execute(_LATERAL_SQL, arguments)
+        cursor.execute(LATERAL_SQL, arguments)
         FEED_PULLS.labels("by_author").inc()
         return [row[0] for row in cursor.fetchall()]
 

@@ -65,8 +65,8 @@ def promote(author_ids: Iterable[int], eligible: QuerySet[User] | None = None) -
     """
     authors = User.objects.exclude(celebrity_pin=False) if eligible is None else eligible
     since = timezone.now()
-    begun_ids = _change_state(authors.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
-    return _finish_promotion(begun_ids, since)
+    begun_ids = change_state(authors.filter(pk__in=list(author_ids)), State.ORDINARY, State.PROMOTING, since=since)
+    return finish_promotion(begun_ids, since)
 
 
 def demote(author_ids: Iterable[int], eligible: QuerySet[User] | None = None) -> int:
@@ -76,8 +76,8 @@ def demote(author_ids: Iterable[int], eligible: QuerySet[User] | None = None) ->
     """
     authors = User.objects.exclude(celebrity_pin=True) if eligible is None else eligible
     since = timezone.now()
-    begun_ids = _change_state(authors.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
-    return _finish_demotion(begun_ids, since)
+    begun_ids = change_state(authors.filter(pk__in=list(author_ids)), State.CELEBRITY, State.DEMOTING, since=since)
+    return finish_demotion(begun_ids, since)
 
 
 def begin_transition(author_id: int) -> None:
@@ -91,7 +91,7 @@ def begin_transition(author_id: int) -> None:
         is_promoted = celebrity_policy.is_celebrity_or_promoting(author)
         after = State.DEMOTING if is_promoted else State.PROMOTING
         before = State(author.celebrity_state)
-        _change_state(User.objects.filter(pk=author_id), before, after, since=timezone.now())
+        change_state(User.objects.filter(pk=author_id), before, after, since=timezone.now())
 
 
 def resume_transitions(author_ids: Sequence[int] | None = None) -> int:
@@ -101,7 +101,7 @@ def resume_transitions(author_ids: Sequence[int] | None = None) -> int:
         transitional = transitional.filter(pk__in=author_ids)
     finished = 0
     for author_id, state, since in transitional.values_list("pk", "celebrity_state", "celebrity_since"):
-        finish = _finish_promotion if state == State.PROMOTING else _finish_demotion
+        finish = finish_promotion if state == State.PROMOTING else finish_demotion
         finished += finish([author_id], since)
     return finished
 
@@ -137,24 +137,26 @@ def _transition_all(
     return total
 
 
-def _finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
+def finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
+    """Take the second step of the promotions that began at `since`. Return the number of authors promoted."""
     if not author_ids:
         return 0
     timeline_store.evict(visible_authors.CELEBRITY_CACHE_KEYS)  # must succeed before the second step
-    return len(_change_state(_in_transition(author_ids, since), State.PROMOTING, State.CELEBRITY))
+    return len(change_state(_in_transition(author_ids, since), State.PROMOTING, State.CELEBRITY))
 
 
-def _finish_demotion(author_ids: Sequence[int], since: datetime | None) -> int:
+def finish_demotion(author_ids: Sequence[int], since: datetime | None) -> int:
+    """Take the second step of the demotions that began at `since`. Return the number of authors demoted."""
     for author_id in author_ids:
         _evict_follower_timelines(author_id)
-    return len(_change_state(_in_transition(author_ids, since), State.DEMOTING, State.ORDINARY))
+    return len(change_state(_in_transition(author_ids, since), State.DEMOTING, State.ORDINARY))
 
 
 def _in_transition(author_ids: Sequence[int], since: datetime | None) -> QuerySet[User]:
     return User.objects.filter(pk__in=author_ids, celebrity_since=since)
 
 
-def _change_state(authors: QuerySet[User], before: State, after: State, *, since: datetime | None = None) -> list[int]:
+def change_state(authors: QuerySet[User], before: State, after: State, *, since: datetime | None = None) -> list[int]:
     """Change those of `authors` in state `before` to `after` and return their ids; `since` begins a transition.
 
     The filters of `authors` are evaluated under the row locks, so that a pin set a moment ago holds.

@@ -63,12 +63,12 @@ def candidate_post_ids(viewer_id: int, before: int | None, wanted: int) -> tuple
     timelines = _read_timelines(viewer_id, before, wanted)
     if timelines is None:
         _sql_reads.inc()
-        return _query_older(list(visible_authors.load(viewer_id)), top, wanted)
+        return query_older(list(visible_authors.load(viewer_id)), top, wanted)
     floor = max(timeline.floor for timeline in timelines)
     merged = _merge(timelines, floor, top)
     if len(merged) >= wanted or floor == 0:
         return merged[:wanted], len(merged) <= wanted and floor == 0
-    older, is_exhausted = _query_older(visible_authors.get_ids(viewer_id), min(top, floor + 1), wanted - len(merged))
+    older, is_exhausted = query_older(visible_authors.get_ids(viewer_id), min(top, floor + 1), wanted - len(merged))
     return merged + older, is_exhausted
 
 
@@ -126,7 +126,7 @@ def _merge(timelines: list[Timeline], floor: int, before: int) -> list[int]:
     return sorted(post_ids, reverse=True)
 
 
-def _query_older(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
+def query_older(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
     """Query the next `wanted` post ids of these authors below `before`, and tell whether these are the last."""
     author_ids = visible_authors.exclude_inactive(author_ids)
     # A replica may answer only if it is known to have all posts below `before`; a lagging one would leave a hole.

@@ -25,13 +25,13 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client, guarded_client
 from instafeed.core.cache.lua import Argument, Script
 
-_LUA_DIR = Path(__file__).parent / "lua"
-_COMMON_LUA = _LUA_DIR / "common.lua"
-_push_to_home_timelines_script = Script.from_files(_COMMON_LUA, _LUA_DIR / "push_to_home_timelines.lua")
-_push_to_author_timeline_script = Script.from_files(_COMMON_LUA, _LUA_DIR / "push_to_author_timeline.lua")
-_begin_rebuild_script = Script.from_files(_LUA_DIR / "begin_rebuild.lua")
-_finish_rebuild_script = Script.from_files(_COMMON_LUA, _LUA_DIR / "finish_rebuild.lua")
-_read_snapshot_script = Script.from_files(_COMMON_LUA, _LUA_DIR / "read_snapshot.lua")
+LUA_DIR = Path(__file__).parent / "lua"
+_COMMON_LUA = LUA_DIR / "common.lua"
+_push_to_home_timelines_script = Script.from_files(_COMMON_LUA, LUA_DIR / "push_to_home_timelines.lua")
+_push_to_author_timeline_script = Script.from_files(_COMMON_LUA, LUA_DIR / "push_to_author_timeline.lua")
+_begin_rebuild_script = Script.from_files(LUA_DIR / "begin_rebuild.lua")
+_finish_rebuild_script = Script.from_files(_COMMON_LUA, LUA_DIR / "finish_rebuild.lua")
+_read_snapshot_script = Script.from_files(_COMMON_LUA, LUA_DIR / "read_snapshot.lua")
 
 _REBUILDING = b"B"  # the first byte of a marker that claims a rebuild
 

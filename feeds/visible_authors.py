@@ -66,7 +66,7 @@ def fill(viewer_id: int) -> bool:
     """
     key = keys.visible_authors(viewer_id)
     token = _acquire_lease(key)
-    return token is not None and _store_under_lease(key, token, keys.VISIBLE_AUTHORS_TTL, load(viewer_id))
+    return token is not None and store_under_lease(key, token, keys.VISIBLE_AUTHORS_TTL, load(viewer_id))
 
 
 def fill_celebrities() -> bool:
@@ -76,7 +76,7 @@ def fill_celebrities() -> bool:
         return False
     pulled = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY)
     author_ids = pulled.values_list("pk", flat=True)
-    return _store_under_lease(keys.CELEBRITIES, token, keys.CELEBRITIES_TTL, author_ids)
+    return store_under_lease(keys.CELEBRITIES, token, keys.CELEBRITIES_TTL, author_ids)
 
 
 def home_timeline_keys(viewer_ids: Iterable[int]) -> list[str]:
@@ -91,10 +91,11 @@ def home_timeline_keys(viewer_ids: Iterable[int]) -> list[str]:
     return names
 
 
+def store_under_lease(key: str, token: str, ttl: int, ids: Iterable[int]) -> bool:
+    """Store a complete set if the lease still has this token. Return False if an invalidation ended it."""
+    return bool(_fill_script(get_client(), [key, keys.lease(key)], [token, ttl, *ids]))
+
+
 def _acquire_lease(key: str) -> str | None:
     token = secrets.token_hex(8)
     return token if get_client().set(keys.lease(key), token, px=keys.LEASE_TTL_MS, nx=True) else None
-
-
-def _store_under_lease(key: str, token: str, ttl: int, ids: Iterable[int]) -> bool:
-    return bool(_fill_script(get_client(), [key, keys.lease(key)], [token, ttl, *ids]))

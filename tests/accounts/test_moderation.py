@@ -159,12 +159,12 @@ def test_pin_reverses_a_running_transition(pinned: bool, moderator: User) -> Non
         if pinned
         else (CelebrityState.ORDINARY, CelebrityState.PROMOTING)
     )
-    assert celebrity_transitions._change_state(User.objects.filter(pk=author.pk), before, between, since=since) == [
+    assert celebrity_transitions.change_state(User.objects.filter(pk=author.pk), before, between, since=since) == [
         author.pk
     ]
     posts += create_posts(author)
     moderation.pin(moderator, author.pk, pinned)
-    finish = celebrity_transitions._finish_demotion if pinned else celebrity_transitions._finish_promotion
+    finish = celebrity_transitions.finish_demotion if pinned else celebrity_transitions.finish_promotion
     assert finish([author.pk], since) == 0
     posts += create_posts(author)
     deliver_all()

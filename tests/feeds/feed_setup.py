@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from unittest.mock import patch
+
+from django.utils import timezone
 
 from accounts.models import User
 from feeds import fanout, timeline
@@ -58,3 +61,12 @@ def read_feed(viewer: User, size: int = 100) -> list[int]:
 
 def post_ids_of(page: Iterable[bytes]) -> list[int]:
     return [int(json.loads(post)["id"]) for post in page]
+
+
+def get_fan_out(post_id: int) -> FanOut:
+    return FanOut.objects.get(pk=post_id)
+
+
+def make_overdue(post_id: int) -> None:
+    """Let a fan-out's lease or retry delay expire now."""
+    FanOut.objects.filter(pk=post_id).update(due_at=timezone.now() - timedelta(seconds=1))

@@ -153,7 +153,7 @@ def test_the_walk_and_the_probes_use_their_indexes() -> None:
     with database.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
         try:
-            for shape in (backfill._LATERAL_SQL, backfill._WALK_SQL):
+            for shape in (backfill.LATERAL_SQL, backfill.WALK_SQL):
                 arguments = {"authors": [author.pk], "before": MAX_ID, "limit": 5, "scan": 100}
                 cursor.execute(f"EXPLAIN {shape}", arguments)
                 plan = "\n".join(row[0] for row in cursor.fetchall())

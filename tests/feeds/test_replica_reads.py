@@ -1,4 +1,4 @@
-"""Which reads a lagging replica may answer: never one where what it lacks would make a hole."""
+"""Reads that a lagging replica may answer: never one where a missing post would leave a hole."""
 
 from __future__ import annotations
 
@@ -24,43 +24,47 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "repl
 
 
 @contextmanager
-def read_request() -> Iterator[CaptureQueriesContext]:
-    """What a request that only reads asks of the replica."""
+def capture_replica_queries() -> Iterator[CaptureQueriesContext]:
+    """Capture the replica's queries during a request that only reads."""
     wait_for_replica()
     session.begin_session(is_write=False)
     try:
-        with CaptureQueriesContext(connections["replica1"]) as on_replica:
-            yield on_replica
+        with CaptureQueriesContext(connections["replica1"]) as queries:
+            yield queries
     finally:
         session.end_session()
 
 
-def test_an_authors_next_page_comes_from_a_replica_only_if_that_is_proved_to_have_it() -> None:
+def id_of_yesterday() -> int:
+    return first_id_at(timezone.now() - timedelta(days=1))
+
+
+def test_replica_answers_an_authors_next_page_only_for_old_posts() -> None:
     author = UserFactory()
     (newest,) = create_posts(author)
-    with read_request() as on_replica:
+    with capture_replica_queries() as queries:
         selectors.list_post_ids_by_author(author.pk, None, 5)
-        assert len(on_replica) == 1
+        assert len(queries) == 1
         selectors.list_post_ids_by_author(author.pk, newest, 5)
-        assert len(on_replica) == 1, "posts of this minute may not have arrived"
-        selectors.list_post_ids_by_author(author.pk, first_id_at(timezone.now() - timedelta(days=1)), 5)
-        assert len(on_replica) == 2
+        assert len(queries) == 1, "the replica may lack posts of this minute"
+        selectors.list_post_ids_by_author(author.pk, id_of_yesterday(), 5)
+        assert len(queries) == 2
 
 
-def test_the_top_of_a_feed_comes_from_the_primary_however_it_is_read() -> None:
+def test_top_of_a_feed_is_read_from_the_primary() -> None:
     author = UserFactory()
     post_ids = create_posts(author, 2)[::-1]
-    with read_request() as on_replica:
-        assert timeline._query_older([author.pk], MAX_ID, 5) == (post_ids, True)
-        assert timeline._query_older([author.pk], post_ids[0], 5) == (post_ids[1:], True)
-        assert len(on_replica) == 0
-        timeline._query_older([author.pk], first_id_at(timezone.now() - timedelta(days=1)), 5)
-        assert len(on_replica) == 1
+    with capture_replica_queries() as queries:
+        assert timeline.query_older([author.pk], MAX_ID, 5) == (post_ids, True)
+        assert timeline.query_older([author.pk], post_ids[0], 5) == (post_ids[1:], True)
+        assert len(queries) == 0
+        timeline.query_older([author.pk], id_of_yesterday(), 5)
+        assert len(queries) == 1
 
 
-def test_later_pages_of_people_come_from_the_primary() -> None:
-    with read_request() as on_replica:
+def test_later_pages_of_user_lists_are_read_from_the_primary() -> None:
+    with capture_replica_queries() as queries:
         FOLLOWERS.fetch_ids(1, None, 5)
-        assert len(on_replica) == 1
+        assert len(queries) == 1
         FOLLOWERS.fetch_ids(1, 99, 5)
-        assert len(on_replica) == 1
+        assert len(queries) == 1

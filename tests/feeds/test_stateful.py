@@ -271,7 +271,7 @@ class FeedMachine(RuleBasedStateMachine):
         roll_up()
         user = User.objects.get(pk=self.ids[number])
         if celebrity_policy.needs_transition(user):
-            finish = "_finish_promotion" if celebrity_policy.should_be_celebrity(user) else "_finish_demotion"
+            finish = "finish_promotion" if celebrity_policy.should_be_celebrity(user) else "finish_demotion"
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(celebrity_transitions, finish, lambda *_: 0)
                 celebrity_transitions.reconcile_author(user.pk)
