@@ -72,7 +72,7 @@ def why(media: Media) -> str:
     return str(refused.value)
 
 
-def test_it_is_found_by_status_by_id_and_by_its_owners_whole_name(owner: User) -> None:
+def test_search_and_filter_by_status_id_and_username(owner: User) -> None:
     ready, failed, waiting = upload_and_process(owner), upload(owner, jpeg()[:300]), upload(owner)
     processing_job.run(failed.pk)
     uploading = Media.objects.create(owner=UserFactory(), original_path="incoming/x")
@@ -84,7 +84,7 @@ def test_it_is_found_by_status_by_id_and_by_its_owners_whole_name(owner: User) -
     assert listed(q="mari") == []
 
 
-def test_failures_are_shown_with_their_reason_and_pictures_with_their_post(owner: User) -> None:
+def test_list_shows_failures_and_page_shows_picture_and_post(owner: User) -> None:
     author = ApiUser()
     failed = upload(owner, jpeg()[:300])
     processing_job.run(failed.pk)
@@ -99,14 +99,14 @@ def test_failures_are_shown_with_their_reason_and_pictures_with_their_post(owner
     assert 'class="picture"' not in client.get(f"{LIST}{failed.pk}/change/").content.decode()
 
 
-def test_a_storage_that_cannot_sign_leaves_the_page_without_a_picture(owner: User) -> None:
+def test_page_without_picture_when_the_storage_cannot_sign(owner: User) -> None:
     media = upload_and_process(owner)
     with patch("media.storage.url", side_effect=storage.StorageError):
         assert operator_client().get(f"{LIST}{media.pk}/change/").status_code == 200
         assert operator_client().get(LIST).status_code == 200
 
 
-def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_broker: redis.Redis) -> None:
+def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redis.Redis) -> None:
     author, reader = ApiUser(), UserFactory()
     follow(author.user, reader)
     media = upload(author.user)
@@ -136,7 +136,7 @@ def test_one_that_was_given_up_is_processed_again_and_its_post_appears(redis_bro
     assert stored_paths() == set(expected_paths(reload(media)))
 
 
-def test_one_that_waited_for_a_storage_for_a_day_has_another_day(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reprocessed_picture_waits_another_day_for_the_storage(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media = upload(owner)
     Media.objects.update(created_at=timezone.now() - timedelta(days=3), attempts=20)
     processing_job.run(media.pk)
@@ -154,14 +154,14 @@ def test_one_that_waited_for_a_storage_for_a_day_has_another_day(owner: User, mo
     assert reload(media).status == Status.READY
 
 
-def test_without_a_broker_the_sweeper_takes_it_up(owner: User) -> None:
+def test_sweep_reprocesses_when_the_broker_is_down(owner: User) -> None:
     media = given_up(upload(owner))
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert reprocessing.reprocess([media.pk], create_staff()) == (1, {})
     assert processing_job.due_media_ids(10) == [media.pk]
 
 
-def test_an_original_that_was_kept_goes_with_its_row(owner: User) -> None:
+def test_kept_original_is_deleted_with_its_row(owner: User) -> None:
     media = given_up(upload(owner))
     Media.objects.filter(pk=media.pk).update(id=1)  # long ago, and in no post
     assert file_deletion.delete_orphans() == 1
@@ -169,7 +169,7 @@ def test_an_original_that_was_kept_goes_with_its_row(owner: User) -> None:
     assert stored_paths() == set()
 
 
-def test_what_cannot_be_processed_says_why(owner: User) -> None:
+def test_refusals_have_reasons(owner: User) -> None:
     bad, gone = upload(owner, jpeg()[:300]), given_up(upload(owner))
     processing_job.run(bad.pk)
     storage.delete([gone.original_path])
@@ -187,7 +187,7 @@ def test_what_cannot_be_processed_says_why(owner: User) -> None:
     ]
 
 
-def test_nobody_waits_for_a_storage_that_is_away_more_than_once(owner: User) -> None:
+def test_unavailable_storage_is_tried_only_once(owner: User) -> None:
     media = [given_up(upload(owner)) for _ in range(3)]
     asked: list[str] = []
 
@@ -203,7 +203,7 @@ def test_nobody_waits_for_a_storage_that_is_away_more_than_once(owner: User) -> 
     assert refused == {each.pk: "the storage is unavailable" for each in media[1:]}
 
 
-def test_of_two_operators_one_has_it_processed(owner: User) -> None:
+def test_only_one_of_two_operators_starts_reprocessing(owner: User) -> None:
     media = given_up(upload(owner))
     stale = reload(media)
     reprocessing.reprocess([media.pk], create_staff())
@@ -224,7 +224,7 @@ def kept(owner: User, settings: Settings) -> Media:
     return media
 
 
-def test_a_ready_one_is_made_anew_while_the_old_one_is_shown(
+def test_ready_picture_is_regenerated_while_the_old_files_are_shown(
     kept: Media, settings: Settings, redis_broker: redis.Redis
 ) -> None:
     redis_broker.delete("media")
@@ -243,7 +243,9 @@ def test_a_ready_one_is_made_anew_while_the_old_one_is_shown(
 
 
 @pytest.mark.parametrize("error", [ProcessingError, storage.StorageError, OSError])
-def test_a_failure_leaves_it_as_it_was(kept: Media, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_regeneration_changes_nothing(
+    kept: Media, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("media.variants.process", _raise(error))
     reprocessing.regenerate(kept.pk)
     assert reload(kept).key == kept.key
@@ -251,7 +253,7 @@ def test_a_failure_leaves_it_as_it_was(kept: Media, error: type[Exception], monk
     assert stored_paths() == {*expected_paths(kept), kept.original_path}
 
 
-def test_one_that_is_moved_or_deleted_meanwhile_stays_so(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picture_moved_or_deleted_during_regeneration(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
     make = processing_job.store_variants
 
     def turns_private(*args: Any) -> Any:
@@ -272,7 +274,7 @@ def test_one_that_is_moved_or_deleted_meanwhile_stays_so(kept: Media, monkeypatc
     assert stored_paths() <= {*expected_paths(moved), moved.original_path}, "what was made is nobody's"
 
 
-def test_a_worker_that_dies_in_the_middle_leaves_nothing(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_worker_leaves_no_files(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
     make = processing_job.store_variants
 
     def dies(*args: Any) -> Any:
@@ -287,14 +289,14 @@ def test_a_worker_that_dies_in_the_middle_leaves_nothing(kept: Media, monkeypatc
     assert stored_paths() == {*expected_paths(kept), kept.original_path}
 
 
-def test_without_a_broker_the_operator_is_told_that_nothing_happens(kept: Media) -> None:
+def test_regeneration_is_refused_when_the_broker_is_down(kept: Media) -> None:
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert "broker" in why(kept)
     assert reload(kept).reprocessed_at is None
     assert not AuditEntry.objects.exists()
 
 
-def test_only_operators_have_pictures_processed_moderators_look(kept: Media) -> None:
+def test_only_operators_reprocess_and_moderators_view(kept: Media) -> None:
     client = moderator_client()
     assert "Process again" not in client.get(f"{LIST}{kept.pk}/change/").content.decode()
     assert run_bulk_action(client, LIST, "reprocess", kept.pk) == []

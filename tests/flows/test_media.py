@@ -41,7 +41,7 @@ def fetched(url: str) -> int:
     return httpx.get(url, trust_env=False).status_code
 
 
-def test_a_post_is_in_the_feed_once_its_picture_is_ready(live_stack: LiveStack) -> None:
+def test_post_reaches_the_feed_when_its_picture_is_ready(live_stack: LiveStack) -> None:
     author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
     assert reader.feed() == []
@@ -59,7 +59,7 @@ def test_a_post_is_in_the_feed_once_its_picture_is_ready(live_stack: LiveStack) 
     assert {fetched(variant["url"]) for variant in picture["variants"].values()} == {200}
 
 
-def test_one_that_fails_tells_its_author_and_nobody_else(live_stack: LiveStack) -> None:
+def test_failed_picture_notifies_only_the_author(live_stack: LiveStack) -> None:
     author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
     live_stack.freeze("worker")  # else it may have failed before the post

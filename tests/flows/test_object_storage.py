@@ -105,12 +105,12 @@ def private_post(recluse: ApiUser) -> str:
     return str(post_id)
 
 
-def test_production_answers_over_tls_only(bucket_stack: LiveStack) -> None:
+def test_production_redirects_to_https(bucket_stack: LiveStack) -> None:
     plain = bucket_stack.get("/api/v1/feed", headers={"X-Forwarded-Proto": "http"})
     assert (plain.status_code, plain.headers["Location"].partition(":")[0]) == (301, "https")
 
 
-def test_public_pictures_are_read_from_the_address_for_clients(author: ApiUser, posts: list[str], s3: str) -> None:
+def test_public_pictures_use_the_public_endpoint(author: ApiUser, posts: list[str], s3: str) -> None:
     for post_id in posts:
         url = picture_of(author, post_id)["url"]
         assert url.startswith(s3.replace("127.0.0.1", "localhost") + f"/{BUCKET}/public/")
@@ -118,7 +118,7 @@ def test_public_pictures_are_read_from_the_address_for_clients(author: ApiUser, 
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/webp")
 
 
-def test_a_private_picture_is_read_by_its_signature_which_ends(recluse: ApiUser, private_post: str) -> None:
+def test_private_picture_requires_a_signature_that_expires(recluse: ApiUser, private_post: str) -> None:
     url = picture_of(recluse, private_post)["url"]
     assert urlsplit(url).hostname == "localhost"
     assert fetched(url) == 200
@@ -148,9 +148,7 @@ def given_by(stack: LiveStack, reader: ApiUser, post_id: str, root: Path, **sett
         web.stop()
 
 
-def test_amazons_own_address(
-    bucket_stack: LiveStack, recluse: ApiUser, private_post: str, s3: str, tmp_path: Path
-) -> None:
+def test_amazon_s3_urls(bucket_stack: LiveStack, recluse: ApiUser, private_post: str, s3: str, tmp_path: Path) -> None:
     url = given_by(bucket_stack, recluse, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
     parts = urlsplit(url)
     assert parts.scheme == "https"
@@ -160,7 +158,7 @@ def test_amazons_own_address(
     assert not is_valid_presigned_url(url, SECRET, datetime.now(UTC), host=urlsplit(s3).netloc)
 
 
-def test_cloudfront_verifies_the_signature_by_the_public_key(
+def test_cloudfront_urls_verify_with_the_public_key(
     bucket_stack: LiveStack, recluse: ApiUser, private_post: str, tmp_path: Path
 ) -> None:
     key = generate_private_key(public_exponent=65537, key_size=2048)

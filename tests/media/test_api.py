@@ -55,7 +55,7 @@ def send(caller: ApiUser, form: dict[str, Any], content: bytes) -> Any:
     return caller.client.post(form["url"], form["fields"] | {"file": SimpleUploadedFile("a", content, "image/jpeg")})
 
 
-def test_a_picture_is_taken_processed_and_shown_to_its_owner(owner: ApiUser, stranger: ApiUser) -> None:
+def test_upload_is_processed_and_visible_only_to_its_owner(owner: ApiUser, stranger: ApiUser) -> None:
     answer = upload(owner, jpeg(), alt_text="a teal field")
     assert answer.status_code == 202
     taken = answer.json()
@@ -75,20 +75,20 @@ def test_a_picture_is_taken_processed_and_shown_to_its_owner(owner: ApiUser, str
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_what_is_no_picture_is_refused_at_once_and_leaves_nothing(owner: ApiUser, content: bytes) -> None:
+def test_non_pictures_are_refused_and_leave_nothing(owner: ApiUser, content: bytes) -> None:
     answer = upload(owner, content)
     assert_error(answer, 400)
     assert answer.json()["errors"][0]["attr"] == "file"
     assert not Media.objects.exists()
 
 
-def test_the_name_and_the_announced_type_play_no_part(owner: ApiUser) -> None:
+def test_file_name_and_declared_type_are_ignored(owner: ApiUser) -> None:
     taken = upload(owner, jpeg(), name="../../evil.svg").json()
     processing_job.run(int(taken["id"]))
     assert owner.get(f"/media/{taken['id']}")["status"] == "ready"
 
 
-def test_what_cannot_be_decoded_fails_with_a_plain_reason(owner: ApiUser) -> None:
+def test_undecodable_picture_fails_with_a_reason_for_the_owner(owner: ApiUser) -> None:
     taken = upload(owner, jpeg()[:300]).json()
     processing_job.run(int(taken["id"]))
     media = owner.get(f"/media/{taken['id']}")
@@ -97,7 +97,7 @@ def test_what_cannot_be_decoded_fails_with_a_plain_reason(owner: ApiUser) -> Non
     assert "Traceback" not in media["error"]
 
 
-def test_a_file_that_is_too_large_is_a_413(owner: ApiUser, settings: Settings) -> None:
+def test_too_large_file_is_refused_with_413(owner: ApiUser, settings: Settings) -> None:
     settings.MEDIA_MAX_BYTES = 10_000
     assert_error(upload(owner, jpeg() + b"x" * 10_000), 413)
     assert_error(upload(owner, jpeg() + b"x" * 200_000), 413)
@@ -112,12 +112,12 @@ def test_forms_without_a_usable_file_are_refused(owner: ApiUser, form: dict[str,
     assert_error(owner.client.post("/api/v1/media", form, headers=owner.headers), status)
 
 
-def test_json_is_no_form_and_anonymous_nobody(owner: ApiUser) -> None:
+def test_json_and_anonymous_uploads_are_refused(owner: ApiUser) -> None:
     assert_error(owner.call("post", "/media", {"file": "x"}), 415)
     assert_error(owner.client.post("/api/v1/media", {"file": BytesIO(jpeg())}), 401)
 
 
-def test_a_storage_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_storage_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = ApiUser(Client(raise_request_exception=False))
 
     def away(*_: Any) -> None:
@@ -130,7 +130,7 @@ def test_a_storage_that_is_away_is_a_503(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- Straight to the storage -------------------------------------------------------------------------
 
 
-def test_a_direct_upload_is_announced_sent_and_completed(owner: ApiUser, stranger: ApiUser) -> None:
+def test_direct_upload_from_form_to_ready(owner: ApiUser, stranger: ApiUser) -> None:
     content = jpeg()
     answer = begin(owner, len(content), alt_text="a field")
     assert answer.status_code == 201
@@ -148,7 +148,7 @@ def test_a_direct_upload_is_announced_sent_and_completed(owner: ApiUser, strange
     assert owner.get(f"/media/{id_}")["alt_text"] == "a field"
 
 
-def test_what_arrives_is_looked_at(owner: ApiUser) -> None:
+def test_content_of_a_direct_upload_is_checked(owner: ApiUser) -> None:
     html = REFUSED["html"]
     answer = begin(owner, len(html)).json()
     send(owner, answer["upload"], html)
@@ -170,7 +170,7 @@ def test_what_arrives_is_looked_at(owner: ApiUser) -> None:
     ],
     ids=str,
 )
-def test_announcements_that_cannot_be_are_refused(owner: ApiUser, wrong: dict[str, Any]) -> None:
+def test_invalid_direct_uploads_are_refused(owner: ApiUser, wrong: dict[str, Any]) -> None:
     assert_error(begin(owner, **({"size": 10} | wrong)), 400)
     assert not Media.objects.exists()
 
@@ -178,7 +178,7 @@ def test_announcements_that_cannot_be_are_refused(owner: ApiUser, wrong: dict[st
 # --- Deleting ----------------------------------------------------------------------------------------
 
 
-def test_a_picture_goes_with_its_files_unless_a_post_has_it(owner: ApiUser, stranger: ApiUser) -> None:
+def test_delete_removes_files_unless_the_picture_is_in_a_post(owner: ApiUser, stranger: ApiUser) -> None:
     one, other = ready_media(owner.user), ready_media(owner.user)
     assert owner.call("post", "/posts", {"media": [str(other.pk)]}).status_code == 201
     assert_error(stranger.call("delete", f"/media/{one.pk}"), 404)
@@ -191,7 +191,7 @@ def test_a_picture_goes_with_its_files_unless_a_post_has_it(owner: ApiUser, stra
     assert all(default_storage.exists(path) for path in expected_paths(other))
 
 
-def test_a_picture_in_the_making_can_be_deleted(owner: ApiUser) -> None:
+def test_delete_while_processing(owner: ApiUser) -> None:
     taken = upload(owner, jpeg()).json()
     media = Media.objects.get(pk=taken["id"])
     assert owner.call("delete", f"/media/{media.pk}").status_code == 204
@@ -200,18 +200,18 @@ def test_a_picture_in_the_making_can_be_deleted(owner: ApiUser) -> None:
     assert FileDeletion.objects.earliest("due_at").paths == [media.original_path, *possible_paths(media)]
 
 
-def test_one_file_at_a_time(owner: ApiUser) -> None:
+def test_only_one_file_per_request(owner: ApiUser) -> None:
     files = [SimpleUploadedFile(f"{number}.jpg", jpeg(), "image/jpeg") for number in range(2)]
     assert_error(owner.client.post("/api/v1/media", {"file": files}, headers=owner.headers), 400)
     assert_error(owner.client.post("/api/v1/media", {"file": files[0], "more": files[1]}, headers=owner.headers), 400)
 
 
-def test_what_a_moderator_withholds_is_no_avatar(owner: ApiUser) -> None:
+def test_withheld_picture_cannot_be_an_avatar(owner: ApiUser) -> None:
     media = ready_media(owner.user, is_withheld=True)
     assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
 
 
-def test_a_storage_that_cannot_sign_is_a_503_of_every_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_are_503_when_the_storage_cannot_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = ApiUser(Client(raise_request_exception=False), is_private=True)
     assert (
         reader.call("post", "/posts", {"media": [str(ready_media(reader.user, is_public=False).pk)]}).status_code == 201

@@ -31,7 +31,7 @@ def set_avatar(owner: ApiUser, media: Media | None) -> str:
     return owner.user.avatar_path
 
 
-def test_an_avatar_is_a_copy_that_outlives_its_original(owner: ApiUser) -> None:
+def test_avatar_survives_the_deletion_of_its_original(owner: ApiUser) -> None:
     media = ready_media(owner.user)
     path = set_avatar(owner, media)
     media_services.delete(owner.id, media.pk)
@@ -40,7 +40,7 @@ def test_an_avatar_is_a_copy_that_outlives_its_original(owner: ApiUser) -> None:
     assert ApiUser().get(f"/users/{owner.username}")["avatar_url"].endswith(path)
 
 
-def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: ApiUser) -> None:
+def test_changing_or_removing_an_avatar_deletes_the_old_file(owner: ApiUser) -> None:
     media = ready_media(owner.user)
     first, second = set_avatar(owner, media), set_avatar(owner, media)
     assert first != second
@@ -51,7 +51,7 @@ def test_another_avatar_takes_the_old_file_away_and_none_does_too(owner: ApiUser
     assert stored_paths() == set(expected_paths(media))
 
 
-def test_turning_private_keeps_the_avatar(owner: ApiUser) -> None:
+def test_avatar_stays_public_when_the_account_turns_private(owner: ApiUser) -> None:
     path = set_avatar(owner, ready_media(owner.user))
     url = owner.get("/me")["avatar_url"]
     accounts.update_profile(owner.id, {"is_private": True})
@@ -64,13 +64,13 @@ def test_turning_private_keeps_the_avatar(owner: ApiUser) -> None:
     assert path not in stored_paths()
 
 
-def test_a_picture_that_is_not_ready_or_anothers_is_no_avatar(owner: ApiUser) -> None:
+def test_avatar_must_be_a_ready_picture_of_ones_own(owner: ApiUser) -> None:
     for media in (upload(owner.user), ready_media(ApiUser().user)):
         assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
     assert not any(path.startswith("avatars/") for path in stored_paths())
 
 
-def test_a_picture_that_just_moves_becomes_an_avatar(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_avatar_from_a_picture_that_moves_meanwhile(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     copy, media = storage.copy, ready_media(owner.user)
 
     def meanwhile(source: str, target: str) -> None:
@@ -85,7 +85,7 @@ def test_a_picture_that_just_moves_becomes_an_avatar(owner: ApiUser, monkeypatch
     assert stored_paths() == {path, *expected_paths(reload(media))}
 
 
-def test_without_a_storage_the_avatar_stays_as_it_was(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_storage_leaves_the_avatar_unchanged(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> None:
         raise storage.StorageError("away")
 
@@ -97,7 +97,7 @@ def test_without_a_storage_the_avatar_stays_as_it_was(owner: ApiUser, monkeypatc
     assert owner.get("/me")["bio"] == ""
 
 
-def test_a_copy_that_nobody_came_to_use_goes(owner: ApiUser) -> None:
+def test_unconfirmed_copy_is_deleted(owner: ApiUser) -> None:
     media, taken = ready_media(owner.user), ApiUser()
     assert avatars.create_copy(owner.id, media.pk), "and then the process dies"
     answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.username})
@@ -106,7 +106,7 @@ def test_a_copy_that_nobody_came_to_use_goes(owner: ApiUser) -> None:
     assert stored_paths() == set(expected_paths(media))
 
 
-def test_a_copy_that_came_too_late_is_not_used(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_copy_is_not_used(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     copy, media = storage.copy, ready_media(owner.user)
 
     def slow(source: str, target: str) -> None:
@@ -118,7 +118,7 @@ def test_a_copy_that_came_too_late_is_not_used(owner: ApiUser, monkeypatch: pyte
     assert owner.get("/me")["avatar_url"] is None
 
 
-def test_a_file_that_is_not_one_of_ours_is_left_alone(owner: ApiUser) -> None:
+def test_foreign_paths_are_never_deleted(owner: ApiUser) -> None:
     for path in ("avatars/seed.webp", "faces/a.webp", "public/x/320.webp"):
         type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
         set_avatar(owner, None)

@@ -77,7 +77,7 @@ def failures(answers: list[Any], *expected: type[Exception]) -> list[Any]:
 # --- Orphans -----------------------------------------------------------------------------------------
 
 
-def test_what_no_post_has_for_a_day_goes_and_what_one_has_stays(owner: ApiUser) -> None:
+def test_unattached_pictures_are_deleted_after_a_day(owner: ApiUser) -> None:
     orphans = [
         aged(ready_media(owner.user), DAY + MINUTE),
         aged(upload(owner.user), DAY + MINUTE),
@@ -92,7 +92,7 @@ def test_what_no_post_has_for_a_day_goes_and_what_one_has_stays(owner: ApiUser) 
     assert_all_well()
 
 
-def test_an_upload_that_never_came_goes_after_two_hours(owner: ApiUser) -> None:
+def test_abandoned_uploads_are_deleted_after_two_hours(owner: ApiUser) -> None:
     old, young = (uploads.begin(owner.id, "image/jpeg", 5, "")[0] for _ in range(2))
     old, young = aged(old, TWO_HOURS + MINUTE), aged(young, TWO_HOURS - MINUTE)
     with storage.open(expected_paths(ready_media(owner.user))[0]) as file:
@@ -104,7 +104,7 @@ def test_an_upload_that_never_came_goes_after_two_hours(owner: ApiUser) -> None:
     assert set(Media.objects.exclude(status=Status.READY).values_list("pk", flat=True)) == {young.pk, processing.pk}
 
 
-def test_many_are_deleted_slice_by_slice(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orphans_are_deleted_in_batches(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_deletion, "ORPHANS_BATCH_SIZE", 2)
     for _ in range(5):
         aged(ready_media(owner.user), DAY + MINUTE)
@@ -113,7 +113,7 @@ def test_many_are_deleted_slice_by_slice(owner: ApiUser, monkeypatch: pytest.Mon
     assert_all_well()
 
 
-def test_a_picture_that_is_deleted_by_hand_goes_and_one_in_a_post_does_not(owner: ApiUser) -> None:
+def test_delete_request_spares_pictures_in_posts(owner: ApiUser) -> None:
     used, free = ready_media(owner.user), ready_media(owner.user)
     post = services.create_post(owner.id, "", [used.pk])
     assert_error(owner.call("delete", f"/media/{used.pk}"), 409)
@@ -132,7 +132,7 @@ def test_a_picture_that_is_deleted_by_hand_goes_and_one_in_a_post_does_not(owner
 # --- Posts and accounts ------------------------------------------------------------------------------
 
 
-def test_the_purge_of_a_post_takes_its_pictures_and_no_others(owner: ApiUser) -> None:
+def test_purge_of_a_post_deletes_only_its_pictures(owner: ApiUser) -> None:
     kept = ready_media(owner.user)
     services.create_post(owner.id, "", [kept.pk])
     post = services.create_post(owner.id, "", [ready_media(owner.user).pk, ready_media(owner.user, is_public=False).pk])
@@ -145,7 +145,7 @@ def test_the_purge_of_a_post_takes_its_pictures_and_no_others(owner: ApiUser) ->
     assert stored_paths() == set(expected_paths(kept))
 
 
-def test_an_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     other = ready_media(ApiUser().user)
     for _ in range(3):
         services.create_post(owner.id, "", [ready_media(owner.user).pk, upload(owner.user).pk])
@@ -164,9 +164,7 @@ def test_an_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.Mo
 # --- Removals themselves -----------------------------------------------------------------------------
 
 
-def test_without_a_storage_files_are_removed_later_after_growing_pauses(
-    owner: ApiUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unavailable_storage_is_retried_with_growing_delays(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> None:
         raise storage.StorageError("away")
 
@@ -190,7 +188,7 @@ def test_without_a_storage_files_are_removed_later_after_growing_pauses(
     assert not FileDeletion.objects.exists()
 
 
-def test_a_cdn_that_is_away_is_told_later(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_cdn_is_retried(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
     def away(keys: list[str]) -> None:
@@ -207,7 +205,7 @@ def test_a_cdn_that_is_away_is_told_later(owner: ApiUser, monkeypatch: pytest.Mo
     assert (told, FileDeletion.objects.count()) == ([media.key] * 2, 0)
 
 
-def test_a_lost_nudge_is_made_up_for(owner: ApiUser, redis_broker: redis.Redis) -> None:
+def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis) -> None:
     media_services.delete(owner.id, ready_media(owner.user).pk)
     redis_broker.flushdb()
     tasks.sweep_media()
@@ -216,7 +214,7 @@ def test_a_lost_nudge_is_made_up_for(owner: ApiUser, redis_broker: redis.Redis) 
     assert stored_paths() == set()
 
 
-def test_several_removers_at_once_leave_nothing(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_workers_delete_everything_once(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_deletion, "DELETION_BATCH_SIZE", 2)
     for _ in range(12):
         media_services.delete(owner.id, ready_media(owner.user).pk)
@@ -225,7 +223,7 @@ def test_several_removers_at_once_leave_nothing(owner: ApiUser, monkeypatch: pyt
     assert (stored_paths(), FileDeletion.objects.count()) == (set(), 0)
 
 
-def test_nothing_is_removed_by_a_transaction_that_fails(owner: ApiUser) -> None:
+def test_failed_transaction_deletes_nothing(owner: ApiUser) -> None:
     media = ready_media(owner.user)
     with pytest.raises(Http404):
         media_services.delete(ApiUser().id, media.pk)
@@ -235,7 +233,7 @@ def test_nothing_is_removed_by_a_transaction_that_fails(owner: ApiUser) -> None:
     assert_all_well()
 
 
-def test_one_that_cannot_be_removed_holds_up_no_other(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_row_does_not_block_the_others(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     delete, stuck, others = storage.delete, ready_media(owner.user), [ready_media(owner.user) for _ in range(3)]
 
     def refusing(wanted: list[str]) -> None:
@@ -255,7 +253,7 @@ def test_one_that_cannot_be_removed_holds_up_no_other(owner: ApiUser, monkeypatc
 
 
 @pytest.mark.parametrize("deletes", ["orphans", "by hand"])
-def test_a_picture_that_is_deleted_and_posted_at_once_is_either(owner: ApiUser, deletes: str) -> None:
+def test_delete_and_post_at_the_same_time(owner: ApiUser, deletes: str) -> None:
     for number in range(6):
         media = aged(ready_media(owner.user), DAY + MINUTE)
         delete: Callable[[], Any] = partial(media_services.delete, owner.id, media.pk)
@@ -270,7 +268,7 @@ def test_a_picture_that_is_deleted_and_posted_at_once_is_either(owner: ApiUser, 
     assert Post.objects.count() == PostMedia.objects.count()
 
 
-def test_a_picture_goes_into_one_of_two_posts_at_once(owner: ApiUser) -> None:
+def test_two_posts_with_the_same_picture_at_the_same_time(owner: ApiUser) -> None:
     for _ in range(5):
         media = [ready_media(owner.user) for _ in range(3)]
         ids = [picture.pk for picture in media]
@@ -280,7 +278,7 @@ def test_a_picture_goes_into_one_of_two_posts_at_once(owner: ApiUser) -> None:
     assert_all_well()
 
 
-def test_everything_at_once_on_one_account_neither_deadlocks_nor_leaves_anything(owner: ApiUser) -> None:
+def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(owner: ApiUser) -> None:
     """Owner, then media, then posts: whoever locks in another order is found out here."""
     random = Random(4)
     pool = [services.create_post(owner.id, "", [ready_media(owner.user).pk]).pk for _ in range(6)]
@@ -320,9 +318,7 @@ def test_everything_at_once_on_one_account_neither_deadlocks_nor_leaves_anything
     assert not Post.objects.filter(media_pending=True).exclude(media__status=Status.FAILED).exists()
 
 
-def test_a_picture_that_ends_while_its_post_is_purged_waits_for_nobody(
-    owner: ApiUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processing_that_ends_during_a_purge_does_not_deadlock(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     """The purge holds the post and wants the picture; the picture's end holds that, and must not want the post."""
     release = media_services.delete_for_posts
 

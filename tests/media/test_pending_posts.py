@@ -63,7 +63,7 @@ def lists_of(author: ApiUser, caller: ApiUser) -> dict[str, list[str]]:
     return {path: ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
 
 
-def test_it_does_not_exist_for_anybody_else(author: ApiUser, reader: ApiUser) -> None:
+def test_pending_post_is_invisible_to_others(author: ApiUser, reader: ApiUser) -> None:
     caption = f"#harbour with @{reader.username}"
     post = share(author, ready_media(author.user), upload(author.user), caption=caption)
     deliver_all()
@@ -92,7 +92,7 @@ def test_it_does_not_exist_for_anybody_else(author: ApiUser, reader: ApiUser) ->
     assert told(reader) == []
 
 
-def test_its_author_sees_it_everywhere_and_may_do_everything_with_it(author: ApiUser, reader: ApiUser) -> None:
+def test_author_can_use_a_pending_post_everywhere(author: ApiUser, reader: ApiUser) -> None:
     waiting = upload(author.user)
     post = share(author, ready_media(author.user), waiting, caption="#harbour")
     deliver_all()
@@ -111,7 +111,7 @@ def test_its_author_sees_it_everywhere_and_may_do_everything_with_it(author: Api
 
 
 @pytest.mark.parametrize("pulled", [False, True])
-def test_with_the_last_picture_it_is_everywhere_once_and_in_its_place(
+def test_last_ready_picture_publishes_the_post_once_at_its_place(
     author: ApiUser, reader: ApiUser, pulled: bool
 ) -> None:
     if pulled:
@@ -142,7 +142,7 @@ def test_with_the_last_picture_it_is_everywhere_once_and_in_its_place(
     assert not Post.objects.filter(media_pending=True).exists()
 
 
-def test_whoever_follows_later_and_whoever_has_no_list_finds_it_too(author: ApiUser, reader: ApiUser) -> None:
+def test_later_followers_and_rebuilt_timelines_contain_the_post(author: ApiUser, reader: ApiUser) -> None:
     picture = upload(author.user)
     post = share(author, picture)
     assert ids(reader, "/feed") == [], "built from the database, while it waits"
@@ -154,7 +154,7 @@ def test_whoever_follows_later_and_whoever_has_no_list_finds_it_too(author: ApiU
     assert ids(reader, "/feed") == ids(late, "/feed") == [post]
 
 
-def test_who_is_mentioned_hears_of_it_with_the_last_picture_and_once(author: ApiUser, reader: ApiUser) -> None:
+def test_mentions_are_notified_once_at_publication(author: ApiUser, reader: ApiUser) -> None:
     pictures = [upload(author.user) for _ in range(2)]
     other = ApiUser()
     post = share(author, *pictures, caption=f"with @{reader.username}")
@@ -170,7 +170,7 @@ def test_who_is_mentioned_hears_of_it_with_the_last_picture_and_once(author: Api
     assert (told(other), told(reader)) == ([("mention", post)], [("mention", post)])
 
 
-def test_two_pictures_that_are_ready_at_once_publish_it_exactly_once(author: ApiUser, reader: ApiUser) -> None:
+def test_two_pictures_ready_at_once_publish_exactly_once(author: ApiUser, reader: ApiUser) -> None:
     for _ in range(3):
         claims = [claim_media(upload(author.user)) for _ in range(3)]
         post = share(author, *claims, caption=f"with @{reader.username}")
@@ -186,9 +186,7 @@ def test_two_pictures_that_are_ready_at_once_publish_it_exactly_once(author: Api
     assert len(set(ids(reader, "/feed"))) == 3
 
 
-def test_the_last_picture_and_the_post_itself_at_once_leave_no_post_that_waits(
-    author: ApiUser, reader: ApiUser
-) -> None:
+def test_post_created_while_its_last_picture_becomes_ready_is_published(author: ApiUser, reader: ApiUser) -> None:
     for _ in range(5):
         claim = claim_media(upload(author.user))
         picture = make_variants(claim)
@@ -198,7 +196,7 @@ def test_the_last_picture_and_the_post_itself_at_once_leave_no_post_that_waits(
     assert len(ids(reader, "/feed")) == 5
 
 
-def test_the_author_is_told_once_of_a_failure_and_the_post_stays_theirs(author: ApiUser, reader: ApiUser) -> None:
+def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: ApiUser, reader: ApiUser) -> None:
     good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
     post = share(author, good, bad, worse, caption=f"with @{reader.username}")
     deliver_all()
@@ -216,7 +214,7 @@ def test_the_author_is_told_once_of_a_failure_and_the_post_stays_theirs(author: 
     assert stored_paths() == set()
 
 
-def test_a_picture_that_failed_before_the_post_is_refused_and_so_are_others(author: ApiUser) -> None:
+def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
     failed = upload(author.user, jpeg()[:300])
     processing_job.run(failed.pk)
     uploading = Media.objects.create(owner=author.user, original_path="", status=Status.UPLOADING)
@@ -238,7 +236,7 @@ def test_a_picture_that_failed_before_the_post_is_refused_and_so_are_others(auth
     share(author, free)
 
 
-def test_it_can_be_deleted_and_its_pictures_go_with_it(author: ApiUser, reader: ApiUser) -> None:
+def test_deleting_a_pending_post_deletes_its_pictures(author: ApiUser, reader: ApiUser) -> None:
     claim, waiting = claim_media(upload(author.user)), upload(author.user)
     picture = make_variants(claim)
     post = share(author, claim, waiting)
@@ -253,7 +251,7 @@ def test_it_can_be_deleted_and_its_pictures_go_with_it(author: ApiUser, reader: 
     assert (Media.objects.count(), stored_paths()) == (0, set())
 
 
-def test_an_edit_while_it_waits_is_what_everybody_reads(author: ApiUser, reader: ApiUser) -> None:
+def test_edits_while_pending_are_published(author: ApiUser, reader: ApiUser) -> None:
     picture = upload(author.user)
     post = share(author, picture, caption="#first")
     assert author.call("patch", f"/posts/{post}", {"caption": ""}).json()["media"][0]["url"] is None
@@ -263,7 +261,7 @@ def test_an_edit_while_it_waits_is_what_everybody_reads(author: ApiUser, reader:
     assert (ids(reader, "/hashtags/first/posts"), ids(reader, "/hashtags/second/posts")) == ([], [post])
 
 
-def test_a_repeated_request_has_the_same_answer_though_it_is_published_by_now(author: ApiUser) -> None:
+def test_idempotent_replay_returns_the_pending_answer(author: ApiUser) -> None:
     picture = upload(author.user)
     body: dict[str, Any] = {"caption": "x", "media": [str(picture.pk)]}
     first = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
@@ -275,7 +273,7 @@ def test_a_repeated_request_has_the_same_answer_though_it_is_published_by_now(au
     assert Post.objects.count() == 1
 
 
-def test_a_hidden_post_that_waited_appears_when_it_is_restored(author: ApiUser, reader: ApiUser) -> None:
+def test_hidden_pending_post_appears_after_restore(author: ApiUser, reader: ApiUser) -> None:
     picture = upload(author.user)
     post = share(author, picture)
     deliver_all()
@@ -289,7 +287,7 @@ def test_a_hidden_post_that_waited_appears_when_it_is_restored(author: ApiUser, 
     assert stored_paths() == set(expected_paths(Media.objects.get()))
 
 
-def test_posts_with_pictures_that_are_ready_wait_for_nothing(author: ApiUser, reader: ApiUser) -> None:
+def test_posts_with_ready_pictures_are_published_at_once(author: ApiUser, reader: ApiUser) -> None:
     post = share(author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.username}")
     deliver_all()
     assert ids(reader, "/feed") == [post]

@@ -47,7 +47,7 @@ def away(*_: Any, **__: Any) -> Any:
 # --- The way it should be ----------------------------------------------------------------------------
 
 
-def test_a_picture_becomes_ready_and_its_original_goes(owner: User) -> None:
+def test_picture_becomes_ready_and_its_original_is_deleted(owner: User) -> None:
     media = upload(owner, jpeg(1600, 900))
     assert media.status == Status.PROCESSING
     assert stored_paths() == {media.original_path}
@@ -62,9 +62,7 @@ def test_a_picture_becomes_ready_and_its_original_goes(owner: User) -> None:
     assert stored_paths() == set(expected_paths(ready)) == {f"public/{ready.key}/{size}.webp" for size in SIZES}
 
 
-def test_a_small_picture_has_one_file_for_all_sizes_and_jpegs_where_they_are_wanted(
-    owner: User, settings: Settings
-) -> None:
+def test_small_picture_has_one_file_for_all_sizes_and_optional_jpegs(owner: User, settings: Settings) -> None:
     settings.MEDIA_JPEG = True
     ready = upload_and_process(owner)
     delete_due_files()
@@ -78,7 +76,7 @@ def test_a_small_picture_has_one_file_for_all_sizes_and_jpegs_where_they_are_wan
     assert shown["variants"]["640"]["jpeg_url"].endswith(f"/{ready.key}/150.jpeg")
 
 
-def test_originals_are_kept_where_that_is_wanted_and_go_with_the_picture(owner: User, settings: Settings) -> None:
+def test_kept_originals_are_deleted_with_the_picture(owner: User, settings: Settings) -> None:
     settings.MEDIA_KEEP_ORIGINALS = True
     media = upload(owner)
     processing_job.run(media.pk)
@@ -90,21 +88,21 @@ def test_originals_are_kept_where_that_is_wanted_and_go_with_the_picture(owner: 
     assert stored_paths() == set()
 
 
-def test_a_picture_of_a_private_account_is_private_from_the_start() -> None:
+def test_picture_of_a_private_account_is_private_at_once() -> None:
     ready = upload_and_process(UserFactory(is_private=True))
     delete_due_files()
     assert stored_paths() == set(expected_paths(ready))
     assert all(path.startswith("private/") for path in expected_paths(ready))
 
 
-def test_run_again_it_changes_nothing(owner: User) -> None:
+def test_second_run_changes_nothing(owner: User) -> None:
     ready = upload_and_process(owner)
     processing_job.run(ready.pk)
     assert reload(ready).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
     processing_job.run(12345)
 
 
-def test_of_two_workers_at_once_one_does_it(owner: User) -> None:
+def test_only_one_of_concurrent_workers_processes_a_picture(owner: User) -> None:
     media = upload(owner)
     assert run_concurrently([lambda: processing_job.run(media.pk)] * 3) == [None] * 3
     assert (reload(media).status, reload(media).attempts) == (Status.READY, 1)
@@ -115,7 +113,7 @@ def test_of_two_workers_at_once_one_does_it(owner: User) -> None:
 # --- Workers that die --------------------------------------------------------------------------------
 
 
-def test_a_lost_nudge_is_made_up_for_by_the_sweep(owner: User, redis_broker: redis.Redis) -> None:
+def test_sweep_sends_a_lost_task_again(owner: User, redis_broker: redis.Redis) -> None:
     media = upload(owner)
     assert redis_broker.llen("media") == 1, "nudged"
     redis_broker.flushdb()
@@ -130,7 +128,7 @@ def test_a_lost_nudge_is_made_up_for_by_the_sweep(owner: User, redis_broker: red
     assert redis_broker.llen("media") == 1
 
 
-def test_a_worker_that_died_after_storing_leaves_nothing_once_the_next_is_done(owner: User) -> None:
+def test_files_of_a_dead_worker_are_deleted(owner: User) -> None:
     media = upload(owner)
     first = claim_media(media)
     make_variants(first)
@@ -144,7 +142,7 @@ def test_a_worker_that_died_after_storing_leaves_nothing_once_the_next_is_done(o
 
 
 @pytest.mark.parametrize("end", ["finish", "put off", "fail"])
-def test_an_attempt_that_was_overtaken_changes_nothing_and_leaves_nothing(owner: User, end: str) -> None:
+def test_attempt_that_lost_its_lease_changes_nothing(owner: User, end: str) -> None:
     media = upload(owner)
     slow = claim_media(media)
     make_due(media)
@@ -167,7 +165,7 @@ def test_an_attempt_that_was_overtaken_changes_nothing_and_leaves_nothing(owner:
     assert stored_paths() == set(expected_paths(ready))
 
 
-def test_a_picture_that_kills_its_workers_is_given_up(owner: User) -> None:
+def test_picture_that_kills_workers_is_given_up(owner: User) -> None:
     media = upload(owner)
     for _ in range(processing_job.MAX_FAILURES):
         claim_media(media)
@@ -182,7 +180,7 @@ def test_a_picture_that_kills_its_workers_is_given_up(owner: User) -> None:
 
 
 @pytest.mark.parametrize("broken", ["open", "save", "child"])
-def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in_the_end(
+def test_transient_failures_are_retried_with_growing_delays_and_then_given_up(
     owner: User, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_child(*_: Any) -> Any:
@@ -216,7 +214,7 @@ def test_failures_that_pass_are_tried_again_after_growing_pauses_and_given_up_in
     assert stored_paths() == set()
 
 
-def test_a_storage_that_fails_half_way_leaves_nothing_in_the_end(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_failure_half_way_leaves_no_files(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media, save = upload(owner, jpeg(1600, 900)), storage.save
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save", lambda path, *rest: away() if path.endswith("640.webp") else save(path, *rest))
@@ -228,7 +226,7 @@ def test_a_storage_that_fails_half_way_leaves_nothing_in_the_end(owner: User, mo
     assert stored_paths() == set(expected_paths(reload(media)))
 
 
-def test_a_bad_picture_fails_at_once_with_a_text_for_its_owner(owner: User) -> None:
+def test_bad_picture_fails_at_once_with_a_reason(owner: User) -> None:
     media = upload(owner, jpeg(600, 400)[:700])
     processing_job.run(media.pk)
     failed = reload(media)
@@ -242,7 +240,7 @@ def test_a_bad_picture_fails_at_once_with_a_text_for_its_owner(owner: User) -> N
 
 
 @pytest.mark.parametrize("gone", ["picture", "owner"])
-def test_what_is_deleted_in_the_middle_leaves_no_files(owner: User, gone: str) -> None:
+def test_deletion_during_processing_leaves_no_files(owner: User, gone: str) -> None:
     claim = claim_media(upload(owner))
     picture = make_variants(claim)
     if gone == "owner":
@@ -256,7 +254,7 @@ def test_what_is_deleted_in_the_middle_leaves_no_files(owner: User, gone: str) -
     assert stored_paths() == set()
 
 
-def test_a_worker_that_dies_after_its_picture_was_deleted_leaves_no_files_either(owner: User) -> None:
+def test_worker_that_dies_after_the_deletion_leaves_no_files(owner: User) -> None:
     claim = claim_media(upload(owner))
     services.delete(owner.pk, claim.pk)
     delete_due_files()
@@ -269,7 +267,7 @@ def test_a_worker_that_dies_after_its_picture_was_deleted_leaves_no_files_either
     assert path not in stored_paths()
 
 
-def test_a_form_that_is_used_again_after_processing_leaves_no_file(owner: User) -> None:
+def test_form_reused_after_processing_leaves_no_file(owner: User) -> None:
     media = upload(owner)
     processing_job.run(media.pk)
     delete_due_files()
@@ -281,7 +279,7 @@ def test_a_form_that_is_used_again_after_processing_leaves_no_file(owner: User) 
 
 
 @pytest.mark.parametrize("moved_at_once", [True, False])
-def test_an_owner_that_turns_private_in_the_middle_has_a_private_picture(owner: User, moved_at_once: bool) -> None:
+def test_owner_who_turns_private_during_processing(owner: User, moved_at_once: bool) -> None:
     claim = claim_media(upload(owner))
     picture = make_variants(claim)
     accounts.update_profile(owner.pk, {"is_private": True})
@@ -294,7 +292,7 @@ def test_an_owner_that_turns_private_in_the_middle_has_a_private_picture(owner: 
 
 
 @pytest.mark.parametrize("moved_at_once", [True, False])
-def test_a_post_that_is_hidden_in_the_middle_has_private_pictures(owner: User, moved_at_once: bool) -> None:
+def test_post_hidden_during_processing(owner: User, moved_at_once: bool) -> None:
     claim = claim_media(upload(owner))
     picture = make_variants(claim)
     post = posts.create_post(owner.pk, "", [claim.pk])

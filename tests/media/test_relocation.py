@@ -87,7 +87,7 @@ def assert_in_place(owner: ApiUser, *, public: bool) -> None:
 
 
 @pytest.mark.usefixtures("served")
-def test_turning_private_kills_the_old_urls_and_back_again(author: ApiUser, reader: ApiUser) -> None:
+def test_turning_private_kills_old_urls_and_turning_public_gives_new_ones(author: ApiUser, reader: ApiUser) -> None:
     post = share(author, ready_media(author.user), ready_media(author.user))
     was, keys = urls_of(reader, post), set(Media.objects.values_list("key", flat=True))
     assert [content(url) for url in was[:2]] == [b"1080.webp", b"150.webp"]
@@ -114,7 +114,7 @@ def test_turning_private_kills_the_old_urls_and_back_again(author: ApiUser, read
     assert {content(url) for url in signed} == {None}
 
 
-def test_what_is_processed_and_posted_while_private_is_private(author: ApiUser, reader: ApiUser) -> None:
+def test_pictures_of_a_private_account_get_signed_urls(author: ApiUser, reader: ApiUser) -> None:
     turn(author, private=True)
     post = share(author, upload_and_process(author.user))
     delete_due_files()
@@ -122,7 +122,7 @@ def test_what_is_processed_and_posted_while_private_is_private(author: ApiUser, 
     assert all("signature=" in url for url in urls_of(reader, post))
 
 
-def test_a_suspension_hides_the_files_and_its_end_brings_them_back(author: ApiUser, reader: ApiUser) -> None:
+def test_suspension_moves_files_to_private_and_back(author: ApiUser, reader: ApiUser) -> None:
     post = share(author, ready_media(author.user))
     old = urls_of(reader, post)
     accounts.suspend(author.id)
@@ -134,7 +134,7 @@ def test_a_suspension_hides_the_files_and_its_end_brings_them_back(author: ApiUs
     assert set(urls_of(reader, post)).isdisjoint(old)
 
 
-def test_a_hidden_post_hides_its_own_pictures_only(author: ApiUser, reader: ApiUser) -> None:
+def test_hiding_a_post_moves_only_its_own_pictures(author: ApiUser, reader: ApiUser) -> None:
     hidden, shown = ready_media(author.user), ready_media(author.user)
     post, other = share(author, hidden), share(author, shown)
     services.hide_post(int(post))
@@ -154,7 +154,7 @@ def test_a_hidden_post_hides_its_own_pictures_only(author: ApiUser, reader: ApiU
     assert urls_of(reader, post) != urls_of(reader, other)
 
 
-def test_many_pictures_are_moved_in_slices_that_the_next_tasks_take(
+def test_relocation_works_in_batches(
     author: ApiUser, monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis
 ) -> None:
     monkeypatch.setattr(relocation, "RELOCATION_BATCH_SIZE", 2)
@@ -174,7 +174,7 @@ def test_many_pictures_are_moved_in_slices_that_the_next_tasks_take(
 # --- What goes wrong ---------------------------------------------------------------------------------
 
 
-def test_a_lost_nudge_is_made_up_for(author: ApiUser, redis_broker: redis.Redis) -> None:
+def test_sweep_sends_a_lost_task_again(author: ApiUser, redis_broker: redis.Redis) -> None:
     ready_media(author.user)
     turn(author, private=True)
     redis_broker.flushdb()
@@ -182,7 +182,7 @@ def test_a_lost_nudge_is_made_up_for(author: ApiUser, redis_broker: redis.Redis)
     assert b"relocate_media" in b"".join(redis_broker.lrange("maintenance", 0, -1))
 
 
-def test_without_a_storage_it_is_done_later(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: Any) -> None:
         raise storage.StorageError("away")
 
@@ -201,7 +201,7 @@ def test_without_a_storage_it_is_done_later(author: ApiUser, monkeypatch: pytest
     assert_in_place(author, public=False)
 
 
-def test_a_lost_file_keeps_nothing_else_in_public(author: ApiUser) -> None:
+def test_missing_file_does_not_block_the_others(author: ApiUser) -> None:
     """Whatever became of it: the account is private."""
     pictures = [ready_media(author.user) for _ in range(3)]
     storage.delete(expected_paths(pictures[0])[1:])
@@ -212,9 +212,7 @@ def test_a_lost_file_keeps_nothing_else_in_public(author: ApiUser) -> None:
     assert all(path.startswith("private/") for path in stored_paths())
 
 
-def test_a_mover_that_died_half_way_leaves_copies_that_are_taken_away(
-    author: ApiUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_copies_of_a_dead_worker_are_deleted(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
 
@@ -235,9 +233,7 @@ def test_a_mover_that_died_half_way_leaves_copies_that_are_taken_away(
     assert_in_place(author, public=False)
 
 
-def test_a_mover_whose_copies_are_gone_by_then_names_none_of_them(
-    author: ApiUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_expired_copies_are_not_used(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = storage.copy
 
     def slow(source: str, target: str) -> None:
@@ -258,7 +254,7 @@ def test_a_mover_whose_copies_are_gone_by_then_names_none_of_them(
 
 
 @pytest.mark.parametrize("ends_private", [True, False])
-def test_a_mover_that_comes_late_does_not_undo_what_is_right_by_now(
+def test_late_worker_does_not_undo_a_newer_state(
     author: ApiUser, ends_private: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The owner turns back while a picture is being copied, and another mover finds it where it belongs."""
@@ -284,7 +280,7 @@ def test_a_mover_that_comes_late_does_not_undo_what_is_right_by_now(
     assert reload(media).key == media.key
 
 
-def test_two_movers_at_once_move_each_picture_once(author: ApiUser) -> None:
+def test_concurrent_workers_move_each_picture_once(author: ApiUser) -> None:
     pictures = [ready_media(author.user) for _ in range(4)]
     turn(author, private=True)
     answers = run_concurrently([partial(relocation.relocate_batch, author.id)] * 3 + [delete_due_files] * 2)
@@ -295,7 +291,7 @@ def test_two_movers_at_once_move_each_picture_once(author: ApiUser) -> None:
     assert all(reload(media).key != media.key for media in pictures)
 
 
-def test_an_account_that_flips_to_and_fro_ends_right(author: ApiUser) -> None:
+def test_rapid_privacy_changes_end_in_the_right_place(author: ApiUser) -> None:
     for _ in range(3):
         ready_media(author.user)
 
@@ -316,7 +312,7 @@ def test_an_account_that_flips_to_and_fro_ends_right(author: ApiUser) -> None:
     assert_in_place(author, public=False)
 
 
-def test_processing_and_moving_at_once_end_right(author: ApiUser) -> None:
+def test_processing_and_relocation_at_the_same_time(author: ApiUser) -> None:
     for private in (True, False):
         claims = [claim_media(upload(author.user)) for _ in range(2)]
         made = [make_variants(claim) for claim in claims]
@@ -332,7 +328,7 @@ def test_processing_and_moving_at_once_end_right(author: ApiUser) -> None:
 
 
 @pytest.mark.parametrize("gone", ["deleted", "erased"])
-def test_a_picture_that_goes_while_it_moves_leaves_nothing(
+def test_picture_deleted_while_it_moves_leaves_nothing(
     author: ApiUser, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy, media = storage.copy, ready_media(author.user)
@@ -359,7 +355,7 @@ def test_a_picture_that_goes_while_it_moves_leaves_nothing(
 # --- Cards -------------------------------------------------------------------------------------------
 
 
-def test_no_signature_is_ever_kept_in_redis(author: ApiUser, reader: ApiUser) -> None:
+def test_redis_never_holds_a_signature(author: ApiUser, reader: ApiUser) -> None:
     turn(author, private=True)
     relocate_all(author.user)
     post = share(author, upload_and_process(author.user))
@@ -377,7 +373,7 @@ def test_no_signature_is_ever_kept_in_redis(author: ApiUser, reader: ApiUser) ->
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_pages_cost_the_same_with_one_picture_and_with_ten(author: ApiUser, reader: ApiUser, private: bool) -> None:
+def test_query_counts_do_not_grow_with_the_number_of_pictures(author: ApiUser, reader: ApiUser, private: bool) -> None:
     turn(author, private=private)
     relocate_all(author.user)
 

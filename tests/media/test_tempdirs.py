@@ -17,7 +17,7 @@ def _root(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = str(tmp_path / "media")
 
 
-def test_only_what_is_old_is_swept() -> None:
+def test_only_old_leftovers_are_deleted() -> None:
     tempdirs.delete_leftovers()
     old, young = tempdirs.tempdirs_root() / "old", tempdirs.tempdirs_root() / "young"
     for path in (old, young):
@@ -31,7 +31,7 @@ def test_only_what_is_old_is_swept() -> None:
     assert list(tempdirs.tempdirs_root().iterdir()) == [young]
 
 
-def test_a_directory_is_there_for_its_block_and_for_nobody_else() -> None:
+def test_temporary_directory_is_private_and_removed() -> None:
     with tempdirs.temporary_directory() as directory:
         assert directory.stat().st_mode & 0o077 == 0
         assert tempdirs.tempdirs_root().stat().st_mode & 0o077 == 0

@@ -67,7 +67,7 @@ def is_there(url: str) -> bool:
 
 
 @pytest.mark.parametrize("act", ["hide", "delete"])
-def test_the_posts_old_urls_are_dead_when_the_page_is_back(act: str, moderator: StaffMember, author: ApiUser) -> None:
+def test_moderated_post_loses_its_public_urls_at_once(act: str, moderator: StaffMember, author: ApiUser) -> None:
     post, other = (
         share(author, ready_media(author.user), ready_media(author.user)),
         share(author, ready_media(author.user)),
@@ -87,7 +87,7 @@ def test_the_posts_old_urls_are_dead_when_the_page_is_back(act: str, moderator: 
 
 
 @pytest.mark.parametrize("model", ["accounts_user", "posts_post"])
-def test_a_suspended_authors_are_too(model: str, moderator: StaffMember, author: ApiUser) -> None:
+def test_suspended_author_loses_public_urls_at_once(model: str, moderator: StaffMember, author: ApiUser) -> None:
     posts = [share(author, ready_media(author.user)) for _ in range(12)]
     urls = [url for post in posts for url in urls_of(author, post)]
     about = author.id if model == "accounts_user" else posts[0]
@@ -98,7 +98,7 @@ def test_a_suspended_authors_are_too(model: str, moderator: StaffMember, author:
     assert all(is_there(url_of) for post in posts for url_of in urls_of(author, post))
 
 
-def test_all_posts_of_a_bulk_action_are(moderator: StaffMember) -> None:
+def test_bulk_action_unpublishes_all_posts(moderator: StaffMember) -> None:
     authors = [ApiUser() for _ in range(3)]
     posts = [share(author, ready_media(author.user)) for author in authors]
     urls = [url for author, post in zip(authors, posts, strict=True) for url in urls_of(author, post)]
@@ -106,7 +106,7 @@ def test_all_posts_of_a_bulk_action_are(moderator: StaffMember) -> None:
     assert not any(is_there(url) for url in urls)
 
 
-def test_workers_at_the_same_time_do_no_harm(author: ApiUser) -> None:
+def test_concurrent_workers_do_no_harm(author: ApiUser) -> None:
     post = share(author, *(ready_media(author.user) for _ in range(4)))
     urls = urls_of(author, post)
     services.hide_post(int(post))
@@ -119,7 +119,7 @@ def test_workers_at_the_same_time_do_no_harm(author: ApiUser) -> None:
     assert stored_paths() == {each for media in Media.objects.all() for each in expected_paths(media)}
 
 
-def test_what_a_worker_has_moved_and_not_yet_removed_is_removed(author: ApiUser) -> None:
+def test_files_moved_by_a_worker_are_deleted_at_once(author: ApiUser) -> None:
     post = share(author, ready_media(author.user))
     urls = urls_of(author, post)
     services.hide_post(int(post))
@@ -132,7 +132,7 @@ def test_what_a_worker_has_moved_and_not_yet_removed_is_removed(author: ApiUser)
 # --- Storages that are away, or slow -----------------------------------------------------------------
 
 
-def test_without_a_storage_the_act_is_done_and_the_workers_finish_it(
+def test_unavailable_storage_leaves_the_work_to_the_workers(
     moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis
 ) -> None:
     def away(*_: Any) -> None:
@@ -154,7 +154,7 @@ def test_without_a_storage_the_act_is_done_and_the_workers_finish_it(
     assert not is_there(urls[0])
 
 
-def test_a_slow_storage_holds_up_nobody_for_long(
+def test_slow_storage_delays_the_request_only_briefly(
     moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, copy = threading.Event(), storage.copy
@@ -177,7 +177,7 @@ def test_a_slow_storage_holds_up_nobody_for_long(
     assert not any(is_there(url) for url in urls), "what was begun is finished"
 
 
-def test_one_at_a_time_withdraws_and_gives_up_its_turn_and_connection_whatever_happens(
+def test_only_one_thread_unpublishes_and_it_releases_its_lock_and_connection(
     author: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_work, go_on, closed = threading.Event(), threading.Event(), threading.Event()
@@ -215,9 +215,7 @@ def test_one_at_a_time_withdraws_and_gives_up_its_turn_and_connection_whatever_h
     assert not is_there(urls[0])
 
 
-def test_without_another_thread_it_is_left_to_the_workers_and_tried_the_next_time(
-    author: ApiUser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_thread_start_leaves_the_work_to_the_workers(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -232,7 +230,7 @@ def test_without_another_thread_it_is_left_to_the_workers_and_tried_the_next_tim
     assert not is_there(urls[0])
 
 
-def test_a_removal_that_fails_for_ever_is_not_in_the_way(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_file_deletion_does_not_block_others(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     delete = storage.delete
 
     def refuse(wanted: list[str]) -> None:
@@ -249,7 +247,7 @@ def test_a_removal_that_fails_for_ever_is_not_in_the_way(author: ApiUser, monkey
     assert not any(is_there(url) for url in urls)
 
 
-def test_the_pictures_that_were_judged_come_first(author: ApiUser) -> None:
+def test_moderated_pictures_are_moved_first(author: ApiUser) -> None:
     """Of somebody with more of them than there is time for."""
     pictures = [ready_media(author.user) for _ in range(4)]
     accounts.suspend(author.id)

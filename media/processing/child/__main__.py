@@ -1,4 +1,4 @@
-"""`python -m media.processing.child PARENT MEMORY CPU_SECONDS`: the child process that `media.processing.parent` starts.
+"""`python -m media.processing.child PARENT MEMORY CPU_SECONDS`: the child of `media.processing.parent`.
 
 PARENT is the id of the parent process, with which the child dies. MEMORY is the limit of address space in bytes,
 CPU_SECONDS the limit for one picture.

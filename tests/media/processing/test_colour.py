@@ -61,7 +61,7 @@ def test_values_keep_their_scale(
         assert is_near(corner, expected, 4)
 
 
-def test_transparency_stays_in_webp_and_is_white_in_jpeg() -> None:
+def test_transparency_is_kept_in_webp_and_white_in_jpeg() -> None:
     image = four_colours().convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, 48, 32))
     content = encode(image)
@@ -72,7 +72,7 @@ def test_transparency_stays_in_webp_and_is_white_in_jpeg() -> None:
     assert is_near(quarter_colours(jpeg)[3], EXPECTED[3], 12)
 
 
-def test_nothing_of_a_transparent_colour_bleeds_into_its_neighbours() -> None:
+def test_transparent_pixels_do_not_bleed_into_neighbours() -> None:
     image = Image.new("RGBA", (3000, 100), (0, 0, 0, 0))
     image.paste((255, 255, 255, 255), (0, 0, 1501, 100))
     result = render_variant(encode(image)).convert("RGBA")
@@ -81,7 +81,7 @@ def test_nothing_of_a_transparent_colour_bleeds_into_its_neighbours() -> None:
 
 
 @pytest.mark.parametrize("mode", ["P", "RGB", "L"])
-def test_a_colour_that_a_png_names_as_transparent_is(mode: str) -> None:
+def test_transparent_colour_of_a_png(mode: str) -> None:
     image = Image.new("RGB", (40, 40), "#102030")
     image.paste("white", (20, 0, 40, 40))
     image = image.quantize(2) if mode == "P" else image.convert(mode)
@@ -89,17 +89,17 @@ def test_a_colour_that_a_png_names_as_transparent_is(mode: str) -> None:
     assert alphas == [0, 255, 0, 255]
 
 
-def test_an_opaque_alpha_channel_is_dropped() -> None:
+def test_opaque_alpha_channel_is_dropped() -> None:
     assert render_variant(encode(four_colours().convert("RGBA"))).mode == "RGB"
 
 
 @pytest.mark.parametrize("format", [Format.GIF, Format.WEBP])
-def test_of_an_animation_the_first_frame_is_used(format: Format) -> None:
+def test_first_frame_of_an_animation_is_used(format: Format) -> None:
     others = [Image.new("RGB", (96, 64), colour) for colour in ("black", "white")]
     assert same_colours(encode(four_colours(), format, save_all=True, append_images=others))
 
 
-def test_cmyk_as_adobe_writes_it() -> None:
+def test_adobe_cmyk() -> None:
     """Pillow writes inverted values and Adobe's marker, as Photoshop does."""
     content = encode(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), Format.JPEG)
     assert b"Adobe" in content
@@ -124,11 +124,11 @@ def test_display_p3_becomes_srgb() -> None:
 
 
 @pytest.mark.parametrize("broken", [b"nonsense", p3_profile()[:200], p3_profile()[:128] + bytes(200), b"\0" * 3_000])
-def test_a_profile_that_cannot_be_used_is_ignored(broken: bytes) -> None:
+def test_unusable_profile_is_ignored(broken: bytes) -> None:
     assert same_colours(encode(four_colours(), Format.JPEG, icc_profile=broken))
 
 
-def test_a_profile_of_another_colour_space_is_ignored() -> None:
+def test_profile_of_another_colour_space_is_ignored() -> None:
     grey = Image.new("L", (40, 40), 100)
     assert is_near(quarter_colours(render_variant(encode(grey, icc_profile=p3_profile())))[0], (100, 100, 100, 255), 3)
     lab = BytesIO(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()).getvalue()

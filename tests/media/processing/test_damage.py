@@ -36,12 +36,12 @@ def reason(content: bytes, options: Options = SMALL) -> Reason:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("tenth", range(1, 10))
-def test_a_part_of_a_picture_is_none(format: Format, tenth: int) -> None:
+def test_truncated_picture_is_refused(format: Format, tenth: int) -> None:
     content = sample(format)
     assert reason(content[: len(content) * tenth // 10]) in (Reason.DAMAGED, Reason.UNSUPPORTED)
 
 
-def test_a_part_of_a_large_jpeg_is_none_though_it_is_decoded_at_half_its_size() -> None:
+def test_truncated_large_jpeg_is_refused() -> None:
     content = encode(Image.linear_gradient("L").resize((2400, 1600)), Format.JPEG)
     for tenth in (3, 6, 9):
         assert reason(content[: len(content) * tenth // 10], Options()) is Reason.DAMAGED
@@ -50,7 +50,7 @@ def test_a_part_of_a_large_jpeg_is_none_though_it_is_decoded_at_half_its_size() 
 @pytest.mark.parametrize("format", FORMATS)
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_damage_is_refused_or_survived(format: Format, data: st.DataObject) -> None:
+def test_damaged_bytes_are_refused_or_survived(format: Format, data: st.DataObject) -> None:
     content = bytearray(sample(format))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -70,7 +70,7 @@ RAISED = [
 
 @pytest.mark.parametrize("error", RAISED, ids=str)
 @pytest.mark.parametrize("where", ["load", "resize"])
-def test_whatever_a_decoder_raises_is_a_damaged_picture(
+def test_any_decoder_exception_is_a_damaged_picture(
     error: type[Exception] | Exception, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -89,7 +89,9 @@ def test_whatever_a_decoder_raises_is_a_damaged_picture(
         (Image.DecompressionBombWarning, Reason.TOO_MANY_PIXELS),
     ],
 )
-def test_too_much_is_told_apart(error: type[Exception], expected: Reason, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exceeded_limits_have_their_own_reasons(
+    error: type[Exception], expected: Reason, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise error
 
@@ -97,7 +99,7 @@ def test_too_much_is_told_apart(error: type[Exception], expected: Reason, monkey
     assert reason(sample(Format.PNG)) is expected
 
 
-def test_an_interruption_is_not_taken_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_is_not_treated_as_damage(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise KeyboardInterrupt
 

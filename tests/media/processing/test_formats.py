@@ -39,7 +39,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_accepted_format_is_known(format: Format) -> None:
+def test_accepted_formats_are_detected(format: Format) -> None:
     content = encode(four_colours(), format)
     assert sniff(content[:SNIFFED_BYTES]) is format
     assert sniff(content) is format
@@ -47,7 +47,7 @@ def test_every_accepted_format_is_known(format: Format) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_everything_else_is_refused(name: str) -> None:
+def test_other_files_are_refused(name: str) -> None:
     assert sniff(REFUSED[name][:SNIFFED_BYTES]) is None
     with pytest.raises(BadPicture, match="not a JPEG") as raised:
         render(REFUSED[name], Options())
@@ -63,25 +63,25 @@ def test_everything_else_is_refused(name: str) -> None:
         (b"heix", b"mif1", Format.HEIC),
     ],
 )
-def test_a_brand_without_codec_defers_to_the_compatible_ones(major: bytes, others: bytes, format: Format) -> None:
+def test_brand_without_codec_defers_to_the_compatible_brands(major: bytes, others: bytes, format: Format) -> None:
     assert sniff((16 + len(others)).to_bytes(4, "big") + b"ftyp" + major + bytes(4) + others) is format
 
 
-def test_a_disguise_is_decoded_as_what_it_begins_with_and_nothing_of_the_rest_is_left() -> None:
+def test_appended_data_is_dropped() -> None:
     for format in (Format.GIF, Format.JPEG, Format.PNG):
         picture, contents = render(encode(four_colours(), format) + HTML + b"PK\3\4secret.exe", Options(jpeg=True))
         assert picture.source_format is format
         assert not any(b"script" in content or b"secret" in content for content in contents.values())
 
 
-def test_a_magic_number_alone_is_damaged() -> None:
+def test_magic_number_alone_is_damaged() -> None:
     for content in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"GIF89a" + HTML):
         with pytest.raises(BadPicture) as raised:
             render(content, Options())
         assert raised.value.reason is Reason.DAMAGED
 
 
-def test_a_jpeg_of_several_pictures_is_its_first() -> None:
+def test_mpo_is_its_first_jpeg() -> None:
     with BytesIO() as file:
         four_colours().save(file, "MPO", save_all=True, append_images=[Image.new("RGB", (96, 64))])
         picture, _ = render(file.getvalue(), Options())

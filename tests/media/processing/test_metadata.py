@@ -47,7 +47,7 @@ def loaded(format: Format) -> bytes:
 
 
 @pytest.mark.parametrize("format", list(Format))
-def test_no_metadata_are_left(format: Format) -> None:
+def test_metadata_is_removed(format: Format) -> None:
     content = loaded(format)
     assert SECRET.encode() in content
     _, contents = render(content, Options(jpeg=True))
@@ -78,5 +78,5 @@ def jpeg_markers(content: bytes) -> Iterator[int]:
                 at += 1
 
 
-def test_the_markers_of_a_jpeg_are_read_to_its_end() -> None:
+def test_jpeg_markers_reads_to_the_end() -> None:
     assert {0xE1, 0xE2, 0xED, 0xFE} <= set(jpeg_markers(loaded(Format.JPEG)))

@@ -40,7 +40,7 @@ def test_every_orientation_gives_the_same_picture(orientation: int, format: Form
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_large_jpeg_is_decoded_at_half_its_size_and_turned_after_that(orientation: int) -> None:
+def test_large_jpeg_is_rotated_after_decoding_at_half_size(orientation: int) -> None:
     content = stored(four_colours(2400, 1600), orientation, Format.JPEG)
     picture, _ = render(content, Options())
     assert (picture.width, picture.height) == (2400, 1600)
@@ -50,12 +50,12 @@ def test_a_large_jpeg_is_decoded_at_half_its_size_and_turned_after_that(orientat
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
-def test_metadata_that_cannot_be_read_are_none(exif: bytes) -> None:
+def test_unreadable_metadata_is_ignored(exif: bytes) -> None:
     assert difference(render_variant(encode(four_colours(), Format.JPEG, exif=exif)), four_colours()) < 6
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_orientation_that_does_not_exist_is_none(orientation: int) -> None:
+def test_invalid_orientation_is_ignored(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     assert difference(render_variant(encode(four_colours(), Format.JPEG, exif=exif.tobytes())), four_colours()) < 6

@@ -58,7 +58,7 @@ def works(pictures: Processor, source: Path) -> bool:
     return pictures.process(source, source.parent).width == 96
 
 
-def test_the_files_named_are_there(shared: Processor, source: Path, tmp_path: Path) -> None:
+def test_all_named_files_are_written(shared: Processor, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "variants"
     target.mkdir()
     picture = shared.process(source, target, Options(jpeg=True))
@@ -67,7 +67,9 @@ def test_the_files_named_are_there(shared: Processor, source: Path, tmp_path: Pa
     assert all((target / variant.filename).stat().st_size == variant.bytes for variant in picture.variants)
 
 
-def test_a_relative_path_is_the_callers(shared: Processor, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_resolved_by_the_caller(
+    shared: Processor, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(source.parent)
     assert shared.process(Path(source.name), Path()).height == 64
 
@@ -83,7 +85,7 @@ def test_a_relative_path_is_the_callers(shared: Processor, source: Path, monkeyp
     ],
     ids=["empty", "html", "part", "bomb", "long"],
 )
-def test_a_bad_picture_is_refused_and_leaves_nothing(
+def test_bad_picture_is_refused_and_leaves_nothing(
     shared: Processor, tmp_path: Path, content: bytes, reason: Reason
 ) -> None:
     (tmp_path / "source").write_bytes(content)
@@ -94,7 +96,7 @@ def test_a_bad_picture_is_refused_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_what_is_not_the_pictures_fault_is_told_apart(shared: Processor, source: Path, tmp_path: Path) -> None:
+def test_other_failures_are_processing_errors(shared: Processor, source: Path, tmp_path: Path) -> None:
     with pytest.raises(ProcessingError, match="FileNotFoundError"):
         shared.process(tmp_path / "gone", tmp_path)
     with pytest.raises(ProcessingError, match="FileNotFoundError"):
@@ -104,7 +106,7 @@ def test_what_is_not_the_pictures_fault_is_told_apart(shared: Processor, source:
     assert works(shared, source)
 
 
-def test_one_child_makes_many_pictures_until_it_is_replaced(pictures: Callable[..., Processor], source: Path) -> None:
+def test_child_is_replaced_after_its_number_of_pictures(pictures: Callable[..., Processor], source: Path) -> None:
     three = pictures(pictures=3)
     pids = []
     for _ in range(4):
@@ -115,7 +117,7 @@ def test_one_child_makes_many_pictures_until_it_is_replaced(pictures: Callable[.
     assert pids[3] not in (None, pids[0])
 
 
-def test_its_environment_is_empty_and_it_has_given_up_much(
+def test_child_has_an_empty_environment_and_limits(
     pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", "do not tell")
@@ -132,9 +134,7 @@ def test_its_environment_is_empty_and_it_has_given_up_much(
     assert not [connection for connection in child.net_connections() if connection.status != psutil.CONN_NONE]
 
 
-def test_a_child_that_was_killed_between_two_pictures_is_replaced(
-    pictures: Callable[..., Processor], source: Path
-) -> None:
+def test_child_killed_between_pictures_is_replaced(pictures: Callable[..., Processor], source: Path) -> None:
     one = pictures()
     assert works(one, source)
     kill(one)
@@ -151,7 +151,7 @@ def kill(one: Processor) -> None:
     ("died_of", "expected"),
     [(signal.SIGKILL, ProcessingError), (signal.SIGTERM, ProcessingError), (signal.SIGSEGV, BadPicture)],
 )
-def test_a_death_in_the_middle_of_a_picture(
+def test_child_killed_during_a_picture(
     died_of: signal.Signals,
     expected: type[Exception],
     pictures: Callable[..., Processor],
@@ -178,7 +178,7 @@ def test_a_death_in_the_middle_of_a_picture(
     assert works(one, source)
 
 
-def test_a_child_that_hangs_is_killed(pictures: Callable[..., Processor], source: Path) -> None:
+def test_hanging_child_is_killed(pictures: Callable[..., Processor], source: Path) -> None:
     one = pictures()
     assert works(one, source)
     pid = one.child_pid
@@ -190,7 +190,7 @@ def test_a_child_that_hangs_is_killed(pictures: Callable[..., Processor], source
     assert not psutil.pid_exists(pid)
 
 
-def test_a_picture_that_needs_more_memory_than_there_is(pictures: Callable[..., Processor], tmp_path: Path) -> None:
+def test_picture_that_exceeds_the_memory_limit(pictures: Callable[..., Processor], tmp_path: Path) -> None:
     one = pictures(memory=256 * 2**20)
     (tmp_path / "large").write_bytes(png(7_000, 7_000, pixels=zlib.compress(bytes(7_000 * 21_001), 1)))
     with pytest.raises(BadPicture) as raised:
@@ -219,7 +219,7 @@ BEHAVIOURS = {
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_a_child_that_misbehaves_is_replaced(
+def test_misbehaving_child_is_replaced(
     behaviour: str, pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, reason = BEHAVIOURS[behaviour]
@@ -235,7 +235,7 @@ def test_a_child_that_misbehaves_is_replaced(
 
 
 @pytest.mark.parametrize("command", [["/nonexistent"], [sys.executable, "-c", "raise SystemExit(1)"]])
-def test_a_child_that_cannot_start_is_not_the_pictures_fault(
+def test_child_that_cannot_start_is_a_processing_error(
     command: list[str], pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = pictures()
@@ -246,7 +246,7 @@ def test_a_child_that_cannot_start_is_not_the_pictures_fault(
     assert works(one, source)
 
 
-def test_an_interrupted_caller_never_gets_the_answer_of_another_picture(
+def test_interrupted_caller_never_gets_another_pictures_answer(
     pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a task's time limit, which raises wherever the worker is."""
@@ -262,7 +262,7 @@ def test_an_interrupted_caller_never_gets_the_answer_of_another_picture(
     assert one.process(other, source.parent).width == 50
 
 
-def test_what_libraries_print_is_no_answer() -> None:
+def test_output_of_libraries_is_no_answer() -> None:
     code = "import os; from media.processing.child.job_loop import take_over_stdout as take; answers = take()"
     code += "; print('noise', flush=True); os.system('echo more'); os.write(2, b'complaint'); answers.write(b'answer')"
     finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=30)
@@ -280,7 +280,7 @@ def test_threads_take_turns(shared: Processor, tmp_path: Path) -> None:
         assert all(threads.map(one, range(41, 53)))
 
 
-def test_a_fork_has_a_child_of_its_own(shared: Processor, source: Path) -> None:
+def test_forked_process_starts_its_own_child(shared: Processor, source: Path) -> None:
     assert works(shared, source)
     ours = shared.child_pid
     forked = os.fork()
@@ -297,7 +297,7 @@ def test_a_fork_has_a_child_of_its_own(shared: Processor, source: Path) -> None:
     assert shared.child_pid == ours
 
 
-def test_a_fork_does_not_wait_for_a_lock_that_nobody_holds_there(pictures: Callable[..., Processor]) -> None:
+def test_forked_process_does_not_inherit_a_held_lock(pictures: Callable[..., Processor]) -> None:
     one = pictures()
     with one._lock:
         forked = os.fork()
@@ -306,7 +306,7 @@ def test_a_fork_does_not_wait_for_a_lock_that_nobody_holds_there(pictures: Calla
     assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
 
 
-def test_it_dies_with_its_parent_even_while_it_is_stopped(source: Path) -> None:
+def test_stopped_child_dies_with_its_parent(source: Path) -> None:
     code = "import sys, time; from pathlib import Path; from media.processing import Processor; p = Processor(); "
     code += "p.process(Path(sys.argv[1]), Path(sys.argv[2])); print(p.child_pid, flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(source), str(source.parent)]
@@ -321,7 +321,7 @@ def test_it_dies_with_its_parent_even_while_it_is_stopped(source: Path) -> None:
         time.sleep(0.02)
 
 
-def test_neither_side_loads_what_it_does_not_need() -> None:
+def test_parent_does_not_load_pillow_nor_child_django() -> None:
     for module, absent in (("media.processing", "PIL"), ("media.processing.child.job_loop", "django")):
         code = (
             f"import sys, {module}; sys.exit(any(name.split('.')[0] in ('django', {absent!r}) for name in sys.modules))"

@@ -52,28 +52,28 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_is_not_believed(lie: str, honest: dict[str, Any], tmp_path: Path) -> None:
+def test_false_answers_are_rejected(lie: str, honest: dict[str, Any], tmp_path: Path) -> None:
     LIES[lie](honest)
     with pytest.raises((ValueError, TypeError, KeyError, OSError)):
         parse_picture(honest, tmp_path, OPTIONS)
 
 
-def test_a_link_is_no_file(honest: dict[str, Any], tmp_path: Path) -> None:
+def test_symlink_is_rejected(honest: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "150.webp").rename(tmp_path / "elsewhere")
     with pytest.raises(FileNotFoundError):
         parse_picture(honest, tmp_path, OPTIONS)
     (tmp_path / "150.webp").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match="not the file"):
+    with pytest.raises(ValueError, match="not the written file"):
         parse_picture(honest, tmp_path, OPTIONS)
 
 
-def test_a_file_is_what_it_is_called(honest: dict[str, Any], tmp_path: Path) -> None:
+def test_file_of_another_type_is_rejected(honest: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "150.webp").write_bytes(b"<html>".ljust(honest["variants"][0]["bytes"]))
     with pytest.raises(ValueError, match="not a picture"):
         parse_picture(honest, tmp_path, OPTIONS)
 
 
-def test_a_full_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "source").write_bytes(encode(four_colours()))
 
     def full(*_: object) -> int:

@@ -38,13 +38,13 @@ def test_variants_fit_their_size(size: tuple[int, int], format: str) -> None:
         assert len(contents[variant.filename]) == variant.bytes
 
 
-def test_sizes_beyond_the_picture_name_the_same_file() -> None:
+def test_sizes_beyond_the_original_share_a_file() -> None:
     picture, contents = render(encode(four_colours(500, 250)), Options())
     assert [variant.filename for variant in picture.variants] == ["150.webp", "320.webp", "640.webp", "640.webp"]
     assert sorted(contents) == ["150.webp", "320.webp", "640.webp"]
 
 
-def test_jpegs_come_after_the_webps_when_asked_for() -> None:
+def test_jpegs_follow_the_webps() -> None:
     picture, contents = render(encode(four_colours(2000, 1000)), Options(jpeg=True))
     assert [(v.format, v.size) for v in picture.variants] == [(f, s) for f in ("webp", "jpeg") for s in SIZES]
     assert len(contents) == 8
@@ -53,7 +53,7 @@ def test_jpegs_come_after_the_webps_when_asked_for() -> None:
     assert largest.info["progressive"]
 
 
-def test_the_last_rows_and_columns_are_not_lost() -> None:
+def test_last_rows_and_columns_are_kept() -> None:
     """4,343 is no multiple of what is averaged: the middle must stay where it is."""
     image = Image.new("RGB", (4343, 403), "black")
     image.paste("white", (4343 // 2, 0, 4343, 403))
@@ -63,7 +63,7 @@ def test_the_last_rows_and_columns_are_not_lost() -> None:
     assert abs(dark - 540) <= 1
 
 
-def test_a_blurhash_has_more_waves_along_the_longer_side() -> None:
+def test_blurhash_has_more_components_along_the_longer_side() -> None:
     lying, _ = render(encode(four_colours(90, 60)), Options())
     standing, _ = render(encode(four_colours(60, 90)), Options())
     assert len(lying.blurhash) == len(standing.blurhash) == 28

@@ -25,14 +25,14 @@ def saved(kind: str = "public", content: bytes = b"picture", name: str = "1080.w
     return path
 
 
-def test_keys_are_long_and_never_the_same() -> None:
+def test_keys_are_long_and_unique() -> None:
     keys = {storage.new_key() for _ in range(1000)}
     assert len(keys) == 1000
     assert {len(key) for key in keys} == {32}
 
 
 @pytest.mark.usefixtures("_stored")
-def test_what_is_saved_is_read_and_measured() -> None:
+def test_saved_file_can_be_read_and_measured() -> None:
     path = saved(content=b"x" * 300_000)
     with storage.open(path) as file:
         assert file.read(3) == b"xxx"
@@ -42,7 +42,7 @@ def test_what_is_saved_is_read_and_measured() -> None:
 
 
 @pytest.mark.usefixtures("_stored")
-def test_saving_takes_the_place_of_what_is_there_and_begins_at_the_files_beginning() -> None:
+def test_save_replaces_the_file_and_reads_from_the_start() -> None:
     path = saved(content=b"a longer one")
     file = ContentFile(b"new")
     file.read()
@@ -53,7 +53,7 @@ def test_saving_takes_the_place_of_what_is_there_and_begins_at_the_files_beginni
 
 
 @pytest.mark.usefixtures("_stored")
-def test_what_is_not_there() -> None:
+def test_missing_file() -> None:
     path = f"public/{storage.new_key()}/150.webp"
     assert storage.size(path) is None
     storage.delete([path])
@@ -64,7 +64,7 @@ def test_what_is_not_there() -> None:
 
 
 @pytest.mark.usefixtures("_stored")
-def test_copying_leaves_the_source() -> None:
+def test_copy_keeps_the_source() -> None:
     path = saved()
     target = f"private/{storage.new_key()}/1080.webp"
     storage.copy(path, target)
@@ -73,7 +73,7 @@ def test_copying_leaves_the_source() -> None:
 
 
 @pytest.mark.usefixtures("_stored")
-def test_deleting_many_leaves_others() -> None:
+def test_delete_spares_other_files() -> None:
     gone, kept = [saved() for _ in range(3)], saved()
     other_variant = kept.replace("1080", "640")
     storage.save(other_variant, BytesIO(b"small"), "image/webp")
@@ -82,7 +82,7 @@ def test_deleting_many_leaves_others() -> None:
 
 
 @pytest.mark.usefixtures("_stored")
-def test_an_error_of_the_callers_own_passes_through_an_open_file() -> None:
+def test_exceptions_of_the_callers_block_pass_through() -> None:
     with pytest.raises(FileNotFoundError), storage.open(saved()):
         raise FileNotFoundError("of the caller's")
 
@@ -145,7 +145,7 @@ def test_originals_have_no_url_and_are_only_uploaded() -> None:
             call()
 
 
-def test_s3_stores_types_and_how_long_to_cache(bucket: str, s3: Any) -> None:
+def test_s3_objects_have_content_type_and_cache_control(bucket: str, s3: Any) -> None:
     paths = {
         saved("public"): "public, max-age=31536000, immutable",
         saved("private"): "private, max-age=3600",
@@ -160,7 +160,7 @@ def test_s3_stores_types_and_how_long_to_cache(bucket: str, s3: Any) -> None:
         assert head["ContentType"] == ("image/heic" if path == original else "image/webp")
 
 
-def test_a_copy_on_s3_is_cached_as_its_own_place_demands(bucket: str, s3: Any) -> None:
+def test_s3_copy_gets_the_cache_control_of_its_own_path(bucket: str, s3: Any) -> None:
     """Else what a browser holds of a private picture would be kept for a year."""
     target = f"private/{storage.new_key()}/1080.jpeg"
     storage.copy(saved("public", name="1080.jpeg"), target)
@@ -169,7 +169,7 @@ def test_a_copy_on_s3_is_cached_as_its_own_place_demands(bucket: str, s3: Any) -
 
 
 @pytest.mark.usefixtures("bucket")
-def test_more_objects_are_deleted_than_one_call_takes() -> None:
+def test_s3_deletes_more_objects_than_one_call_takes() -> None:
     path = saved()
     storage.delete([*(f"incoming/{storage.new_key()}" for _ in range(1000)), path])
     assert storage.size(path) is None
@@ -193,7 +193,7 @@ def every_call() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", every_call())
-def test_an_s3_that_is_away_is_one_kind_of_error_and_soon(name: str, use_bucket: UseStorage) -> None:
+def test_unavailable_s3_is_a_storage_error_within_seconds(name: str, use_bucket: UseStorage) -> None:
     use_bucket(endpoint_url="http://127.0.0.1:1")
     started = time.monotonic()
     with pytest.raises(storage.StorageError):
@@ -202,16 +202,14 @@ def test_an_s3_that_is_away_is_one_kind_of_error_and_soon(name: str, use_bucket:
 
 
 @pytest.mark.parametrize("name", sorted(every_call().keys() - {"size"}))  # HEAD has no body to tell the two by
-def test_a_bucket_that_is_not_there_is_an_error_and_no_missing_file(
-    name: str, s3_endpoint: str, use_bucket: UseStorage
-) -> None:
+def test_missing_bucket_is_not_a_missing_file(name: str, s3_endpoint: str, use_bucket: UseStorage) -> None:
     use_bucket(bucket_name="nobodys", endpoint_url=s3_endpoint)
     with pytest.raises(storage.StorageError) as caught:
         every_call()[name]()
     assert not isinstance(caught.value, storage.FileMissing)
 
 
-def test_no_credentials_are_a_storage_error(use_bucket: UseStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_a_storage_error(use_bucket: UseStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
@@ -221,13 +219,13 @@ def test_no_credentials_are_a_storage_error(use_bucket: UseStorage, monkeypatch:
         storage.signed_urls(storage.new_key(), ["1080.webp"])
 
 
-def test_a_directory_that_cannot_be_written_is_a_storage_error(directory: Path) -> None:
+def test_unwritable_directory_is_a_storage_error(directory: Path) -> None:
     (directory / "public").write_text("in the way")
     with pytest.raises(storage.StorageError):
         saved()
 
 
-def test_a_save_that_fails_half_way_leaves_what_was_there(directory: Path) -> None:
+def test_failed_save_keeps_the_old_file(directory: Path) -> None:
     class Broken(BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             if self.tell():

@@ -54,7 +54,7 @@ def s3_would_take(upload: storage.Upload, fields: dict[str, str], content: bytes
 
 
 @pytest.mark.usefixtures("bucket")
-def test_s3_takes_the_form_twice_and_stores_the_type(bucket: str, s3: Any) -> None:
+def test_s3_accepts_the_form_twice_and_stores_the_type(bucket: str, s3: Any) -> None:
     upload = given()
     for _ in range(2):
         answer = httpx.request(upload.method, upload.url, data=upload.fields, files={"file": ("a.heic", CONTENT)})
@@ -66,7 +66,7 @@ def test_s3_takes_the_form_twice_and_stores_the_type(bucket: str, s3: Any) -> No
 
 
 @pytest.mark.usefixtures("bucket")
-def test_the_form_pins_key_type_and_size_and_ends_soon() -> None:
+def test_s3_form_pins_key_type_and_size_and_expires() -> None:
     """moto takes any form: it looks at neither the policy nor its signature. So the conditions that S3 was given
     are held against forms here; that S3 enforces them is S3's word."""
     upload = given()
@@ -112,7 +112,7 @@ embedded = pytest.mark.urls("tests.media.storage.urls")
 
 
 @embedded
-def test_the_app_takes_the_form_twice(app: Client, directory: Path) -> None:
+def test_app_accepts_the_form_twice(app: Client, directory: Path) -> None:
     upload = given()
     for _ in range(2):
         answer = send(app, upload)
@@ -155,7 +155,7 @@ def test_the_app_takes_the_form_twice(app: Client, directory: Path) -> None:
         "two files",
     ],
 )
-def test_the_app_refuses_another_form(
+def test_app_refuses_changed_forms(
     app: Client, directory: Path, content: bytes, fields: dict[str, Any], status: int, code: str
 ) -> None:
     assert_refused(send(app, given(), content, **fields), status, code)
@@ -163,7 +163,7 @@ def test_the_app_refuses_another_form(
 
 
 @embedded
-def test_the_app_refuses_a_policy_that_is_not_its_own_or_over(
+def test_app_refuses_invalid_and_expired_policies(
     app: Client, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = given()
@@ -187,7 +187,7 @@ def test_the_app_refuses_a_policy_that_is_not_its_own_or_over(
         ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n' * 120),
     ],
 )
-def test_the_app_refuses_what_is_no_form(app: Client, directory: Path, content_type: str, body: bytes) -> None:
+def test_app_refuses_malformed_forms(app: Client, directory: Path, content_type: str, body: bytes) -> None:
     answer = app.generic("POST", given().url, body, content_type)
     assert 400 <= answer.status_code < 500
     assert json.loads(answer.content)["type"] == "client_error"
@@ -195,7 +195,7 @@ def test_the_app_refuses_what_is_no_form(app: Client, directory: Path, content_t
 
 
 @embedded
-def test_the_app_takes_nothing_but_post(app: Client, directory: Path) -> None:
+def test_app_accepts_only_post(app: Client, directory: Path) -> None:
     for method in ("GET", "PUT", "DELETE"):
         answer = app.generic(method, given().url)
         assert_refused(answer, 405, "method_not_allowed")
@@ -203,7 +203,7 @@ def test_the_app_takes_nothing_but_post(app: Client, directory: Path) -> None:
 
 
 @embedded
-def test_a_body_is_not_read_before_its_policy_is_known(app: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policy_is_checked_before_the_body_is_read(app: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: Any, **__: Any) -> None:
         raise AssertionError("read")
 
@@ -214,7 +214,7 @@ def test_a_body_is_not_read_before_its_policy_is_known(app: Client, monkeypatch:
 
 
 @embedded
-def test_a_large_file_never_stands_in_memory(app: Client, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_file_is_streamed(app: Client, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryFileUploadHandler, "new_file", None)
     chunks: list[int] = []
     write = upload_view._SingleFileHandler.receive_data_chunk
@@ -232,7 +232,7 @@ def test_a_large_file_never_stands_in_memory(app: Client, directory: Path, monke
 
 
 @embedded
-def test_a_full_disk_is_said_so(app: Client, directory: Path) -> None:
+def test_full_disk_is_a_503(app: Client, directory: Path) -> None:
     (directory / "incoming").write_text("in the way")
     answer = send(app, given())
     assert_refused(answer, 503, "service_unavailable")

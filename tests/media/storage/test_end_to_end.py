@@ -46,7 +46,7 @@ def settle(owner: ApiUser) -> None:
         pass
 
 
-def test_from_the_form_to_the_last_file(s3: Any, bucket: str) -> None:
+def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     owner, content = ApiUser(), jpeg(700, 500)
     announced = {"filename": "a.jpg", "content_type": "image/jpeg", "size": len(content)}
     begun = owner.call("post", "/media/uploads", announced).json()
@@ -84,7 +84,7 @@ def test_from_the_form_to_the_last_file(s3: Any, bucket: str) -> None:
     assert stored(s3, bucket) == []
 
 
-def test_through_the_app(s3: Any, bucket: str) -> None:
+def test_upload_through_the_app_to_deletion(s3: Any, bucket: str) -> None:
     owner = ApiUser()
     form = {"file": SimpleUploadedFile("a.jpg", jpeg(200, 100), "image/jpeg")}
     taken = owner.client.post("/api/v1/media", form, headers=owner.headers).json()

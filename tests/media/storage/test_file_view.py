@@ -32,9 +32,7 @@ def body(response: HttpResponseBase) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content_type"), [("1080.webp", "image/webp"), ("1080.jpeg", "image/jpeg"), ("a.jpg", "image/jpeg")]
 )
-def test_a_public_file_comes_with_headers_that_neither_its_content_nor_its_sender_chose(
-    client: Client, name: str, content_type: str
-) -> None:
+def test_public_file_has_fixed_headers(client: Client, name: str, content_type: str) -> None:
     response = client.get(storage.url(saved("public", name, b"<script>")))
     assert response.status_code == 200
     assert body(response) == b"<script>"
@@ -50,7 +48,7 @@ def test_a_public_file_comes_with_headers_that_neither_its_content_nor_its_sende
     assert not response.cookies
 
 
-def test_an_avatar_is_public(client: Client) -> None:
+def test_avatar_is_public(client: Client) -> None:
     path = f"avatars/{storage.new_key()}.webp"
     storage.save(path, BytesIO(b"face"), "image/webp")
     assert body(client.get(storage.url(path))) == b"face"
@@ -71,14 +69,14 @@ def test_validators_and_ranges(client: Client) -> None:
     assert (head.status_code, head["Content-Length"], body(head)) == (200, "10", b"")
 
 
-def test_only_reading_is_allowed(client: Client) -> None:
+def test_only_get_and_head_are_allowed(client: Client) -> None:
     url = storage.url(saved("public"))
     for method in (client.post, client.put, client.delete):
         answer = method(url)
         assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
 
-def test_a_private_file_opens_to_its_signature_only(client: Client) -> None:
+def test_private_file_requires_its_signature(client: Client) -> None:
     path = saved("private")
     url = storage.url(path)
     answer = client.get(url)
@@ -102,7 +100,7 @@ def test_a_private_file_opens_to_its_signature_only(client: Client) -> None:
         assert (answer.status_code, body(answer)) == (403, b"Forbidden.\n"), wrong
 
 
-def test_one_signature_opens_all_of_a_pictures_files(client: Client) -> None:
+def test_one_signature_covers_all_files_of_a_picture(client: Client) -> None:
     path = saved("private")
     storage.save(path.replace("1080", "640"), BytesIO(b"small"), "image/webp")
     urls = storage.signed_urls(path.split("/")[1], ["1080.webp", "640.webp"])
@@ -110,7 +108,7 @@ def test_one_signature_opens_all_of_a_pictures_files(client: Client) -> None:
     assert len({url.partition("?")[2] for url in urls}) == 1
 
 
-def test_a_private_link_ends(client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+def test_signed_url_expires(client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     url = storage.url(saved("private"))
     now = signatures.time.time()
 
@@ -129,7 +127,7 @@ def test_a_private_link_ends(client: Client, monkeypatch: pytest.MonkeyPatch, se
         assert answer.status_code == status
 
 
-def test_what_is_not_there_cannot_be_told_from_what_is_private(client: Client) -> None:
+def test_missing_private_file_looks_like_an_unsigned_one(client: Client) -> None:
     missing = f"private/{storage.new_key()}/1080.webp"
     assert client.get(f"/files/{missing}").status_code == 403
     assert client.get(storage.url(missing)).status_code == 404

@@ -35,7 +35,7 @@ def fetched(url: str) -> httpx.Response:
     return httpx.get(url, trust_env=False)
 
 
-def test_clients_are_given_the_public_address(public: str, bucket: str) -> None:
+def test_urls_use_the_public_endpoint(public: str, bucket: str) -> None:
     key = storage.new_key()
     url = storage.url(put(f"public/{key}/150.webp"))
     assert url == f"{public}/{bucket}/public/{key}/150.webp"
@@ -44,7 +44,7 @@ def test_clients_are_given_the_public_address(public: str, bucket: str) -> None:
     assert fetched(url).content == b"a picture"
 
 
-def test_a_signature_holds_for_the_public_address_only(public: str, s3_endpoint: str) -> None:
+def test_signature_is_valid_for_the_public_endpoint_only(public: str, s3_endpoint: str) -> None:
     url = storage.url(f"private/{storage.new_key()}/150.webp")
     now, secret = datetime.now(UTC), CLIENT["aws_secret_access_key"]
     assert is_valid_presigned_url(url, secret, now)
@@ -54,7 +54,7 @@ def test_a_signature_holds_for_the_public_address_only(public: str, s3_endpoint:
     assert not is_valid_presigned_url(url, "another secret", now)
 
 
-def test_forms_are_sent_to_the_public_address(public: str, s3: Any, bucket: str) -> None:
+def test_forms_use_the_public_endpoint(public: str, s3: Any, bucket: str) -> None:
     content = b"an original"
     path = f"incoming/{storage.new_key()}"
     upload = storage.direct_upload(path, "image/jpeg", len(content))
@@ -64,7 +64,7 @@ def test_forms_are_sent_to_the_public_address(public: str, s3: Any, bucket: str)
     assert s3.get_object(Bucket=bucket, Key=path)["Body"].read() == content
 
 
-def test_the_app_itself_never_takes_the_public_way(s3_endpoint: str, bucket: str, use_bucket: UseStorage) -> None:
+def test_app_itself_uses_the_internal_endpoint(s3_endpoint: str, bucket: str, use_bucket: UseStorage) -> None:
     use_bucket(endpoint_url=s3_endpoint, public_endpoint_url="http://127.0.0.1:1")
     path = put(f"public/{storage.new_key()}/150.webp")
     assert default_storage.file_size(path) == len(b"a picture")
@@ -72,7 +72,7 @@ def test_the_app_itself_never_takes_the_public_way(s3_endpoint: str, bucket: str
     assert default_storage.file_size(path) is None
 
 
-def test_pages_may_show_pictures_from_the_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csp_allows_the_public_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "AWS_STORAGE_BUCKET_NAME": "media",
         "AWS_S3_ENDPOINT_URL": "http://minio:9000",
@@ -84,7 +84,7 @@ def test_pages_may_show_pictures_from_the_public_address(monkeypatch: pytest.Mon
     assert backend.url("public/k/150.webp") == "https://example.org/media/public/k/150.webp"
 
 
-def test_it_needs_the_other_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_endpoint_requires_the_internal_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_STORAGE_BUCKET_NAME", "media")
     monkeypatch.setenv("AWS_S3_PUBLIC_ENDPOINT_URL", "https://example.org")
     with pytest.raises(SystemExit, match="AWS_S3_PUBLIC_ENDPOINT_URL needs AWS_S3_ENDPOINT_URL"):

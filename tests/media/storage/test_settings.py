@@ -31,11 +31,11 @@ def read(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[s
     return {"BACKEND": entry["BACKEND"], **entry.get("OPTIONS", {})}
 
 
-def test_without_a_bucket_files_lie_in_a_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_is_the_local_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, {}) == {"BACKEND": "media.storage.local.filesystem.FileStorage"}
 
 
-def test_a_bucket_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bucket_only(monkeypatch: pytest.MonkeyPatch) -> None:
     options = read(monkeypatch, BUCKET)
     assert options["BACKEND"] == "media.storage.s3.BucketStorage"
     assert (options["region_name"], options["addressing_style"]) == ("eu-central-1", "virtual")
@@ -43,15 +43,13 @@ def test_a_bucket_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not options["signing_key"]
 
 
-def test_another_endpoint_needs_no_region_and_is_addressed_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_endpoint_uses_path_style_and_a_default_region(monkeypatch: pytest.MonkeyPatch) -> None:
     options = read(monkeypatch, {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_ENDPOINT_URL": "http://127.0.0.1:9000/"})
     assert options["endpoint_url"] == "http://127.0.0.1:9000"
     assert (options["region_name"], options["addressing_style"]) == ("us-east-1", "path")
 
 
-def test_a_key_as_text_with_escapes_or_as_a_file(
-    monkeypatch: pytest.MonkeyPatch, signing_pem: str, tmp_path: Path
-) -> None:
+def test_private_key_as_escaped_text_or_file(monkeypatch: pytest.MonkeyPatch, signing_pem: str, tmp_path: Path) -> None:
     environment = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_DISTRIBUTION_ID": "E2EXAMPLE"}
     escaped = read(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY": signing_pem.replace("\n", "\\n")})
     assert str(escaped["signing_key"]).strip() == signing_pem.strip()
@@ -88,7 +86,7 @@ def test_a_key_as_text_with_escapes_or_as_a_file(
         *(({name: "https://x"}, name) for name in storage_settings._BUCKET_DEPENDENT_VARIABLES),
     ],
 )
-def test_half_a_configuration_stops_the_start(
+def test_incomplete_configuration_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, signing_key: rsa.RSAPrivateKey, environment: dict[str, str], name: str
 ) -> None:
     keys = {
@@ -111,7 +109,7 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: str = "")
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode()
 
 
-def test_production_starts_with_a_bucket_and_a_cdn(signing_pem: str) -> None:
+def test_production_starts_with_bucket_and_cdn(signing_pem: str) -> None:
     """In a process of its own, without services."""
     clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH")}
     cdn = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_PRIVATE_KEY": signing_pem}

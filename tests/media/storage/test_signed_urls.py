@@ -52,7 +52,7 @@ def aws_base64(text: str) -> bytes:
     return base64.b64decode(text.translate(str.maketrans("-_~", "+=/")), validate=True)
 
 
-def test_a_url_works_for_one_to_two_ttls_and_stays_the_same_for_one(clock: Clock, settings: Any) -> None:
+def test_url_is_valid_for_one_to_two_ttls_and_stable_for_one(clock: Clock, settings: Any) -> None:
     settings.MEDIA_URL_TTL = 60
     keys = [storage.new_key() for _ in range(50)]
     for key in keys:
@@ -98,7 +98,7 @@ def opens(url: str, signing_key: RSAPrivateKey, at: float) -> bool:
 
 
 @pytest.mark.usefixtures("signed_cdn")
-def test_cloudfront_opens_every_variant_by_one_signature(signing_key: RSAPrivateKey, clock: Clock) -> None:
+def test_cloudfront_signature_covers_every_variant(signing_key: RSAPrivateKey, clock: Clock) -> None:
     key = storage.new_key()
     urls = storage.signed_urls(key, NAMES)
     assert [url.partition("?")[0] for url in urls] == [f"https://{CDN}/private/{key}/{name}" for name in NAMES]
@@ -115,7 +115,7 @@ def test_cloudfront_opens_every_variant_by_one_signature(signing_key: RSAPrivate
 
 
 @pytest.mark.usefixtures("signed_cdn")
-def test_cloudfront_opens_nothing_else(signing_key: RSAPrivateKey, clock: Clock) -> None:
+def test_cloudfront_signature_covers_nothing_else(signing_key: RSAPrivateKey, clock: Clock) -> None:
     key, other = storage.new_key(), storage.new_key()
     (url,) = storage.signed_urls(key, NAMES[:1])
     (foreign,) = storage.signed_urls(other, NAMES[:1])
@@ -128,7 +128,7 @@ def test_cloudfront_opens_nothing_else(signing_key: RSAPrivateKey, clock: Clock)
 
 
 @pytest.mark.usefixtures("signed_cdn")
-def test_cloudfront_signs_once_a_window(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_cloudfront_signs_once_per_window(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     key = storage.new_key()
     first = storage.signed_urls(key, NAMES)
     made = default_storage._signer.query.cache_info().misses  # type: ignore[attr-defined]
@@ -139,12 +139,12 @@ def test_cloudfront_signs_once_a_window(monkeypatch: pytest.MonkeyPatch, clock: 
 
 
 @pytest.mark.usefixtures("signed_cdn")
-def test_public_files_have_permanent_urls_on_the_cdn() -> None:
+def test_public_files_have_permanent_cdn_urls() -> None:
     for path in (f"public/{storage.new_key()}/640.webp", f"avatars/{storage.new_key()}.webp"):
         assert storage.url(path) == storage.url_or_placeholder(path) == f"https://{CDN}/{path}"
 
 
-def test_purging_invalidates_keys_in_calls_that_a_distribution_takes(
+def test_purge_invalidates_keys_in_batches(
     cloudfront: Any, s3_endpoint: str, use_bucket: UseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", s3_endpoint)
@@ -163,7 +163,7 @@ def test_purging_invalidates_keys_in_calls_that_a_distribution_takes(
     assert {path for batch in paths for path in batch} == {f"/public/{key}/*" for key in keys}
 
 
-def test_a_purge_that_is_refused_is_a_storage_error(
+def test_refused_purge_is_a_storage_error(
     s3_endpoint: str, use_bucket: UseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", s3_endpoint)
@@ -173,7 +173,7 @@ def test_a_purge_that_is_refused_is_a_storage_error(
 
 
 @pytest.mark.usefixtures("bucket")
-def test_without_a_distribution_nothing_is_purged() -> None:
+def test_purge_without_a_distribution_does_nothing() -> None:
     storage.purge([storage.new_key()])
     with pytest.raises(ValueError, match="layout"):
         storage.purge(["*"])
@@ -196,7 +196,7 @@ def a_distribution(cloudfront: Any) -> str:
 
 
 @pytest.mark.usefixtures("bucket")
-def test_s3_serves_what_is_signed() -> None:
+def test_s3_serves_signed_urls() -> None:
     """moto checks neither signature nor end: the two tests below compare the URL with boto3's instead."""
     key = storage.new_key()
     storage.save(f"private/{key}/150.webp", BytesIO(b"picture"), "image/webp")
@@ -206,7 +206,7 @@ def test_s3_serves_what_is_signed() -> None:
 
 
 @pytest.mark.parametrize(("style", "token"), [("virtual", ""), ("path", "a session's token")])
-def test_s3s_signature_is_boto3s_as_of_the_windows_beginning(
+def test_s3_signature_equals_boto3s_at_the_start_of_the_window(
     style: str, token: str, use_bucket: UseStorage, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if token:
@@ -228,7 +228,7 @@ def test_s3s_signature_is_boto3s_as_of_the_windows_beginning(
 
 
 @pytest.mark.usefixtures("bucket")
-def test_s3s_urls_are_the_same_in_every_process_and_change_with_the_credentials(
+def test_s3_urls_are_stable_until_credentials_change(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, use_bucket: UseStorage
 ) -> None:
     key = storage.new_key()
@@ -243,7 +243,7 @@ def test_s3s_urls_are_the_same_in_every_process_and_change_with_the_credentials(
 
 
 @pytest.mark.usefixtures("bucket")
-def test_without_a_cdn_public_files_have_the_buckets_address(s3_endpoint: str) -> None:
+def test_public_files_without_a_cdn_have_bucket_urls(s3_endpoint: str) -> None:
     path = f"public/{storage.new_key()}/150.webp"
     assert storage.url(path) == f"{s3_endpoint}/media/{path}"
 

@@ -41,7 +41,7 @@ def signed(value: Any) -> Any:
 
 @examples(max_examples=60, deadline=None)
 @given(values)
-def test_files_are_signed_and_texts_are_not(card: Any) -> None:
+def test_private_files_are_signed_and_texts_are_not(card: Any) -> None:
     asked: list[str] = []
 
     def sign(key: str, names: list[str]) -> list[str]:
@@ -57,7 +57,7 @@ def test_files_are_signed_and_texts_are_not(card: Any) -> None:
 
 
 @pytest.mark.usefixtures("directory")
-def test_a_card_of_public_pictures_is_passed_on_as_it_is() -> None:
+def test_json_without_private_files_is_returned_unchanged() -> None:
     path = f"public/{storage.new_key()}/1080.webp"
     card = storage.encode_with_placeholders({"url": storage.url_or_placeholder(path), "caption": "\x01private/"})
     assert storage.sign_placeholders(card) is card
@@ -65,7 +65,7 @@ def test_a_card_of_public_pictures_is_passed_on_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("directory")
-def test_a_private_pictures_url_is_put_in_at_the_read(settings: Any) -> None:
+def test_private_url_is_signed_on_each_read(settings: Any) -> None:
     settings.PUBLIC_URL = "https://example.org"
     path = f"private/{storage.new_key()}/1080.webp"
     card = storage.encode_with_placeholders({"url": storage.url_or_placeholder(path), "caption": "grüße"})
@@ -74,7 +74,7 @@ def test_a_private_pictures_url_is_put_in_at_the_read(settings: Any) -> None:
     assert storage.url(path).startswith(f"https://example.org/files/{path}?expires=")
 
 
-def test_a_card_holds_nothing_but_json() -> None:
+def test_only_json_values_are_encoded() -> None:
     with pytest.raises(TypeError, match="set"):
         storage.encode_with_placeholders({"x": {1}})
     with pytest.raises(TypeError):
