@@ -1,8 +1,7 @@
-"""Who may do and see what: every call that touches a post, comment, list or profile, for every kind of viewer.
+"""The visibility matrix: the status of every call on a post, comment, list or profile, for every kind of viewer.
 
-One table. A column is a viewer, as they stand to the account; a row is a call, with a status for each. What a
-viewer may not see must be answered with the very bytes of what never existed, and its words must not
-turn up anywhere.
+One table: a row is a call, a column is a viewer by their relationship to the account. A resource that the viewer may
+not see must return the same 404, byte for byte, as one that does not exist, and its text must appear in no response.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts import deletion
 from accounts import services as accounts
 from posts import explore
 from posts.models import Save
@@ -31,21 +31,21 @@ TAG = "lighthouse"
 
 @dataclass(frozen=True)
 class Call:
-    """`path` is filled with names from the world; `unknown` with what never existed in their place."""
+    """A call and its expected statuses. Placeholders in path and body are filled from `World.names`."""
 
     method: str
     path: str
-    public: str  # a status for each of VIEWERS, with the account public
-    private: str
+    public: str  # the status for each of VIEWERS if the account is public
+    private: str  # the same if the account is private
     body: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
-# Reads of the profile and of what hangs on it.
+# Reads of a post.
 READ_STATUSES = "200 200 200 200 404 404 200 401", "200 200 404 404 404 404 404 401"
-# The same where a token is needed.
+# Calls on a post or comment that require a token.
 TOKEN_STATUSES = "200 200 200 200 404 404 401 401", "200 200 404 404 404 404 401 401"
 CREATE_STATUSES = "201 201 201 201 404 404 401 401", "201 201 404 404 404 404 401 401"
 OWNER_ONLY_STATUSES = "200 403 403 403 404 404 401 401", "200 403 404 404 404 404 401 401"
@@ -70,7 +70,7 @@ CALLS = [
     Call("post", "/posts/{post}/comments", *CREATE_STATUSES, body={"text": "well", "reply_to": "{comment}"}),
     Call("post", "/comments/{comment}/like", *TOKEN_STATUSES),
     Call("delete", "/comments/{comment}/like", *TOKEN_STATUSES),
-    Call("post", "/comments/{guests}/like", *TOKEN_STATUSES),
+    Call("post", "/comments/{guest_comment}/like", *TOKEN_STATUSES),
     Call("post", "/reports", *CREATE_STATUSES, body={"target_type": "post", "target_id": "{post}", "reason": "spam"}),
     Call(
         "post",
@@ -85,8 +85,8 @@ CALLS = [
         REPORT_USER_STATUSES,
         body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"},
     ),
-    # Destructive ones last, comments before their post and blocks at the very end.
-    Call("delete", "/comments/{guests}", *DELETE_STATUSES),
+    # Destructive calls last: comments before their post, blocks at the end.
+    Call("delete", "/comments/{guest_comment}", *DELETE_STATUSES),
     Call("delete", "/comments/{comment}", *DELETE_STATUSES),
     Call("delete", "/posts/{post}", *DELETE_STATUSES),
     Call("delete", "/me/followers/{owner}", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
@@ -98,13 +98,13 @@ CALLS = [
     Call("delete", "/users/{owner}/block", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
 ]
 MISSING_NAMES = {
-    "owner": "nobody.by.that.name",
+    "owner": "missing.user",
     "owner_id": "999999999",
     "post": "382840948838629377",
     "comment": "382840948838629378",
-    "guests": "382840948838629379",
+    "guest_comment": "382840948838629379",
 }
-# Lists that hold the post exactly for those who see it. Their own answer is always 200, or 401.
+# Lists, and the viewers who see the post in them while the account is public. The status is always 200 or 401.
 LIST_VIEWERS = {
     f"/hashtags/{TAG}/posts": "owner follower requester stranger",
     "/explore": "owner follower requester stranger",
@@ -117,13 +117,13 @@ PUBLIC_ONLY_LISTS = ("/explore", f"/hashtags/{TAG}/posts")
 
 @dataclass
 class World:
-    """An account with a post, a comment of its own on it and one by a guest, and all kinds of viewers."""
+    """An account with a post, comments on it by the account and by a guest, and all kinds of viewers."""
 
     viewers: dict[str, ApiUser | None]
     names: dict[str, str]
     client: Client
 
-    def ask(self, viewer: str, method: str, path: str, body: dict[str, str]) -> Any:
+    def request(self, viewer: str, method: str, path: str, body: dict[str, str]) -> Any:
         caller = self.viewers[viewer]
         data = body or None
         if caller is not None:
@@ -133,15 +133,15 @@ class World:
 
 
 def build_world(*, private: bool) -> World:
-    """The relations come last, so that everybody has met the post before; only then they may not see it any more."""
+    """Create the world. Relationships come last: all viewers interact with the post before some lose access to it."""
     callers = {name: ApiUser(username=f"the.{name}") for name in VIEWERS if name != "anonymous"}
     owner, guest = callers["owner"], ApiUser(username="the.guest")
     for name in ("follower", "suspended"):
         callers[name].follow(owner)
     guest.follow(owner)
-    everybody = " ".join(f"@{caller.username}" for caller in callers.values())
-    post = owner.create_post(f"{SECRET_WORD} #{TAG} {everybody}")
-    comment, guests = (
+    mentions = " ".join(f"@{caller.username}" for caller in callers.values())
+    post = owner.create_post(f"{SECRET_WORD} #{TAG} {mentions}")
+    comment, guest_comment = (
         owner.create_comment(post, f"first {SECRET_WORD}"),
         guest.create_comment(post, f"guest {SECRET_WORD}"),
     )
@@ -157,7 +157,13 @@ def build_world(*, private: bool) -> World:
     social.block(callers["blocker"].id, owner.id)
     accounts.suspend(callers["suspended"].id)
     explore.compute_ranking()
-    names = {"owner": owner.username, "owner_id": str(owner.id), "post": post, "comment": comment, "guests": guests}
+    names = {
+        "owner": owner.username,
+        "owner_id": str(owner.id),
+        "post": post,
+        "comment": comment,
+        "guest_comment": guest_comment,
+    }
     return World({**callers, "anonymous": None}, names, Client())
 
 
@@ -180,51 +186,49 @@ def test_content_of_suspended_and_deleted_accounts_is_a_404(gone: str) -> None:
     if gone == "suspended":
         accounts.suspend(owner.id)
     else:
-        from accounts import deletion
-
         deletion.delete_account(owner.id)
     wrong = []
     for viewer in VIEWERS:
         denied = 401 if viewer in ("owner", "suspended") else 404
         for path in LIST_VIEWERS:
-            answer = world.ask(viewer, "get", path, {})
+            response = world.request(viewer, "get", path, {})
             expected = denied if denied == 401 or viewer != "anonymous" else 401
-            if answer.status_code != (200 if expected == 404 else 401) or SECRET_WORD in answer.content.decode():
-                wrong.append(f"{viewer}: {path} {answer.status_code} {answer.content[:200]!r}")
+            if response.status_code != (200 if expected == 404 else 401) or SECRET_WORD in response.content.decode():
+                wrong.append(f"{viewer}: {path} {response.status_code} {response.content[:200]!r}")
         for call in CALLS:
             signed_out = viewer == "anonymous" and call.public.split()[VIEWERS.index("anonymous")] == "401"
-            wrong += _find_wrong_answer(world, viewer, call, 401 if signed_out else denied)
+            wrong += _find_wrong_response(world, viewer, call, 401 if signed_out else denied)
     assert not wrong, "\n".join(wrong)
 
 
 def _find_wrong_lists(world: World, viewer: str, account: str) -> Iterator[str]:
     for path, seen_by in LIST_VIEWERS.items():
-        answer = world.ask(viewer, "get", path, {})
+        response = world.request(viewer, "get", path, {})
         signed_in = viewer not in ("anonymous", "suspended")
-        if answer.status_code != (200 if signed_in else 401):
-            yield f"{viewer}: {path} answered {answer.status_code}"
+        if response.status_code != (200 if signed_in else 401):
+            yield f"{viewer}: {path} returned {response.status_code}"
         hidden = account == "private" and (path in PUBLIC_ONLY_LISTS or viewer not in ("owner", "follower"))
         expected = viewer in seen_by.split() and not hidden
-        if (SECRET_WORD in answer.content.decode()) is not expected:
-            yield f"{viewer}: {path} {'lacks' if expected else 'shows'} the post: {answer.content[:300]!r}"
+        if (SECRET_WORD in response.content.decode()) is not expected:
+            yield f"{viewer}: {path} {'lacks' if expected else 'shows'} the post: {response.content[:300]!r}"
 
 
 def _find_wrong_calls(world: World, viewer: str, statuses: Callable[[Call], str]) -> Iterator[str]:
     for call in CALLS:
-        yield from _find_wrong_answer(world, viewer, call, int(statuses(call).split()[VIEWERS.index(viewer)]))
+        yield from _find_wrong_response(world, viewer, call, int(statuses(call).split()[VIEWERS.index(viewer)]))
 
 
-def _find_wrong_answer(world: World, viewer: str, call: Call, expected: int) -> Iterator[str]:
+def _find_wrong_response(world: World, viewer: str, call: Call, expected: int) -> Iterator[str]:
     path, body = _fill_in_names(call, world.names)
-    answer = world.ask(viewer, call.method, path, body)
-    if answer.status_code != expected:
-        yield f"{viewer}: {call} {body} is {answer.status_code}, not {expected}: {answer.content[:200]!r}"
-    elif expected in (401, 403, 404) and SECRET_WORD in answer.content.decode():
-        yield f"{viewer}: {call} tells: {answer.content[:300]!r}"
+    response = world.request(viewer, call.method, path, body)
+    if response.status_code != expected:
+        yield f"{viewer}: {call} {body} is {response.status_code}, not {expected}: {response.content[:200]!r}"
+    elif expected in (401, 403, 404) and SECRET_WORD in response.content.decode():
+        yield f"{viewer}: {call} leaks the text: {response.content[:300]!r}"
     elif expected == 404:
-        nothing = world.ask(viewer, call.method, *_fill_in_names(call, MISSING_NAMES))
-        if (nothing.status_code, nothing.content) != (404, answer.content):
-            yield f"{viewer}: {call} differs from what never existed: {answer.content!r}, {nothing.content!r}"
+        missing = world.request(viewer, call.method, *_fill_in_names(call, MISSING_NAMES))
+        if (missing.status_code, missing.content) != (404, response.content):
+            yield f"{viewer}: {call} differs from a missing resource: {response.content!r}, {missing.content!r}"
 
 
 def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Texts that break things elsewhere: control characters, bidirectional tricks, emoji, injections, long words."""
+"""Naughty strings: control characters, bidirectional text, emoji, injections and other strings that break software."""
 
 from __future__ import annotations
 

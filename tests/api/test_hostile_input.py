@@ -1,6 +1,6 @@
-"""Hostile bodies and texts through every endpoint: 4xx in shape, or taken and given back unchanged; never 5xx.
+"""Hostile bodies and texts for every endpoint: refused with a well-formed 4xx, or stored and returned unchanged.
 
-A new endpoint is one line of ENDPOINTS; one that is missing fails `test_every_endpoint_is_covered`.
+A new endpoint needs one line in ENDPOINTS; `test_every_endpoint_is_covered` fails without it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ PASSWORD = "correct horse battery"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A call that takes a body: its path may name {post}, {comment} or {other}; `body` is a sound one."""
+    """A write endpoint. The path may contain {post}, {comment} or {other}; `body` is a valid body."""
 
     method: str
     path: str
-    body: dict[str, Any] | None = None  # None: whatever is sent is not looked at
+    body: dict[str, Any] | None = None  # None: the body is ignored
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -115,7 +115,7 @@ HOSTILE_BODIES = {
     "many keys": b"{" + b",".join(b'"%d":1' % number for number in range(90_000)) + b"}",
     "one key, many times": b"{" + b",".join([b'"caption":[]'] * 70_000) + b"}",
 }
-IGNORED_BY_PATCH = {"nothing", "many keys"}  # what a PATCH does not know, it ignores
+IGNORED_BY_PATCH = {"nothing", "many keys"}  # a PATCH ignores unknown fields
 UNEXPECTED_BODIES = [b"", b" \n ", b"[]", b"{", b"\x00", HOSTILE_BODIES["nested arrays"], HOSTILE_BODIES["1 MB"]]
 WRONG_TYPES: list[Any] = [
     *(None, True, False, 0, 1, -1, 1.5, -0.0, 2**63, -(2**63) - 1, 10**400, 1e308),
@@ -126,7 +126,7 @@ WRONG_TYPES: list[Any] = [
 
 @pytest.fixture
 def call() -> Callable[..., HttpResponse]:
-    """Sends a body as somebody with an account, a post and a comment."""
+    """Return a function that sends a body as a user with a post and a comment."""
     user, other = UserFactory(username="hostile", password=PASSWORD), UserFactory()
     post = services.create_post(user.pk, "the first")
     comment = services.create_comment(user.pk, post.pk, user.pk, "well", None)
@@ -142,15 +142,15 @@ def call() -> Callable[..., HttpResponse]:
     return send
 
 
-def assert_refused(answer: HttpResponse, what: object) -> None:
-    assert 400 <= answer.status_code < 500, f"{what}: {answer.status_code} {answer.content[:200]!r}"
-    assert_error(answer, answer.status_code)
+def assert_refused(response: HttpResponse, what: object) -> None:
+    assert 400 <= response.status_code < 500, f"{what}: {response.status_code} {response.content[:200]!r}"
+    assert_error(response, response.status_code)
 
 
-def assert_no_server_error(answer: HttpResponse, what: object) -> None:
-    assert answer.status_code < 500, f"{what}: {answer.status_code} {answer.content[:200]!r}"
-    if answer.status_code >= 400:
-        assert_refused(answer, what)
+def assert_no_server_error(response: HttpResponse, what: object) -> None:
+    assert response.status_code < 500, f"{what}: {response.status_code} {response.content[:200]!r}"
+    if response.status_code >= 400:
+        assert_refused(response, what)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
@@ -158,11 +158,11 @@ def test_hostile_bodies_are_refused(endpoint: Endpoint, call: Callable[..., Http
     assert endpoint.body is not None
     field = next(iter(endpoint.body)).encode()
     for name, body in HOSTILE_BODIES.items():
-        answer = call(endpoint.method, endpoint.path, body.replace(b'"caption"', b'"%b"' % field))
+        response = call(endpoint.method, endpoint.path, body.replace(b'"caption"', b'"%b"' % field))
         if endpoint.method == "PATCH" and name in IGNORED_BY_PATCH:
-            assert_no_server_error(answer, name)
+            assert_no_server_error(response, name)
         else:
-            assert_refused(answer, name)
+            assert_refused(response, name)
 
 
 @pytest.mark.parametrize("endpoint", [endpoint for endpoint in ENDPOINTS if endpoint.body is None], ids=str)
@@ -194,9 +194,9 @@ def test_error_size_does_not_depend_on_the_input(endpoint: Endpoint, call: Calla
     assert endpoint.body is not None
     for field in endpoint.body:
         for value in (["x"] * 5_000, [{}] * 5_000, {str(number): [] for number in range(5_000)}, "x" * 50_000):
-            answer = call(endpoint.method, endpoint.path, endpoint.body | {field: value})
-            assert_refused(answer, field)
-            assert len(answer.content) < 1_000, field
+            response = call(endpoint.method, endpoint.path, endpoint.body | {field: value})
+            assert_refused(response, field)
+            assert len(response.content) < 1_000, field
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS_WITH_BODY, ids=str)
@@ -225,49 +225,49 @@ def test_last_of_repeated_keys_wins(call: Callable[..., HttpResponse]) -> None:
 
 @dataclass(frozen=True)
 class TextField:
-    """Where a text is stored, and where it comes back: as one thing, or in a list of everything stored."""
+    """A stored text field, and where it is read back: one resource, or a list of all stored ones."""
 
     method: str
     path: str
-    field: str
+    name: str
     length: int  # characters
-    comes_back: str
+    read_path: str
     may_be_blank: bool = False
-    every: int = 1  # which of the texts: the first, and each so many further on
+    step: int = 1  # test every n-th string
 
 
 TEXT_FIELDS = [
-    TextField("POST", "posts", "caption", 2_200, "users/hostile/posts", every=2),
-    TextField("PATCH", "posts/{post}", "caption", 2_200, "posts/{post}", every=5),
-    TextField("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments", every=2),
-    TextField("PATCH", "me", "bio", 500, "users/hostile", may_be_blank=True, every=5),
-    TextField("PATCH", "me", "display_name", 60, "me", may_be_blank=True, every=5),
+    TextField("POST", "posts", "caption", 2_200, "users/hostile/posts", step=2),
+    TextField("PATCH", "posts/{post}", "caption", 2_200, "posts/{post}", step=5),
+    TextField("POST", "posts/{post}/comments", "text", 1_000, "posts/{post}/comments", step=2),
+    TextField("PATCH", "me", "bio", 500, "users/hostile", may_be_blank=True, step=5),
+    TextField("PATCH", "me", "display_name", 60, "me", may_be_blank=True, step=5),
 ]
 
 
-@pytest.mark.django_db(transaction=True)  # what is cached is dropped after the commit
-@pytest.mark.parametrize("sink", TEXT_FIELDS, ids=lambda sink: f"{sink.path} {sink.field}")
-def test_stored_texts_are_returned_unchanged(sink: TextField, call: Callable[..., HttpResponse]) -> None:
+@pytest.mark.django_db(transaction=True)  # caches are invalidated after the commit
+@pytest.mark.parametrize("field", TEXT_FIELDS, ids=lambda field: f"{field.path} {field.name}")
+def test_stored_texts_are_returned_unchanged(field: TextField, call: Callable[..., HttpResponse]) -> None:
     written = {}
     for text in [
-        *NAUGHTY_STRINGS[:: sink.every],
+        *NAUGHTY_STRINGS[:: field.step],
         *BLANK_STRINGS,
         *LONG_STRINGS,
-        "x" * sink.length,
-        "👩" * sink.length,
-        "x" * (sink.length + 1),
+        "x" * field.length,
+        "👩" * field.length,
+        "x" * (field.length + 1),
     ]:
-        answer = call(sink.method, sink.path, {sink.field: text})
-        if len(text) > sink.length or not (sink.may_be_blank or text.strip()):
-            assert_refused(answer, text[:50])
+        response = call(field.method, field.path, {field.name: text})
+        if len(text) > field.length or not (field.may_be_blank or text.strip()):
+            assert_refused(response, text[:50])
             continue
-        assert answer.status_code in (200, 201), (text[:50], answer.content)
-        assert answer.json()[sink.field] == text
-        if sink.method == "PATCH":
-            assert call("GET", sink.comes_back).json()[sink.field] == text
-        written[answer.json()["id"]] = text
-    if sink.method == "POST":
-        stored = {row["id"]: row[sink.field] for row in iterate_list(call, sink.comes_back)}
+        assert response.status_code in (200, 201), (text[:50], response.content)
+        assert response.json()[field.name] == text
+        if field.method == "PATCH":
+            assert call("GET", field.read_path).json()[field.name] == text
+        written[response.json()["id"]] = text
+    if field.method == "POST":
+        stored = {row["id"]: row[field.name] for row in iterate_list(call, field.read_path)}
         assert {id_: stored.get(id_) for id_ in written} == written
 
 
@@ -289,7 +289,7 @@ TEXT_PATHS = [
 @pytest.mark.parametrize("path", TEXT_PATHS)
 def test_naughty_strings_in_urls_cause_no_server_error(path: str, call: Callable[..., HttpResponse]) -> None:
     number = TEXT_PATHS.index(path)
-    texts = [*NAUGHTY_STRINGS[number % 4 :: 4], *BLANK_STRINGS, *UNSTORABLE_STRINGS]  # all of them over four paths
+    texts = [*NAUGHTY_STRINGS[number % 4 :: 4], *BLANK_STRINGS, *UNSTORABLE_STRINGS]  # each string in at least one path
     escaped = [quote(text, safe="", errors="surrogatepass") for text in texts]
     for text in [*escaped, "%ff", "%ed%a0%80", "%", "%zz", "x" * 7_000]:
         assert_no_server_error(call("GET", path.format(text)), path.format(text))
@@ -311,7 +311,7 @@ def test_every_endpoint_is_covered() -> None:
     there = {
         f"{method} {shape(path)}"
         for path, view in iterate_routes(get_resolver().url_patterns)
-        if not issubclass(view.cls, ViewSetMixin)  # the feed's, which only read
+        if not issubclass(view.cls, ViewSetMixin)  # the read-only feed
         for method in ("POST", "PUT", "PATCH", "DELETE")
         if hasattr(view.cls, method.lower())
     }
