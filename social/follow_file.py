@@ -94,15 +94,11 @@ class FollowFile:
         if not line.strip() or line.startswith(b"#"):
             return None
         try:
-            fields = [part.strip() for part in line.decode().rstrip("\r\n").split(self.delimiter)]
-        except UnicodeDecodeError:
-            return self._reject("is not UTF-8")
-        if len(fields) != 2:
-            return self._reject(f"is not two numbers separated by {self.delimiter!r}: {_abbreviate(line.decode())}")
-        for raw in fields:
-            if problem := _describe_problem(raw):
-                return self._reject(problem)
-        return self._accept(int(fields[0]), int(fields[1]))
+            follower, followee = _parse_pair(line, self.delimiter)
+        except ValueError as error:
+            self._reject(str(error))
+            return None
+        return self._accept(follower, followee)
 
     def _accept(self, follower: int, followee: int) -> bytes | None:
         if follower == followee:
@@ -117,17 +113,29 @@ class FollowFile:
             self.first_bad.append((self.lines, problem))
 
 
-def _describe_problem(raw: str) -> str | None:
-    """Say why `raw` is not a valid number. None if it is one."""
+def _parse_pair(line: bytes, delimiter: str) -> tuple[int, int]:
+    """Return (follower, followee). Raises ValueError that says what is wrong with the line."""
+    try:
+        text = line.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    fields = text.split(delimiter)
+    if len(fields) != 2:
+        raise ValueError(f"is not two numbers separated by {delimiter!r}: {_abbreviate(text)}")
+    return _parse_number(fields[0].strip()), _parse_number(fields[1].strip())
+
+
+def _parse_number(raw: str) -> int:
+    """Return the number. Raises ValueError that says why `raw` is not a valid one."""
     digits = raw.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
-        return f"{_abbreviate(raw)} is not a whole number"
+        raise ValueError(f"{_abbreviate(raw)} is not a whole number")
     if raw != digits:
-        return f"{_abbreviate(raw)} is negative"
+        raise ValueError(f"{_abbreviate(raw)} is negative")
     # Check the length first: Python refuses to parse numbers with thousands of digits.
     if len(digits) > 19 or int(digits) > MAX_ID:
-        return f"{_abbreviate(raw)} is too big (the largest is {MAX_ID})"
-    return None
+        raise ValueError(f"{_abbreviate(raw)} is too big (the largest is {MAX_ID})")
+    return int(digits)
 
 
 def _abbreviate(raw: str) -> str:
