@@ -24,10 +24,11 @@ from benchmarks.harness import Stack, load_average, log, wait_for
 from benchmarks.pinger import Pinger
 from benchmarks.results import Result, percentile
 from feeds import timeline_store
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
 from instafeed.core.db import snowflake
+from instafeed.core.jobs.leased import JobState
 from posts.services import create_post
 
 WARM_UP_ROUNDS = 2  # rounds that do not count
@@ -76,7 +77,7 @@ class FanOutBench:
         with self.pinger.during("fan_out"):
             post_id, delivery = self._deliver()
             row = wait_for(lambda: _finished(post_id), timeout=10, every=POLL_INTERVAL, what="closing a fan-out")
-        wrong = row.state != State.DONE or row.deliveries != len(self.names)
+        wrong = row.state != JobState.DONE or row.deliveries != len(self.names)
         return Round(post_id, delivery, yardstick, wrong)
 
     def _deliver(self) -> tuple[int, float]:
@@ -179,7 +180,7 @@ def _fill(client: redis.Redis, names: list[str]) -> None:
 
 
 def _finished(post_id: int) -> FanOut | None:
-    return FanOut.objects.filter(pk=post_id, state__in=[State.DONE, State.DEAD]).first()
+    return FanOut.objects.filter(pk=post_id, state__in=[JobState.DONE, JobState.DEAD]).first()
 
 
 def _reset_slow_log(client: redis.Redis) -> None:

@@ -13,13 +13,14 @@ from django.utils.text import Truncator
 
 from accounts.models import User
 from feeds import admin_actions
-from feeds.models import DeliveryMode, FanOut, State
+from feeds.models import DeliveryMode, FanOut
 from instafeed.core.admin import display, search
 from instafeed.core.admin.buttons import ActionButtonsAdmin
 from instafeed.core.admin.filters import ChoiceFilter
+from instafeed.core.jobs.leased import JobState
 from posts.models import Post
 
-_STATE_STYLES = {State.PENDING: "busy", State.RUNNING: "busy", State.DONE: "good", State.DEAD: "bad"}
+_STATE_STYLES = {JobState.PENDING: "busy", JobState.RUNNING: "busy", JobState.DONE: "good", JobState.DEAD: "bad"}
 
 
 class StateFilter(ChoiceFilter):
@@ -29,7 +30,9 @@ class StateFilter(ChoiceFilter):
     values = (("open", "pending or running"), ("dead", "dead letter"), ("done", "done"))
 
     def condition_for(self, value: str) -> Q:
-        return Q(state__in=[State.PENDING, State.RUNNING]) if value == "open" else Q(state=State[value.upper()])
+        return (
+            Q(state__in=[JobState.PENDING, JobState.RUNNING]) if value == "open" else Q(state=JobState[value.upper()])
+        )
 
 
 @admin.register(FanOut)
@@ -75,7 +78,7 @@ class FanOutAdmin(ActionButtonsAdmin):
 
     @admin.display(description="state")
     def state_label(self, fan_out: FanOut) -> SafeString:
-        return display.state_badge(State(fan_out.state).label, _STATE_STYLES[State(fan_out.state)])
+        return display.state_badge(JobState(fan_out.state).label, _STATE_STYLES[JobState(fan_out.state)])
 
     @admin.display(description="progress")
     def progress(self, fan_out: FanOut) -> str:
@@ -83,7 +86,7 @@ class FanOutAdmin(ActionButtonsAdmin):
         if fan_out.mode == DeliveryMode.PULL:
             return "nothing to deliver: followers pull it"
         delivered = f"{fan_out.deliveries:,} warm feeds of {fan_out.author.follower_count:,} followers"
-        if fan_out.state == State.DONE or not fan_out.last_follower_id:
+        if fan_out.state == JobState.DONE or not fan_out.last_follower_id:
             return delivered
         return f"{delivered}; done up to user {fan_out.last_follower_id}"
 

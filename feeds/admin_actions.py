@@ -10,8 +10,9 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import User
 from feeds import fanout_outbox, tasks
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.jobs.enqueue import try_enqueue
+from instafeed.core.jobs.leased import JobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
     """
     # Locked in the order of ids, so that two operators cannot deadlock; workers claim one row at a time.
     lockable = FanOut.objects.select_for_update(no_key=True).order_by("pk")
-    dead_letters = list(lockable.filter(pk__in=post_ids, state=State.DEAD))
-    unclaimed = fanout_outbox.unclaimed().filter(pk__in=post_ids)
+    dead_letters = list(lockable.filter(pk__in=post_ids, state=JobState.DEAD))
+    unclaimed = fanout_outbox.queue.unclaimed().filter(pk__in=post_ids)
     waiting = list(unclaimed.order_by("pk").select_for_update(no_key=True))
-    fanout_outbox.requeue_dead_letters([fan_out.pk for fan_out in dead_letters])
+    fanout_outbox.queue.requeue_dead_letters([fan_out.pk for fan_out in dead_letters])
     for fan_out in dead_letters:
         _record_requeue(fan_out, operator)
     dispatched_ids = [fan_out.pk for fan_out in (*dead_letters, *waiting)]
@@ -50,8 +51,8 @@ def _record_requeue(fan_out: FanOut, operator: User) -> None:
         "fan_out",
         fan_out.pk,
         user_id=fan_out.author_id,
-        before={"state": State.DEAD.label},
-        after={"state": State.PENDING.label},
+        before={"state": JobState.DEAD.label},
+        after={"state": JobState.PENDING.label},
     )
 
 

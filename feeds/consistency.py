@@ -15,9 +15,10 @@ from django.conf import settings
 
 from accounts.models import CelebrityState, User
 from feeds import timeline_store, visible_authors
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
+from instafeed.core.jobs.leased import JobState
 from posts.models import Post
 from social.models import Follow
 
@@ -113,7 +114,7 @@ def _exclude_in_delivery(missing: set[int]) -> set[int]:
     """Return the posts whose fan-out is done or a dead letter; the others may still arrive."""
     if not missing:
         return missing
-    in_delivery = FanOut.objects.filter(pk__in=missing, state__in=[State.PENDING, State.RUNNING])
+    in_delivery = FanOut.objects.filter(pk__in=missing, state__in=[JobState.PENDING, JobState.RUNNING])
     return missing - set(in_delivery.values_list("pk", flat=True))
 
 

@@ -8,7 +8,6 @@ that readers drop, and the checkpoint is never ahead of the deliveries.
 
 from __future__ import annotations
 
-import enum
 import logging
 import time
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from feeds import fanout_outbox, rate_limiter, timeline_store
-from feeds.fanout_outbox import Claim
-from feeds.models import DeliveryMode
+from feeds.models import DeliveryMode, FanOut
+from instafeed.core.jobs.leased import Outcome
 from instafeed.core.observability.metrics import DELIVERIES, FAN_OUT_SLICES, POST_VISIBLE_SECONDS
 from social.selectors import fetch_follower_page
 
@@ -27,17 +26,6 @@ logger = logging.getLogger(__name__)
 
 READ_AHEAD_BATCHES = 5  # batches that one query reads
 SLICE_SECONDS = 1.0
-
-
-class SliceOutcome(enum.StrEnum):
-    """How a slice ended; the values are labels of `instafeed_fan_out_slices_total`."""
-
-    UNCLAIMED = "unclaimed"  # done, deleted, dead, or claimed by another worker
-    CONTINUED = "continued"  # checkpointed, with followers left
-    FINISHED = "finished"
-    OVERTAKEN = "overtaken"  # the claim expired, and another worker went on
-    POSTPONED = "postponed"  # Redis did not answer
-    FAILED = "failed"
 
 
 def deliver_to_author(post_id: int, author_id: int) -> None:
@@ -51,31 +39,22 @@ def deliver_to_author(post_id: int, author_id: int) -> None:
         logger.warning("post %s is not in its author's feed yet: %s", post_id, error)
 
 
-def deliver_slice(post_id: int) -> SliceOutcome:
+def deliver_slice(post_id: int) -> Outcome:
     """Claim a post and deliver it to followers for about `SLICE_SECONDS`.
 
     Save failures in the outbox; the sweeper dispatches the post again (`feeds.fanout_sweeper`).
     """
-    claim = fanout_outbox.claim(post_id)
-    outcome = _deliver_claimed(claim) if claim else SliceOutcome.UNCLAIMED
-    FAN_OUT_SLICES.labels(outcome.value).inc()
+    fan_out = fanout_outbox.queue.claim(post_id)
+    outcome = fanout_outbox.queue.run(fan_out, _deliver)
+    FAN_OUT_SLICES.labels(outcome).inc()
     return outcome
 
 
-def _deliver_claimed(claim: Claim) -> SliceOutcome:
-    try:
-        _push_to_author(claim.post_id, claim.author_id)
-        if claim.mode == DeliveryMode.PULL:
-            return _finish(claim, deliveries=0)
-        return _push_to_followers(claim)
-    except redis.RedisError as error:
-        # Without Redis there are no timelines to deliver to. An outage never makes a dead letter.
-        fanout_outbox.retry_later(claim, error, counts_as_attempt=False)
-        return SliceOutcome.POSTPONED
-    except Exception as error:
-        logger.exception("fan-out of post %s failed", claim.post_id)
-        fanout_outbox.retry_later(claim, error, counts_as_attempt=True)
-        return SliceOutcome.FAILED
+def _deliver(fan_out: FanOut) -> Outcome:
+    _push_to_author(fan_out.post_id, fan_out.author_id)
+    if fan_out.mode == DeliveryMode.PULL:
+        return _finish(fan_out, deliveries=0)
+    return _push_to_followers(fan_out)
 
 
 def _push_to_author(post_id: int, author_id: int) -> None:
@@ -84,14 +63,14 @@ def _push_to_author(post_id: int, author_id: int) -> None:
     timeline_store.push_to_home_timelines([author_id], post_id)
 
 
-def _push_to_followers(claim: Claim) -> SliceOutcome:
+def _push_to_followers(fan_out: FanOut) -> Outcome:
     """Push to the audience batch by batch until it or the slice ends."""
     slice_end = time.monotonic() + SLICE_SECONDS
-    last_follower_id, deliveries = claim.last_follower_id, 0
-    for follower_ids in _follower_batches(claim.author_id, last_follower_id):
+    last_follower_id, deliveries = fan_out.last_follower_id, 0
+    for follower_ids in _follower_batches(fan_out.author_id, last_follower_id):
         if not _wait_for_rate_limiter(len(follower_ids), slice_end):
             break
-        pushed = timeline_store.push_to_home_timelines(follower_ids, claim.post_id)
+        pushed = timeline_store.push_to_home_timelines(follower_ids, fan_out.post_id)
         DELIVERIES.inc(pushed)
         deliveries += pushed
         last_follower_id = follower_ids[-1]
@@ -99,18 +78,18 @@ def _push_to_followers(claim: Claim) -> SliceOutcome:
             break
     else:
         # A user who follows from now on gets a rebuilt home timeline that has the post.
-        return _finish(claim, deliveries)
-    is_saved = fanout_outbox.checkpoint(claim, last_follower_id, deliveries)
-    return SliceOutcome.CONTINUED if is_saved else SliceOutcome.OVERTAKEN
+        return _finish(fan_out, deliveries)
+    is_saved = fanout_outbox.checkpoint(fan_out, last_follower_id, deliveries)
+    return Outcome.CONTINUED if is_saved else Outcome.OVERTAKEN
 
 
-def _finish(claim: Claim, deliveries: int) -> SliceOutcome:
-    if not fanout_outbox.mark_done(claim, deliveries):
-        return SliceOutcome.OVERTAKEN
-    if claim.visible_since is not None:
-        seconds = (timezone.now() - claim.visible_since).total_seconds()
-        POST_VISIBLE_SECONDS.labels(claim.mode.name.lower()).observe(max(0.0, seconds))
-    return SliceOutcome.FINISHED
+def _finish(fan_out: FanOut, deliveries: int) -> Outcome:
+    if not fanout_outbox.mark_done(fan_out, deliveries):
+        return Outcome.OVERTAKEN
+    if not fan_out.post.media_pending:
+        seconds = (timezone.now() - fan_out.created_at).total_seconds()
+        POST_VISIBLE_SECONDS.labels(DeliveryMode(fan_out.mode).name.lower()).observe(max(0.0, seconds))
+    return Outcome.FINISHED
 
 
 def _follower_batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:

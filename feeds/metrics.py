@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from feeds.models import State
 from instafeed.core.db.replicas.timeout_connection import query_row
+from instafeed.core.jobs.leased import JobState
 
 MAX_COUNTED_ROWS = 10_000  # bounds the cost of a scrape
 
@@ -11,10 +11,10 @@ MAX_COUNTED_ROWS = 10_000  # bounds the cost of a scrape
 # the most overdue.
 _BACKLOG_SQL = f"""
 SELECT (
-    SELECT count(*) FROM (SELECT 1 FROM feeds_fanout WHERE state = {State.DEAD:d} LIMIT {MAX_COUNTED_ROWS}) AS dead
+    SELECT count(*) FROM (SELECT 1 FROM feeds_fanout WHERE state = {JobState.DEAD:d} LIMIT {MAX_COUNTED_ROWS}) AS dead
 ), count(*), extract(epoch FROM greatest(clock_timestamp() - min(created_at), interval '0'))::float8
 FROM (
-    SELECT created_at FROM feeds_fanout WHERE state IN ({State.PENDING:d}, {State.RUNNING:d})
+    SELECT created_at FROM feeds_fanout WHERE state IN ({JobState.PENDING:d}, {JobState.RUNNING:d})
     ORDER BY due_at LIMIT {MAX_COUNTED_ROWS}
 ) AS open
 """  # noqa: S608 (numbers)

@@ -1,7 +1,6 @@
 """The outbox of fan-outs: one row for each post, written in the transaction that creates the post.
 
-A row records how far the delivery has come, so that any worker can go on after a crash. `due_at` is both the lease
-of the worker that delivers the post and the time at which the sweeper dispatches it again.
+A row is a leased job. It records how far the delivery has come, so that any worker can go on after a crash.
 """
 
 from django.conf import settings
@@ -9,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from instafeed.core.jobs.leased import JobState, LeasedJob
 from posts.models import Post
 
 
@@ -19,34 +19,24 @@ class DeliveryMode(models.IntegerChoices):
     PULL = 1, "pull"
 
 
-class State(models.IntegerChoices):
-    PENDING = 0, "pending"
-    RUNNING = 1, "running"
-    DONE = 2, "done"
-    DEAD = 3, "dead letter"
-
-
-class FanOut(models.Model):
+class FanOut(LeasedJob):
     post = models.OneToOneField(Post, models.CASCADE, primary_key=True, related_name="fan_out")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="fan_out_set")
     mode = models.PositiveSmallIntegerField(choices=DeliveryMode)
-    state = models.PositiveSmallIntegerField(choices=State, default=State.PENDING, db_default=State.PENDING)
     last_follower_id = models.BigIntegerField(default=0, db_default=0)  # the checkpoint
     deliveries = models.PositiveIntegerField(default=0, db_default=0)  # pushes to warm home timelines
-    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and dead workers in a row
-    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper, since the last progress
-    due_at = models.DateTimeField()
     created_at = models.DateTimeField(db_default=Now())
     finished_at = models.DateTimeField(null=True, blank=True)
-    error = models.TextField(blank=True, default="")
 
     class Meta:
         verbose_name = "fan-out"
         permissions = [("resume_fanout", "Can resume fan-outs")]
         indexes = [
             # Unfinished rows: a few among millions, queried every few seconds.
-            models.Index(fields=["due_at"], name="fan_out_open", condition=Q(state__in=[State.PENDING, State.RUNNING])),
-            models.Index(fields=["post"], name="fan_out_dead", condition=Q(state=State.DEAD)),
+            models.Index(
+                fields=["due_at"], name="fan_out_open", condition=Q(state__in=[JobState.PENDING, JobState.RUNNING])
+            ),
+            models.Index(fields=["post"], name="fan_out_dead", condition=Q(state=JobState.DEAD)),
         ]
 
     def __str__(self) -> str:

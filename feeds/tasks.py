@@ -5,14 +5,14 @@ from __future__ import annotations
 from celery import shared_task
 
 from feeds import celebrity_transitions, fanout, fanout_sweeper
-from feeds.fanout import SliceOutcome
 from instafeed.core.jobs.enqueue import try_enqueue
+from instafeed.core.jobs.leased import Outcome
 
 
 @shared_task
 def deliver_post(post_id: int) -> None:
     """Deliver a slice of a post's fan-out; enqueue the next slice behind the other posts in the queue."""
-    if fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED:
+    if fanout.deliver_slice(post_id) is Outcome.CONTINUED:
         try_enqueue(deliver_post, post_id)
 
 

@@ -39,10 +39,11 @@ class Migration(migrations.Migration):
                 ("deliveries", models.PositiveIntegerField(db_default=0, default=0)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ("due_at", models.DateTimeField()),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
-                ("error", models.TextField(blank=True, default="")),
+                ("error", models.TextField(blank=True, db_default="", default="")),
                 (
                     "author",
                     models.ForeignKey(

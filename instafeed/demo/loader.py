@@ -18,8 +18,9 @@ from django.db import connection, models
 from django.utils import timezone
 
 from accounts.models import CelebrityState, User
-from feeds.models import DeliveryMode, FanOut, State
+from feeds.models import DeliveryMode, FanOut
 from instafeed.core.db import bulk_load, snowflake
+from instafeed.core.jobs.leased import JobState
 from instafeed.core.management.base import Progress
 from instafeed.demo import accounts, pictures, reports
 from instafeed.demo.engagement import ENGAGED_POSTS, DemoPost, Engagement, HashtagIndex
@@ -126,7 +127,7 @@ class Loader:
                 " SELECT p.id, p.author_id, CASE u.celebrity_state WHEN %s THEN %s ELSE %s END, %s,"
                 f" p.created_at, p.created_at, p.created_at{', %s' * len(fixed)}"
                 f" FROM {_table(Post)} p JOIN {_table(User)} u ON u.id = p.author_id ORDER BY p.id",
-                [CelebrityState.CELEBRITY, DeliveryMode.PULL, DeliveryMode.PUSH, State.DONE, *fixed.values()],
+                [CelebrityState.CELEBRITY, DeliveryMode.PULL, DeliveryMode.PUSH, JobState.DONE, *fixed.values()],
             )
 
     def load_pictures(self, progress: Progress) -> None:

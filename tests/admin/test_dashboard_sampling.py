@@ -11,12 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.backoffice.dashboard import sampling
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES
 from instafeed.backoffice.models import Sample
 from instafeed.backoffice.tasks import take_sample
 from instafeed.core.cache import keys
+from instafeed.core.jobs.leased import JobState
 from posts.models import Post
 from posts.models.report import Reason, TargetType
 from posts.services.reports import Target, file_report
@@ -64,12 +65,12 @@ def test_fan_out_lag_includes_the_age_of_unfinished_ones() -> None:
     created = timezone.now() - timedelta(minutes=1)
     for post_id in done:
         FanOut.objects.filter(pk=post_id).update(created_at=created, finished_at=created + timedelta(seconds=2))
-    FanOut.objects.filter(pk=stuck).update(created_at=created, finished_at=None, state=State.RUNNING)
+    FanOut.objects.filter(pk=stuck).update(created_at=created, finished_at=None, state=JobState.RUNNING)
     values = measure_now()
     assert values["lag_p50"] == pytest.approx(2)
     assert 50 < (values["lag_p99"] or 0) < 70
     assert (values["fan_outs_open"], values["fan_outs_dead"]) == (1, 0)
-    FanOut.objects.filter(pk=stuck).update(state=State.DEAD)
+    FanOut.objects.filter(pk=stuck).update(state=JobState.DEAD)
     values = measure_now()
     assert (values["fan_outs_open"], values["fan_outs_dead"]) == (0, 1)
 

@@ -21,7 +21,8 @@ from pytest_django import Settings
 
 from accounts import audit
 from accounts.models import AuditEntry, User
-from feeds.models import FanOut, State
+from feeds.models import FanOut
+from instafeed.core.jobs.leased import JobState
 from media import storage
 from media.models import Media, Status
 from posts import services
@@ -92,7 +93,7 @@ def world(settings: Settings, tmp_path: Any) -> AdminObjects:
     comment = services.create_comment(somebody.pk, post.pk, somebody.pk, "me again", None)
     for kind, target_id in ((TargetType.POST, post.pk), (TargetType.COMMENT, comment.pk)):
         services.file_report(reporter.pk, services.Target(kind, target_id, somebody.pk), Reason.SPAM, "")
-    FanOut.objects.filter(pk=post.pk).update(state=State.DEAD)
+    FanOut.objects.filter(pk=post.pk).update(state=JobState.DEAD)
     somebody.session_set.create(refresh_jti="0123456789abcdef" * 2, expires_at=timezone.now() + timedelta(days=1))
     kept = storage.new_incoming_path()
     storage.save(kept, BytesIO(b"a picture"), "image/jpeg")

@@ -11,9 +11,10 @@ from django.db.models import F
 
 from accounts.models import User
 from feeds import backfill, visible_authors
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as cache
+from instafeed.core.jobs.leased import JobState
 from posts.models import Counter
 from social.models import Follow
 from tests.factories import FollowFactory, UserFactory
@@ -105,7 +106,7 @@ def undelivered_posts(_: Path) -> None:
     posts = create_posts(author, 3)
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
         broker.flushdb()
-    FanOut.objects.filter(pk=posts[0]).update(state=State.DEAD, error="its workers died")
+    FanOut.objects.filter(pk=posts[0]).update(state=JobState.DEAD, error="its workers died")
 
 
 def follows() -> set[tuple[str, str]]:

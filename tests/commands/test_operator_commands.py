@@ -25,9 +25,10 @@ from django.db import connection
 from accounts.models import CelebrityState, User
 from feeds import backfill, celebrity_policy, celebrity_transitions, consistency
 from feeds.management.commands import resume_fan_outs
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as cache
+from instafeed.core.jobs.leased import JobState
 from instafeed.core.management import base
 from instafeed.demo import pictures
 from instafeed.demo.loader import Loader
@@ -79,7 +80,7 @@ def assert_counts_exact() -> None:
 
 
 def assert_fan_outs_enqueued() -> None:
-    assert set(FanOut.objects.values_list("state", flat=True)) == {State.PENDING}
+    assert set(FanOut.objects.values_list("state", flat=True)) == {JobState.PENDING}
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
         queued = b"".join(broker.lrange("fan_out", 0, -1))
     assert all(str(post).encode() in queued for post in Post.objects.values_list("pk", flat=True))

@@ -15,8 +15,9 @@ from PIL import Image
 
 from accounts.models import CelebrityState, User
 from feeds import celebrity_transitions
-from feeds.models import DeliveryMode, FanOut, State
+from feeds.models import DeliveryMode, FanOut
 from instafeed.core.db import snowflake
+from instafeed.core.jobs.leased import JobState
 from instafeed.demo import pictures
 from instafeed.demo.loader import Loader
 from instafeed.demo.network import Network, Recipe
@@ -134,7 +135,7 @@ def test_posts_are_in_time_order_and_delivered() -> None:
     famous = set(User.objects.filter(celebrity_state=CelebrityState.CELEBRITY).values_list("pk", flat=True))
     ledger = FanOut.objects.all()
     assert {row.post_id for row in ledger} == {post.pk for post in posts}
-    assert {row.state for row in ledger} == {State.DONE}
+    assert {row.state for row in ledger} == {JobState.DONE}
     assert all((row.mode == DeliveryMode.PULL) == (row.author_id in famous) for row in ledger)
 
 

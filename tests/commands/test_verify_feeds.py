@@ -13,9 +13,10 @@ from django.utils import timezone
 from accounts.models import CelebrityState, User
 from feeds import backfill, celebrity_transitions, consistency, visible_authors
 from feeds.management.commands import verify_feeds as command
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as cache
+from instafeed.core.jobs.leased import JobState
 from posts import services
 from social import services as social
 from tests.factories import UserFactory
@@ -142,7 +143,7 @@ def test_several_inconsistencies_are_repaired_together(site: Site) -> None:
 
 def _pending_delivery(site: Site) -> None:
     (post,) = create_posts(site.author)
-    assert FanOut.objects.get(pk=post).state == State.PENDING
+    assert FanOut.objects.get(pk=post).state == JobState.PENDING
 
 
 def _deleted_before_delivery(site: Site) -> None:

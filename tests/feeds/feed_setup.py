@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from feeds import fanout, timeline
-from feeds.fanout import SliceOutcome
-from feeds.models import FanOut, State
+from feeds.models import FanOut
+from instafeed.core.jobs.leased import JobState, Outcome
 from posts import services as posts
 from posts.models import Post
 from social import services as social
@@ -37,14 +37,14 @@ def create_old_posts(author: User, count: int) -> list[int]:
     """Create posts that were delivered before any reader came. Return their ids, newest first."""
     with patch("feeds.receivers.fanout.deliver_to_author"), patch("feeds.receivers.try_enqueue"):
         post_ids = [Post.objects.create(author=author, caption="old").pk for _ in range(count)]
-    FanOut.objects.filter(pk__in=post_ids).update(state=State.DONE)
+    FanOut.objects.filter(pk__in=post_ids).update(state=JobState.DONE)
     return post_ids[::-1]
 
 
 def deliver_all() -> None:
     """Finish every pending fan-out, in the order of the posts."""
-    for post_id in FanOut.objects.filter(state=State.PENDING).order_by("pk").values_list("pk", flat=True):
-        while fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED:
+    for post_id in FanOut.objects.filter(state=JobState.PENDING).order_by("pk").values_list("pk", flat=True):
+        while fanout.deliver_slice(post_id) is Outcome.CONTINUED:
             pass
 
 

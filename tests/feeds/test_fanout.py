@@ -9,9 +9,9 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from feeds import celebrity_transitions, fanout, fanout_outbox, rate_limiter, tasks, timeline_store
-from feeds.fanout import SliceOutcome
-from feeds.models import DeliveryMode, FanOut, State
+from feeds.models import DeliveryMode, FanOut
 from instafeed.core.cache import keys
+from instafeed.core.jobs.leased import JobState, Outcome
 from posts import purge
 from posts import services as posts
 from posts.models import Post
@@ -34,7 +34,7 @@ def test_post_and_its_fan_out_commit_together() -> None:
 
 def test_only_creating_a_post_enqueues_a_fan_out(redis_broker: redis.Redis) -> None:
     post = Post.objects.create(author=UserFactory(), caption="from a shell")
-    assert get_fan_out(post.pk).state == State.PENDING
+    assert get_fan_out(post.pk).state == JobState.PENDING
     assert redis_broker.llen("fan_out") == 1
     post.caption = "edited"
     post.save()
@@ -62,13 +62,13 @@ def test_slice_saves_a_checkpoint_from_which_the_next_goes_on(
     for follower in followers:
         read_feed(follower)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
+    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
     assert get_fan_out(post_id).last_follower_id == followers[1].pk
     assert get_fan_out(post_id).deliveries == 2
-    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
-    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED, "time is over before the end is known"
-    assert fanout.deliver_slice(post_id) is SliceOutcome.FINISHED
-    assert (get_fan_out(post_id).state, get_fan_out(post_id).deliveries) == (State.DONE, 5)
+    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
+    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED, "time is over before the end is known"
+    assert fanout.deliver_slice(post_id) is Outcome.FINISHED
+    assert (get_fan_out(post_id).state, get_fan_out(post_id).deliveries) == (JobState.DONE, 5)
     assert all(read_feed(follower) == [post_id] for follower in followers)
 
 
@@ -90,7 +90,7 @@ def test_post_deleted_during_its_fan_out_is_in_no_feed() -> None:
     follow(author, follower)
     read_feed(follower)
     (post_id,) = create_posts(author)
-    claim = fanout_outbox.claim(post_id)
+    claim = fanout_outbox.queue.claim(post_id)
     assert claim
     posts.delete_post(post_id, author.pk)
     assert purge.purge_batch()
@@ -111,7 +111,7 @@ def test_celebrity_post_is_pulled_by_followers() -> None:
     assert read_feed(follower) == [post_id], "before any task has run"
     assert timeline_store.peek(keys.home_timeline(follower.pk)) == timeline_store.Timeline([], 0)
     deliver_all()
-    assert (get_fan_out(post_id).state, get_fan_out(post_id).deliveries) == (State.DONE, 0)
+    assert (get_fan_out(post_id).state, get_fan_out(post_id).deliveries) == (JobState.DONE, 0)
 
 
 def test_slice_ends_if_the_rate_limiter_demands_a_long_wait(settings: Settings) -> None:
@@ -120,8 +120,8 @@ def test_slice_ends_if_the_rate_limiter_demands_a_long_wait(settings: Settings) 
     follow(author, *followers)
     rate_limiter.acquire(30)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
-    assert get_fan_out(post_id).state == State.PENDING
+    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
+    assert get_fan_out(post_id).state == JobState.PENDING
 
 
 def test_rate_limit_below_the_batch_size_shrinks_batches(settings: Settings) -> None:
@@ -132,5 +132,5 @@ def test_rate_limit_below_the_batch_size_shrinks_batches(settings: Settings) -> 
     for follower in followers:
         read_feed(follower)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id) is SliceOutcome.CONTINUED
+    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
     assert get_fan_out(post_id).deliveries >= 2

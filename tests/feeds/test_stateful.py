@@ -29,9 +29,10 @@ from hypothesis.stateful import (
 from accounts import services as accounts
 from accounts.models import User
 from feeds import celebrity_policy, celebrity_transitions, fanout, timeline
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
+from instafeed.core.jobs.leased import JobState
 from posts import services as posts
 from posts.counter_repair import COUNTER_REPAIRS
 from social import services as social
@@ -228,7 +229,7 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver_one(self, data: st.DataObject) -> None:
         """One slice of any post that waits, not only the oldest."""
-        waiting = sorted(FanOut.objects.filter(state=State.PENDING).values_list("pk", flat=True))
+        waiting = sorted(FanOut.objects.filter(state=JobState.PENDING).values_list("pk", flat=True))
         if waiting:
             fanout.deliver_slice(data.draw(st.sampled_from(waiting)))
 
@@ -238,7 +239,7 @@ class FeedMachine(RuleBasedStateMachine):
         """A redelivered task, or a worker that died before it could note how far it came."""
         post_id, _ = data.draw(st.sampled_from(self.model.posts))
         if from_the_start:
-            FanOut.objects.filter(pk=post_id).update(state=State.PENDING, last_follower_id=0)
+            FanOut.objects.filter(pk=post_id).update(state=JobState.PENDING, last_follower_id=0)
         fanout.deliver_slice(post_id)
 
     # --- The celebrity line ---
@@ -323,7 +324,7 @@ class FeedMachine(RuleBasedStateMachine):
         """Once deliveries are done, every feed is the model's, in every page size."""
         self.checked = False
         deliver_all()
-        assert not FanOut.objects.exclude(state=State.DONE).exists()
+        assert not FanOut.objects.exclude(state=JobState.DONE).exists()
         for number in range(USERS):
             expected = self.model.feed(number)
             for size in PAGE_SIZES:

@@ -8,8 +8,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from feeds import fanout_outbox, tasks
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.core.jobs.enqueue import try_enqueue
+from instafeed.core.jobs.leased import JobState
 from instafeed.core.management.base import OperatorCommand
 
 
@@ -20,7 +21,7 @@ class Command(OperatorCommand):
     )
 
     def handle(self, **options: Any) -> str:
-        dead = FanOut.objects.filter(state=State.DEAD).count()
+        dead = FanOut.objects.filter(state=JobState.DEAD).count()
         waiting_ids = _waiting_ids()
         self.stdout.write(
             f"Dispatching {len(waiting_ids):,} waiting fan-outs and {dead:,} dead letters to the workers."
@@ -28,7 +29,7 @@ class Command(OperatorCommand):
         if self.dry_run:
             return f"Dry run: would dispatch {len(waiting_ids) + dead:,}; nothing was changed."
         if dead:
-            fanout_outbox.requeue_dead_letters()
+            fanout_outbox.queue.requeue_dead_letters()
             waiting_ids = _waiting_ids()
         with self.progress("dispatched", len(waiting_ids)) as progress:
             for post_id in waiting_ids:
@@ -42,4 +43,4 @@ class Command(OperatorCommand):
 
 
 def _waiting_ids() -> list[int]:
-    return sorted(fanout_outbox.unclaimed().values_list("pk", flat=True))
+    return sorted(fanout_outbox.queue.unclaimed().values_list("pk", flat=True))

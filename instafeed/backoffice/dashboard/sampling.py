@@ -13,11 +13,12 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
-from feeds.models import FanOut, State
+from feeds.models import FanOut
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, queue_metric
 from instafeed.backoffice.models import Sample
 from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import first_id_at
+from instafeed.core.jobs.leased import JobState
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.core.observability import health
 from posts.models import Post, Report
@@ -125,8 +126,8 @@ def _measure_fan_out_lag(at: datetime) -> Values:
 def _count_fan_outs() -> Values:
     """Count open and dead fan-outs. Two partial indexes hold exactly these rows."""
     fan_outs = FanOut.objects.using(DEFAULT_DB_ALIAS).order_by().values("pk")
-    open_ = fan_outs.filter(state__in=[State.PENDING, State.RUNNING])
-    dead = fan_outs.filter(state=State.DEAD)
+    open_ = fan_outs.filter(state__in=[JobState.PENDING, JobState.RUNNING])
+    dead = fan_outs.filter(state=JobState.DEAD)
     with _primary_cursor():
         return {"fan_outs_open": open_[:MAX_COUNTED_ROWS].count(), "fan_outs_dead": dead[:MAX_COUNTED_ROWS].count()}
 

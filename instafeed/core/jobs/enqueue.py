@@ -31,7 +31,7 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
     if _breaker.is_open:
         return False
     try:
-        options = {"countdown": countdown, "retry": False, "ignore_result": True}
+        options: dict[str, Any] = {"countdown": countdown, "retry": False, "ignore_result": True}
         if isinstance(task, str):
             current_app.send_task(task, arguments, **options)
         else:

@@ -88,6 +88,11 @@ POST_VISIBLE_SECONDS = _histogram(
     "mode",
 )
 DELIVERIES = _counter("instafeed_deliveries_total", "Posts pushed into warm feeds.")
+JOB_SLICES = _counter(
+    "instafeed_job_slices_total",
+    "Slices of leased jobs, by kind of job: finished, continued, overtaken, postponed, failed, unclaimed.",
+    *("job", "outcome"),
+)
 FAN_OUT_SLICES = _counter(
     "instafeed_fan_out_slices_total",
     "Fan-out slices: finished, continued, overtaken, postponed (no Redis), failed, unclaimed.",

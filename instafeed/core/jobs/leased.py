@@ -1,0 +1,252 @@
+"""Background jobs as rows in PostgreSQL: claimed under a lease, retried with a growing delay, never lost.
+
+A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. Celery
+only carries the hint that there is work; a periodic task hands out again what was missed.
+
+    PENDING ──claim──▶ RUNNING ──finish or delete──▶ DONE, or no row
+       ▲                 │ │
+       └──checkpoint,────┘ └──retry_later, after `max_attempts` failures in a row──▶ DEAD
+          retry_later
+
+* A claim draws a random token, `lease`, and holds until `due_at`. Every later write names the token: a worker that
+  outlived its lease finds another one there and changes nothing.
+* A claim that follows an expired lease counts as a failure: the worker died.
+* All times are the database's, so the clocks of workers need not agree.
+
+Sources: "Transactional outbox" (Chris Richardson, microservices.io); `FOR UPDATE SKIP LOCKED` as a queue (PostgreSQL's
+documentation of SELECT).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from django.db import DEFAULT_DB_ALIAS, models, transaction
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+
+from instafeed.core.observability.metrics import JOB_SLICES
+
+logger = logging.getLogger(__name__)
+
+MAX_ERROR_LENGTH = 1_000  # characters
+_MAX_DOUBLINGS = 16
+_MAX_COUNT = 1_000  # of attempts without an end, and of dispatches: the columns are small integers
+
+
+class JobState(models.IntegerChoices):
+    PENDING = 0, "pending"
+    RUNNING = 1, "running"
+    DONE = 2, "done"
+    DEAD = 3, "dead letter"
+
+
+class Outcome(StrEnum):
+    """How a slice of a job ended. The values label metrics."""
+
+    UNCLAIMED = "unclaimed"  # finished, deleted, or another worker has it
+    CONTINUED = "continued"  # a checkpoint: more is left to do
+    FINISHED = "finished"
+    OVERTAKEN = "overtaken"  # the lease expired during the slice
+    POSTPONED = "postponed"  # a service is away; does not count as a failure
+    FAILED = "failed"
+
+
+class LeasedJob(models.Model):
+    """The columns of a job. An index on `due_at` for unfinished rows is the subclass's part."""
+
+    state = models.PositiveSmallIntegerField(choices=JobState, default=JobState.PENDING, db_default=JobState.PENDING)
+    # PENDING: when the sweeper hands it out. RUNNING: when the lease expires.
+    due_at = models.DateTimeField(db_default=Now())
+    lease = models.UUIDField(null=True, editable=False)  # the token of the current claim
+    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers in a row
+    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper, since the last claim's end
+    error = models.TextField(blank=True, default="", db_default="")  # of the last failure
+
+    class Meta:
+        abstract = True
+
+
+JobT = TypeVar("JobT", bound=LeasedJob)
+
+
+def now_plus(delay: timedelta) -> CombinedExpression:
+    """The database's clock plus `delay`."""
+    return Now() + delay
+
+
+class LeasedQueue(Generic[JobT]):
+    """The jobs of one model, and how they are claimed and retried.
+
+    `jobs`: the rows as a claim returns them. `lease`: how long a claim holds; much longer than a slice. `retry_delay`
+    doubles with each failure up to `max_retry_delay`; it is also how long the sweeper waits for a hint to arrive.
+    `max_attempts`: failures in a row before a dead letter; None retries for ever. `transient`: exceptions that mean that
+    a service is away, which never makes a dead letter.
+    """
+
+    def __init__(
+        self,
+        jobs: QuerySet[JobT],
+        *,
+        lease: timedelta,
+        retry_delay: timedelta = timedelta(seconds=5),
+        max_retry_delay: timedelta = timedelta(minutes=5),
+        max_attempts: int | None = None,
+        transient: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._jobs = jobs.using(DEFAULT_DB_ALIAS)
+        self._rows: QuerySet[JobT] = jobs.model._default_manager.using(DEFAULT_DB_ALIAS)
+        self._name = jobs.model._meta.model_name
+        self._lease = lease
+        self._retry_delay, self._max_retry_delay = retry_delay, max_retry_delay
+        self._max_attempts = max_attempts
+        self._transient = transient
+
+    # --- Working on a job ------------------------------------------------------------------------------
+
+    def run(self, job: JobT | None, work: Callable[[JobT], Outcome]) -> Outcome:
+        """Have `work` do a slice of a claimed job; exceptions become retries. Count the outcome and return it.
+
+        `work` ends the claim itself, by `checkpoint`, `finish` or `delete`. `job` may be None, for nothing to claim.
+        """
+        outcome = Outcome.UNCLAIMED if job is None else self._attempt(job, work)
+        JOB_SLICES.labels(self._name, outcome).inc()
+        return outcome
+
+    def _attempt(self, job: JobT, work: Callable[[JobT], Outcome]) -> Outcome:
+        try:
+            return work(job)
+        except self._transient as error:
+            logger.warning("%s is postponed: %s", job, error)
+            self.retry_later(job, error, counts=False)
+            return Outcome.POSTPONED
+        except Exception as error:
+            logger.exception("%s failed", job)
+            self.retry_later(job, error)
+            return Outcome.FAILED
+
+    def claim(self, pk: int) -> JobT | None:
+        """Claim one job, due or not. None if it is finished, deleted, or leased by a living worker."""
+        with transaction.atomic(DEFAULT_DB_ALIAS):
+            claimed = self._take(self._jobs.filter(self._unclaimed(), pk=pk))
+        return claimed[0] if claimed else None
+
+    def claim_due(self, limit: int) -> list[JobT]:
+        """Claim the jobs that have been due longest."""
+        due = self._jobs.filter(self._unclaimed(), due_at__lte=Now()).order_by("due_at")
+        with transaction.atomic(DEFAULT_DB_ALIAS):
+            return self._take(due[:limit])
+
+    def _take(self, candidates: QuerySet[JobT]) -> list[JobT]:
+        claimed = []
+        for job in candidates.select_for_update(of=("self",), skip_locked=True, no_key=True):
+            if job.state == JobState.RUNNING:
+                job.attempts = min(job.attempts + 1, _MAX_COUNT)
+            if self._max_attempts is not None and job.attempts > self._max_attempts:
+                self._dead_letter(job, "its workers died")
+            else:
+                claimed.append(job)
+        lease = uuid4()
+        for job in claimed:
+            job.state, job.lease, job.due_at = JobState.RUNNING, lease, now_plus(self._lease)
+        self._rows.bulk_update(claimed, ["state", "lease", "due_at", "attempts"])
+        return claimed
+
+    def checkpoint(self, job: JobT, *, delay: timedelta | None = None, **changes: Any) -> bool:
+        """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
+
+        The sweeper hands the job out after `delay` (default: `retry_delay`), unless a hint has before.
+        """
+        due_at = now_plus(self._retry_delay if delay is None else delay)
+        progress = {
+            "state": JobState.PENDING,
+            "lease": None,
+            "due_at": due_at,
+            "attempts": 0,
+            "dispatches": 0,
+            "error": "",
+        }
+        return bool(self.owned([job]).update(**progress, **changes))
+
+    def finish(self, job: JobT, **changes: Any) -> bool:
+        """End the job and keep its row, with `changes`. False if the lease was lost, and nothing was saved."""
+        return bool(self.owned([job]).update(state=JobState.DONE, lease=None, error="", **changes))
+
+    def delete(self, jobs: Iterable[JobT]) -> int:
+        """End jobs that keep no row; return how many, without those whose lease was lost."""
+        return self.owned(jobs).delete()[0]
+
+    def retry_later(self, job: JobT, error: Exception, *, counts: bool = True) -> None:
+        """Give a failed job back for later. `counts=False` for failures that are not the job's own.
+
+        Nothing happens if the lease was lost.
+        """
+        with transaction.atomic(DEFAULT_DB_ALIAS):
+            row = self.owned([job]).select_for_update(no_key=True).first()
+            if row is None:
+                return
+            row.attempts = min(row.attempts + counts, _MAX_COUNT)
+            if self._max_attempts is not None and row.attempts > self._max_attempts:
+                self._dead_letter(row, repr(error))
+                return
+            self._rows.filter(pk=row.pk).update(
+                state=JobState.PENDING,
+                lease=None,
+                attempts=row.attempts,
+                error=repr(error)[:MAX_ERROR_LENGTH],
+                due_at=now_plus(self._delay_after(row.attempts)),
+            )
+
+    def owned(self, jobs: Iterable[JobT]) -> QuerySet[JobT]:
+        """The rows of claimed jobs whose lease still holds, for writes of the caller's transaction."""
+        leases = {job.pk: job.lease for job in jobs}
+        return self._rows.filter(pk__in=list(leases), state=JobState.RUNNING, lease__in=set(leases.values()))
+
+    def _dead_letter(self, job: JobT, reason: str) -> None:
+        logger.error("%s is a dead letter: %s", job, reason)
+        self._rows.filter(pk=job.pk).update(
+            state=JobState.DEAD, lease=None, attempts=job.attempts, error=reason[:MAX_ERROR_LENGTH]
+        )
+
+    def _delay_after(self, times: int) -> timedelta:
+        return min(self._retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self._max_retry_delay)
+
+    # --- Handing jobs out ------------------------------------------------------------------------------
+
+    def claim_overdue(self, limit: int) -> list[int]:
+        """Choose up to `limit` overdue jobs to hand out again, the longest overdue first; return their ids.
+
+        A job is not chosen again before a pause that doubles each time: behind a long queue nothing is lost, and more
+        copies of its tasks would only make the queue longer.
+        """
+        overdue = self._rows.filter(state__in=[JobState.PENDING, JobState.RUNNING], due_at__lt=Now()).order_by("due_at")
+        with transaction.atomic(DEFAULT_DB_ALIAS):
+            jobs = list(overdue.select_for_update(skip_locked=True, no_key=True)[:limit])
+            for job in jobs:
+                # A running job keeps its expired lease: it tells the next claim that a worker died.
+                if job.state == JobState.PENDING:
+                    job.due_at = now_plus(self._delay_after(job.dispatches))
+                job.dispatches = min(job.dispatches + 1, _MAX_COUNT)
+            self._rows.bulk_update(jobs, ["due_at", "dispatches"])
+        return [job.pk for job in jobs]
+
+    def unclaimed(self) -> QuerySet[JobT]:
+        """All unfinished jobs that no living worker has, due or not."""
+        return self._rows.filter(self._unclaimed())
+
+    def requeue_dead_letters(self, pks: Iterable[int] | None = None) -> int:
+        """Start dead letters again, all or those named; return how many."""
+        dead = self._rows.filter(state=JobState.DEAD)
+        if pks is not None:
+            dead = dead.filter(pk__in=pks)
+        return dead.update(state=JobState.PENDING, attempts=0, dispatches=0, error="", due_at=Now())
+
+    @staticmethod
+    def _unclaimed() -> Q:
+        return Q(state=JobState.PENDING) | Q(state=JobState.RUNNING, due_at__lt=Now())
