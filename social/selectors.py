@@ -100,9 +100,9 @@ def filter_blockers(viewer_id: int, user_ids: Iterable[int]) -> set[int]:
 def fetch_follower_page(author_id: int, after: int, limit: int) -> list[int]:
     """Return up to `limit` follower ids above `after`, ascending. Start with 0; a short page is the last.
 
-    Fan-out walks an audience with it. A user who follows during the whole walk appears exactly once, although others
-    follow and unfollow meanwhile. Reads the primary, because a replica might lack a follower who is owed the post. The
-    primary key has this order, so a page is one index-only range scan, however large the audience.
+    Fan-out walks an author's followers with it. A user who follows during the whole walk appears exactly once, although
+    others follow and unfollow during it. Reads the primary, because a replica might lack a follower who must receive
+    the post. The primary key has this order, so a page is one index-only range scan, however many followers there are.
     """
     followers = Follow.objects.using(DEFAULT_DB_ALIAS).filter(followee_id=author_id, follower_id__gt=after)
     return list(followers.order_by("follower_id").values_list("follower_id", flat=True)[:limit])
