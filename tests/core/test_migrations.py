@@ -1,4 +1,4 @@
-"""`manage.py migrate` beside a site that goes on answering: on a database of its own, with locks that others hold."""
+"""`manage.py migrate` while other connections use the tables. Runs on its own database, on tests.core.migrated_app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,30 +20,42 @@ from django.db.migrations.loader import MigrationLoader
 
 from instafeed.core.db import concurrent_indexes
 from instafeed.devstack.state import PROJECT_ROOT
+from tests.eventually import eventually
 
-pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+pytestmark = pytest.mark.timeout(300)  # starts many programs, perhaps beside other tests
 
-_PAUSES = "from instafeed.management.commands import migrate; migrate.PAUSES = {}; import manage; manage.main()"
-QUICK = _PAUSES.format("(.2, .2)")
-PATIENT = _PAUSES.format("(1,) * 100")
-COLUMN = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'media_media' AND column_name = 'again_at'"
-VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('media_failed')"
-# As a dump has one: whatever builds an index waits for its end. It locks no table.
-SNAPSHOT = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
-BUILDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CREATE INDEX CONC%'"
+APP = "migrated_app"
+WITH_RETRY_DELAYS = """
+from instafeed.core.management.commands import migrate
+migrate.RETRY_DELAYS = {}
+import manage
+manage.main()
+"""
+TWO_QUICK_RETRIES = WITH_RETRY_DELAYS.format("(0.2, 0.2)")
+MANY_RETRIES = WITH_RETRY_DELAYS.format("(1,) * 100")
+HAS_COLUMN = """
+SELECT count(*) FROM information_schema.columns WHERE table_name = 'migrated_app_note' AND column_name = 'failed_at'
+"""
+INDEX_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('note_failed')"
+READ_TABLE = "SELECT FROM migrated_app_note"
+# What a dump does: it locks no table, but an index build waits for its end.
+TAKE_SNAPSHOT = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
+BUILDING_PID = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CREATE INDEX CONC%'"
 
 
 class Database:
+    """A database, and `manage.py migrate` on it."""
+
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def start(self, *arguments: str, program: tuple[str, ...] = ("manage.py",)) -> subprocess.Popen[str]:
+    def start_migrate(self, *arguments: str, program: tuple[str, ...] = ("manage.py",)) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, *program, "migrate", "--noinput", *arguments],
+            [sys.executable, *program, "migrate", "--noinput", APP, *arguments],
             cwd=PROJECT_ROOT,
             env={
                 **os.environ,
-                "DJANGO_SETTINGS_MODULE": "instafeed.settings",
+                "DJANGO_SETTINGS_MODULE": "tests.core.migrated_app.settings",
                 "DATABASE_URL": self.url,
                 "DATABASE_REPLICA_URLS": "",
                 "MIGRATION_LOCK_TIMEOUT": "1",
@@ -54,29 +66,22 @@ class Database:
         )
 
     def migrate(self, *arguments: str) -> None:
-        out, err = (process := self.start(*arguments)).communicate(timeout=120)
+        out, err = (process := self.start_migrate(*arguments)).communicate(timeout=120)
         assert process.returncode == 0, out + err
 
     @contextmanager
     def transaction(self, *statements: str) -> Iterator[psycopg.Connection]:
-        """Open until the end of the block, or until it is ended within."""
+        """Keep a transaction open until the end of the block, or until the block ends it."""
         with psycopg.connect(self.url) as held:
             for statement in statements:
                 held.execute(statement)
             yield held
 
-    def ask(self, query: str) -> object:
+    def query(self, query: str) -> object:
+        """Return the first value of the first row. Fails after 3 s of waiting for a lock."""
         with psycopg.connect(self.url, autocommit=True, options="-c statement_timeout=3000") as asking:
             row = asking.execute(query).fetchone()
             return row and row[0]
-
-
-def until(seen: Callable[[], object]) -> object:
-    deadline = time.monotonic() + 100
-    while not (value := seen()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return value
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> None:
@@ -101,50 +106,49 @@ def migrated(worker_id: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def database(migrated: Database) -> Database:
-    """Without the columns, constraints and indexes of a few migrations."""
-    migrated.migrate("media", "0002")
-    assert not migrated.ask(COLUMN)
+def without_column(migrated: Database) -> Database:
+    migrated.migrate("0001")
+    assert not migrated.query(HAS_COLUMN)
     return migrated
 
 
 @pytest.fixture
 def without_index(migrated: Database) -> Database:
-    migrated.migrate("media", "0003")
-    assert migrated.ask(VALID) is None
+    migrated.migrate("0002")
+    assert migrated.query(INDEX_IS_VALID) is None
     return migrated
 
 
-def test_who_gets_no_lock_holds_nobody_up_and_ends_with_one_line(database: Database) -> None:
-    with database.transaction("SELECT FROM media_media"):
-        process = database.start("media", program=("-c", QUICK))
+def test_gives_up_without_blocking_readers_and_fails_with_one_line(without_column: Database) -> None:
+    with without_column.transaction(READ_TABLE):
+        process = without_column.start_migrate(program=("-c", TWO_QUICK_RETRIES))
         while process.poll() is None:
-            database.ask("SELECT count(*) FROM media_media")  # fails after 3 s
+            without_column.query(f"SELECT count(*) FROM ({READ_TABLE}) AS rows")
             time.sleep(0.1)
     out, err = process.communicate()
     assert process.returncode == 1
-    assert err.startswith("CommandError: a lock that others hold was not to be had within 1 s, in 3 tries.")
+    assert err.startswith("CommandError: Could not acquire a lock within 1 s (3 attempts).")
     assert len(err.splitlines()) == 1, err
-    assert out.count("did not get a lock") == 2
-    assert not database.ask(COLUMN)
+    assert out.count("could not acquire a lock") == 2
+    assert not without_column.query(HAS_COLUMN)
 
 
-def test_it_goes_on_once_it_gets_the_lock(database: Database) -> None:
-    with database.transaction("SELECT FROM media_media") as reader:
-        process = database.start("media")
-        read_until(process, "did not get a lock")
+def test_continues_when_the_lock_becomes_available(without_column: Database) -> None:
+    with without_column.transaction(READ_TABLE) as reader:
+        process = without_column.start_migrate()
+        read_until(process, "could not acquire a lock")
         reader.rollback()
         assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == 0
-    assert database.ask(COLUMN)
+    assert without_column.query(HAS_COLUMN)
 
 
-def test_of_two_at_once_the_second_waits_and_finds_nothing_to_do(database: Database) -> None:
-    with database.transaction("SELECT FROM media_media") as reader:
-        first = database.start("media", program=("-c", PATIENT))
-        read_until(first, "did not get a lock")
-        second = database.start("media")
-        read_until(second, "Another migrate is at work")
+def test_second_migrate_waits_and_finds_nothing_to_do(without_column: Database) -> None:
+    with without_column.transaction(READ_TABLE) as reader:
+        first = without_column.start_migrate(program=("-c", MANY_RETRIES))
+        read_until(first, "could not acquire a lock")
+        second = without_column.start_migrate()
+        read_until(second, "Another migrate is running")
         reader.rollback()
         assert first.wait(120) == 0
         out, err = second.communicate(timeout=120)
@@ -153,45 +157,45 @@ def test_of_two_at_once_the_second_waits_and_finds_nothing_to_do(database: Datab
     first.communicate()
 
 
-def test_a_long_transaction_delays_an_index_and_is_no_failure(without_index: Database) -> None:
-    with without_index.transaction(*SNAPSHOT) as old:
-        process = without_index.start("media")
-        until(lambda: without_index.ask(BUILDS))
-        time.sleep(1.5)  # past the lock's timeout
+def test_index_build_waits_for_a_long_transaction(without_index: Database) -> None:
+    with without_index.transaction(*TAKE_SNAPSHOT) as old:
+        process = without_index.start_migrate()
+        eventually(lambda: without_index.query(BUILDING_PID))
+        time.sleep(1.5)  # longer than the lock timeout
         assert process.poll() is None
         old.rollback()
         out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert "did not get a lock" not in out
-    assert without_index.ask(VALID) is True
+    assert "could not acquire a lock" not in out
+    assert without_index.query(INDEX_IS_VALID) is True
 
 
-def test_the_ruin_of_an_interrupted_build_is_built_anew(without_index: Database) -> None:
-    with without_index.transaction(*SNAPSHOT):
-        process = without_index.start("media")
-        until(lambda: without_index.ask(VALID) is False)  # the statement's first transaction is committed
-        without_index.ask(f"SELECT pg_terminate_backend({without_index.ask(BUILDS)})")
+def test_invalid_index_of_an_interrupted_build_is_rebuilt(without_index: Database) -> None:
+    with without_index.transaction(*TAKE_SNAPSHOT):
+        process = without_index.start_migrate()
+        # False once the statement's first transaction is committed.
+        eventually(lambda: without_index.query(INDEX_IS_VALID) is False)
+        without_index.query(f"SELECT pg_terminate_backend({without_index.query(BUILDING_PID)})")
         assert len(process.communicate(timeout=120)[1].splitlines()) == 1
         assert process.returncode == 1
-    assert without_index.ask(VALID) is False
-    without_index.migrate("media")
-    assert without_index.ask(VALID) is True
+    assert without_index.query(INDEX_IS_VALID) is False
+    without_index.migrate()
+    assert without_index.query(INDEX_IS_VALID) is True
 
 
-# --- What migrations may do ---------------------------------------------------------------------------------------
+# --- Rules for the project's migrations ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def linted(transactional_db: None) -> list[tuple[Migration, list[str]]]:
-    """Each migration that the linter judges, and its SQL."""
+def migrations_with_sql(transactional_db: None) -> list[tuple[Migration, list[str]]]:
+    """The project's migrations, each with its SQL statements."""
     configuration = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["django_migration_linter"]
     loader = MigrationLoader(connection, replace_migrations=False)
-    mine = [
-        (key, migration)
-        for key, migration in sorted(loader.graph.nodes.items())
-        if key[0] in configuration["include_apps"] and key[1] not in configuration["ignore_name"]
+    nodes = [
+        migration for key, migration in sorted(loader.graph.nodes.items()) if key[0] in configuration["include_apps"]
     ]
-    return [(migration, loader.collect_sql([(migration, False)])) for _, migration in mine]
+    assert len(nodes) >= len(configuration["include_apps"])
+    return [(migration, loader.collect_sql([(migration, False)])) for migration in nodes]
 
 
 TABLE = r'(?:TABLE|INDEX[^;]*? ON) "?(\w+)'
@@ -201,26 +205,27 @@ SCANS = re.compile(
 
 
 def scans_under_a_lock(statements: list[str]) -> list[str]:
-    """Statements that read, or build something of, every row of a table while nobody may write to it."""
-    made: set[str] = set()
+    """Return the statements that read every row of an existing table while they block writes to it."""
+    created: set[str] = set()
     found = []
     for statement in statements:
         table = re.search(TABLE, statement)
         if statement.startswith("CREATE TABLE") and table:
-            made.add(table[1])
-        elif SCANS.match(statement) and table and table[1] not in made:
+            created.add(table[1])
+        elif SCANS.match(statement) and table and table[1] not in created:
             found.append(statement)
     return found
 
 
-def test_no_migration_scans_a_table_in_use_under_a_lock(linted: list[tuple[Migration, list[str]]]) -> None:
-    found = [(str(migration), bad) for migration, sql in linted for bad in scans_under_a_lock(sql)]
+def test_no_migration_scans_an_existing_table_under_a_lock(
+    migrations_with_sql: list[tuple[Migration, list[str]]],
+) -> None:
+    found = [(str(migration), bad) for migration, sql in migrations_with_sql for bad in scans_under_a_lock(sql)]
     assert not found
-    assert sum("INDEX CONCURRENTLY" in line for _, sql in linted for line in sql) >= 8
 
 
-def test_an_index_beside_one_of_a_new_table_is_seen() -> None:
-    """The linter looks at the first index of a migration only."""
+def test_scans_are_found_beside_statements_on_a_new_table() -> None:
+    """The linter looks only at the first index of a migration."""
     harmless = [
         'CREATE TABLE "new" ("id" int)',
         'CREATE INDEX "a" ON "new" ("id")',
@@ -236,11 +241,10 @@ def test_an_index_beside_one_of_a_new_table_is_seen() -> None:
     )
 
 
-def test_whatever_runs_without_a_transaction_can_be_run_again(linted: list[tuple[Migration, list[str]]]) -> None:
-    """What a half-done migration did stays done: each operation must pass over that."""
+def test_non_atomic_migrations_can_be_repeated(migrations_with_sql: list[tuple[Migration, list[str]]]) -> None:
+    """A failed non-atomic migration keeps its completed operations, so each operation must tolerate a repetition."""
     repeatable = (concurrent_indexes.AddIndexConcurrently, concurrent_indexes.RemoveIndexConcurrently)
-    assert [migration for migration, _ in linted if not migration.atomic]
-    for migration, sql in linted:
+    for migration, sql in migrations_with_sql:
         if not migration.atomic:
             assert all(isinstance(operation, repeatable) for operation in migration.operations), migration
         assert migration.atomic is not any("CONCURRENTLY" in line for line in sql), migration
