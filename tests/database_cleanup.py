@@ -1,8 +1,8 @@
-"""Emptying the database after a test that commits: milliseconds, where Django's flush takes 0.2 s.
+"""Empty the database after a test that commits: in milliseconds, where Django's flush takes 0.2 s.
 
-Flush truncates all tables, which gives each of them and of their indexes a new file, on the replica once more,
-and makes content types and permissions anew. Here rows are deleted from the tables that have any; only one
-that has grown is truncated, so that no test reads past another's dead rows.
+Flush truncates all tables, which creates new files for each table and index on the primary and on the replica, and
+creates content types and permissions again. This module deletes the rows of the tables that have any. Only a table
+that has grown is truncated, so no test reads past another's dead rows.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import TransactionTestCase
 
-# What migrations made. No row of these refers to any other table.
+# Their rows are created by migrations and refer to no other table.
 KEPT_TABLES = ["django_migrations", "django_content_type", "auth_permission", "auth_group", "auth_group_permissions"]
 
-# Foreign keys are checked at the commit, so the order of the tables is free.
+# Foreign keys are checked at the commit, so the tables can be emptied in any order.
 _EMPTY_TABLES_SQL = """
 DO $$
 DECLARE

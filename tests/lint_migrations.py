@@ -1,7 +1,7 @@
-"""Lints the project's migrations (pyproject.toml says how): `python -m tests.lint_migrations`, a part of `make check`.
+"""Lint the project's migrations: `python -m tests.lint_migrations`, part of `make check`, options in pyproject.toml.
 
-The linter reads the SQL of each migration, which Django writes only with a server at hand: an empty one, of the
-version that the migrations will meet.
+The linter reads each migration's SQL, which Django can generate only with a server. So an empty one is started, of
+the version that runs in production.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests import stack_plugin
 def main() -> None:
     stack_plugin.start()
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.lint_settings"
-    logging.disable(logging.INFO)  # a line for each migration
+    logging.disable(logging.INFO)  # one line per migration
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(["manage.py", "lintmigrations", *sys.argv[1:]])

@@ -1,6 +1,6 @@
-"""The project's settings with the linter of migrations, which only `make check` needs."""
+"""The project's settings plus the migration linter, for `make check`."""
 
 from instafeed.settings import *  # noqa: F403
-from instafeed.settings import INSTALLED_APPS as OWN_APPS
+from instafeed.settings import INSTALLED_APPS as PROJECT_APPS
 
-INSTALLED_APPS = [*OWN_APPS, "django_migration_linter"]
+INSTALLED_APPS = [*PROJECT_APPS, "django_migration_linter"]

@@ -1,4 +1,4 @@
-"""A whole stack, as `manage.py stack` runs it, for tests: start it, ask it, kill parts of it."""
+"""A complete stack for tests, as `manage.py stack` runs it: start it, send requests, kill parts of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, StackRecord, running_record
 from tests import prebuilt_data
 
-# What the session's own services and test settings put there must not reach a stack of its own.
+# The variables of the session's services and of the test settings must not reach the stack.
 _CLEARED_PREFIXES = (
     "DATABASE",
     "REDIS",
@@ -51,21 +51,20 @@ def manage(
 
 
 class LiveStack:
-    """`manage.py stack --empty` in a directory of its own, prepared; with `demo`, the demo network is in it.
+    """`manage.py stack --empty` in its own prebuilt directory; with `demo` it contains the demo network.
 
     * `base_url`, `environment` (the services' URLs and the secret key), `port`, `data_dir`, `output`
     * `get()`, `post()`, …: `client` is an httpx client on `base_url`
-    * `manage("verify_feeds", …)`: a command on this stack
-    * `process("worker")`: psutil's handle of `cache`, `broker`, `primary`, `replica`, `web`, `worker` or `beat`,
-      as it is now: after a kill the supervisor starts another. `freeze()` and `thaw()` take its descendants too.
+    * `manage("verify_feeds", …)`: runs a management command on this stack
+    * `process("worker")`: psutil's handle of the current `cache`, `broker`, `primary`, `replica`, `web`, `worker` or
+      `beat`; after a kill the supervisor starts another process. `freeze()` and `thaw()` include its descendants.
     """
 
     def __init__(self, data_dir: Path | None = None, *options: str, demo: bool = False, **environment: str) -> None:
         self._own_directory = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="instafeed-live-"))
-        if (
-            self._own_directory and prebuilt_data.SERVICES_VARIABLE in os.environ
-        ):  # the fuzz makes stacks outside of any suite
+        # The fuzzer runs stacks without a test session, so without prebuilt data.
+        if self._own_directory and prebuilt_data.SERVICES_VARIABLE in os.environ:
             prebuilt_data.copy_stack_directory(self.data_dir)
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
@@ -101,7 +100,7 @@ class LiveStack:
         return self._process
 
     def start(self, timeout: float = 240) -> LiveStack:
-        """Returns once it has greeted; AssertionError with what it said if it ends before."""
+        """Start the stack and wait until it is ready. Raises AssertionError with its output if it ends before."""
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "manage.py", "stack", "--data-dir", str(self.data_dir), *self._options],
@@ -118,7 +117,7 @@ class LiveStack:
         return self
 
     def stop(self, signum: signal.Signals = signal.SIGTERM, timeout: float = 120) -> int:
-        """The supervisor's exit status."""
+        """Stop the stack; return the supervisor's exit status."""
         self.supervisor.send_signal(signum)
         return self.supervisor.wait(timeout)
 
@@ -137,7 +136,7 @@ class LiveStack:
         return psutil.Process(self.record.children[name].pid)
 
     def alive(self, name: str) -> bool:
-        """Whether the program runs now; false between its death and its next start."""
+        """Return whether the program runs now: not between its death and its next start."""
         try:
             return self.process(name).is_running()
         except psutil.NoSuchProcess:
@@ -158,12 +157,12 @@ class LiveStack:
                 process.resume()
 
     def processes(self) -> list[psutil.Process]:
-        """Everything that runs for this stack, the supervisor first."""
+        """Return all processes of this stack, the supervisor first."""
         supervisor = psutil.Process(self.supervisor.pid)
         return [supervisor, *supervisor.children(recursive=True)]
 
     def logs(self, lines: int = 15) -> str:
-        """The end of each program's log, for a failing test."""
+        """Return the last lines of each program's log, for a failing test."""
         ends = []
         for log in sorted(DataDirectory(self.data_dir).log.glob("*.log")):
             ends.append(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-lines:]))

@@ -1,4 +1,4 @@
-"""Reading metrics: those of this process, and those that /metrics tells."""
+"""Read metrics in tests: those of this process, and those on /metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from instafeed.core.observability import metrics
 
 
 class MetricChange:
-    """How much a series grew since."""
+    """The increase of a series since this object was created."""
 
     def __init__(self, series: str, **labels: str) -> None:
         self._series, self._labels = series, labels
@@ -26,7 +26,7 @@ class MetricChange:
 
 
 def scrape_metrics(client: Client, **options: Any) -> dict[tuple[str, ...], float]:
-    """Values by name and labels' values."""
+    """Return the values on /metrics by (name, *label values)."""
     answer = client.get("/metrics", **options)
     assert answer.status_code == 200
     families = list(text_string_to_metric_families(answer.content.decode()))

@@ -1,7 +1,7 @@
-"""A program that has imported the settings' libraries, and is forked for each try of other settings.
+"""A process that has imported the settings' libraries and forks for each run with other settings.
 
-Most of a second and a half of importing is saved at each, and there are dozens. What was imported of the project is
-forgotten before: a try reads its own environment from the start, and ends as any program does.
+A fork saves most of the 1.5 s that the imports take, and there are dozens of runs. The process forgets the project's
+own modules before it forks, so each run reads its environment from the start and exits like any program.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from instafeed.devstack.state import PROJECT_ROOT
 
-# prometheus_client, too, reads the environment where it is imported.
+# prometheus_client also reads the environment when it is imported.
 _PROGRAM = """
 import json, os, sys
 from django.conf import empty, settings

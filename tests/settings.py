@@ -1,4 +1,4 @@
-"""Settings under test: the project's own, on the session's data services, a Redis number per worker."""
+"""The settings of the test suite: the project's, on the session's data services, with one Redis database a process."""
 
 import os
 import re

@@ -1,8 +1,8 @@
-"""Starts the throw-away data services before Django's settings are read, and ends them with the session.
+"""A pytest plugin that starts throw-away data services before Django reads its settings, and stops them at the end.
 
-Loaded by `-p tests.stack_plugin` (pyproject.toml), because a conftest comes after pytest-django has read
-the settings. Under xdist only the controller starts services: workers are its children and inherit the
-environment. When the whole session is killed, the servers end with the process that started them.
+Loaded by `-p tests.stack_plugin` (pyproject.toml), because pytest-django reads the settings before any conftest runs.
+Under xdist only the controller starts services; its workers inherit the environment. If the session is killed, the
+servers end with the process that started them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A worker that is told to end at once ends, though a process of its pool never answers again."""
+"""A worker that is told to quit ends even if a process of its pool hangs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.eventually import eventually
 
-# As `celery -A instafeed worker`, with shorter times.
+# As `celery -A instafeed worker`, with shorter timeouts.
 _WORKER = """
-from instafeed import endings
+from instafeed.core.jobs import bounded_shutdown
 from instafeed.celery import app
-endings.AFTERWARDS = 1
+bounded_shutdown.FORCED_EXIT_DELAY = 1
 app.conf.worker_soft_shutdown_timeout = 1
 app.worker_main(["-q", "worker", "--concurrency", "1", "--queues", "media", "--without-gossip", "--without-mingle"])
 """
@@ -34,20 +34,20 @@ def output(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker(output: Path) -> Iterator[psutil.Popen]:
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "LOG_LEVEL": "INFO"}
-    with output.open("wb") as said:
+    with output.open("wb") as log:
         command = [sys.executable, "-c", _WORKER]
-        process = psutil.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT)
+        process = psutil.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         eventually(lambda: " ready" in output.read_text() and len(process.children()) == 1)
         yield process
     finally:
         with suppress(psutil.NoSuchProcess):
-            for left in [*process.children(), process]:
-                left.kill()
+            for remaining in [*process.children(), process]:
+                remaining.kill()
         process.wait()
 
 
-def test_a_pool_process_that_hangs_does_not_keep_its_worker(worker: psutil.Popen, output: Path) -> None:
+def test_worker_exits_although_a_pool_process_hangs(worker: psutil.Popen, output: Path) -> None:
     (child,) = worker.children()
     child.suspend()
     worker.send_signal(signal.SIGQUIT)
@@ -57,7 +57,7 @@ def test_a_pool_process_that_hangs_does_not_keep_its_worker(worker: psutil.Popen
     assert not child.is_running()
 
 
-def test_a_worker_that_can_end_does_so_by_itself(worker: psutil.Popen, output: Path) -> None:
+def test_healthy_worker_exits_without_being_killed(worker: psutil.Popen, output: Path) -> None:
     worker.send_signal(signal.SIGQUIT)
     worker.wait(20)
     assert "killed" not in output.read_text()

@@ -1,4 +1,4 @@
-"""A wrong setting stops whatever is started: one line that names it, a status, and no second try."""
+"""An invalid setting stops every program with status 1 and one line that names the variable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy import reference
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.preloaded_process import PreloadedProcess, preloaded_process
 
-pytestmark = pytest.mark.timeout(300)  # many programs are started, perhaps beside other tests
+pytestmark = pytest.mark.timeout(300)  # starts many programs, perhaps beside other tests
 
 PROGRAMS = {
     "manage.py": ("manage.py", "check"),
@@ -43,7 +43,7 @@ def start(*arguments: str, **changed: str) -> subprocess.Popen[str]:
     )
 
 
-def refused(process: subprocess.Popen[str], name: str) -> None:
+def assert_refused(process: subprocess.Popen[str], name: str) -> None:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
     assert err.startswith(f"instafeed: {name} "), err
@@ -53,7 +53,7 @@ def refused(process: subprocess.Popen[str], name: str) -> None:
 
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[PreloadedProcess]:
-    """Programs that read the settings."""
+    """A process that forks for each run with other settings."""
     with preloaded_process({"PATH": os.environ["PATH"], **PRODUCTION}) as program:
         yield program
 
@@ -67,8 +67,8 @@ def fresh() -> Iterator[PreloadedProcess]:
         ("beat", "CELEBRITY_THRESHOLD", "many"),
     ],
 )
-def test_every_program_refuses_one(program: str, name: str, value: str) -> None:
-    refused(start(*PROGRAMS[program], **{name: value}), name)
+def test_every_program_refuses_an_invalid_setting(program: str, name: str, value: str) -> None:
+    assert_refused(start(*PROGRAMS[program], **{name: value}), name)
 
 
 @pytest.mark.parametrize(
@@ -98,17 +98,17 @@ def test_every_program_refuses_one(program: str, name: str, value: str) -> None:
         ("PUBLIC_URL", "https://example.org/feed"),
         ("THROTTLE_LOGIN", "30"),
         ("MEDIA_MAX_BYTES", "1GB"),
-        ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # and no bucket
+        ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # without a bucket
     ],
 )
-def test_the_settings_refuse_it(fresh: PreloadedProcess, name: str, value: str) -> None:
+def test_invalid_values_are_refused(fresh: PreloadedProcess, name: str, value: str) -> None:
     done = fresh.run("from django.conf import settings; settings.DEBUG", {**PRODUCTION, name: value})
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"instafeed: {name} "), done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
 
 
-def test_the_right_ones_are_not_refused_by_the_settings_either(fresh: PreloadedProcess) -> None:
+def test_valid_settings_load_without_output(fresh: PreloadedProcess) -> None:
     done = fresh.run("from django.conf import settings; print(settings.DEBUG)", PRODUCTION)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
@@ -116,11 +116,11 @@ def test_the_right_ones_are_not_refused_by_the_settings_either(fresh: PreloadedP
 @pytest.mark.parametrize(
     ("name", "value"), [("PORT", "0"), ("WEB_WORKERS", "x"), ("WEB_THREADS", "0"), ("LOG_LEVEL", "LOUD")]
 )
-def test_gunicorn_refuses_what_is_its_own(name: str, value: str) -> None:
-    refused(start(*PROGRAMS["gunicorn"], **{name: value}), name)
+def test_gunicorn_refuses_its_own_invalid_settings(name: str, value: str) -> None:
+    assert_refused(start(*PROGRAMS["gunicorn"], **{name: value}), name)
 
 
-def test_the_right_ones_are_not_refused() -> None:
+def test_check_passes_with_valid_settings() -> None:
     process = start(*PROGRAMS["manage.py"])
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
@@ -130,17 +130,17 @@ def test_the_right_ones_are_not_refused() -> None:
 # --- The reference ------------------------------------------------------------------------------------------------
 
 
-def written() -> subprocess.Popen[str]:
+def start_reference() -> subprocess.Popen[str]:
     return start("-m", "deploy.reference", CELEBRITY_THRESHOLD="7", DEBUG="true")
 
 
-def test_the_reference_is_what_the_code_says_whatever_the_environment() -> None:
-    out, err = written().communicate(timeout=120)
+def test_the_reference_is_up_to_date_in_any_environment() -> None:
+    out, err = start_reference().communicate(timeout=120)
     assert err == ""
     assert out == (PROJECT_ROOT / "docs" / "configuration.md").read_text()
 
 
-def test_it_has_whatever_the_code_reads() -> None:
+def test_the_reference_lists_every_variable_in_the_code() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", (PROJECT_ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE))
     sources = [
         path
@@ -153,10 +153,10 @@ def test_it_has_whatever_the_code_reads() -> None:
         for name in re.findall(r'(?:os\.environ(?:\.get\(|\[)|env\.\w+\(\s*)"([A-Z][A-Z0-9_]+)"', path.read_text())
     }
     assert len(read) > 50
-    assert read - listed == {"PATH"}  # not ours
+    assert read - listed == {"PATH"}  # not a setting
 
 
-def test_what_the_example_leaves_out_or_says_wrongly_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_differences_between_example_and_code_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     example = tmp_path / ".env.example"
     right = (PROJECT_ROOT / ".env.example").read_text()
     wrong = right.replace("\nFEED_LENGTH=500", "\nFEED_LENGTH=501").replace("\nFEED_TTL=604800", "\nFEED_LIFE=604800")

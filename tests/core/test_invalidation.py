@@ -1,4 +1,4 @@
-"""The invalidation outbox: keys go with the commit, or a little later, but they go."""
+"""The invalidation outbox deletes keys after the commit, even if a process or Redis fails in between."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from instafeed.core.tasks import sweep_invalidations
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_keys_go_when_the_change_commits_and_nothing_is_left(redis_cache: redis.Redis) -> None:
+def test_keys_and_row_are_deleted_after_the_commit(redis_cache: redis.Redis) -> None:
     redis_cache.set("a", 1)
     with transaction.atomic():
         invalidation.invalidate(["a", "b"])
@@ -25,7 +25,7 @@ def test_keys_go_when_the_change_commits_and_nothing_is_left(redis_cache: redis.
     assert not Invalidation.objects.exists()
 
 
-def test_a_rolled_back_change_drops_nothing(redis_cache: redis.Redis) -> None:
+def test_a_rollback_deletes_no_keys(redis_cache: redis.Redis) -> None:
     redis_cache.set("a", 1)
     with transaction.atomic():
         invalidation.invalidate(["a"])
@@ -34,23 +34,23 @@ def test_a_rolled_back_change_drops_nothing(redis_cache: redis.Redis) -> None:
     assert not Invalidation.objects.exists()
 
 
-def test_outside_a_transaction_it_is_refused() -> None:
+def test_invalidate_requires_a_transaction() -> None:
     with pytest.raises(transaction.TransactionManagementError):
         invalidation.invalidate(["a"])
 
 
-def test_what_a_dead_process_left_is_dropped_by_the_sweeper(redis_cache: redis.Redis) -> None:
+def test_the_sweeper_deletes_the_keys_of_a_dead_process(redis_cache: redis.Redis) -> None:
     redis_cache.set("a", 1)
     Invalidation.objects.create(keys=["a"])
     sweep_invalidations()
-    assert redis_cache.exists("a"), "it may be in the middle of its commit"
+    assert redis_cache.exists("a"), "a young row may belong to a commit in progress"
     Invalidation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
     sweep_invalidations()
     assert not redis_cache.exists("a")
     assert not Invalidation.objects.exists()
 
 
-def test_a_failing_redis_fails_no_writer_and_the_sweeper_remembers(
+def test_a_redis_outage_fails_no_writer_and_leaves_the_keys_to_the_sweeper(
     redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone() -> redis.Redis:
