@@ -1,4 +1,4 @@
-"""Free TCP ports on the loopback address."""
+"""Find free TCP ports on the loopback address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MIN_PORT = 15_000
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen there now. OSError other than "in use" (a privileged port) passes."""
+    """Return whether a server could listen on the port now. Raises PermissionError for a privileged port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -23,10 +23,10 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port for a server that must be able to come back to it.
+    """Return a free port that a server can reuse after a restart.
 
-    Below the ephemeral range: while a server is down, an outgoing connection could be given its port
-    there, and a client that retries could even connect to itself.
+    It is below the ephemeral range. While a server is down, an outgoing connection could get an ephemeral port, and a
+    client that retries could even connect to itself.
     """
     for _ in range(100):
         port = random.randrange(_MIN_PORT, _ephemeral_start())

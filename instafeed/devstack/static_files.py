@@ -1,4 +1,4 @@
-"""Whether the admin's files have been collected from what is there now: doing it takes seconds of each start."""
+"""Detect whether the collected static files are up to date, as collecting them takes seconds of each start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 
-_FINGERPRINT_FILE = ".collected"  # within their directory, so that it goes when they go
+_FINGERPRINT_FILE = ".collected"  # in their directory, so that it is deleted with them
 
 
 def are_collected(directory: Path) -> bool:
@@ -23,7 +23,7 @@ def mark_collected(directory: Path) -> None:
 
 
 def _fingerprint() -> str:
-    """Of the files' names, sizes and times, and of what writes them."""
+    """Hash the files' names, sizes and times, and the storage class that writes them."""
     digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
     for finder in get_finders():
         for path, storage in finder.list([]):

@@ -1,7 +1,7 @@
-"""Keeps children running until it is asked to stop.
+"""Keep child processes running until a stop is requested.
 
-One thread, one loop: it starts what died (after a pause that doubles with each failure), has the replica
-mended, and trims logs. It never waits for a child, so a slow start of one delays no other.
+One thread runs one loop. It restarts dead children (after a delay that doubles with each failure), repairs the replica
+and trims logs. It never waits for a child, so one slow start does not delay the others.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from instafeed.devstack.child_process import Child, Sleep, trim_log
 from instafeed.devstack.state import StackError
 
 _MIN_RESTART_DELAY, _MAX_RESTART_DELAY = 0.2, 30.0  # seconds
-_STABLE_AFTER = 30.0  # a child that ran so long has its failures forgiven
+_STABLE_AFTER = 30.0  # seconds; after running this long, a child's failures no longer count
 _TICK_INTERVAL = 0.1
 
 
 class StopRequested(Exception):
-    """The stack was asked to end."""
+    """A stop was requested."""
 
 
 class StopSignals:
-    """SIGINT, SIGTERM and SIGHUP become `StopRequested`, raised by `sleep()` and nowhere else.
+    """Turn SIGINT, SIGTERM and SIGHUP into `StopRequested`, which only `sleep()` raises.
 
-    So no signal tears a start or an ordered end apart, however often it comes.
+    So a signal, even a repeated one, cannot interrupt a start or an orderly stop in the middle.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class StopSignals:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            time.sleep(min(left, _TICK_INTERVAL))  # Python goes on sleeping after a signal's handler has run
+            time.sleep(min(left, _TICK_INTERVAL))  # short, as Python continues to sleep after a signal handler
         raise StopRequested
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
@@ -63,14 +63,14 @@ class StopSignals:
 
 @dataclass
 class _RestartState:
-    """How often a child died lately, and when it may start again."""
+    """How often a child failed recently, and when it may restart."""
 
     failures: int = 0
     due: float | None = None
 
 
 class Supervisor:
-    """Children in the order of their start. `chores` are called every few seconds, `say` with each event."""
+    """Supervise children, in the order of their start. `chores` run every few seconds; `say` receives each event."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Supervisor:
         chores_every: float = 3.0,
     ) -> None:
         self.children = list(children)
-        self._fates = {child.name: _RestartState() for child in children}
+        self._restart_states = {child.name: _RestartState() for child in children}
         self._sleep = sleep
         self._say = say
         self._chores = list(chores)
@@ -90,14 +90,14 @@ class Supervisor:
         self._chores_due = 0.0
 
     def watch(self) -> NoReturn:
-        """Returns only by what `sleep` raises."""
+        """Loop until `sleep` raises."""
         while True:
             self.tick()
             self._sleep(_TICK_INTERVAL)
 
     def tick(self) -> None:
         for child in self.children:
-            self._look_after(child, self._fates[child.name])
+            self._check_child(child, self._restart_states[child.name])
         if time.monotonic() >= self._chores_due:
             self._chores_due = time.monotonic() + self._chores_every
             for child in self.children:
@@ -106,24 +106,24 @@ class Supervisor:
                 try:
                     chore()
                 except (StackError, OSError) as error:
-                    self._say(f"will be tried again: {error}")
+                    self._say(f"failed, will retry: {error}")
 
-    def _look_after(self, child: Child, fate: _RestartState) -> None:
+    def _check_child(self, child: Child, state: _RestartState) -> None:
         now = time.monotonic()
         if child.running:
-            if fate.failures and now - child.launched_at > _STABLE_AFTER:
-                fate.failures = 0
-        elif fate.due is None:
-            self._put_off(child, fate, f"ended with status {child.poll()}")
-        elif now >= fate.due:
-            fate.due = None
+            if state.failures and now - child.launched_at > _STABLE_AFTER:
+                state.failures = 0
+        elif state.due is None:
+            self._schedule_restart(child, state, f"ended with status {child.poll()}")
+        elif now >= state.due:
+            state.due = None
             try:
                 child.launch()
-            except (StackError, OSError) as error:  # a full disk, say
-                self._put_off(child, fate, str(error))
+            except (StackError, OSError) as error:  # such as a full disk
+                self._schedule_restart(child, state, str(error))
 
-    def _put_off(self, child: Child, fate: _RestartState, reason: str) -> None:
-        pause = min(_MIN_RESTART_DELAY * 2**fate.failures, _MAX_RESTART_DELAY)
-        fate.failures += 1
-        fate.due = time.monotonic() + pause
-        self._say(f"{child.name}: {reason}; starting it again in {pause:.1f} s (log: {child.log})")
+    def _schedule_restart(self, child: Child, state: _RestartState, reason: str) -> None:
+        delay = min(_MIN_RESTART_DELAY * 2**state.failures, _MAX_RESTART_DELAY)
+        state.failures += 1
+        state.due = time.monotonic() + delay
+        self._say(f"{child.name}: {reason}; restarting in {delay:.1f} s (log: {child.log})")
