@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, StackRecord, running_record
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout, StackRecord, running_record
 from tests import prebuilt_data
 
 # The variables of the session's services and of the test settings must not reach the stack.
@@ -164,6 +164,6 @@ class LiveStack:
     def logs(self, lines: int = 15) -> str:
         """Return the last lines of each program's log, for a failing test."""
         ends = []
-        for log in sorted(DataDirectory(self.data_dir).log.glob("*.log")):
+        for log in sorted(StackLayout(self.data_dir).log.glob("*.log")):
             ends.append(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-lines:]))
         return "\n" + "\n".join(ends)

@@ -17,7 +17,7 @@ from deploy.loopback.compose import Service
 from deploy.loopback.host_mapping import HostMapping
 from deploy.loopback.programs import ProgramFactory, ServiceProgram
 from instafeed.devstack.child_process import Child, Sleep, stop_children
-from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, load_or_create_secrets, lock_directory
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout, load_or_create_secrets, lock_directory
 
 COMPOSE_FILE = PROJECT_ROOT / "docker-compose.yml"
 _BUCKET_POLICY = PROJECT_ROOT / "deploy" / "minio" / "public-read.json"
@@ -62,7 +62,7 @@ class Deployment:
         nginx.nginx_executable()
         with ExitStack() as undo:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            undo.enter_context(lock_directory(DataDirectory(self.root / "state")))
+            undo.enter_context(lock_directory(StackLayout(self.root / "state")))
             undo.callback(self.stop)
             self._read()
             self._start()
@@ -84,7 +84,7 @@ class Deployment:
 
     def _read(self) -> None:
         shutil.rmtree(self.root / "mounts", ignore_errors=True)  # of the last start
-        layout = DataDirectory(self.root / "state")
+        layout = StackLayout(self.root / "state")
         generated = load_or_create_secrets(layout, *sorted(compose.required_variables(COMPOSE_FILE)))
         self.variables = {
             **generated,

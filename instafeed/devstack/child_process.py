@@ -1,10 +1,10 @@
-"""One child process: its own session, its log, its death with its parent, its end.
+"""One child process: start, log, signals, and end.
 
-* Each child leads a session of its own, so that Ctrl-C in a terminal reaches the supervisor alone and
-  the children end in the order that it chooses.
-* On Linux a child is told to stop when its parent dies, even by SIGKILL. The kernel ties this to the
-  *thread* that started the child: start children from a thread that lives as long as they should.
-* What a dead child leaves behind in its process group (the pool of a killed Celery worker) dies with it.
+* Each child leads its own session, so Ctrl-C in a terminal reaches the supervisor only, which then stops the children
+  in order.
+* On Linux a child receives a signal when its parent dies, even by SIGKILL. The kernel ties this to the *thread* that
+  started the child: start children from a thread that lives at least as long.
+* When a child has died, the rest of its process group (such as the pool of a killed Celery worker) is killed.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _MAX_LOG_BYTES = 20 * 2**20
 
 
 class Child:
-    """A program that can be started, watched, frozen and ended, and started again.
+    """A program that can be started, checked, paused, stopped and restarted.
 
-    A subclass says in `command()` what to run at each start. `stop_signals` are tried in this order,
-    each for `grace` seconds, before SIGKILL; `death_signal` comes when the parent dies.
+    `command()` of a subclass returns the command for each start. To stop it, `stop_signals` are sent in order, each
+    followed by a wait of up to `grace` seconds, then SIGKILL. `death_signal` is sent when the parent dies.
     """
 
     stop_signals: Sequence[signal.Signals] = (signal.SIGTERM,)
@@ -56,7 +56,7 @@ class Child:
         raise NotImplementedError
 
     def ready(self) -> bool:
-        """Whether it does its work now; asked often, so the answer comes within a second or so."""
+        """Return whether it works now. Called often, so it must return within about a second."""
         return self.running
 
     @property
@@ -70,10 +70,10 @@ class Child:
         return self._popen is not None and self.poll() is None
 
     def poll(self) -> int | None:
-        """The exit status, None while it runs (or before its first start).
+        """Return the exit status; None while it runs or before its first start.
 
-        The dead child is reaped only after its group was killed: until then its number, which is the
-        group's too, cannot belong to anybody else.
+        A dead child is reaped only after its process group has been killed. Until then the system cannot reuse its
+        pid, which is also the group's id.
         """
         if self._popen is None:
             return None
@@ -86,7 +86,7 @@ class Child:
         return self._popen.wait()
 
     def launch(self) -> None:
-        """Starts it and returns at once; StackError if the program cannot be run."""
+        """Start it and return at once. Raises StackError if the program cannot be run."""
         trim_log(self.log)
         command = self.command()
         self.launched_at = time.monotonic()
@@ -103,7 +103,7 @@ class Child:
                     group=self.group,
                     extra_groups=None if self.user is None else [],
                     start_new_session=True,
-                    # After the change of user, which would clear it.
+                    # Set after the change of user, which clears it.
                     preexec_fn=partial(die_with_parent, os.getpid(), self.death_signal),
                 )
             except OSError as error:
@@ -111,15 +111,16 @@ class Child:
         self.on_launch(self)
 
     def start(self, timeout: float = 60, sleep: Sleep = time.sleep) -> None:
-        """Starts it and waits until it is ready; StackError, with the end of its log, if it never is."""
+        """Start it and wait until it is ready. Raises StackError with the end of its log if it fails."""
         self.launch()
         self.wait_ready(timeout, sleep)
 
     def wait_ready(self, timeout: float = 60, sleep: Sleep = time.sleep) -> None:
+        """Wait until it is ready. Raises StackError if it ends or takes longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not self.ready():
             if not self.running:
-                raise StackError(f"{self.name} ended at its start: {last_line(self.log)}")
+                raise StackError(f"{self.name} ended during its start: {last_line(self.log)}")
             if time.monotonic() > deadline:
                 raise StackError(f"{self.name} was not ready within {timeout:.0f} s: {last_line(self.log)}")
             sleep(0.02)
@@ -128,25 +129,25 @@ class Child:
         stop_children([self], grace)
 
     def kill(self) -> None:
-        """SIGKILL to it and all its descendants, as a power cut would."""
+        """Send SIGKILL to it and all its descendants, like a power cut."""
         _signal_all(self.tree(), signal.SIGKILL)
         self.wait()
 
     def pause(self) -> None:
-        """Freezes it with all its descendants: it keeps its connections and answers nothing."""
+        """Freeze it and all its descendants. Its connections stay open, but it does not respond."""
         _signal_all(self.tree(), signal.SIGSTOP)
 
     def resume(self) -> None:
         _signal_all(self.tree(), signal.SIGCONT)
 
     def tree(self) -> list[psutil.Process]:
-        """The process, then its descendants in whatever session (PostgreSQL gives each its own)."""
+        """Return the process and its descendants in any session (PostgreSQL's have their own sessions)."""
         if not self.running:
             return []
         return process_tree(ProcessIdentity.of(self.pid))
 
     def wait(self, timeout: float = 10) -> bool:
-        """Whether it has ended within so many seconds."""
+        """Wait for its end. Return False after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while self.running:
             if time.monotonic() > deadline:
@@ -156,7 +157,7 @@ class Child:
 
 
 class Program(Child):
-    """A child whose command never changes."""
+    """A child with a fixed command."""
 
     def __init__(self, name: str, log: Path, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         super().__init__(name, log)
@@ -167,12 +168,12 @@ class Program(Child):
         return self._command
 
     def run(self, sleep: Sleep = time.sleep) -> None:
-        """Runs it to its end; StackError if it fails. Whatever `sleep` raises ends it."""
+        """Run it until it ends. Raises StackError if it fails. An exception of `sleep` stops it."""
         self.launch()
         self.finish(sleep)
 
     def finish(self, sleep: Sleep = time.sleep) -> None:
-        """The rest of `run()` for one that was launched."""
+        """Wait until a launched program ends, as `run()` does."""
         try:
             while self.poll() is None:
                 sleep(0.02)
@@ -183,26 +184,26 @@ class Program(Child):
 
 
 def stop_children(children: Iterable[Child], grace: float | None = None) -> None:
-    """Ends these children side by side, each with its own signals; returns when all are gone."""
+    """Stop the children in parallel, each with its own signals. Return when all have ended."""
     waiting = [child for child in children if child.running]
     for attempt in range(max((len(child.stop_signals) for child in waiting), default=0)):
         for child in waiting:
-            chosen = child.stop_signals[min(attempt, len(child.stop_signals) - 1)]
-            child.resume()  # a frozen process would never see the signal
+            stop_signal = child.stop_signals[min(attempt, len(child.stop_signals) - 1)]
+            child.resume()  # a frozen process does not receive the signal
             with suppress(ProcessLookupError):
-                os.kill(child.pid, chosen)
-        began = time.monotonic()
+                os.kill(child.pid, stop_signal)
+        started = time.monotonic()
         for child in waiting:
             limit = child.grace if grace is None else grace
-            child.wait(max(0.0, began + limit - time.monotonic()))
+            child.wait(max(0.0, started + limit - time.monotonic()))
         waiting = [child for child in waiting if child.running]
     for child in waiting:
         child.kill()
 
 
 def terminate_leftover(identity: ProcessIdentity, grace: float = 10) -> None:
-    """Ends a process of an earlier stack that is not our child: SIGINT, which every program of the stack
-    takes for a quick and clean end, then SIGKILL."""
+    """End a process of an earlier stack, which is not our child: SIGINT first, on which all programs of the stack stop
+    cleanly and quickly, then SIGKILL."""
     tree = process_tree(identity)
     _signal_all(tree[:1], signal.SIGCONT, signal.SIGINT)
     deadline = time.monotonic() + grace
@@ -212,6 +213,7 @@ def terminate_leftover(identity: ProcessIdentity, grace: float = 10) -> None:
 
 
 def process_tree(identity: ProcessIdentity) -> list[psutil.Process]:
+    """Return the process and its descendants; empty if it has ended."""
     try:
         process = psutil.Process(identity.pid)
         return [process, *process.children(recursive=True)] if identity.alive() else []
@@ -220,7 +222,7 @@ def process_tree(identity: ProcessIdentity) -> list[psutil.Process]:
 
 
 def last_line(log: Path) -> str:
-    """What a log says last, rather an error than what follows it; the log's path if it says nothing."""
+    """Return the last error in a log, or else its last line, with the log's path."""
     with suppress(OSError):
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
@@ -233,7 +235,7 @@ def last_line(log: Path) -> str:
 
 
 def trim_log(log: Path) -> None:
-    """Moves a log that has grown too long aside. It is truncated in place: its writers append to it."""
+    """Rotate a log that is too long. It is truncated in place, as its writers append to it."""
     with suppress(OSError):
         if log.stat().st_size > _MAX_LOG_BYTES:
             shutil.copyfile(log, log.with_name(log.name + ".1"))
@@ -243,5 +245,5 @@ def trim_log(log: Path) -> None:
 def _signal_all(processes: Iterable[psutil.Process], *signals: signal.Signals) -> None:
     for process in processes:
         for signum in signals:
-            with suppress(psutil.NoSuchProcess):  # psutil compares start times: never a recycled pid
+            with suppress(psutil.NoSuchProcess):  # psutil compares start times, so a reused pid is safe
                 process.send_signal(signum)

@@ -1,4 +1,4 @@
-"""The four data services as one context manager: what the stack, the tests and the benchmarks run on."""
+"""The four data services as one context manager, for the stack, the tests and the benchmarks."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from instafeed.devstack.child_process import Child, Sleep, last_line, stop_child
 from instafeed.devstack.postgres import Primary, Replica
 from instafeed.devstack.redis import BROKER_SETTINGS, CACHE_SETTINGS, RedisServer
 from instafeed.devstack.state import (
-    DataDirectory,
     ProcessIdentity,
     StackError,
+    StackLayout,
     StackRecord,
     load_or_create_secrets,
     lock_directory,
 )
 
-# What a command on the running stack must see as its web server and workers do, or it would undo their work.
+# Variables that commands on the running stack must share with its web server and workers.
 _SHARED_VARIABLES = ("CELEBRITY_THRESHOLD", "FAN_OUT_BATCH_SIZE", "FAN_OUT_RATE_LIMIT", "FEED_LENGTH", "FEED_TTL")
-_START_TIMEOUT = 300.0  # crash recovery after a bulk load takes its time
+_START_TIMEOUT = 300.0  # seconds; crash recovery after a bulk load is slow
 
 
 class DataServices:
     """Primary, streaming replica, cache and broker in one directory.
 
-    Entering locks the directory (StackError if a stack holds it), ends what an earlier stack left behind,
-    starts all four and returns once they answer and the replica follows. Leaving ends them in order.
+    Entering locks the directory (StackError if another stack has the lock), ends processes that an earlier stack left
+    behind, starts the servers, and waits until they answer and the replica follows. Leaving stops them in order.
 
     * `primary`, `replica`, `cache`, `broker`: each has `pid`, `running`, `stop()`, `start()`, `kill()`,
       `pause()` and `resume()`, and keeps its port.
-    * `environment`: the URLs as the settings take them, and the directory's secret key.
-    * `created`: whether the database was made just now.
-    * `record`: what `stack.json` says; `track()` adds a child to it.
+    * `environment`: environment variables for the settings: URLs, secret key, directories.
+    * `created`: whether the database has just been created.
+    * `record`: the content of `stack.json`; `track()` adds a child to it.
 
-    Enter it in a thread that outlives it: the servers are told to stop when that thread ends. `sleep` is
-    called while waiting, and may raise to give up. Without `fsync` the data do not survive a power cut.
+    Enter it in a thread that lives longer than it does: the servers stop when that thread ends. `sleep` is called while
+    waiting and may raise to cancel. Without `fsync` the data do not survive a power cut.
     """
 
     def __init__(
         self, data_dir: Path, *, port: int | None = None, fsync: bool = True, sleep: Sleep = time.sleep
     ) -> None:
-        self.layout = DataDirectory(data_dir.absolute())
+        self.layout = StackLayout(data_dir.absolute())
         self.fsync = fsync
         self.record = StackRecord(ProcessIdentity.of(os.getpid()), port)
         self.created = False
@@ -73,7 +73,7 @@ class DataServices:
 
     @property
     def children(self) -> list[Child]:
-        """In the order of their start."""
+        """The servers in the order of their start."""
         return [self.cache, self.broker, self.primary, self.replica]
 
     def __enter__(self) -> Self:
@@ -95,16 +95,16 @@ class DataServices:
         self._exit.close()
 
     def track(self, child: Child) -> None:
-        """From now on each start of this child is on record, so that a later stack can end it."""
-        child.on_launch = self._note
+        """Record each start of this child from now on, so that a later stack can end it."""
+        child.on_launch = self._record_start
 
     def stop(self) -> None:
-        """The replica before the primary, which would wait for it to take the last of its log."""
+        """Stop the primary last: it would wait for the replica to receive its last WAL."""
         stop_children([self.cache, self.broker, self.replica])
         stop_children([self.primary])
 
     def reset(self) -> None:
-        """An empty database and empty Redis servers, as after the very first start."""
+        """Empty the database and both Redis servers, as after the first start."""
         self.primary.drop_database()
         self.primary.ensure_database()
         for server in (self.cache, self.broker):
@@ -112,9 +112,9 @@ class DataServices:
                 client.flushall()
 
     def _end_leftovers(self) -> None:
-        """The record of a stack that was killed; we hold the lock, so nobody else acts on it."""
-        earlier = StackRecord.read(self.layout.record)
-        for child in earlier.children.values() if earlier else ():
+        """End the processes in the record of a killed stack. The lock ensures that no other stack does the same."""
+        previous = StackRecord.read(self.layout.record)
+        for child in previous.children.values() if previous else ():
             terminate_leftover(child)
 
     def _prepare(self) -> None:
@@ -134,15 +134,18 @@ class DataServices:
         self.cache.launch()
         self.broker.launch()
         self.created = self.primary.initialize(self._sleep)
-        self._until_ready(self.primary)
+        self._wait_until_ready(self.primary)
         self.primary.ensure_database()
-        self._until_ready(self.replica, self.replica.mend)
-        self._until_ready(self.cache)
-        self._until_ready(self.broker)
+        self._wait_until_ready(self.replica, self.replica.mend)
+        self._wait_until_ready(self.cache)
+        self._wait_until_ready(self.broker)
 
-    def _until_ready(self, child: Child, mend: Callable[[], None] = lambda: None) -> None:
-        """A few starts may fail: backends of a killed server linger for a moment, a port may be lost to
-        another program, a replica may have to begin anew."""
+    def _wait_until_ready(self, child: Child, mend: Callable[[], None] = lambda: None) -> None:
+        """Wait until the child is ready; restart it up to five times.
+
+        A start may fail because backends of a killed server still run, another program has taken the port, or the
+        replica needs a new base backup.
+        """
         starts, deadline = 0, time.monotonic() + _START_TIMEOUT
         while not child.ready():
             if time.monotonic() > deadline:
@@ -156,7 +159,7 @@ class DataServices:
             mend()
             self._sleep(0.02)
 
-    def _note(self, child: Child) -> None:
+    def _record_start(self, child: Child) -> None:
         self.record.children[child.name] = ProcessIdentity.of(child.pid)
         self._write_record()
 

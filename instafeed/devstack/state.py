@@ -1,10 +1,9 @@
-"""What lies in a stack's directory, and whether a stack is alive there.
+"""The files in a stack's directory, and whether a stack runs there.
 
-The settings ask `running_environment()` at every start of every command, so this module imports the
-standard library only and never waits. One directory holds at most one stack: whoever holds the lock
-is the only writer of the record (`stack.json`), which names its processes and, once the data services
-answer, the environment that reaches them. A pid alone proves nothing, as the system hands it out
-again: a process is known by its pid *and* its start time.
+The settings call `running_environment()` at every start of every command. So this module imports the standard library
+only and never waits. A directory belongs to at most one running stack: the process with the lock is the only writer of
+the record (`stack.json`). The record names the stack's processes and, once the data services answer, the environment
+with their URLs. The system reuses pids, so a process is identified by its pid *and* its start time.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ DEFAULT_DATA_DIR = PROJECT_ROOT / "var" / "stack"
 
 
 class StackError(Exception):
-    """Why the stack cannot do what it was asked to; str() is the one line that an operator reads."""
+    """The stack cannot do what was requested. Its text is one line for the operator."""
 
 
 @dataclass(frozen=True)
-class DataDirectory:
-    """The names in a data directory; nothing is created by asking for one."""
+class StackLayout:
+    """The paths in a stack's directory. Reading a path creates nothing."""
 
     root: Path
 
@@ -41,7 +40,7 @@ class DataDirectory:
 
     @property
     def new_primary(self) -> Path:
-        """Where a cluster is made before a rename turns it into `primary`, which is never half there."""
+        """The database cluster while initdb creates it. A rename to `primary` then makes it visible as a whole."""
         return self.root / "primary.new"
 
     @property
@@ -82,7 +81,7 @@ class DataDirectory:
 
     @property
     def metrics(self) -> Path:
-        """What the web and Celery processes count."""
+        """The metrics files of the web and Celery processes."""
         return self.root / "metrics"
 
     @property
@@ -104,17 +103,18 @@ class DataDirectory:
 
     @property
     def unfinished(self) -> Path:
-        """Present while the database holds nothing but what a first start is putting there."""
+        """Present during the first start, while the database holds nothing else."""
         return self.root / "unfinished"
 
     def names(self) -> set[str]:
-        properties = (name for name, value in vars(DataDirectory).items() if isinstance(value, property))
+        """Return the names of all files and directories that a stack creates."""
+        properties = (name for name, value in vars(StackLayout).items() if isinstance(value, property))
         return {getattr(self, name).name.removesuffix(".new") for name in properties}
 
 
 @dataclass(frozen=True)
 class ProcessIdentity:
-    """A process, safe against recycled pids."""
+    """A process by pid and start time, as the system reuses pids."""
 
     pid: int
     started: str
@@ -141,7 +141,7 @@ class StackRecord:
 
     @classmethod
     def read(cls, path: Path) -> StackRecord | None:
-        """None if there is none that this user may read; a damaged one counts as none."""
+        """Read the record. Return None if it is missing, unreadable or damaged."""
         try:
             raw = json.loads(path.read_text())
             return cls(
@@ -155,44 +155,47 @@ class StackRecord:
 
 
 def running_record(data_dir: Path) -> StackRecord | None:
-    """The record of the stack that is alive in this directory, be it still starting."""
-    record = StackRecord.read(DataDirectory(data_dir).record)
+    """Return the record of the stack that runs, or is starting, in this directory, or None."""
+    record = StackRecord.read(StackLayout(data_dir).record)
     return record if record is not None and record.supervisor.alive() else None
 
 
 def running_environment(data_dir: Path) -> dict[str, str] | None:
-    """DATABASE_URL, DATABASE_REPLICA_URLS, REDIS_URL, CELERY_BROKER_URL, SECRET_KEY, MEDIA_ROOT and
-    INSTAFEED_STATIC_ROOT of the stack whose data services run in this directory, else None."""
+    """Return the environment of the stack whose data services run in this directory, or None.
+
+    It has DATABASE_URL, DATABASE_REPLICA_URLS, REDIS_URL, CELERY_BROKER_URL, SECRET_KEY, MEDIA_ROOT and
+    INSTAFEED_STATIC_ROOT.
+    """
     record = running_record(data_dir)
     return record.environment if record is not None and record.environment else None
 
 
 def process_start_time(pid: int) -> str | None:
-    """An opaque text for when this process began; None if it does not run (a zombie does not)."""
+    """Return the process's start time as an opaque text; None if it does not run or is a zombie."""
     if sys.platform != "linux":
-        answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
-        return answer.stdout.strip() or None
+        result = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+        return result.stdout.strip() or None
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The second field is the program's name and may hold blanks and brackets: count from its end.
+    # The second field is the program's name, which may contain spaces and brackets. Count from its end.
     fields = stat.rpartition(")")[2].split()
     state, started = fields[0], fields[19]
     return None if state in "ZX" else started
 
 
 @contextlib.contextmanager
-def lock_directory(layout: DataDirectory) -> Iterator[None]:
-    """Holds the directory for this process, creating it if need be; StackError if another one holds it.
+def lock_directory(layout: StackLayout) -> Iterator[None]:
+    """Lock the directory for this process, and create it if necessary. Raises StackError if it is locked.
 
-    The lock ends with the process however it ends, and children do not inherit it.
+    The lock ends with the process, even if it is killed. Child processes do not inherit it.
     """
     try:
         layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         foreign = {name.removesuffix(".new") for name in os.listdir(layout.root)} - layout.names()
         if foreign:
-            raise StackError(f"{layout.root} is not a stack's directory: it holds {min(foreign)}")
+            raise StackError(f"{layout.root} is not a stack's directory: it contains {min(foreign)}")
         descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StackError(f"cannot use {layout.root}: {error.strerror}") from None
@@ -205,19 +208,19 @@ def lock_directory(layout: DataDirectory) -> Iterator[None]:
         os.close(descriptor)
 
 
-def load_or_create_secrets(layout: DataDirectory, *names: str) -> dict[str, str]:
-    """Random texts (letters, digits, `-` and `_`) by name: made once for a directory, the same ever after."""
-    known: dict[str, Any] = {}
+def load_or_create_secrets(layout: StackLayout, *names: str) -> dict[str, str]:
+    """Return random secrets (letters, digits, `-`, `_`) by name. They are created once and stored in the directory."""
+    stored: dict[str, Any] = {}
     with contextlib.suppress(FileNotFoundError):
-        known = json.loads(layout.secrets.read_text())
-    missing = {name: secrets.token_urlsafe(38) for name in names if name not in known}
+        stored = json.loads(layout.secrets.read_text())
+    missing = {name: secrets.token_urlsafe(38) for name in names if name not in stored}
     if missing:
-        write_private(layout.secrets, json.dumps(known | missing, indent=1))
-    return {name: (known | missing)[name] for name in names}
+        write_private(layout.secrets, json.dumps(stored | missing, indent=1))
+    return {name: (stored | missing)[name] for name in names}
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file at once and for its owner only: a reader sees the old text or the new one."""
+    """Replace a file atomically, readable by its owner only."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Directories and throw-away data services for the tests of the stack itself."""
+"""Directories and throw-away data services for tests of the stack."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ NewDirectory = Callable[[], Path]
 
 @pytest.fixture(scope="session")
 def new_directory() -> Iterator[NewDirectory]:
-    """Makes empty directories. Not tmp_path: under root PostgreSQL runs as another account, for which the
-    parents are opened, and pytest closes them again when a second session starts."""
-    made: list[Path] = []
+    """Create empty directories.
 
-    def make() -> Path:
-        made.append(Path(tempfile.mkdtemp(prefix="instafeed-stack-")))
-        return made[-1]
+    Not tmp_path: under root, PostgreSQL runs as another account, to which the stack opens the parent directories, and
+    pytest closes those again when a second session starts.
+    """
+    directories: list[Path] = []
 
-    yield make
-    for directory in made:
+    def create() -> Path:
+        directories.append(Path(tempfile.mkdtemp(prefix="instafeed-stack-")))
+        return directories[-1]
+
+    yield create
+    for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -36,6 +39,6 @@ def directory(new_directory: NewDirectory) -> Path:
 
 @pytest.fixture(scope="session")
 def services(new_directory: NewDirectory) -> Iterator[DataServices]:
-    """One set for all tests that leave it running and streaming."""
+    """Services shared by all tests that leave them running and streaming."""
     with DataServices(new_directory(), fsync=False) as services:
         yield services

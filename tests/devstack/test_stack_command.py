@@ -1,4 +1,4 @@
-"""`manage.py stack`: it starts, says what to do, refuses plainly, and leaves nothing behind."""
+"""`manage.py stack`: start, output, recovery, refusals and stop."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from django.core.management import CommandError, call_command
 
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.state import PROJECT_ROOT, DataDirectory, running_environment
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout, running_environment
 from tests import prebuilt_data
 from tests.eventually import eventually
 from tests.live_stack import LiveStack, clean_environment, manage
 
-# Each start is a dozen processes: seconds on an idle machine, far more beside other work.
+# Each start runs a dozen processes: seconds on an idle machine, much longer on a busy one.
 pytestmark = [pytest.mark.xdist_group("stack-command"), pytest.mark.timeout(600)]
 
 
@@ -35,55 +35,54 @@ def stack(directory: Path) -> Iterator[LiveStack]:
     stack.close()
 
 
-def gone(processes: list[psutil.Process], seconds: float = 60) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+def assert_ended(processes: list[psutil.Process], seconds: float = 60) -> None:
+    _, is_alive = psutil.wait_procs(processes, timeout=seconds)
+    left = [process for process in is_alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left
 
 
-def refused(reason: str, data_dir: Path, **options: Any) -> None:
+def assert_refused(reason: str, data_dir: Path, **options: Any) -> None:
     with pytest.raises(CommandError, match=reason):
         call_command("stack", data_dir=data_dir, empty=True, **options)
 
 
-def test_a_life(stack: LiveStack) -> None:
-    """One directory and few starts for many claims, as each start takes seconds: what it tells, what it mends,
-    its supervisor killed, its directory deleted."""
+def test_start_recovery_restart_and_deleted_directory(stack: LiveStack) -> None:
+    """One test for several things, as each start takes seconds."""
     stack.start()
     assert stack.get("/health/live").status_code == 200
     assert f"{stack.base_url}/docs" in stack.output
     assert "Sign in as" not in stack.output  # --empty has no demo user
 
-    told = manage("stack", "--env", "--data-dir", str(stack.data_dir)).stdout
-    assignments = dict(line.split("=", 1) for line in told.splitlines())
+    output = manage("stack", "--env", "--data-dir", str(stack.data_dir)).stdout
+    assignments = dict(line.split("=", 1) for line in output.splitlines())
     assert assignments == running_environment(stack.data_dir)
 
-    refused("a stack already runs in", stack.data_dir, port=free_port())
+    assert_refused("a stack already runs in", stack.data_dir, port=free_port())
 
     worker, web = stack.process("worker"), stack.process("web")
     left_behind, pids = [*worker.children(), *web.children()], {"worker": worker.pid, "web": web.pid}
     worker.kill()
     web.kill()
-    gone([worker, web, *left_behind])
+    assert_ended([worker, web, *left_behind])
     eventually(lambda: all(stack.record.children[old].pid != pid for old, pid in pids.items()))
-    eventually(lambda: alive(stack))
+    eventually(lambda: is_alive(stack))
 
     secret, everything = stack.environment["SECRET_KEY"], stack.processes()
     stack.stop(signal.SIGKILL)
-    gone(everything)
+    assert_ended(everything)
 
     assert "Static files" in stack.output
-    of_the_last_life = DataDirectory(stack.data_dir).metrics / "counter_1.db"
-    of_the_last_life.touch()
+    old_metrics = StackLayout(stack.data_dir).metrics / "counter_1.db"
+    old_metrics.touch()
     stack.start()
     assert stack.environment["SECRET_KEY"] == secret
-    assert not of_the_last_life.exists(), "a new life begins without counts"
-    assert "Static files" not in stack.output, "they are there already"
+    assert not old_metrics.exists(), "a restart begins with empty metrics"
+    assert "Static files" not in stack.output, "they are collected already"
     everything = stack.processes()
     shutil.rmtree(stack.data_dir, ignore_errors=True)
     assert stack.supervisor.wait(30) == 0
-    gone(everything, seconds=5)
-    assert "is gone, so the stack ends" in stack.output
+    assert_ended(everything, seconds=5)
+    assert "is gone, so the stack stops" in stack.output
 
 
 def test_data_of_an_older_version_are_refused(directory: Path) -> None:
@@ -99,29 +98,29 @@ def test_data_of_an_older_version_are_refused(directory: Path) -> None:
     )
 
 
-def test_a_command_stops_it(directory: Path) -> None:
+def test_stop_option(directory: Path) -> None:
     stack = LiveStack(directory, "--data-only")
     try:
         stack.start()
         everything = stack.processes()
-        answer = manage("stack", "--stop", "--data-dir", str(directory))
-        assert (answer.returncode, answer.stderr) == (0, "")
+        result = manage("stack", "--stop", "--data-dir", str(directory))
+        assert (result.returncode, result.stderr) == (0, "")
         assert stack.supervisor.wait(5) == 0
-        gone(everything, seconds=1)
+        assert_ended(everything, seconds=1)
         assert stack.output.rstrip().endswith("Stopped.")
-        refused("no stack runs in", directory, stop=True)
+        assert_refused("no stack runs in", directory, stop=True)
     finally:
         stack.close()
 
 
-def alive(stack: LiveStack) -> bool:
+def is_alive(stack: LiveStack) -> bool:
     try:
         return stack.get("/health/live").status_code == 200
     except Exception:
         return False
 
 
-def test_a_signal_during_the_start_ends_it_in_order(stack: LiveStack) -> None:
+def test_signal_during_the_start_stops_it_in_order(stack: LiveStack) -> None:
     process = subprocess.Popen(
         [sys.executable, "manage.py", "stack", "--empty", "--port", str(stack.port), "--data-dir", stack.data_dir],
         cwd=PROJECT_ROOT,
@@ -129,46 +128,46 @@ def test_a_signal_during_the_start_ends_it_in_order(stack: LiveStack) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    eventually(lambda: DataDirectory(stack.data_dir).unfinished.exists())
+    eventually(lambda: StackLayout(stack.data_dir).unfinished.exists())
     time.sleep(0.3)
     everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=30)[1] == b""
     assert process.returncode == 0
-    gone(everything, seconds=1)
+    assert_ended(everything, seconds=1)
 
 
-def test_a_refusal_is_one_line_and_status_1(directory: Path) -> None:
-    answer = manage("stack", "--stop", "--data-dir", str(directory))
-    assert answer.returncode == 1
-    assert answer.stderr.splitlines() == [f"CommandError: stack: no stack runs in {directory}"]
+def test_error_is_one_line_and_status_1(directory: Path) -> None:
+    result = manage("stack", "--stop", "--data-dir", str(directory))
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [f"CommandError: stack: no stack runs in {directory}"]
 
 
-def test_a_taken_port_is_refused_before_anything_is_written(directory: Path) -> None:
+def test_taken_port_is_refused_before_anything_is_written(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        refused(f"port {taken.getsockname()[1]} is taken", directory / "new", port=taken.getsockname()[1])
+        assert_refused(f"port {taken.getsockname()[1]} is taken", directory / "new", port=taken.getsockname()[1])
     assert not (directory / "new").exists()
 
 
-def test_a_directory_that_cannot_be_used_is_refused(directory: Path) -> None:
+def test_unusable_directory_is_refused(directory: Path) -> None:
     (directory / "file").touch()
-    refused("cannot use .*: Not a directory", directory / "file" / "stack", port=free_port())
-    refused("not a stack's directory", directory, port=free_port())
+    assert_refused("cannot use .*: Not a directory", directory / "file" / "stack", port=free_port())
+    assert_refused("not a stack's directory", directory, port=free_port())
     assert os.listdir(directory) == ["file"]
 
 
-def test_a_stack_that_does_not_run_has_no_environment(directory: Path) -> None:
-    refused("no stack runs in", directory, env=True)
+def test_env_option_without_a_running_stack(directory: Path) -> None:
+    assert_refused("no stack runs in", directory, env=True)
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "http", "-1", "8000.5", "\N{ARABIC-INDIC DIGIT EIGHT}000"])
-def test_a_port_that_is_none_is_refused(directory: Path, port: str) -> None:
+def test_invalid_port_is_refused(directory: Path, port: str) -> None:
     with pytest.raises(CommandError, match="must be a whole number from 1 to 65535"):
         call_command("stack", f"--port={port}", f"--data-dir={directory / 'new'}")
     assert not (directory / "new").exists()
 
 
-def as_nobody(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
+def run_unprivileged(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             *(str(shutil.which("setpriv")), "--reuid=65534", "--regid=65534", "--clear-groups"),
@@ -182,18 +181,18 @@ def as_nobody(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_ordinary_account_can_run_it(directory: Path) -> None:
-    """Under root the other tests let PostgreSQL step down; here nothing needs to."""
+def test_ordinary_account_can_run_it(directory: Path) -> None:
+    """Under root, the other tests run PostgreSQL as another account; here all of it runs unprivileged."""
     if os.geteuid() != 0:
         pytest.skip("the other tests already run under an ordinary account")
     if shutil.which("setpriv") is None:
-        pytest.skip("setpriv is not installed, so the test cannot step down from root")
-    if sys.base_prefix not in as_nobody(directory, "import sys; print(sys.base_prefix)").stdout:
-        pytest.skip("this Python is closed to ordinary accounts")
+        pytest.skip("setpriv is not installed, so the test cannot drop root")
+    if sys.base_prefix not in run_unprivileged(directory, "import sys; print(sys.base_prefix)").stdout:
+        pytest.skip("ordinary accounts cannot run this Python")
     os.chown(directory, 65534, 65534)
     code = (
         "import sys; from pathlib import Path; from instafeed.devstack.data_services import DataServices\n"
         "with DataServices(Path(sys.argv[1]), fsync=False) as s: print(s.replica.ready())"
     )
-    answer = as_nobody(directory, code)
-    assert answer.stdout == "True\n", answer.stderr
+    result = run_unprivileged(directory, code)
+    assert result.stdout == "True\n", result.stderr

@@ -1,4 +1,4 @@
-"""Whether static files are collected is known from what there is to collect."""
+"""Detection of static files that must be collected again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from instafeed.devstack import static_files
 
 @pytest.fixture
 def source(tmp_path: Path, settings: Any) -> Path:
-    """The one file that there is to collect."""
+    """The only static file."""
     file = tmp_path / "source" / "admin.css"
     file.parent.mkdir()
     file.write_text("a {}")
@@ -33,18 +33,18 @@ def directory(tmp_path: Path, source: Path) -> Path:
     return directory
 
 
-def test_a_file_that_changed_is_collected(directory: Path, source: Path) -> None:
+def test_changed_file_is_detected(directory: Path, source: Path) -> None:
     before = source.stat()
     source.write_text("b {}")
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert not static_files.are_collected(directory)
 
 
-def test_a_new_file_is_collected(directory: Path, source: Path) -> None:
+def test_new_file_is_detected(directory: Path, source: Path) -> None:
     source.with_name("new.css").touch()
     assert not static_files.are_collected(directory)
 
 
-def test_what_was_collected_and_deleted_is_collected(directory: Path) -> None:
+def test_deleted_directory_is_detected(directory: Path) -> None:
     shutil.rmtree(directory)
     assert not static_files.are_collected(directory)

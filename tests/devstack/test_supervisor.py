@@ -1,4 +1,4 @@
-"""Children that die are started again; all of them end."""
+"""Restarts and stops of child processes."""
 
 from __future__ import annotations
 
@@ -22,60 +22,60 @@ NewProgram = Callable[..., Program]
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[NewProgram]:
-    made: list[Program] = []
+    programs: list[Program] = []
 
-    def make(*command: str) -> Program:
-        made.append(Program(f"program{len(made)}", tmp_path / f"{len(made)}.log", command))
-        return made[-1]
+    def create(*command: str) -> Program:
+        programs.append(Program(f"program{len(programs)}", tmp_path / f"{len(programs)}.log", command))
+        return programs[-1]
 
-    yield make
-    for each in made:
+    yield create
+    for each in programs:
         each.kill()
 
 
-def ticking(supervisor: Supervisor, condition: Callable[[], object], seconds: float = 60) -> None:
-    """Lets the supervisor do its round until the condition holds."""
+def tick_until(supervisor: Supervisor, condition: Callable[[], object], seconds: float = 60) -> None:
+    """Let the supervisor tick until the condition is true."""
 
-    def after_a_round() -> object:
+    def tick() -> object:
         supervisor.tick()
         return condition()
 
-    eventually(after_a_round, seconds)
+    eventually(tick, seconds)
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_a_child_that_was_killed_is_started_again(program: NewProgram) -> None:
-    child, said = program("sleep", "60"), list[str]()
+def test_killed_child_is_restarted(program: NewProgram) -> None:
+    child, messages = program("sleep", "60"), list[str]()
     child.start()
-    supervisor, first = Supervisor([child], say=said.append), child.pid
+    supervisor, first = Supervisor([child], say=messages.append), child.pid
     os.kill(first, signal.SIGKILL)
-    ticking(supervisor, lambda: child.running and child.pid != first)
-    assert len(said) == 1
-    assert "ended with status -9" in said[0]
+    tick_until(supervisor, lambda: child.running and child.pid != first)
+    assert len(messages) == 1
+    assert "ended with status -9" in messages[0]
 
 
-def test_the_pause_before_a_new_start_doubles(program: NewProgram) -> None:
-    child, said = program("false"), list[str]()
+def test_restart_delay_doubles(program: NewProgram) -> None:
+    child, messages = program("false"), list[str]()
     child.launch()
-    supervisor = Supervisor([child], say=said.append)
-    ticking(supervisor, lambda: len(said) == 3)
-    assert [line.partition("again in ")[2][:3] for line in said] == ["0.2", "0.4", "0.8"]
+    supervisor = Supervisor([child], say=messages.append)
+    tick_until(supervisor, lambda: len(messages) == 3)
+    assert [line.partition("restarting in ")[2][:3] for line in messages] == ["0.2", "0.4", "0.8"]
 
 
-def test_one_failing_child_delays_no_other(program: NewProgram) -> None:
+def test_failing_child_does_not_delay_others(program: NewProgram) -> None:
     failing, other = program("no-such-program-anywhere"), program("sleep", "60")
     with pytest.raises(StackError, match="cannot be started"):
         failing.launch()
     other.start()
     supervisor, first = Supervisor([failing, other]), other.pid
     other.kill()
-    ticking(supervisor, lambda: other.running and other.pid != first, seconds=5)
+    tick_until(supervisor, lambda: other.running and other.pid != first, seconds=5)
 
 
-def test_what_a_killed_child_leaves_in_its_group_dies_with_it(program: NewProgram) -> None:
+def test_process_group_of_a_killed_child_is_killed(program: NewProgram) -> None:
     child = program("sh", "-c", "sleep 60 & wait")
     child.start()
     eventually(lambda: len(child.tree()) == 2)
@@ -85,7 +85,7 @@ def test_what_a_killed_child_leaves_in_its_group_dies_with_it(program: NewProgra
     eventually(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_frozen_child_is_ended_in_order(program: NewProgram, tmp_path: Path) -> None:
+def test_paused_child_is_stopped_in_order(program: NewProgram, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     code = f"import signal,sys,time; signal.signal(15, lambda *a: (open({str(mark)!r}, 'w'), sys.exit())); "
     child = program(*python(code + "print('on', flush=True); time.sleep(60)"))
@@ -96,7 +96,7 @@ def test_a_frozen_child_is_ended_in_order(program: NewProgram, tmp_path: Path) -
     assert mark.exists()
 
 
-def test_a_child_that_ignores_its_signals_is_killed(program: NewProgram) -> None:
+def test_child_that_ignores_signals_is_killed(program: NewProgram) -> None:
     code = "import signal,time; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     child = program(*python(code))
     child.start()
@@ -105,18 +105,18 @@ def test_a_child_that_ignores_its_signals_is_killed(program: NewProgram) -> None
     assert child.poll() == -signal.SIGKILL
 
 
-def test_children_are_out_of_reach_of_the_terminals_ctrl_c(program: NewProgram) -> None:
+def test_children_do_not_receive_ctrl_c(program: NewProgram) -> None:
     child = program("sleep", "60")
     child.start()
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
 
 
-def test_a_failing_step_shows_the_error_in_its_log(program: NewProgram) -> None:
+def test_failed_program_reports_the_error_in_its_log(program: NewProgram) -> None:
     with pytest.raises(StackError, match="ValueError: no such colour"):
         program(*python("raise ValueError('no such colour')")).run()
 
 
-def test_a_signal_ends_the_next_sleep_and_nothing_else() -> None:
+def test_signal_interrupts_only_sleep() -> None:
     with StopSignals() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
@@ -125,7 +125,7 @@ def test_a_signal_ends_the_next_sleep_and_nothing_else() -> None:
             signals.sleep(60)
 
 
-def test_a_long_log_is_moved_aside_under_its_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_log_is_rotated_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("instafeed.devstack.child_process._MAX_LOG_BYTES", 10)
     log = tmp_path / "log"
     with log.open("ab", buffering=0) as writer:

@@ -15,7 +15,7 @@ import pytest
 
 from instafeed.devstack import demo_credentials
 from instafeed.devstack.postgres_wheel import POSTGRES_BIN
-from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 from tests.eventually import eventually
 from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
@@ -108,8 +108,8 @@ def test_restored_stack_shows_the_same_feeds(dumped_stack: LiveStack, tmp_path: 
 
     restored_dir = tmp_path / "restored"
     restored_dir.mkdir(mode=0o700)
-    shutil.copy(DataDirectory(dumped_stack.data_dir).secrets, DataDirectory(restored_dir).secrets)
-    DataDirectory(restored_dir).unfinished.touch()  # as left by an interrupted first start
+    shutil.copy(StackLayout(dumped_stack.data_dir).secrets, StackLayout(restored_dir).secrets)
+    StackLayout(restored_dir).unfinished.touch()  # as left by an interrupted first start
     new = LiveStack(restored_dir, "--data-only")
     try:
         new.start()
@@ -117,9 +117,7 @@ def test_restored_stack_shows_the_same_feeds(dumped_stack: LiveStack, tmp_path: 
         url = new.environment["DATABASE_URL"]
         run(command("pg_restore ", **{"instafeed.dump": str(dump)}), url=url)
         run(command("psql "), url=url)
-        shutil.copytree(
-            DataDirectory(dumped_stack.data_dir).media, DataDirectory(restored_dir).media, dirs_exist_ok=True
-        )
+        shutil.copytree(StackLayout(dumped_stack.data_dir).media, StackLayout(restored_dir).media, dirs_exist_ok=True)
         assert new.stop() == 0
     finally:
         new.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from instafeed.devstack.state import DataDirectory
+from instafeed.devstack.state import StackLayout
 from tests.eventually import eventually
 from tests.flows.api_user import PASSWORD, ApiUser
 from tests.live_stack import LiveStack
@@ -17,7 +17,7 @@ PROGRAMS = ("web", "worker", "beat")
 
 
 def read_log(stack: LiveStack, program: str) -> str:
-    return (DataDirectory(stack.data_dir).log / f"{program}.log").read_text()
+    return (StackLayout(stack.data_dir).log / f"{program}.log").read_text()
 
 
 def read_log_lines(stack: LiveStack, program: str) -> list[dict[str, Any]]:

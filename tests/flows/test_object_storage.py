@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.programs import Web
-from instafeed.devstack.state import PROJECT_ROOT, DataDirectory
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 from tests.eventually import eventually
 from tests.flows.api_user import ApiUser
 from tests.flows.test_media import fetched, picture_of, status, upload, upload_directly
@@ -131,7 +131,7 @@ def test_private_picture_requires_a_signature_that_expires(recluse: ApiUser, pri
 
 def given_by(stack: LiveStack, reader: ApiUser, post_id: str, root: Path, **settings: str) -> str:
     """The picture's URL, from another web server on the same services with other settings."""
-    layout = DataDirectory(root)
+    layout = StackLayout(root)
     layout.log.mkdir(parents=True)
     port = free_port()
     web = Web(layout, {}, port, 1)

@@ -25,7 +25,7 @@ from instafeed.core.jobs import heartbeat
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.core.observability import health, probes
 from instafeed.devstack.redis import BROKER_SETTINGS, CACHE_SETTINGS, RedisServer
-from instafeed.devstack.state import DataDirectory
+from instafeed.devstack.state import StackLayout
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,7 +109,7 @@ def test_sweep_is_beats_heartbeat(redis_cache: redis.Redis) -> None:
 @pytest.fixture
 def limited_redis(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Iterator[redis.Redis]:
     """Start a separate Redis, cache or broker, whose memory a test may limit."""
-    layout = DataDirectory(tmp_path)
+    layout = StackLayout(tmp_path)
     layout.log.mkdir()
     server = RedisServer(
         request.param, layout, "secret", {"cache": CACHE_SETTINGS, "broker": BROKER_SETTINGS}[request.param]

@@ -1,4 +1,4 @@
-"""`manage.py stack`: the whole system in the foreground, in one directory, until Ctrl-C or SIGTERM."""
+"""`manage.py stack`: run the whole system in the foreground, in one directory, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from instafeed.devstack.programs import Beat, ManagementCommand, Web, Worker
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 
-_STOP_TIMEOUT = 90  # seconds; above the sum of all children's grace
+_STOP_TIMEOUT = 90  # seconds; longer than the sum of all children's grace periods
 _FEED_EXAMPLE = """\
 curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
   curl -s {base}/api/v1/auth/token -H 'Content-Type: application/json' \\
@@ -34,20 +34,22 @@ curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
 
 
 class Command(BaseCommand):
-    help = "Run the whole system here: PostgreSQL with a replica, two Redis servers, web, Celery worker, beat."
-    requires_system_checks = ()  # they may ask for services, and nothing runs yet
+    help = "Run the whole system: PostgreSQL with a replica, two Redis servers, web, Celery worker, beat."
+    requires_system_checks = ()  # they may need services, which do not run yet
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=_parse_port, default=8000, help="of the web server, on 127.0.0.1")
+        parser.add_argument("--port", type=_parse_port, default=8000, help="of the web server on 127.0.0.1")
         parser.add_argument("--data-dir", type=Path, default=settings.STACK_DIR, help="default: var/stack")
-        parser.add_argument("--empty", action="store_true", help="no demo network")
-        parser.add_argument("--data-only", action="store_true", help="PostgreSQL and Redis only, for a restore")
+        parser.add_argument("--empty", action="store_true", help="do not create the demo network")
+        parser.add_argument(
+            "--data-only", action="store_true", help="start PostgreSQL and Redis only, to restore a backup"
+        )
         parser.add_argument("--web-workers", type=_parse_count, default=max(2, os.cpu_count() or 1), metavar="N")
         parser.add_argument("--celery-workers", type=_parse_count, default=max(2, os.cpu_count() or 1), metavar="N")
-        parser.add_argument("--no-sync", action="store_true", help="faster; a power cut may damage the data")
-        parser.add_argument("--env", action="store_true", help="print the running stack's URLs for a shell")
-        parser.add_argument("--stop", action="store_true", help="end the running stack and wait for it")
+        parser.add_argument("--no-sync", action="store_true", help="faster, but a power cut may damage the data")
+        parser.add_argument("--env", action="store_true", help="print the running stack's environment for a shell")
+        parser.add_argument("--stop", action="store_true", help="stop the running stack and wait for its end")
 
     def handle(self, *args: Any, **options: Any) -> None:
         data_dir: Path = options["data_dir"].absolute()
@@ -77,17 +79,17 @@ class Command(BaseCommand):
         deadline = time.monotonic() + _STOP_TIMEOUT
         while record.supervisor.alive():
             if time.monotonic() > deadline:
-                raise StackError(f"the stack in {data_dir} has not ended (pid {record.supervisor.pid})")
+                raise StackError(f"the stack in {data_dir} has not stopped (pid {record.supervisor.pid})")
             time.sleep(0.05)
 
     def _run(self, data_dir: Path, options: dict[str, Any]) -> None:
-        """Everything that can be refused is refused before anything is written."""
+        """Check all conditions before anything is written, then run until a stop is requested."""
         port = options["port"]
         if state.running_record(data_dir) is not None:
             raise StackError(f"a stack already runs in {data_dir}")
         _require_free_port(port)
         if settings.HAS_OWN_SERVICES:
-            self._say("DATABASE_URL and REDIS_URL are set, but the stack uses services of its own.")
+            self._say("DATABASE_URL and REDIS_URL are set, but the stack uses its own services.")
         with StopSignals() as signals:
             try:
                 self._run_until_stopped(data_dir, signals, port, options)
@@ -106,19 +108,19 @@ class Command(BaseCommand):
             self._serve(services, signals, port, options)
 
     def _serve_data(self, services: DataServices, signals: StopSignals) -> NoReturn:
-        """Nothing reads or writes but the operator; what is put there is migrated by the next start."""
-        if services.layout.unfinished.exists():  # else that start would empty what the operator is about to put there
+        """Run the data services only, for an operator who restores a backup. The next start runs the migrations."""
+        if services.layout.unfinished.exists():  # or the next start would empty the restored database
             services.reset()
             services.layout.unfinished.unlink()
         env = f"`manage.py stack --env --data-dir {shlex.quote(str(services.layout.root))}`"
-        self._say(f"\nRunning.  Data services only: {env} tells where.\nCtrl-C stops everything.")
+        self._say(f"\nRunning.  Data services only; {env} prints their URLs.\nCtrl-C stops everything.")
         self._watch(services, signals, [])
 
     def _prepare(self, services: DataServices, signals: StopSignals, *, empty: bool) -> None:
-        """Schema, static files and, the first time, the demo network.
+        """Run the migrations, collect static files and, at the first start, create the demo network.
 
-        A first start that was interrupted begins again with an empty database. One that was not is never
-        emptied: only the marker allows that, and only a cluster made just now gets the marker.
+        An interrupted first start begins again with an empty database. The marker file `unfinished` allows that, and
+        only a new cluster gets the marker, so no other database is ever emptied.
         """
         layout, environment = services.layout, services.environment
         if services.created:
@@ -146,7 +148,7 @@ class Command(BaseCommand):
         layout.unfinished.unlink(missing_ok=True)
 
     def _seed(self, services: DataServices, signals: StopSignals) -> None:
-        """A directory that began with --empty may hold users already; then it stays without demo network."""
+        """Create the demo network. A directory that was started with --empty may have users; then it stays as it is."""
         try:
             with self._step("Demo network (first start only)"):
                 self._manage(services, signals, "seed_demo")
@@ -164,7 +166,7 @@ class Command(BaseCommand):
 
     def _serve(self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
         layout, environment = services.layout, services.environment
-        shutil.rmtree(layout.metrics, ignore_errors=True)  # counts of processes that are no more
+        shutil.rmtree(layout.metrics, ignore_errors=True)  # metrics of processes that have ended
         web = Web(layout, environment, port, options["web_workers"])
         programs = [
             web,
@@ -177,7 +179,7 @@ class Command(BaseCommand):
                     services.track(program)
                     program.launch()
                 web.wait_ready(timeout=180, sleep=signals.sleep)
-            self._greet(port, demo_network=layout.seeded.exists() and not options["empty"])
+            self._print_welcome(port, demo_network=layout.seeded.exists() and not options["empty"])
             self._watch(services, signals, programs)
         finally:
             stop_children(programs)
@@ -187,16 +189,17 @@ class Command(BaseCommand):
             [*services.children, *programs],
             sleep=signals.sleep,
             say=self._say,
-            chores=[services.replica.mend, lambda: self._end_without(services.layout.record)],
+            chores=[services.replica.mend, lambda: self._stop_if_deleted(services.layout.record)],
         ).watch()
 
-    def _end_without(self, record: Path) -> None:
-        """Whoever deletes the directory means the stack too: it could start nothing in it any more."""
+    def _stop_if_deleted(self, record: Path) -> None:
+        """Stop the stack if its directory was deleted, as it could not start anything there."""
         if not record.exists():
-            self._say(f"{record} is gone, so the stack ends.")
+            self._say(f"{record} is gone, so the stack stops.")
             raise StopRequested
 
-    def _greet(self, port: int, *, demo_network: bool) -> None:
+    def _print_welcome(self, port: int, *, demo_network: bool) -> None:
+        """Print the URLs, and for the demo network how to sign in."""
         base = f"http://127.0.0.1:{port}"
         self._say(f"\nRunning.  API {base}/api/v1/   docs {base}/docs   admin {base}/admin/")
         if demo_network:
@@ -208,16 +211,17 @@ class Command(BaseCommand):
                     base=base, user=demo_credentials.DEMO_USERNAME, password=demo_credentials.DEMO_PASSWORD
                 )
             )
-        self._say("Ctrl-C stops everything; the data stay.")
+        self._say("Ctrl-C stops everything and keeps the data.")
 
     def _say(self, line: str) -> None:
-        with suppress(OSError):  # the terminal may be gone, and the end must be orderly all the same
+        with suppress(OSError):  # the terminal may be closed; the stop must stay orderly
             self.stdout.write(line)
             self.stdout.flush()
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        began = time.monotonic()
+        """Print the step's name, then how long it took."""
+        started = time.monotonic()
         with suppress(OSError):
             self.stdout.write(f"{name} ... ", ending="")
             self.stdout.flush()
@@ -226,7 +230,7 @@ class Command(BaseCommand):
         except BaseException:
             self._say("")
             raise
-        self._say(f"{time.monotonic() - began:.1f} s")
+        self._say(f"{time.monotonic() - started:.1f} s")
 
 
 def _require_known_migrations(services: DataServices) -> None:
