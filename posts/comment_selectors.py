@@ -61,15 +61,15 @@ def render_visible_comments(viewer_id: int, comment_ids: Sequence[int]) -> list[
     authors = get_user_summaries(
         author_id for author_id in author_ids if not relations[author_id].is_blocked_either_way
     )
-    seen = [rows[id_] for id_ in comment_ids if id_ in rows and rows[id_].author_id in authors]
-    counts = counters.cached_counts.get(comment.pk for comment in seen)
-    liked = get_liked_comment_ids(viewer_id, [comment.pk for comment in seen])
+    visible = [rows[id_] for id_ in comment_ids if id_ in rows and rows[id_].author_id in authors]
+    counts = counters.cached_counts.get(comment.pk for comment in visible)
+    liked = get_liked_comment_ids(viewer_id, [comment.pk for comment in visible])
     return [
         (
             comment.pk,
             render_comment(comment, authors[comment.author_id], Counts.decode(counts[comment.pk]), comment.pk in liked),
         )
-        for comment in seen
+        for comment in visible
     ]
 
 
@@ -79,7 +79,7 @@ def get_liked_comment_ids(viewer_id: int, comment_ids: Sequence[int]) -> set[int
     return set(likes.values_list("comment_id", flat=True))
 
 
-def render_comment(comment: Comment, author_card: bytes, counts: Counts, liked: bool) -> bytes:
+def render_comment(comment: Comment, author_summary: bytes, counts: Counts, liked: bool) -> bytes:
     """Return the JSON of a comment as one viewer sees it."""
     fields = {
         "id": str(comment.pk),
@@ -93,4 +93,4 @@ def render_comment(comment: Comment, author_card: bytes, counts: Counts, liked: 
         "created_at": rfc3339(comment.created_at),
     }
     body = compact_json.encode(fields)
-    return b'%b,"author":%b}' % (body[:-1], author_card)
+    return b'%b,"author":%b}' % (body[:-1], author_summary)

@@ -57,16 +57,16 @@ def get_page(viewer_id: int, after: RankingPosition | None, limit: int) -> tuple
         return [], None
     post_ids = get_ranking(ranking_id)
 
-    def fetch(before: int | None, wanted: int) -> tuple[list[int], bool]:
+    def fetch_keys(before: int | None, count: int) -> tuple[list[int], bool]:
         start = 0 if before is None else before + 1
-        return list(range(start, min(start + wanted, len(post_ids)))), start + wanted >= len(post_ids)
+        return list(range(start, min(start + count, len(post_ids)))), start + count >= len(post_ids)
 
-    def show(positions: Sequence[int]) -> list[tuple[int, bytes]]:
+    def render_visible(positions: Sequence[int]) -> list[tuple[int, bytes]]:
         ids = [post_ids[position] for position in positions]
         rendered = dict(render_visible_posts(viewer_id, ids, public_only=True, unmuted_only=True))
         return [(position, rendered[post_ids[position]]) for position in positions if post_ids[position] in rendered]
 
-    rows, last = fetch_filtered_page(fetch, show, after and after.position, limit)
+    rows, last = fetch_filtered_page(fetch_keys, render_visible, after and after.position, limit)
     return rows, None if last is None else RankingPosition(ranking_id, last)
 
 
@@ -94,9 +94,9 @@ def compute_ranking() -> int | None:
         if not try_acquire(_RANKING_LOCK):
             return None
         cursor.execute(_RANKING_SQL, {"candidates": MAX_CANDIDATES, "length": MAX_RANKING_LENGTH})
-        made = ExploreRanking.objects.create(post_ids=[row[0] for row in cursor.fetchall()])
+        ranking = ExploreRanking.objects.create(post_ids=[row[0] for row in cursor.fetchall()])
         ExploreRanking.objects.filter(created_at__lt=timezone.now() - RANKING_RETENTION).delete()
-    return made.pk
+    return ranking.pk
 
 
 def _load_newest_id(_: Sequence[int]) -> Mapping[int, bytes]:

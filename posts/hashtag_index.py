@@ -57,20 +57,20 @@ def _get_or_create_ids(names: set[str]) -> list[int]:
     return sorted(existing.values())
 
 
-def list_post_ids(name: str, before: int | None, wanted: int) -> tuple[list[int], bool]:
-    """Return the next `wanted` post ids of a hashtag below `before`, newest first, and whether the list ends there."""
+def list_post_ids(name: str, before: int | None, limit: int) -> tuple[list[int], bool]:
+    """Return the next `limit` post ids of a hashtag below `before`, newest first, and whether the list ends there."""
     # A subquery with one value instead of a join: only then does the planner use the order of the index.
     uses = PostHashtag.objects.filter(hashtag_id=Hashtag.objects.filter(name=name).values("pk")[:1])
-    return fetch_ids(uses, "post_id", before, wanted, reading_after=session.reading_before_id)
+    return fetch_ids(uses, "post_id", before, limit, reading_after=session.reading_before_id)
 
 
-def find_by_prefix(prefix: str, after: HashtagRef | None, wanted: int) -> tuple[list[HashtagRef], bool]:
-    """Return at least `wanted` hashtags after `after` that begin with the prefix, and whether the list ends there.
+def find_by_prefix(prefix: str, after: HashtagRef | None, limit: int) -> tuple[list[HashtagRef], bool]:
+    """Return at least `limit` hashtags after `after` that begin with the prefix, and whether the list ends there.
 
     `prefix` is a result of `entities.parse_hashtag_prefix`. The hashtags are ordered by name and not yet filtered by
     visibility: `render_visible_hashtags` does that.
     """
-    tags, count = Hashtag.objects.filter(name__startswith=prefix), max(wanted, MIN_BATCH_SIZE)
+    tags, count = Hashtag.objects.filter(name__startswith=prefix), max(limit, MIN_BATCH_SIZE)
     if after is None:
         found = [HashtagRef(*row) for row in tags.order_by("name").values_list("name", "pk")[:count]]
     else:

@@ -33,11 +33,11 @@ class NotificationList:
     user_id: int
     _fetched: dict[int, Entry] = field(default_factory=dict)
 
-    def fetch(self, before: int | None, wanted: int) -> tuple[list[int], bool]:
-        """Return the next `wanted` ids below `before`, newest first, and whether the list ends there."""
-        found = selectors.list_entries(self.user_id, before, wanted)
+    def fetch(self, before: int | None, limit: int) -> tuple[list[int], bool]:
+        """Return the next `limit` ids below `before`, newest first, and whether the list ends there."""
+        found = selectors.list_entries(self.user_id, before, limit)
         self._fetched = {entry.position: entry for entry in found}
-        return list(self._fetched), len(found) < wanted
+        return list(self._fetched), len(found) < limit
 
     def render(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         """Return id and JSON of the visible entries, in a fixed number of queries."""
@@ -62,22 +62,22 @@ def count_unread(user_id: int) -> int:
 
 def _filter_visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """Return the visible entries, reduced to their visible actors, each with its text."""
-    audible = selectors.filter_visible_actors(user_id, found)
-    texts = _load_texts(user_id, [entry for entry in audible if entry.warning_id is None])
-    words = selectors.fetch_warning_texts([entry.warning_id for entry in audible if entry.warning_id is not None])
-    texts |= {entry.position: words[entry.warning_id] for entry in audible if entry.warning_id in words}
-    return [(entry, texts[entry.position]) for entry in audible if entry.position in texts]
+    entries = selectors.filter_visible_actors(user_id, found)
+    texts = _load_texts(user_id, [entry for entry in entries if entry.warning_id is None])
+    warnings = selectors.fetch_warning_texts([entry.warning_id for entry in entries if entry.warning_id is not None])
+    texts |= {entry.position: warnings[entry.warning_id] for entry in entries if entry.warning_id in warnings}
+    return [(entry, texts[entry.position]) for entry in entries if entry.position in texts]
 
 
 def _load_texts(user_id: int, found: Sequence[Entry]) -> dict[int, str]:
     """Return the texts, by position, of the entries whose post and comment the user can see."""
     posts = get_visible_post_ids(user_id, {entry.post_id for entry in found if entry.post_id is not None})
-    shown = [entry for entry in found if entry.post_id is None or entry.post_id in posts]
-    comments = _load_comment_texts(entry.comment_id for entry in shown if entry.comment_id is not None)
-    captions = _load_captions(entry.post_id or 0 for entry in shown if _is_caption_mention(entry))
+    visible = [entry for entry in found if entry.post_id is None or entry.post_id in posts]
+    comments = _load_comment_texts(entry.comment_id for entry in visible if entry.comment_id is not None)
+    captions = _load_captions(entry.post_id or 0 for entry in visible if _is_caption_mention(entry))
     return {
         entry.position: _select_text(entry, comments, captions)
-        for entry in shown
+        for entry in visible
         if entry.comment_id is None or entry.comment_id in comments
     }
 
@@ -108,11 +108,11 @@ def _load_captions(post_ids: Iterable[int]) -> dict[int, str]:
     return dict(Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted).values_list("pk", "caption"))
 
 
-def _render_entries(shown: Sequence[tuple[Entry, str]]) -> list[tuple[int, bytes]]:
-    cards = get_user_summaries({actor_id for entry, _ in shown for actor_id in entry.actors[:MAX_SHOWN_ACTORS]})
+def _render_entries(visible: Sequence[tuple[Entry, str]]) -> list[tuple[int, bytes]]:
+    summaries = get_user_summaries({actor_id for entry, _ in visible for actor_id in entry.actors[:MAX_SHOWN_ACTORS]})
     rows = []
-    for entry, text in shown:
-        actors = [cards[actor_id] for actor_id in entry.actors[:MAX_SHOWN_ACTORS] if actor_id in cards]
+    for entry, text in visible:
+        actors = [summaries[actor_id] for actor_id in entry.actors[:MAX_SHOWN_ACTORS] if actor_id in summaries]
         if actors:  # skip an entry if all shown actors were deactivated since the query
             rows.append((entry.position, _render_entry(entry, text, actors)))
     return rows

@@ -57,11 +57,11 @@ def is_author_only(card: bytes) -> bool:
     return card[card.index(b"\n") - 1] == ord("x")
 
 
-def render_post(card: bytes, author_card: bytes, counts: Counts, liked: bool, saved: bool) -> bytes:
+def render_post(card: bytes, author_summary: bytes, counts: Counts, liked: bool, saved: bool) -> bytes:
     """Return the JSON of a post as one viewer sees it."""
     return b'{%b,"author":%b,"like_count":%d,"comment_count":%d,"liked":%b,"saved":%b}' % (
         storage.sign_placeholders(card[card.index(b"\n") + 1 :]),
-        author_card,
+        author_summary,
         counts.likes,
         counts.comments,
         b"true" if liked else b"false",
@@ -87,7 +87,7 @@ def _render_card(post: Post) -> bytes:
     fields = {
         "id": str(post.pk),
         "caption": post.caption,
-        "media": [variants.serialize(place.media) for place in post.post_media_set.all()],
+        "media": [variants.serialize(link.media) for link in post.post_media_set.all()],
         "hashtags": entities.extract_hashtags(post.caption),
         "mentions": entities.extract_mentions(post.caption),
         "created_at": rfc3339(post.created_at),

@@ -53,10 +53,10 @@ class PostParts:
             not post_cache.is_author_only(card) or post_cache.extract_author_id(card) == self.viewer_id
         )
 
-    def _render_one(self, post_id: int, author_card: bytes) -> bytes:
+    def _render_one(self, post_id: int, author_summary: bytes) -> bytes:
         liked, saved = post_id in self.flags.liked, post_id in self.flags.saved
         return post_cache.render_post(
-            self.cards[post_id], author_card, Counts.decode(self.counts[post_id]), liked, saved
+            self.cards[post_id], author_summary, Counts.decode(self.counts[post_id]), liked, saved
         )
 
 

@@ -15,16 +15,16 @@ from social.user_lists import UserList
 LIKERS = UserList("likers", Like, "post", "user")
 
 
-def list_post_ids_by_author(author_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
-    """Return the author's next `wanted` post ids below `before`, newest first, and whether the list ends there."""
+def list_post_ids_by_author(author_id: int, before: int | None, limit: int) -> tuple[list[int], bool]:
+    """Return the author's next `limit` post ids below `before`, newest first, and whether the list ends there."""
     posts = Post.objects.filter(author_id=author_id, hidden_at=None, deleted_at=None)
-    return fetch_ids(posts, "id", before, wanted, reading_after=session.reading_before_id)
+    return fetch_ids(posts, "id", before, limit, reading_after=session.reading_before_id)
 
 
-def list_save_ids(user_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
-    """Return the user's next `wanted` save ids below `before`, newest first, and whether the list ends there."""
+def list_save_ids(user_id: int, before: int | None, limit: int) -> tuple[list[int], bool]:
+    """Return the user's next `limit` save ids below `before`, newest first, and whether the list ends there."""
     with session.use_primary():  # the user's own list, rarely read
-        return fetch_ids(Save.objects.filter(user_id=user_id), "id", before, wanted)
+        return fetch_ids(Save.objects.filter(user_id=user_id), "id", before, limit)
 
 
 def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
@@ -32,7 +32,7 @@ def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
     return dict(Save.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=save_ids).values_list("pk", "post_id"))
 
 
-def list_comment_ids(post_id: int, after: int | None, wanted: int) -> tuple[list[int], bool]:
-    """Return the next `wanted` comment ids above `after`, oldest first, and whether the list ends there."""
+def list_comment_ids(post_id: int, after: int | None, limit: int) -> tuple[list[int], bool]:
+    """Return the next `limit` comment ids above `after`, oldest first, and whether the list ends there."""
     comments = Comment.objects.filter(post_id=post_id, hidden_at=None)
-    return fetch_ids(comments, "id", after, wanted, descending=False)
+    return fetch_ids(comments, "id", after, limit, descending=False)

@@ -15,16 +15,18 @@ _MODERATE_PERMISSION, _SUSPEND_PERMISSION = "posts.moderate_post", "accounts.sus
 
 
 def _dismiss(actor: User, snapshot: TargetSnapshot, given: ActionInput) -> bool:
-    return moderation.dismiss(actor, snapshot.target, seen=given["expected_version"], reason=given["reason"])
+    return moderation.dismiss(
+        actor, snapshot.target, expected_version=given["expected_version"], reason=given["reason"]
+    )
 
 
 def _warn(actor: User, snapshot: TargetSnapshot, given: ActionInput) -> bool:
-    return moderation.warn(actor, snapshot.target, given["reason"], seen=given["expected_version"])
+    return moderation.warn(actor, snapshot.target, given["reason"], expected_version=given["expected_version"])
 
 
 def _suspend(actor: User, snapshot: TargetSnapshot, given: ActionInput) -> bool:
     return moderation.suspend_author(
-        actor, snapshot.target, given["until"], given["reason"], seen=given["expected_version"]
+        actor, snapshot.target, given["until"], given["reason"], expected_version=given["expected_version"]
     )
 
 

@@ -83,9 +83,9 @@ class HashtagSearchView(APIView):
         prefix = entities.parse_hashtag_prefix(query.validated_data["search"])
         if prefix is None:
             return raw_page_response(request, [], None)
-        fetch = partial(hashtag_index.find_by_prefix, prefix)
-        show = partial(hashtag_index.render_visible_hashtags, current_user(request).pk)
-        rows, last = fetch_filtered_page(fetch, show, after, limit)
+        fetch_keys = partial(hashtag_index.find_by_prefix, prefix)
+        render_visible = partial(hashtag_index.render_visible_hashtags, current_user(request).pk)
+        rows, last = fetch_filtered_page(fetch_keys, render_visible, after, limit)
         return raw_page_response(
             request, rows, None if last is None else encode_text_cursor(HASHTAGS_LIST_NAME, last.name)
         )
@@ -103,5 +103,7 @@ class HashtagPostsView(APIView):
         name = entities.parse_hashtag(tag)
         if name is None:
             raise Http404
-        show = partial(render_visible_posts, current_user(request).pk, public_only=True)
-        return filtered_page_response(request, POSTS_LIST_NAME, partial(hashtag_index.list_post_ids, name), show)
+        render_visible = partial(render_visible_posts, current_user(request).pk, public_only=True)
+        return filtered_page_response(
+            request, POSTS_LIST_NAME, partial(hashtag_index.list_post_ids, name), render_visible
+        )

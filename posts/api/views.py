@@ -118,9 +118,9 @@ class UserPostsView(APIView):
         if not blocking and not can_see_posts(viewer_id(request), user, relation):
             raise PermissionDenied("This account is private.")
         # The profile of an account that the viewer blocks is visible, without posts.
-        fetch = _list_no_posts if blocking else partial(selectors.list_post_ids_by_author, user.pk)
+        fetch_keys = _list_no_posts if blocking else partial(selectors.list_post_ids_by_author, user.pk)
         return filtered_page_response(
-            request, USER_POSTS_LIST_NAME, fetch, partial(rendering.render_posts, viewer_id(request))
+            request, USER_POSTS_LIST_NAME, fetch_keys, partial(rendering.render_posts, viewer_id(request))
         )
 
 
@@ -128,5 +128,5 @@ def _json_response(body: bytes) -> HttpResponse:
     return HttpResponse(body, content_type="application/json")
 
 
-def _list_no_posts(before: int | None, wanted: int) -> tuple[list[int], bool]:
+def _list_no_posts(before: int | None, limit: int) -> tuple[list[int], bool]:
     return [], True

@@ -37,17 +37,17 @@ _RESTORE_SERVICES: dict[TargetType, Callable[[int], bool]] = {
 
 @retry_on_conflict
 @transaction.atomic
-def dismiss(actor: User, target: Target, *, seen: int, reason: str = "") -> bool:
+def dismiss(actor: User, target: Target, *, expected_version: int, reason: str = "") -> bool:
     """Close a case without acting on its target, even if the target or its author no longer exists.
 
-    `seen` is the number of reports that the moderator has seen. Raises ActionRefused if there are more.
+    `expected_version` is the number of reports that the moderator has seen. Raises ActionRefused if there are more.
     """
     lock_for_moderation_if_exists(actor, target.user_id)
     case = lock_case(target)
     if case is None:
         raise ActionRefused("This has no reports.")
-    if case.state == CaseState.OPEN and case.report_count > seen:
-        new = case.report_count - seen
+    if case.state == CaseState.OPEN and case.report_count > expected_version:
+        new = case.report_count - expected_version
         raise ActionRefused(f"{new} new {'report' if new == 1 else 'reports'}: review first.")
     changes = Changes()
     close_case(case, CaseState.DISMISSED, actor, changes)
@@ -92,16 +92,16 @@ def delete(actor: User, target: Target, reason: str) -> bool:
 
 @retry_on_conflict
 @transaction.atomic
-def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
+def warn(actor: User, target: Target, text: str, *, expected_version: int) -> bool:
     """Send the author a warning with `text`, which is also the reason in the audit log.
 
-    `seen` is the number of warnings about this target that the moderator knows of. Returns False if there are more, so
-    that two moderators at once send one warning.
+    `expected_version` is the number of warnings about this target that the moderator has seen. Returns False if there
+    are more, so that two moderators at once send one warning.
     """
     require_reason(text)
     lock_for_moderation(actor, target.user_id)
     warnings = ModerationHistory([target]).count_warnings(target)
-    if warnings > seen:
+    if warnings > expected_version:
         return False
     changes = _begin_action(actor, target)
     changes.add("warned", warnings, warnings + 1)
@@ -113,12 +113,12 @@ def warn(actor: User, target: Target, text: str, *, seen: int) -> bool:
 @retry_on_conflict
 @transaction.atomic
 def suspend_author(
-    actor: User, target: Target, until: datetime | None, reason: str, *, seen: int | None = None
+    actor: User, target: Target, until: datetime | None, reason: str, *, expected_version: int | None = None
 ) -> bool:
     """Suspend the target's author until a time or indefinitely (`accounts.moderation.suspend`)."""
     require_reason(reason)
     changes = _begin_action(actor, target)  # rolled back if the suspension is refused
-    return moderation.suspend(actor, target.user_id, until, reason, expected_version=seen, changes=changes)
+    return moderation.suspend(actor, target.user_id, until, reason, expected_version=expected_version, changes=changes)
 
 
 @retry_on_conflict

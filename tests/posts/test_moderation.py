@@ -62,9 +62,9 @@ def case_states() -> list[CaseState]:
 ACTIONS: dict[str, Callable[..., bool]] = {
     "hide": lambda actor, target: moderation.hide(actor, target, "spam"),
     "delete": lambda actor, target: moderation.delete(actor, target, "spam"),
-    "warn": lambda actor, target: moderation.warn(actor, target, "spam", seen=0),
-    "suspend": lambda actor, target: moderation.suspend_author(actor, target, None, "spam", seen=0),
-    "dismiss": lambda actor, target: moderation.dismiss(actor, target, seen=1),
+    "warn": lambda actor, target: moderation.warn(actor, target, "spam", expected_version=0),
+    "suspend": lambda actor, target: moderation.suspend_author(actor, target, None, "spam", expected_version=0),
+    "dismiss": lambda actor, target: moderation.dismiss(actor, target, expected_version=1),
 }
 
 
@@ -107,20 +107,20 @@ def test_actions_work_without_a_report(moderator: User, post: Target) -> None:
     assert audit_entries() == [("hide", "post", post.id, "seen by chance"), ("restore", "post", post.id, "a mistake")]
     assert AuditEntry.objects.get(action="restore").before == {"hidden": True}
     with pytest.raises(ActionRefused, match="no reports"):
-        moderation.dismiss(moderator, post, seen=0)
+        moderation.dismiss(moderator, post, expected_version=0)
 
 
 def test_dismiss_is_refused_after_a_new_report(moderator: User, post: Target) -> None:
     report_target(post, 2)
     with pytest.raises(ActionRefused, match="1 new report"):
-        moderation.dismiss(moderator, post, seen=1)
+        moderation.dismiss(moderator, post, expected_version=1)
     assert case_states() == [CaseState.OPEN]
     assert audit_entries() == []
-    assert moderation.dismiss(moderator, post, seen=2)
+    assert moderation.dismiss(moderator, post, expected_version=2)
     report_target(post)
     assert case_states() == [CaseState.OPEN]
     with pytest.raises(ActionRefused):
-        moderation.dismiss(moderator, post, seen=2)
+        moderation.dismiss(moderator, post, expected_version=2)
 
 
 def test_concurrent_report_keeps_or_reopens_the_case(post: Target) -> None:
@@ -130,7 +130,7 @@ def test_concurrent_report_keeps_or_reopens_the_case(post: Target) -> None:
         reporter = UserFactory()
         answers = run_concurrently(
             [
-                partial(moderation.dismiss, moderator, post, seen=case.report_count),
+                partial(moderation.dismiss, moderator, post, expected_version=case.report_count),
                 partial(services.file_report, reporter.pk, post, Reason.SPAM, ""),
             ]
         )
@@ -143,7 +143,7 @@ def test_destructive_actions_require_a_reason(act: str, moderator: User, post: T
     calls: dict[str, Callable[[], Any]] = {
         "hide": lambda: moderation.hide(moderator, post, "  "),
         "delete": lambda: moderation.delete(moderator, post, ""),
-        "warn": lambda: moderation.warn(moderator, post, " \n", seen=0),
+        "warn": lambda: moderation.warn(moderator, post, " \n", expected_version=0),
         "suspend": lambda: moderation.suspend_author(moderator, post, None, ""),
     }
     with pytest.raises(ActionRefused, match="reason"):
@@ -173,7 +173,7 @@ def test_deleted_target_can_only_be_dismissed(act: str, moderator: User, post: T
         with pytest.raises(ActionRefused, match="deleted"):
             ACTIONS[act](moderator, post)
     assert (case_states(), audit_entries()) == ([CaseState.OPEN], [])
-    assert moderation.dismiss(moderator, post, seen=1)
+    assert moderation.dismiss(moderator, post, expected_version=1)
     assert case_states() == [CaseState.DISMISSED]
 
 
@@ -190,7 +190,7 @@ def test_case_of_an_erased_account_can_be_dismissed(moderator: User) -> None:
     )
     with pytest.raises(ActionRefused, match="gone"):
         ACTIONS["suspend"](moderator, gone)
-    assert moderation.dismiss(moderator, gone, seen=1)
+    assert moderation.dismiss(moderator, gone, expected_version=1)
     case.refresh_from_db()
     assert case.state == CaseState.DISMISSED
     assert audit_entries() == [("dismiss", "user", gone.id, "")]
@@ -227,7 +227,7 @@ def test_suspension_also_closes_the_case_of_the_account(moderator: User, post: T
     report_target(post)
     report_target(account)
     until = timezone.now() + timedelta(days=3)
-    assert moderation.suspend_author(moderator, post, until, "again and again", seen=0)
+    assert moderation.suspend_author(moderator, post, until, "again and again", expected_version=0)
     assert case_states() == [CaseState.ACTED] * 2
     entry = AuditEntry.objects.get()
     assert entry.after == {"case": "acted on", "suspended": True, "until": until.isoformat()}
@@ -237,7 +237,7 @@ def test_related_cases_are_closed_without_another_suspension(moderator: User, au
     targets = [Target(TargetType.POST, int(author.create_post()), author.id) for _ in range(3)]
     for target in targets:
         report_target(target)
-    assert moderation.suspend_author(moderator, targets[0], None, "spammer", seen=0)
+    assert moderation.suspend_author(moderator, targets[0], None, "spammer", expected_version=0)
     assert [moderation.close_related_case(moderator, target, "spammer") for target in targets] == [False, True, True]
     assert case_states() == [CaseState.ACTED] * 3
     assert audit_entries()[1:] == [("close", "post", target.id, "spammer") for target in targets[1:]]
@@ -248,18 +248,18 @@ def test_related_cases_are_closed_without_another_suspension(moderator: User, au
 def test_suspension_unknown_to_the_moderator_is_not_overwritten(post: Target) -> None:
     one, other = UserFactory(is_staff=True), UserFactory(is_staff=True)
     until = timezone.now() + timedelta(days=30)
-    assert moderation.suspend_author(one, post, until, "a month", seen=0)
+    assert moderation.suspend_author(one, post, until, "a month", expected_version=0)
     report_target(post)
     with pytest.raises(ActionRefused, match=rf"until {until:%Y-%m-%d %H:%M} UTC. Check the account again"):
-        moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", seen=0)
+        moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", expected_version=0)
     assert (case_states(), AuditEntry.objects.count()) == ([CaseState.OPEN], 1)
     assert User.objects.get(pk=post.user_id).suspended_until == until
-    assert moderation.suspend_author(other, post, None, "for good", seen=1)
+    assert moderation.suspend_author(other, post, None, "for good", expected_version=1)
     assert User.objects.get(pk=post.user_id).suspended_until is None
     assert moderation.lift_suspension(one, post, "appeal")
     assert not moderation.lift_suspension(other, post)
     with pytest.raises(ActionRefused, match="reinstated meanwhile"):
-        moderation.suspend_author(other, post, None, "for good", seen=1)
+        moderation.suspend_author(other, post, None, "for good", expected_version=1)
     assert [action for action, *_ in audit_entries()] == ["suspend", "suspend", "lift"]
     assert User.objects.get(pk=post.user_id).is_active
 
@@ -337,7 +337,7 @@ def list_notifications(caller: ApiUser) -> list[dict[str, Any]]:
 
 
 def test_warning_does_not_name_the_moderator(moderator: User, author: ApiUser, post: Target) -> None:
-    assert moderation.warn(moderator, post, "Please stop selling watches.", seen=0)
+    assert moderation.warn(moderator, post, "Please stop selling watches.", expected_version=0)
     (entry,) = list_notifications(author)
     assert (entry["kind"], entry["text"], entry["read"]) == ("warning", "Please stop selling watches.", False)
     assert (entry["post_id"], entry["comment_id"], entry["actor_count"]) == (str(post.id), None, 1)
@@ -352,7 +352,7 @@ def test_warning_survives_deletion_of_its_target(
     kind: str, moderator: User, author: ApiUser, post: Target, comment: Target
 ) -> None:
     targets = {"post": post, "comment": comment, "user": Target(TargetType.USER, author.id, author.id)}
-    assert moderation.warn(moderator, targets[kind], "Careful.", seen=0)
+    assert moderation.warn(moderator, targets[kind], "Careful.", expected_version=0)
     (entry,) = list_notifications(author)
     about = (entry["post_id"], entry["comment_id"])
     assert (
@@ -374,19 +374,19 @@ def test_warning_survives_deletion_of_its_target(
 
 
 def test_audit_entry_has_the_true_number_of_warnings(moderator: User, post: Target) -> None:
-    assert moderation.warn(moderator, post, "Careful.", seen=99)
+    assert moderation.warn(moderator, post, "Careful.", expected_version=99)
     assert (AuditEntry.objects.get().before["warned"], AuditEntry.objects.get().after["warned"]) == (0, 1)
 
 
 def test_warnings_are_not_aggregated(moderator: User, author: ApiUser, post: Target) -> None:
-    assert moderation.warn(moderator, post, "First.", seen=0)
-    assert moderation.warn(moderator, post, "Second.", seen=1)
+    assert moderation.warn(moderator, post, "First.", expected_version=0)
+    assert moderation.warn(moderator, post, "Second.", expected_version=1)
     assert [entry["text"] for entry in list_notifications(author)] == ["Second.", "First."]
 
 
 def test_warning_is_delivered_after_a_suspension_ends(moderator: User, author: ApiUser, post: Target) -> None:
-    moderation.warn(moderator, post, "Careful.", seen=0)
-    moderation.suspend_author(moderator, post, None, "not careful", seen=0)
+    moderation.warn(moderator, post, "Careful.", expected_version=0)
+    moderation.suspend_author(moderator, post, None, "not careful", expected_version=0)
     while consume_batches():
         pass
     moderation.lift_suspension(moderator, post)
@@ -394,6 +394,6 @@ def test_warning_is_delivered_after_a_suspension_ends(moderator: User, author: A
 
 
 def test_warnings_are_exported(moderator: User, author: ApiUser, post: Target) -> None:
-    moderation.warn(moderator, post, "Careful.", seen=0)
+    moderation.warn(moderator, post, "Careful.", expected_version=0)
     (warning,) = json.loads(author.call("get", "/me/export").getvalue())["warnings"]
     assert (warning["text"], warning["post_id"]) == ("Careful.", str(post.id))

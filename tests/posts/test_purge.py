@@ -20,7 +20,7 @@ PURGED_MODELS = (Like, Save, Comment, CommentLike, Counter, PostHashtag, FanOut,
 
 def create_post_with_reactions(author: ApiUser) -> str:
     """Create a post with comments, likes, saves and a hashtag. Return its id."""
-    post = author.create_post("a #tag for @nobody")
+    post = author.create_post("a #tag for @reader")
     first = author.create_comment(post)
     for reader in (ApiUser(), ApiUser()):
         reader.like(post)
