@@ -12,6 +12,7 @@ from django.db.models import Func, Q
 from django.db.models.functions import Collate, Lower, Now
 
 from instafeed.core.db.snowflake import NextId
+from instafeed.core.jobs.leased import LeasedJob
 
 END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
@@ -183,16 +184,13 @@ class Session(models.Model):
         return f"session {self.pk}"
 
 
-class Erasure(models.Model):
-    """A deleted account that is not erased yet. The row is created with the deletion and deleted with the user's row.
-
-    `due_at` is the end of the current worker's lease, or the time from which any worker may claim the row.
-    """
+class Erasure(LeasedJob):
+    """A deleted account that is not erased yet. The row is created with the deletion and deleted with the user's row."""
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="erasure")
-    due_at = models.DateTimeField(db_index=True)
-    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # consecutive failures
-    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="erasure_due")]
 
     def __str__(self) -> str:
         return f"erasure of user {self.user_id}"

@@ -199,10 +199,21 @@ class Migration(migrations.Migration):
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
-                ("due_at", models.DateTimeField(db_index=True)),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ("error", models.TextField(blank=True, default="")),
+                ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
             ],
+            options={"indexes": [models.Index(fields=["due_at"], name="erasure_due")]},
         ),
         migrations.CreateModel(
             name="AuditEntry",

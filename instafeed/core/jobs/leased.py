@@ -103,10 +103,10 @@ class LeasedQueue(Generic[JobT]):
         self._jobs = jobs.using(DEFAULT_DB_ALIAS)
         self._rows: QuerySet[JobT] = jobs.model._default_manager.using(DEFAULT_DB_ALIAS)
         self._name = jobs.model._meta.model_name
-        self._lease = lease
-        self._retry_delay, self._max_retry_delay = retry_delay, max_retry_delay
-        self._max_attempts = max_attempts
-        self._transient = transient
+        self.lease = lease
+        self.retry_delay, self.max_retry_delay = retry_delay, max_retry_delay
+        self.max_attempts = max_attempts
+        self.transient = transient
 
     # --- Working on a job ------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class LeasedQueue(Generic[JobT]):
     def _attempt(self, job: JobT, work: Callable[[JobT], Outcome]) -> Outcome:
         try:
             return work(job)
-        except self._transient as error:
+        except self.transient as error:
             logger.warning("%s is postponed: %s", job, error)
             self.retry_later(job, error, counts=False)
             return Outcome.POSTPONED
@@ -148,22 +148,23 @@ class LeasedQueue(Generic[JobT]):
         for job in candidates.select_for_update(of=("self",), skip_locked=True, no_key=True):
             if job.state == JobState.RUNNING:
                 job.attempts = min(job.attempts + 1, _MAX_COUNT)
-            if self._max_attempts is not None and job.attempts > self._max_attempts:
+            if self.max_attempts is not None and job.attempts > self.max_attempts:
                 self._dead_letter(job, "its workers died")
             else:
                 claimed.append(job)
         lease = uuid4()
         for job in claimed:
-            job.state, job.lease, job.due_at = JobState.RUNNING, lease, now_plus(self._lease)
+            job.state, job.lease, job.due_at = JobState.RUNNING, lease, now_plus(self.lease)
         self._rows.bulk_update(claimed, ["state", "lease", "due_at", "attempts"])
         return claimed
 
-    def checkpoint(self, job: JobT, *, delay: timedelta | None = None, **changes: Any) -> bool:
+    def checkpoint(self, job: JobT, **changes: Any) -> bool:
         """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
 
-        The sweeper hands the job out after `delay` (default: `retry_delay`), unless a hint has before.
+        The sweeper hands the job out after `retry_delay`, or at `due_at` if that is among the changes, unless a hint
+        to go on has arrived before.
         """
-        due_at = now_plus(self._retry_delay if delay is None else delay)
+        due_at = now_plus(self.retry_delay)
         progress = {
             "state": JobState.PENDING,
             "lease": None,
@@ -172,7 +173,7 @@ class LeasedQueue(Generic[JobT]):
             "dispatches": 0,
             "error": "",
         }
-        return bool(self.owned([job]).update(**progress, **changes))
+        return bool(self.owned([job]).update(**(progress | changes)))
 
     def finish(self, job: JobT, **changes: Any) -> bool:
         """End the job and keep its row, with `changes`. False if the lease was lost, and nothing was saved."""
@@ -192,7 +193,7 @@ class LeasedQueue(Generic[JobT]):
             if row is None:
                 return
             row.attempts = min(row.attempts + counts, _MAX_COUNT)
-            if self._max_attempts is not None and row.attempts > self._max_attempts:
+            if self.max_attempts is not None and row.attempts > self.max_attempts:
                 self._dead_letter(row, repr(error))
                 return
             self._rows.filter(pk=row.pk).update(
@@ -215,7 +216,7 @@ class LeasedQueue(Generic[JobT]):
         )
 
     def _delay_after(self, times: int) -> timedelta:
-        return min(self._retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self._max_retry_delay)
+        return min(self.retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self.max_retry_delay)
 
     # --- Handing jobs out ------------------------------------------------------------------------------
 
@@ -235,6 +236,10 @@ class LeasedQueue(Generic[JobT]):
                 job.dispatches = min(job.dispatches + 1, _MAX_COUNT)
             self._rows.bulk_update(jobs, ["due_at", "dispatches"])
         return [job.pk for job in jobs]
+
+    def has_due(self) -> bool:
+        """Return whether `claim_due` would find a job now."""
+        return self._rows.filter(self._unclaimed(), due_at__lte=Now()).exists()
 
     def unclaimed(self) -> QuerySet[JobT]:
         """All unfinished jobs that no living worker has, due or not."""
