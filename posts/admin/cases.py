@@ -79,16 +79,16 @@ def _is_targeted_lookup(request: HttpRequest) -> bool:
 @admin.register(Case)
 class CaseAdmin(TargetAdmin):
     admin_actions = (DISMISS, HIDE, RESTORE, DELETE, WARN, SUSPEND, LIFT)
-    list_title = "Reported"
-    list_display = ("what", "author_link", "reports", "reason_list", "first", "last", "state_label")
+    list_title = "Reported content and accounts"
+    list_display = ("preview", "author_link", "reports", "reason_list", "first_report", "last_report", "state_label")
     list_filter = (StateFilter, TypeFilter, ReasonFilter)
     linked_by = ("user_id",)
     search_fields = ("target_id",)  # shows the search box; get_search_results does the search
     search_help_text = "The exact username of an author, or the id of a post, comment or user."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
-        closer = User.objects.filter(pk=OuterRef("closed_by_id")).values("username")
-        return super().get_queryset(request).annotate(closed_by=Subquery(closer))
+        moderator = User.objects.filter(pk=OuterRef("closed_by_id")).values("username")
+        return super().get_queryset(request).annotate(closed_by=Subquery(moderator))
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Order by index: open cases by report count, closed cases by closing time."""
@@ -127,12 +127,12 @@ class CaseAdmin(TargetAdmin):
     def reason_list(self, case: Case) -> str:
         return ", ".join(case.reasons)
 
-    @admin.display(description="first")
-    def first(self, case: Case) -> str:
+    @admin.display(description="first report")
+    def first_report(self, case: Case) -> str:
         return _format_age(case.first_reported_at)
 
-    @admin.display(description="last")
-    def last(self, case: Case) -> str:
+    @admin.display(description="last report")
+    def last_report(self, case: Case) -> str:
         return _format_age(case.last_reported_at)
 
     @admin.display(description="state")

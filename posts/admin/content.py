@@ -29,7 +29,7 @@ class HiddenFilter(FlagFilter):
 class ContentAdmin(TargetAdmin):
     target_type: TargetType
     admin_actions = (HIDE, RESTORE, DELETE, DISMISS, WARN, SUSPEND, LIFT)
-    list_display: tuple[str, ...] = ("what", "author_link", "at", "case")
+    list_display: tuple[str, ...] = ("preview", "author_link", "created", "case")
     list_filter = (HiddenFilter,)
     linked_by = ("author",)
     search_fields = ("pk",)  # shows the search box; get_search_results does the search
@@ -47,8 +47,8 @@ class ContentAdmin(TargetAdmin):
         cases = {case.target_id: case for case in reported}
         return {pk: replace(snapshots[target], case=cases.get(pk)) for pk, target in targets.items()}
 
-    @admin.display(description="when (UTC)")
-    def at(self, row: Any) -> str:
+    @admin.display(description="created (UTC)")
+    def created(self, row: Any) -> str:
         return f"{row.created_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="case")
@@ -70,8 +70,8 @@ class PostAdmin(ContentAdmin):
 class CommentAdmin(ContentAdmin):
     target_type = TargetType.COMMENT
     list_title = "Comments"
-    list_display = ("what", "author_link", "post_link", "at", "case")
+    list_display = ("preview", "author_link", "post_link", "created", "case")
 
-    @admin.display(description="on")
+    @admin.display(description="post")
     def post_link(self, comment: Comment) -> SafeString | str:
         return object_link(Post, comment.post_id)

@@ -41,8 +41,8 @@ class TargetAdmin(ActionModelAdmin):
             row.snapshot = snapshots[row.pk]
         return rows
 
-    @admin.display(description="what")
-    def what(self, row: Any) -> SafeString:
+    @admin.display(description="target")
+    def preview(self, row: Any) -> SafeString:
         return SafeString(render_to_string("posts/admin/target_preview.html", {"snapshot": row.snapshot}))
 
     @admin.display(description="author")

@@ -1,8 +1,7 @@
 from posts.models.comment import Comment
 from posts.models.counter import Counter
-from posts.models.explore import ExploreRanking
 from posts.models.hashtag import Hashtag, PostHashtag
-from posts.models.post import Post, PostMedia
+from posts.models.post import ExploreRanking, Post, PostMedia
 from posts.models.reaction import CommentLike, Like, Save
 from posts.models.report import Case, CaseState, Reason, Report, TargetType
 

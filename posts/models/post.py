@@ -1,10 +1,11 @@
-"""Posts and their media."""
+"""Posts, their media, and rankings of posts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -57,3 +58,14 @@ class PostMedia(models.Model):
 
     def __str__(self) -> str:
         return f"media {self.position} of post {self.post_id}"
+
+
+class ExploreRanking(models.Model):
+    """A ranking of recent public posts (posts.explore). Clients page through one while newer ones are computed."""
+
+    id = models.BigAutoField(primary_key=True)
+    post_ids = ArrayField(models.BigIntegerField())  # best first
+    created_at = models.DateTimeField(db_default=Now(), editable=False, db_index=True)
+
+    def __str__(self) -> str:
+        return f"ranking {self.pk}"
