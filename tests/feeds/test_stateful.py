@@ -1,8 +1,8 @@
-"""The heart's contract: every viewer's whole feed equals a plain model's, whatever happens in whatever order.
+"""The contract of feeds: after any sequence of events, every viewer's whole feed equals that of a plain model.
 
-Hypothesis drives follows, requests, blocks, mutes, posts, deletions, suspensions, moves over the celebrity
-line (also stopped half way), deliveries late and twice, and the loss of any part of the cache, against
-sets and a list in memory; then every viewer's feed is read in every page size.
+Hypothesis generates follows, requests, blocks, mutes, posts, deletions, suspensions, celebrity transitions (also
+interrupted ones), late and repeated deliveries, and losses of cached keys. The model is sets and a list in memory.
+At the end every viewer's feed is read in every page size.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from tests.feeds.feed_setup import deliver_all
 
 USERS = 5
 PAGE_SIZES = (1, 2, 3, 5, 100)
-someone = st.integers(0, USERS - 1)
+user_numbers = st.integers(0, USERS - 1)
 
 
 class Model:
-    """What the feed should be, in the plainest form."""
+    """The expected feeds, computed in the simplest way."""
 
     def __init__(self) -> None:
         self.follows: set[tuple[int, int]] = set()  # follower, followee
@@ -58,7 +58,7 @@ class Model:
         self.suspended: set[int] = set()
         self.posts: list[tuple[int, int]] = []  # id, author
 
-    def apart(self, one: int, other: int) -> bool:
+    def is_blocked_either_way(self, one: int, other: int) -> bool:
         return bool({(one, other), (other, one)} & self.blocks)
 
     def sees(self, viewer: int, author: int) -> bool:
@@ -67,7 +67,9 @@ class Model:
         if viewer == author:
             return True
         return (
-            (viewer, author) in self.follows and (viewer, author) not in self.mutes and not self.apart(viewer, author)
+            (viewer, author) in self.follows
+            and (viewer, author) not in self.mutes
+            and not self.is_blocked_either_way(viewer, author)
         )
 
     def feed(self, viewer: int) -> list[int]:
@@ -75,9 +77,11 @@ class Model:
 
 
 class FeedMachine(RuleBasedStateMachine):
-    @initialize(private=st.sets(someone, max_size=2), follows=st.sets(st.tuples(someone, someone), max_size=12))
+    @initialize(
+        private=st.sets(user_numbers, max_size=2), follows=st.sets(st.tuples(user_numbers, user_numbers), max_size=12)
+    )
     def begin(self, private: set[int], follows: set[tuple[int, int]]) -> None:
-        _empty_everything()
+        _empty_database_and_redis()
         self.model = Model()
         self.users = [User.objects.create_user(f"user{number}") for number in range(USERS)]
         self.ids = [user.pk for user in self.users]
@@ -90,26 +94,26 @@ class FeedMachine(RuleBasedStateMachine):
     checked = False
 
     def teardown(self) -> None:
-        # Not after a failure: a second one, of a machine that shrinking has cut short, would hide the first.
+        # Not after a failure: a second failure, of a machine that was cut short by shrinking, would hide the first.
         if self.checked:
-            self.everything_is_right()
-            _counts_are_right()
+            self.check_all_feeds()
+            _assert_counts_exact()
 
     # --- The graph ---
 
-    @rule(follower=someone, followee=someone)
+    @rule(follower=user_numbers, followee=user_numbers)
     def follow(self, follower: int, followee: int) -> None:
-        self.read_all()  # whatever was cached by then must not outlive it
+        self.read_all_feeds()  # cached data of that time must not survive the follow
         model = self.model
         pair = (follower, followee)
         with contextlib.suppress(RelationError):
             social.follow(self.ids[follower], self.ids[followee])
-        if follower == followee or model.apart(*pair) or {follower, followee} & model.suspended:
+        if follower == followee or model.is_blocked_either_way(*pair) or {follower, followee} & model.suspended:
             return
         if pair not in model.follows:
             (model.requests if followee in model.private else model.follows).add(pair)
 
-    @rule(follower=someone, followee=someone)
+    @rule(follower=user_numbers, followee=user_numbers)
     def unfollow(self, follower: int, followee: int) -> None:
         with contextlib.suppress(RelationError):
             social.unfollow(self.ids[follower], self.ids[followee])
@@ -128,16 +132,16 @@ class FeedMachine(RuleBasedStateMachine):
         if accepted:
             self.model.follows.add((follower, followee))
 
-    @rule(owner=someone, follower=someone)
+    @rule(owner=user_numbers, follower=user_numbers)
     def remove_follower(self, owner: int, follower: int) -> None:
         with contextlib.suppress(RelationError):
             social.remove_follower(self.ids[owner], self.ids[follower])
         self.model.follows.discard((follower, owner))
 
-    @rule(blocker=someone, blocked=someone)
+    @rule(blocker=user_numbers, blocked=user_numbers)
     def block(self, blocker: int, blocked: int) -> None:
         if blocker == blocked or {blocker, blocked} & self.model.suspended or (blocked, blocker) in self.model.blocks:
-            return  # whom one does not see, one does not block
+            return  # an invisible user cannot be blocked
         social.block(self.ids[blocker], self.ids[blocked])
         self.model.blocks.add((blocker, blocked))
         for pair in ((blocker, blocked), (blocked, blocker)):
@@ -153,7 +157,7 @@ class FeedMachine(RuleBasedStateMachine):
         social.unblock(*(self.ids[number] for number in pair))
         self.model.blocks.discard(pair)
 
-    @rule(muter=someone, muted=someone)
+    @rule(muter=user_numbers, muted=user_numbers)
     def mute(self, muter: int, muted: int) -> None:
         if muter == muted or {muter, muted} & self.model.suspended or (muted, muter) in self.model.blocks:
             return
@@ -171,21 +175,21 @@ class FeedMachine(RuleBasedStateMachine):
 
     # --- Accounts ---
 
-    @rule(number=someone)
+    @rule(number=user_numbers)
     def turn_private(self, number: int) -> None:
         accounts.update_profile(self.ids[number], {"is_private": True})
         self.model.private.add(number)
 
-    @rule(number=someone)
+    @rule(number=user_numbers)
     def turn_public(self, number: int) -> None:
-        """Going public admits whoever was asking."""
+        """Accept all pending requests."""
         accounts.update_profile(self.ids[number], {"is_private": False})
         self.model.private.discard(number)
-        admitted = {pair for pair in self.model.requests if pair[1] == number}
-        self.model.requests -= admitted
-        self.model.follows |= admitted
+        accepted_pairs = {pair for pair in self.model.requests if pair[1] == number}
+        self.model.requests -= accepted_pairs
+        self.model.follows |= accepted_pairs
 
-    @rule(number=someone)
+    @rule(number=user_numbers)
     def suspend_or_reinstate(self, number: int) -> None:
         if number in self.model.suspended:
             accounts.reinstate(self.ids[number])
@@ -196,25 +200,25 @@ class FeedMachine(RuleBasedStateMachine):
 
     # --- Posts and their deliveries ---
 
-    @rule(author=someone, count=st.integers(1, 4))
+    @rule(author=user_numbers, count=st.integers(1, 4))
     def post(self, author: int, count: int) -> None:
         for _ in range(count):
             created = posts.create_post(self.ids[author], "text")
             self.model.posts.append((created.pk, author))
 
-    @rule(author=someone, count=st.integers(2, 6))
-    def write_to_warm_feeds(self, author: int, count: int) -> None:
-        """What chance alone rarely does: fill lists past their length while they are warm."""
-        self.read_all()
+    @rule(author=user_numbers, count=st.integers(2, 6))
+    def post_to_warm_feeds(self, author: int, count: int) -> None:
+        """Fill timelines beyond their length while they are warm, which random steps rarely do."""
+        self.read_all_feeds()
         self.post(author, count)
         deliver_all()
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
-        doomed = data.draw(st.sampled_from(self.model.posts))
-        assert posts.delete_post(doomed[0], self.ids[doomed[1]])
-        self.model.posts.remove(doomed)
+        chosen = data.draw(st.sampled_from(self.model.posts))
+        assert posts.delete_post(chosen[0], self.ids[chosen[1]])
+        self.model.posts.remove(chosen)
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
@@ -222,53 +226,53 @@ class FeedMachine(RuleBasedStateMachine):
         post_id, author = data.draw(st.sampled_from(self.model.posts))
         assert posts.hide_post(post_id)
         self.model.posts.remove((post_id, author))
-        self.everything_is_right()
+        self.check_all_feeds()
         assert posts.restore_post(post_id)
         self.model.posts.append((post_id, author))
 
     @rule(data=st.data())
     def deliver_one(self, data: st.DataObject) -> None:
-        """One slice of any post that waits, not only the oldest."""
-        waiting = sorted(FanOut.objects.filter(state=JobState.PENDING).values_list("pk", flat=True))
-        if waiting:
-            fanout.deliver_slice(data.draw(st.sampled_from(waiting)))
+        """Deliver a slice of any pending post, not only of the oldest."""
+        pending = sorted(FanOut.objects.filter(state=JobState.PENDING).values_list("pk", flat=True))
+        if pending:
+            fanout.deliver_slice(data.draw(st.sampled_from(pending)))
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data(), from_the_start=st.booleans())
     def deliver_again(self, data: st.DataObject, from_the_start: bool) -> None:
-        """A redelivered task, or a worker that died before it could note how far it came."""
+        """Deliver after a redelivered task, or after a worker that died before its checkpoint."""
         post_id, _ = data.draw(st.sampled_from(self.model.posts))
         if from_the_start:
             FanOut.objects.filter(pk=post_id).update(state=JobState.PENDING, last_follower_id=0)
         fanout.deliver_slice(post_id)
 
-    # --- The celebrity line ---
+    # --- Celebrity transitions ---
 
-    @rule(number=someone)
-    def settle(self, number: int) -> None:
+    @rule(number=user_numbers)
+    def reconcile(self, number: int) -> None:
         roll_up()
         celebrity_transitions.reconcile_author(self.ids[number])
 
-    @rule(number=someone, pin=st.sampled_from([True, False, None]))
+    @rule(number=user_numbers, pin=st.sampled_from([True, False, None]))
     def pin(self, number: int, pin: bool | None) -> None:
         User.objects.filter(pk=self.ids[number]).update(celebrity_pin=pin)
-        if django_settings.TEST_MODE_MAY_PIN:
+        if django_settings.TEST_MODE_ALLOWS_PINS:
             celebrity_transitions.reconcile_author(self.ids[number])
         else:
             User.objects.filter(pk=self.ids[number]).update(celebrity_pin=None)
 
-    @precondition(lambda _: django_settings.TEST_MODE_MAY_PIN)
-    @rule(number=someone, count=st.integers(1, 3))
-    def be_a_celebrity_for_a_while(self, number: int, count: int) -> None:
-        """Up, some posts that are only pulled, and down again, with readers all the while."""
+    @precondition(lambda _: django_settings.TEST_MODE_ALLOWS_PINS)
+    @rule(number=user_numbers, count=st.integers(1, 3))
+    def promote_and_demote(self, number: int, count: int) -> None:
+        """Promote an author, create posts that are only pulled, and demote the author, with reads in between."""
         for pin in (True, False):
             self.pin(number, pin)
-            self.write_to_warm_feeds(number, count)
-        self.read_all()
+            self.post_to_warm_feeds(number, count)
+        self.read_all_feeds()
 
-    @rule(number=someone, read_half_way=st.booleans())
-    def move_half_way(self, number: int, read_half_way: bool) -> None:
-        """The mover dies between its two steps; somebody finishes later."""
+    @rule(number=user_numbers, read_between_steps=st.booleans())
+    def interrupt_transition(self, number: int, read_between_steps: bool) -> None:
+        """Let the worker die between the two steps of a transition."""
         roll_up()
         user = User.objects.get(pk=self.ids[number])
         if celebrity_policy.needs_transition(user):
@@ -276,11 +280,11 @@ class FeedMachine(RuleBasedStateMachine):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(celebrity_transitions, finish, lambda *_: 0)
                 celebrity_transitions.reconcile_author(user.pk)
-        if read_half_way:
-            self.everything_is_right()
+        if read_between_steps:
+            self.check_all_feeds()
 
     @rule()
-    def finish_moves(self) -> None:
+    def resume_transitions(self) -> None:
         celebrity_transitions.resume_transitions()
 
     # --- The cache ---
@@ -290,7 +294,7 @@ class FeedMachine(RuleBasedStateMachine):
         get_client().flushdb()
 
     @rule(
-        number=someone,
+        number=user_numbers,
         key=st.sampled_from(
             [keys.home_timeline, keys.author_timeline, keys.visible_authors, keys.user_summary, keys.auth_state]
         ),
@@ -299,81 +303,81 @@ class FeedMachine(RuleBasedStateMachine):
         get_client().delete(key(self.ids[number]))
 
     @rule()
-    def forget_celebrities(self) -> None:
+    def expire_celebrities(self) -> None:
         get_client().delete(keys.CELEBRITIES)
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
-    def forget_card(self, data: st.DataObject) -> None:
+    def expire_post_card(self, data: st.DataObject) -> None:
         get_client().delete(keys.post_card(data.draw(st.sampled_from(self.model.posts))[0]))
 
     # --- Reading ---
 
-    @rule(number=someone)
+    @rule(number=user_numbers)
     def read_before_delivery(self, number: int) -> None:
-        """Warms a feed while deliveries wait: it may lack what is on its way, and shows nothing forbidden."""
-        shown = self._walk(number, 3)
+        """Read while deliveries are pending: posts may be missing, but none that is forbidden is shown."""
+        shown = self._read_feed(number, 3)
         expected = self.model.feed(number)
         assert set(shown) <= set(expected)
         assert len(shown) == len(set(shown))
         own = [id_ for id_, author in self.model.posts if author == number and number not in self.model.suspended]
-        assert set(own) <= set(shown), "an own post is there at once"
+        assert set(own) <= set(shown), "the viewer's own posts are there at once"
 
     @rule()
-    def everything_is_right(self) -> None:
-        """Once deliveries are done, every feed is the model's, in every page size."""
+    def check_all_feeds(self) -> None:
+        """Deliver everything, then compare every feed with the model in every page size."""
         self.checked = False
         deliver_all()
         assert not FanOut.objects.exclude(state=JobState.DONE).exists()
         for number in range(USERS):
             expected = self.model.feed(number)
             for size in PAGE_SIZES:
-                assert self._walk(number, size) == expected, f"viewer {number}, pages of {size}"
+                assert self._read_feed(number, size) == expected, f"viewer {number}, pages of {size}"
             for since in {0, *expected[:1], *expected[-1:]}:
                 newer = sum(post_id > since for post_id in expected)
                 assert timeline.count_newer(self.ids[number], since, 4) == (min(newer, 4), newer > 4)
         self.checked = True
 
-    def read_all(self) -> None:
+    def read_all_feeds(self) -> None:
         for viewer in self.ids:
             timeline.get_page(viewer, None, 1)
 
-    def _walk(self, number: int, size: int) -> list[int]:
+    def _read_feed(self, number: int, size: int) -> list[int]:
         shown: list[int] = []
         before = None
         while True:
             page, after = timeline.get_page(self.ids[number], before, size)
-            assert len(page) == size or after is None, "short only at the end"
-            assert page or not shown, "no empty page after a `next`"
+            assert len(page) == size or after is None, "only the last page is short"
+            assert page or not shown, "a cursor never leads to an empty page"
             shown += [int(json.loads(post)["id"]) for post in page]
             if after is None:
                 return shown
             before = after
 
     @invariant()
-    def no_outbox_row_is_left(self) -> None:
+    def no_invalidation_is_pending(self) -> None:
         if hasattr(self, "model"):
             with database.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM core_invalidation")
                 assert cursor.fetchone() == (0,)
 
 
-def _counts_are_right() -> None:
+def _assert_counts_exact() -> None:
     for kind in COUNTER_REPAIRS:
         assert not kind.find_wrong(list(kind.model._default_manager.values_list("pk", flat=True))), kind.name
 
 
-def _empty_everything() -> None:
+def _empty_database_and_redis() -> None:
     empty_database()
     get_client().flushdb()
 
 
 MODES = {
-    "push": {"CELEBRITY_THRESHOLD": 1_000, "FEED_LENGTH": 500, "TEST_MODE_MAY_PIN": False},
-    "pull": {"CELEBRITY_THRESHOLD": 1, "FEED_LENGTH": 500, "TEST_MODE_MAY_PIN": False},
-    "hybrid": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 500, "TEST_MODE_MAY_PIN": True},
-    "short feeds": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 10, "TEST_MODE_MAY_PIN": True},
-    "shortest feeds": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 2, "TEST_MODE_MAY_PIN": True},
+    "push": {"CELEBRITY_THRESHOLD": 1_000, "FEED_LENGTH": 500, "TEST_MODE_ALLOWS_PINS": False},
+    "pull": {"CELEBRITY_THRESHOLD": 1, "FEED_LENGTH": 500, "TEST_MODE_ALLOWS_PINS": False},
+    "hybrid": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 500, "TEST_MODE_ALLOWS_PINS": True},
+    "short feeds": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 10, "TEST_MODE_ALLOWS_PINS": True},
+    "shortest feeds": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 2, "TEST_MODE_ALLOWS_PINS": True},
 }
 
 

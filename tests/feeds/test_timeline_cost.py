@@ -1,8 +1,9 @@
-"""What a page costs: no SQL and a fixed number of round trips when warm, a fixed number of queries when cold."""
+"""The cost of a page: no SQL and a fixed number of round trips when warm, a fixed number of queries when cold."""
 
 from __future__ import annotations
 
 import pytest
+import redis
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def viewer() -> User:
-    """Follows 12 ordinary authors and 8 celebrities, who wrote 3 posts each."""
+    """A viewer who follows 12 ordinary authors and 8 celebrities with 3 posts each."""
     viewer = UserFactory()
     authors = create_users(20)
     for author in authors:
@@ -49,43 +50,43 @@ def token_of(user: User) -> str:
 
 
 @pytest.mark.parametrize("limit", [5, 60])
-def test_a_warm_page_over_http_makes_no_query_and_at_most_four_round_trips(
+def test_warm_page_takes_no_query_and_at_most_four_round_trips(
     viewer: User, limit: int, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     headers = {"Authorization": f"Bearer {token_of(viewer)}"}
     warm = client.get("/api/v1/feed", {"limit": limit}, headers=headers).json()
     assert len(warm["results"]) == limit
-    with django_assert_num_queries(0), count_round_trips() as trips:
+    with django_assert_num_queries(0), count_round_trips() as round_trips:
         again = client.get("/api/v1/feed", {"limit": limit}, headers=headers)
     assert again.status_code == 200
     assert again.json() == warm
-    assert len(trips) <= 4, trips
+    assert len(round_trips) <= 4, round_trips
 
 
-def test_a_warm_later_page_costs_no_more(
+def test_warm_later_page_costs_no_more(
     viewer: User, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     headers = {"Authorization": f"Bearer {token_of(viewer)}"}
     first = client.get("/api/v1/feed?limit=20", headers=headers).json()
     client.get(first["next"], headers=headers)
-    with django_assert_num_queries(0), count_round_trips() as trips:
+    with django_assert_num_queries(0), count_round_trips() as round_trips:
         second = client.get(first["next"], headers=headers).json()
     assert len(second["results"]) == 20
-    assert len(trips) <= 4, trips
+    assert len(round_trips) <= 4, round_trips
 
 
 @pytest.mark.parametrize("limit", [5, 60])
-def test_a_warm_page_keeps_to_its_budget_while_requests_are_limited(
+def test_throttling_adds_no_query_and_no_fifth_round_trip(
     viewer: User, limit: int, client: Client, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     settings.THROTTLES = settings.THROTTLES | {"user": "3000/minute", "anon": "1200/minute"}
     headers = {"Authorization": f"Bearer {token_of(viewer)}"}
     warm = client.get("/api/v1/feed", {"limit": limit}, headers=headers).json()
-    with django_assert_num_queries(0), count_round_trips() as trips:
+    with django_assert_num_queries(0), count_round_trips() as round_trips:
         again = client.get("/api/v1/feed", {"limit": limit}, headers=headers)
     assert again.json() == warm
-    assert trips.count("EVALSHA") == 2, "the limit and the lists"
-    assert len(trips) <= 4, trips
+    assert round_trips.count("EVALSHA") == 2, "the throttle and the timelines"
+    assert len(round_trips) <= 4, round_trips
 
 
 def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> None:
@@ -106,21 +107,19 @@ def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> 
 
 
 @pytest.mark.parametrize("size", [2, 50])
-def test_a_page_without_a_cache_costs_a_fixed_number_of_queries(
+def test_page_without_redis_takes_a_fixed_number_of_queries(
     viewer: User,
     size: int,
     monkeypatch: pytest.MonkeyPatch,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    without_redis(monkeypatch)
-    # sources, who is active, the pull, cards and their pictures, counts, likes, saves, sources again, author cards
+    break_redis(monkeypatch)
+    # visible authors, inactive authors, post ids, posts and media, counts, likes, saves, visible authors, author cards
     with django_assert_num_queries(10):
         assert len(timeline.get_page(viewer.pk, None, size)[0]) == size
 
 
-def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    import redis
-
+def break_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> object:
         raise redis.ConnectionError("gone")
 
@@ -129,7 +128,7 @@ def without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis.connection.Connection, "send_packed_command", fail)
 
 
-def test_thousands_of_posts_of_a_suspended_author_do_not_hold_up_a_page(
+def test_page_skips_thousands_of_posts_of_a_suspended_author(
     settings: Settings, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     settings.FEED_LENGTH = 20
@@ -147,7 +146,7 @@ def test_thousands_of_posts_of_a_suspended_author_do_not_hold_up_a_page(
     assert len(read_feed(viewer)) == 3_003
 
 
-def test_counting_strides_over_what_may_not_be_seen() -> None:
+def test_unread_count_skips_hidden_posts_in_growing_batches() -> None:
     author, suspended, viewer = create_users(3)
     follow(author, viewer)
     follow(suspended, viewer)
@@ -155,6 +154,6 @@ def test_counting_strides_over_what_may_not_be_seen() -> None:
     Post.objects.bulk_create(Post(pk=id_, author=suspended) for id_ in next_ids(400))
     accounts.suspend(suspended.pk)
     read_feed(viewer)
-    with count_round_trips() as trips:
+    with count_round_trips() as round_trips:
         assert timeline.count_newer(viewer.pk, 0, 2) == (2, True)
-    assert len(trips) < 40
+    assert len(round_trips) < 40

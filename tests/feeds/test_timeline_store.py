@@ -1,4 +1,4 @@
-"""The lists in Redis: warm only, complete down to their marker, small."""
+"""Timelines in Redis: only warm ones are written, they are complete down to their marker, and they are small."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pytest_django.fixtures import Settings
 from feeds import timeline_store
 from feeds.timeline_store import Timeline
 from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client
 
 pytestmark = pytest.mark.usefixtures("redis_cache")
-BASE = 380_000_000_000_000_000  # ids as they are: 18 digits, beyond what a double holds
+BASE = 380_000_000_000_000_000  # an id has 18 digits, more than a double can represent
 
 
-def warm(user_id: int, ids: list[int], floor: int = 0) -> str:
+def fill_home_timeline(user_id: int, ids: list[int], floor: int = 0) -> str:
     key = keys.home_timeline(user_id)
     token = timeline_store.begin_rebuild(key)
     assert token
@@ -22,69 +23,69 @@ def warm(user_id: int, ids: list[int], floor: int = 0) -> str:
     return key
 
 
-def listed(key: str) -> Timeline:
+def peek(key: str) -> Timeline:
     timeline = timeline_store.peek(key)
     assert timeline is not None
     return timeline
 
 
-def test_a_push_leaves_cold_feeds_cold(redis_cache: redis.Redis) -> None:
-    warm(1, [])
+def test_push_leaves_cold_timelines_cold(redis_cache: redis.Redis) -> None:
+    fill_home_timeline(1, [])
     assert timeline_store.push_to_home_timelines([1, 2, 3], BASE) == 1
     assert redis_cache.keys("*feed*") == [keys.home_timeline(1).encode()]
 
 
-def test_an_empty_feed_is_warm_and_complete() -> None:
-    assert listed(warm(1, [])) == Timeline([], 0)
+def test_empty_timeline_is_warm_and_complete() -> None:
+    assert peek(fill_home_timeline(1, [])) == Timeline([], 0)
 
 
-def test_a_post_pushed_twice_is_read_once() -> None:
-    key = warm(1, [BASE])
+def test_post_pushed_twice_is_read_once() -> None:
+    key = fill_home_timeline(1, [BASE])
     timeline_store.push_to_home_timelines([1], BASE + 5)
     timeline_store.push_to_home_timelines([1], BASE + 5)
-    assert listed(key).ids == [BASE + 5, BASE]
+    assert peek(key).ids == [BASE + 5, BASE]
 
 
-def test_a_full_feed_is_cut_and_knows_down_to_where_it_is_complete(settings: Settings) -> None:
+def test_trimming_raises_the_floor(settings: Settings) -> None:
     settings.FEED_LENGTH = 10
-    key = warm(1, [])
+    key = fill_home_timeline(1, [])
     for number in range(12):
         timeline_store.push_to_home_timelines([1], BASE + number)
-    assert listed(key) == Timeline([BASE + number for number in range(11, 1, -1)], floor=BASE + 1)
+    assert peek(key) == Timeline([BASE + number for number in range(11, 1, -1)], floor=BASE + 1)
 
 
-def test_late_arrivals_never_make_an_incomplete_feed_look_complete(settings: Settings) -> None:
-    """The oldest id left in a list says nothing: a late old post may sit at its head while newer ones fell off."""
+def test_late_deliveries_do_not_lower_the_floor(settings: Settings) -> None:
+    """The oldest id left cannot be the floor: a late old post may be at the head while newer ones were trimmed."""
     settings.FEED_LENGTH = 10
-    key = warm(1, [])
+    key = fill_home_timeline(1, [])
     for number in range(100, 110):
         timeline_store.push_to_home_timelines([1], BASE + number)
     for late in (1, 2):
         timeline_store.push_to_home_timelines([1], BASE + late)
-    timeline = listed(key)
-    assert timeline.floor == BASE + 101, "what fell off was newer than what is left"
+    timeline = peek(key)
+    assert timeline.floor == BASE + 101, "a newer post than the oldest one left was trimmed"
     assert timeline.ids == [BASE + number for number in range(109, 101, -1)]
 
 
-def test_ids_that_differ_only_beyond_a_double_are_kept_apart(settings: Settings) -> None:
+def test_ids_that_a_double_cannot_distinguish_stay_distinct(settings: Settings) -> None:
     settings.FEED_LENGTH = 2
-    key = warm(1, [])
+    key = fill_home_timeline(1, [])
     for number in range(4):
         timeline_store.push_to_home_timelines([1], BASE + number)
-    assert listed(key) == Timeline([BASE + 3, BASE + 2], floor=BASE + 1)
+    assert peek(key) == Timeline([BASE + 3, BASE + 2], floor=BASE + 1)
 
 
-def test_what_is_pushed_during_a_rebuild_is_kept() -> None:
+def test_push_during_a_rebuild_is_kept() -> None:
     key = keys.home_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
     assert timeline_store.push_to_home_timelines([1], BASE + 7) == 1
-    assert timeline_store.peek(key) is None, "nobody may read it yet"
+    assert timeline_store.peek(key) is None, "not readable before the rebuild is finished"
     assert timeline_store.finish_rebuild(key, token, Timeline([BASE + 5, BASE + 3], 0))
-    assert listed(key).ids == [BASE + 7, BASE + 5, BASE + 3]
+    assert peek(key).ids == [BASE + 7, BASE + 5, BASE + 3]
 
 
-def test_a_rebuild_merges_pushes_into_their_places_and_keeps_to_the_length(settings: Settings) -> None:
+def test_rebuild_merges_pushes_in_order_and_trims(settings: Settings) -> None:
     settings.FEED_LENGTH = 4
     key = keys.home_timeline(1)
     token = timeline_store.begin_rebuild(key)
@@ -92,20 +93,20 @@ def test_a_rebuild_merges_pushes_into_their_places_and_keeps_to_the_length(setti
     for number in (6, 9, 1, 6):
         timeline_store.push_to_home_timelines([1], BASE + number)
     timeline_store.finish_rebuild(key, token, Timeline([BASE + 8, BASE + 6, BASE + 5, BASE + 4], floor=BASE + 3))
-    assert listed(key) == Timeline([BASE + number for number in (9, 8, 6, 5)], floor=BASE + 4)
+    assert peek(key) == Timeline([BASE + number for number in (9, 8, 6, 5)], floor=BASE + 4)
 
 
-def test_only_one_rebuilds() -> None:
+def test_only_one_process_rebuilds_a_timeline() -> None:
     key = keys.home_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
     assert timeline_store.begin_rebuild(key) is None
-    assert not timeline_store.finish_rebuild(key, "somebody else's", Timeline([BASE], 0))
+    assert not timeline_store.finish_rebuild(key, "another token", Timeline([BASE], 0))
     assert timeline_store.finish_rebuild(key, token, Timeline([BASE], 0))
-    assert timeline_store.begin_rebuild(key) is None, "a warm feed is not rebuilt"
+    assert timeline_store.begin_rebuild(key) is None, "a warm timeline is not rebuilt"
 
 
-def test_an_invalidation_ends_the_rebuild_that_it_overtakes() -> None:
+def test_invalidation_discards_a_running_rebuild() -> None:
     key = keys.home_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
@@ -114,44 +115,44 @@ def test_an_invalidation_ends_the_rebuild_that_it_overtakes() -> None:
     assert timeline_store.peek(key) is None
 
 
-def test_a_rebuild_that_died_is_forgotten(redis_cache: redis.Redis) -> None:
+def test_claim_of_a_rebuild_expires(redis_cache: redis.Redis) -> None:
     key = keys.home_timeline(1)
     assert timeline_store.begin_rebuild(key)
     assert 0 < redis_cache.pttl(key) <= keys.REBUILD_TTL_MS
 
 
-def test_reading_prolongs_a_feeds_life(redis_cache: redis.Redis, settings: Settings) -> None:
-    key = warm(1, [BASE])
+def test_reading_extends_the_ttl(redis_cache: redis.Redis, settings: Settings) -> None:
+    key = fill_home_timeline(1, [BASE])
     redis_cache.expire(key, 5)
     timeline_store.read_snapshot(1, None, 10)
     assert settings.FEED_TTL - 5 < redis_cache.ttl(key) <= settings.FEED_TTL
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1, 2), (1, 1, 3, 3, 2)])
-def test_an_authors_list_is_strictly_descending_however_posts_arrive(order: tuple[int, ...]) -> None:
+def test_author_timeline_is_strictly_descending(order: tuple[int, ...]) -> None:
     key = keys.author_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
     timeline_store.finish_rebuild(key, token, Timeline([BASE], 0))
     for number in order:
         timeline_store.push_to_author_timeline(1, BASE + number)
-    elements = timeline_store.get_client().lrange(key, 0, -1)
+    elements = get_client().lrange(key, 0, -1)
     assert [int(element) for element in elements] == [BASE + 3, BASE + 2, BASE + 1, BASE, 0]
 
 
-def test_an_authors_list_takes_nothing_below_its_floor() -> None:
+def test_author_timeline_rejects_posts_below_its_floor() -> None:
     key = keys.author_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
     timeline_store.finish_rebuild(key, token, Timeline([BASE + 9], floor=BASE + 5))
     timeline_store.push_to_author_timeline(1, BASE + 5)
-    assert listed(key) == Timeline([BASE + 9], floor=BASE + 5)
+    assert peek(key) == Timeline([BASE + 9], floor=BASE + 5)
 
 
-def test_a_feed_entry_takes_at_most_11_bytes(redis_cache: redis.Redis, settings: Settings) -> None:
+def test_post_in_a_timeline_takes_at_most_11_bytes(redis_cache: redis.Redis, settings: Settings) -> None:
     assert settings.FEED_LENGTH == 500
     step = 4_194_304_123  # about a second
-    key = warm(1, [BASE - number * step for number in range(500)], floor=BASE - 600 * step)
+    key = fill_home_timeline(1, [BASE - number * step for number in range(500)], floor=BASE - 600 * step)
     rebuilt = redis_cache.memory_usage(key, samples=0)
     for number in range(1, 5_000):
         timeline_store.push_to_home_timelines([1], BASE + number * step)
