@@ -1,4 +1,4 @@
-"""Pictures in the admin, and having them processed once more."""
+"""Pictures in the admin, and their reprocessing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.factories import UserFactory
 from tests.feeds.feed_setup import deliver_all, follow, read_feed
 from tests.media.lifecycle import (
     claim_media,
+    create_post,
     delete_due_files,
     make_due,
     reload,
@@ -29,17 +30,16 @@ from tests.media.lifecycle import (
     upload_and_process,
 )
 from tests.media.pictures import expected_paths, jpeg
-from tests.media.test_pending_posts import share
 from tests.posts.api_user import ApiUser
 from tests.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
 
 LIST = "/admin/media/media/"
 
 
 @pytest.fixture
-def _own_storage(settings: Settings, tmp_path: Any) -> None:
+def _empty_storage(settings: Settings, tmp_path: Any) -> None:
     settings.MEDIA_ROOT = str(tmp_path)
 
 
@@ -48,8 +48,8 @@ def owner() -> User:
     return UserFactory(username="maria")
 
 
-def given_up(media: Media) -> Media:
-    """One that killed every worker that took it."""
+def fail_permanently(media: Media) -> Media:
+    """Let a picture kill every worker that claims it until it is given up."""
     for _ in range(processing_job.MAX_FAILURES):
         claim_media(media)
         make_due(media)
@@ -60,13 +60,13 @@ def given_up(media: Media) -> Media:
     return failed
 
 
-def listed(**query: str) -> list[int]:
+def list_media_ids(**query: str) -> list[int]:
     answer = operator_client().get(LIST, query)
     assert answer.status_code == 200, answer.content
     return [media.pk for media in answer.context["cl"].result_list]
 
 
-def why(media: Media) -> str:
+def refusal_of(media: Media) -> str:
     with pytest.raises(reprocessing.NotReprocessable) as refused:
         reprocessing._reprocess_one(media.pk, create_staff())
     return str(refused.value)
@@ -76,12 +76,12 @@ def test_search_and_filter_by_status_id_and_username(owner: User) -> None:
     ready, failed, waiting = upload_and_process(owner), upload(owner, jpeg()[:300]), upload(owner)
     processing_job.run(failed.pk)
     uploading = Media.objects.create(owner=UserFactory(), original_path="incoming/x")
-    assert listed() == [uploading.pk, waiting.pk, failed.pk, ready.pk]
+    assert list_media_ids() == [uploading.pk, waiting.pk, failed.pk, ready.pk]
     for media in (ready, failed, waiting, uploading):
-        assert listed(status=reload(media).get_status_display()) == [media.pk]
-        assert listed(q=str(media.pk)) == [media.pk]
-    assert listed(q="MARIA") == [waiting.pk, failed.pk, ready.pk]
-    assert listed(q="mari") == []
+        assert list_media_ids(status=reload(media).get_status_display()) == [media.pk]
+        assert list_media_ids(q=str(media.pk)) == [media.pk]
+    assert list_media_ids(q="MARIA") == [waiting.pk, failed.pk, ready.pk]
+    assert list_media_ids(q="mari") == []
 
 
 def test_list_shows_failures_and_page_shows_picture_and_post(owner: User) -> None:
@@ -89,7 +89,7 @@ def test_list_shows_failures_and_page_shows_picture_and_post(owner: User) -> Non
     failed = upload(owner, jpeg()[:300])
     processing_job.run(failed.pk)
     ready = upload_and_process(author.user)
-    post = share(author, ready)
+    post = create_post(author, ready)
     client = operator_client()
     assert "The picture is damaged or incomplete." in client.get(LIST).content.decode()
     page = client.get(f"{LIST}{ready.pk}/change/").content.decode()
@@ -110,9 +110,9 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
     author, reader = ApiUser(), UserFactory()
     follow(author.user, reader)
     media = upload(author.user)
-    post = int(share(author, media))
+    post = int(create_post(author, media))
     deliver_all()
-    failed = given_up(media)
+    failed = fail_permanently(media)
     assert failed.original_path == media.original_path
     assert read_feed(reader) == []
     redis_broker.delete("media")
@@ -121,7 +121,7 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
     assert redis_broker.llen("media") == 1
     again = reload(media)
     assert (again.status, again.error, again.failures) == (Status.PROCESSING, "", 0)
-    assert again.attempts == failed.attempts, "those who were overtaken must still know it"
+    assert again.attempts == failed.attempts, "it still tells old workers that they have lost their lease"
     assert author.get(f"/media/{media.pk}")["status"] == "processing"
     processing_job.run(media.pk)
     assert reload(media).status == Status.READY
@@ -132,7 +132,7 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
         *("otto", "reprocess", "media", media.pk),
     )
     assert (entry.user_id, entry.before) == (author.id, {"status": "failed"})
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == set(expected_paths(reload(media)))
 
 
@@ -146,39 +146,39 @@ def test_reprocessed_picture_waits_another_day_for_the_storage(owner: User, monk
         away.setattr(storage, "open", _raise(storage.StorageError))
         processing_job.run(media.pk)
     waiting = reload(media)
-    assert waiting.status == Status.PROCESSING, "it is waited for once more"
+    assert waiting.status == Status.PROCESSING, "the wait starts again"
     assert waiting.due_at is not None
-    assert waiting.due_at < timezone.now() + timedelta(seconds=6), "with pauses that begin anew"
+    assert waiting.due_at < timezone.now() + timedelta(seconds=6), "and so do the retry delays"
     make_due(media)
     processing_job.run(media.pk)
     assert reload(media).status == Status.READY
 
 
 def test_sweep_reprocesses_when_the_broker_is_down(owner: User) -> None:
-    media = given_up(upload(owner))
+    media = fail_permanently(upload(owner))
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert reprocessing.reprocess([media.pk], create_staff()) == (1, {})
     assert processing_job.due_media_ids(10) == [media.pk]
 
 
 def test_kept_original_is_deleted_with_its_row(owner: User) -> None:
-    media = given_up(upload(owner))
-    Media.objects.filter(pk=media.pk).update(id=1)  # long ago, and in no post
+    media = fail_permanently(upload(owner))
+    Media.objects.filter(pk=media.pk).update(id=1)  # an old id, without a post
     assert file_deletion.delete_orphans() == 1
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == set()
 
 
 def test_refusals_have_reasons(owner: User) -> None:
-    bad, gone = upload(owner, jpeg()[:300]), given_up(upload(owner))
+    bad, gone = upload(owner, jpeg()[:300]), fail_permanently(upload(owner))
     processing_job.run(bad.pk)
     storage.delete([gone.original_path])
-    assert why(bad) == "the picture is invalid"
-    assert why(gone) == "its original is not in the storage"
-    assert why(upload_and_process(owner)) == "its original was not kept"
-    assert why(upload(owner)) == "it is being processed"
-    assert why(Media.objects.create(owner=owner, original_path="incoming/x")) == "it was never uploaded"
-    assert why(Media(pk=1)) == "it was deleted"
+    assert refusal_of(bad) == "the picture is invalid"
+    assert refusal_of(gone) == "its original is not in the storage"
+    assert refusal_of(upload_and_process(owner)) == "its original was not kept"
+    assert refusal_of(upload(owner)) == "it is being processed"
+    assert refusal_of(Media.objects.create(owner=owner, original_path="incoming/x")) == "it was never uploaded"
+    assert refusal_of(Media(pk=1)) == "it was deleted"
     assert not AuditEntry.objects.exists()
     messages = run_bulk_action(operator_client(), LIST, "reprocess", bad.pk, gone.pk)
     assert messages == [
@@ -188,7 +188,7 @@ def test_refusals_have_reasons(owner: User) -> None:
 
 
 def test_unavailable_storage_is_tried_only_once(owner: User) -> None:
-    media = [given_up(upload(owner)) for _ in range(3)]
+    media = [fail_permanently(upload(owner)) for _ in range(3)]
     asked: list[str] = []
 
     def size(path: str) -> int:
@@ -204,7 +204,7 @@ def test_unavailable_storage_is_tried_only_once(owner: User) -> None:
 
 
 def test_only_one_of_two_operators_starts_reprocessing(owner: User) -> None:
-    media = given_up(upload(owner))
+    media = fail_permanently(upload(owner))
     stale = reload(media)
     reprocessing.reprocess([media.pk], create_staff())
     with pytest.raises(reprocessing.NotReprocessable, match="in the meantime"):
@@ -212,7 +212,7 @@ def test_only_one_of_two_operators_starts_reprocessing(owner: User) -> None:
     assert AuditEntry.objects.count() == 1
 
 
-# --- Ready ones whose originals are kept -------------------------------------------------------------
+# --- Ready pictures with kept originals --------------------------------------------------------------
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_ready_picture_is_regenerated_while_the_old_files_are_shown(
     assert after.status == Status.READY
     assert after.key != kept.key
     assert "jpeg" in after.variants["150"]
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == {*expected_paths(after), after.original_path}
 
 
@@ -249,7 +249,7 @@ def test_failed_regeneration_changes_nothing(
     monkeypatch.setattr("media.variants.process", _raise(error))
     reprocessing.regenerate(kept.pk)
     assert reload(kept).key == kept.key
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == {*expected_paths(kept), kept.original_path}
 
 
@@ -270,8 +270,8 @@ def test_picture_moved_or_deleted_during_regeneration(kept: Media, monkeypatch: 
     monkeypatch.setattr(processing_job, "store_variants", lambda *args: (Media.objects.all().delete(), make(*args))[1])
     reprocessing.regenerate(kept.pk)
     assert not Media.objects.exists()
-    delete_due_files(all_of_them=True)
-    assert stored_paths() <= {*expected_paths(moved), moved.original_path}, "what was made is nobody's"
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() <= {*expected_paths(moved), moved.original_path}, "the generated files are not used"
 
 
 def test_dead_worker_leaves_no_files(kept: Media, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,13 +285,13 @@ def test_dead_worker_leaves_no_files(kept: Media, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SystemExit):
         reprocessing.regenerate(kept.pk)
     assert FileDeletion.objects.exists()
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == {*expected_paths(kept), kept.original_path}
 
 
 def test_regeneration_is_refused_when_the_broker_is_down(kept: Media) -> None:
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
-        assert "broker" in why(kept)
+        assert "broker" in refusal_of(kept)
     assert reload(kept).reprocessed_at is None
     assert not AuditEntry.objects.exists()
 

@@ -1,4 +1,4 @@
-"""A picture's way through the whole stack: uploaded, processed by a worker, posted, seen by those who may."""
+"""A picture in the whole stack: upload, processing by a worker, posts and access."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_post_reaches_the_feed_when_its_picture_is_ready(live_stack: LiveStack) 
 def test_failed_picture_notifies_only_the_author(live_stack: LiveStack) -> None:
     author, reader = ApiUser(live_stack), ApiUser(live_stack)
     reader.follow(author)
-    live_stack.freeze("worker")  # else it may have failed before the post
+    live_stack.freeze("worker")  # so that the picture cannot fail before the post exists
     try:
         media_id = upload(author, jpeg(400, 300)[:2_000])
         assert author.call("POST", "/posts", json={"media": [media_id]}).status_code == 201

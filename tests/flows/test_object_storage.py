@@ -1,5 +1,7 @@
-"""Production settings on an S3 over HTTP (moto's server): the whole way of a picture, and what clients are given by the
-three set-ups: Amazon S3, an S3 of one's own with an address for clients, CloudFront."""
+"""Production settings with an S3 over HTTP (moto's server): the life of a picture, and the URLs of three set-ups.
+
+They are Amazon S3, a self-hosted S3 with a public endpoint, and CloudFront.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """Its address, as the application knows it. The bucket has the policy of docker-compose.yml's."""
+    """The internal endpoint of an S3. Its bucket has the policy of docker-compose.yml."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
@@ -81,7 +83,7 @@ def author(bucket_stack: LiveStack) -> ApiUser:
 
 @pytest.fixture(scope="module")
 def posts(bucket_stack: LiveStack, author: ApiUser) -> list[str]:
-    """One picture sent through the app, one by a form, each in a post; processed by the worker."""
+    """Two posts with processed pictures: one uploaded through the app, one directly."""
     ids = [upload(author, jpeg(700, 500)), upload_directly(author, jpeg(600, 600))]
     eventually(lambda: {status(author, media_id) for media_id in ids} == {"ready"}, 60)
     return [author.call("POST", "/posts", json={"media": [media_id]}).json()["id"] for media_id in ids]
@@ -94,7 +96,7 @@ def recluse(bucket_stack: LiveStack) -> ApiUser:
 
 @pytest.fixture(scope="module")
 def private_post(recluse: ApiUser) -> str:
-    """A post of an account that turned private, after its files have moved."""
+    """A post of an account that turned private, after the relocation of its files."""
     media_id = upload(recluse, jpeg(500, 400))
     eventually(lambda: status(recluse, media_id) == "ready", 60)
     post_id = recluse.call("POST", "/posts", json={"media": [media_id]}).json()["id"]
@@ -129,8 +131,8 @@ def test_private_picture_requires_a_signature_that_expires(recluse: ApiUser, pri
     assert not is_valid_presigned_url(url, SECRET, now + timedelta(seconds=2 * TTL + 1))
 
 
-def given_by(stack: LiveStack, reader: ApiUser, post_id: str, root: Path, **settings: str) -> str:
-    """The picture's URL, from another web server on the same services with other settings."""
+def picture_url_with(stack: LiveStack, reader: ApiUser, post_id: str, root: Path, **settings: str) -> str:
+    """Return the picture's URL from another web server with other settings on the same services."""
     layout = StackLayout(root)
     layout.log.mkdir(parents=True)
     port = free_port()
@@ -149,7 +151,7 @@ def given_by(stack: LiveStack, reader: ApiUser, post_id: str, root: Path, **sett
 
 
 def test_amazon_s3_urls(bucket_stack: LiveStack, recluse: ApiUser, private_post: str, s3: str, tmp_path: Path) -> None:
-    url = given_by(bucket_stack, recluse, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
+    url = picture_url_with(bucket_stack, recluse, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
     parts = urlsplit(url)
     assert parts.scheme == "https"
     assert parts.netloc == f"{BUCKET}.s3.eu-central-1.amazonaws.com"
@@ -163,7 +165,7 @@ def test_cloudfront_urls_verify_with_the_public_key(
 ) -> None:
     key = generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    url = given_by(
+    url = picture_url_with(
         bucket_stack,
         recluse,
         private_post,
@@ -182,7 +184,7 @@ def test_cloudfront_urls_verify_with_the_public_key(
 
 
 def cloudfront_policy(url: str, key: RSAPrivateKey) -> dict[str, Any]:
-    """The one statement of its policy. Raises InvalidSignature."""
+    """Return the single statement of a URL's policy. Raises InvalidSignature."""
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query, strict_parsing=True).items()}
     assert query["Key-Pair-Id"] == "K2EXAMPLE"
     plain = {name: query[name].translate(str.maketrans("-_~", "+=/")) for name in ("Policy", "Signature")}

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.urls import clear_url_caches
 from pytest_django import Settings
 
 from tests.posts.api_user import ApiUser
 
 
 @pytest.fixture
-def _own_storage(settings: Settings, tmp_path: Path) -> None:
-    """An empty one, so that a test can say what is left."""
+def _empty_storage(settings: Settings, tmp_path: Path) -> None:
+    """An empty storage, so that a test can assert what is left in it."""
     settings.MEDIA_ROOT = str(tmp_path)
 
 
@@ -21,7 +23,16 @@ def author() -> ApiUser:
 
 @pytest.fixture
 def reader(author: ApiUser) -> ApiUser:
-    """Follows the author."""
+    """A follower of the author."""
     reader = ApiUser()
     reader.follow(author)
     return reader
+
+
+@pytest.fixture
+def _served_files(settings: Settings) -> Iterator[None]:
+    """The app serves the storage's files, as in the embedded stack."""
+    settings.ROOT_URLCONF = "tests.media.storage.urls"
+    clear_url_caches()
+    yield
+    clear_url_caches()

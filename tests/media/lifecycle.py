@@ -1,4 +1,4 @@
-"""Short ways to say what the tests of media need: uploads, work done as workers do it, what lies in the storage."""
+"""Steps in the life of a picture, for tests: upload, the work of the workers, deletion; and what is stored."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ from accounts.models import User
 from media import file_deletion, processing_job, relocation, uploads
 from media.models import FileDeletion, Media, Relocation
 from media.processing import Picture
-from posts import purge
+from posts import purge, services
 from tests.media.pictures import jpeg
+from tests.posts.api_user import ApiUser
 
 
 def upload(owner: User, content: bytes | None = None) -> Media:
-    """A picture that waits for a worker."""
+    """Upload a picture, which then waits for a worker."""
     content = jpeg() if content is None else content
     return uploads.receive(owner.pk, BytesIO(content), len(content), "")
+
+
+def create_post(author: ApiUser, *pictures: Media, caption: str = "") -> str:
+    """Create a post with these pictures and return its id."""
+    return str(services.create_post(author.id, caption, [picture.pk for picture in pictures]).pk)
 
 
 def reload(media: Media) -> Media:
@@ -30,47 +36,47 @@ def reload(media: Media) -> Media:
 
 
 def upload_and_process(owner: User) -> Media:
-    """One that went through everything."""
+    """Upload and process a picture."""
     media = upload(owner)
     processing_job.run(media.pk)
     return reload(media)
 
 
 def claim_media(media: Media) -> Media:
-    """As a worker has it that has just begun."""
-    found = processing_job._claim(media.pk)
-    assert found is not None
-    return found
+    """Claim a picture as a worker that has just started on it."""
+    claim = processing_job._claim(media.pk)
+    assert claim is not None
+    return claim
 
 
 def make_variants(claim: Media) -> Picture:
-    """What a worker does before it finishes: all files are stored."""
+    """Store all variants, as a worker does before it marks a claimed picture as ready."""
     with tempfile.TemporaryDirectory() as directory:
         return processing_job.store_variants(claim, Path(directory))
 
 
 def make_due(media: Media) -> None:
-    """The lease is over, or the pause."""
+    """End the lease or the retry delay of a picture."""
     Media.objects.filter(pk=media.pk).update(due_at=timezone.now())
 
 
-def delete_due_files(*, all_of_them: bool = False) -> None:
-    """What is due to be removed; `all_of_them`: and what is later."""
-    if all_of_them:
+def delete_due_files(*, ahead_of_time: bool = False) -> None:
+    """Delete scheduled files that are due; with `ahead_of_time`, all scheduled files."""
+    if ahead_of_time:
         FileDeletion.objects.update(due_at=timezone.now() - timedelta(seconds=1))
     while file_deletion.delete_due_files():
         pass
 
 
 def relocate_all(owner: User) -> None:
-    """Bring the owner's files to where they belong."""
+    """Relocate all of the owner's pictures and delete the old files."""
     while relocation.relocate_batch(owner.pk):
         pass
     assert not Relocation.objects.filter(pk=owner.pk).exists()
     delete_due_files()
 
 
-def erase_all() -> None:
+def erase_deleted_accounts() -> None:
     User.objects.filter(deleted_at__isnull=False).update(
         deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
     )
@@ -78,12 +84,12 @@ def erase_all() -> None:
         pass
 
 
-def purge_all() -> None:
+def purge_deleted_posts() -> None:
     while purge.purge_batch():
         pass
 
 
 def stored_paths() -> set[str]:
-    """Every file in the storage, by its path."""
+    """Return the paths of all files in the storage."""
     root = Path(settings.MEDIA_ROOT)
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}

@@ -1,4 +1,4 @@
-"""Pictures for tests: files to upload, and rows that are past their processing, with files of a few bytes."""
+"""Pictures for tests: image files to upload, and rows of processed pictures with files of a few bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VARIANTS = {str(size): {"name": f"{size}.webp", "width": size, "height": size} f
 
 
 def jpeg(width: int = 60, height: int = 40, **parameters: Any) -> bytes:
-    """A small photograph: no two of its quarters alike."""
+    """Return a small JPEG in two colours."""
     image = Image.new("RGB", (width, height), "teal")
     ImageDraw.Draw(image).rectangle((0, 0, width // 2, height // 2), fill="orange")
     file = BytesIO()
@@ -25,16 +25,23 @@ def jpeg(width: int = 60, height: int = 40, **parameters: Any) -> bytes:
 
 
 def ready_media(owner: User, *, is_public: bool = True, **fields: Any) -> Media:
-    """A processed picture of the owner's; its files hold their own names."""
+    """Create a processed picture. Each of its files contains its own name."""
     key = storage.new_key()
     for size in SIZES:
         path = f"{storage.variants_directory(key, is_public=is_public)}/{size}.webp"
         storage.save(path, BytesIO(f"{size}.webp".encode()), "image/webp")
-    made = {"key": key, "is_public": is_public, "status": Status.READY, "variants": VARIANTS, "width": 3, "height": 2}
-    return Media.objects.create(owner=owner, **(made | fields))
+    fields = {
+        "key": key,
+        "is_public": is_public,
+        "status": Status.READY,
+        "variants": VARIANTS,
+        "width": 3,
+        "height": 2,
+    } | fields
+    return Media.objects.create(owner=owner, **fields)
 
 
 def expected_paths(media: Media) -> list[str]:
-    """Where the files of a picture should lie, by its row."""
-    place = variants.directory_of(media)
-    return [f"{place}/{name}" for name in variants.file_names(media)]
+    """Return the paths of a picture's files according to its row."""
+    directory = variants.directory_of(media)
+    return [f"{directory}/{name}" for name in variants.file_names(media)]

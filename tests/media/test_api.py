@@ -1,4 +1,4 @@
-"""/media over HTTP: what is taken, what is refused, and who learns of it."""
+"""The API of media: uploads, validation, access and deletion."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def upload(caller: ApiUser, content: bytes, name: str = "a.jpg", **fields: Any) 
     return caller.client.post("/api/v1/media", form, headers=caller.headers)
 
 
-def begin(caller: ApiUser, size: int, content_type: str = "image/jpeg", **more: Any) -> Any:
+def begin_upload(caller: ApiUser, size: int, content_type: str = "image/jpeg", **more: Any) -> Any:
     body = {"filename": "IMG 1.jpg", "content_type": content_type, "size": size} | more
     return caller.call("post", "/media/uploads", body)
 
 
-def send(caller: ApiUser, form: dict[str, Any], content: bytes) -> Any:
-    """What a client does with the form that it was given."""
+def send_form(caller: ApiUser, form: dict[str, Any], content: bytes) -> Any:
+    """Send the form of a direct upload, as a client does."""
     return caller.client.post(form["url"], form["fields"] | {"file": SimpleUploadedFile("a", content, "image/jpeg")})
 
 
@@ -120,24 +120,24 @@ def test_json_and_anonymous_uploads_are_refused(owner: ApiUser) -> None:
 def test_unavailable_storage_is_a_503(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = ApiUser(Client(raise_request_exception=False))
 
-    def away(*_: Any) -> None:
-        raise storage.StorageError("away")
+    def unavailable(*_: Any) -> None:
+        raise storage.StorageError("unavailable")
 
-    monkeypatch.setattr(storage, "save", away)
+    monkeypatch.setattr(storage, "save", unavailable)
     assert_error(upload(owner, jpeg()), 503)
 
 
-# --- Straight to the storage -------------------------------------------------------------------------
+# --- Direct uploads ----------------------------------------------------------------------------------
 
 
 def test_direct_upload_from_form_to_ready(owner: ApiUser, stranger: ApiUser) -> None:
     content = jpeg()
-    answer = begin(owner, len(content), alt_text="a field")
+    answer = begin_upload(owner, len(content), alt_text="a field")
     assert answer.status_code == 201
     id_, form = answer.json()["id"], answer.json()["upload"]
     assert owner.get(f"/media/{id_}")["status"] == "uploading"
     assert_error(owner.call("post", f"/media/{id_}/complete"), 409)
-    assert send(owner, form, content).status_code in (200, 201, 204)
+    assert send_form(owner, form, content).status_code in (200, 201, 204)
     assert_error(stranger.call("post", f"/media/{id_}/complete"), 404)
     for _ in range(2):
         answer = owner.call("post", f"/media/{id_}/complete")
@@ -150,8 +150,8 @@ def test_direct_upload_from_form_to_ready(owner: ApiUser, stranger: ApiUser) -> 
 
 def test_content_of_a_direct_upload_is_checked(owner: ApiUser) -> None:
     html = REFUSED["html"]
-    answer = begin(owner, len(html)).json()
-    send(owner, answer["upload"], html)
+    answer = begin_upload(owner, len(html)).json()
+    send_form(owner, answer["upload"], html)
     assert_error(owner.call("post", f"/media/{answer['id']}/complete"), 400)
     assert owner.get(f"/media/{answer['id']}")["status"] == "failed"
 
@@ -171,11 +171,11 @@ def test_content_of_a_direct_upload_is_checked(owner: ApiUser) -> None:
     ids=str,
 )
 def test_invalid_direct_uploads_are_refused(owner: ApiUser, wrong: dict[str, Any]) -> None:
-    assert_error(begin(owner, **({"size": 10} | wrong)), 400)
+    assert_error(begin_upload(owner, **({"size": 10} | wrong)), 400)
     assert not Media.objects.exists()
 
 
-# --- Deleting ----------------------------------------------------------------------------------------
+# --- Deletion ----------------------------------------------------------------------------------------
 
 
 def test_delete_removes_files_unless_the_picture_is_in_a_post(owner: ApiUser, stranger: ApiUser) -> None:
@@ -217,9 +217,9 @@ def test_reads_are_503_when_the_storage_cannot_sign(monkeypatch: pytest.MonkeyPa
         reader.call("post", "/posts", {"media": [str(ready_media(reader.user, is_public=False).pk)]}).status_code == 201
     )
 
-    def away(card: bytes) -> bytes:
+    def unavailable(card: bytes) -> bytes:
         raise storage.StorageError("no credentials")
 
-    monkeypatch.setattr(storage, "sign_placeholders", away)
+    monkeypatch.setattr(storage, "sign_placeholders", unavailable)
     for path in ("/feed", f"/users/{reader.username}/posts"):
         assert_error(reader.call("get", path), 503)

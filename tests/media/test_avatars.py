@@ -1,4 +1,4 @@
-"""Users' pictures: public copies that stay as long as they are used, and go when they are not."""
+"""Avatars: public copies that are kept while they are used and deleted afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.media.lifecycle import delete_due_files, reload, relocate_all, stored
 from tests.media.pictures import expected_paths, ready_media
 from tests.posts.api_user import ApiUser
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_avatar_survives_the_deletion_of_its_original(owner: ApiUser) -> None:
     media = ready_media(owner.user)
     path = set_avatar(owner, media)
     media_services.delete(owner.id, media.pk)
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == {path}
     assert ApiUser().get(f"/users/{owner.username}")["avatar_url"].endswith(path)
 
@@ -47,7 +47,7 @@ def test_changing_or_removing_an_avatar_deletes_the_old_file(owner: ApiUser) -> 
     delete_due_files()
     assert stored_paths() == {second, *expected_paths(media)}
     assert set_avatar(owner, None) == ""
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == set(expected_paths(media))
 
 
@@ -59,7 +59,7 @@ def test_avatar_stays_public_when_the_account_turns_private(owner: ApiUser) -> N
     assert owner.get("/me")["avatar_url"] == url
     assert path in stored_paths()
     second = set_avatar(owner, Media.objects.get())
-    assert second.startswith("avatars/"), "made of a private picture, it is public all the same"
+    assert second.startswith("avatars/"), "a copy of a private picture is public, too"
     delete_due_files()
     assert path not in stored_paths()
 
@@ -81,17 +81,17 @@ def test_avatar_from_a_picture_that_moves_meanwhile(owner: ApiUser, monkeypatch:
 
     monkeypatch.setattr(storage, "copy", meanwhile)
     path = set_avatar(owner, media)
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == {path, *expected_paths(reload(media))}
 
 
 def test_unavailable_storage_leaves_the_avatar_unchanged(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any) -> None:
-        raise storage.StorageError("away")
+    def unavailable(*_: Any) -> None:
+        raise storage.StorageError("unavailable")
 
     media = ready_media(owner.user)
     path = set_avatar(owner, media)
-    monkeypatch.setattr(storage, "copy", away)
+    monkeypatch.setattr(storage, "copy", unavailable)
     assert_error(owner.call("patch", "/me", {"avatar": str(media.pk), "bio": "new"}), 503)
     assert owner.get("/me")["avatar_url"].endswith(path)
     assert owner.get("/me")["bio"] == ""
@@ -99,10 +99,10 @@ def test_unavailable_storage_leaves_the_avatar_unchanged(owner: ApiUser, monkeyp
 
 def test_unconfirmed_copy_is_deleted(owner: ApiUser) -> None:
     media, taken = ready_media(owner.user), ApiUser()
-    assert avatars.create_copy(owner.id, media.pk), "and then the process dies"
+    assert avatars.create_copy(owner.id, media.pk), "as if the process died before it confirmed the copy"
     answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.username})
     assert answer.status_code >= 400
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == set(expected_paths(media))
 
 
@@ -111,7 +111,7 @@ def test_expired_copy_is_not_used(owner: ApiUser, monkeypatch: pytest.MonkeyPatc
 
     def slow(source: str, target: str) -> None:
         copy(source, target)
-        delete_due_files(all_of_them=True)
+        delete_due_files(ahead_of_time=True)
 
     monkeypatch.setattr(storage, "copy", slow)
     assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)

@@ -1,4 +1,4 @@
-"""What nobody wants goes, files included, and what somebody wants stays, whatever happens at the same moment."""
+"""Deletion of files: orphans, purged posts, erased accounts, failures of the storage, and concurrent changes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from tests.concurrency import run_concurrently
 from tests.media.lifecycle import (
     claim_media,
     delete_due_files,
-    erase_all,
+    erase_deleted_accounts,
     make_variants,
-    purge_all,
+    purge_deleted_posts,
     reload,
     relocate_all,
     stored_paths,
@@ -39,7 +39,7 @@ from tests.media.lifecycle import (
 from tests.media.pictures import expected_paths, ready_media
 from tests.posts.api_user import ApiUser
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
 
 DAY, TWO_HOURS, MINUTE = timedelta(hours=24), timedelta(hours=2), timedelta(minutes=1)
 
@@ -49,28 +49,28 @@ def owner() -> ApiUser:
     return ApiUser(Client(raise_request_exception=False))
 
 
-def aged(media: Media, age: timedelta) -> Media:
-    """The same, as if it had been made so long ago: ids are times."""
+def make_old(media: Media, age: timedelta) -> Media:
+    """Return the picture as if it were this old. Ids contain the creation time."""
     id_ = first_id_at(timezone.now() - age) + Media.objects.count()
     Media.objects.filter(pk=media.pk).update(id=id_)
     return Media.objects.get(pk=id_)
 
 
-def files_named() -> set[str]:
-    """Every file that some row says is there."""
+def paths_in_rows() -> set[str]:
+    """Return the paths of all files that rows name."""
     files = {path for media in Media.objects.filter(status=Status.READY) for path in expected_paths(media)}
     return files | set(Media.objects.exclude(original_path="").values_list("original_path", flat=True))
 
 
-def assert_all_well() -> None:
-    """No post has a hole, nothing that is attached has no post, and the storage has what the rows say."""
-    delete_due_files(all_of_them=True)
+def assert_consistent() -> None:
+    """Assert that attached pictures are those of posts and that the storage contains exactly the files in rows."""
+    delete_due_files(ahead_of_time=True)
     attached = set(Media.objects.filter(is_attached=True).values_list("pk", flat=True))
     assert attached == set(PostMedia.objects.values_list("media_id", flat=True))
-    assert stored_paths() == files_named()
+    assert stored_paths() == paths_in_rows()
 
 
-def failures(answers: list[Any], *expected: type[Exception]) -> list[Any]:
+def unexpected_errors(answers: list[Any], *expected: type[Exception]) -> list[Any]:
     return [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, expected)]
 
 
@@ -79,25 +79,25 @@ def failures(answers: list[Any], *expected: type[Exception]) -> list[Any]:
 
 def test_unattached_pictures_are_deleted_after_a_day(owner: ApiUser) -> None:
     orphans = [
-        aged(ready_media(owner.user), DAY + MINUTE),
-        aged(upload(owner.user), DAY + MINUTE),
-        aged(Media.objects.create(owner=owner.user, status=Status.FAILED), DAY + MINUTE),
+        make_old(ready_media(owner.user), DAY + MINUTE),
+        make_old(upload(owner.user), DAY + MINUTE),
+        make_old(Media.objects.create(owner=owner.user, status=Status.FAILED), DAY + MINUTE),
     ]
-    attached = aged(ready_media(owner.user), 2 * DAY)
+    attached = make_old(ready_media(owner.user), 2 * DAY)
     services.create_post(owner.id, "", [attached.pk])
-    young = aged(ready_media(owner.user), DAY - MINUTE)
+    young = make_old(ready_media(owner.user), DAY - MINUTE)
     tasks.delete_orphans()
     assert set(Media.objects.values_list("pk", flat=True)) == {attached.pk, young.pk}
     assert orphans
-    assert_all_well()
+    assert_consistent()
 
 
 def test_abandoned_uploads_are_deleted_after_two_hours(owner: ApiUser) -> None:
     old, young = (uploads.begin(owner.id, "image/jpeg", 5, "")[0] for _ in range(2))
-    old, young = aged(old, TWO_HOURS + MINUTE), aged(young, TWO_HOURS - MINUTE)
+    old, young = make_old(old, TWO_HOURS + MINUTE), make_old(young, TWO_HOURS - MINUTE)
     with storage.open(expected_paths(ready_media(owner.user))[0]) as file:
-        storage.save(old.original_path, file, "image/jpeg")  # it came, and nobody said so
-    processing = aged(upload(owner.user), TWO_HOURS + MINUTE)
+        storage.save(old.original_path, file, "image/jpeg")  # uploaded, but never completed
+    processing = make_old(upload(owner.user), TWO_HOURS + MINUTE)
     tasks.delete_orphans()
     delete_due_files()
     assert old.original_path not in stored_paths()
@@ -107,10 +107,10 @@ def test_abandoned_uploads_are_deleted_after_two_hours(owner: ApiUser) -> None:
 def test_orphans_are_deleted_in_batches(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_deletion, "ORPHANS_BATCH_SIZE", 2)
     for _ in range(5):
-        aged(ready_media(owner.user), DAY + MINUTE)
+        make_old(ready_media(owner.user), DAY + MINUTE)
     tasks.delete_orphans()
     assert not Media.objects.exists()
-    assert_all_well()
+    assert_consistent()
 
 
 def test_delete_request_spares_pictures_in_posts(owner: ApiUser) -> None:
@@ -124,9 +124,9 @@ def test_delete_request_spares_pictures_in_posts(owner: ApiUser) -> None:
     assert stored_paths() == set(expected_paths(used))
     services.delete_post(post.pk, owner.id)
     assert_error(owner.call("delete", f"/media/{used.pk}"), 409)
-    purge_all()
+    purge_deleted_posts()
     assert_error(owner.call("delete", f"/media/{used.pk}"), 404)
-    assert_all_well()
+    assert_consistent()
 
 
 # --- Posts and accounts ------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_purge_of_a_post_deletes_only_its_pictures(owner: ApiUser) -> None:
     services.delete_post(post.pk, owner.id)
     delete_due_files()
     assert len(stored_paths()) == 12
-    purge_all()
+    purge_deleted_posts()
     delete_due_files()
     assert list(Media.objects.all()) == [kept]
     assert stored_paths() == set(expected_paths(kept))
@@ -155,24 +155,24 @@ def test_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.Monke
     deletion.delete_account(owner.id)
     while relocation.relocate_batch(owner.id):
         pass
-    erase_all()
+    erase_deleted_accounts()
     delete_due_files()
     assert list(Media.objects.all()) == [other]
     assert stored_paths() == set(expected_paths(other))
 
 
-# --- Removals themselves -----------------------------------------------------------------------------
+# --- Retries and batches -----------------------------------------------------------------------------
 
 
 def test_unavailable_storage_is_retried_with_growing_delays(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any) -> None:
-        raise storage.StorageError("away")
+    def unavailable(*_: Any) -> None:
+        raise storage.StorageError("unavailable")
 
     media = ready_media(owner.user)
     media_services.delete(owner.id, media.pk)
     pauses = []
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "delete", away)
+        patch.setattr(storage, "delete", unavailable)
         for _ in range(4):
             FileDeletion.objects.update(due_at=timezone.now())
             assert not file_deletion.delete_due_files()
@@ -183,26 +183,26 @@ def test_unavailable_storage_is_retried_with_growing_delays(owner: ApiUser, monk
     assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
     assert FileDeletion.objects.get().due_at - timezone.now() <= file_deletion.MAX_RETRY_DELAY
     delete_due_files()
-    assert stored_paths() == set(expected_paths(media)), "not before its time"
-    assert_all_well()
+    assert stored_paths() == set(expected_paths(media)), "the second deletion is not due yet"
+    assert_consistent()
     assert not FileDeletion.objects.exists()
 
 
 def test_unavailable_cdn_is_retried(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    purged: list[str] = []
 
-    def away(keys: list[str]) -> None:
-        told.extend(keys)
-        if len(told) == 1:
-            raise storage.StorageError("away")
+    def unavailable(keys: list[str]) -> None:
+        purged.extend(keys)
+        if len(purged) == 1:
+            raise storage.StorageError("unavailable")
 
     media = ready_media(owner.user)
-    monkeypatch.setattr(storage, "purge", away)
+    monkeypatch.setattr(storage, "purge", unavailable)
     media_services.delete(owner.id, media.pk)
     delete_due_files()
-    assert (told, FileDeletion.objects.count()) == ([media.key], 1)
-    delete_due_files(all_of_them=True)
-    assert (told, FileDeletion.objects.count()) == ([media.key] * 2, 0)
+    assert (purged, FileDeletion.objects.count()) == ([media.key], 1)
+    delete_due_files(ahead_of_time=True)
+    assert (purged, FileDeletion.objects.count()) == ([media.key] * 2, 0)
 
 
 def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis) -> None:
@@ -218,7 +218,7 @@ def test_concurrent_workers_delete_everything_once(owner: ApiUser, monkeypatch: 
     monkeypatch.setattr(file_deletion, "DELETION_BATCH_SIZE", 2)
     for _ in range(12):
         media_services.delete(owner.id, ready_media(owner.user).pk)
-    assert not failures(run_concurrently([tasks.remove_files] * 3))
+    assert not unexpected_errors(run_concurrently([tasks.remove_files] * 3))
     tasks.remove_files()
     assert (stored_paths(), FileDeletion.objects.count()) == (set(), 0)
 
@@ -230,18 +230,18 @@ def test_failed_transaction_deletes_nothing(owner: ApiUser) -> None:
     with pytest.raises(UnknownMedia):
         services.create_post(owner.id, "", [media.pk, 12345])
     assert not reload(media).is_attached
-    assert_all_well()
+    assert_consistent()
 
 
 def test_one_bad_row_does_not_block_the_others(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     delete, stuck, others = storage.delete, ready_media(owner.user), [ready_media(owner.user) for _ in range(3)]
 
-    def refusing(wanted: list[str]) -> None:
+    def refuse_stuck(wanted: list[str]) -> None:
         if any(stuck.key in path for path in wanted):
-            raise storage.StorageError("this one stays")
+            raise storage.StorageError("refused")
         delete(wanted)
 
-    monkeypatch.setattr(storage, "delete", refusing)
+    monkeypatch.setattr(storage, "delete", refuse_stuck)
     for media in [stuck, *others]:
         media_services.delete(owner.id, media.pk)
     delete_due_files()
@@ -249,22 +249,22 @@ def test_one_bad_row_does_not_block_the_others(owner: ApiUser, monkeypatch: pyte
     assert FileDeletion.objects.get().public_key == stuck.key
 
 
-# --- The same moment ---------------------------------------------------------------------------------
+# --- Concurrent changes ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("deletes", ["orphans", "by hand"])
 def test_delete_and_post_at_the_same_time(owner: ApiUser, deletes: str) -> None:
     for number in range(6):
-        media = aged(ready_media(owner.user), DAY + MINUTE)
+        media = make_old(ready_media(owner.user), DAY + MINUTE)
         delete: Callable[[], Any] = partial(media_services.delete, owner.id, media.pk)
         if deletes == "orphans":
             delete = file_deletion.delete_orphans
         share = partial(services.create_post, owner.id, "", [media.pk])
         answers = run_concurrently([share, delete] if number % 2 else [delete, share])
-        assert not failures(answers, UnknownMedia, MediaInUse)
+        assert not unexpected_errors(answers, UnknownMedia, MediaInUse)
         posted = any(isinstance(answer, Post) for answer in answers)
         assert posted == Media.objects.filter(pk=media.pk).exists()
-    assert_all_well()
+    assert_consistent()
     assert Post.objects.count() == PostMedia.objects.count()
 
 
@@ -274,12 +274,12 @@ def test_two_posts_with_the_same_picture_at_the_same_time(owner: ApiUser) -> Non
         ids = [picture.pk for picture in media]
         answers = run_concurrently([partial(services.create_post, owner.id, "", order) for order in (ids, ids[::-1])])
         assert len([answer for answer in answers if isinstance(answer, Post)]) == 1
-        assert len(failures(answers, media_services.UnusableMedia)) == 0
-    assert_all_well()
+        assert len(unexpected_errors(answers, media_services.UnusableMedia)) == 0
+    assert_consistent()
 
 
 def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(owner: ApiUser) -> None:
-    """Owner, then media, then posts: whoever locks in another order is found out here."""
+    """Locks must be taken in the order owner, media, posts. Any other order deadlocks here."""
     random = Random(4)
     pool = [services.create_post(owner.id, "", [ready_media(owner.user).pk]).pk for _ in range(6)]
     claims = [claim_media(upload(owner.user)) for _ in range(6)]
@@ -297,7 +297,7 @@ def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(owner
         return run
 
     posts = random.sample(pool, len(pool))
-    storm = [
+    steps_of_threads = [
         rounds(*(partial(processing_job._mark_ready, claim, made) for claim in claims[:4])),
         rounds(*(partial(processing_job._mark_failed, claim, "no") for claim in claims[4:])),
         rounds(*(partial(services.delete_post, post, owner.id) for post in posts[:8])),
@@ -310,16 +310,16 @@ def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(owner
         rounds(*(partial(accounts.update_profile, owner.id, {"is_private": private}) for private in [True, False] * 4)),
         rounds(*(lambda: services.create_post(owner.id, "", [ready_media(owner.user).pk]) for _ in range(4))),
     ]
-    assert not failures(run_concurrently(storm))
-    purge_all()
+    assert not unexpected_errors(run_concurrently(steps_of_threads))
+    purge_deleted_posts()
     relocate_all(owner.user)
-    assert_all_well()
+    assert_consistent()
     assert all(media.is_public != media.is_withheld for media in Media.objects.filter(status=Status.READY))
     assert not Post.objects.filter(media_pending=True).exclude(media__status=Status.FAILED).exists()
 
 
 def test_processing_that_ends_during_a_purge_does_not_deadlock(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The purge holds the post and wants the picture; the picture's end holds that, and must not want the post."""
+    """The purge locks the post, then the picture. Processing locks the picture and must not lock the post."""
     release = media_services.delete_for_posts
 
     for _ in range(3):
@@ -329,11 +329,11 @@ def test_processing_that_ends_during_a_purge_does_not_deadlock(owner: ApiUser, m
         services.delete_post(post.pk, owner.id)
 
         def meanwhile(media_ids: list[int], claim: Media = claim, picture: Any = picture) -> None:
-            assert not failures(run_concurrently([partial(processing_job._mark_ready, claim, picture)]))
+            assert not unexpected_errors(run_concurrently([partial(processing_job._mark_ready, claim, picture)]))
             release(media_ids)
 
         with monkeypatch.context() as patch:
             patch.setattr(media_services, "delete_for_posts", meanwhile)
-            purge_all()
+            purge_deleted_posts()
     assert not Media.objects.exists()
-    assert_all_well()
+    assert_consistent()

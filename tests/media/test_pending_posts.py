@@ -1,4 +1,4 @@
-"""Posts whose pictures are in the making: their author's alone until the last one is ready, then everybody's."""
+"""Pending posts: visible only to their author until their last picture is ready, then published."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from tests.concurrency import run_concurrently
 from tests.feeds.feed_setup import deliver_all, read_feed
 from tests.media.lifecycle import (
     claim_media,
+    create_post,
     delete_due_files,
     make_variants,
-    purge_all,
+    purge_deleted_posts,
     relocate_all,
     stored_paths,
     upload,
@@ -32,40 +33,34 @@ from tests.media.lifecycle import (
 from tests.media.pictures import expected_paths, jpeg, ready_media
 from tests.posts.api_user import ApiUser
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
 
 
-def share(author: ApiUser, *pictures: Media, caption: str = "") -> str:
-    answer = author.call("post", "/posts", {"caption": caption, "media": [str(media.pk) for media in pictures]})
-    assert answer.status_code == 201, answer.content
-    return str(answer.json()["id"])
-
-
-def ids(caller: ApiUser, path: str) -> list[str]:
+def list_ids(caller: ApiUser, path: str) -> list[str]:
     return [row["id"] for row in caller.get(path)["results"]]
 
 
-def told(caller: ApiUser) -> list[tuple[str, str]]:
-    """What a user is told of posts."""
+def post_notifications(caller: ApiUser) -> list[tuple[str, str]]:
+    """Return the kinds and post ids of a user's notifications about posts."""
     while consume_batches():
         pass
     entries = caller.get("/notifications?limit=100")["results"]
     return [(entry["kind"], entry["post_id"]) for entry in entries if entry["kind"] != "follow"]
 
 
-def ids_of_tags(caller: ApiUser) -> list[str]:
+def found_hashtags(caller: ApiUser) -> list[str]:
     return [tag["name"] for tag in caller.get("/hashtags?search=har")["results"]]
 
 
-def lists_of(author: ApiUser, caller: ApiUser) -> dict[str, list[str]]:
-    """Every list that could show a post of the author's with the caption "#harbour"."""
+def post_ids_by_list(author: ApiUser, caller: ApiUser) -> dict[str, list[str]]:
+    """Return the ids in every list that could contain the author's post with the caption "#harbour"."""
     profile, tag = f"/users/{author.username}/posts", "/hashtags/harbour/posts"
-    return {path: ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
+    return {path: list_ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
 
 
 def test_pending_post_is_invisible_to_others(author: ApiUser, reader: ApiUser) -> None:
     caption = f"#harbour with @{reader.username}"
-    post = share(author, ready_media(author.user), upload(author.user), caption=caption)
+    post = create_post(author, ready_media(author.user), upload(author.user), caption=caption)
     deliver_all()
     explore.compute_ranking()
     for _ in ("cold", "warm"):
@@ -84,17 +79,17 @@ def test_pending_post_is_invisible_to_others(author: ApiUser, reader: ApiUser) -
             ):
                 answer = who.call(method, path, body)
                 assert answer.status_code == 404, (method, path, answer.content)
-            assert not any(lists_of(author, who).values())
-            assert ids_of_tags(who) == []
+            assert not any(post_ids_by_list(author, who).values())
+            assert found_hashtags(who) == []
             assert who.get("/feed/unread-count?since=0")["count"] == 0
         assert_error(Client().get(f"/api/v1/posts/{post}"), 404)
         assert Client().get(f"/api/v1/users/{author.username}/posts").json()["results"] == []
-    assert told(reader) == []
+    assert post_notifications(reader) == []
 
 
 def test_author_can_use_a_pending_post_everywhere(author: ApiUser, reader: ApiUser) -> None:
     waiting = upload(author.user)
-    post = share(author, ready_media(author.user), waiting, caption="#harbour")
+    post = create_post(author, ready_media(author.user), waiting, caption="#harbour")
     deliver_all()
     for path in ("/feed", f"/users/{author.username}/posts", "/hashtags/harbour/posts"):
         (shown,) = author.get(path)["results"]
@@ -106,7 +101,7 @@ def test_author_can_use_a_pending_post_everywhere(author: ApiUser, reader: ApiUs
     author.create_comment(post, "soon")
     assert author.call("patch", f"/posts/{post}", {"caption": "#harbour, soon"}).status_code == 200
     assert author.get(f"/posts/{post}")["comment_count"] == 1
-    assert ids_of_tags(author) == ["harbour"]
+    assert found_hashtags(author) == ["harbour"]
     assert reader.get("/feed")["results"] == []
 
 
@@ -120,21 +115,21 @@ def test_last_ready_picture_publishes_the_post_once_at_its_place(
     stranger = ApiUser()
     older = author.create_post("#harbour")
     pictures = [upload(author.user) for _ in range(2)]
-    post = share(author, *pictures, caption="#harbour")
+    post = create_post(author, *pictures, caption="#harbour")
     newer = author.create_post("#harbour")
     deliver_all()
     explore.compute_ranking()
     public = ["/feed", f"/users/{author.username}/posts", "/hashtags/harbour/posts"]
     for picture in reversed(pictures):
         for path in public:
-            assert ids(reader, path) == [newer, older], path
-        assert ids(stranger, public[1]) == ids(stranger, public[2]) == [newer, older]
+            assert list_ids(reader, path) == [newer, older], path
+        assert list_ids(stranger, public[1]) == list_ids(stranger, public[2]) == [newer, older]
         assert read_feed(reader.user) == [int(newer), int(older)]
         processing_job.run(picture.pk)
     for path in public:
-        assert ids(reader, path) == [newer, post, older], path
+        assert list_ids(reader, path) == [newer, post, older], path
     assert read_feed(reader.user) == [int(newer), int(post), int(older)]
-    assert set(ids(stranger, "/explore")) == {newer, post, older}
+    assert set(list_ids(stranger, "/explore")) == {newer, post, older}
     shown = stranger.get(f"/posts/{post}")["media"]
     assert [media["id"] for media in shown] == [str(picture.pk) for picture in pictures]
     assert all(media["url"] and media["blurhash"] for media in shown)
@@ -144,72 +139,72 @@ def test_last_ready_picture_publishes_the_post_once_at_its_place(
 
 def test_later_followers_and_rebuilt_timelines_contain_the_post(author: ApiUser, reader: ApiUser) -> None:
     picture = upload(author.user)
-    post = share(author, picture)
-    assert ids(reader, "/feed") == [], "built from the database, while it waits"
+    post = create_post(author, picture)
+    assert list_ids(reader, "/feed") == [], "built from the database while the post is pending"
     late = ApiUser()
     late.follow(author)
-    assert ids(late, "/feed") == []
+    assert list_ids(late, "/feed") == []
     processing_job.run(picture.pk)
     deliver_all()
-    assert ids(reader, "/feed") == ids(late, "/feed") == [post]
+    assert list_ids(reader, "/feed") == list_ids(late, "/feed") == [post]
 
 
 def test_mentions_are_notified_once_at_publication(author: ApiUser, reader: ApiUser) -> None:
     pictures = [upload(author.user) for _ in range(2)]
     other = ApiUser()
-    post = share(author, *pictures, caption=f"with @{reader.username}")
+    post = create_post(author, *pictures, caption=f"with @{reader.username}")
     assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.username}"}).status_code == 200
     processing_job.run(pictures[0].pk)
-    assert told(other) == told(reader) == []
+    assert post_notifications(other) == post_notifications(reader) == []
     processing_job.run(pictures[1].pk)
-    assert told(other) == [("mention", post)]
-    assert told(reader) == [], "the caption is another by now"
+    assert post_notifications(other) == [("mention", post)]
+    assert post_notifications(reader) == [], "the mention was edited out"
     assert (
         author.call("patch", f"/posts/{post}", {"caption": f"@{other.username} @{reader.username}"}).status_code == 200
     )
-    assert (told(other), told(reader)) == ([("mention", post)], [("mention", post)])
+    assert (post_notifications(other), post_notifications(reader)) == ([("mention", post)], [("mention", post)])
 
 
 def test_two_pictures_ready_at_once_publish_exactly_once(author: ApiUser, reader: ApiUser) -> None:
     for _ in range(3):
         claims = [claim_media(upload(author.user)) for _ in range(3)]
-        post = share(author, *claims, caption=f"with @{reader.username}")
+        post = create_post(author, *claims, caption=f"with @{reader.username}")
         made = [make_variants(claim) for claim in claims]
         ends = [
             partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
         ]
         assert run_concurrently(ends) == [None] * 3
         assert not Post.objects.get(pk=post).media_pending
-        assert told(reader)[0] == ("mention", post)
-    assert len(told(reader)) == 3
+        assert post_notifications(reader)[0] == ("mention", post)
+    assert len(post_notifications(reader)) == 3
     deliver_all()
-    assert len(set(ids(reader, "/feed"))) == 3
+    assert len(set(list_ids(reader, "/feed"))) == 3
 
 
 def test_post_created_while_its_last_picture_becomes_ready_is_published(author: ApiUser, reader: ApiUser) -> None:
     for _ in range(5):
         claim = claim_media(upload(author.user))
         picture = make_variants(claim)
-        run_concurrently([partial(share, author, claim), partial(processing_job._mark_ready, claim, picture)])
+        run_concurrently([partial(create_post, author, claim), partial(processing_job._mark_ready, claim, picture)])
         assert not Post.objects.filter(media_pending=True).exists()
     deliver_all()
-    assert len(ids(reader, "/feed")) == 5
+    assert len(list_ids(reader, "/feed")) == 5
 
 
 def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: ApiUser, reader: ApiUser) -> None:
     good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
-    post = share(author, good, bad, worse, caption=f"with @{reader.username}")
+    post = create_post(author, good, bad, worse, caption=f"with @{reader.username}")
     deliver_all()
     for picture in (bad, good, worse):
         processing_job.run(picture.pk)
-        assert told(author) == [("media_failed", post)]
-    assert told(reader) == []
-    assert ids(author, "/feed") == ids(author, f"/users/{author.username}/posts") == [post]
-    assert ids(reader, "/feed") == ids(reader, f"/users/{author.username}/posts") == []
+        assert post_notifications(author) == [("media_failed", post)]
+    assert post_notifications(reader) == []
+    assert list_ids(author, "/feed") == list_ids(author, f"/users/{author.username}/posts") == [post]
+    assert list_ids(reader, "/feed") == list_ids(reader, f"/users/{author.username}/posts") == []
     assert [bool(media["url"]) for media in author.get(f"/posts/{post}")["media"]] == [True, False, False]
     assert author.call("delete", f"/posts/{post}").status_code == 204
-    assert told(author) == []
-    purge_all()
+    assert post_notifications(author) == []
+    purge_deleted_posts()
     delete_due_files()
     assert stored_paths() == set()
 
@@ -219,7 +214,7 @@ def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
     processing_job.run(failed.pk)
     uploading = Media.objects.create(owner=author.user, original_path="", status=Status.UPLOADING)
     used = ready_media(author.user)
-    share(author, used)
+    create_post(author, used)
     foreign, free = ready_media(ApiUser().user), ready_media(author.user)
     for media, status, code in (
         (failed, 409, "media_used"),
@@ -233,32 +228,32 @@ def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
         assert answer.json()["errors"][0]["code"] == code
     assert Post.objects.count() == FanOut.objects.count() == 1
     assert author.get(f"/users/{author.username}")["post_count"] == 1
-    share(author, free)
+    create_post(author, free)
 
 
 def test_deleting_a_pending_post_deletes_its_pictures(author: ApiUser, reader: ApiUser) -> None:
     claim, waiting = claim_media(upload(author.user)), upload(author.user)
     picture = make_variants(claim)
-    post = share(author, claim, waiting)
+    post = create_post(author, claim, waiting)
     assert author.call("delete", f"/posts/{post}").status_code == 204
     processing_job._mark_ready(claim, picture)
     processing_job.run(waiting.pk)
     assert_error(author.call("get", f"/posts/{post}"), 404)
     deliver_all()
-    assert ids(reader, "/feed") == []
-    purge_all()
+    assert list_ids(reader, "/feed") == []
+    purge_deleted_posts()
     delete_due_files()
     assert (Media.objects.count(), stored_paths()) == (0, set())
 
 
 def test_edits_while_pending_are_published(author: ApiUser, reader: ApiUser) -> None:
     picture = upload(author.user)
-    post = share(author, picture, caption="#first")
+    post = create_post(author, picture, caption="#first")
     assert author.call("patch", f"/posts/{post}", {"caption": ""}).json()["media"][0]["url"] is None
     assert author.call("patch", f"/posts/{post}", {"caption": "#second"}).status_code == 200
     processing_job.run(picture.pk)
     assert reader.get(f"/posts/{post}")["caption"] == "#second"
-    assert (ids(reader, "/hashtags/first/posts"), ids(reader, "/hashtags/second/posts")) == ([], [post])
+    assert (list_ids(reader, "/hashtags/first/posts"), list_ids(reader, "/hashtags/second/posts")) == ([], [post])
 
 
 def test_idempotent_replay_returns_the_pending_answer(author: ApiUser) -> None:
@@ -275,20 +270,22 @@ def test_idempotent_replay_returns_the_pending_answer(author: ApiUser) -> None:
 
 def test_hidden_pending_post_appears_after_restore(author: ApiUser, reader: ApiUser) -> None:
     picture = upload(author.user)
-    post = share(author, picture)
+    post = create_post(author, picture)
     deliver_all()
     services.hide_post(int(post))
     assert_error(author.call("get", f"/posts/{post}"), 404)
     processing_job.run(picture.pk)
-    assert ids(reader, "/feed") == []
+    assert list_ids(reader, "/feed") == []
     services.restore_post(int(post))
-    assert ids(reader, "/feed") == [post]
+    assert list_ids(reader, "/feed") == [post]
     relocate_all(author.user)
     assert stored_paths() == set(expected_paths(Media.objects.get()))
 
 
 def test_posts_with_ready_pictures_are_published_at_once(author: ApiUser, reader: ApiUser) -> None:
-    post = share(author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.username}")
+    post = create_post(
+        author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.username}"
+    )
     deliver_all()
-    assert ids(reader, "/feed") == [post]
-    assert told(reader) == [("mention", post)]
+    assert list_ids(reader, "/feed") == [post]
+    assert post_notifications(reader) == [("mention", post)]

@@ -1,4 +1,4 @@
-"""A picture on its way to its variants: workers that die, come late or come twice, a storage that is away."""
+"""Processing of a picture: success, dead and late workers, failures of the storage, concurrent changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.factories import UserFactory
 from tests.media.lifecycle import (
     claim_media,
     delete_due_files,
-    erase_all,
+    erase_deleted_accounts,
     make_due,
     make_variants,
     reload,
@@ -32,7 +32,7 @@ from tests.media.lifecycle import (
 )
 from tests.media.pictures import expected_paths, jpeg
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def owner() -> User:
     return UserFactory()
 
 
-def away(*_: Any, **__: Any) -> Any:
-    raise storage.StorageError("away")
+def unavailable(*_: Any, **__: Any) -> Any:
+    raise storage.StorageError("unavailable")
 
 
-# --- The way it should be ----------------------------------------------------------------------------
+# --- Success -----------------------------------------------------------------------------------------
 
 
 def test_picture_becomes_ready_and_its_original_is_deleted(owner: User) -> None:
@@ -110,19 +110,19 @@ def test_only_one_of_concurrent_workers_processes_a_picture(owner: User) -> None
     assert stored_paths() == set(expected_paths(reload(media)))
 
 
-# --- Workers that die --------------------------------------------------------------------------------
+# --- Dead workers ------------------------------------------------------------------------------------
 
 
 def test_sweep_sends_a_lost_task_again(owner: User, redis_broker: redis.Redis) -> None:
     media = upload(owner)
-    assert redis_broker.llen("media") == 1, "nudged"
+    assert redis_broker.llen("media") == 1, "enqueued by the upload"
     redis_broker.flushdb()
     tasks.sweep_media()
     assert redis_broker.llen("media") == 1
     claim_media(media)
     redis_broker.flushdb()
     tasks.sweep_media()
-    assert redis_broker.llen("media") == 0, "somebody is at it"
+    assert redis_broker.llen("media") == 0, "claimed by a worker"
     make_due(media)
     tasks.sweep_media()
     assert redis_broker.llen("media") == 1
@@ -141,25 +141,25 @@ def test_files_of_a_dead_worker_are_deleted(owner: User) -> None:
     assert stored_paths() == set(expected_paths(ready))
 
 
-@pytest.mark.parametrize("end", ["finish", "put off", "fail"])
+@pytest.mark.parametrize("end", ["ready", "retry", "fail"])
 def test_attempt_that_lost_its_lease_changes_nothing(owner: User, end: str) -> None:
     media = upload(owner)
-    slow = claim_media(media)
+    late = claim_media(media)
     make_due(media)
     processing_job.run(media.pk)
     delete_due_files()
     ready = reload(media)
     media.original_path = ready.original_path
-    with storage.open(expected_paths(ready)[0]) as file:  # the original is gone by now, but it had begun to read
-        storage.save(f"{storage.variants_directory(slow.key, is_public=True)}/150.webp", file, "image/webp")
-    if end == "finish":
-        later = upload(owner)
-        processing_job._mark_ready(slow, make_variants(claim_media(later)))
-        services.delete(owner.pk, later.pk)
-    elif end == "put off":
-        processing_job._retry_later(slow, is_failure=True)
+    with storage.open(expected_paths(ready)[0]) as file:  # as if it had opened the original before that was deleted
+        storage.save(f"{storage.variants_directory(late.key, is_public=True)}/150.webp", file, "image/webp")
+    if end == "ready":
+        other = upload(owner)
+        processing_job._mark_ready(late, make_variants(claim_media(other)))
+        services.delete(owner.pk, other.pk)
+    elif end == "retry":
+        processing_job._retry_later(late, is_failure=True)
     else:
-        processing_job._mark_failed(slow, "no")
+        processing_job._mark_failed(late, "no")
     assert reload(media).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
     delete_due_files()
     assert stored_paths() == set(expected_paths(ready))
@@ -173,7 +173,7 @@ def test_picture_that_kills_workers_is_given_up(owner: User) -> None:
     processing_job.run(media.pk)
     delete_due_files()
     assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
-    assert stored_paths() == {media.original_path}, "kept, for an operator to try again"
+    assert stored_paths() == {media.original_path}, "kept, so that an operator can reprocess it"
 
 
 # --- Failures ----------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_transient_failures_are_retried_with_growing_delays_and_then_given_up(
     if broken == "child":
         monkeypatch.setattr(variants, "process", no_child)
     else:
-        monkeypatch.setattr(storage, broken, away)
+        monkeypatch.setattr(storage, broken, unavailable)
     expected = [5, 10, 20, 40, 80, 160] if broken == "child" else [5, 10, 20, 40, 80, 160, 300, 300]
     for attempt in range(1, len(expected) + 1):
         make_due(media)
@@ -200,9 +200,9 @@ def test_transient_failures_are_retried_with_growing_delays_and_then_given_up(
         assert now.due_at is not None
         pauses.append((now.due_at - timezone.now()).total_seconds())
         processing_job.run(media.pk)
-        assert reload(media).attempts == attempt, "not before its time"
+        assert reload(media).attempts == attempt, "not before it is due"
     assert all(pause - 5 < left <= pause for left, pause in zip(pauses, expected, strict=True)), pauses
-    if broken != "child":  # a storage that is away is waited for
+    if broken != "child":  # storage errors are not counted as failures
         Media.objects.update(created_at=timezone.now() - processing_job.RETRY_DEADLINE)
     make_due(media)
     processing_job.run(media.pk)
@@ -217,7 +217,9 @@ def test_transient_failures_are_retried_with_growing_delays_and_then_given_up(
 def test_storage_failure_half_way_leaves_no_files(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media, save = upload(owner, jpeg(1600, 900)), storage.save
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "save", lambda path, *rest: away() if path.endswith("640.webp") else save(path, *rest))
+        patch.setattr(
+            storage, "save", lambda path, *rest: unavailable() if path.endswith("640.webp") else save(path, *rest)
+        )
         processing_job.run(media.pk)
     assert len(stored_paths()) == 3, "the original and two variants"
     make_due(media)
@@ -236,7 +238,7 @@ def test_bad_picture_fails_at_once_with_a_reason(owner: User) -> None:
     assert stored_paths() == set()
 
 
-# --- Things that happen in the middle ----------------------------------------------------------------
+# --- Changes during processing -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gone", ["picture", "owner"])
@@ -245,7 +247,7 @@ def test_deletion_during_processing_leaves_no_files(owner: User, gone: str) -> N
     picture = make_variants(claim)
     if gone == "owner":
         deletion.delete_account(owner.pk)
-        erase_all()
+        erase_deleted_accounts()
     else:
         services.delete(owner.pk, claim.pk)
     assert not Media.objects.exists()
@@ -262,8 +264,8 @@ def test_worker_that_dies_after_the_deletion_leaves_no_files(owner: User) -> Non
     with storage.open(expected_paths(upload_and_process(owner))[0]) as file:
         storage.save(path, file, "image/webp")
     delete_due_files()
-    assert path in stored_paths(), "nobody knows when it dies"
-    delete_due_files(all_of_them=True)
+    assert path in stored_paths(), "kept until the second deletion"
+    delete_due_files(ahead_of_time=True)
     assert path not in stored_paths()
 
 
@@ -273,7 +275,7 @@ def test_form_reused_after_processing_leaves_no_file(owner: User) -> None:
     delete_due_files()
     with storage.open(expected_paths(reload(media))[0]) as file:
         storage.save(media.original_path, file, "image/jpeg")
-    delete_due_files(all_of_them=True)
+    delete_due_files(ahead_of_time=True)
     assert stored_paths() == set(expected_paths(reload(media)))
     assert not FileDeletion.objects.exists()
 

@@ -1,25 +1,20 @@
-"""Where files lie: in public for permanent URLs, or in secret for signed ones, and how they move between the two."""
+"""Relocation of files between public, with permanent URLs, and private, with signed URLs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 import redis
-from django.conf import settings as django_settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.urls import clear_url_caches, include, path
 from django.utils import timezone
-from pytest_django import Settings
 
 from accounts import services as accounts
 from accounts.models import User
 from instafeed.core.cache.client import get_client as cache
-from instafeed.urls import urlpatterns as site
 from media import processing_job, relocation, storage, tasks
 from media import services as media_services
 from media.models import FileDeletion, Media, Relocation
@@ -29,6 +24,7 @@ from tests.concurrency import run_concurrently
 from tests.feeds.feed_setup import deliver_all
 from tests.media.lifecycle import (
     claim_media,
+    create_post,
     delete_due_files,
     make_variants,
     reload,
@@ -40,118 +36,103 @@ from tests.media.lifecycle import (
 from tests.media.pictures import expected_paths, ready_media
 from tests.posts.api_user import ApiUser
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_own_storage")]
-
-urlpatterns = [path(django_settings.MEDIA_URL.removeprefix("/"), include("media.storage.local.urls")), *site]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
 
 
-@pytest.fixture
-def served(settings: Settings) -> Iterator[None]:
-    """The site hands out files, as on the embedded stack."""
-    settings.ROOT_URLCONF = __name__
-    clear_url_caches()
-    yield
-    clear_url_caches()
-
-
-def share(author: ApiUser, *pictures: Media) -> str:
-    return str(services.create_post(author.id, "", [picture.pk for picture in pictures]).pk)
-
-
-def turn(owner: ApiUser, *, private: bool) -> None:
+def set_private(owner: ApiUser, *, private: bool) -> None:
     accounts.update_profile(owner.id, {"is_private": private})
 
 
-def urls_of(caller: ApiUser, post: str) -> list[str]:
-    """Every URL in the post, as its pictures have them."""
+def picture_urls(caller: ApiUser, post: str) -> list[str]:
+    """Return all URLs of a post's pictures."""
     media = caller.get(f"/posts/{post}")["media"]
     return [url for shown in media for url in (shown["url"], *(each["url"] for each in shown["variants"].values()))]
 
 
-def content(url: str) -> bytes | None:
-    """None for what is not to be had."""
+def fetch(url: str) -> bytes | None:
+    """Return the content, or None if access is refused."""
     answer = Client().get(url)
     assert answer.status_code in (200, 403, 404), answer
     return b"".join(answer) if answer.status_code == 200 else None
 
 
-def assert_in_place(owner: ApiUser, *, public: bool) -> None:
-    """All rows say so, and the files are there, and no others."""
+def assert_files_in_place(owner: ApiUser, *, public: bool) -> None:
+    """Assert that all rows and files are public or private, and that there are no other files."""
     pictures = list(Media.objects.filter(owner=owner.id))
     assert [media.is_public for media in pictures] == [public] * len(pictures)
     assert stored_paths() == {path for media in pictures for path in expected_paths(media)}
     assert all(path.startswith("public/" if public else "private/") for path in stored_paths())
 
 
-# --- There and back ----------------------------------------------------------------------------------
+# --- Both directions ---------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("served")
+@pytest.mark.usefixtures("_served_files")
 def test_turning_private_kills_old_urls_and_turning_public_gives_new_ones(author: ApiUser, reader: ApiUser) -> None:
-    post = share(author, ready_media(author.user), ready_media(author.user))
-    was, keys = urls_of(reader, post), set(Media.objects.values_list("key", flat=True))
-    assert [content(url) for url in was[:2]] == [b"1080.webp", b"150.webp"]
-    assert not any("?" in url for url in was)
+    post = create_post(author, ready_media(author.user), ready_media(author.user))
+    old_urls, keys = picture_urls(reader, post), set(Media.objects.values_list("key", flat=True))
+    assert [fetch(url) for url in old_urls[:2]] == [b"1080.webp", b"150.webp"]
+    assert not any("?" in url for url in old_urls)
 
-    turn(author, private=True)
+    set_private(author, private=True)
     relocate_all(author.user)
-    assert_in_place(author, public=False)
+    assert_files_in_place(author, public=False)
     assert keys.isdisjoint(Media.objects.values_list("key", flat=True))
-    assert {content(url) for url in was} == {None}
+    assert {fetch(url) for url in old_urls} == {None}
     for who in (author, reader):
-        signed = urls_of(who, post)
-        assert [content(url) for url in signed[:2]] == [b"1080.webp", b"150.webp"]
-        assert {content(url.partition("?")[0]) for url in signed} == {None}, "not without the signature"
-        assert {content(url.replace("/private/", "/public/")) for url in signed} == {None}
+        signed = picture_urls(who, post)
+        assert [fetch(url) for url in signed[:2]] == [b"1080.webp", b"150.webp"]
+        assert {fetch(url.partition("?")[0]) for url in signed} == {None}, "the signature is required"
+        assert {fetch(url.replace("/private/", "/public/")) for url in signed} == {None}
     assert_error(ApiUser().call("get", f"/posts/{post}"), 404)
 
-    turn(author, private=False)
+    set_private(author, private=False)
     relocate_all(author.user)
-    assert_in_place(author, public=True)
-    now = urls_of(ApiUser(), post)
-    assert content(now[0]) == b"1080.webp"
-    assert set(now).isdisjoint(was), "whoever kept the old ones has nothing"
-    assert {content(url) for url in signed} == {None}
+    assert_files_in_place(author, public=True)
+    new_urls = picture_urls(ApiUser(), post)
+    assert fetch(new_urls[0]) == b"1080.webp"
+    assert set(new_urls).isdisjoint(old_urls), "old URLs are never valid again"
+    assert {fetch(url) for url in signed} == {None}
 
 
 def test_pictures_of_a_private_account_get_signed_urls(author: ApiUser, reader: ApiUser) -> None:
-    turn(author, private=True)
-    post = share(author, upload_and_process(author.user))
+    set_private(author, private=True)
+    post = create_post(author, upload_and_process(author.user))
     delete_due_files()
-    assert_in_place(author, public=False)
-    assert all("signature=" in url for url in urls_of(reader, post))
+    assert_files_in_place(author, public=False)
+    assert all("signature=" in url for url in picture_urls(reader, post))
 
 
 def test_suspension_moves_files_to_private_and_back(author: ApiUser, reader: ApiUser) -> None:
-    post = share(author, ready_media(author.user))
-    old = urls_of(reader, post)
+    post = create_post(author, ready_media(author.user))
+    old = picture_urls(reader, post)
     accounts.suspend(author.id)
     relocate_all(author.user)
-    assert_in_place(author, public=False)
+    assert_files_in_place(author, public=False)
     accounts.reinstate(author.id)
     relocate_all(author.user)
-    assert_in_place(author, public=True)
-    assert set(urls_of(reader, post)).isdisjoint(old)
+    assert_files_in_place(author, public=True)
+    assert set(picture_urls(reader, post)).isdisjoint(old)
 
 
 def test_hiding_a_post_moves_only_its_own_pictures(author: ApiUser, reader: ApiUser) -> None:
     hidden, shown = ready_media(author.user), ready_media(author.user)
-    post, other = share(author, hidden), share(author, shown)
+    post, other = create_post(author, hidden), create_post(author, shown)
     services.hide_post(int(post))
     relocate_all(author.user)
     assert [reload(media).is_public for media in (hidden, shown)] == [False, True]
     assert reload(shown).key == shown.key
     assert stored_paths() == {path for media in Media.objects.all() for path in expected_paths(media)}
 
-    turn(author, private=True)
+    set_private(author, private=True)
     relocate_all(author.user)
-    turn(author, private=False)
+    set_private(author, private=False)
     relocate_all(author.user)
-    assert [reload(media).is_public for media in (hidden, shown)] == [False, True], "it is still hidden"
+    assert [reload(media).is_public for media in (hidden, shown)] == [False, True], "its post is still hidden"
     services.restore_post(int(post))
     relocate_all(author.user)
-    assert_in_place(author, public=True)
-    assert urls_of(reader, post) != urls_of(reader, other)
+    assert_files_in_place(author, public=True)
+    assert picture_urls(reader, post) != picture_urls(reader, other)
 
 
 def test_relocation_works_in_batches(
@@ -161,35 +142,35 @@ def test_relocation_works_in_batches(
     for _ in range(5):
         ready_media(author.user)
     redis_broker.flushdb()
-    turn(author, private=True)
+    set_private(author, private=True)
     assert redis_broker.llen("maintenance") == 1
     for left in (3, 1, 0):
         tasks.relocate_media(author.id)
         assert Media.objects.filter(is_public=True).count() == left
-    assert Relocation.objects.exists(), "nobody has looked since"
+    assert Relocation.objects.exists(), "deleted by the next batch, which finds nothing to move"
     relocate_all(author.user)
-    assert_in_place(author, public=False)
+    assert_files_in_place(author, public=False)
 
 
-# --- What goes wrong ---------------------------------------------------------------------------------
+# --- Failures ----------------------------------------------------------------------------------------
 
 
 def test_sweep_sends_a_lost_task_again(author: ApiUser, redis_broker: redis.Redis) -> None:
     ready_media(author.user)
-    turn(author, private=True)
+    set_private(author, private=True)
     redis_broker.flushdb()
     tasks.sweep_media()
     assert b"relocate_media" in b"".join(redis_broker.lrange("maintenance", 0, -1))
 
 
 def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any) -> None:
-        raise storage.StorageError("away")
+    def unavailable(*_: Any) -> None:
+        raise storage.StorageError("unavailable")
 
     pictures = [ready_media(author.user) for _ in range(3)]
-    turn(author, private=True)
+    set_private(author, private=True)
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "copy", away)
+        patch.setattr(storage, "copy", unavailable)
         assert not relocation.relocate_batch(author.id)
     assert Relocation.objects.get().due_at > timezone.now()
     assert relocation.due_owner_ids(10) == []
@@ -197,15 +178,14 @@ def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch:
     Relocation.objects.update(due_at=timezone.now())
     assert relocation.due_owner_ids(10) == [author.id]
     relocate_all(author.user)
-    delete_due_files(all_of_them=True)
-    assert_in_place(author, public=False)
+    delete_due_files(ahead_of_time=True)
+    assert_files_in_place(author, public=False)
 
 
 def test_missing_file_does_not_block_the_others(author: ApiUser) -> None:
-    """Whatever became of it: the account is private."""
     pictures = [ready_media(author.user) for _ in range(3)]
     storage.delete(expected_paths(pictures[0])[1:])
-    turn(author, private=True)
+    set_private(author, private=True)
     relocate_all(author.user)
     assert not Media.objects.filter(is_public=True).exists()
     assert len(stored_paths()) == 9
@@ -220,7 +200,7 @@ def test_copies_of_a_dead_worker_are_deleted(author: ApiUser, monkeypatch: pytes
         raise Killed
 
     media = ready_media(author.user)
-    turn(author, private=True)
+    set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(User.objects, "select_for_update", die)
         with pytest.raises(Killed):
@@ -228,9 +208,9 @@ def test_copies_of_a_dead_worker_are_deleted(author: ApiUser, monkeypatch: pytes
     assert reload(media).key == media.key
     assert len(stored_paths()) == 8
     relocate_all(author.user)
-    assert len(stored_paths()) == 8, "another mover's copies may be just in the making"
-    delete_due_files(all_of_them=True)
-    assert_in_place(author, public=False)
+    assert len(stored_paths()) == 8, "they could belong to a worker that still runs"
+    delete_due_files(ahead_of_time=True)
+    assert_files_in_place(author, public=False)
 
 
 def test_expired_copies_are_not_used(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,10 +219,10 @@ def test_expired_copies_are_not_used(author: ApiUser, monkeypatch: pytest.Monkey
     def slow(source: str, target: str) -> None:
         copy(source, target)
         if target.endswith("320.webp"):
-            delete_due_files(all_of_them=True)
+            delete_due_files(ahead_of_time=True)
 
     media = ready_media(author.user)
-    turn(author, private=True)
+    set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", slow)
         relocation.relocate_batch(author.id)
@@ -250,44 +230,44 @@ def test_expired_copies_are_not_used(author: ApiUser, monkeypatch: pytest.Monkey
     delete_due_files()
     assert stored_paths() == set(expected_paths(media))
     relocate_all(author.user)
-    assert_in_place(author, public=False)
+    assert_files_in_place(author, public=False)
 
 
 @pytest.mark.parametrize("ends_private", [True, False])
 def test_late_worker_does_not_undo_a_newer_state(
     author: ApiUser, ends_private: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner turns back while a picture is being copied, and another mover finds it where it belongs."""
+    """The owner switches back while a picture is copied, and another worker finds it in the right place."""
     copy, turned = storage.copy, []
 
     def meanwhile(source: str, target: str) -> None:
         if not turned:
             turned.append(True)
-            turn(author, private=ends_private)
-            assert not relocation.relocate_batch(author.id), "nothing to do"
+            set_private(author, private=ends_private)
+            assert not relocation.relocate_batch(author.id), "nothing to move"
         copy(source, target)
 
-    turn(author, private=ends_private)
+    set_private(author, private=ends_private)
     relocate_all(author.user)
     media = ready_media(author.user, is_public=not ends_private)
-    turn(author, private=not ends_private)
+    set_private(author, private=not ends_private)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", meanwhile)
         relocation.relocate_batch(author.id)
-    assert not Relocation.objects.exists(), "nobody would look again"
+    assert not Relocation.objects.exists(), "no further batch will run"
     delete_due_files()
-    assert_in_place(author, public=not ends_private)
+    assert_files_in_place(author, public=not ends_private)
     assert reload(media).key == media.key
 
 
 def test_concurrent_workers_move_each_picture_once(author: ApiUser) -> None:
     pictures = [ready_media(author.user) for _ in range(4)]
-    turn(author, private=True)
+    set_private(author, private=True)
     answers = run_concurrently([partial(relocation.relocate_batch, author.id)] * 3 + [delete_due_files] * 2)
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     relocate_all(author.user)
-    delete_due_files(all_of_them=True)
-    assert_in_place(author, public=False)
+    delete_due_files(ahead_of_time=True)
+    assert_files_in_place(author, public=False)
     assert all(reload(media).key != media.key for media in pictures)
 
 
@@ -297,8 +277,8 @@ def test_rapid_privacy_changes_end_in_the_right_place(author: ApiUser) -> None:
 
     def flip() -> None:
         for private in (True, False) * 4:
-            turn(author, private=private)
-        turn(author, private=True)
+            set_private(author, private=private)
+        set_private(author, private=True)
 
     def move() -> None:
         for _ in range(12):
@@ -308,8 +288,8 @@ def test_rapid_privacy_changes_end_in_the_right_place(author: ApiUser) -> None:
     answers = run_concurrently([flip, move, move])
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     relocate_all(author.user)
-    delete_due_files(all_of_them=True)
-    assert_in_place(author, public=False)
+    delete_due_files(ahead_of_time=True)
+    assert_files_in_place(author, public=False)
 
 
 def test_processing_and_relocation_at_the_same_time(author: ApiUser) -> None:
@@ -320,11 +300,11 @@ def test_processing_and_relocation_at_the_same_time(author: ApiUser) -> None:
             partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
         ]
         mover = partial(relocation.relocate_batch, author.id)
-        answers = run_concurrently([*ends, partial(turn, author, private=private), mover, mover])
+        answers = run_concurrently([*ends, partial(set_private, author, private=private), mover, mover])
         assert not [answer for answer in answers if isinstance(answer, Exception)]
         relocate_all(author.user)
-        delete_due_files(all_of_them=True)
-        assert_in_place(author, public=not private)
+        delete_due_files(ahead_of_time=True)
+        assert_files_in_place(author, public=not private)
 
 
 @pytest.mark.parametrize("gone", ["deleted", "erased"])
@@ -343,7 +323,7 @@ def test_picture_deleted_while_it_moves_leaves_nothing(
                 User.objects.filter(pk=author.id).delete()
                 storage.delete(expected_paths(media))
 
-    turn(author, private=True)
+    set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", meanwhile)
         relocation.relocate_batch(author.id)
@@ -352,13 +332,13 @@ def test_picture_deleted_while_it_moves_leaves_nothing(
     assert not FileDeletion.objects.exists()
 
 
-# --- Cards -------------------------------------------------------------------------------------------
+# --- Cached posts -------------------------------------------------------------------------------------------
 
 
 def test_redis_never_holds_a_signature(author: ApiUser, reader: ApiUser) -> None:
-    turn(author, private=True)
+    set_private(author, private=True)
     relocate_all(author.user)
-    post = share(author, upload_and_process(author.user))
+    post = create_post(author, upload_and_process(author.user))
     deliver_all()
     for _ in range(2):
         assert "signature=" in reader.get(f"/posts/{post}")["media"][0]["url"]
@@ -368,13 +348,13 @@ def test_redis_never_holds_a_signature(author: ApiUser, reader: ApiUser) -> None
     kinds = {key: client.type(key) for key in client.scan_iter()}
     values = [client.dump(key) or b"" for key in kinds]
     texts = [client.get(key) or b"" for key, kind in kinds.items() if kind == b"string"]
-    assert any(b"private/" in text for text in texts), "the card is there"
+    assert any(b"private/" in text for text in texts), "the post is cached"
     assert not any(b"signature" in value for value in [*values, *texts])
 
 
 @pytest.mark.parametrize("private", [False, True])
 def test_query_counts_do_not_grow_with_the_number_of_pictures(author: ApiUser, reader: ApiUser, private: bool) -> None:
-    turn(author, private=private)
+    set_private(author, private=private)
     relocate_all(author.user)
 
     def costs() -> list[int]:
@@ -389,11 +369,11 @@ def test_query_counts_do_not_grow_with_the_number_of_pictures(author: ApiUser, r
                 found.append(len(queries))
         return found
 
-    post = share(author, ready_media(author.user, is_public=not private))
+    post = create_post(author, ready_media(author.user, is_public=not private))
     deliver_all()
     reader.get("/feed")
     one = costs()
-    post = share(author, *(ready_media(author.user, is_public=not private) for _ in range(10)))
+    post = create_post(author, *(ready_media(author.user, is_public=not private) for _ in range(10)))
     deliver_all()
     reader.get("/feed")
     assert costs() == one

@@ -1,4 +1,4 @@
-"""What the dead leave in the scratch directory goes after an hour; what is being worked on stays."""
+"""Temporary directories: leftovers are deleted after an hour, and directories in use are kept."""
 
 from __future__ import annotations
 

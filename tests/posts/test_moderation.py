@@ -23,7 +23,7 @@ from social.notifications.consumer import consume_batches
 from tests.accounts.populated_account import assert_counts_are_exact
 from tests.concurrency import run_concurrently
 from tests.factories import UserFactory
-from tests.media.lifecycle import purge_all
+from tests.media.lifecycle import purge_deleted_posts
 from tests.posts.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -368,7 +368,7 @@ def test_warning_survives_deletion_of_its_target(
     assert list_notifications(author) == [entry]
     moderation.delete(moderator, comment, "rude")
     moderation.delete(moderator, post, "rude")
-    purge_all()
+    purge_deleted_posts()
     assert list_notifications(author) == [entry]
     assert author.get("/notifications/unread-count") == {"count": 1}
 

@@ -5,6 +5,6 @@ from PIL import Image
 
 
 @pytest.fixture(autouse=True)
-def _pillow_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bound is a global of Pillow's; in the product it is the child's own."""
+def _restore_pixel_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Restore Pillow's global limit. In the product only the child process sets it."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)

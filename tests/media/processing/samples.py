@@ -1,4 +1,4 @@
-"""Pictures made from nothing, the same at every run, and how to look at what became of them."""
+"""Generated sample pictures, the same in every run, and helpers to examine the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMATS_WITH_ORIENTATION = tuple(format for format in FORMATS if format is not F
 
 
 def four_colours(width: int = 96, height: int = 64) -> Image.Image:
-    """Four quarters of four colours: no turn and no mirroring leaves it as it is."""
+    """Return four quarters of four colours, which every rotation and mirroring changes."""
     small = Image.new("RGB", (2, 2))
     for number, colour in enumerate(COLOURS):
         small.paste(colour, (number % 2, number // 2, number % 2 + 1, number // 2 + 1))
@@ -34,7 +34,7 @@ def encode(image: Image.Image, format: Format = Format.PNG, **parameters: Any) -
 
 
 def render_variant(content: bytes, name: str = "1080.webp", **options: Any) -> Image.Image:
-    """One of the files that `content` becomes, decoded; under any of its names."""
+    """Render `content` and return one of its variants, decoded."""
     picture, contents = render(content, Options(jpeg=True, **options))
     size, format = name.split(".")
     file = next(v.filename for v in picture.variants if (str(v.size), v.format) == (size, format))
@@ -44,7 +44,7 @@ def render_variant(content: bytes, name: str = "1080.webp", **options: Any) -> I
 
 
 def quarter_colours(image: Image.Image) -> list[tuple[int, ...]]:
-    """The colours in the middle of the four quarters."""
+    """Return the colours in the middle of the four quarters."""
     width, height = image.size
     image = image.convert("RGBA")
     places = [(width * x // 4, height * y // 4) for y in (1, 3) for x in (1, 3)]
@@ -56,7 +56,7 @@ def is_near(pixel: tuple[int, ...], expected: tuple[int, ...], within: int = 6) 
 
 
 def difference(one: Image.Image, other: Image.Image) -> float:
-    """The mean over all pixels and channels, of 255."""
+    """Return the largest mean difference of a channel, of 255."""
     assert one.size == other.size
     return max(ImageStat.Stat(ImageChops.difference(one.convert("RGB"), other.convert("RGB"))).mean)
 
@@ -66,21 +66,21 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, *chunks: bytes, pixels: bytes = b"", colour: int = 2) -> bytes:
-    """A PNG of 8 bits that may claim any size; `pixels` are compressed already."""
+    """Return an 8-bit PNG that claims any size. `pixels` must be compressed."""
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
     parts = (png_chunk(b"IHDR", header), *chunks, png_chunk(b"IDAT", pixels), png_chunk(b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def gif(width: int, height: int, frames: int) -> bytes:
-    """A GIF that claims this size; each frame holds one pixel."""
+    """Return a GIF that claims this size. Each frame holds one pixel."""
     screen = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\xff\0\0\0\0\xff"
     frame = b"\x21\xf9\x04\0\1\0\0\0" + b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
     return screen + frame * frames + b"\x3b"
 
 
 def p3_profile() -> bytes:
-    """Display P3 as phones embed it: three primaries, adapted to D50, and sRGB's curve."""
+    """Return a Display P3 profile as phones embed it: three primaries, adapted to D50, and the sRGB curve."""
 
     def s15(*values: float) -> bytes:
         return b"".join(struct.pack(">i", round(value * 65536)) for value in values)

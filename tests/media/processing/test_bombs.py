@@ -1,4 +1,4 @@
-"""Small files that claim to be large, or become it: refused from the header, or bounded on the way."""
+"""Decompression bombs: small files that claim a huge size or unpack to one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEGABYTE = 2**20
 
 
 def webp(width: int, height: int) -> bytes:
-    """A WebP whose canvas is larger than its one frame."""
+    """Return a WebP whose canvas is larger than its only frame."""
     frame = encode(four_colours(), Format.WEBP)[12:]
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     chunks = b"VP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + canvas + frame
@@ -30,7 +30,7 @@ def jpeg(width: int, height: int) -> bytes:
 
 
 def iso(format: Format, width: int, height: int) -> bytes:
-    """The size that the container claims, in every `ispe` box."""
+    """Return a file whose container claims a size in its `ispe` box."""
     content = encode(four_colours(), format)
     claimed = b"ispe\0\0\0\0" + struct.pack(">II", width, height)
     at = content.index(b"ispe")
@@ -57,7 +57,7 @@ def test_too_many_pixels_in_the_header_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("format", [Format.HEIC, Format.AVIF])
 def test_too_many_pixels_in_a_container_are_refused(format: Format) -> None:
-    """The libraries have bounds of their own, which come first for the largest claims."""
+    """The libraries' own limits apply first to the largest sizes."""
     for size in ((10_000, 5_001), (60_000, 60_000)):
         with pytest.raises(BadPicture) as raised:
             render(iso(format, *size), Options())
@@ -82,11 +82,11 @@ def test_byte_limit_is_inclusive() -> None:
 
 
 def test_only_the_first_of_many_frames_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    sought = []
-    monkeypatch.setattr(Image.Image, "seek", lambda self, frame: sought.append(frame))
+    seeks = []
+    monkeypatch.setattr(Image.Image, "seek", lambda self, frame: seeks.append(frame))
     picture, _ = render(gif(1, 1, 40_000), Options())
     assert (picture.width, picture.height) == (1, 1)
-    assert sought == []
+    assert seeks == []
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])

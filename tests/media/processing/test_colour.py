@@ -1,4 +1,4 @@
-"""Every way to say a colour ends as the same one in sRGB."""
+"""Conversion to sRGB: every mode and profile keeps its colours."""
 
 from __future__ import annotations
 
@@ -100,14 +100,14 @@ def test_first_frame_of_an_animation_is_used(format: Format) -> None:
 
 
 def test_adobe_cmyk() -> None:
-    """Pillow writes inverted values and Adobe's marker, as Photoshop does."""
+    """Pillow writes inverted values and Adobe's marker, like Photoshop."""
     content = encode(Image.new("CMYK", (40, 40), (0, 255, 255, 0)), Format.JPEG)
     assert b"Adobe" in content
     assert is_near(quarter_colours(render_variant(content))[0], (255, 0, 0, 255), 4)
 
 
 def test_display_p3_becomes_srgb() -> None:
-    """Against the colour's own arithmetic: linear light, one matrix, sRGB's curve."""
+    """Compare with the colour arithmetic: linear light, one matrix, the sRGB curve."""
     given = (200, 120, 60)
     linear = [((value / 255 + 0.055) / 1.055) ** 2.4 for value in given]
     matrix = ((1.22494, -0.22494, 0.0), (-0.04206, 1.04206, 0.0), (-0.01964, -0.07864, 1.09828))

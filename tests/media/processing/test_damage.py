@@ -1,4 +1,4 @@
-"""What is cut off or damaged is refused as a whole; nothing that a decoder does gets past `render()`."""
+"""Truncated and damaged files are refused, and no decoder exception leaves `render`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = Options(max_pixels=100_000)
 
 @cache
 def sample(format: Format) -> bytes:
-    """Noise below a gradient, so that every part of the file matters."""
+    """Return a picture with detail everywhere, so that every part of the file matters."""
     gradient = Image.linear_gradient("L").resize((120, 80))
     image = Image.merge("RGB", (gradient, gradient.transpose(Image.Transpose.ROTATE_180), gradient))
     return encode(Image.blend(image, Image.radial_gradient("L").resize((120, 80)).convert("RGB"), 0.5), format)

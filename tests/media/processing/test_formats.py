@@ -1,4 +1,4 @@
-"""A format is told by the first bytes alone."""
+"""Formats are detected by the first bytes alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HTML = b"<!DOCTYPE html><script>alert(1)</script>"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'
 
 
-def other(format: str) -> bytes:
+def encode_with_pillow(format: str) -> bytes:
     with BytesIO() as file:
         four_colours().save(file, format)
         return file.getvalue()
@@ -34,7 +34,7 @@ REFUSED = {
     "mif1 of another codec": b"\0\0\0\x18ftypmif1\0\0\0\0mif1jpeg",
     "riff": b"RIFF\x24\0\0\0WAVEfmt ",
     "begun": b"\x89PNG",
-    **{format: other(format) for format in ("TIFF", "BMP", "ICO", "PPM", "TGA", "JPEG2000")},
+    **{format: encode_with_pillow(format) for format in ("TIFF", "BMP", "ICO", "PPM", "TGA", "JPEG2000")},
 }
 
 

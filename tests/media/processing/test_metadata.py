@@ -1,4 +1,4 @@
-"""Nothing but pixels leaves: no place, no camera, no name, no thumbnail of what was cut away."""
+"""Variants contain no metadata: no location, camera, names or embedded thumbnails."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ ICC = p3_profile().replace(b"none", b"Elm ") + SECRET.encode()
 IPTC = b"\xff\xed" + struct.pack(">H", 2 + 14 + len(SECRET)) + b"Photoshop 3.0\0" + SECRET.encode()
 
 
-def loaded(format: Format) -> bytes:
-    """A picture with the secret in everything that its format has room for."""
-    given: dict[str, object] = {"exif": exif(), "xmp": XMP, "icc_profile": ICC}
+def picture_with_metadata(format: Format) -> bytes:
+    """Return a picture with the secret in every kind of metadata of its format."""
+    metadata: dict[str, object] = {"exif": exif(), "xmp": XMP, "icc_profile": ICC}
     if format is Format.PNG:
         text = PngImagePlugin.PngInfo()
         text.add_text("Comment", SECRET)
         text.add_itxt("XML:com.adobe.xmp", XMP.decode())
-        given = {"exif": exif(), "icc_profile": ICC, "pnginfo": text}
+        metadata = {"exif": exif(), "icc_profile": ICC, "pnginfo": text}
     if format is Format.GIF:
-        given = {"comment": SECRET.encode()}
+        metadata = {"comment": SECRET.encode()}
     if format is Format.JPEG:
-        given["comment"] = SECRET
-        content = encode(four_colours(700, 500), format, **given)
+        metadata["comment"] = SECRET
+        content = encode(four_colours(700, 500), format, **metadata)
         return content[:2] + IPTC + content[2:]
-    return encode(four_colours(700, 500), format, **given)
+    return encode(four_colours(700, 500), format, **metadata)
 
 
 @pytest.mark.parametrize("format", list(Format))
 def test_metadata_is_removed(format: Format) -> None:
-    content = loaded(format)
+    content = picture_with_metadata(format)
     assert SECRET.encode() in content
     _, contents = render(content, Options(jpeg=True))
     assert len(contents) == 8
@@ -68,7 +68,7 @@ def riff_chunks(content: bytes) -> Iterator[bytes]:
 
 
 def jpeg_markers(content: bytes) -> Iterator[int]:
-    """The segments before and between the scans."""
+    """Yield the markers of the segments before and between the scans."""
     at = 2
     while (marker := content[at + 1]) != 0xD9:
         yield marker
@@ -79,4 +79,4 @@ def jpeg_markers(content: bytes) -> Iterator[int]:
 
 
 def test_jpeg_markers_reads_to_the_end() -> None:
-    assert {0xE1, 0xE2, 0xED, 0xFE} <= set(jpeg_markers(loaded(Format.JPEG)))
+    assert {0xE1, 0xE2, 0xED, 0xFE} <= set(jpeg_markers(picture_with_metadata(Format.JPEG)))

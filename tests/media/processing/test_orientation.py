@@ -1,4 +1,4 @@
-"""However a camera was held, the picture is upright, and turned only once."""
+"""Pictures of every EXIF orientation become upright and are rotated only once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from media.processing import Format, Options
 from media.processing.child.rendering import render
 from tests.media.processing.samples import FORMATS_WITH_ORIENTATION, difference, encode, four_colours, render_variant
 
-# How to store an upright picture under each orientation: the reverse of what a viewer does.
+# How to store an upright picture with each orientation: the inverse of a viewer's transformation.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,17 +22,17 @@ STORED = {
 }
 
 
-def stored(image: Image.Image, orientation: int, format: Format) -> bytes:
+def encode_with_orientation(image: Image.Image, orientation: int, format: Format) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    how = STORED[orientation]
-    return encode(image if how is None else image.transpose(how), format, exif=exif.tobytes())
+    transposition = STORED[orientation]
+    return encode(image if transposition is None else image.transpose(transposition), format, exif=exif.tobytes())
 
 
 @pytest.mark.parametrize("format", FORMATS_WITH_ORIENTATION)
 @pytest.mark.parametrize("orientation", STORED)
 def test_every_orientation_gives_the_same_picture(orientation: int, format: Format) -> None:
-    content = stored(four_colours(), orientation, format)
+    content = encode_with_orientation(four_colours(), orientation, format)
     picture, _ = render(content, Options())
     assert (picture.width, picture.height) == (96, 64)
     assert difference(render_variant(content), four_colours()) < 6
@@ -41,7 +41,7 @@ def test_every_orientation_gives_the_same_picture(orientation: int, format: Form
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_large_jpeg_is_rotated_after_decoding_at_half_size(orientation: int) -> None:
-    content = stored(four_colours(2400, 1600), orientation, Format.JPEG)
+    content = encode_with_orientation(four_colours(2400, 1600), orientation, Format.JPEG)
     picture, _ = render(content, Options())
     assert (picture.width, picture.height) == (2400, 1600)
     assert difference(render_variant(content), four_colours(1080, 720)) < 3

@@ -1,4 +1,4 @@
-"""The child may die, hang, babble or lie: the right error comes of it, and the next picture works."""
+"""The parent's side: a child that dies, hangs or misbehaves gives the right error, and the next picture works."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from pathlib import Path
 import psutil
 import pytest
 
-from media.processing import SIZES, BadPicture, Limits, Options, ProcessingError, Processor, Reason
-from media.processing import parent as processor
+from media.processing import SIZES, BadPicture, Limits, Options, ProcessingError, Processor, Reason, parent
 from media.processing.child import job_loop
 from tests.media.processing.samples import encode, four_colours, png
 
-ROOT = Path(processor.__file__).parents[2]
+ROOT = Path(parent.__file__).parents[2]
 READY = (
     f"import sys, os, signal, json; print({job_loop.READY_LINE.decode().strip()!r}, flush=True); sys.stdin.readline(); "
 )
 
 
+ProcessorFactory = Callable[..., Processor]
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    path = tmp_path / "upload.txt"  # what a file is called means nothing
+    path = tmp_path / "upload.txt"  # the file name is ignored
     path.write_bytes(encode(four_colours()))
     return path
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Processor]:
-    """A child for tests that leave it alive or do not care."""
-    shared = Processor()
-    yield shared
-    shared.close()
+def shared_processor() -> Iterator[Processor]:
+    """A processor for tests that leave its child alive."""
+    processor = Processor()
+    yield processor
+    processor.close()
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[Callable[..., Processor]]:
+def make_processor(tmp_path: Path) -> Iterator[ProcessorFactory]:
     made: list[Processor] = []
 
     def make(**limits: float) -> Processor:
@@ -50,28 +52,28 @@ def pictures(tmp_path: Path) -> Iterator[Callable[..., Processor]]:
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for processor in made:
+        processor.close()
 
 
-def works(pictures: Processor, source: Path) -> bool:
-    return pictures.process(source, source.parent).width == 96
+def can_process(processor: Processor, source: Path) -> bool:
+    return processor.process(source, source.parent).width == 96
 
 
-def test_all_named_files_are_written(shared: Processor, source: Path, tmp_path: Path) -> None:
+def test_all_named_files_are_written(shared_processor: Processor, source: Path, tmp_path: Path) -> None:
     target = tmp_path / "variants"
     target.mkdir()
-    picture = shared.process(source, target, Options(jpeg=True))
+    picture = shared_processor.process(source, target, Options(jpeg=True))
     assert [variant.size for variant in picture.variants] == [*SIZES, *SIZES]
     assert {path.name for path in target.iterdir()} == {variant.filename for variant in picture.variants}
     assert all((target / variant.filename).stat().st_size == variant.bytes for variant in picture.variants)
 
 
 def test_relative_paths_are_resolved_by_the_caller(
-    shared: Processor, source: Path, monkeypatch: pytest.MonkeyPatch
+    shared_processor: Processor, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(source.parent)
-    assert shared.process(Path(source.name), Path()).height == 64
+    assert shared_processor.process(Path(source.name), Path()).height == 64
 
 
 @pytest.mark.parametrize(
@@ -86,45 +88,45 @@ def test_relative_paths_are_resolved_by_the_caller(
     ids=["empty", "html", "part", "bomb", "long"],
 )
 def test_bad_picture_is_refused_and_leaves_nothing(
-    shared: Processor, tmp_path: Path, content: bytes, reason: Reason
+    shared_processor: Processor, tmp_path: Path, content: bytes, reason: Reason
 ) -> None:
     (tmp_path / "source").write_bytes(content)
     with pytest.raises(BadPicture) as raised:
-        shared.process(tmp_path / "source", tmp_path)
+        shared_processor.process(tmp_path / "source", tmp_path)
     assert raised.value.reason is reason
     assert str(raised.value) == reason.text
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_other_failures_are_processing_errors(shared: Processor, source: Path, tmp_path: Path) -> None:
+def test_other_failures_are_processing_errors(shared_processor: Processor, source: Path, tmp_path: Path) -> None:
     with pytest.raises(ProcessingError, match="FileNotFoundError"):
-        shared.process(tmp_path / "gone", tmp_path)
+        shared_processor.process(tmp_path / "gone", tmp_path)
     with pytest.raises(ProcessingError, match="FileNotFoundError"):
-        shared.process(source, tmp_path / "gone")
+        shared_processor.process(source, tmp_path / "gone")
     with pytest.raises(ProcessingError, match="IsADirectoryError"):
-        shared.process(tmp_path, tmp_path)
-    assert works(shared, source)
+        shared_processor.process(tmp_path, tmp_path)
+    assert can_process(shared_processor, source)
 
 
-def test_child_is_replaced_after_its_number_of_pictures(pictures: Callable[..., Processor], source: Path) -> None:
-    three = pictures(pictures=3)
+def test_child_is_replaced_after_its_number_of_pictures(make_processor: ProcessorFactory, source: Path) -> None:
+    processor = make_processor(pictures=3)
     pids = []
     for _ in range(4):
-        assert works(three, source)
-        pids.append(three.child_pid)
+        assert can_process(processor, source)
+        pids.append(processor.child_pid)
     assert pids[0] == pids[1] is not None
     assert pids[2] is None
     assert pids[3] not in (None, pids[0])
 
 
 def test_child_has_an_empty_environment_and_limits(
-    pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
+    make_processor: ProcessorFactory, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SECRET_KEY", "do not tell")
-    one = pictures()
-    assert works(one, source)
-    assert one.child_pid
-    child = psutil.Process(one.child_pid)
+    monkeypatch.setenv("SECRET_KEY", "secret")
+    processor = make_processor()
+    assert can_process(processor, source)
+    assert processor.child_pid
+    child = psutil.Process(processor.child_pid)
     assert child.environ() == {}
     assert os.getsid(child.pid) == child.pid
     assert child.rlimit(psutil.RLIMIT_AS)[0] == Limits().memory
@@ -134,70 +136,70 @@ def test_child_has_an_empty_environment_and_limits(
     assert not [connection for connection in child.net_connections() if connection.status != psutil.CONN_NONE]
 
 
-def test_child_killed_between_pictures_is_replaced(pictures: Callable[..., Processor], source: Path) -> None:
-    one = pictures()
-    assert works(one, source)
-    kill(one)
-    assert works(one, source)
+def test_child_killed_between_pictures_is_replaced(make_processor: ProcessorFactory, source: Path) -> None:
+    processor = make_processor()
+    assert can_process(processor, source)
+    kill(processor)
+    assert can_process(processor, source)
 
 
-def kill(one: Processor) -> None:
-    assert one.child_pid
-    os.kill(one.child_pid, signal.SIGKILL)
-    os.waitid(os.P_PID, one.child_pid, os.WEXITED | os.WNOWAIT)
+def kill(processor: Processor) -> None:
+    assert processor.child_pid
+    os.kill(processor.child_pid, signal.SIGKILL)
+    os.waitid(os.P_PID, processor.child_pid, os.WEXITED | os.WNOWAIT)
 
 
 @pytest.mark.parametrize(
-    ("died_of", "expected"),
+    ("signal_number", "expected"),
     [(signal.SIGKILL, ProcessingError), (signal.SIGTERM, ProcessingError), (signal.SIGSEGV, BadPicture)],
 )
 def test_child_killed_during_a_picture(
-    died_of: signal.Signals,
+    signal_number: signal.Signals,
     expected: type[Exception],
-    pictures: Callable[..., Processor],
+    make_processor: ProcessorFactory,
     source: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """From outside it is nobody's fault; of a crash the picture's."""
-    one = pictures()
-    assert works(one, source)
-    pid = one.child_pid
+    """A signal from outside is a processing error; a crash means that the picture is bad."""
+    processor = make_processor()
+    assert can_process(processor, source)
+    pid = processor.child_pid
     assert pid
-    read_line = processor._Child._read_line
+    read_line = parent._Child._read_line
 
-    def dies_first(child: processor._Child, seconds: float) -> bytes:
-        os.kill(pid, died_of)
+    def dies_first(child: parent._Child, seconds: float) -> bytes:
+        os.kill(pid, signal_number)
         os.kill(pid, signal.SIGCONT)
         return read_line(child, seconds)
 
-    os.kill(pid, signal.SIGSTOP)  # so that it cannot be done before it dies
+    os.kill(pid, signal.SIGSTOP)  # so that it cannot finish before it dies
     with monkeypatch.context() as patch:
-        patch.setattr(processor._Child, "_read_line", dies_first)
+        patch.setattr(parent._Child, "_read_line", dies_first)
         with pytest.raises(expected):
-            one.process(source, source.parent)
-    assert works(one, source)
+            processor.process(source, source.parent)
+    assert can_process(processor, source)
 
 
-def test_hanging_child_is_killed(pictures: Callable[..., Processor], source: Path) -> None:
-    one = pictures()
-    assert works(one, source)
-    pid = one.child_pid
+def test_hanging_child_is_killed(make_processor: ProcessorFactory, source: Path) -> None:
+    processor = make_processor()
+    assert can_process(processor, source)
+    pid = processor.child_pid
     assert pid
     os.kill(pid, signal.SIGSTOP)
-    one._limits = Limits(wall_seconds=0.1)
+    processor._limits = Limits(wall_seconds=0.1)
     with pytest.raises(ProcessingError, match=r"longer than 0\.1 s"):
-        one.process(source, source.parent)
+        processor.process(source, source.parent)
     assert not psutil.pid_exists(pid)
 
 
-def test_picture_that_exceeds_the_memory_limit(pictures: Callable[..., Processor], tmp_path: Path) -> None:
-    one = pictures(memory=256 * 2**20)
+def test_picture_that_exceeds_the_memory_limit(make_processor: ProcessorFactory, tmp_path: Path) -> None:
+    processor = make_processor(memory=256 * 2**20)
     (tmp_path / "large").write_bytes(png(7_000, 7_000, pixels=zlib.compress(bytes(7_000 * 21_001), 1)))
     with pytest.raises(BadPicture) as raised:
-        one.process(tmp_path / "large", tmp_path)
+        processor.process(tmp_path / "large", tmp_path)
     assert raised.value.reason is Reason.TOO_MUCH_MEMORY
     (tmp_path / "small").write_bytes(encode(four_colours()))
-    assert works(one, tmp_path / "small")
+    assert can_process(processor, tmp_path / "small")
 
 
 BEHAVIOURS = {
@@ -220,46 +222,46 @@ BEHAVIOURS = {
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 def test_misbehaving_child_is_replaced(
-    behaviour: str, pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
+    behaviour: str, make_processor: ProcessorFactory, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code, reason = BEHAVIOURS[behaviour]
-    one = pictures(wall_seconds=10)
+    processor = make_processor(wall_seconds=10)
     with monkeypatch.context() as patch:
-        patch.setattr(processor, "_command", lambda _: [sys.executable, "-c", READY + code])
+        patch.setattr(parent, "_command", lambda _: [sys.executable, "-c", READY + code])
         with pytest.raises(BadPicture if reason else ProcessingError) as raised:
-            one.process(source, source.parent)
-    assert one.child_pid is None
+            processor.process(source, source.parent)
+    assert processor.child_pid is None
     if isinstance(raised.value, BadPicture):
         assert raised.value.reason is reason
-    assert works(one, source)
+    assert can_process(processor, source)
 
 
 @pytest.mark.parametrize("command", [["/nonexistent"], [sys.executable, "-c", "raise SystemExit(1)"]])
 def test_child_that_cannot_start_is_a_processing_error(
-    command: list[str], pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
+    command: list[str], make_processor: ProcessorFactory, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = pictures()
+    processor = make_processor()
     with monkeypatch.context() as patch:
-        patch.setattr(processor, "_command", lambda _: command)
+        patch.setattr(parent, "_command", lambda _: command)
         with pytest.raises(ProcessingError):
-            one.process(source, source.parent)
-    assert works(one, source)
+            processor.process(source, source.parent)
+    assert can_process(processor, source)
 
 
 def test_interrupted_caller_never_gets_another_pictures_answer(
-    pictures: Callable[..., Processor], source: Path, monkeypatch: pytest.MonkeyPatch
+    make_processor: ProcessorFactory, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a task's time limit, which raises wherever the worker is."""
-    one = pictures()
-    assert works(one, source)
+    """A task's time limit raises at any point of the code."""
+    processor = make_processor()
+    assert can_process(processor, source)
     with monkeypatch.context() as patch:
-        patch.setattr(processor._Child, "_read_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(parent._Child, "_read_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            one.process(source, source.parent)
-    assert one.child_pid is None
+            processor.process(source, source.parent)
+    assert processor.child_pid is None
     other = source.with_name("other")
     other.write_bytes(encode(four_colours(50, 40)))
-    assert one.process(other, source.parent).width == 50
+    assert processor.process(other, source.parent).width == 50
 
 
 def test_output_of_libraries_is_no_answer() -> None:
@@ -269,40 +271,43 @@ def test_output_of_libraries_is_no_answer() -> None:
     assert (finished.stdout, finished.stderr) == (b"answer", b"")
 
 
-def test_threads_take_turns(shared: Processor, tmp_path: Path) -> None:
-    def one(width: int) -> bool:
+def test_threads_take_turns(shared_processor: Processor, tmp_path: Path) -> None:
+    def process_one(width: int) -> bool:
         directory = tmp_path / str(width)
         directory.mkdir()
         (directory / "source").write_bytes(encode(four_colours(width, 40)))
-        return shared.process(directory / "source", directory).width == width
+        return shared_processor.process(directory / "source", directory).width == width
 
     with ThreadPoolExecutor(4) as threads:
-        assert all(threads.map(one, range(41, 53)))
+        assert all(threads.map(process_one, range(41, 53)))
 
 
-def test_forked_process_starts_its_own_child(shared: Processor, source: Path) -> None:
-    assert works(shared, source)
-    ours = shared.child_pid
+def test_forked_process_starts_its_own_child(shared_processor: Processor, source: Path) -> None:
+    assert can_process(shared_processor, source)
+    own_pid = shared_processor.child_pid
     forked = os.fork()
     if not forked:
         status = 1
         try:
-            status = 0 if shared.child_pid is None and works(shared, source) and shared.child_pid != ours else 2
+            forgotten = shared_processor.child_pid is None
+            status = 0 if forgotten and can_process(shared_processor, source) else 2
+            if shared_processor.child_pid == own_pid:
+                status = 2
         finally:
-            shared.close()
+            shared_processor.close()
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
-    assert shared.child_pid == ours
-    assert works(shared, source)
-    assert shared.child_pid == ours
+    assert shared_processor.child_pid == own_pid
+    assert can_process(shared_processor, source)
+    assert shared_processor.child_pid == own_pid
 
 
-def test_forked_process_does_not_inherit_a_held_lock(pictures: Callable[..., Processor]) -> None:
-    one = pictures()
-    with one._lock:
+def test_forked_process_does_not_inherit_a_held_lock(make_processor: ProcessorFactory) -> None:
+    processor = make_processor()
+    with processor._lock:
         forked = os.fork()
         if not forked:
-            os._exit(0 if one._lock.acquire(timeout=1) else 1)
+            os._exit(0 if processor._lock.acquire(timeout=1) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
 
 
@@ -310,11 +315,11 @@ def test_stopped_child_dies_with_its_parent(source: Path) -> None:
     code = "import sys, time; from pathlib import Path; from media.processing import Processor; p = Processor(); "
     code += "p.process(Path(sys.argv[1]), Path(sys.argv[2])); print(p.child_pid, flush=True); time.sleep(60)"
     command = [sys.executable, "-c", code, str(source), str(source.parent)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout
-        pid = int(parent.stdout.readline())
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        pid = int(process.stdout.readline())
         os.kill(pid, signal.SIGSTOP)
-        parent.kill()
+        process.kill()
     deadline = time.monotonic() + 10
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""All four sizes are always there; none is larger than the picture; no side is less than a pixel."""
+"""Every picture has all four sizes, none is enlarged, and no side is below one pixel."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_jpegs_follow_the_webps() -> None:
 
 
 def test_last_rows_and_columns_are_kept() -> None:
-    """4,343 is no multiple of what is averaged: the middle must stay where it is."""
+    """4,343 is not a multiple of the averaged boxes, but the middle must stay in its place."""
     image = Image.new("RGB", (4343, 403), "black")
     image.paste("white", (4343 // 2, 0, 4343, 403))
     _, contents = render(encode(image), Options())

@@ -1,4 +1,4 @@
-"""An S3 over real HTTP (moto's server), one for each process of the suite, and storages that use it."""
+"""An S3 over real HTTP (moto's server), one per test process, and storages that use it."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ UseStorage = Callable[..., None]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _descriptions_are_read_once() -> Iterator[None]:
-    """Most of what a new client of boto3's takes is reading a megabyte that says what S3 is."""
+def _cached_service_descriptions() -> Iterator[None]:
+    """Cache boto3's description of S3, a megabyte: reading it is most of the time that a new client takes."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         yield
@@ -48,7 +48,7 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3(s3_endpoint: str) -> Any:
-    """A client of the tests' own, to see what is really stored."""
+    """A separate client, to see what is really stored."""
     return boto3.client("s3", endpoint_url=s3_endpoint, **CLIENT)
 
 
@@ -75,7 +75,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def _bucket_storage(s3: Any, s3_endpoint: str) -> Iterator[BucketStorage]:
-    """One for all tests, as making boto3's client takes a third of a second."""
+    """One storage for all tests, as making boto3's client takes a third of a second."""
     s3.create_bucket(Bucket="media")
     with pytest.MonkeyPatch.context() as environment:
         for name, value in _CREDENTIALS.items():
@@ -87,7 +87,7 @@ def _bucket_storage(s3: Any, s3_endpoint: str) -> Iterator[BucketStorage]:
 
 @pytest.fixture
 def bucket(_bucket_storage: BucketStorage, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The default storage is this bucket, shared with other tests."""
+    """Make this bucket, which tests share, the default storage."""
     monkeypatch.setattr(default_storage, "_wrapped", _bucket_storage)
     return "media"
 
@@ -106,7 +106,7 @@ def use_bucket(settings: Any) -> UseStorage:
 
 @pytest.fixture
 def directory(settings: Any, tmp_path: Path) -> Path:
-    """The default storage is this empty directory."""
+    """Make this empty directory the default storage."""
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "media.storage.local.filesystem.FileStorage"}}
     settings.MEDIA_ROOT = str(tmp_path)
     return tmp_path

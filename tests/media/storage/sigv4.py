@@ -1,4 +1,4 @@
-"""What an S3 does with a presigned URL, by AWS's description of Signature Version 4: not botocore's code."""
+"""Verification of presigned URLs by AWS's description of Signature Version 4, without botocore's code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 
 def is_valid_presigned_url(url: str, secret: str, at: datetime, *, host: str | None = None) -> bool:
-    """Whether a GET of it, sent to `host` (by default the URL's own), is let through at that moment."""
+    """Return whether S3 would accept a GET of `url` at the time `at`, sent to `host` (default: the URL's host)."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, strict_parsing=True))
     given = query.pop("X-Amz-Signature")

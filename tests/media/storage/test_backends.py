@@ -1,4 +1,4 @@
-"""What every storage does with files: the same tests on S3 over HTTP and on a directory."""
+"""Both storage backends: the same tests on S3 over HTTP and on a local directory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.media.storage.conftest import UseStorage
 
 
 @pytest.fixture(params=["bucket", "directory"])
-def _stored(request: pytest.FixtureRequest) -> None:
+def _each_backend(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue(request.param)
 
 
-def saved(kind: str = "public", content: bytes = b"picture", name: str = "1080.webp") -> str:
+def save_file(kind: str = "public", content: bytes = b"picture", name: str = "1080.webp") -> str:
     path = f"{kind}/{storage.new_key()}/{name}"
     storage.save(path, BytesIO(content), "image/webp")
     return path
@@ -31,9 +31,9 @@ def test_keys_are_long_and_unique() -> None:
     assert {len(key) for key in keys} == {32}
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("_each_backend")
 def test_saved_file_can_be_read_and_measured() -> None:
-    path = saved(content=b"x" * 300_000)
+    path = save_file(content=b"x" * 300_000)
     with storage.open(path) as file:
         assert file.read(3) == b"xxx"
         file.seek(0)
@@ -41,9 +41,9 @@ def test_saved_file_can_be_read_and_measured() -> None:
     assert storage.size(path) == 300_000
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("_each_backend")
 def test_save_replaces_the_file_and_reads_from_the_start() -> None:
-    path = saved(content=b"a longer one")
+    path = save_file(content=b"a longer one")
     file = ContentFile(b"new")
     file.read()
     storage.save(path, file, "image/webp")
@@ -52,7 +52,7 @@ def test_save_replaces_the_file_and_reads_from_the_start() -> None:
     assert not file.closed
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("_each_backend")
 def test_missing_file() -> None:
     path = f"public/{storage.new_key()}/150.webp"
     assert storage.size(path) is None
@@ -63,28 +63,28 @@ def test_missing_file() -> None:
         storage.copy(path, f"private/{storage.new_key()}/150.webp")
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("_each_backend")
 def test_copy_keeps_the_source() -> None:
-    path = saved()
+    path = save_file()
     target = f"private/{storage.new_key()}/1080.webp"
     storage.copy(path, target)
     with storage.open(path) as source, storage.open(target) as copied:
         assert source.read() == copied.read() == b"picture"
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("_each_backend")
 def test_delete_spares_other_files() -> None:
-    gone, kept = [saved() for _ in range(3)], saved()
+    gone, kept = [save_file() for _ in range(3)], save_file()
     other_variant = kept.replace("1080", "640")
     storage.save(other_variant, BytesIO(b"small"), "image/webp")
     storage.delete([*gone, gone[0], other_variant])
     assert [storage.size(path) for path in (*gone, other_variant, kept)] == [None, None, None, None, 7]
 
 
-@pytest.mark.usefixtures("_stored")
+@pytest.mark.usefixtures("_each_backend")
 def test_exceptions_of_the_callers_block_pass_through() -> None:
-    with pytest.raises(FileNotFoundError), storage.open(saved()):
-        raise FileNotFoundError("of the caller's")
+    with pytest.raises(FileNotFoundError), storage.open(save_file()):
+        raise FileNotFoundError("raised by the caller")
 
 
 @pytest.mark.usefixtures("directory")
@@ -147,8 +147,8 @@ def test_originals_have_no_url_and_are_only_uploaded() -> None:
 
 def test_s3_objects_have_content_type_and_cache_control(bucket: str, s3: Any) -> None:
     paths = {
-        saved("public"): "public, max-age=31536000, immutable",
-        saved("private"): "private, max-age=3600",
+        save_file("public"): "public, max-age=31536000, immutable",
+        save_file("private"): "private, max-age=3600",
     }
     avatar, original = f"avatars/{storage.new_key()}.webp", f"incoming/{storage.new_key()}"
     for path, content_type in ((avatar, "image/webp"), (original, "image/heic")):
@@ -161,16 +161,16 @@ def test_s3_objects_have_content_type_and_cache_control(bucket: str, s3: Any) ->
 
 
 def test_s3_copy_gets_the_cache_control_of_its_own_path(bucket: str, s3: Any) -> None:
-    """Else what a browser holds of a private picture would be kept for a year."""
+    """Otherwise browsers would cache a private picture for a year."""
     target = f"private/{storage.new_key()}/1080.jpeg"
-    storage.copy(saved("public", name="1080.jpeg"), target)
+    storage.copy(save_file("public", name="1080.jpeg"), target)
     head = s3.head_object(Bucket=bucket, Key=target)
     assert (head["CacheControl"], head["ContentType"]) == ("private, max-age=3600", "image/jpeg")
 
 
 @pytest.mark.usefixtures("bucket")
 def test_s3_deletes_more_objects_than_one_call_takes() -> None:
-    path = saved()
+    path = save_file()
     storage.delete([*(f"incoming/{storage.new_key()}" for _ in range(1000)), path])
     assert storage.size(path) is None
 
@@ -201,9 +201,9 @@ def test_unavailable_s3_is_a_storage_error_within_seconds(name: str, use_bucket:
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("name", sorted(every_call().keys() - {"size"}))  # HEAD has no body to tell the two by
+@pytest.mark.parametrize("name", sorted(every_call().keys() - {"size"}))  # HEAD has no body that tells them apart
 def test_missing_bucket_is_not_a_missing_file(name: str, s3_endpoint: str, use_bucket: UseStorage) -> None:
-    use_bucket(bucket_name="nobodys", endpoint_url=s3_endpoint)
+    use_bucket(bucket_name="missing", endpoint_url=s3_endpoint)
     with pytest.raises(storage.StorageError) as caught:
         every_call()[name]()
     assert not isinstance(caught.value, storage.FileMissing)
@@ -222,7 +222,7 @@ def test_missing_credentials_are_a_storage_error(use_bucket: UseStorage, monkeyp
 def test_unwritable_directory_is_a_storage_error(directory: Path) -> None:
     (directory / "public").write_text("in the way")
     with pytest.raises(storage.StorageError):
-        saved()
+        save_file()
 
 
 def test_failed_save_keeps_the_old_file(directory: Path) -> None:
@@ -232,7 +232,7 @@ def test_failed_save_keeps_the_old_file(directory: Path) -> None:
                 raise OSError("half way")
             return super().read(2)
 
-    path = saved(content=b"before")
+    path = save_file(content=b"before")
     with pytest.raises(storage.StorageError):
         storage.save(path, Broken(b"after"), "image/webp")
     assert [(file.name, file.read_bytes()) for file in (directory / path).parent.iterdir()] == [

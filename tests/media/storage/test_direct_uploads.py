@@ -1,4 +1,4 @@
-"""Direct uploads: one way for a client, whether S3 takes the form or the embedded stack's app."""
+"""Direct uploads: the same form for clients, whether S3 or the app of the embedded stack receives it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTENT = b"an original, as it comes"
 TYPE = "image/heic"
 
 
-def given(size: int = len(CONTENT)) -> storage.Upload:
+def make_form(size: int = len(CONTENT)) -> storage.Upload:
     return storage.direct_upload(f"incoming/{storage.new_key()}", TYPE, size)
 
 
@@ -35,8 +35,8 @@ def policy_of(upload: storage.Upload) -> dict[str, Any]:
     return decoded
 
 
-def s3_would_take(upload: storage.Upload, fields: dict[str, str], content: bytes) -> bool:
-    """The policy's conditions, as S3's documentation has them: every one must hold, and every field be named."""
+def s3_would_accept(upload: storage.Upload, fields: dict[str, str], content: bytes) -> bool:
+    """Check the policy as S3 documents it: every condition must hold, and every field must be named in one."""
     named = {"policy", "x-amz-signature"}
     for condition in policy_of(upload)["conditions"]:
         match condition:
@@ -49,13 +49,13 @@ def s3_would_take(upload: storage.Upload, fields: dict[str, str], content: bytes
                 if name != "bucket" and fields.get(name) != value:
                     return False
             case _:
-                raise AssertionError(f"a condition that pins nothing exactly: {condition}")
+                raise AssertionError(f"a condition without exact values: {condition}")
     return named >= fields.keys()
 
 
 @pytest.mark.usefixtures("bucket")
 def test_s3_accepts_the_form_twice_and_stores_the_type(bucket: str, s3: Any) -> None:
-    upload = given()
+    upload = make_form()
     for _ in range(2):
         answer = httpx.request(upload.method, upload.url, data=upload.fields, files={"file": ("a.heic", CONTENT)})
         assert answer.status_code == 204
@@ -67,20 +67,19 @@ def test_s3_accepts_the_form_twice_and_stores_the_type(bucket: str, s3: Any) -> 
 
 @pytest.mark.usefixtures("bucket")
 def test_s3_form_pins_key_type_and_size_and_expires() -> None:
-    """moto takes any form: it looks at neither the policy nor its signature. So the conditions that S3 was given
-    are held against forms here; that S3 enforces them is S3's word."""
-    upload = given()
-    assert s3_would_take(upload, upload.fields, CONTENT)
-    assert not s3_would_take(upload, upload.fields, CONTENT + b"x")
-    assert not s3_would_take(upload, upload.fields, CONTENT[1:])
-    assert not s3_would_take(upload, {**upload.fields, "Content-Type": "text/html"}, CONTENT)
-    assert not s3_would_take(upload, {**upload.fields, "key": f"public/{storage.new_key()}/1080.webp"}, CONTENT)
-    assert not s3_would_take(upload, {**upload.fields, "acl": "public-read"}, CONTENT)
+    """moto checks neither the policy nor its signature, so this test applies the conditions itself."""
+    upload = make_form()
+    assert s3_would_accept(upload, upload.fields, CONTENT)
+    assert not s3_would_accept(upload, upload.fields, CONTENT + b"x")
+    assert not s3_would_accept(upload, upload.fields, CONTENT[1:])
+    assert not s3_would_accept(upload, {**upload.fields, "Content-Type": "text/html"}, CONTENT)
+    assert not s3_would_accept(upload, {**upload.fields, "key": f"public/{storage.new_key()}/1080.webp"}, CONTENT)
+    assert not s3_would_accept(upload, {**upload.fields, "acl": "public-read"}, CONTENT)
     ends = datetime.fromisoformat(policy_of(upload)["expiration"])
     assert timedelta(minutes=14) < ends - datetime.now(UTC) <= timedelta(minutes=15)
 
 
-# --- The embedded stack ------------------------------------------------------------------------------
+# --- The local_views stack ------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -96,7 +95,7 @@ def send(app: Client, upload: storage.Upload, content: bytes = CONTENT, **fields
     return answer
 
 
-def stored(directory: Path) -> dict[str, bytes]:
+def stored_files(directory: Path) -> dict[str, bytes]:
     return {str(file.relative_to(directory)): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
 
 
@@ -108,20 +107,20 @@ def assert_refused(answer: HttpResponse, status: int, code: str) -> None:
     assert [(one["code"], one["attr"]) for one in error["errors"]] == [(code, None)]
 
 
-embedded = pytest.mark.urls("tests.media.storage.urls")
+local_views = pytest.mark.urls("tests.media.storage.urls")
 
 
-@embedded
+@local_views
 def test_app_accepts_the_form_twice(app: Client, directory: Path) -> None:
-    upload = given()
+    upload = make_form()
     for _ in range(2):
         answer = send(app, upload)
         assert (answer.status_code, answer.content) == (204, b"")
-    assert stored(directory) == {upload.fields["key"]: CONTENT}
+    assert stored_files(directory) == {upload.fields["key"]: CONTENT}
     assert not answer.cookies
 
 
-@embedded
+@local_views
 @pytest.mark.parametrize(
     ("content", "fields", "status", "code"),
     [
@@ -158,25 +157,25 @@ def test_app_accepts_the_form_twice(app: Client, directory: Path) -> None:
 def test_app_refuses_changed_forms(
     app: Client, directory: Path, content: bytes, fields: dict[str, Any], status: int, code: str
 ) -> None:
-    assert_refused(send(app, given(), content, **fields), status, code)
-    assert stored(directory) == {}
+    assert_refused(send(app, make_form(), content, **fields), status, code)
+    assert stored_files(directory) == {}
 
 
-@embedded
+@local_views
 def test_app_refuses_invalid_and_expired_policies(
     app: Client, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upload = given()
+    upload = make_form()
     base = upload.url.partition("?")[0]
     link = signatures.signed_query(storage.new_key(), 2**40)
     for query in ("", "policy=", "policy=x:y:z", upload.url.partition("?")[2][:-1], link, f"policy={link[-43:]}"):
         assert_refused(send(app, storage.Upload("POST", f"{base}?{query}", upload.fields)), 403, "permission_denied")
     monkeypatch.setattr(signatures, "UPLOAD_TTL", -1)
     assert_refused(send(app, upload), 403, "permission_denied")
-    assert stored(directory) == {}
+    assert stored_files(directory) == {}
 
 
-@embedded
+@local_views
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
@@ -188,32 +187,32 @@ def test_app_refuses_invalid_and_expired_policies(
     ],
 )
 def test_app_refuses_malformed_forms(app: Client, directory: Path, content_type: str, body: bytes) -> None:
-    answer = app.generic("POST", given().url, body, content_type)
+    answer = app.generic("POST", make_form().url, body, content_type)
     assert 400 <= answer.status_code < 500
     assert json.loads(answer.content)["type"] == "client_error"
-    assert stored(directory) == {}
+    assert stored_files(directory) == {}
 
 
-@embedded
+@local_views
 def test_app_accepts_only_post(app: Client, directory: Path) -> None:
     for method in ("GET", "PUT", "DELETE"):
-        answer = app.generic(method, given().url)
+        answer = app.generic(method, make_form().url)
         assert_refused(answer, 405, "method_not_allowed")
         assert answer["Allow"] == "POST"
 
 
-@embedded
+@local_views
 def test_policy_is_checked_before_the_body_is_read(app: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*_: Any, **__: Any) -> None:
         raise AssertionError("read")
 
     monkeypatch.setattr(upload_view, "MultiPartParser", read)
-    upload = given()
+    upload = make_form()
     assert_refused(send(app, upload, bytes(1_000_000)), 413, "request_too_large")
     assert_refused(send(app, storage.Upload("POST", "/files/upload?policy=x", {})), 403, "permission_denied")
 
 
-@embedded
+@local_views
 def test_large_file_is_streamed(app: Client, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MemoryFileUploadHandler, "new_file", None)
     chunks: list[int] = []
@@ -225,15 +224,15 @@ def test_large_file_is_streamed(app: Client, directory: Path, monkeypatch: pytes
 
     monkeypatch.setattr(upload_view._SingleFileHandler, "receive_data_chunk", watched)
     content = bytes(2_000_000)
-    upload = given(len(content))
+    upload = make_form(len(content))
     assert send(app, upload, content).status_code == 204
-    assert stored(directory) == {upload.fields["key"]: content}
+    assert stored_files(directory) == {upload.fields["key"]: content}
     assert max(chunks) <= 64 * 1024
 
 
-@embedded
+@local_views
 def test_full_disk_is_a_503(app: Client, directory: Path) -> None:
     (directory / "incoming").write_text("in the way")
-    answer = send(app, given())
+    answer = send(app, make_form())
     assert_refused(answer, 503, "service_unavailable")
     assert answer["Retry-After"]

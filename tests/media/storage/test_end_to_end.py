@@ -1,4 +1,4 @@
-"""A picture's whole way through an S3 over HTTP, by the API's own calls: upload, processing, URLs, moving, deletion."""
+"""The life of a picture on S3 over HTTP through the API: upload, processing, URLs, relocation, deletion."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("instafe
 
 
 @pytest.fixture(autouse=True)
-def _as_documented(s3: Any, bucket: str) -> Iterator[None]:
-    """An empty bucket with the policy that docs/media.md gives for one without CloudFront."""
-    for path in stored(s3, bucket):
+def _documented_bucket(s3: Any, bucket: str) -> Iterator[None]:
+    """An empty bucket with the policy of docs/media.md for a set-up without CloudFront."""
+    for path in stored_paths(s3, bucket):
         s3.delete_object(Bucket=bucket, Key=path)
     (policy,) = re.findall(r"```json\n([^`]*PublicPicturesOnly[^`]*)```", DOCS.read_text())
     s3.put_bucket_policy(Bucket=bucket, Policy=policy.replace("BUCKET", bucket))
@@ -32,12 +32,12 @@ def _as_documented(s3: Any, bucket: str) -> Iterator[None]:
     s3.delete_bucket_policy(Bucket=bucket)
 
 
-def stored(s3: Any, bucket: str) -> list[str]:
+def stored_paths(s3: Any, bucket: str) -> list[str]:
     return [found["Key"] for found in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
-def settle(owner: ApiUser) -> None:
-    """What the workers do sooner or later."""
+def run_workers(owner: ApiUser) -> None:
+    """Do all due work of the workers."""
     for media in Media.objects.all():
         processing_job.run(media.pk)
     while relocation.relocate_batch(owner.id):
@@ -55,11 +55,11 @@ def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     sent = httpx.post(form["url"], data=form["fields"], files={"file": content}, trust_env=False)
     assert sent.status_code == 204, sent.text
     assert owner.call("post", f"/media/{begun['id']}/complete").status_code == 202
-    settle(owner)
+    run_workers(owner)
     post_id = owner.call("post", "/posts", {"media": [begun["id"]]}).json()["id"]
     (picture,) = owner.get(f"/posts/{post_id}")["media"]
-    files = stored(s3, bucket)
-    # It is smaller than 1080, so its largest file is that of the smallest size that holds it.
+    files = stored_paths(s3, bucket)
+    # The picture is smaller than 1080, so its largest variant is the smallest size that holds all of it.
     assert sorted(re.sub(r"/.*/", "/*/", path) for path in files) == sorted(
         f"public/*/{size}.webp" for size in (150, 320, 640, 1080)
     )
@@ -68,9 +68,9 @@ def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     assert (head["ContentType"], head["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
 
     assert owner.call("patch", "/me", {"is_private": True}).status_code == 200
-    settle(owner)
+    run_workers(owner)
     (picture,) = owner.get(f"/posts/{post_id}")["media"]
-    moved = stored(s3, bucket)
+    moved = stored_paths(s3, bucket)
     assert {path.partition("/")[0] for path in moved} == {"private"}
     assert len(moved) == 4
     assert "X-Amz-Signature=" in picture["url"]
@@ -80,20 +80,20 @@ def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     assert owner.call("delete", f"/posts/{post_id}").status_code == 204
     while purge.purge_batch():
         pass
-    settle(owner)
-    assert stored(s3, bucket) == []
+    run_workers(owner)
+    assert stored_paths(s3, bucket) == []
 
 
 def test_upload_through_the_app_to_deletion(s3: Any, bucket: str) -> None:
     owner = ApiUser()
     form = {"file": SimpleUploadedFile("a.jpg", jpeg(200, 100), "image/jpeg")}
     taken = owner.client.post("/api/v1/media", form, headers=owner.headers).json()
-    (original,) = stored(s3, bucket)
+    (original,) = stored_paths(s3, bucket)
     assert original.startswith("incoming/")
-    settle(owner)
+    run_workers(owner)
     assert owner.get(f"/media/{taken['id']}")["status"] == "ready"
     avatar = owner.call("patch", "/me", {"avatar": taken["id"]}).json()["avatar_url"]
     assert httpx.get(avatar, trust_env=False).status_code == 200
     assert owner.call("delete", f"/media/{taken['id']}").status_code == 204
-    settle(owner)
-    assert [path.partition("/")[0] for path in stored(s3, bucket)] == ["avatars"]
+    run_workers(owner)
+    assert [path.partition("/")[0] for path in stored_paths(s3, bucket)] == ["avatars"]

@@ -1,4 +1,4 @@
-"""The embedded stack's files over HTTP."""
+"""The view that serves files of the local storage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from media.storage.local import signatures
 pytestmark = [pytest.mark.urls("tests.media.storage.urls"), pytest.mark.usefixtures("directory")]
 
 
-def saved(kind: str, name: str = "1080.webp", content: bytes = b"0123456789") -> str:
+def save_file(kind: str, name: str = "1080.webp", content: bytes = b"0123456789") -> str:
     path = f"{kind}/{storage.new_key()}/{name}"
     storage.save(path, BytesIO(content), "text/html")
     return path
@@ -33,7 +33,7 @@ def body(response: HttpResponseBase) -> bytes:
     ("name", "content_type"), [("1080.webp", "image/webp"), ("1080.jpeg", "image/jpeg"), ("a.jpg", "image/jpeg")]
 )
 def test_public_file_has_fixed_headers(client: Client, name: str, content_type: str) -> None:
-    response = client.get(storage.url(saved("public", name, b"<script>")))
+    response = client.get(storage.url(save_file("public", name, b"<script>")))
     assert response.status_code == 200
     assert body(response) == b"<script>"
     expected = {
@@ -55,7 +55,7 @@ def test_avatar_is_public(client: Client) -> None:
 
 
 def test_validators_and_ranges(client: Client) -> None:
-    url = storage.url(saved("public"))
+    url = storage.url(save_file("public"))
     whole = client.get(url)
     body(whole)
     for header in ({"If-None-Match": whole["ETag"]}, {"If-Modified-Since": whole["Last-Modified"]}):
@@ -70,20 +70,20 @@ def test_validators_and_ranges(client: Client) -> None:
 
 
 def test_only_get_and_head_are_allowed(client: Client) -> None:
-    url = storage.url(saved("public"))
+    url = storage.url(save_file("public"))
     for method in (client.post, client.put, client.delete):
         answer = method(url)
         assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD")
 
 
 def test_private_file_requires_its_signature(client: Client) -> None:
-    path = saved("private")
+    path = save_file("private")
     url = storage.url(path)
     answer = client.get(url)
     assert (answer.status_code, body(answer)) == (200, b"0123456789")
     assert answer["Cache-Control"] == "private, max-age=3600"
     bare, _, query = url.partition("?")
-    other = storage.url(saved("private")).partition("?")[2]
+    other = storage.url(save_file("private")).partition("?")[2]
     for wrong in (
         "",
         other,
@@ -101,7 +101,7 @@ def test_private_file_requires_its_signature(client: Client) -> None:
 
 
 def test_one_signature_covers_all_files_of_a_picture(client: Client) -> None:
-    path = saved("private")
+    path = save_file("private")
     storage.save(path.replace("1080", "640"), BytesIO(b"small"), "image/webp")
     urls = storage.signed_urls(path.split("/")[1], ["1080.webp", "640.webp"])
     assert [body(client.get(url)) for url in urls] == [b"0123456789", b"small"]
@@ -109,7 +109,7 @@ def test_one_signature_covers_all_files_of_a_picture(client: Client) -> None:
 
 
 def test_signed_url_expires(client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    url = storage.url(saved("private"))
+    url = storage.url(save_file("private"))
     now = signatures.time.time()
 
     class Later:

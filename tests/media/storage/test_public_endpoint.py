@@ -1,4 +1,4 @@
-"""An S3 with two addresses: the one of the app, and the one of clients (in docker-compose.yml that of nginx)."""
+"""An S3 with an internal endpoint for the app and a public one for clients (nginx in docker-compose.yml)."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from tests.media.storage.sigv4 import is_valid_presigned_url
 
 @pytest.fixture
 def public(s3_endpoint: str, s3: Any, bucket: str, use_bucket: UseStorage) -> str:
-    """The same server by another name. The default storage knows both."""
+    """The same server under another name. The default storage uses both."""
     public = s3_endpoint.replace("127.0.0.1", "localhost")
     use_bucket(endpoint_url=s3_endpoint, public_endpoint_url=public)
     return public
 
 
-def put(path: str, content: bytes = b"a picture") -> str:
+def save_file(path: str, content: bytes = b"a picture") -> str:
     default_storage.put(path, BytesIO(content), "image/webp")
     return path
 
 
-def fetched(url: str) -> httpx.Response:
+def fetch(url: str) -> httpx.Response:
     return httpx.get(url, trust_env=False)
 
 
 def test_urls_use_the_public_endpoint(public: str, bucket: str) -> None:
     key = storage.new_key()
-    url = storage.url(put(f"public/{key}/150.webp"))
+    url = storage.url(save_file(f"public/{key}/150.webp"))
     assert url == f"{public}/{bucket}/public/{key}/150.webp"
-    url = storage.url(put(f"private/{key}/150.webp"))
+    url = storage.url(save_file(f"private/{key}/150.webp"))
     assert url.startswith(f"{public}/{bucket}/private/{key}/150.webp?X-Amz-")
-    assert fetched(url).content == b"a picture"
+    assert fetch(url).content == b"a picture"
 
 
 def test_signature_is_valid_for_the_public_endpoint_only(public: str, s3_endpoint: str) -> None:
@@ -66,7 +66,7 @@ def test_forms_use_the_public_endpoint(public: str, s3: Any, bucket: str) -> Non
 
 def test_app_itself_uses_the_internal_endpoint(s3_endpoint: str, bucket: str, use_bucket: UseStorage) -> None:
     use_bucket(endpoint_url=s3_endpoint, public_endpoint_url="http://127.0.0.1:1")
-    path = put(f"public/{storage.new_key()}/150.webp")
+    path = save_file(f"public/{storage.new_key()}/150.webp")
     assert default_storage.file_size(path) == len(b"a picture")
     default_storage.remove([path])
     assert default_storage.file_size(path) is None

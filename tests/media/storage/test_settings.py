@@ -1,4 +1,4 @@
-"""Settings of object storage: whole, or the start stops with one line that names the variable."""
+"""Settings of the object storage: incomplete ones stop the start with one line that names the variable."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NAMES = (*storage_settings._BUCKET_DEPENDENT_VARIABLES, "AWS_STORAGE_BUCKET_NAME
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
 
 
-def read(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, object]:
+def read_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, object]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     entry = storage_settings.default_storage()
@@ -32,11 +32,11 @@ def read(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[s
 
 
 def test_default_is_the_local_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(monkeypatch, {}) == {"BACKEND": "media.storage.local.filesystem.FileStorage"}
+    assert read_settings(monkeypatch, {}) == {"BACKEND": "media.storage.local.filesystem.FileStorage"}
 
 
 def test_bucket_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = read(monkeypatch, BUCKET)
+    options = read_settings(monkeypatch, BUCKET)
     assert options["BACKEND"] == "media.storage.s3.BucketStorage"
     assert (options["region_name"], options["addressing_style"]) == ("eu-central-1", "virtual")
     assert not options["cdn_domain"]
@@ -44,18 +44,20 @@ def test_bucket_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_custom_endpoint_uses_path_style_and_a_default_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = read(monkeypatch, {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_ENDPOINT_URL": "http://127.0.0.1:9000/"})
+    options = read_settings(
+        monkeypatch, {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_ENDPOINT_URL": "http://127.0.0.1:9000/"}
+    )
     assert options["endpoint_url"] == "http://127.0.0.1:9000"
     assert (options["region_name"], options["addressing_style"]) == ("us-east-1", "path")
 
 
 def test_private_key_as_escaped_text_or_file(monkeypatch: pytest.MonkeyPatch, signing_pem: str, tmp_path: Path) -> None:
     environment = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_DISTRIBUTION_ID": "E2EXAMPLE"}
-    escaped = read(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY": signing_pem.replace("\n", "\\n")})
+    escaped = read_settings(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY": signing_pem.replace("\n", "\\n")})
     assert str(escaped["signing_key"]).strip() == signing_pem.strip()
     monkeypatch.delenv("CLOUDFRONT_PRIVATE_KEY")
     (tmp_path / "key.pem").write_text(signing_pem)
-    from_file = read(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY_FILE": str(tmp_path / "key.pem")})
+    from_file = read_settings(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY_FILE": str(tmp_path / "key.pem")})
     assert from_file["signing_key"] == signing_pem
     assert from_file["distribution_id"] == "E2EXAMPLE"
 
@@ -90,27 +92,27 @@ def test_incomplete_configuration_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, signing_key: rsa.RSAPrivateKey, environment: dict[str, str], name: str
 ) -> None:
     keys = {
-        "PEM": lambda: pem(signing_key),
-        "ELLIPTIC": lambda: pem(ec.generate_private_key(ec.SECP256R1())),
-        "LOCKED": lambda: pem(signing_key, "password"),
-        "SHORT": lambda: pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
+        "PEM": lambda: encode_key(signing_key),
+        "ELLIPTIC": lambda: encode_key(ec.generate_private_key(ec.SECP256R1())),
+        "LOCKED": lambda: encode_key(signing_key, "password"),
+        "SHORT": lambda: encode_key(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
     }
     given = {variable: keys[value]() if value in keys else value for variable, value in environment.items()}
     with pytest.raises(env.SettingError) as caught:
-        read(monkeypatch, given)
+        read_settings(monkeypatch, given)
     message = str(caught.value)
     assert message.startswith(f"instafeed: {name} ")
     assert "\n" not in message
     assert "PRIVATE KEY-----" not in message
 
 
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: str = "") -> str:
+def encode_key(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: str = "") -> str:
     locked = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode()
 
 
 def test_production_starts_with_bucket_and_cdn(signing_pem: str) -> None:
-    """In a process of its own, without services."""
+    """Runs in a separate process, without services."""
     clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH")}
     cdn = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_PRIVATE_KEY": signing_pem}
     code = (

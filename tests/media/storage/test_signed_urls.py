@@ -1,4 +1,4 @@
-"""Signed URLs: how long, the same for how long, and what else they open."""
+"""Signed URLs: how long they are valid, how long they stay the same, and which files they cover."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_url_is_valid_for_one_to_two_ttls_and_stable_for_one(clock: Clock, setti
         assert sorted(ends) == ends
         assert 2 <= len(set(ends)) <= 3
         assert all(later - sooner in (0, 60) for sooner, later in pairwise(ends))
-    # Not all at the same time.
+    # They do not all change at the same time.
     assert len({link_expiry(key) for key in keys}) > 10
 
 
@@ -77,15 +77,15 @@ def signed_cdn(use_bucket: UseStorage, signing_pem: str) -> None:
 
 
 def matches(pattern: str, url: str) -> bool:
-    """CloudFront's wildcard at the end, which is the only one used."""
+    """Match a URL against a pattern with a wildcard at its end, the only kind in use."""
     assert pattern.endswith("*")
     assert pattern.count("*") == 1
     assert "?" not in pattern
     return url.partition("?")[0].startswith(pattern[:-1])
 
 
-def opens(url: str, signing_key: RSAPrivateKey, at: float) -> bool:
-    """What CloudFront does with a URL of a custom policy, by its developer guide."""
+def cloudfront_allows(url: str, signing_key: RSAPrivateKey, at: float) -> bool:
+    """Verify a URL with a custom policy as CloudFront's developer guide describes it."""
     query = query_of(url)
     policy = aws_base64(query["Policy"])
     try:
@@ -109,8 +109,8 @@ def test_cloudfront_signature_covers_every_variant(signing_key: RSAPrivateKey, c
         % (CDN.encode(), key.encode(), link_expiry(key))
     )
     for url in urls:
-        assert opens(url, signing_key, NOW + 3600)
-        assert not opens(url, signing_key, NOW + 7200)
+        assert cloudfront_allows(url, signing_key, NOW + 3600)
+        assert not cloudfront_allows(url, signing_key, NOW + 7200)
         assert url == storage.url(urlsplit(url).path[1:])
 
 
@@ -120,11 +120,11 @@ def test_cloudfront_signature_covers_nothing_else(signing_key: RSAPrivateKey, cl
     (url,) = storage.signed_urls(key, NAMES[:1])
     (foreign,) = storage.signed_urls(other, NAMES[:1])
     query, foreign_query = query_of(url), query_of(foreign)
-    assert not opens(url.replace(key, other, 1), signing_key, NOW)
-    assert not opens(url.replace(query["Signature"], foreign_query["Signature"]), signing_key, NOW)
-    assert not opens(url.replace(query["Policy"], foreign_query["Policy"]), signing_key, NOW)
+    assert not cloudfront_allows(url.replace(key, other, 1), signing_key, NOW)
+    assert not cloudfront_allows(url.replace(query["Signature"], foreign_query["Signature"]), signing_key, NOW)
+    assert not cloudfront_allows(url.replace(query["Policy"], foreign_query["Policy"]), signing_key, NOW)
     flipped = ("A" if query["Signature"][0] != "A" else "B") + query["Signature"][1:]
-    assert not opens(url.replace(query["Signature"], flipped), signing_key, NOW)
+    assert not cloudfront_allows(url.replace(query["Signature"], flipped), signing_key, NOW)
 
 
 @pytest.mark.usefixtures("signed_cdn")
@@ -148,7 +148,7 @@ def test_purge_invalidates_keys_in_batches(
     cloudfront: Any, s3_endpoint: str, use_bucket: UseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", s3_endpoint)
-    distribution = a_distribution(cloudfront)
+    distribution = create_distribution(cloudfront)
     use_bucket(cdn_domain=CDN, distribution_id=distribution)
     keys = [storage.new_key() for _ in range(17)]
     storage.purge(keys)
@@ -167,7 +167,7 @@ def test_refused_purge_is_a_storage_error(
     s3_endpoint: str, use_bucket: UseStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", s3_endpoint)
-    use_bucket(cdn_domain=CDN, distribution_id="ENOBODYS")
+    use_bucket(cdn_domain=CDN, distribution_id="EMISSING")
     with pytest.raises(storage.StorageError, match="NoSuchDistribution"):
         storage.purge([storage.new_key()])
 
@@ -179,7 +179,7 @@ def test_purge_without_a_distribution_does_nothing() -> None:
         storage.purge(["*"])
 
 
-def a_distribution(cloudfront: Any) -> str:
+def create_distribution(cloudfront: Any) -> str:
     origin = {"Id": "media", "DomainName": "media.s3.amazonaws.com", "S3OriginConfig": {"OriginAccessIdentity": ""}}
     config = {
         "CallerReference": str(time.time()),
@@ -192,12 +192,12 @@ def a_distribution(cloudfront: Any) -> str:
     return identifier
 
 
-# --- S3's own ----------------------------------------------------------------------------------------
+# --- S3 ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("bucket")
 def test_s3_serves_signed_urls() -> None:
-    """moto checks neither signature nor end: the two tests below compare the URL with boto3's instead."""
+    """moto checks neither signature nor expiry; the two tests below compare the URL with boto3's instead."""
     key = storage.new_key()
     storage.save(f"private/{key}/150.webp", BytesIO(b"picture"), "image/webp")
     answer = httpx.get(storage.signed_urls(key, ["150.webp"])[0])

@@ -1,4 +1,4 @@
-"""Cards in the cache hold no signature, and nobody can write a text that gets one."""
+"""Cached JSON contains no signatures, and no text can be mistaken for a placeholder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from media.storage.url_placeholders import PrivateFile
 KEYS = [f"{letter * 32}" for letter in "abc"]
 PATHS = [f"private/{key}/{name}" for key in KEYS for name in ("150.webp", "1080.webp", "640.jpeg")]
 
-# Whatever looks like a mark, in whichever spelling, and anything else.
+# Texts that look like placeholders in any spelling, and arbitrary ones.
 lookalikes = st.sampled_from(["\x01", "\\u0001", "\\\\u0001", '"', "\\", *PATHS, *(f"\x01{path}" for path in PATHS)])
 texts = st.lists(lookalikes | st.text(max_size=10), max_size=6).map("".join)
 files = st.sampled_from(PATHS).map(PrivateFile)
@@ -28,14 +28,14 @@ values = st.recursive(
 )
 
 
-def signed(value: Any) -> Any:
-    """What a card is to become: the same, with every file's URL."""
+def with_signed_urls(value: Any) -> Any:
+    """Return the expected value: the same, with a signed URL for every file."""
     if isinstance(value, PrivateFile):
-        return f"https://cdn/{value.path}?signed&by=~-_"
+        return f"https://cdn/{value.path}?with_signed_urls&by=~-_"
     if isinstance(value, list):
-        return [signed(item) for item in value]
+        return [with_signed_urls(item) for item in value]
     if isinstance(value, dict):
-        return {name: signed(item) for name, item in value.items()}
+        return {name: with_signed_urls(item) for name, item in value.items()}
     return value
 
 
@@ -47,12 +47,12 @@ def test_private_files_are_signed_and_texts_are_not(card: Any) -> None:
     def sign(key: str, names: list[str]) -> list[str]:
         asked.append(key)
         assert len(set(names)) == len(names)
-        return [f"https://cdn/private/{key}/{name}?signed&by=~-_" for name in names]
+        return [f"https://cdn/private/{key}/{name}?with_signed_urls&by=~-_" for name in names]
 
     encoded = storage.encode_with_placeholders(card)
     filled = url_placeholders.sign_placeholders(encoded, sign)
-    assert json.loads(filled) == signed(card)
-    assert len(asked) == len(set(asked)), "one signature a key"
+    assert json.loads(filled) == with_signed_urls(card)
+    assert len(asked) == len(set(asked)), "one signature per key"
     assert encoded is filled or asked
 
 

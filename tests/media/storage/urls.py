@@ -1,4 +1,4 @@
-"""The project's routes as on the embedded stack, where the app serves files itself."""
+"""The project's URLs as in the embedded stack, where the app serves files itself."""
 
 from django.urls import include, path
 
