@@ -1,7 +1,7 @@
 """Reliable deletion of files: a `FileDeletion` row is written with the change, and a worker deletes the files.
 
-The row is written in the transaction that makes the files unwanted and goes once they are deleted, so no crash leaves
-a file behind. This module also deletes media rows with their files, and orphans.
+The row is written in the transaction that makes the files unwanted and is deleted after them, so no crash leaves a
+file behind. This module also deletes media rows with their files, and orphans.
 """
 
 from __future__ import annotations

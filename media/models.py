@@ -77,7 +77,7 @@ class Media(models.Model):
 
 
 class FileDeletion(models.Model):
-    """Files to delete. Written in the transaction that makes them unwanted; the row goes once the files are gone."""
+    """Files to delete. Written in the transaction that makes them unwanted, and deleted after the files."""
 
     id = models.BigAutoField(primary_key=True)
     paths = ArrayField(models.TextField())

@@ -26,14 +26,11 @@ from media.signals import media_changed
 
 logger = logging.getLogger(__name__)
 
-LEASE_DURATION = timedelta(
-    seconds=settings.CELERY_TASK_TIME_LIMIT + 5
-)  # by then Celery has killed the worker that held it
+# By then Celery has killed the worker that held the lease.
+LEASE_DURATION = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 5)
 MAX_FAILURES = 6  # attempts that killed their worker, or failed for reasons other than the picture
-RETRY_DEADLINE = timedelta(days=1)  # how long an unavailable storage is waited for
-MIN_RETRY_DELAY = timedelta(
-    seconds=5
-)  # doubled with each attempt since the upload, or since an operator's reprocessing
+RETRY_DEADLINE = timedelta(days=1)  # how long to wait for an unavailable storage
+MIN_RETRY_DELAY = timedelta(seconds=5)  # doubled with each attempt since the upload or the last reprocessing
 MAX_RETRY_DELAY = timedelta(minutes=5)
 GAVE_UP_MESSAGE = "It could not be processed; please upload it again."
 

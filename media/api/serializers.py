@@ -74,7 +74,7 @@ class PictureSerializer(serializers.Serializer[Any]):
 @extend_schema_serializer(
     examples=[
         OpenApiExample(name, value, status_codes=["200", "202"])
-        for name, value in (("Ready", _READY_EXAMPLE), ("In the making", _PROCESSING_EXAMPLE))
+        for name, value in (("Ready", _READY_EXAMPLE), ("Processing", _PROCESSING_EXAMPLE))
     ]
 )
 class MediaSerializer(PictureSerializer):
