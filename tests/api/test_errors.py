@@ -1,4 +1,4 @@
-"""One error shape under /api/, whoever raises and whatever."""
+"""Every error under /api/ has the API's error format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def client() -> Client:
     ],
 )
 @pytest.mark.parametrize("debug", [False, True])
-def test_every_failure_has_the_one_shape(
+def test_every_failure_has_the_error_format(
     client: Client, settings: Settings, path: str, status: int, code: str, debug: bool
 ) -> None:
     settings.DEBUG = debug
@@ -45,7 +45,7 @@ def test_every_failure_has_the_one_shape(
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_an_unknown_host_is_a_400_in_shape(client: Client, settings: Settings, debug: bool) -> None:
+def test_an_unknown_host_is_a_400(client: Client, settings: Settings, debug: bool) -> None:
     settings.DEBUG = debug
     assert_error(client.get("/api/v1/echo", headers={"host": "evil.example"}), 400, "bad_request")
 
@@ -61,42 +61,42 @@ def test_unknown_paths_are_404_by_any_method(method: str) -> None:
     assert_error(getattr(client, method)("/api/v1/unknown"), 404, "not_found")
 
 
-def test_head_has_the_status_and_no_body(client: Client) -> None:
-    answer = client.head("/api/v1/unknown")
-    assert (answer.status_code, answer.content) == (404, b"")
+def test_head_returns_the_status_without_a_body(client: Client) -> None:
+    response = client.head("/api/v1/unknown")
+    assert (response.status_code, response.content) == (404, b"")
 
 
-def test_options_are_answered(client: Client) -> None:
+def test_options_returns_200(client: Client) -> None:
     assert client.options("/api/v1/echo").status_code == 200
 
 
-def test_405_names_the_methods_that_there_are(client: Client) -> None:
+def test_405_lists_the_allowed_methods(client: Client) -> None:
     assert "POST" in client.get("/api/v1/echo")["Allow"]
 
 
-def test_an_outage_says_when_to_come_back(client: Client) -> None:
+def test_503_has_a_retry_after_header(client: Client) -> None:
     assert client.get("/api/v1/no-database")["Retry-After"] == "2"
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["nul", "big"])
-def test_what_postgresql_cannot_hold_is_a_400(client: Client, path: str) -> None:
+def test_values_that_postgresql_cannot_store_are_a_400(client: Client, path: str) -> None:
     assert_error(client.get(f"/api/v1/{path}"), 400, "invalid")
 
 
-def test_an_accept_header_without_json_is_a_406_in_shape(client: Client) -> None:
+def test_an_accept_header_without_json_is_a_406(client: Client) -> None:
     assert_error(client.post("/api/v1/echo", headers={"accept": "text/html"}), 406)
 
 
 @pytest.mark.parametrize(("path", "status"), [("/bare-failure", 500), ("/elsewhere", 404)])
-def test_elsewhere_errors_are_short_plain_text(client: Client, path: str, status: int) -> None:
-    answer = client.get(path)
-    assert answer.status_code == status
-    assert answer["Content-Type"].startswith("text/plain")
-    assert len(answer.content) < 50
-    assert b"secret" not in answer.content
+def test_errors_outside_the_api_are_short_plain_text(client: Client, path: str, status: int) -> None:
+    response = client.get(path)
+    assert response.status_code == status
+    assert response["Content-Type"].startswith("text/plain")
+    assert len(response.content) < 50
+    assert b"secret" not in response.content
 
 
-def test_the_length_is_that_of_the_body(client: Client) -> None:
-    answer = client.get("/api/v1/bare-failure")
-    assert answer["Content-Length"] == str(len(answer.content))
+def test_content_length_matches_the_body(client: Client) -> None:
+    response = client.get("/api/v1/bare-failure")
+    assert response["Content-Length"] == str(len(response.content))

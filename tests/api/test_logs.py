@@ -1,4 +1,4 @@
-"""What is worth a line, which request and task it belongs to, and that no line holds a secret."""
+"""Which events are logged, with which request and task ids, and without secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_django import Settings
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from instafeed.celery import app
-from instafeed.core.cache import client as breaker
+from instafeed.core.cache import client as cache_client
 from instafeed.core.observability import logging_config, request_log
 from instafeed.core.observability.request_id import RequestIdMiddleware, current_request_id
 from tests.factories import UserFactory
@@ -28,14 +28,14 @@ NAME = "instafeed.tests"
 
 
 @pytest.fixture(autouse=True)
-def _own_context() -> Iterator[None]:
+def _empty_log_context() -> Iterator[None]:
     clear_contextvars()
     yield
     clear_contextvars()
 
 
-class Lines:
-    """What is logged, as the console would get it."""
+class LogOutput:
+    """Captures log lines as the console would show them."""
 
     def __init__(self, form: str = "json") -> None:
         self._stream = StringIO()
@@ -52,21 +52,21 @@ class Lines:
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
-    made = Lines()
+def lines() -> Iterator[LogOutput]:
+    output = LogOutput()
     root = logging.getLogger()
     before = root.level
-    root.addHandler(made.handler)
+    root.addHandler(output.handler)
     root.setLevel(logging.INFO)
-    yield made
-    root.removeHandler(made.handler)
+    yield output
+    root.removeHandler(output.handler)
     root.setLevel(before)
 
 
-# --- The form ----------------------------------------------------------------------------------------
+# --- Format ------------------------------------------------------------------------------------------
 
 
-def test_a_line_is_one_json_object_with_its_keys_in_order(lines: Lines) -> None:
+def test_a_line_is_a_json_object_with_ordered_keys(lines: LogOutput) -> None:
     logging.getLogger(NAME).warning("two\nlines of %s", "text", extra={"status": 200, "password": "x", "args2": 1})
     (line,) = lines.all
     assert list(line) == ["timestamp", "level", "logger", "event", "status"]
@@ -75,10 +75,10 @@ def test_a_line_is_one_json_object_with_its_keys_in_order(lines: Lines) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "plain"])
-def test_a_record_that_cannot_be_formatted_or_redacted_is_not_shown_as_it_is(
+def test_a_record_that_cannot_be_formatted_or_redacted_is_hidden(
     form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = Lines(form)
+    lines = LogOutput(form)
 
     def fail(value: object) -> None:
         raise IndexError
@@ -96,7 +96,7 @@ def test_a_record_that_cannot_be_formatted_or_redacted_is_not_shown_as_it_is(
             assert list(json.loads(line)) == ["timestamp", "level", "logger", "event"]
 
 
-def test_a_traceback_is_one_field_of_one_line_without_the_secrets_in_it(lines: Lines) -> None:
+def test_a_traceback_is_one_redacted_field(lines: LogOutput) -> None:
     try:
         raise ValueError("redis://:hunter2hunter2@host refused; password=hunter2hunter2")
     except ValueError:
@@ -107,15 +107,15 @@ def test_a_traceback_is_one_field_of_one_line_without_the_secrets_in_it(lines: L
     assert "hunter2" not in lines.text
 
 
-def test_plain_text_says_the_same_and_a_newline_forges_no_line() -> None:
-    lines = Lines("plain")
+def test_a_newline_cannot_forge_a_line_in_plain_format() -> None:
+    lines = LogOutput("plain")
     record = logging.makeLogRecord({"name": NAME, "levelno": 20, "levelname": "INFO", "msg": "a\nb", "status": 200})
     lines.handler.handle(record)
     assert len(lines.text.splitlines()) == 1
     assert lines.text.endswith(f"info {NAME} a\\nb status=200\n")
 
 
-def test_lines_within_a_request_carry_its_id_and_others_none(lines: Lines) -> None:
+def test_only_lines_of_a_request_carry_its_id(lines: LogOutput) -> None:
     def view(request: HttpRequest) -> HttpResponse:
         logging.getLogger(NAME).info("within")
         return HttpResponse()
@@ -137,11 +137,9 @@ def test_lines_within_a_request_carry_its_id_and_others_none(lines: Lines) -> No
         ("/api/v1/no-database", "/api/v1/no-database", True),
     ],
 )
-def test_an_answer_of_5xx_is_one_line_with_all_there_is_to_know(
-    path: str, route: str, traced: bool, lines: Lines
-) -> None:
-    answer = Client(raise_request_exception=False).get(f"{path}?token=abcdefgh", headers={"X-Request-ID": "abc"})
-    assert answer.status_code >= 500
+def test_a_5xx_response_is_one_line_with_traceback(path: str, route: str, traced: bool, lines: LogOutput) -> None:
+    response = Client(raise_request_exception=False).get(f"{path}?token=abcdefgh", headers={"X-Request-ID": "abc"})
+    assert response.status_code >= 500
     (line,) = lines.all
     assert line["duration_ms"] > 0
     assert (line["level"], line["logger"], line["request_id"]) == (
@@ -149,26 +147,26 @@ def test_an_answer_of_5xx_is_one_line_with_all_there_is_to_know(
         "instafeed.core.observability.request_log",
         "abc",
     )
-    assert (line["method"], line["route"], line["status"]) == ("GET", route, answer.status_code)
+    assert (line["method"], line["route"], line["status"]) == ("GET", route, response.status_code)
     assert ("Traceback" in line.get("exception", "")) is traced
     assert "abcdefgh" not in lines.text
 
 
 @pytest.mark.parametrize("offered", ["", "a b"])
-def test_an_insane_offer_is_in_no_line(offered: str, lines: Lines) -> None:
-    answer = Client(raise_request_exception=False).get("/bare-failure", headers={"X-Request-ID": offered})
-    assert [line["request_id"] for line in lines.all] == [answer["X-Request-ID"]]
+def test_a_malformed_request_id_is_not_logged(offered: str, lines: LogOutput) -> None:
+    response = Client(raise_request_exception=False).get("/bare-failure", headers={"X-Request-ID": offered})
+    assert [line["request_id"] for line in lines.all] == [response["X-Request-ID"]]
 
 
-def test_reads_that_are_answered_below_500_are_no_lines(client: Client, lines: Lines) -> None:
+def test_reads_without_server_errors_are_not_logged(client: Client, lines: LogOutput) -> None:
     for path in ("unknown", "with-token", "403", "conflict"):
         assert 400 <= client.get(f"/api/v1/{path}").status_code < 500
     assert not lines.text
 
 
 @pytest.mark.parametrize(("wanted", "logged"), [("writes", ["POST"]), ("all", ["GET", "POST"]), ("none", [])])
-def test_which_requests_have_a_line_is_a_setting(
-    wanted: str, logged: list[str], client: Client, lines: Lines, settings: Settings
+def test_a_setting_chooses_which_requests_are_logged(
+    wanted: str, logged: list[str], client: Client, lines: LogOutput, settings: Settings
 ) -> None:
     settings.LOG_REQUESTS = wanted
     client.get("/api/v1/with-token")
@@ -177,42 +175,42 @@ def test_which_requests_have_a_line_is_a_setting(
     assert "hunter2" not in lines.text
 
 
-def test_a_slow_answer_is_a_line_without_what_the_client_sent(
-    client: Client, lines: Lines, monkeypatch: pytest.MonkeyPatch
+def test_a_slow_request_is_logged_without_client_input(
+    client: Client, lines: LogOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "SLOW_REQUEST_SECONDS", 0.0)
     client.get("/api/v1/echo?secret=1", headers={"X-Request-ID": "abc"})
     client.get("/api/v1/some/secret")
-    said = [(line["level"], line["method"], line["route"], line["status"]) for line in lines.all]
-    assert said == [("warning", "GET", "/api/v1/echo", 405), ("warning", "GET", "unmatched", 404)]
+    logged = [(line["level"], line["method"], line["route"], line["status"]) for line in lines.all]
+    assert logged == [("warning", "GET", "/api/v1/echo", 405), ("warning", "GET", "unmatched", 404)]
     assert lines.all[0]["request_id"] == "abc"
     assert "secret" not in lines.text
 
 
 @pytest.mark.django_db
-def test_a_line_names_the_user_by_id_and_costs_no_query(
-    client: Client, lines: Lines, settings: Settings, django_assert_num_queries: Any
+def test_a_line_has_the_user_id_and_costs_no_query(
+    client: Client, lines: LogOutput, settings: Settings, django_assert_num_queries: Any
 ) -> None:
     settings.LOG_REQUESTS = "all"
-    user = UserFactory(username="somebody", password="hunter2hunter2")
-    answer = client.post(
-        "/api/v1/auth/token", {"username": "somebody", "password": "hunter2hunter2"}, "application/json"
+    user = UserFactory(username="alice", password="hunter2hunter2")
+    response = client.post(
+        "/api/v1/auth/token", {"username": "alice", "password": "hunter2hunter2"}, "application/json"
     )
-    access = answer.json()["access"]
+    access = response.json()["access"]
     assert client.get("/api/v1/with-token", headers={"Authorization": f"Bearer {access}"}).status_code == 200
     client.cookies["sessionid"] = "x" * 32
     with django_assert_num_queries(0):
         assert client.get("/api/v1/missing").status_code == 404
     assert [line.get("user_id") for line in lines.all] == [None, user.pk, None]
-    for secret in ("hunter2", access[:30], "somebody", "x" * 32):
+    for secret in ("hunter2", access[:30], "alice", "x" * 32):
         assert secret not in lines.text
 
 
-def test_a_broken_redis_is_a_line_without_its_password(lines: Lines) -> None:
-    breaker.record_failure(
+def test_a_redis_error_is_logged_without_the_password(lines: LogOutput) -> None:
+    cache_client.record_failure(
         redis.ResponseError("WRONGPASS for redis://:hunter2hunter2@host, AUTH password=hunter2hunter2")
     )
-    breaker.reset_circuit_breaker()
+    cache_client.reset_circuit_breaker()
     (line,) = lines.all
     assert "cache unavailable" in line["event"]
     assert "hunter2" not in lines.text
@@ -232,14 +230,14 @@ def failing() -> None:
 
 
 def run(task: Any, request_id: str = "") -> Any:
-    """As a worker does, with a message's headers."""
+    """Run a task as a worker does, with a message's headers."""
     headers = {"id": "task-1", **({"request_id": request_id} if request_id else {})}
     return build_tracer(task.name, task, app=app)(headers["id"], [], {}, headers)
 
 
 @pytest.mark.usefixtures("redis_broker")
 @pytest.mark.parametrize("request_id", ["abc", ""])
-def test_a_published_task_carries_the_id(request_id: str) -> None:
+def test_a_published_task_carries_the_request_id(request_id: str) -> None:
     bind_contextvars(request_id=request_id)
     seen_request_id.apply_async(queue="maintenance")
     bind_contextvars(request_id="of-another-request")
@@ -251,7 +249,7 @@ def test_a_published_task_carries_the_id(request_id: str) -> None:
     assert current_request_id() == "of-another-request"
 
 
-def test_a_task_that_a_request_caused_is_one_line_and_any_other_none(lines: Lines) -> None:
+def test_only_tasks_of_requests_are_logged_at_info(lines: LogOutput) -> None:
     run(seen_request_id)
     assert not lines.text
     run(seen_request_id, "abc")
@@ -261,7 +259,7 @@ def test_a_task_that_a_request_caused_is_one_line_and_any_other_none(lines: Line
     assert line["duration_ms"] >= 0
 
 
-def test_a_task_that_fails_says_why_without_secrets_and_how_it_ended(lines: Lines) -> None:
+def test_a_failed_task_is_logged_with_its_redacted_error_and_outcome(lines: LogOutput) -> None:
     run(failing, "abc")
     failure, end = lines.all
     assert failure["level"] == "error"

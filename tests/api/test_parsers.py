@@ -1,4 +1,4 @@
-"""Hostile and broken bodies are 4xx in shape; sound ones arrive as they were sent."""
+"""Malformed and hostile JSON bodies are a 4xx; valid ones arrive unchanged."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ JSON = "application/json"
     ],
     ids=range(26),
 )
-def test_it_refuses_what_is_no_plain_json(client: Client, body: bytes) -> None:
+def test_invalid_json_is_a_400(client: Client, body: bytes) -> None:
     assert_error(client.post("/api/v1/echo", body, content_type=JSON), 400, "parse_error")
 
 
@@ -67,16 +67,16 @@ def test_it_refuses_what_is_no_plain_json(client: Client, body: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_it_takes_json_unchanged(client: Client, data: Any, ascii_only: bool) -> None:
+def test_valid_json_arrives_unchanged(client: Client, data: Any, ascii_only: bool) -> None:
     body = json.dumps(data, ensure_ascii=ascii_only).encode()
-    answer = client.post("/api/v1/echo", body, content_type=JSON)
-    assert answer.status_code == 200
-    assert answer.json() == {"got": data}
+    response = client.post("/api/v1/echo", body, content_type=JSON)
+    assert response.status_code == 200
+    assert response.json() == {"got": data}
 
 
-def test_of_a_repeated_key_the_last_counts(client: Client) -> None:
-    answer = client.post("/api/v1/echo", b'{"a": 1, "a": 2}', content_type=JSON)
-    assert answer.json() == {"got": {"a": 2}}
+def test_the_last_value_of_a_repeated_key_counts(client: Client) -> None:
+    response = client.post("/api/v1/echo", b'{"a": 1, "a": 2}', content_type=JSON)
+    assert response.json() == {"got": {"a": 2}}
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,20 @@ def test_other_content_types_are_415(client: Client, content_type: str) -> None:
     assert_error(client.post("/api/v1/echo", b"a=1", content_type=content_type), 415, "unsupported_media_type")
 
 
-def test_the_content_types_charset_makes_no_difference(client: Client) -> None:
+def test_the_charset_of_the_content_type_is_ignored(client: Client) -> None:
     body = '{"a": "é"}'.encode()
     for charset in ("utf-8", "latin-1", "no-such-charset"):
-        # Not post(): Django's client would encode the body anew.
-        answer = client.generic("POST", "/api/v1/echo", body, content_type=f"{JSON}; charset={charset}")
-        assert answer.json() == {"got": {"a": "é"}}
+        # Not post(): Django's client would encode the body again.
+        response = client.generic("POST", "/api/v1/echo", body, content_type=f"{JSON}; charset={charset}")
+        assert response.json() == {"got": {"a": "é"}}
 
 
-def test_a_body_beyond_the_limit_is_a_413(client: Client, settings: Settings) -> None:
+def test_a_body_above_the_size_limit_is_a_413(client: Client, settings: Settings) -> None:
     body = b'"%b"' % (b"x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     assert_error(client.post("/api/v1/echo", body, content_type=JSON), 413, "request_too_large")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"5", b"null", b"true", b'[{"username": "a"}]'])
 @pytest.mark.parametrize("path", ["auth/register", "auth/token", "auth/token/refresh", "auth/logout"])
-def test_endpoints_refuse_a_body_that_is_no_object(client: Client, path: str, body: bytes) -> None:
+def test_endpoints_reject_a_body_that_is_not_an_object(client: Client, path: str, body: bytes) -> None:
     assert_error(client.post(f"/api/v1/{path}", body, content_type=JSON), 400)

@@ -1,3 +1,5 @@
+"""Every response carries a request id, the client's or a generated one."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,28 +12,28 @@ pytestmark = pytest.mark.urls("tests.api.urls")
 UNKNOWN = "/api/v1/unknown"
 
 
-def test_a_sane_id_is_taken_from_the_request(client: Client) -> None:
+def test_a_well_formed_id_is_kept(client: Client) -> None:
     assert client.get(UNKNOWN, headers={"X-Request-ID": "a-1.B_2"})["X-Request-ID"] == "a-1.B_2"
 
 
 @pytest.mark.parametrize("offered", ["", "x" * 129, "with blank", "new\nline", "<b>", "naïve", 'quo"te'])
-def test_anything_else_is_replaced(client: Client, offered: str) -> None:
+def test_a_malformed_id_is_replaced(client: Client, offered: str) -> None:
     given = client.get(UNKNOWN, headers={"X-Request-ID": offered})["X-Request-ID"]
     assert len(given) == 32
     assert given != offered
 
 
-def test_every_answer_has_its_own(client: Client) -> None:
+def test_every_response_has_its_own_id(client: Client) -> None:
     assert client.get(UNKNOWN)["X-Request-ID"] != client.get("/elsewhere")["X-Request-ID"]
 
 
-def test_answers_that_other_middleware_makes_carry_it(client: Client) -> None:
-    answer = client.get(UNKNOWN, headers={"host": "unknown.example"})
-    assert answer.status_code == 400
-    assert answer["X-Request-ID"]
+def test_responses_of_other_middleware_carry_the_id(client: Client) -> None:
+    response = client.get(UNKNOWN, headers={"host": "unknown.example"})
+    assert response.status_code == 400
+    assert response["X-Request-ID"]
 
 
-def test_it_is_known_while_answering_and_forgotten_after() -> None:
+def test_the_id_is_set_during_the_request_only() -> None:
     seen = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -43,7 +45,7 @@ def test_it_is_known_while_answering_and_forgotten_after() -> None:
     assert current_request_id() == ""
 
 
-def test_it_is_forgotten_after_a_failure_too() -> None:
+def test_the_id_is_cleared_after_a_failure() -> None:
     def view(request: HttpRequest) -> HttpResponse:
         raise RuntimeError
 

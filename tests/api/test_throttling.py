@@ -1,4 +1,4 @@
-"""Rate limits: exact, shared by all processes, not to be spoofed, and open while Redis is away."""
+"""Rate limits are exact, shared by all processes, hard to evade, and off during a Redis outage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from accounts import sessions
 from accounts.models import User
 from instafeed.core.api import throttling
 from instafeed.core.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, account_key, client_address
-from instafeed.core.cache import client as cache
+from instafeed.core.cache import client as cache_client
 from tests.api.error_shape import assert_error
 from tests.factories import UserFactory
 from tests.redis_round_trips import count_round_trips
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.usefixtures("redis
 
 @pytest.fixture
 def limit(settings: Settings) -> Settings:
-    """Every scope at 3 a minute."""
+    """Set every scope to 3 a minute."""
     settings.THROTTLES = dict.fromkeys(settings.THROTTLES, "3/minute")
     return settings
 
@@ -48,15 +48,17 @@ def sign_in(client: Client, username: str, **meta: str) -> int:
 
 
 @pytest.mark.django_db
-def test_beyond_the_limit_answers_are_429_and_say_when_to_come_back(client: Client, limit: Settings) -> None:
+def test_requests_beyond_the_limit_are_429_with_retry_after(client: Client, limit: Settings) -> None:
     assert [sign_in(client, "alice") for _ in range(3)] == [401] * 3
-    answer = client.post("/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json")
-    assert_error(answer, 429, "throttled")
-    assert 55 <= int(answer["Retry-After"]) <= 60
+    response = client.post(
+        "/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json"
+    )
+    assert_error(response, 429, "throttled")
+    assert 55 <= int(response["Retry-After"]) <= 60
 
 
 @pytest.mark.django_db
-def test_sign_in_is_limited_per_account_whatever_the_address(client: Client, limit: Settings) -> None:
+def test_sign_in_is_limited_per_account_across_addresses(client: Client, limit: Settings) -> None:
     spellings = ["alice", "ALICE", " Alice ", "alice"]
     addresses = [f"192.0.2.{number}" for number in range(4)]
     statuses = [sign_in(client, name, REMOTE_ADDR=address) for name, address in zip(spellings, addresses, strict=True)]
@@ -65,7 +67,7 @@ def test_sign_in_is_limited_per_account_whatever_the_address(client: Client, lim
 
 
 @pytest.mark.django_db
-def test_sign_in_is_limited_per_address_whatever_the_account(client: Client, limit: Settings) -> None:
+def test_sign_in_is_limited_per_address_across_accounts(client: Client, limit: Settings) -> None:
     assert [sign_in(client, f"user{number}") for number in range(4)] == [401, 401, 401, 429]
     assert sign_in(client, "user9", REMOTE_ADDR="192.0.2.9") == 401
 
@@ -78,12 +80,12 @@ def test_registration_is_limited_per_address(client: Client, limit: Settings) ->
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("body", [b"[]", b'{"username": 5}', b'{"username": ["a"]}', b"{", b""])
-def test_a_broken_body_is_a_400_before_it_is_too_many(client: Client, limit: Settings, body: bytes) -> None:
+def test_a_malformed_body_is_a_400(client: Client, limit: Settings, body: bytes) -> None:
     assert_error(client.post("/api/v1/auth/token", body, content_type="application/json"), 400)
 
 
 @pytest.mark.django_db
-def test_scopes_and_clients_are_counted_apart(limit: Settings) -> None:
+def test_scopes_and_clients_have_separate_counters(limit: Settings) -> None:
     alice, bob = UserFactory.create_batch(2)
 
     def allowed(throttle: type[throttling.Throttle], user: User | None = None) -> bool:
@@ -93,18 +95,18 @@ def test_scopes_and_clients_are_counted_apart(limit: Settings) -> None:
     assert allowed(UserThrottle, bob)
     assert allowed(UploadThrottle, alice)
     assert allowed(AnonThrottle)
-    assert all(allowed(AnonThrottle, alice) for _ in range(4))  # signed in: not anonymous
+    assert all(allowed(AnonThrottle, alice) for _ in range(4))  # signed-in users are not anonymous
     assert all(allowed(UserThrottle) for _ in range(4))
 
 
-def test_of_many_at_once_exactly_as_many_pass_as_may(settings: Settings) -> None:
+def test_concurrent_requests_pass_exactly_up_to_the_limit(settings: Settings) -> None:
     settings.THROTTLES = {"anon": "10/minute"}
     with ThreadPoolExecutor(8) as pool:
         passed = pool.map(lambda _: AnonThrottle().allow_request(request_of(), APIView()), range(40))
     assert sum(passed) == 10
 
 
-def test_a_window_ends_by_itself(settings: Settings, redis_cache: redis.Redis) -> None:
+def test_a_window_expires(settings: Settings, redis_cache: redis.Redis) -> None:
     settings.THROTTLES = {"anon": "1/day"}
     assert AnonThrottle().allow_request(request_of(), APIView())
     assert not AnonThrottle().allow_request(request_of(), APIView())
@@ -113,13 +115,13 @@ def test_a_window_ends_by_itself(settings: Settings, redis_cache: redis.Redis) -
     assert 86_390 < redis_cache.ttl(key) <= 86_400
 
 
-def test_off_means_off_and_costs_nothing(settings: Settings, redis_cache: redis.Redis) -> None:
+def test_a_scope_that_is_off_uses_no_redis(settings: Settings, redis_cache: redis.Redis) -> None:
     settings.THROTTLES = {"anon": None}
     assert AnonThrottle().allow_request(request_of(), APIView())
     assert not redis_cache.keys("*")
 
 
-def test_requests_pass_while_redis_is_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_pass_during_a_redis_outage(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.THROTTLES = {"anon": "1/minute"}
 
     def fail(*args: object) -> None:
@@ -129,12 +131,12 @@ def test_requests_pass_while_redis_is_away(settings: Settings, monkeypatch: pyte
     try:
         assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
     finally:
-        cache.reset_circuit_breaker()
+        cache_client.reset_circuit_breaker()
 
 
-def test_a_request_is_one_round_trip_and_a_refusal_two(settings: Settings) -> None:
+def test_an_allowed_request_is_one_round_trip_a_rejected_one_two(settings: Settings) -> None:
     settings.THROTTLES = {"anon": "1/minute"}
-    AnonThrottle().allow_request(request_of(REMOTE_ADDR="192.0.2.77"), APIView())  # Redis may not know the script yet
+    AnonThrottle().allow_request(request_of(REMOTE_ADDR="192.0.2.77"), APIView())  # loads the script into Redis
     with count_round_trips() as trips:
         assert AnonThrottle().allow_request(request_of(), APIView())
     assert trips == ["EVALSHA"]
@@ -149,30 +151,30 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["with-token", "token-optional"])
-def test_requests_with_a_bad_token_count_for_their_address(client: Client, limit: Settings, path: str) -> None:
+def test_requests_with_a_bad_token_are_limited_per_address(client: Client, limit: Settings, path: str) -> None:
     tokens = ("", "x", "a.b.c", "another")
-    answers = [client.get(f"/api/v1/{path}", **bearer(token)) for token in tokens]
-    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
-    assert_error(answers[-1], 429, "throttled")
-    assert 55 <= int(answers[-1]["Retry-After"]) <= 60
+    responses = [client.get(f"/api/v1/{path}", **bearer(token)) for token in tokens]
+    assert [response.status_code for response in responses] == [401, 401, 401, 429]
+    assert_error(responses[-1], 429, "throttled")
+    assert 55 <= int(responses[-1]["Retry-After"]) <= 60
     assert client.get(f"/api/v1/{path}", **bearer("x"), REMOTE_ADDR="192.0.2.9").status_code == 401
 
 
 @pytest.mark.django_db
-def test_requests_without_a_token_count_too(client: Client, limit: Settings) -> None:
+def test_requests_without_a_token_are_limited(client: Client, limit: Settings) -> None:
     statuses = [client.get("/api/v1/with-token").status_code for _ in range(4)]
     assert statuses == [401, 401, 401, 429]
     assert client.get("/api/v1/token-optional").status_code == 429
 
 
 @pytest.mark.django_db
-def test_a_refused_sign_in_counts_once(client: Client, settings: Settings) -> None:
+def test_a_failed_sign_in_counts_once(client: Client, settings: Settings) -> None:
     settings.THROTTLES = dict.fromkeys(settings.THROTTLES) | {"anon": "3/minute"}
     assert [sign_in(client, "alice") for _ in range(4)] == [401, 401, 401, 429]
 
 
 @pytest.mark.django_db
-def test_a_user_is_counted_whatever_the_address_and_addresses_apart_from_users(client: Client, limit: Settings) -> None:
+def test_users_are_limited_across_addresses_and_apart_from_them(client: Client, limit: Settings) -> None:
     alice = bearer(sessions.start(UserFactory()).access)
     addresses = [f"192.0.2.{number}" for number in range(4)]
     statuses = [client.get("/api/v1/with-token", **alice, REMOTE_ADDR=address).status_code for address in addresses]
@@ -183,7 +185,7 @@ def test_a_user_is_counted_whatever_the_address_and_addresses_apart_from_users(c
 
 
 @pytest.mark.django_db
-def test_without_proxies_no_header_makes_another_address(client: Client, limit: Settings) -> None:
+def test_without_proxies_headers_do_not_change_the_address(client: Client, limit: Settings) -> None:
     headers = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CLIENT_IP")
     statuses = [client.get("/api/v1/token-optional", **{header: "203.0.113.5"}).status_code for header in headers]
     assert statuses == [200, 200, 200, 429]
@@ -199,7 +201,7 @@ def api_views(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, type
 
 
 @pytest.mark.urls("instafeed.urls")
-def test_every_path_counts_whoever_can_reach_it() -> None:
+def test_every_path_is_throttled_for_all_its_clients() -> None:
     views = dict(api_views(get_resolver().url_patterns))
     assert len(views) > 20
     for path, view in views.items():
@@ -227,7 +229,7 @@ def test_every_path_counts_whoever_can_reach_it() -> None:
         (1, "::ffff:198.51.100.7", "198.51.100.7"),
     ],
 )
-def test_the_address_is_what_the_last_trusted_proxy_saw(
+def test_the_address_is_the_one_seen_by_the_outermost_trusted_proxy(
     settings: Settings, proxies: int, forwarded: str, address: str
 ) -> None:
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
@@ -235,6 +237,6 @@ def test_the_address_is_what_the_last_trusted_proxy_saw(
     assert client_address(request_of(REMOTE_ADDR="192.0.2.1", **meta)) == address
 
 
-def test_an_accounts_name_in_redis_is_short_and_plain() -> None:
+def test_account_keys_are_short_ascii() -> None:
     assert account_key("x" * 100_000).isascii()
     assert len(account_key("é" * 100_000)) < 50

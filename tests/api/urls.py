@@ -1,4 +1,4 @@
-"""A URL map with views that fail in every way, beside the real sign-in."""
+"""A URL map for tests: views that fail in every way, and the real sign-in."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ OLDEST_FIRST = Keyset("oldest_first", descending=False)
 BY_FOLLOWERS = Keyset("by_followers", ("follower_count", "id"))
 
 
-class Open(APIView):
+class PublicView(APIView):
     authentication_classes = []
     permission_classes = []
 
 
-class Echo(Open):
+class Echo(PublicView):
     def post(self, request: Request) -> Response:
         return Response({"got": request.data})
 
 
-class UserList(Open):
+class UserList(PublicView):
     keyset: Keyset = BY_ID
 
     def get(self, request: Request) -> Response:
@@ -48,7 +48,7 @@ class UserList(Open):
         return page_response(request, [str(row.pk) for row in rows], cursor)
 
 
-class RawList(Open):
+class RawList(PublicView):
     def get(self, request: Request) -> HttpResponse:
         rows, cursor = BY_ID.page(request, User.objects.only("id"))
         return raw_page_response(request, [b'"%d"' % row.pk for row in rows], cursor)
@@ -60,7 +60,7 @@ class WithToken(APIView):
 
 
 class Create(APIView):
-    """Makes a user once for an Idempotency-Key."""
+    """Create a user, once for each Idempotency-Key."""
 
     def post(self, request: Request) -> HttpResponse:
         def create() -> tuple[int, bytes]:
@@ -76,7 +76,7 @@ class TokenOptional(APIView):
         return Response({"user": request.user.get_username()})
 
 
-def raising(name: str, error: Callable[[], Exception], base: type[APIView] = Open) -> URLPattern:
+def raising(name: str, error: Callable[[], Exception], base: type[APIView] = PublicView) -> URLPattern:
     def fail(self: Any, request: Request) -> NoReturn:
         raise error()
 
@@ -91,12 +91,12 @@ def missing_post(request: HttpRequest) -> HttpResponse:
     raise Http404("No Post matches the given query.")
 
 
-class StoresBadText(Open):
+class StoresBadText(PublicView):
     def get(self, request: Request) -> Response:
         return Response({"found": User.objects.filter(bio="a\0b").exists()})
 
 
-class StoresBigNumber(Open):
+class StoresBigNumber(PublicView):
     def get(self, request: Request) -> Response:
         with connection.cursor() as cursor:
             cursor.execute("SELECT %s::bigint", [2**70])

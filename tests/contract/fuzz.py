@@ -1,9 +1,9 @@
-"""Requests made up from the API's own description: none may be answered by a 5xx or in a way it does not say.
+"""Fuzz the API from its OpenAPI document: no response may be a 5xx or violate the document.
 
-    python -m tests.contract.fuzz [--examples N] [--seed N] [schemathesis' own options]
+    python -m tests.contract.fuzz [--examples N] [--seed N] [schemathesis options]
 
-Runs schemathesis with all its checks against a throw-away stack with a few people, once signed in and once
-not. What the contract decides against a check is in `schemathesis.toml`, with the reason.
+Runs schemathesis with all its checks against a throw-away stack with a few users: once signed in, once anonymous.
+`schemathesis.toml` lists the exceptions from the checks, with reasons.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ _UNLIMITED = {f"THROTTLE_{scope}": "off" for scope in ("ANON", "USER", "REGISTER
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", type=int, default=100, help="requests at most, of each kind, for each call")
-    parser.add_argument("--seed", type=int, help="makes two runs alike")
+    parser.add_argument(
+        "--examples", type=int, default=100, help="maximum number of requests of each kind for each operation"
+    )
+    parser.add_argument("--seed", type=int, help="repeat an earlier run")
     options, more = parser.parse_known_args()
     more += [f"--max-examples={options.examples}", *([] if options.seed is None else [f"--seed={options.seed}"])]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the stack ends with this
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end the stack too
     stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "1", **_UNLIMITED)
     try:
         stack.start()
         token = populate(stack)
-        runs = {"signed in": ["--header", f"Authorization: Bearer {token}"], "not signed in": []}
+        runs = {"signed in": ["--header", f"Authorization: Bearer {token}"], "anonymous": []}
         failed = [name for name, headers in runs.items() if not fuzz(stack, name, [*headers, *more])]
     finally:
         stack.close()
@@ -43,14 +45,14 @@ def main() -> int:
 
 
 def populate(stack: LiveStack) -> str:
-    """Three who know each other, posts, comments and a follow request; returns ada's access token."""
+    """Create three users who follow each other, with posts, comments and likes; return ada's access token."""
     tokens = {name: _register(stack, name) for name in ("ada", "grace", "alan")}
 
     def call(name: str, method: str, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {tokens[name]}"}
-        answer = stack.client.request(method, f"/api/v1{path}", json=body, headers=headers)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
+        response = stack.client.request(method, f"/api/v1{path}", json=body, headers=headers)
+        assert response.is_success, response.text
+        return response.json() if response.content else None
 
     call("ada", "PATCH", "/me", {"is_private": True})
     for name in ("grace", "alan"):
@@ -64,14 +66,14 @@ def populate(stack: LiveStack) -> str:
 
 def _register(stack: LiveStack, username: str) -> str:
     body = {"username": username, "email": f"{username}@mail.example", "password": PASSWORD}
-    answer = stack.post("/api/v1/auth/register", json=body)
-    assert answer.status_code == 201, answer.text
-    token: str = answer.json()["access"]
+    response = stack.post("/api/v1/auth/register", json=body)
+    assert response.status_code == 201, response.text
+    token: str = response.json()["access"]
     return token
 
 
 def fuzz(stack: LiveStack, name: str, options: list[str]) -> bool:
-    """Whether schemathesis found nothing; says so in one line, else all that schemathesis said."""
+    """Run schemathesis; print one line, or its whole output on failure. Return whether it found nothing."""
     began = time.monotonic()
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "run", f"{stack.base_url}/schema", "--generation-database=none", *options]

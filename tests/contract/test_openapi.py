@@ -1,4 +1,4 @@
-"""The OpenAPI description: complete, and exact where it can be."""
+"""The OpenAPI document is complete and precise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from instafeed.core.api.openapi.description import TAGS
 Json = dict[str, Any]
 
 METHODS = {"get", "post", "patch", "delete", "put"}
-# Tokens are these calls' own business: 401 says that a password or a refresh token was wrong.
+# These operations check a password or a refresh token themselves: they answer 401 without reading an access token.
 SIGN_IN = {"sign_in", "refresh_tokens", "sign_out"}
 CONTRACT = """
 POST /auth/register
@@ -72,7 +72,7 @@ GET /notifications/unread-count
 """
 
 
-def promised() -> set[tuple[str, str]]:
+def contract_operations() -> set[tuple[str, str]]:
     lines = [line.split() for line in CONTRACT.strip().splitlines()]
     return {(method.lower(), f"/api/v1{path}") for *methods, path in lines for method in methods}
 
@@ -93,18 +93,18 @@ def operations(document: Json) -> dict[tuple[str, str], Json]:
     }
 
 
-def test_it_is_valid_and_made_without_a_warning(document: Json) -> None:
+def test_the_document_is_valid_and_generated_without_warnings(document: Json) -> None:
     validate_schema(document)
     assert document["openapi"].startswith("3.1")
     assert not GENERATOR_STATS
 
 
-def test_every_call_of_the_contract_is_there(operations: dict[tuple[str, str], Json]) -> None:
-    assert promised() <= operations.keys()
+def test_every_operation_of_the_contract_is_documented(operations: dict[tuple[str, str], Json]) -> None:
+    assert contract_operations() <= operations.keys()
     assert {("get", "/health"), ("get", "/health/live"), ("get", "/health/ready")} <= operations.keys()
 
 
-def test_every_route_is_there_with_all_its_methods(operations: dict[tuple[str, str], Json]) -> None:
+def test_every_route_and_method_is_documented(operations: dict[tuple[str, str], Json]) -> None:
     routes = set(_routes(get_resolver().url_patterns))
     assert len(routes) > 30
     assert routes <= operations.keys()
@@ -127,7 +127,7 @@ def _methods(callback: Any) -> set[str]:
     return {method for method in METHODS if hasattr(callback.cls, method)}
 
 
-def test_every_call_is_named_summed_up_and_in_a_described_group(operations: dict[tuple[str, str], Json]) -> None:
+def test_every_operation_has_a_name_summary_description_and_tag(operations: dict[tuple[str, str], Json]) -> None:
     groups = {tag["name"] for tag in TAGS if tag["description"]}
     for call, operation in operations.items():
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation["operationId"]), call
@@ -139,42 +139,42 @@ def test_every_call_is_named_summed_up_and_in_a_described_group(operations: dict
     assert len(set(names)) == len(names)
 
 
-def test_401_is_an_answer_where_a_token_is_read_and_nowhere_else(operations: dict[tuple[str, str], Json]) -> None:
+def test_401_is_documented_exactly_where_a_token_is_read(operations: dict[tuple[str, str], Json]) -> None:
     for call, operation in operations.items():
         reads_token = {"token": []} in operation.get("security", [])
         assert ("401" in operation["responses"]) == (reads_token or operation["operationId"] in SIGN_IN), call
 
 
-def test_public_reads_say_that_the_token_is_optional(operations: dict[tuple[str, str], Json]) -> None:
+def test_the_token_is_optional_for_public_reads(operations: dict[tuple[str, str], Json]) -> None:
     optional = {path for (_, path), operation in operations.items() if operation.get("security") == [{"token": []}, {}]}
     assert optional == {"/api/v1/users/{username}", "/api/v1/users/{username}/posts", "/api/v1/posts/{post_id}"}
 
 
-def test_every_call_says_how_it_can_fail(document: Json, operations: dict[tuple[str, str], Json]) -> None:
+def test_every_operation_documents_its_errors(document: Json, operations: dict[tuple[str, str], Json]) -> None:
     for (method, path), operation in operations.items():
         if not path.startswith("/api/"):
             continue
-        answers = set(operation["responses"])
-        assert "503" in answers, path
-        assert not any(status >= "500" for status in answers - {"503"}), path
-        assert ("{" in path) <= ("404" in answers), path
-        assert ("requestBody" in operation) <= ({"400", "413", "415"} <= answers), path
-        for status in answers:
-            answer = _resolved(document, operation["responses"][status])
-            assert answer["description"], (method, path, status)
-            assert "X-Request-ID" in answer["headers"], (method, path, status)
+        responses = set(operation["responses"])
+        assert "503" in responses, path
+        assert not any(status >= "500" for status in responses - {"503"}), path
+        assert ("{" in path) <= ("404" in responses), path
+        assert ("requestBody" in operation) <= ({"400", "413", "415"} <= responses), path
+        for status in responses:
+            response = _resolved(document, operation["responses"][status])
+            assert response["description"], (method, path, status)
+            assert "X-Request-ID" in response["headers"], (method, path, status)
             if status in ("429", "503"):
-                assert "Retry-After" in answer["headers"], (method, path, status)
+                assert "Retry-After" in response["headers"], (method, path, status)
             if status >= "400":
-                schema = answer["content"]["application/json"]["schema"]
+                schema = response["content"]["application/json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ErrorResponse"}, (method, path, status)
 
 
-def test_every_body_has_an_example_that_is_one(document: Json, operations: dict[tuple[str, str], Json]) -> None:
+def test_every_body_has_a_valid_example(document: Json, operations: dict[tuple[str, str], Json]) -> None:
     seen = 0
     for call, operation in operations.items():
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
-        bodies += [_resolved(document, answer) for answer in operation["responses"].values()]
+        bodies += [_resolved(document, response) for response in operation["responses"].values()]
         for body in bodies:
             for kind, content in body.get("content", {}).items():
                 assert content.get("examples"), (call, kind)
@@ -185,20 +185,20 @@ def test_every_body_has_an_example_that_is_one(document: Json, operations: dict[
     assert seen > 100
 
 
-def test_every_reference_leads_somewhere(document: Json) -> None:
+def test_every_reference_resolves(document: Json) -> None:
     references = list(_references(document))
     assert len(references) > 100
     for reference in references:
         _resolved(document, {"$ref": reference})
 
 
-def test_links_lead_from_what_was_made_to_what_can_be_done_with_it(operations: dict[tuple[str, str], Json]) -> None:
+def test_links_lead_to_operations_with_their_parameters(operations: dict[tuple[str, str], Json]) -> None:
     by_name = {operation["operationId"]: operation for operation in operations.values()}
     links = [
         link
         for operation in operations.values()
-        for answer in operation["responses"].values()
-        for link in answer.get("links", {}).values()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
     ]
     assert len(links) >= 7
     for link in links:
@@ -206,8 +206,8 @@ def test_links_lead_from_what_was_made_to_what_can_be_done_with_it(operations: d
         assert link["parameters"].keys() <= taken
 
 
-def test_every_pattern_can_be_read_here_and_in_a_browser(document: Json) -> None:
-    """Python's dialect and JavaScript's agree on what these are made of."""
+def test_every_pattern_works_in_python_and_javascript(document: Json) -> None:
+    """Patterns use only syntax that both dialects interpret alike."""
     for pattern in set(_values(document, "pattern")):
         re.compile(pattern)
         assert pattern.startswith("^"), pattern
@@ -236,30 +236,30 @@ def test_every_pattern_can_be_read_here_and_in_a_browser(document: Json) -> None
         ("PatchedProfileChangeRequest", {"website": "ftp://a.example"}, False),
     ],
 )
-def test_requests_are_described_exactly(document: Json, component: str, body: Json, fits: bool) -> None:
+def test_request_schemas_accept_and_reject_examples(document: Json, component: str, body: Json, fits: bool) -> None:
     assert _validator(document, {"$ref": f"#/components/schemas/{component}"}).is_valid(body) is fits
 
 
-def test_it_is_served_to_everybody(client: Client, document: Json) -> None:
-    answer = client.get("/schema")
-    assert answer.status_code == 200
-    assert answer["Content-Type"].startswith("application/vnd.oai.openapi+json")
-    assert json.loads(answer.content) == json.loads(json.dumps(document))
+def test_the_document_is_served_without_authentication(client: Client, document: Json) -> None:
+    response = client.get("/schema")
+    assert response.status_code == 200
+    assert response["Content-Type"].startswith("application/vnd.oai.openapi+json")
+    assert json.loads(response.content) == json.loads(json.dumps(document))
 
 
-def test_the_page_of_the_docs_asks_no_other_host(client: Client) -> None:
+def test_the_docs_page_loads_nothing_from_other_hosts(client: Client) -> None:
     page = client.get("/docs").content.decode() + client.get("/docs?script=").content.decode()
     links = re.findall(r"""(?:src|href)=["']([^"']+)""", page)
     assert len(links) >= 4
-    links.remove("/docs?script=")  # our own
+    links.remove("/docs?script=")  # served by this site
     for link in links:
         assert link.startswith(settings.STATIC_URL), link
         assert finders.find(link.removeprefix(settings.STATIC_URL)), link
-    assert '"validatorUrl": null' in page, "its default is a badge from another host"
+    assert '"validatorUrl": null' in page, "the default loads a badge from another host"
     assert not re.search(r"""["'](?:https?:)?//""", page)
 
 
-def test_the_stylesheet_of_the_docs_asks_no_other_host() -> None:
+def test_the_docs_stylesheet_loads_nothing_from_other_hosts() -> None:
     path = finders.find("drf_spectacular_sidecar/swagger-ui-dist/swagger-ui.css")
     assert isinstance(path, str)
     assert not re.search(r"url\(\s*[\"']?(?:https?:)?//|@import", Path(path).read_text())

@@ -1,4 +1,4 @@
-"""A site on data services of its own: tests pause, freeze and stop its replica, and nobody else's.
+"""A site on its own data services, so that tests can pause, freeze and stop its replica without affecting others.
 
 The site has one table (`Invalidation`) and the views of `tests.replicas.notes_site`.
 """
@@ -21,14 +21,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from instafeed.core import env
-from instafeed.core.cache import client as site_redis
+from instafeed.core.cache import client as cache_client
 from instafeed.core.db.replicas import read_your_writes, session, wal
 from instafeed.core.db.replicas.monitor import ReplicaMonitor, monitor
 from instafeed.core.models import Invalidation
 from instafeed.devstack.data_services import DataServices
 from tests.eventually import eventually
 
-_WHERE = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
+_CONNECTION_SETTINGS = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +51,14 @@ def _private_table(private_services: DataServices, django_db_blocker: DjangoDbBl
 
 @contextmanager
 def _settings_of(services: DataServices) -> Iterator[None]:
-    """Django's two aliases lead to these services."""
+    """Point Django's two database aliases to these services."""
     urls = {"default": services.primary.url(), "replica1": services.replica.url()}
     before = {alias: dict(connections[alias].settings_dict) for alias in urls}
     try:
         for alias, url in urls.items():
             connections[alias].close()
             parts = env.postgres_database("URL", url)
-            connections[alias].settings_dict.update({name: parts[name] for name in _WHERE})
+            connections[alias].settings_dict.update({name: parts[name] for name in _CONNECTION_SETTINGS})
         yield
     finally:
         for alias in urls:
@@ -67,7 +67,7 @@ def _settings_of(services: DataServices) -> Iterator[None]:
 
 
 class Site:
-    """What a test does with the site and to its servers."""
+    """Requests to the site, and control over its servers."""
 
     def __init__(self, services: DataServices) -> None:
         self.services = services
@@ -75,19 +75,19 @@ class Site:
         self.client = Client()
 
     def write(self, value: str, user: int | None = None, **extra: str) -> None:
-        answer = self.client.post("/notes", {"value": value, **extra}, headers=_as(user))
-        assert answer.status_code == 201, answer.content
+        response = self.client.post("/notes", {"value": value, **extra}, headers=_headers(user))
+        assert response.status_code == 201, response.content
 
     def read(self, user: int | None = None, path: str = "/notes") -> dict[str, Any]:
-        """`values`, and whether a `standby` answered."""
-        answer = self.client.get(path, headers=_as(user))
-        assert answer.status_code == 200, answer.content
+        """Return `values` and whether a `standby` served the request."""
+        response = self.client.get(path, headers=_headers(user))
+        assert response.status_code == 200, response.content
         if "pool" in connections["replica1"].settings_dict["OPTIONS"]:
             connections["replica1"].close()  # back to the pool, as at the end of a request
-        return answer.json()
+        return response.json()
 
     def ask_replica(self, query: str) -> Any:
-        """As superuser, apart from Django."""
+        """Run a query on the replica as superuser, without Django."""
         with self.replica.connect() as connection:
             row = connection.execute(query.encode()).fetchone()
         return row[0] if row else None
@@ -119,15 +119,15 @@ class Site:
             connections["replica1"].close()  # as at the end of a request; the test client leaves it open
 
     def catch_up(self) -> None:
-        """The replica has all that the primary has, and this process knows it."""
+        """Wait until the replica has replayed everything and this process knows it."""
         target = wal.sample_primary().position
         query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
-        # A busy machine, and a replica that waits up to 5 s before it cancels a query in its way.
+        # The replica may wait 5 s before it cancels a query that blocks the replay.
         eventually(lambda: self.ask_replica(query) >= target, 30)
         monitor.check_now()
 
 
-def _as(user: int | None) -> dict[str, str]:
+def _headers(user: int | None) -> dict[str, str]:
     return {} if user is None else {"X-User": str(user)}
 
 
@@ -142,20 +142,20 @@ def site(
     settings.ROOT_URLCONF = "tests.replicas.notes_site"
     assert django_settings.REPLICA_ALIASES == ["replica1"]
     monitor.reset()
-    site_redis.reset_circuit_breaker()
+    cache_client.reset_circuit_breaker()
     read_your_writes.reset()
     with django_db_blocker.unblock(), _settings_of(private_services):
         Invalidation.objects.all().delete()
-        the_site = Site(private_services)
-        the_site.catch_up()
-        yield the_site
+        site = Site(private_services)
+        site.catch_up()
+        yield site
         session.end_session()
         monitor.wait_until_idle()
 
 
 @pytest.fixture(params=["plain", "pool"])
 def pooled(request: pytest.FixtureRequest, site: Site) -> Iterator[None]:
-    """The test runs with a connection per request, then with psycopg's pool for the replica."""
+    """Run the test with a connection per request, then with psycopg's pool for the replica."""
     if request.param == "plain":
         yield
         return
@@ -176,17 +176,17 @@ def pooled(request: pytest.FixtureRequest, site: Site) -> Iterator[None]:
 
 @pytest.fixture
 def no_redis(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
-    """A context manager within which Redis refuses connections."""
+    """Return a context manager inside which Redis refuses connections."""
 
     @contextmanager
-    def away() -> Iterator[None]:
+    def outage() -> Iterator[None]:
         dead = redis.Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
         with monkeypatch.context() as patch:
-            patch.setattr(site_redis, "get_redis_connection", lambda alias: dead)
+            patch.setattr(cache_client, "get_redis_connection", lambda alias: dead)
             yield
-        site_redis.reset_circuit_breaker()
+        cache_client.reset_circuit_breaker()
 
-    return away
+    return outage
 
 
 @pytest.fixture

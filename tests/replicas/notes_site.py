@@ -1,4 +1,4 @@
-"""The smallest site that reads and writes: notes of one table, the user in a header."""
+"""A minimal site that reads and writes the notes of one table; a header names the user."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from instafeed.core.observability.health import health_view, live_view, ready_vi
 
 
 class IsStandby(models.Aggregate):
-    """Which kind of server ran the query, whatever alias it was sent to; an aggregate gives a row for an
-    empty table, too."""
+    """Whether a standby ran the query. An aggregate returns a row even for an empty table."""
 
     template = "(count(*) >= 0 AND pg_is_in_recovery())"
     output_field = models.BooleanField()
 
 
-def _seen() -> JsonResponse:
+def _list_notes() -> JsonResponse:
     rows = list(Invalidation.objects.order_by("pk").values_list("keys", flat=True))
     return JsonResponse({"values": [row[0] for row in rows], "standby": ran_on_standby()})
 
@@ -41,7 +40,7 @@ def _identify(request: HttpRequest) -> None:
 def notes(request: HttpRequest) -> HttpResponseBase:
     _identify(request)
     if request.method == "GET":
-        return _seen()
+        return _list_notes()
     value = request.POST["value"]
     if new_user := request.POST.get("new_user"):
         session.identify_user(int(new_user))  # as registration does
@@ -59,7 +58,7 @@ def notes(request: HttpRequest) -> HttpResponseBase:
 def guarded(request: HttpRequest) -> HttpResponseBase:
     _identify(request)
     with session.use_primary():
-        return _seen()
+        return _list_notes()
 
 
 def in_transaction(request: HttpRequest) -> HttpResponseBase:

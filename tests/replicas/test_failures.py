@@ -1,4 +1,4 @@
-"""A replica that fails is no failure of the request, and is soon left out."""
+"""A failing replica does not fail requests and is soon excluded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from instafeed.core.observability import health, probes
 from tests.eventually import eventually
 from tests.replicas.conftest import Site
 
-STALLS = 1  # of a busy machine, among many reads
+MAX_STALLS = 1  # slow reads allowed for a busy machine
 
 
 def _timed_read(site: Site) -> tuple[bool, float]:
@@ -27,12 +27,12 @@ def _timed_read(site: Site) -> tuple[bool, float]:
     return standby, time.monotonic() - began
 
 
-def _cut(site: Site) -> None:
-    """The server ends all connections of the site."""
+def _terminate_connections(site: Site) -> None:
+    """Terminate all connections of the site on the server."""
     site.ask_replica("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'instafeed'")
 
 
-def test_reads_go_on_when_the_replica_is_stopped_and_return_to_it(site: Site, pooled: None) -> None:
+def test_reads_continue_while_the_replica_is_stopped_and_return_to_it(site: Site, pooled: None) -> None:
     assert site.read()["standby"] is True
     with site.stopped():
         standby, took = _timed_read(site)
@@ -45,25 +45,25 @@ def test_reads_go_on_when_the_replica_is_stopped_and_return_to_it(site: Site, po
             reads.append(took)
             time.sleep(0.03)
         assert median(reads) < 0.5
-        assert sum(took > 1.5 for took in reads) <= STALLS
+        assert sum(took > 1.5 for took in reads) <= MAX_STALLS
     eventually(lambda: site.read()["standby"] is True)
 
 
-def test_reads_go_on_when_a_connection_is_cut(site: Site, pooled: None) -> None:
+def test_reads_continue_when_a_connection_is_terminated(site: Site, pooled: None) -> None:
     assert site.read()["standby"] is True
-    _cut(site)
-    assert site.read()["values"] == []  # from the primary, or from the replica that the pool asked again
+    _terminate_connections(site)
+    assert site.read()["values"] == []  # from the primary, or from the replica over a new pool connection
     monitor.check_now()
     assert site.read()["standby"] is True
 
 
-def test_a_frozen_replica_costs_one_wait_and_is_then_left_out(site: Site, pooled: None) -> None:
+def test_a_frozen_replica_delays_one_read_and_is_then_excluded(site: Site, pooled: None) -> None:
     assert site.read(user=1)["standby"] is True
     with site.frozen():
         standby, took = _timed_read(site)
         assert standby is False
-        assert took < 10  # two seconds, and what a busy machine takes
-        # Long enough for re-checks of the frozen server, which must not be any request's burden.
+        assert took < 10  # two seconds, plus the delays of a busy machine
+        # Long enough for background checks of the frozen server, which must not delay any request.
         deadline = time.monotonic() + 5
         reads = []
         while time.monotonic() < deadline:
@@ -72,20 +72,20 @@ def test_a_frozen_replica_costs_one_wait_and_is_then_left_out(site: Site, pooled
             reads.append(took)
             time.sleep(0.02)
         assert median(reads) < 0.5
-        # Who waits for a frozen server waits for two seconds.
-        assert sum(took > 1.9 for took in reads) <= STALLS
+        # A read that waits for the frozen server takes two seconds.
+        assert sum(took > 1.9 for took in reads) <= MAX_STALLS
     eventually(lambda: site.read()["standby"] is True)
 
 
-def test_a_new_connection_to_a_frozen_replica_is_bounded(site: Site) -> None:
+def test_a_new_connection_to_a_frozen_replica_times_out(site: Site) -> None:
     connections["replica1"].close()
     with site.frozen():
         standby, took = _timed_read(site)
         assert standby is False
-        assert took < 10  # two seconds, and what a busy machine takes
+        assert took < 10  # two seconds, plus the delays of a busy machine
 
 
-def test_a_slow_query_is_asked_of_the_primary_and_the_replica_stays(site: Site, settings: Any) -> None:
+def test_a_slow_query_is_repeated_on_the_primary_and_the_replica_stays_in_use(site: Site, settings: Any) -> None:
     settings.REPLICA_STATEMENT_TIMEOUT = 1
     connections["replica1"].close()
     with connections["replica1"].cursor() as cursor:
@@ -95,7 +95,7 @@ def test_a_slow_query_is_asked_of_the_primary_and_the_replica_stays(site: Site, 
     assert connections["replica1"].connection is not None
 
 
-def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site, settings: Any) -> None:
+def test_a_query_cancelled_by_recovery_is_repeated_on_the_primary(site: Site, settings: Any) -> None:
     """The replica cancels a query that keeps it from replaying an exclusive lock for 5 s."""
     settings.REPLICA_STATEMENT_TIMEOUT = 20
     connections["replica1"].close()
@@ -120,7 +120,7 @@ def test_a_conflict_with_recovery_is_asked_of_the_primary(site: Site, settings: 
     assert not monitor.is_down("replica1")
 
 
-def test_real_errors_pass(site: Site) -> None:
+def test_sql_errors_are_raised(site: Site) -> None:
     with connections["replica1"].cursor() as cursor, pytest.raises(DataError):
         cursor.execute("SELECT 1/0")
     with connections["replica1"].cursor() as cursor, pytest.raises(ProgrammingError):
@@ -136,7 +136,7 @@ def test_a_replica_connection_cannot_write(site: Site) -> None:
         assert cursor.fetchone() == ("2s",)
 
 
-def test_a_table_that_the_replica_does_not_know_yet_is_read_on_the_primary(site: Site) -> None:
+def test_a_table_missing_on_the_replica_is_read_from_the_primary(site: Site) -> None:
     """A migration that the replica has not replayed."""
     with site.replay_paused():
         with connections["default"].cursor() as cursor:
@@ -148,19 +148,19 @@ def test_a_table_that_the_replica_does_not_know_yet_is_read_on_the_primary(site:
         cursor.execute("DROP TABLE brand_new")
 
 
-def test_within_a_transaction_on_the_replica_errors_pass(site: Site) -> None:
+def test_errors_inside_a_transaction_on_the_replica_are_raised(site: Site) -> None:
     with pytest.raises(Exception, match=r"terminating|closed|lost"), atomic(using="replica1"):  # noqa: PT012
         list(Invalidation.objects.using("replica1"))
-        _cut(site)
+        _terminate_connections(site)
         list(Invalidation.objects.using("replica1"))
 
 
-def test_an_iterator_on_a_replica_survives_its_end(site: Site) -> None:
+def test_an_iterator_survives_a_terminated_connection(site: Site) -> None:
     Invalidation.objects.bulk_create(Invalidation(keys=[str(n)]) for n in range(300))
     site.catch_up()
     rows = Invalidation.objects.using("replica1").order_by("pk").iterator(chunk_size=50)
     next(rows)
-    _cut(site)
+    _terminate_connections(site)
     assert len(list(rows)) == 299
 
 
@@ -169,21 +169,21 @@ def test_a_request_that_fell_back_stays_on_the_primary(site: Site) -> None:
     query = Invalidation.objects.all()
     list(query)
     assert state.choice == "replica1"
-    _cut(site)
+    _terminate_connections(site)
     list(query.all())
     assert state.on_primary
     assert Invalidation.objects.all().db == "default"
 
 
-def test_health_answers_in_time_while_the_primary_is_frozen(site: Site, health_probes: None) -> None:
+def test_health_responds_while_the_primary_is_frozen(site: Site, health_probes: None) -> None:
     site.services.primary.pause()
     try:
         began = time.monotonic()
-        answer = site.client.get("/health")
+        response = site.client.get("/health")
         took = time.monotonic() - began
-        assert answer.status_code == 503
-        assert answer.json()["checks"]["database"]["status"] == "down"
-        assert answer.json()["checks"]["cache"]["status"] == "ok"
+        assert response.status_code == 503
+        assert response.json()["checks"]["database"]["status"] == "down"
+        assert response.json()["checks"]["cache"]["status"] == "ok"
         assert took < 10
         assert site.client.get("/health/ready").status_code == 503
         assert site.client.get("/health/live").status_code == 200
@@ -191,32 +191,32 @@ def test_health_answers_in_time_while_the_primary_is_frozen(site: Site, health_p
         site.services.primary.resume()
 
 
-def test_health_answers_in_time_while_redis_is_frozen(site: Site, health_probes: None, settings: Any) -> None:
+def test_health_responds_while_redis_is_frozen(site: Site, health_probes: None, settings: Any) -> None:
     settings.REDIS_URL = site.services.cache.url
     settings.CELERY_BROKER_URL = site.services.broker.url
     site.services.cache.pause()
     site.services.broker.pause()
     try:
         began = time.monotonic()
-        answer = site.client.get("/health")
+        response = site.client.get("/health")
         assert time.monotonic() - began < 10
     finally:
         site.services.cache.resume()
         site.services.broker.resume()
-    assert answer.status_code == 200
-    states = {name: report["status"] for name, report in answer.json()["checks"].items()}
+    assert response.status_code == 200
+    states = {name: report["status"] for name, report in response.json()["checks"].items()}
     assert states == {"database": "ok", "replica": "ok", "cache": "down", "broker": "down", "workers": "down"}
 
 
 @pytest.fixture
 def health_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No results of earlier tests."""
+    """Use new probes without results of earlier tests."""
     new = {name: probes.Probe(probe._check) for name, probe in health.PROBES.items()}
     monkeypatch.setattr(health, "PROBES", new)
     probes._executor.cache_clear()
 
 
-def test_a_replica_that_lags_is_seen_by_health_and_is_well_once_it_has_caught_up(
+def test_health_reports_a_lagging_replica_until_it_has_caught_up(
     site: Site, health_probes: None, settings: Any
 ) -> None:
     settings.REPLICA_MAX_LAG = 2
@@ -232,10 +232,10 @@ def test_a_replica_that_lags_is_seen_by_health_and_is_well_once_it_has_caught_up
     assert health.probe_replica()["status"] == "ok"
 
 
-def test_the_first_write_after_an_idle_while_is_no_lag(
+def test_the_first_write_after_idle_time_is_not_lag(
     site: Site, health_probes: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The replica's newest transaction is long ago, and the write a moment away from it."""
+    """The replica's newest transaction is old, but it will receive the write within a moment."""
     settings.REPLICA_MAX_LAG = 2
     monkeypatch.setattr(health, "RECHECK_DELAY", 3.0)  # the machine may be busy
     site.catch_up()

@@ -1,4 +1,4 @@
-"""A writer reads what it wrote, wherever the replica is; others read the replica all the while."""
+"""Writers read their own writes while the replica lags; other users keep reading the replica."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.replicas.conftest import Site
 WRITER, OTHER = 1, 2
 
 
-def test_a_writer_reads_its_write_while_others_read_the_paused_replica(site: Site) -> None:
+def test_a_writer_reads_its_write_while_others_read_the_lagging_replica(site: Site) -> None:
     site.read(OTHER)  # sets the floor
     with site.replay_paused():
         site.write("new", WRITER)
@@ -47,8 +47,8 @@ def test_a_request_that_fails_after_its_commit_counts(site: Site) -> None:
     site.client.raise_request_exception = False
     site.read(OTHER)
     with site.replay_paused():
-        answer = site.client.post("/notes", {"value": "new", "fail": "yes"}, headers={"X-User": "1"})
-        assert answer.status_code == 500
+        response = site.client.post("/notes", {"value": "new", "fail": "yes"}, headers={"X-User": "1"})
+        assert response.status_code == 500
         assert site.read(WRITER)["values"] == ["new"]
 
 
@@ -62,9 +62,7 @@ def test_a_get_that_writes_counts(site: Site) -> None:
         assert site.read(OTHER)["values"] == ["first"]
 
 
-def test_the_position_outlives_the_longest_lag_a_usable_replica_may_have(
-    site: Site, redis_cache: redis.Redis, settings: Any
-) -> None:
+def test_the_position_outlives_the_maximum_lag(site: Site, redis_cache: redis.Redis, settings: Any) -> None:
     settings.REPLICA_MAX_LAG = 100
     site.write("new", WRITER)
     assert redis_cache.ttl(keys.wal_position(WRITER)) > settings.REPLICA_MAX_LAG
@@ -73,7 +71,7 @@ def test_the_position_outlives_the_longest_lag_a_usable_replica_may_have(
     assert keys.WAL_POSITION_TTL - 1 <= redis_cache.ttl(keys.wal_position(OTHER)) <= keys.WAL_POSITION_TTL
 
 
-def test_a_user_is_unstuck_once_the_replica_has_passed(site: Site, redis_cache: redis.Redis) -> None:
+def test_the_position_is_deleted_once_the_replica_has_passed_it(site: Site, redis_cache: redis.Redis) -> None:
     site.write("new", WRITER)
     site.catch_up()
     assert redis_cache.exists(keys.wal_position(WRITER))
@@ -81,10 +79,10 @@ def test_a_user_is_unstuck_once_the_replica_has_passed(site: Site, redis_cache: 
     assert not redis_cache.exists(keys.wal_position(WRITER))
 
 
-def test_a_user_stays_stuck_while_only_one_of_two_replicas_has_passed(
+def test_the_position_is_kept_until_both_replicas_have_passed_it(
     site: Site, redis_cache: redis.Redis, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GitLab's first bug: the next request may be served by the other one."""
+    """As in GitLab's first bug: the other replica may serve the next request."""
     site.read(OTHER)  # the floor is before the write
     site.write("new", WRITER)
     position = int(redis_cache.get(keys.wal_position(WRITER)))  # type: ignore[arg-type]
@@ -107,8 +105,8 @@ def test_a_user_stays_stuck_while_only_one_of_two_replicas_has_passed(
     assert not redis_cache.exists(keys.wal_position(WRITER))
 
 
-def test_unsticking_leaves_a_newer_position_alone(site: Site, redis_cache: redis.Redis) -> None:
-    """GitLab's second bug: a write between the comparison and the deletion."""
+def test_a_newer_position_is_not_deleted(site: Site, redis_cache: redis.Redis) -> None:
+    """As in GitLab's second bug: a write may come between the comparison and the deletion."""
     read_your_writes.store_position(redis_cache, [WRITER], 2**62)
     read_your_writes.forget_position(WRITER, 2**62 - 1)
     assert int(redis_cache.get(keys.wal_position(WRITER))) == 2**62  # type: ignore[arg-type]
@@ -121,7 +119,7 @@ def test_unsticking_leaves_a_newer_position_alone(site: Site, redis_cache: redis
     [(9, 10), (2**53, 2**53 + 1), (2**62, 2**62 + 1), (0xFFFFFFFF, 0x100000000)],
     ids=["more digits", "beyond a double", "63 bits", "next log"],
 )
-def test_the_greater_of_two_positions_is_kept(site: Site, redis_cache: redis.Redis, first: int, second: int) -> None:
+def test_the_greater_position_is_kept(site: Site, redis_cache: redis.Redis, first: int, second: int) -> None:
     for order in ([first, second], [second, first]):
         redis_cache.delete(keys.wal_position(WRITER))
         for position in order:
@@ -129,8 +127,8 @@ def test_the_greater_of_two_positions_is_kept(site: Site, redis_cache: redis.Red
         assert int(redis_cache.get(keys.wal_position(WRITER))) == second  # type: ignore[arg-type]
 
 
-def test_a_flushed_redis_proves_nothing(site: Site, redis_cache: redis.Redis) -> None:
-    """Its lost positions are covered by the floor: the replica must first have passed the present."""
+def test_the_floor_covers_positions_lost_in_a_flush(site: Site, redis_cache: redis.Redis) -> None:
+    """After a flush the replica must first pass the primary's current position."""
     site.read(OTHER)
     with site.replay_paused():
         site.write("new", WRITER)
@@ -141,13 +139,13 @@ def test_a_flushed_redis_proves_nothing(site: Site, redis_cache: redis.Redis) ->
     assert site.read(WRITER) == {"values": ["new"], "standby": True}
 
 
-def test_without_redis_known_users_read_the_primary(site: Site, no_redis: Callable[[], Any]) -> None:
+def test_signed_in_users_read_the_primary_during_a_redis_outage(site: Site, no_redis: Callable[[], Any]) -> None:
     with no_redis():
         assert site.read(WRITER)["standby"] is False
         assert site.read()["standby"] is True
 
 
-def test_a_position_that_could_not_be_stored_is_covered_once_redis_is_back(
+def test_a_position_that_could_not_be_stored_is_covered_after_the_outage(
     site: Site, no_redis: Callable[[], Any]
 ) -> None:
     site.read(OTHER)
@@ -160,7 +158,7 @@ def test_a_position_that_could_not_be_stored_is_covered_once_redis_is_back(
 
 
 def test_an_insert_position_is_never_before_an_unflushed_commit(site: Site) -> None:
-    """With synchronous_commit=off the write position is, right after the commit."""
+    """With synchronous_commit=off the write position is before the commit's record right after the commit."""
     with site.services.primary.connect() as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS scratch (n int)")
         connection.execute("SET synchronous_commit = off")
@@ -170,8 +168,8 @@ def test_an_insert_position_is_never_before_an_unflushed_commit(site: Site) -> N
             assert wal.primary_position() >= committed - HEADER
 
 
-def test_an_idle_primary_is_caught_up_with_wherever_its_log_ends(site: Site) -> None:
-    """Also at a page's end, where the insert position is already behind the next page's header."""
+def test_a_replica_catches_up_with_an_idle_primary_at_any_log_position(site: Site) -> None:
+    """At the end of a page the insert position is already behind the next page's header."""
     with site.services.primary.connect() as connection:
         assert any(_end_log_at_a_page(connection) for _ in range(50))
         site.catch_up()
@@ -189,7 +187,7 @@ def _insert_position(connection: psycopg.Connection) -> int:
 
 
 def _end_log_at_a_page(connection: psycopg.Connection) -> bool:
-    """Fills the log's current page with one record, if nobody else writes meanwhile."""
+    """Fill the log's current page with one record; return whether that worked (no other writes meanwhile)."""
 
     def emit(size: int) -> int:
         before = _insert_position(connection)

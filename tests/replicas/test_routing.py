@@ -1,4 +1,4 @@
-"""Which server a query goes to."""
+"""Which server the router chooses for a query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import redis
 from django.db import connections
 from django.test import Client
 
-from instafeed.core.cache import client as site_redis
+from instafeed.core.cache import client as cache_client
 from instafeed.core.db.replicas import session
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.db.replicas.router import ReplicaRouter
@@ -21,7 +21,7 @@ from tests.replicas.notes_site import ran_on_standby
 from tests.settings import REDIS_NUMBER
 
 
-def test_outside_a_request_everything_reads_the_primary(site: Site) -> None:
+def test_reads_outside_a_request_use_the_primary(site: Site) -> None:
     assert session.current_session() is None
     assert ran_on_standby() is False
 
@@ -39,7 +39,7 @@ def test_use_primary_reads_the_primary(site: Site) -> None:
     assert site.read(path="/guarded")["standby"] is False
 
 
-def test_a_transaction_reads_the_primary_and_only_it(site: Site) -> None:
+def test_reads_inside_a_transaction_use_the_primary(site: Site) -> None:
     assert site.read(path="/in-transaction") == {"inside": False, "outside": True}
 
 
@@ -51,23 +51,23 @@ def test_an_instance_from_a_replica_is_saved_on_the_primary(site: Site) -> None:
 
 
 def test_a_streamed_body_reads_the_primary(site: Site) -> None:
-    answer = site.client.get("/streamed")
-    assert b"".join(answer.streaming_content) == b"False"  # type: ignore[attr-defined]
+    response = site.client.get("/streamed")
+    assert b"".join(response.streaming_content) == b"False"  # type: ignore[attr-defined]
 
 
-def test_select_for_update_goes_to_the_primary_and_keeps_the_request_there(site: Site) -> None:
+def test_select_for_update_moves_the_request_to_the_primary(site: Site) -> None:
     session.begin_session(is_write=False)
     assert Invalidation.objects.all().db == "replica1"
     assert Invalidation.objects.select_for_update().db == "default"
     assert Invalidation.objects.all().db == "default"
 
 
-def test_an_unsafe_request_reads_the_primary_from_its_beginning(site: Site) -> None:
+def test_an_unsafe_request_reads_the_primary_from_the_start(site: Site) -> None:
     session.begin_session(is_write=True)
     assert Invalidation.objects.all().db == "default"
 
 
-def test_a_choice_for_nobody_is_made_anew_for_a_user(site: Site) -> None:
+def test_identifying_the_user_discards_the_anonymous_choice(site: Site) -> None:
     state = session.begin_session(is_write=False)
     assert Invalidation.objects.all().db == "replica1"
     session.identify_user(1)
@@ -88,28 +88,30 @@ def test_no_session_outlives_a_request_that_fails(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_request_without_sql_asks_nobody_anything(site: Site, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+def test_a_request_without_sql_asks_neither_redis_nor_a_replica(
+    site: Site, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     def forbidden(*_: Any) -> None:
-        raise AssertionError("asked")
+        raise AssertionError("must not be called")
 
     connections["default"].close()
-    monkeypatch.setattr(site_redis, "get_redis_connection", forbidden)
+    monkeypatch.setattr(cache_client, "get_redis_connection", forbidden)
     monkeypatch.setattr(monitor, "usable", forbidden)
     assert getattr(Client(enforce_csrf_checks=False), method)("/no-sql", headers={"X-User": "1"}).status_code < 500
 
 
-def test_a_user_who_wrote_nothing_costs_one_redis_call_a_request(site: Site, redis_cache: redis.Redis) -> None:
+def test_a_user_without_recent_writes_costs_one_redis_call(site: Site, redis_cache: redis.Redis) -> None:
     site.read(user=1)
     with redis_cache.monitor() as watched:
         site.read(user=1)
         redis_cache.echo("that is all")
-        heard = list(takewhile(lambda heard: "that is all" not in heard["command"], watched.listen()))
-    ours = [command["command"].split()[0] for command in heard if command["db"] == REDIS_NUMBER]
-    # The other databases of the server are other workers'; the echo needed a connection.
+        commands = list(takewhile(lambda command: "that is all" not in command["command"], watched.listen()))
+    ours = [command["command"].split()[0] for command in commands if command["db"] == REDIS_NUMBER]
+    # Other databases of the server belong to other test processes; the echo opened a connection.
     assert [name for name in ours if name not in {"HELLO", "CLIENT", "SELECT"}] == ["MGET"]
 
 
-def test_old_pages_are_read_from_a_replica_only_when_it_is_proved_to_have_them(site: Site) -> None:
+def test_old_pages_use_a_replica_only_if_it_provably_has_them(site: Site) -> None:
     assert site.read(path="/old-page?ago=120") == {"inside": True, "outside": True}
     assert site.read(path="/old-page?ago=30") == {"inside": False, "outside": True}
 

@@ -1,4 +1,4 @@
-"""How the suite's own databases behave: the replica is used where a test names it, and only there."""
+"""The suite's own replica is read only in tests that name it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _safe_request() -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_safe_request")
-def test_a_test_that_does_not_name_the_replica_reads_the_primary() -> None:
+def test_reads_use_the_primary_by_default() -> None:
     assert User.objects.all().db == "default"
     assert list(User.objects.all()) == []
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
 @pytest.mark.usefixtures("_safe_request")
-def test_a_test_that_names_the_replica_reads_it() -> None:
+def test_reads_use_the_replica_in_a_test_that_names_it() -> None:
     wait_for_replica()
     session.begin_session(is_write=False)
     assert User.objects.all().db == "replica1"
@@ -38,5 +38,5 @@ def test_a_test_that_names_the_replica_reads_it() -> None:
 
 @pytest.mark.django_db(databases=["default", "replica1"])
 @pytest.mark.usefixtures("_safe_request")
-def test_a_test_within_a_transaction_reads_the_primary() -> None:
+def test_reads_inside_a_test_transaction_use_the_primary() -> None:
     assert User.objects.all().db == "default"
