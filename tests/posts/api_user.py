@@ -36,9 +36,9 @@ class ApiUser:
 
     def get(self, path: str) -> Any:
         """GET `path`, which must return 200, and return the JSON."""
-        answer = self.call("get", path)
-        assert answer.status_code == 200, answer.content
-        return answer.json()
+        response = self.call("get", path)
+        assert response.status_code == 200, response.content
+        return response.json()
 
     def create_post(self, caption: str = "hello") -> str:
         """Create a post and return its id."""
@@ -66,6 +66,6 @@ class ApiUser:
         return rows
 
     def _create(self, path: str, body: object) -> str:
-        answer = self.call("post", path, body)
-        assert answer.status_code == 201, answer.content
-        return str(answer.json()["id"])
+        response = self.call("post", path, body)
+        assert response.status_code == 201, response.content
+        return str(response.json()["id"])

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_created_comment_is_returned_and_listed(author: ApiUser, reader: ApiUser) -> None:
     post = author.create_post()
     text = " schön 👋🏽 #Tag @Bob \n"
-    answer = reader.call("post", f"/posts/{post}/comments", {"text": text})
-    assert answer.status_code == 201
-    comment = answer.json()
+    response = reader.call("post", f"/posts/{post}/comments", {"text": text})
+    assert response.status_code == 201
+    comment = response.json()
     assert comment["text"] == text
     assert comment["author"]["username"] == reader.username
     assert (comment["post_id"], comment["reply_to"]) == (post, None)
@@ -64,8 +64,8 @@ def test_reply_names_the_comment_it_answers(author: ApiUser, reader: ApiUser) ->
 def test_reply_to_a_comment_on_another_post_is_a_404(author: ApiUser) -> None:
     one, other = author.create_post(), author.create_post()
     comment = author.create_comment(other)
-    answer = author.call("post", f"/posts/{one}/comments", {"text": "x", "reply_to": comment})
-    assert_error(answer, 404)
+    response = author.call("post", f"/posts/{one}/comments", {"text": "x", "reply_to": comment})
+    assert_error(response, 404)
     assert_error(author.call("post", f"/posts/{one}/comments", {"text": "x", "reply_to": "123456"}), 404)
     assert author.get(f"/posts/{one}")["comment_count"] == 0
 
@@ -128,8 +128,8 @@ def test_comments_of_blocked_and_suspended_users_are_invisible(author: ApiUser, 
     assert shown == [seen.username]
     for hidden in (blocked, blocker, suspended):
         assert_error(reader.call("post", f"/comments/{comments[hidden.username]}/like"), 404)
-        answer = reader.call("post", f"/posts/{post}/comments", {"text": "x", "reply_to": comments[hidden.username]})
-        assert_error(answer, 404)
+        response = reader.call("post", f"/posts/{post}/comments", {"text": "x", "reply_to": comments[hidden.username]})
+        assert_error(response, 404)
 
 
 @pytest.mark.parametrize("size", [2, 50])
@@ -147,12 +147,12 @@ def test_comment_page_query_count(
 
 def test_idempotency_key_returns_the_first_response(author: ApiUser) -> None:
     post = author.create_post()
-    answers = [
+    responses = [
         author.call("post", f"/posts/{post}/comments", {"text": text}, **{"Idempotency-Key": "k"})
         for text in ("first", "second")
     ]
-    assert [answer.status_code for answer in answers] == [201, 201]
-    assert answers[0].content == answers[1].content
+    assert [response.status_code for response in responses] == [201, 201]
+    assert responses[0].content == responses[1].content
     assert author.get(f"/posts/{post}")["comment_count"] == 1
 
 
@@ -168,9 +168,9 @@ def test_concurrent_delete_like_and_reply_do_not_deadlock(author: ApiUser) -> No
         calls += [partial(person.call, "delete", like) for person in people[:2]]
         calls += [partial(people[2].call, "post", f"/posts/{post}/comments", body)]
         calls += [partial(author.call, "delete", f"/comments/{comment}")]
-        answers = run_concurrently(calls)
-        assert {answer.status_code for answer in answers} <= {200, 201, 204, 404}
-        assert answers[-1].status_code == 204
+        responses = run_concurrently(calls)
+        assert {response.status_code for response in responses} <= {200, 201, 204, 404}
+        assert responses[-1].status_code == 204
         assert not Counter.objects.filter(subject_id=comment).exists()
     assert author.get(f"/posts/{post}")["comment_count"] == Comment.objects.filter(post_id=post).count()
 

@@ -68,33 +68,35 @@ ACTIONS: dict[str, Callable[..., bool]] = {
 }
 
 
-@pytest.mark.parametrize("act", ACTIONS)
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("kind", ["post", "comment"])
 def test_action_closes_the_case_and_writes_one_audit_entry(
-    act: str, kind: str, moderator: User, post: Target, comment: Target
+    action: str, kind: str, moderator: User, post: Target, comment: Target
 ) -> None:
     target = post if kind == "post" else comment
     case = report_target(target)
-    assert ACTIONS[act](moderator, target)
+    assert ACTIONS[action](moderator, target)
     case.refresh_from_db()
-    assert case.state == (CaseState.DISMISSED if act == "dismiss" else CaseState.ACTED)
+    assert case.state == (CaseState.DISMISSED if action == "dismiss" else CaseState.ACTED)
     assert (case.closed_by_id, case.closed_at is not None) == (moderator.pk, True)
     entry = AuditEntry.objects.get()
-    assert (entry.actor_name, entry.action, entry.user_id) == ("mod", act, target.user_id)
-    assert entry.reason == ("" if act == "dismiss" else "spam")
+    assert (entry.actor_name, entry.action, entry.user_id) == ("mod", action, target.user_id)
+    assert entry.reason == ("" if action == "dismiss" else "spam")
     assert entry.before["case"] == "open"
-    expected = ("user", target.user_id) if act == "suspend" else (target.type, target.id)
+    expected = ("user", target.user_id) if action == "suspend" else (target.type, target.id)
     assert (entry.target_type, entry.target_id) == expected
 
 
-@pytest.mark.parametrize("act", ACTIONS)
-def test_concurrent_moderators_act_once(act: str, post: Target) -> None:
+@pytest.mark.parametrize("action", ACTIONS)
+def test_concurrent_moderators_act_once(action: str, post: Target) -> None:
     case = report_target(post)
     moderators = [UserFactory(is_staff=True) for _ in range(4)]
-    answers = run_concurrently([partial(ACTIONS[act], moderator, post) for moderator in moderators])
-    others = [answer for answer in answers if answer is not True]
+    outcomes = run_concurrently([partial(ACTIONS[action], moderator, post) for moderator in moderators])
+    others = [outcome for outcome in outcomes if outcome is not True]
     assert len(others) == 3
-    assert all(isinstance(answer, ActionRefused) if act == "suspend" else answer is False for answer in others), answers
+    assert all(isinstance(outcome, ActionRefused) if action == "suspend" else outcome is False for outcome in others), (
+        outcomes
+    )
     assert AuditEntry.objects.count() == 1
     case.refresh_from_db()
     assert case.state != CaseState.OPEN
@@ -128,18 +130,18 @@ def test_concurrent_report_keeps_or_reopens_the_case(post: Target) -> None:
     for _ in range(6):
         case = report_target(post)
         reporter = UserFactory()
-        answers = run_concurrently(
+        outcomes = run_concurrently(
             [
                 partial(moderation.dismiss, moderator, post, expected_version=case.report_count),
                 partial(services.file_report, reporter.pk, post, Reason.SPAM, ""),
             ]
         )
         case.refresh_from_db()
-        assert case.state == CaseState.OPEN, answers
+        assert case.state == CaseState.OPEN, outcomes
 
 
-@pytest.mark.parametrize("act", ["hide", "delete", "warn", "suspend"])
-def test_destructive_actions_require_a_reason(act: str, moderator: User, post: Target) -> None:
+@pytest.mark.parametrize("action", ["hide", "delete", "warn", "suspend"])
+def test_destructive_actions_require_a_reason(action: str, moderator: User, post: Target) -> None:
     calls: dict[str, Callable[[], Any]] = {
         "hide": lambda: moderation.hide(moderator, post, "  "),
         "delete": lambda: moderation.delete(moderator, post, ""),
@@ -147,31 +149,31 @@ def test_destructive_actions_require_a_reason(act: str, moderator: User, post: T
         "suspend": lambda: moderation.suspend_author(moderator, post, None, ""),
     }
     with pytest.raises(ActionRefused, match="reason"):
-        calls[act]()
+        calls[action]()
     assert audit_entries() == []
     assert Post.objects.get().hidden_at is None
 
 
-@pytest.mark.parametrize("act", ACTIONS)
+@pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("power", ["is_staff", "is_superuser"])
-def test_only_superusers_moderate_staff(act: str, power: str, moderator: User, post: Target) -> None:
+def test_only_superusers_moderate_staff(action: str, power: str, moderator: User, post: Target) -> None:
     User.objects.filter(pk=post.user_id).update(**{power: True})
     report_target(post)
     with pytest.raises(ActionRefused, match="superusers"):
-        ACTIONS[act](moderator, post)
+        ACTIONS[action](moderator, post)
     assert (case_states(), audit_entries()) == ([CaseState.OPEN], [])
-    assert ACTIONS[act](UserFactory(is_staff=True, is_superuser=True), post)
+    assert ACTIONS[action](UserFactory(is_staff=True, is_superuser=True), post)
 
 
-@pytest.mark.parametrize("act", ["hide", "delete", "warn", "suspend"])
-def test_deleted_target_can_only_be_dismissed(act: str, moderator: User, post: Target) -> None:
+@pytest.mark.parametrize("action", ["hide", "delete", "warn", "suspend"])
+def test_deleted_target_can_only_be_dismissed(action: str, moderator: User, post: Target) -> None:
     report_target(post)
     services.delete_post(post.id, post.user_id)
-    if act == "delete":
-        assert not ACTIONS[act](moderator, post)
+    if action == "delete":
+        assert not ACTIONS[action](moderator, post)
     else:
         with pytest.raises(ActionRefused, match="deleted"):
-            ACTIONS[act](moderator, post)
+            ACTIONS[action](moderator, post)
     assert (case_states(), audit_entries()) == ([CaseState.OPEN], [])
     assert moderation.dismiss(moderator, post, expected_version=1)
     assert case_states() == [CaseState.DISMISSED]
@@ -204,16 +206,16 @@ def test_comment_on_a_deleted_post_cannot_be_hidden(moderator: User, post: Targe
 
 def test_actions_are_refused_during_erasure(moderator: User, post: Target) -> None:
     deletion.delete_account(post.user_id)
-    for act in ("hide", "warn", "suspend"):
+    for action in ("hide", "warn", "suspend"):
         with pytest.raises(ActionRefused, match="erased"):
-            ACTIONS[act](moderator, post)
+            ACTIONS[action](moderator, post)
 
 
 def test_accounts_cannot_be_hidden_or_deleted(moderator: User, author: ApiUser) -> None:
     account = Target(TargetType.USER, author.id, author.id)
-    for act in ("hide", "delete"):
+    for action in ("hide", "delete"):
         with pytest.raises(ActionRefused):
-            ACTIONS[act](moderator, account)
+            ACTIONS[action](moderator, account)
     with pytest.raises(ActionRefused):
         moderation.restore(moderator, account)
     assert ACTIONS["suspend"](moderator, account)
@@ -303,7 +305,7 @@ def test_hidden_comment_is_invisible_and_not_counted(
 def test_concurrent_hide_and_delete_count_a_comment_once(moderator: User, author: ApiUser, post: Target) -> None:
     for _ in range(6):
         target = Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
-        answers = run_concurrently(
+        outcomes = run_concurrently(
             [
                 partial(moderation.hide, moderator, target, "rude"),
                 partial(services.delete_comment, target.id),
@@ -311,7 +313,7 @@ def test_concurrent_hide_and_delete_count_a_comment_once(moderator: User, author
             ]
         )
         assert not [
-            answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, ActionRefused)
+            outcome for outcome in outcomes if isinstance(outcome, Exception) and not isinstance(outcome, ActionRefused)
         ]
         assert get_comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
     assert all(not repair.find_wrong([post.id]) for repair in COUNTER_REPAIRS if repair.model is Post)

@@ -34,9 +34,9 @@ REVERSIBLE_ACTIONS: dict[str, tuple[Act, Act]] = {
 
 
 def list_ids(caller: ApiUser, path: str) -> list[str] | None:
-    answer = caller.call("get", path)
-    assert answer.status_code in (200, 404), answer.content
-    return None if answer.status_code == 404 else [row["id"] for row in answer.json()["results"]]
+    response = caller.call("get", path)
+    assert response.status_code in (200, 404), response.content
+    return None if response.status_code == 404 else [row["id"] for row in response.json()["results"]]
 
 
 def list_all_places(reader: ApiUser, author: ApiUser) -> dict[str, list[str] | None]:
@@ -52,8 +52,8 @@ def list_all_places(reader: ApiUser, author: ApiUser) -> dict[str, list[str] | N
 
 
 @pytest.mark.parametrize("pulled", [False, True])
-@pytest.mark.parametrize("act", REVERSIBLE_ACTIONS)
-def test_moderated_post_disappears_from_all_lists_and_returns(act: str, pulled: bool) -> None:
+@pytest.mark.parametrize("action", REVERSIBLE_ACTIONS)
+def test_moderated_post_disappears_from_all_lists_and_returns(action: str, pulled: bool) -> None:
     author, other, reader = ApiUser(), ApiUser(), ApiUser()
     for followed in (author, other):
         reader.follow(followed)
@@ -67,8 +67,8 @@ def test_moderated_post_disappears_from_all_lists_and_returns(act: str, pulled: 
     explore.compute_ranking()
     cache().delete(keys.CURRENT_RANKING)
     moderator, target = UserFactory(is_staff=True), Target(TargetType.POST, int(posts[2]), author.id)
-    forward, back = REVERSIBLE_ACTIONS[act]
-    gone = {posts[2]} if act == "hide" else {posts[0], posts[2]}
+    forward, back = REVERSIBLE_ACTIONS[action]
+    gone = {posts[2]} if action == "hide" else {posts[0], posts[2]}
     before = list_all_places(reader, author)
     assert before["/feed"] == posts[::-1]
     assert all(listed for listed in before.values())
@@ -76,16 +76,16 @@ def test_moderated_post_disappears_from_all_lists_and_returns(act: str, pulled: 
     assert forward(moderator, target)
     for name, listed in list_all_places(reader, author).items():
         was = before[name] or []
-        if act == "suspend" and name in (f"/users/{author.username}/posts", "anonymous"):
+        if action == "suspend" and name in (f"/users/{author.username}/posts", "anonymous"):
             assert listed is None
         elif name == "search":
-            assert listed == ([] if act == "suspend" else was)
+            assert listed == ([] if action == "suspend" else was)
         else:
             assert listed == [post for post in was if post not in gone], name
     for post in gone:
         assert reader.call("get", f"/posts/{post}").status_code == 404
         assert reader.call("get", f"/posts/{post}/comments").status_code == 404
-    if act == "hide":
+    if action == "hide":
         assert author.call("get", f"/posts/{posts[2]}").status_code == 404
 
     cache().delete(keys.home_timeline(reader.id), keys.author_timeline(author.id))  # rebuilt without the post

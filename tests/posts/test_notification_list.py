@@ -51,9 +51,9 @@ def list_notifications(caller: ApiUser) -> list[dict[str, Any]]:
 
 def get_unread_count(caller: ApiUser) -> int:
     consume_all()
-    answer = caller.get("/notifications/unread-count")
-    assert list(answer) == ["count"]
-    return int(answer["count"])
+    response = caller.get("/notifications/unread-count")
+    assert list(response) == ["count"]
+    return int(response["count"])
 
 
 def mark_read(caller: ApiUser, up_to: object) -> int:
@@ -270,9 +270,9 @@ def test_pages_are_exact_while_entries_change(owner: ApiUser) -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "", "feed.0000000000000001", "notifications.1"])
 def test_malformed_cursor_is_a_400(owner: ApiUser, cursor: str) -> None:
-    answer = owner.call("get", f"/notifications?cursor={cursor}")
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["code"] == "invalid_cursor"
+    response = owner.call("get", f"/notifications?cursor={cursor}")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["code"] == "invalid_cursor"
 
 
 @pytest.mark.parametrize("size", [2, 50])

@@ -34,9 +34,9 @@ def other(client: Client) -> ApiUser:
 
 
 def test_created_post_has_all_fields(author: ApiUser) -> None:
-    answer = author.call("post", "/posts", {"caption": " ünïcode 👋🏽 \n"})
-    assert answer.status_code == 201
-    post = answer.json()
+    response = author.call("post", "/posts", {"caption": " ünïcode 👋🏽 \n"})
+    assert response.status_code == 201
+    post = response.json()
     assert post["caption"] == " ünïcode 👋🏽 \n"
     assert post["author"] == {
         "id": str(author.user.pk),
@@ -75,9 +75,9 @@ def test_created_post_has_all_fields(author: ApiUser) -> None:
     ],
 )
 def test_invalid_post_is_a_400_and_stores_nothing(author: ApiUser, body: object) -> None:
-    answer = author.call("post", "/posts", body)
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "validation_error"
+    response = author.call("post", "/posts", body)
+    assert response.status_code == 400
+    assert response.json()["type"] == "validation_error"
     assert not Post.objects.exists()
     assert User.objects.get(pk=author.user.pk).post_count == 0
 
@@ -211,12 +211,12 @@ def test_cursor_survives_deletion_of_its_post(author: ApiUser, limit: int) -> No
 @pytest.mark.parametrize("cursor", ["x", "", "feed.0000000000000123", "💥"])
 def test_malformed_cursor_is_a_400(author: ApiUser, cursor: str) -> None:
     for path in (f"/users/{author.user.username}/posts", "/feed"):
-        answer = author.call("get", f"{path}?cursor={cursor}")
+        response = author.call("get", f"{path}?cursor={cursor}")
         if path == "/feed" and cursor == "feed.0000000000000123":
-            assert answer.status_code == 200, "a cursor of the feed itself"
+            assert response.status_code == 200, "a cursor of the feed itself"
         else:
-            assert answer.status_code == 400
-            assert answer.json()["errors"][0]["code"] == "invalid_cursor"
+            assert response.status_code == 400
+            assert response.json()["errors"][0]["code"] == "invalid_cursor"
 
 
 @pytest.mark.parametrize("size", [2, 50])
@@ -234,11 +234,11 @@ def test_user_posts_query_count(author: ApiUser, size: int, django_assert_num_qu
 
 
 def test_idempotency_key_returns_the_first_response(author: ApiUser) -> None:
-    answers = [
+    responses = [
         author.call("post", "/posts", {"caption": text}, **{"Idempotency-Key": "k"}) for text in ("first", "second")
     ]
-    assert [answer.status_code for answer in answers] == [201, 201]
-    assert answers[0].content == answers[1].content
+    assert [response.status_code for response in responses] == [201, 201]
+    assert responses[0].content == responses[1].content
     assert Post.objects.count() == 1
     assert User.objects.get(pk=author.user.pk).post_count == 1
 

@@ -41,8 +41,8 @@ def test_repeated_report_returns_the_first_one(author: ApiUser, reader: ApiUser)
 
 def test_concurrent_reports_create_one(author: ApiUser, reader: ApiUser) -> None:
     body = report_body("post", author.create_post())
-    answers = run_concurrently([lambda: reader.call("post", "/reports", body)] * 4)
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    responses = run_concurrently([lambda: reader.call("post", "/reports", body)] * 4)
+    assert sorted(response.status_code for response in responses) == [200, 200, 200, 201]
 
 
 def test_reports_of_one_target_share_a_case(author: ApiUser, reader: ApiUser) -> None:
@@ -98,9 +98,9 @@ def test_concurrent_report_and_deletion_do_not_deadlock(author: ApiUser) -> None
         target = Target(TargetType.COMMENT, int(author.create_comment(post)), author.id)
         services.file_report(UserFactory().pk, target, Reason.SPAM, "")
         reports = [partial(services.file_report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
-        answers = run_concurrently([partial(moderation.delete, moderator, target, "spam"), *reports])
-        assert answers[0] is True, answers
-        assert all(isinstance(answer, tuple | Http404) for answer in answers[1:]), answers
+        outcomes = run_concurrently([partial(moderation.delete, moderator, target, "spam"), *reports])
+        assert outcomes[0] is True, outcomes
+        assert all(isinstance(outcome, tuple | Http404) for outcome in outcomes[1:]), outcomes
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def save_post(caller: ApiUser, post: str) -> None:
-    answer = caller.call("post", f"/posts/{post}/save")
-    assert (answer.status_code, answer.json()) == (200, {"saved": True})
+    response = caller.call("post", f"/posts/{post}/save")
+    assert (response.status_code, response.json()) == (200, {"saved": True})
 
 
 def test_saved_posts_are_ordered_by_first_save(author: ApiUser, reader: ApiUser) -> None:
@@ -32,8 +32,8 @@ def test_unsave_is_idempotent(author: ApiUser, reader: ApiUser) -> None:
     post = author.create_post()
     save_post(reader, post)
     for _ in range(2):
-        answer = reader.call("delete", f"/posts/{post}/save")
-        assert (answer.status_code, answer.json()) == (200, {"saved": False})
+        response = reader.call("delete", f"/posts/{post}/save")
+        assert (response.status_code, response.json()) == (200, {"saved": False})
     assert reader.get("/me/saved")["results"] == []
     assert reader.get(f"/posts/{post}")["saved"] is False
 

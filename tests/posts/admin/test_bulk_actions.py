@@ -22,9 +22,9 @@ from tests.staff import StaffMember
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def choose_bulk_action(staff: StaffMember, model: str, act: str, rows: list[Any], **more: Any) -> Any:
+def choose_bulk_action(staff: StaffMember, model: str, action: str, rows: list[Any], **more: Any) -> Any:
     """Submit a bulk action on the list and return the response."""
-    data = {"action": act, "_selected_action": [str(row.pk) for row in rows], "index": "0", **more}
+    data = {"action": action, "_selected_action": [str(row.pk) for row in rows], "index": "0", **more}
     return staff.client.post(reverse(f"admin:{model}_changelist") + "?type=post", data)
 
 
@@ -38,8 +38,8 @@ def test_bulk_action_asks_for_a_reason_then_acts_on_all(moderator: StaffMember, 
     assert back.endswith("?type=post")
     ids = [case.pk for case in cases]
     assert moderator.post_action("posts_case", "hide", *ids, back=back).status_code == 200, "without a reason"
-    answer = moderator.post_action("posts_case", "hide", *ids, back=back, reason="spam wave")
-    assert answer["Location"] == back
+    response = moderator.post_action("posts_case", "hide", *ids, back=back, reason="spam wave")
+    assert response["Location"] == back
     assert Post.objects.filter(hidden_at__isnull=False).count() == 3
     assert set(AuditEntry.objects.values_list("action", "reason")) == {("hide", "spam wave")}
     assert AuditEntry.objects.count() == 3
@@ -50,14 +50,14 @@ def test_bulk_dismissal_skips_cases_with_new_reports(moderator: StaffMember, aut
     targets = [create_post_target(author) for _ in range(2)]
     cases = [file_reports(target) for target in targets]
     page = choose_bulk_action(moderator, "posts_case", "dismiss", cases)
-    seen = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
-    assert set(seen.values()) == {1}
+    versions = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
+    assert set(versions.values()) == {1}
     file_reports(targets[1])
-    told = moderator.run_action(
-        "posts_case", "dismiss", *[case.pk for case in cases], back=page.context["back"], **seen
+    messages = moderator.run_action(
+        "posts_case", "dismiss", *[case.pk for case in cases], back=page.context["back"], **versions
     )
-    assert told[0] == "1 dismissed."
-    assert "1 new report" in told[1]
+    assert messages[0] == "1 dismissed."
+    assert "1 new report" in messages[1]
     assert moderator.rows("posts_case") == [cases[1]]
 
 
@@ -68,10 +68,10 @@ def test_bulk_suspension_suspends_each_author_once(moderator: StaffMember, autho
         file_reports(create_post_target(ApiUser())),
     ]
     page = choose_bulk_action(moderator, "posts_case", "suspend", cases)
-    seen = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
+    versions = {f"version-{pk}": number for pk, _, number in page.context["rows"]}
     ids = [case.pk for case in cases]
-    told = moderator.run_action("posts_case", "suspend", *ids, reason="spam ring", length="", **seen)
-    assert told == ["2 suspended.", "1 more of the same accounts closed."]
+    messages = moderator.run_action("posts_case", "suspend", *ids, reason="spam ring", length="", **versions)
+    assert messages == ["2 suspended.", "1 more of the same accounts closed."]
     assert sorted(AuditEntry.objects.values_list("action", flat=True)) == ["close", "suspend", "suspend"]
     assert User.objects.filter(suspended_at__isnull=False).count() == 2
     assert not Case.objects.filter(state=CaseState.OPEN).exists()
@@ -86,25 +86,25 @@ def test_repeated_action_names_the_earlier_moderator_of_that_target_only(
     assert moderator.run_action("posts_post", "hide", posts[1].id, reason="spam") == [
         "This was already done. Nothing changed."
     ]
-    again = moderator.run_action("posts_post", "hide", posts[0].id, reason="spam")
-    assert again[0].startswith("This was already done by mod at")
+    repeated = moderator.run_action("posts_post", "hide", posts[0].id, reason="spam")
+    assert repeated[0].startswith("This was already done by mod at")
 
 
 def test_error_in_a_bulk_action_keeps_the_earlier_ones(
     moderator: StaffMember, author: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    posts, withdrawn = [create_post_target(author) for _ in range(3)], list[Any]()
+    posts, unpublished = [create_post_target(author) for _ in range(3)], list[Any]()
 
-    def fails_at_the_second(actor: User, sight: TargetSnapshot, given: ActionInput) -> bool:
-        if sight.target == posts[1]:
+    def fails_at_the_second(actor: User, snapshot: TargetSnapshot, given: ActionInput) -> bool:
+        if snapshot.target == posts[1]:
             raise RuntimeError("unexpected")
-        return HIDE.perform(actor, sight, given)
+        return HIDE.perform(actor, snapshot, given)
 
     monkeypatch.setattr(PostAdmin, "admin_actions", [replace(HIDE, perform=fails_at_the_second)])
-    monkeypatch.setattr("posts.admin.actions.unpublish_files", lambda owners, first: withdrawn.append(owners))
+    monkeypatch.setattr("posts.admin.actions.unpublish_files", lambda owners, first: unpublished.append(owners))
     with pytest.raises(RuntimeError):
         moderator.post_action("posts_post", "hide", *[post.id for post in posts], reason="spam")
-    assert withdrawn == [{author.id}]
+    assert unpublished == [{author.id}]
     assert Post.objects.filter(hidden_at__isnull=False).count() == 1
 
 

@@ -21,10 +21,10 @@ from tests.staff import StaffMember
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def get_expected_versions(page: Any, act: str) -> dict[str, int]:
+def get_expected_versions(page: Any, action: str) -> dict[str, int]:
     """Return the hidden version fields of an action's form on a row's page."""
-    (offer,) = [bound for bound in page.context["bound_actions"] if bound.action.name == act]
-    return {f"version-{pk}": number for pk, number in offer.versions.items()}
+    (bound_action,) = [bound for bound in page.context["bound_actions"] if bound.action.name == action]
+    return {f"version-{pk}": number for pk, number in bound_action.versions.items()}
 
 
 FORM_DATA: dict[str, dict[str, str]] = {
@@ -38,17 +38,17 @@ FORM_DATA: dict[str, dict[str, str]] = {
 }
 
 
-def prepare_case(act: str, author: ApiUser) -> Case:
+def prepare_case(action: str, author: ApiUser) -> Case:
     target = create_post_target(author)
     case = file_reports(target)
-    if act == "restore":
+    if action == "restore":
         services.hide_post(target.id)
-    if act == "lift":
+    if action == "lift":
         User.objects.filter(pk=author.id).update(is_active=False, suspended_at=timezone.now())
     return case
 
 
-def has_effect(act: str, case: Case) -> bool:
+def has_effect(action: str, case: Case) -> bool:
     post, author = Post.objects.get(pk=case.target_id), User.objects.get(pk=case.user_id)
     case.refresh_from_db()
     return {
@@ -59,44 +59,44 @@ def has_effect(act: str, case: Case) -> bool:
         "warn": Warning.objects.filter(recipient_id=author.pk, text="Careful.").exists(),
         "suspend": author.suspended_until is not None and not author.is_active,
         "lift": author.is_active,
-    }[act]
+    }[action]
 
 
-@pytest.mark.parametrize("act", FORM_DATA)
-def test_moderator_acts_on_a_case_page(act: str, moderator: StaffMember, author: ApiUser) -> None:
-    case = prepare_case(act, author)
-    seen = get_expected_versions(moderator.page("posts_case_change", case.pk), act)
-    told = moderator.run_action("posts_case", act, case.pk, **FORM_DATA[act], **seen)
-    assert has_effect(act, case), told
+@pytest.mark.parametrize("action", FORM_DATA)
+def test_moderator_acts_on_a_case_page(action: str, moderator: StaffMember, author: ApiUser) -> None:
+    case = prepare_case(action, author)
+    versions = get_expected_versions(moderator.page("posts_case_change", case.pk), action)
+    messages = moderator.run_action("posts_case", action, case.pk, **FORM_DATA[action], **versions)
+    assert has_effect(action, case), messages
     entry = AuditEntry.objects.get()
-    assert (entry.actor_name, entry.action, entry.reason) == ("mod", act, FORM_DATA[act].get("reason", ""))
-    again = moderator.run_action("posts_case", act, case.pk, **FORM_DATA[act], **seen)
+    assert (entry.actor_name, entry.action, entry.reason) == ("mod", action, FORM_DATA[action].get("reason", ""))
+    repeated = moderator.run_action("posts_case", action, case.pk, **FORM_DATA[action], **versions)
     assert AuditEntry.objects.count() == 1
-    if act == "suspend":
-        assert "Suspended meanwhile until" in again[0]
-    elif act != "delete":
-        assert again[0].startswith("This was already done by mod"), again
+    if action == "suspend":
+        assert "Suspended meanwhile until" in repeated[0]
+    elif action != "delete":
+        assert repeated[0].startswith("This was already done by mod"), repeated
 
 
-@pytest.mark.parametrize("act", FORM_DATA)
+@pytest.mark.parametrize("action", FORM_DATA)
 @pytest.mark.parametrize("who", ["plain staff", "operator", "user", "anonymous"])
-def test_others_cannot_act(act: str, who: str, author: ApiUser) -> None:
-    case = prepare_case(act, author)
+def test_others_cannot_act(action: str, who: str, author: ApiUser) -> None:
+    case = prepare_case(action, author)
     staff = StaffMember("Operator") if who == "operator" else StaffMember()
     if who == "user":
         User.objects.filter(pk=staff.user.pk).update(is_staff=False)
     if who == "anonymous":
         staff.client.logout()
-    answer = staff.post_action("posts_case", act, case.pk, **FORM_DATA[act], **{f"version-{case.pk}": 1})
+    response = staff.post_action("posts_case", action, case.pk, **FORM_DATA[action], **{f"version-{case.pk}": 1})
     if who in ("plain staff", "operator"):
-        assert answer.status_code == 403
+        assert response.status_code == 403
     else:
-        assert answer.status_code == 302
-        assert "login" in answer["Location"]
+        assert response.status_code == 302
+        assert "login" in response["Location"]
     assert not AuditEntry.objects.exists()
     assert Case.objects.get().state == CaseState.OPEN
     for model in ("case", "post", "comment"):
-        staff.page(f"posts_{model}_changelist", status=answer.status_code)
+        staff.page(f"posts_{model}_changelist", status=response.status_code)
 
 
 def test_each_action_needs_its_own_permission(author: ApiUser) -> None:
@@ -114,7 +114,7 @@ def test_each_action_needs_its_own_permission(author: ApiUser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "given", "wrong"),
+    ("action", "given", "wrong"),
     [
         ("hide", {"reason": "  "}, "reason"),
         ("hide", {"reason": "x" * 1_001}, "reason"),
@@ -130,13 +130,13 @@ def test_each_action_needs_its_own_permission(author: ApiUser) -> None:
     ],
 )
 def test_invalid_form_is_shown_again(
-    act: str, given: dict[str, str], wrong: str, moderator: StaffMember, author: ApiUser
+    action: str, given: dict[str, str], wrong: str, moderator: StaffMember, author: ApiUser
 ) -> None:
-    case = prepare_case(act, author)
-    answer = moderator.post_action("posts_case", act, case.pk, **given)
-    assert answer.status_code == 200
-    assert wrong in answer.context["bound_action"].form.errors
-    assert 'class="errorlist' in answer.content.decode()
+    case = prepare_case(action, author)
+    response = moderator.post_action("posts_case", action, case.pk, **given)
+    assert response.status_code == 200
+    assert wrong in response.context["bound_action"].form.errors
+    assert 'class="errorlist' in response.content.decode()
     assert not AuditEntry.objects.exists()
 
 
@@ -174,5 +174,5 @@ def test_actions_require_post_and_csrf_token(moderator: StaffMember, author: Api
 def test_redirect_stays_on_the_site(moderator: StaffMember, author: ApiUser) -> None:
     case = prepare_case("hide", author)
     for back in ("https://elsewhere.example/", "//elsewhere.example", "javascript:alert(1)"):
-        answer = moderator.post_action("posts_case", "hide", case.pk, reason="spam", back=back)
-        assert answer["Location"] == reverse("admin:posts_case_changelist")
+        response = moderator.post_action("posts_case", "hide", case.pk, reason="spam", back=back)
+        assert response["Location"] == reverse("admin:posts_case_changelist")
