@@ -8,29 +8,15 @@ invalidation ends (see `instafeed.core.cache.read_through`).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 
 from accounts.models import CelebrityState, User
 from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
-from instafeed.core.cache.lua import Script
+from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache.read_through import fill_id_set, id_set_keys
 from social import selectors
 
-CELEBRITY_CACHE_KEYS = (keys.CELEBRITIES, keys.lease(keys.CELEBRITIES))
-
-_fill_script = Script("""
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then
-    return 0
-end
-redis.call('DEL', KEYS[1], KEYS[2])
-for i = 3, #ARGV, 1000 do
-    redis.call('SADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
-redis.call('SADD', KEYS[1], '0')
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return 1
-""")
+CELEBRITY_CACHE_KEYS = id_set_keys(keys.CELEBRITIES)
 
 
 def load(viewer_id: int) -> dict[int, int]:
@@ -59,24 +45,23 @@ def exclude_inactive(author_ids: list[int]) -> list[int]:
     return [author_id for author_id in author_ids if author_id not in inactive_ids]
 
 
+def load_celebrities() -> list[int]:
+    """Query the database for the authors whose posts are pulled."""
+    pulled = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY)
+    return list(pulled.values_list("pk", flat=True))
+
+
 def fill(viewer_id: int) -> bool:
     """Load a viewer's visible authors into Redis.
 
     Return False if another process is loading them, or if they were invalidated meanwhile.
     """
-    key = keys.visible_authors(viewer_id)
-    token = _acquire_lease(key)
-    return token is not None and store_under_lease(key, token, keys.VISIBLE_AUTHORS_TTL, load(viewer_id))
+    return fill_id_set(keys.visible_authors(viewer_id), lambda: load(viewer_id), keys.VISIBLE_AUTHORS_TTL)
 
 
 def fill_celebrities() -> bool:
     """Load the celebrity set into Redis. Return False under the same conditions as `fill`."""
-    token = _acquire_lease(keys.CELEBRITIES)
-    if token is None:
-        return False
-    pulled = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY)
-    author_ids = pulled.values_list("pk", flat=True)
-    return store_under_lease(keys.CELEBRITIES, token, keys.CELEBRITIES_TTL, author_ids)
+    return fill_id_set(keys.CELEBRITIES, load_celebrities, keys.CELEBRITIES_TTL)
 
 
 def home_timeline_keys(viewer_ids: Iterable[int]) -> list[str]:
@@ -86,16 +71,5 @@ def home_timeline_keys(viewer_ids: Iterable[int]) -> list[str]:
     """
     names = []
     for viewer_id in viewer_ids:
-        authors_key = keys.visible_authors(viewer_id)
-        names += [keys.home_timeline(viewer_id), authors_key, keys.lease(authors_key)]
+        names += [keys.home_timeline(viewer_id), *id_set_keys(keys.visible_authors(viewer_id))]
     return names
-
-
-def store_under_lease(key: str, token: str, ttl: int, ids: Iterable[int]) -> bool:
-    """Store a complete set if the lease still has this token. Return False if an invalidation ended it."""
-    return bool(_fill_script(get_client(), [key, keys.lease(key)], [token, ttl, *ids]))
-
-
-def _acquire_lease(key: str) -> str | None:
-    token = secrets.token_hex(8)
-    return token if get_client().set(keys.lease(key), token, px=keys.LEASE_TTL_MS, nx=True) else None

@@ -109,13 +109,14 @@ def test_suspended_worker_cannot_finish_after_later_transitions() -> None:
 
 def test_celebrity_set_read_before_a_promotion_is_not_stored_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     author = create_author(0)
-    store_under_lease = visible_authors.store_under_lease
+    load = visible_authors.load_celebrities
 
-    def store_after_promotion(*arguments: object) -> bool:
+    def promote_after_load() -> list[int]:
+        loaded = load()
         celebrity_transitions.promote([author.pk])
-        return store_under_lease(*arguments)  # type: ignore[arg-type]
+        return loaded
 
-    monkeypatch.setattr(visible_authors, "store_under_lease", store_after_promotion)
+    monkeypatch.setattr(visible_authors, "load_celebrities", promote_after_load)
     assert not visible_authors.fill_celebrities()
     assert not get_client().exists(keys.CELEBRITIES)
 

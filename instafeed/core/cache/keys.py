@@ -10,7 +10,7 @@ unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish 
 | author:{user}    | list: an author's newest posts, sorted, a marker at its tail | feeds.timeline_store |
 | sources:{user}   | set: authors whose posts the viewer sees; 0 marks it as complete | feeds.visible_authors |
 | celebrities      | set: authors that are delivered by pull; 0 marks it as complete | feeds.visible_authors |
-| lease:{key}      | token of the reader that may fill that key | feeds.visible_authors |
+| lease:{key}      | token of the reader that may fill that set of ids | instafeed.core.cache.read_through |
 | card:{post}      | a post's JSON without viewer state | posts.post_cache |
 | count:{subject}  | the likes and comments of a post or comment | posts.counters |
 | marks:{user}     | the newest posts that a viewer liked and saved, packed | posts.viewer_flags |

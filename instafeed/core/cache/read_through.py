@@ -1,9 +1,10 @@
-"""A read-through cache of byte values that never stores a value which an invalidation has made stale.
+"""Read-through caches that never store what an invalidation has made stale: byte values, and sets of ids.
 
 The race: a reader loads a row, a writer changes it and deletes the key, then the reader stores the old row, which
 stays until its TTL. To prevent this, a reader that misses first takes a *lease*: the key itself holds the reader's
 token for a moment. A fill stores its value only if the token is still there. An invalidation deletes the key and
-the lease with it. (The idea is Facebook's: "Scaling Memcache at Facebook", NSDI 2013.)
+the lease with it. (The idea is Facebook's: "Scaling Memcache at Facebook", NSDI 2013.) A set cannot hold a token, so
+its lease is a key of its own, which an invalidation must name as well: see `id_set_keys`.
 
 Values are loaded from the primary, because a replica may lag behind the invalidation. Absent things are cached
 too, as an empty value: a timeline that still lists a deleted post costs no SQL.
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
 from instafeed.core.cache.lua import Script
 from instafeed.core.observability.metrics import CACHE_READS
 
@@ -39,6 +40,18 @@ for i, key in ipairs(KEYS) do
         redis.call('SET', key, ARGV[i + 2], 'EX', ARGV[2])
     end
 end
+""")
+_fill_leased_id_set = Script("""
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+    return 0
+end
+redis.call('DEL', KEYS[1], KEYS[2])
+for i = 3, #ARGV, 1000 do
+    redis.call('SADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('SADD', KEYS[1], '0')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
 """)
 
 Loader = Callable[[Sequence[int]], Mapping[int, bytes]]
@@ -120,3 +133,20 @@ class ReadThroughCache:
 
 def _is_missing(value: bytes | None) -> bool:
     return value is None or value.startswith(_LEASE_PREFIX)
+
+
+def fill_id_set(key: str, load: Callable[[], Iterable[int]], ttl: int) -> bool:
+    """Load a set of ids into Redis, with 0 as the mark of a complete set, for `ttl` seconds.
+
+    `load` must read the primary. Return False if another process is loading the set, or if it was invalidated
+    meanwhile. Raises redis.RedisError.
+    """
+    client, token = get_client(), secrets.token_hex(8)
+    if not client.set(keys.lease(key), token, px=keys.LEASE_TTL_MS, nx=True):
+        return False
+    return bool(_fill_leased_id_set(client, [key, keys.lease(key)], [token, ttl, *load()]))
+
+
+def id_set_keys(key: str) -> tuple[str, str]:
+    """Return the keys to delete when a cached set of ids becomes stale."""
+    return key, keys.lease(key)
