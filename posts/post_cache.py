@@ -50,10 +50,12 @@ def extract_author_ids(found: Mapping[int, bytes]) -> dict[int, int]:
 
 
 def extract_author_id(card: bytes) -> int:
+    """Return the author id of a card."""
     return int(card[: card.index(b"\n")].removesuffix(b"x"))
 
 
 def is_author_only(card: bytes) -> bool:
+    """Return whether the post is visible to its author only, because its media are pending."""
     return card[card.index(b"\n") - 1] == ord("x")
 
 
