@@ -14,8 +14,8 @@ from accounts import avatars, second_factor
 from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import AuditEntry, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
+from instafeed.core.api.formats import file_url
 from instafeed.core.api.idempotency import delete_for_user
-from instafeed.core.api.links import file_url
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
 from instafeed.core.models import IdempotentResponse

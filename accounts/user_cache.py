@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 from accounts.models import User
 from accounts.tokens import TokenRefused
 from instafeed.core import compact_json
-from instafeed.core.api.links import file_url
+from instafeed.core.api.formats import file_url
 from instafeed.core.cache import keys
 from instafeed.core.cache.read_through import ReadThroughCache
 

@@ -13,7 +13,7 @@ from django.http import Http404
 
 from accounts.user_cache import get_user_summaries
 from instafeed.core import compact_json
-from instafeed.core.api.times import rfc3339
+from instafeed.core.api.formats import rfc3339
 from posts import counters, entities
 from posts.counters import Counts
 from posts.models import Comment, CommentLike

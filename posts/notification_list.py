@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from accounts.user_cache import get_user_summaries
 from instafeed.core import compact_json
-from instafeed.core.api.times import rfc3339
+from instafeed.core.api.formats import rfc3339
 from posts.models import Comment, Post
 from posts.visibility import get_visible_post_ids
 from social.notifications import selectors

@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.db.models import Prefetch
 from django.utils import timezone
 
-from instafeed.core.api.times import rfc3339
+from instafeed.core.api.formats import rfc3339
 from instafeed.core.cache import keys
 from instafeed.core.cache.read_through import ReadThroughCache
 from instafeed.core.db.snowflake import timestamp_of_id

@@ -25,7 +25,7 @@ from accounts.signals import public_files_revoked
 from instafeed.core.admin.display import state_badge
 from instafeed.core.admin.filters import FlagFilter
 from instafeed.core.admin.urls import changelist_url
-from instafeed.core.api.links import file_url
+from instafeed.core.api.formats import file_url
 
 # Maintained by code and never edited by hand.
 MANAGED_FIELDS = (

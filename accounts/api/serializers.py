@@ -14,7 +14,7 @@ from rest_framework.fields import get_error_detail
 from accounts.follower_counts import get_exact_counts
 from accounts.models import User
 from instafeed.core.api.fields import IdField, IdInputField, StrictBooleanField, StrictCharField, VerbatimCharField
-from instafeed.core.api.links import file_url
+from instafeed.core.api.formats import file_url
 from instafeed.core.api.openapi.components import example
 
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 8, 1_024  # characters

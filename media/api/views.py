@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.core.api.errors import Conflict
-from instafeed.core.api.ids import id_or_404
 from instafeed.core.api.openapi.components import error_response
+from instafeed.core.api.requests import id_or_404
 from instafeed.core.api.throttling import UploadThrottle, UserThrottle
 from media import selectors, services, uploads
 from media.api.serializers import FileInputSerializer, MediaSerializer, UploadInputSerializer, UploadSerializer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from instafeed.core.api.links import absolute_url
+from instafeed.core.api.formats import absolute_url
 from media.storage import url_placeholders
 from media.storage.backend import Upload, default_backend
 from media.storage.paths import kind_of

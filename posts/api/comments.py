@@ -14,9 +14,9 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from accounts.user_cache import get_own_summary
 from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempotently
-from instafeed.core.api.ids import id_or_404
 from instafeed.core.api.openapi.components import error_response, list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
+from instafeed.core.api.requests import id_or_404
 from posts import comment_selectors, selectors, services
 from posts.api.serializers import CommentInputSerializer, CommentSerializer
 from posts.counters import Counts

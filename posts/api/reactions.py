@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.core.api.ids import id_or_404
 from instafeed.core.api.openapi.components import list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
+from instafeed.core.api.requests import id_or_404
 from posts import selectors, services
 from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
 from posts.comment_selectors import get_visible_comment

@@ -13,12 +13,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.core.api.auth import viewer_id
 from instafeed.core.api.errors import Conflict
 from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempotently
-from instafeed.core.api.ids import id_or_404
 from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
+from instafeed.core.api.requests import id_or_404, viewer_id
 from posts import rendering, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import get_visible_post_author_id, render_visible_post

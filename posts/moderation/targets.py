@@ -15,7 +15,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from accounts.follower_counts import with_pending_counts
 from accounts.models import User
-from instafeed.core.api.links import file_url
+from instafeed.core.api.formats import file_url
 from media import storage, variants
 from media.models import Media, Status
 from posts.models import Case, CaseState, Comment, Post, PostMedia, TargetType

@@ -1,4 +1,4 @@
-"""A worker that is told to quit ends even if a process of its pool hangs."""
+"""A worker quits on SIGQUIT even if a process of its pool hangs."""
 
 from __future__ import annotations
 

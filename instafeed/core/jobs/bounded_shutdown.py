@@ -1,4 +1,4 @@
-"""Bound the time that a Celery worker takes to quit, whatever state its pool is in.
+"""Bound the time that a Celery worker takes to quit, in any state of its pool.
 
 Celery's cold shutdown waits for the pool without a time limit. A pool process that hangs, or dies in the middle of
 a reply, then keeps the worker alive for ever: the worker itself holds the writing end of that process's pipe, so

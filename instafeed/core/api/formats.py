@@ -1,9 +1,16 @@
-"""URLs of stored files in responses."""
+"""Timestamps and file URLs as responses show them."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.core.files.storage import default_storage
+
+
+def rfc3339(moment: datetime) -> str:
+    """Format a timestamp in UTC, as DRF does."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def file_url(path: str) -> str | None:
