@@ -1,8 +1,8 @@
-"""The demo's accounts as rows for COPY: the demo user, a million others, and the staff.
+"""The demo's accounts as rows for COPY: the demo user, up to a million others, and the staff.
 
-The demo user and the `SIGN_IN_ACCOUNTS` - 1 people that they follow first (the celebrities among them) share the demo
-password, so that a client can look at the feed with several eyes. It is hashed once; everybody else has no
-usable password, because a million hashes would take days.
+`SIGN_IN_ACCOUNTS` accounts share the demo password: the demo user and the first ones that they follow, celebrities
+included. So a client can view the feed as different users. The password is hashed once. All other accounts have no
+usable password, as a million hashes would take days.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ Row = dict[str, object]  # column -> value
 
 
 def account_rows(network: Network, first_id: int, today: date, avatars: Mapping[int, str]) -> Iterator[Row]:
-    """Everybody by their number, which is added to `first_id`; the staff comes last.
+    """Yield the rows of all accounts, the staff last. A person's id is `first_id` plus their number.
 
-    The network's follows and posts must have been made: the counts come from there.
+    `avatars` maps people to paths. The network's follows and posts must be generated before, as the rows have their
+    counts.
     """
-    signing_in = {DEMO_PERSON, *network.demo_followees[: SIGN_IN_ACCOUNTS - 1]}
+    can_sign_in = {DEMO_PERSON, *network.demo_followees[: SIGN_IN_ACCOUNTS - 1]}
     password = make_password(DEMO_PASSWORD)
     for person, profile in enumerate(generate_profiles(network.recipe.people, network.recipe.seed)):
         if person == DEMO_PERSON:
             profile = Profile(DEMO_USERNAME, "Demo", "Have a look around.", False, profile.joined_days_ago)
-        famous = network.is_celebrity(person)
+        is_celebrity = network.is_celebrity(person)
         yield _account_row(profile, today) | {
             "id": first_id + person,
-            "password": password if person in signing_in else f"!{secrets.token_hex(20)}",
+            "password": password if person in can_sign_in else f"!{secrets.token_hex(20)}",
             "email": "demo@example.com" if person == DEMO_PERSON else "",
             "avatar_path": avatars.get(person, ""),
-            "is_private": profile.is_private and not famous,
-            "celebrity_state": _CELEBRITY if famous else _ORDINARY,
+            "is_private": profile.is_private and not is_celebrity,
+            "celebrity_state": _CELEBRITY if is_celebrity else _ORDINARY,
             "celebrity_pin": True if person in network.pinned else None,
             "post_count": network.posts_by[person],
             "follower_count": network.followers[person],
@@ -59,7 +60,7 @@ def account_rows(network: Network, first_id: int, today: date, avatars: Mapping[
 
 
 def add_staff_to_groups() -> None:
-    """The staff gets its groups, which migrations made; once the accounts are there."""
+    """Add the staff to the groups that the migrations created. The accounts must exist."""
     for username, group in STAFF.items():
         if group is not None:
             User.objects.get(username=username).groups.add(Group.objects.get(name=group))

@@ -1,7 +1,7 @@
-"""The demo network into an empty database: one transaction of COPY, so that there is all of it or nothing.
+"""Write the demo network into an empty database with COPY, in one transaction.
 
-Rows are streamed in the order in which their numbers become known: follows, posts, then the accounts with
-their exact counts, then what hangs on those. Nothing is held in memory but a few counts a person.
+Rows are streamed in the order in which their counts become known: follows, posts, accounts with exact counts, then all
+that refers to these. Memory holds only a few numbers per person and post.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from media.models import Media, Status
 from posts.models import Post, PostHashtag, PostMedia
 from social.models import Follow
 
-POSTS_SPAN = timedelta(days=30)  # the posts' age
-NEWEST_POST_AGE = timedelta(minutes=2)  # so that what is posted now comes first
-POSTS_WITH_PICTURES = 200  # the newest posts; thousands of files would take longer than all the rest
-FOLLOW_DAYS = 60  # follows are spread over so many days before the first post
+POSTS_SPAN = timedelta(days=30)  # the maximum age of posts
+NEWEST_POST_AGE = timedelta(minutes=2)  # so that new posts appear first
+POSTS_WITH_PICTURES = 200  # the newest ones; thousands of files would take longer than everything else
+FOLLOW_DAYS = 60  # days before the first post, over which follows are spread
 
 
 class Loader:
-    """Writes one network, step by step in the order of the methods, inside one transaction."""
+    """Writes one network inside one transaction. Call the methods in their order."""
 
     def __init__(self, recipe: Recipe, album: list[pictures.DemoPicture]) -> None:
-        """`album`: the pictures to post."""
+        """`album` holds the pictures to post."""
         self.recipe, self.album = recipe, album
         self.network = Network(recipe, settings.CELEBRITY_THRESHOLD)
         self.now = timezone.now()
         self.first_id = _reserve_user_ids(recipe.users)
         self._captions = generate_captions(recipe.seed)
         self._post_ids = array("q")
-        self._caption_of = array("I")  # by post: the number of its language's list, times VARIETY, and in that
+        self._caption_of = array("I")  # by post: locale slot * CAPTIONS_PER_LOCALE + caption number
         self._newest: deque[DemoPost] = deque(maxlen=ENGAGED_POSTS)
 
     def load_follows(self, progress: Progress) -> None:
         bulk_load.copy_into(_table(Follow), ["follower_id", "followee_id", "created_at"], self._follow_rows(progress))
 
     def _follow_rows(self, progress: Progress) -> Iterator[str]:
-        """All of a person's follows date from one day, so that their rows are one join: 20 million take 15 s."""
+        """Yield one text per follower. Its follows have the same date, so str.join builds 20 million in 15 s."""
         first, last_day = self.first_id, (self.now - POSTS_SPAN).date()
         days = [(last_day - timedelta(days=ago)).isoformat() for ago in range(FOLLOW_DAYS)]
         for follower, followees in self.network.follows():
@@ -87,22 +87,22 @@ class Loader:
         return self._captions[number // CAPTIONS_PER_LOCALE][number % CAPTIONS_PER_LOCALE]
 
     def load_hashtags(self, progress: Progress) -> None:
-        """The index of all posts by their tags."""
-        tags = HashtagIndex({caption for ready in self._captions for caption in ready})
-        _copy_rows(PostHashtag, _with_progress(tags.rows(self._captioned()), progress))
+        """Index all posts by their hashtags."""
+        tags = HashtagIndex({caption for captions in self._captions for caption in captions})
+        _copy_rows(PostHashtag, _with_progress(tags.rows(self._posts_with_captions()), progress))
 
-    def _captioned(self) -> Iterator[tuple[int, str]]:
+    def _posts_with_captions(self) -> Iterator[tuple[int, str]]:
         for post_id, caption in zip(self._post_ids, self._caption_of, strict=True):
             yield post_id, self._caption(caption)
 
     def load_engagement(self) -> None:
-        """Likes and comments of the newest posts, and reports of some of them; after users and posts."""
+        """Write likes and comments of the newest posts, and reports of some of them. Users and posts must exist."""
         newest = list(self._newest)
         Engagement(newest, self.recipe.people, self.first_id, self.recipe.seed).load()
         reports.load_reports(newest[-POSTS_WITH_PICTURES:], self.recipe.people, self.first_id, self.recipe.seed)
 
     def load_users(self, progress: Progress) -> None:
-        """After follows and posts, when all counts are known."""
+        """Write the accounts. Follows and posts must be written before, so that all counts are known."""
         paths = self._store_avatars()
         _copy_rows(
             User, _with_progress(accounts.account_rows(self.network, self.first_id, self.now.date(), paths), progress)
@@ -110,7 +110,7 @@ class Loader:
         accounts.add_staff_to_groups()
 
     def _store_avatars(self) -> dict[int, str]:
-        """For the demo user and whom they follow."""
+        """Store avatars for the demo user and the people that they follow; return paths by person."""
         faces = pictures.draw_avatars(self.recipe.seed)
         return {
             person: pictures.store_avatar(faces[number % len(faces)], f"{self.recipe.seed}/avatar/{number}")
@@ -118,12 +118,12 @@ class Loader:
         }
 
     def load_fan_outs(self) -> None:
-        """The ledger: everything is delivered, pulled from celebrities and pushed by all others."""
+        """Write the fan-out outbox: all posts are delivered, celebrities' by pull and all others by push."""
         columns = ["post_id", "author_id", "mode", "state", "due_at", "created_at", "finished_at"]
         fixed = bulk_load.default_values(FanOut, given=columns)
         with connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {_table(FanOut)} ({', '.join([*columns, *fixed])})"  # noqa: S608 - our names
+                f"INSERT INTO {_table(FanOut)} ({', '.join([*columns, *fixed])})"  # noqa: S608 - all names are constants
                 " SELECT p.id, p.author_id, CASE u.celebrity_state WHEN %s THEN %s ELSE %s END, %s,"
                 f" p.created_at, p.created_at, p.created_at{', %s' * len(fixed)}"
                 f" FROM {_table(Post)} p JOIN {_table(User)} u ON u.id = p.author_id ORDER BY p.id",
@@ -131,9 +131,9 @@ class Loader:
             )
 
     def load_pictures(self, progress: Progress) -> None:
-        """One to three for each of the newest posts."""
+        """Attach one to three pictures to each of the newest posts."""
         rng = Random(f"{self.recipe.seed}/albums")
-        media, places = [], []
+        media, post_media = [], []
         newest = list(self._newest)[-POSTS_WITH_PICTURES:]
         private = set(
             User.objects.filter(pk__in={self.first_id + post.author for post in newest}, is_private=True).values_list(
@@ -151,20 +151,20 @@ class Loader:
                 )
                 id_ = _id_at(snowflake.timestamp_of_id(post_id) - timedelta(seconds=30), 4 * number + position)
                 media.append(_ready_media(picture, id=id_, owner_id=owner_id, key=key, is_public=is_public))
-                places.append(PostMedia(post_id=post_id, position=position, media_id=id_))
+                post_media.append(PostMedia(post_id=post_id, position=position, media_id=id_))
             progress.add()
         Media.objects.bulk_create(media)
-        PostMedia.objects.bulk_create(places)
+        PostMedia.objects.bulk_create(post_media)
 
 
 def _ready_media(picture: pictures.DemoPicture, *, id: int, **fields: Any) -> Media:
-    made = {"width": picture.width, "height": picture.height, "blurhash": picture.blurhash}
-    made |= {"variants": picture.variants, "created_at": snowflake.timestamp_of_id(id)}
-    return Media(id=id, status=Status.READY, is_attached=True, **made, **fields)
+    fields |= {"width": picture.width, "height": picture.height, "blurhash": picture.blurhash}
+    fields |= {"variants": picture.variants, "created_at": snowflake.timestamp_of_id(id)}
+    return Media(id=id, status=Status.READY, is_attached=True, **fields)
 
 
 def _copy_rows(model: type[models.Model], rows: Iterator[dict[str, object]]) -> None:
-    """COPY rows that all have the columns of the first one; the model's defaults fill the others."""
+    """COPY rows with the columns of the first row; the model's defaults fill the other columns."""
     first = next(rows, None)
     if first is None:
         return
@@ -186,12 +186,12 @@ def _with_progress(rows: Iterable[dict[str, object]], progress: Progress) -> Ite
 
 
 def _id_at(moment: datetime, number: int) -> int:
-    """What `instafeed_id_at` would give, with the caller's own sequence: unique for 16,384 numbers a millisecond."""
+    """Return an id like the SQL function `instafeed_id_at`, with the given sequence number (16,384 per millisecond)."""
     return snowflake.first_id_at(moment) | number % 2**14
 
 
 def _reserve_user_ids(count: int) -> int:
-    """The first of `count` consecutive user ids. The caller holds the table, so nobody draws one in between."""
+    """Reserve `count` consecutive user ids and return the first. The caller must have locked the user table."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [_table(User)])
         (sequence,) = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""What the demo's people are called and write, by language: names, lines, hashtags, profile texts."""
+"""Names, captions, hashtags and biographies of the demo's people, in eight languages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    given: tuple[tuple[str, str], ...]  # (for the username, as shown)
+    given: tuple[tuple[str, str], ...]  # (in usernames, in display names)
     family: tuple[tuple[str, str], ...]
     openings: tuple[str, ...]
     endings: tuple[str, ...]
@@ -17,7 +17,7 @@ class Locale:
     comma: str = ", "
 
 
-CAPTIONS_PER_LOCALE = 300  # different captions in a language
+CAPTIONS_PER_LOCALE = 300
 EMOJI = (
     "🌅",
     "☕",
@@ -171,34 +171,34 @@ JAPANESE = Locale(
     comma="。",
 )
 LOCALES = (ENGLISH, SPANISH, PORTUGUESE, FRENCH, GERMAN, ARABIC, HINDI, JAPANESE)
-_SPEAKERS = (5, 3, 2, 2, 2, 2, 2, 2)  # how many people of 20 speak each
-# (voice, share, rank): slot by slot of a round of 20 people; a stride, so that neighbours differ.
+_SPEAKERS = (5, 3, 2, 2, 2, 2, 2, 2)  # people per 20 for each locale
+# (locale, share, rank) for 20 people. The slots take them with a stride, so that neighbours differ.
 _SPEAKER_ROUND = [
-    (voice, share, rank) for voice, share in zip(LOCALES, _SPEAKERS, strict=True) for rank in range(share)
+    (locale, share, rank) for locale, share in zip(LOCALES, _SPEAKERS, strict=True) for rank in range(share)
 ]
 _SPEAKER_SLOTS = [_SPEAKER_ROUND[slot * 7 % len(_SPEAKER_ROUND)] for slot in range(len(_SPEAKER_ROUND))]
 
 
 def locale_of(person: int) -> tuple[Locale, int]:
-    """The language a person writes in, and their number among those who do."""
+    """Return a person's locale, and their number among the people of that locale."""
     rounds, slot = divmod(person, len(_SPEAKER_SLOTS))
-    voice, share, rank = _SPEAKER_SLOTS[slot]
-    return voice, rounds * share + rank
+    locale, share, rank = _SPEAKER_SLOTS[slot]
+    return locale, rounds * share + rank
 
 
 def generate_captions(seed: int) -> list[list[str]]:
-    """By person modulo the length: what there is to write in their language; composed once for millions."""
+    """Return lists of captions. A person uses the list at their number modulo the number of lists."""
     rng = Random(f"{seed}/captions")
-    ready = {voice: [_caption(voice, rng) for _ in range(CAPTIONS_PER_LOCALE)] for voice in LOCALES}
-    return [ready[voice] for voice, _, _ in _SPEAKER_SLOTS]
+    captions = {locale: [_caption(locale, rng) for _ in range(CAPTIONS_PER_LOCALE)] for locale in LOCALES}
+    return [captions[locale] for locale, _, _ in _SPEAKER_SLOTS]
 
 
-def _caption(voice: Locale, rng: Random) -> str:
-    """One or two clauses, mostly with emoji and up to three hashtags; never empty, never over 2,200 characters."""
-    words = rng.choice(voice.openings)
+def _caption(locale: Locale, rng: Random) -> str:
+    """Return one or two clauses, mostly with emoji, and up to three hashtags; 1 to 2,200 characters."""
+    words = rng.choice(locale.openings)
     if rng.random() < 0.7:
-        words += voice.comma + rng.choice(voice.endings)
+        words += locale.comma + rng.choice(locale.endings)
     if rng.random() < 0.8:
         words += " " + "".join(rng.sample(EMOJI, rng.randint(1, 2)))
-    tags = rng.sample(voice.hashtags, rng.randint(0, 3))
+    tags = rng.sample(locale.hashtags, rng.randint(0, 3))
     return words + ("\n\n" if len(tags) > 2 else " " if tags else "") + " ".join(f"#{tag}" for tag in tags)

@@ -1,11 +1,11 @@
-"""Who follows whom and who posts: a heavy tail, close-knit circles, exact totals, memory for counts only.
+"""Generate who follows whom and who posts when: heavy-tailed, clustered, with exact totals.
 
-People are numbered from 0, which is the demo user. Popularity falls as rank^(-3/4) (a power law with exponent
-2.3, as social networks have), which needs no table: the fourth power of a uniform number, scaled, is the rank. Half
-of everybody's follows stay within a circle of neighbouring numbers, so friends' friends are friends and
-follows are often mutual. Ranks are scattered over the numbers by a stride, so circles mix.
+People are numbered from 0, which is the demo user. Popularity falls as rank^(-3/4), a power law with exponent 2.3 as in
+real social networks. No table is needed: the scaled fourth power of a uniform random number is the rank. Half of a
+person's follows stay within a circle of neighbouring numbers, so friends of friends are friends and follows are often
+mutual. A stride scatters the ranks over the numbers, so that circles mix popular and ordinary people.
 
-Nothing is held but a few 4-byte counts a person: 20 million follows are made one follower at a time.
+Memory holds only a few 4-byte counts per person: 20 million follows are generated one follower at a time.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from random import Random
 from instafeed.devstack.demo_credentials import STAFF
 
 DEMO_PERSON = 0
-CIRCLE_SIZE = 60  # neighbouring people who know each other
-CIRCLE_SHARE = 0.5  # share of follows that stay there
-DEMO_FOLLOW_COUNT = 40  # ordinary people in the demo user's feed
-DEMO_POST_COUNT = 8  # posts by the demo user, where there are that many
-MAX_DEGREE_WEIGHT = 40.0  # the keenest follower follows at most this many times as many as a typical one
-MIN_USERS = len(STAFF) + 2  # users
+CIRCLE_SIZE = 60  # neighbouring people who mostly follow each other
+CIRCLE_SHARE = 0.5  # of all follows stay within the circle
+DEMO_FOLLOW_COUNT = 40  # ordinary people that the demo user follows
+DEMO_POST_COUNT = 8  # posts by the demo user, if there are that many
+MAX_DEGREE_WEIGHT = 40.0  # at most so many times as many follows as a typical person
+MIN_USERS = len(STAFF) + 2
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What makes a network: the same recipe gives the same network."""
+    """The parameters of a network. The same recipe gives the same network."""
 
-    users: int = 300  # all accounts, the demo user and the staff included
+    users: int = 300  # all accounts, including the demo user and the staff
     follows: int = 6_000
     posts: int = 2_000
-    celebrities: int = 5  # the most-followed, pinned as celebrities whatever their follower count
+    celebrities: int = 5  # the most followed people, pinned as celebrities
     seed: int = 1
 
     @property
     def people(self) -> int:
-        """Who takes part: everybody but the staff."""
+        """The number of users without the staff."""
         return self.users - len(STAFF)
 
     def problem(self) -> str | None:
-        """Why there can be no such network, in one line."""
+        """Return why this network is impossible, in one line; None if it is possible."""
         if self.users < MIN_USERS:
-            return f"--users must be at least {MIN_USERS}: the demo user, the staff and somebody to follow"
-        most = self.people * (self.people - 1) // 4
-        if self.follows > most:
-            return f"--follows must be at most {most:,} for {self.users:,} users: everybody would follow everybody"
+            return f"--users must be at least {MIN_USERS}: the demo user, the staff and one user to follow"
+        max_follows = self.people * (self.people - 1) // 4
+        if self.follows > max_follows:
+            return f"--follows must be at most {max_follows:,} for {self.users:,} users (a quarter of all pairs)"
         if self.celebrities > self.people - 1:
             return f"--celebrities must be at most {self.people - 1:,} for {self.users:,} users"
         return None
@@ -63,10 +63,10 @@ class Recipe:
 
 
 class Network:
-    """One network while it is made: run `follows()` to its end, then `posts()`; the counts grow along.
+    """Generates one network. Exhaust `follows()` first, then `posts()`.
 
-    `followers`, `following` and `posts_by` count by person; `pinned` and `demo_followees` are known once
-    `follows()` has ended.
+    `followers`, `following` and `posts_by` hold the counts by person so far. `pinned` and `demo_followees` are set when
+    `follows()` ends.
     """
 
     def __init__(self, recipe: Recipe, celebrity_threshold: int) -> None:
@@ -81,7 +81,7 @@ class Network:
         self._shift = recipe.people // 3
 
     def follows(self) -> Iterator[tuple[int, Collection[int]]]:
-        """(follower, followees), everybody once, the demo user last; `recipe.follows` in total."""
+        """Yield (follower, followees) once per person, the demo user last; `recipe.follows` follows in total."""
         rng = Random(f"{self.recipe.seed}/follows")
         followers, degrees = self.followers, self._degrees(rng)
         for person in range(1, self.recipe.people):
@@ -97,17 +97,17 @@ class Network:
         yield DEMO_PERSON, self.demo_followees
 
     def is_celebrity(self, person: int) -> bool:
-        """Once all follows are made: pinned, or popular enough by itself."""
+        """Return whether a person is pinned or has enough followers. Valid when `follows()` has ended."""
         return person in self.pinned or self.followers[person] >= self.threshold
 
     def posts(self) -> Iterator[tuple[int, float]]:
-        """(author, moment), oldest first; a moment is a part of the time span, from 0 to 1."""
+        """Yield (author, moment), oldest first. A moment is a fraction of the time span, 0 to 1."""
         rng = Random(f"{self.recipe.seed}/posts")
         total = self.recipe.posts
         every = max(2, total // DEMO_POST_COUNT)
         for number in range(total):
             share = rng.random()
-            # Popular people post more, by a flatter curve than they are followed.
+            # Popular people post more, but the curve is flatter than that of followers.
             popular = self._by_rank(int(share * share * self.recipe.people))
             author = DEMO_PERSON if number % every == every // 2 else popular
             self.posts_by[author] += 1
@@ -123,7 +123,7 @@ class Network:
         return min(wanted, others, self.recipe.follows)
 
     def _degrees(self, rng: Random) -> array[int]:
-        """How many each follows: log-normal, summing up exactly; what is over somebody's limit goes to the next."""
+        """Return how many people each person follows: log-normal, with an exact sum. Excess goes to the next person."""
         people = self.recipe.people
         weights = array("f", (min(rng.lognormvariate(0, 1), MAX_DEGREE_WEIGHT) for _ in range(people - 1)))
         total, limit = self.recipe.follows - self._demo_degree, max(1, (people - 1) // 2)
@@ -142,7 +142,7 @@ class Network:
         return degrees
 
     def _followees(self, person: int, degree: int, rng: Random) -> set[int]:
-        """`degree` different people, not `person`. The loop that makes 20 million follows: locals, one draw a pick."""
+        """Return `degree` people other than `person`. Local variables, as this generates 20 million follows."""
         random, people, stride, shift = rng.random, self.recipe.people, self._stride, self._shift
         start = person - person % CIRCLE_SIZE
         width = min(CIRCLE_SIZE, people - start)
@@ -158,7 +158,7 @@ class Network:
                 share = (share - CIRCLE_SHARE) / (1 - CIRCLE_SHARE)
                 share *= share
                 chosen.add((int(share * share * people) * stride + shift) % people)
-        # Who follows nearly everybody popular already takes whoever comes next.
+        # If almost all popular people are chosen already, take the next numbers.
         following = person
         while len(chosen) <= degree:
             following = (following + 1) % people
@@ -167,18 +167,22 @@ class Network:
         return chosen
 
     def _demo_followees(self, rng: Random) -> list[int]:
-        """The celebrities, the most-followed first, then ordinary people from everywhere."""
+        """Return the celebrities, the most followed first, then ordinary people from all circles."""
         count, others = self.followers, range(1, self.recipe.people)
         top = heapq.nlargest(self.recipe.celebrities, others, key=count.__getitem__)
         self.pinned = {person for person in top if count[person] < self.threshold}
-        famous = set(top) | {person for person in others if count[person] >= self.threshold}
-        # Where a low threshold makes hundreds of celebrities, room is left for ordinary people.
-        room = min(self._demo_degree, self.recipe.celebrities + DEMO_FOLLOW_COUNT // 2)
-        chosen = dict.fromkeys(heapq.nlargest(room, famous, key=lambda person: (count[person], -person)))
-        ordinary = [person for person in self._followees(DEMO_PERSON, self._demo_degree, rng) if person not in famous]
+        celebrities = set(top) | {person for person in others if count[person] >= self.threshold}
+        # With a low threshold there are hundreds of celebrities; leave room for ordinary people.
+        celebrity_count = min(self._demo_degree, self.recipe.celebrities + DEMO_FOLLOW_COUNT // 2)
+        chosen = dict.fromkeys(
+            heapq.nlargest(celebrity_count, celebrities, key=lambda person: (count[person], -person))
+        )
+        ordinary = [
+            person for person in self._followees(DEMO_PERSON, self._demo_degree, rng) if person not in celebrities
+        ]
         rng.shuffle(ordinary)
-        unknown = (person for person in others if person not in famous)
-        for person in chain(ordinary, unknown, others):
+        others_left = (person for person in others if person not in celebrities)
+        for person in chain(ordinary, others_left, others):
             if len(chosen) >= self._demo_degree:
                 break
             chosen[person] = None

@@ -1,7 +1,7 @@
-"""The demo's pictures: drawn landscapes, or photographs from a folder, through the same processing as uploads.
+"""The demo's pictures: drawn landscapes or photographs from a folder, processed like uploads.
 
-A few dozen distinct ones are made and each post gets its own files with one of them: processing hundreds of
-different pictures would take longer than all the rest of a demo.
+A few dozen pictures are processed, and each post gets its own copy of the files of one. Processing hundreds of pictures
+would take longer than the rest of the seeding.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from media import storage, variants
 from media.processing import BadPicture
 
 MAX_PHOTOS = 200
-DRAWN_PICTURES, AVATAR_PICTURES = 16, 8  # distinct ones
+DRAWN_PICTURES, AVATAR_PICTURES = 16, 8
 AVATAR_SIZE = 320  # pixels
 _SIZES = ((800, 800), (720, 900), (900, 675))
 
 
 @dataclass(frozen=True, slots=True)
 class DemoPicture:
-    """What the processing made of a file."""
+    """A processed picture."""
 
     width: int
     height: int
@@ -40,19 +40,19 @@ class DemoPicture:
 
 
 def draw_landscapes(seed: int) -> list[DemoPicture]:
-    """`DRAWN_PICTURES` abstract landscapes, the same for the same seed."""
+    """Draw `DRAWN_PICTURES` abstract landscapes, the same for the same seed."""
     rng = Random(f"{seed}/pictures")
     return [_draw(*rng.choice(_SIZES), rng) for _ in range(DRAWN_PICTURES)]
 
 
 def draw_avatars(seed: int) -> list[DemoPicture]:
-    """`AVATAR_PICTURES` small square pictures."""
+    """Draw `AVATAR_PICTURES` small square pictures."""
     rng = Random(f"{seed}/avatars")
     return [_draw(AVATAR_SIZE, AVATAR_SIZE, rng) for _ in range(AVATAR_PICTURES)]
 
 
 def read_photographs(folder: Path, skipped: Callable[[str], None]) -> list[DemoPicture]:
-    """The folder's pictures; `skipped` is told of each file that is none. Raises OSError when it cannot be read."""
+    """Read the folder's pictures, and call `skipped` with a message for each other file. Raises OSError."""
     pictures: list[DemoPicture] = []
     for path in sorted(folder.iterdir()):
         if not path.is_file() or len(pictures) == MAX_PHOTOS:
@@ -65,10 +65,9 @@ def read_photographs(folder: Path, skipped: Callable[[str], None]) -> list[DemoP
 
 
 def store_picture(picture: DemoPicture, name: str, *, is_public: bool) -> str:
-    """Write its files to the storage; returns their key, which only who knows the secret key can tell.
+    """Write a picture's files to the storage and return their key. It cannot be guessed without the secret key.
 
-    The same name gives the same key, so a seeding that was broken off leaves nothing that the next one
-    does not replace.
+    The same name gives the same key, so the files of an interrupted seeding are replaced by the next one.
     """
     key = _storage_key(name)
     place = storage.variants_directory(key, is_public=is_public)
@@ -78,7 +77,7 @@ def store_picture(picture: DemoPicture, name: str, *, is_public: bool) -> str:
 
 
 def store_avatar(picture: DemoPicture, name: str) -> str:
-    """The same for a user's picture; returns its path."""
+    """Write a user's picture to the storage and return its path."""
     path = f"avatars/{_storage_key(name)}.webp"
     storage.save(path, BytesIO(picture.files[picture.variants[str(AVATAR_SIZE)]["name"]]), "image/webp")
     return path
@@ -103,7 +102,7 @@ def _process(source: Path) -> DemoPicture:
 
 
 def _landscape(width: int, height: int, rng: Random) -> Image.Image:
-    """A sky that blends two colours, a sun, and a few ridges, each darker than the one behind it."""
+    """Draw a sky of two colours, a sun, and a few ridges, each darker than the one behind it."""
     hue = rng.random()
     sky = Image.new("RGB", (1, 2))
     sky.putpixel((0, 0), _rgb(hue, 0.45, 0.95))

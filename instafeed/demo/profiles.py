@@ -1,4 +1,4 @@
-"""The demo's accounts: names, profiles, and who can sign in."""
+"""Names, biographies and join dates of the demo's people."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from random import Random
 
 from instafeed.demo.locales import Locale, locale_of
 
-PRIVATE_SHARE = 0.04  # share of private accounts
-_MIN_JOINED_DAYS, _JOINED_DAYS_SPAN = 40, 860  # days ago that people joined; everybody was there before the first post
+PRIVATE_SHARE = 0.04  # of all accounts
+_MIN_JOINED_DAYS, _JOINED_DAYS_SPAN = 40, 860  # days; all joined before the first post
 
 
 @dataclass(slots=True)
@@ -23,35 +23,35 @@ class Profile:
 
 
 def generate_profiles(count: int, seed: int) -> Iterator[Profile]:
-    """The accounts of person 0, 1, …; usernames differ, and hold a dot, so that no fixed account has one."""
+    """Yield the profiles of person 0, 1, … Usernames are unique, and contain a dot unlike those of demo and staff."""
     rng = Random(f"{seed}/people")
     for person in range(count):
-        voice, number = locale_of(person)
-        username, shown = _name(voice, number)
+        locale, number = locale_of(person)
+        username, display_name = _name(locale, number)
         chance = rng.random()
         yield Profile(
             username=username,
-            display_name=shown,
-            bio=voice.bios[int(chance * 1000) % len(voice.bios)] if chance < 0.7 else "",
+            display_name=display_name,
+            bio=locale.bios[int(chance * 1000) % len(locale.bios)] if chance < 0.7 else "",
             is_private=rng.random() < PRIVATE_SHARE,
             joined_days_ago=_MIN_JOINED_DAYS + int(rng.random() * _JOINED_DAYS_SPAN),
         )
 
 
-def _name(voice: Locale, number: int) -> tuple[str, str]:
-    """Names with a number only where all have been given; different voices share no name."""
-    names = _names(voice)
-    turn, which = divmod(number, len(names))
-    username, shown = names[which]
-    return (f"{username}{turn + 1}" if turn else username), shown
+def _name(locale: Locale, number: int) -> tuple[str, str]:
+    """Return the number-th username and display name of a locale. A username gets a number once all names are used."""
+    names = _names(locale)
+    round_, index = divmod(number, len(names))
+    username, display_name = names[index]
+    return (f"{username}{round_ + 1}" if round_ else username), display_name
 
 
 @cache
-def _names(voice: Locale) -> tuple[tuple[str, str], ...]:
+def _names(locale: Locale) -> tuple[tuple[str, str], ...]:
     pairs = [
         (f"{given}.{family}", f"{shown_given} {shown_family}")
-        for given, shown_given in voice.given
-        for family, shown_family in voice.family
+        for given, shown_given in locale.given
+        for family, shown_family in locale.family
     ]
     Random(0).shuffle(pairs)
     return tuple(pairs)

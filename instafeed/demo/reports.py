@@ -1,4 +1,4 @@
-"""Reports of some of the demo network's posts, their authors and comments: something in the moderators' queue."""
+"""Reports of some of the demo network's posts, authors and comments, for the moderators' queue."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from instafeed.demo.engagement import DemoPost
 from posts.models import Comment, Reason, TargetType
 from posts.services import Target, file_report
 
-REPORTED_POSTS = 24  # reported
-REPORTED_COMMENTS = 4  # comments, and as many accounts
-MAX_REPORTS_PER_TARGET = 6  # reports of one of them
+REPORTED_POSTS = 24
+REPORTED_COMMENTS = 4  # and as many accounts
+MAX_REPORTS_PER_TARGET = 6
 NOTES = ("", "", "Not in front of my children, please.", "The third time this week.", "This is my picture, stolen.")
 
 
 def load_reports(posts: Sequence[DemoPost], people: int, first_id: int, seed: int) -> None:
-    """By people whose ids begin at `first_id`; belongs in the loader's transaction."""
-    rng = Random(f"{seed}/complaints")
+    """File reports by people whose ids begin at `first_id`. Must run in the loader's transaction."""
+    rng = Random(f"{seed}/reports")
     for target in _targets(posts, first_id, rng):
         for reporter in rng.sample(range(people), min(people, rng.randint(1, MAX_REPORTS_PER_TARGET))):
             file_report(first_id + reporter, target, rng.choice(list(Reason)), rng.choice(NOTES))

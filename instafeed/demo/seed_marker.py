@@ -1,4 +1,4 @@
-"""Whether a database was seeded, and with what: a comment on the user table, which commits with the data."""
+"""The marker of a seeded database: a comment on the user table with the recipe, which commits with the data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _COMMENT_PREFIX = "seed_demo "
 
 
 class SeedingRefused(Exception):
-    """Why this database is not seeded; str() is the one line that an operator reads."""
+    """This database cannot be seeded. Its text is one line for the operator."""
 
 
 def is_already_seeded(recipe: Recipe) -> bool:
-    """Whether this very network is there. Raises Refused when something else is."""
+    """Return whether the database holds this network. Raises SeedingRefused if it holds other users."""
     if not User.objects.exists():
         return False
     with connection.cursor() as cursor:
@@ -32,14 +32,14 @@ def is_already_seeded(recipe: Recipe) -> bool:
 
 
 def lock_user_table() -> None:
-    """Keep everybody else from registering, importing and seeding until the transaction ends."""
+    """Prevent registrations, imports and other seedings until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {_TABLE} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def write_marker(recipe: Recipe) -> None:
-    """Note the recipe, and let no cache believe that there are no celebrities; belongs in the transaction."""
+    """Store the recipe and invalidate the cached celebrities. Must run in the loader's transaction."""
     with connection.cursor() as cursor:
-        # The recipe is made of names and whole numbers; DDL takes no parameters.
+        # DDL takes no parameters; the recipe consists of names and whole numbers only.
         cursor.execute(f"COMMENT ON TABLE {_TABLE} IS '{_COMMENT_PREFIX}{recipe}'")
     invalidate(visible_authors.CELEBRITY_CACHE_KEYS)

@@ -36,8 +36,8 @@ def stack(directory: Path) -> Iterator[LiveStack]:
 
 
 def assert_ended(processes: list[psutil.Process], seconds: float = 60) -> None:
-    _, is_alive = psutil.wait_procs(processes, timeout=seconds)
-    left = [process for process in is_alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert not left
 
 

@@ -1,4 +1,4 @@
-"""Fill an empty database with the demo network."""
+"""`manage.py seed_demo`: fill an empty database with the demo network."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ DEFAULT_RECIPE = Recipe()
 
 
 class Command(OperatorCommand):
-    """All or nothing in one transaction, so an interrupted run is simply run again. While it lasts, nobody can
-    register, and whoever follows waits: it is meant for a new stack.
+    """Runs in one transaction, so an interrupted run can be repeated.
+
+    Meanwhile registrations fail and follows wait for the lock on the user table: use it on a new stack only.
     """
 
     help = (
-        "Fills an empty database with a plausible network: heavy-tailed follows, posts of the last 30 days in "
-        "eight languages, pictures for the newest 200. The same --seed and sizes give the same people, "
-        "follows, captions and pictures. Run again it changes nothing; a database with other users is refused."
+        "Fill an empty database with a realistic network: heavy-tailed follows, posts of the last 30 days in eight "
+        "languages, pictures for the newest 200. The same --seed and sizes give the same people, follows, captions "
+        "and pictures. A second run changes nothing. A database with other users is refused."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,17 +42,17 @@ class Command(OperatorCommand):
         parser.add_argument("--posts", type=number, default=DEFAULT_RECIPE.posts, metavar="N")
         parser.add_argument(
             "--celebrities", type=number, default=DEFAULT_RECIPE.celebrities, metavar="N",
-            help="how many of the most-followed are celebrities below CELEBRITY_THRESHOLD, too",
+            help="how many of the most followed users are celebrities even below CELEBRITY_THRESHOLD",
         )  # fmt: skip
         parser.add_argument("--seed", type=number, default=DEFAULT_RECIPE.seed, metavar="N")
-        parser.add_argument("--photos", type=Path, metavar="DIR", help="post the pictures of this folder")
+        parser.add_argument("--photos", type=Path, metavar="DIR", help="use the pictures in this folder")
 
     def handle(self, *, photos: Path | None, **options: Any) -> str:
         recipe = Recipe(**{name: options[name] for name in ("users", "follows", "posts", "celebrities", "seed")})
         if problem := recipe.problem():
             raise CommandError(problem)
         if photos is not None and not os.path.isdir(photos):
-            raise CommandError(f"cannot read {photos}: it is no folder")
+            raise CommandError(f"cannot read {photos}: not a folder")
         self.stdout.write(
             f"Seeding {recipe.users:,} users, {recipe.follows:,} follows and {recipe.posts:,} posts "
             f"(seed {recipe.seed})."
@@ -94,7 +95,7 @@ class Command(OperatorCommand):
                 loader.load_posts(progress)
             with self.progress("users", recipe.users) as progress:
                 loader.load_users(progress)
-            self.stdout.write("indexes and foreign keys …")
+            self.stdout.write("building indexes and foreign keys …")
         loader.load_fan_outs()
         with self.progress("hashtags") as progress:
             loader.load_hashtags(progress)
@@ -105,9 +106,9 @@ class Command(OperatorCommand):
 
     def _summary(self, loader: Loader) -> str:
         network = loader.network
-        famous = sum(map(network.is_celebrity, range(network.recipe.people)))
+        celebrities = sum(map(network.is_celebrity, range(network.recipe.people)))
         return (
-            f"Seeded {network.recipe.users:,} users ({famous:,} celebrities), {network.recipe.follows:,} follows, "
+            f"Seeded {network.recipe.users:,} users ({celebrities:,} celebrities), {network.recipe.follows:,} follows, "
             f"{network.recipe.posts:,} posts. Sign in as {DEMO_USERNAME} / {DEMO_PASSWORD}, "
             f"{', '.join(STAFF)} / {ADMIN_PASSWORD}."
         )
