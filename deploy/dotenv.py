@@ -1,6 +1,6 @@
-"""Writes .env from .env.example, with a random text for each secret. Needs nothing but Python.
+"""Write .env from .env.example, with a random value for each secret. Needs Python only.
 
-A file that exists is left alone: the databases were made with its passwords.
+An existing file is not overwritten, as the databases were created with its passwords.
 """
 
 import argparse
@@ -15,12 +15,12 @@ SECRET = re.compile(r"^([A-Z_]+)= # secret$", re.MULTILINE)
 
 
 def random_value(line: re.Match[str]) -> str:
-    """Hexadecimal: they become parts of URLs, words of commands, and MinIO takes 40 characters at most."""
+    """Return a hexadecimal value: it is used in URLs and commands, and MinIO takes at most 40 characters."""
     return f"{line[1]}={secrets.token_hex(32 if line[1] == 'SECRET_KEY' else 20)}"
 
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--local", action="store_true", help="to look at it on this machine: HTTPS_ONLY=false")
+parser.add_argument("--local", action="store_true", help="for a trial on this machine: HTTPS_ONLY=false")
 parser.add_argument("file", type=Path, nargs="?", default=ROOT / ".env")
 options = parser.parse_args()
 text = SECRET.sub(random_value, (ROOT / ".env.example").read_text())
@@ -29,6 +29,6 @@ if options.local:
 try:
     descriptor = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 except OSError as error:
-    sys.exit(f"dotenv: {options.file} is not written: {error.strerror}")
+    sys.exit(f"dotenv: cannot write {options.file}: {error.strerror}")
 with open(descriptor, "w") as file:
     file.write(text)

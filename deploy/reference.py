@@ -1,7 +1,7 @@
-"""Writes docs/configuration.md: `python -m deploy.reference > docs/configuration.md`, compared in `make check`.
+"""Write docs/configuration.md: `python -m deploy.reference > docs/configuration.md`. `make check` compares it.
 
-Names, types, bounds and defaults are what the settings asked `instafeed.core.env` for while they were loaded; sections and
-meanings are .env.example's. Where the two disagree, a line on stderr names the variable, and the status is 1.
+Names, types, bounds and defaults come from the calls to `instafeed.core.env` while the settings are loaded; sections and
+meanings come from .env.example. If the two disagree, it prints one line per variable on stderr and exits with 1.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from instafeed.core import env
 
 ROOT = Path(__file__).resolve().parent.parent
 VARIABLE_LINE = re.compile(r"(?:# )?([A-Z][A-Z0-9_]*)=(\S*)(?: # secret)?")
-# With these all the others are asked for, whatever the environment that this runs in.
+# With these values, the settings read all other variables.
 COMPLETE_ENVIRONMENT = {
     "DATABASE_URL": "postgresql://localhost/instafeed",
     "REDIS_URL": "redis://localhost",
     "CELERY_BROKER_URL": "redis://localhost",
-    "SECRET_KEY": "only-to-have-the-settings-loaded-it-signs-nothing-at-all",
+    "SECRET_KEY": "a-placeholder-to-load-the-settings-it-signs-nothing-at-all",
     "AWS_STORAGE_BUCKET_NAME": "instafeed",
     "AWS_DEFAULT_REGION": "eu-west-1",
 }
 PAGE_HEAD = """\
 # Configuration
 
-Every variable of the environment, written from the code by `make reference`; [.env.example](../.env.example) has the
-same to copy. A wrong value stops the start with one line that names it. What is set to nothing is not set.
+All environment variables. `make reference` writes this page from the code; [.env.example](../.env.example) has the same
+variables to copy. An invalid value stops the start with one line that names the variable. An empty value counts as
+unset.
 
-Beside these, boto3 reads its own (`AWS_PROFILE`, `AWS_SESSION_TOKEN` and others: its documentation has them), and libpq
-takes more options in a `postgresql://` URL.
+boto3 reads further variables, such as `AWS_PROFILE` and `AWS_SESSION_TOKEN` (see its documentation). A `postgresql://`
+URL may have all options of libpq.
 """
 
 
@@ -61,7 +62,7 @@ def main() -> None:
 
 
 def read_variables() -> dict[str, env.Variable]:
-    """All that the settings and gunicorn's configuration read."""
+    """Load the settings and gunicorn's configuration, and return the variables that they read."""
     os.environ.clear()
     os.environ.update(COMPLETE_ENVIRONMENT)
     import instafeed.settings  # noqa: F401
@@ -71,7 +72,7 @@ def read_variables() -> dict[str, env.Variable]:
 
 
 def example_entries() -> Iterator[Entry]:
-    """The lines of .env.example: `NAME=value`, commented out or not, each below the comment that says what it means."""
+    """Parse .env.example: `NAME=value` lines, commented out or not, each below a comment with its meaning."""
     section, meaning = "", []
     for line in (ROOT / ".env.example").read_text().splitlines():
         if title := re.fullmatch(r"# --- (.+?) -*", line):
@@ -86,17 +87,18 @@ def example_entries() -> Iterator[Entry]:
 
 
 def disagreements(read: dict[str, env.Variable], entries: list[Entry]) -> Iterator[str]:
+    """Yield one line for each difference between the settings, docker-compose.yml and .env.example."""
     compose = dict(re.findall(r"\$\{(\w+)(?::-([^{}$]*)\})?", (ROOT / "docker-compose.yml").read_text()))
     for entry in entries:
         variable = read.get(entry.name)
         if not entry.meaning or not entry.section:
-            yield f"{entry.name}: .env.example does not say what it means"
+            yield f"{entry.name}: .env.example does not explain it"
         if variable is None and entry.name not in compose:
-            yield f"{entry.name}: is in .env.example, but nothing reads it"
-        # docker-compose.yml may know better than the settings. Addresses are shown, not given.
+            yield f"{entry.name}: is in .env.example, but not read"
+        # docker-compose.yml may set another default. Addresses without a default are examples.
         known = (variable.default, compose.get(entry.name)) if variable else ()
         if variable and variable.default and entry.value not in known:
-            yield f"{entry.name}: is {entry.value!r} in .env.example, but {variable.default!r} by default"
+            yield f"{entry.name}: is {entry.value!r} in .env.example, but its default is {variable.default!r}"
     for name in sorted((read.keys() | compose.keys()) - {entry.name for entry in entries}):
         yield f"{name}: is read, but not in .env.example"
 

@@ -1,6 +1,6 @@
-"""Prints what the project and the extras named require: `python deploy/requirements.py stack test`.
+"""Print the requirements of the project and of some extras: `python deploy/requirements.py stack test`.
 
-For `pip install -r`: the project runs from its checkout, so nothing has to be built or installed for it.
+For `pip install -r`. The project itself runs from its checkout and is not installed.
 """
 
 import sys

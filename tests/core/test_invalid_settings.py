@@ -169,5 +169,5 @@ def test_differences_between_example_and_code_are_reported(tmp_path: Path, monke
     }
     said = "\n".join(reference.disagreements(read, list(reference.example_entries())))
     assert "FEED_LENGTH: is '501' in .env.example, but '500' by default" in said
-    assert "FEED_LIFE: is in .env.example, but nothing reads it" in said
+    assert "FEED_LIFE: is in .env.example, but not read" in said
     assert "FEED_TTL: is read, but not in .env.example" in said
