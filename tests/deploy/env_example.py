@@ -7,7 +7,7 @@ import re
 from deploy import reference
 from instafeed.devstack.state import PROJECT_ROOT
 
-_READ = re.compile(r"""(?:\benv\.[a-z_]+|\b_matching)\(\s*["']([A-Z][A-Z0-9_]+)["']""")
+_READ = re.compile(r"""(?:\benv\.[a-z_]+|\b_matching_text)\(\s*["']([A-Z][A-Z0-9_]+)["']""")
 
 
 def read_by_the_settings() -> set[str]:

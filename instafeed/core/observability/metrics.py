@@ -91,7 +91,7 @@ DELIVERIES = _counter("instafeed_deliveries_total", "Posts pushed into warm feed
 JOB_SLICES = _counter(
     "instafeed_job_slices_total",
     "Slices of leased jobs, by kind of job: finished, continued, overtaken, postponed, failed, unclaimed.",
-    *("job", "outcome"),
+    *("kind", "outcome"),  # not "job": Prometheus sets that label itself
 )
 FAN_OUT_SLICES = _counter(
     "instafeed_fan_out_slices_total",
