@@ -1,7 +1,7 @@
-"""`python -m benchmarks NAME [--quick] [--json FILE] [--data-dir DIR]`: measure one thing on a stack of its own.
+"""`python -m benchmarks NAME [--quick] [--json FILE] [--data-dir DIR]`: run one benchmark on a stack of its own.
 
-Exit status 1 if one of the benchmark's checks failed, 2 if it is called wrongly. Targets are printed, not
-asserted: a machine may be slow, an answer may not be wrong.
+Exits with status 1 if a check of the benchmark fails, and 2 if the arguments are wrong. Targets are printed but not
+asserted: a machine may be slow, but an answer may not be wrong.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from benchmarks.harness import benchmark_stack
 from benchmarks.results import BenchmarkError, Result
 from instafeed.devstack.state import StackError
 
-# Each names a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
+# Each is a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
 BENCHMARKS = ("admin", "fan_out", "feed_read", "likes", "media")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.name not in BENCHMARKS:
-        print(f"benchmarks: no benchmark {options.name!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        print(f"benchmarks: unknown benchmark {options.name!r}; choose from {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _terminate)  # unwinds like Ctrl-C, so that all children end
+    signal.signal(signal.SIGTERM, _terminate)  # like Ctrl-C, so that all child processes are stopped
     try:
         result = _run(options.name, options.data_dir, quick=options.quick)
     except KeyboardInterrupt:
@@ -42,17 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure one thing.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run one benchmark.")
     parser.add_argument("name", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there too")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="an empty stack's, instead of a throw-away one")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it work at all?")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to FILE")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="data directory of an empty stack (default: a temporary one)"
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see whether it works")
     return parser
 
 
 def _run(name: str, data_dir: Path | None, *, quick: bool) -> Result:
     with benchmark_stack(data_dir) as stack:
-        # Only now: the modules import models, and the settings read the stack's environment.
+        # Imported only now: the modules import models, whose settings read the stack's environment.
         result: Result = import_module(f"benchmarks.{name}").run(stack, quick=quick)
     return result
 

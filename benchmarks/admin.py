@@ -1,8 +1,8 @@
-"""Every list, filter, search and detail page of the admin, on a million users and two million posts.
+"""Measure every list, filter, search and detail page of the admin on a million users and two million posts.
 
-Each page is asked through all middleware by a signed-in superuser, who sees most, in this process: time and queries are
-the server's own, without the network. The yardstick is Django's own list of three groups, which reads next
-to nothing: what a page takes beyond it is its data's.
+A signed-in superuser requests each page through all middleware in this process, so time and queries are the server's
+own, without the network. The yardstick is Django's list of three groups, which reads almost no data: what a page
+takes beyond it depends on the page's data.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ QUICK = bulk_rows.RowCounts(users=5_000, posts=5_000, comments=5_000, cases=500,
 REQUESTS_PER_PAGE = 7
 TARGET_MAX_MS = 300
 MAX_QUERIES = 15
-APP_LABELS = {"accounts", "posts", "feeds", "media", "core"}
+APP_LABELS = {"accounts", "posts", "feeds", "media", "backoffice"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
 
 
 def _insert_samples(count: int) -> None:
-    """A row a minute, with the metrics that one real sample has."""
+    """Insert one row for each minute, with the metrics of one real sample."""
     from instafeed.backoffice.tasks import take_sample
 
     take_sample()
@@ -74,7 +74,7 @@ def _insert_samples(count: int) -> None:
 
 
 def _pages(staff: User) -> Iterator[tuple[str, str]]:
-    """Of every model of ours that the admin knows: names and paths."""
+    """Yield name and path of each page of each model that the project registers in the admin."""
     yield "index", reverse("admin:index")
     for model, page in admin.site._registry.items():
         meta = model._meta
@@ -82,14 +82,14 @@ def _pages(staff: User) -> Iterator[tuple[str, str]]:
             continue
         changelist = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         yield meta.model_name, changelist
-        whole = _changelist(page, staff, changelist)
-        yield f"{meta.model_name} last page", f"{changelist}?p={whole.paginator.num_pages}"
-        for query in _filters(whole):
+        full_list = _changelist(page, staff, changelist)
+        yield f"{meta.model_name} last page", f"{changelist}?p={full_list.paginator.num_pages}"
+        for query in _filters(full_list):
             yield f"{meta.model_name} {query}", f"{changelist}{query}"
         if page.search_fields:
-            for word in ("user777", "user777@example.com", "nobody.at.all", str(_some_id(model))):
+            for word in ("user777", "user777@example.com", "nobody.at.all", str(_newest_id(model))):
                 yield f"{meta.model_name} search {word[:20]}", f"{changelist}?{urlencode({'q': word})}"
-        for which, key in _some_ids(model):
+        for which, key in _oldest_and_newest_ids(model):
             yield (
                 f"{meta.model_name} detail {which}",
                 reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[key]),
@@ -103,7 +103,7 @@ def _changelist(page: admin.ModelAdmin[Any], staff: User, path: str) -> ChangeLi
 
 
 def _filters(changelist: ChangeList) -> Iterable[str]:
-    """The query string of every choice that the list offers."""
+    """Return the query string of every filter choice of the list."""
     return [
         choice["query_string"]
         for filter_ in changelist.filter_specs
@@ -112,25 +112,25 @@ def _filters(changelist: ChangeList) -> Iterable[str]:
     ]
 
 
-def _some_ids(model: type[Any]) -> list[tuple[str, Any]]:
+def _oldest_and_newest_ids(model: type[Any]) -> list[tuple[str, Any]]:
     ends = model._default_manager.aggregate(oldest=Min("pk"), newest=Max("pk"))
     return [(which, key) for which, key in ends.items() if key is not None]
 
 
-def _some_id(model: type[Any]) -> Any:
+def _newest_id(model: type[Any]) -> Any:
     return model._default_manager.aggregate(newest=Max("pk"))["newest"]
 
 
 def _measure(client: Client, name: str, url: str, tries: int) -> Page:
     with CaptureQueriesContext(connection) as queries:
         status = client.get(url).status_code
-    made = len(queries)  # the next request clears the log
+    query_count = len(queries)  # read now, because the next request clears the log
     times = []
     for _ in range(tries):
-        began = time.perf_counter()
+        started = time.perf_counter()
         client.get(url)
-        times.append((time.perf_counter() - began) * 1000)
-    page = Page(name, url, median(times), max(times), made, status)
+        times.append((time.perf_counter() - started) * 1000)
+    page = Page(name, url, median(times), max(times), query_count, status)
     log(f"{page.milliseconds:7.1f} ms  {page.queries:2} queries  {page.name}")
     return page
 
@@ -148,7 +148,7 @@ def _result(pages: list[Page], yardsticks: list[Page]) -> Result:
         "yardstick_ms": yardstick,
         "load_average": load_average(),
     }
-    log(f"the slowest page is {slowest.name}; most queries make {most.name}")
+    log(f"the slowest page is {slowest.name}; the page with most queries is {most.name}")
     return Result(
         "admin",
         figures,

@@ -1,7 +1,7 @@
-"""A helper process with a pipe: what measures must not share the interpreter lock of what is measured.
+"""Run load generators and probes in child processes, which do not share the interpreter lock of the measured code.
 
-Helpers are spawned, not forked: they know nothing of Django, its threads or its connections. They end when
-their pipe does, however their parent ended.
+Child processes are spawned, not forked: they inherit neither Django nor its threads and connections. They end when
+their pipe is closed, even if the parent was killed.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _spawn = multiprocessing.get_context("spawn")
 
 
 class ChildProcess:
-    """Runs `target(pipe, *arguments)` in a process of its own; `target` is a module's function."""
+    """Run `target(pipe, *arguments)` in a process of its own; `target` is a module-level function."""
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
-        self._pipe, theirs = _spawn.Pipe()
-        self._process = _spawn.Process(target=_run, args=(target, theirs, *arguments), daemon=True)
+        self._pipe, child_pipe = _spawn.Pipe()
+        self._process = _spawn.Process(target=_run, args=(target, child_pipe, *arguments), daemon=True)
         self._process.start()
-        theirs.close()
+        child_pipe.close()
 
     def send(self, message: Any) -> None:
         self._pipe.send(message)
 
     def receive(self, timeout: float = 120.0) -> Any:
-        """The helper's next message; BenchmarkError if it is dead or says nothing."""
+        """Return the next message. Raise BenchmarkError if the process is dead or silent for `timeout` seconds."""
         try:
             if self._pipe.poll(timeout):
                 return self._pipe.recv()
         except (EOFError, ConnectionError):
-            raise BenchmarkError("a helper process died") from None
-        raise BenchmarkError(f"a helper process said nothing for {timeout:.0f} s")
+            raise BenchmarkError("a child process died") from None
+        raise BenchmarkError(f"a child process sent nothing for {timeout:.0f} s")
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +54,8 @@ class ChildProcess:
 
 
 def _run(target: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole process group; the parent stops this process
     with suppress(EOFError, ConnectionError):
         target(pipe, *arguments)

@@ -1,8 +1,9 @@
-"""Deliveries a second, from the committed post to the last warm feed: 9,999 followers, one Celery worker.
+"""Measure deliveries per second, from the commit of a post to the last warm feed: 9,999 followers, one Celery worker.
 
-A round is one post by `posts.services.create_post`, timed from its commit until the last follower's feed holds
-it. The yardstick, in turn with it, is the same Lua in batches of the same size from a bare redis-py loop over
-key names made beforehand. Another process PINGs Redis meanwhile: fan-out must not stall its readers.
+A round creates one post with `posts.services.create_post` and measures the time from its commit until the last
+follower's feed holds it. The yardstick alternates with it: a bare redis-py loop that runs the same Lua script with
+batches of the same size on prepared key names. Another process sends PINGs to Redis meanwhile, because fan-out must
+not stall its readers.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from instafeed.core.db import snowflake
 from instafeed.core.jobs.leased import JobState
 from posts.services import create_post
 
-WARM_UP_ROUNDS = 2  # rounds that do not count
-POLL_INTERVAL = 0.001  # seconds between two looks at the last feed
-IDLE_SECONDS = 0.1  # seconds of PINGs with nothing else going on, before each round
+WARM_UP_ROUNDS = 2  # their results are discarded
+POLL_INTERVAL = 0.001  # seconds between two checks of the last feed
+IDLE_SECONDS = 0.1  # seconds of PINGs on an idle Redis before each round
 TARGETS = {
     "deliveries_per_s": ">= 50,000",
     "to_yardstick": ">= 0.5",
@@ -43,23 +44,23 @@ TARGETS = {
 
 @dataclass
 class Round:
-    """What one post and the yardstick beside it took, in seconds."""
+    """The seconds that one post and the yardstick after it took."""
 
     post_id: int
     delivery: float
     yardstick: float
-    wrong_ledger: bool
+    is_row_wrong: bool
 
 
 @dataclass
 class FanOutBench:
-    """An author, the followers' feed keys in the order of fan-out, and connections of our own."""
+    """An author, the keys of the followers' home timelines in the order of delivery, and Redis connections."""
 
     author: User
     names: list[str]
     client: redis.Redis
     pinger: Pinger
-    pushed: list[int] = field(default_factory=list)  # post ids that every feed must hold
+    pushed: list[int] = field(default_factory=list)  # post ids that every feed must hold in the end
 
     def __post_init__(self) -> None:
         source = "\n".join(
@@ -76,15 +77,15 @@ class FanOutBench:
             yardstick = self._push_bare(snowflake.next_ids(1)[0])
         with self.pinger.during("fan_out"):
             post_id, delivery = self._deliver()
-            row = wait_for(lambda: _finished(post_id), timeout=10, every=POLL_INTERVAL, what="closing a fan-out")
+            row = wait_for(lambda: _finished(post_id), timeout=10, every=POLL_INTERVAL, what="finishing a fan-out")
         wrong = row.state != JobState.DONE or row.deliveries != len(self.names)
         return Round(post_id, delivery, yardstick, wrong)
 
     def _deliver(self) -> tuple[int, float]:
-        """Write a post; its id, and the seconds from its commit to the last follower's feed."""
+        """Create a post. Return its id and the seconds from its commit to the last follower's feed."""
         committed: list[float] = []
         with transaction.atomic():
-            # Before those of create_post: hooks run in the order in which they were made.
+            # Registered before the hooks of create_post, which therefore run later.
             transaction.on_commit(lambda: committed.append(time.perf_counter()))
             post_id = create_post(self.author.pk, seeding.CAPTION).pk
         newest = str(post_id).encode()
@@ -95,16 +96,16 @@ class FanOutBench:
         return post_id, time.perf_counter() - committed[0]
 
     def _push_bare(self, post_id: int) -> float:
-        began = time.perf_counter()
+        started = time.perf_counter()
         for batch in self._batches:
             self.client.evalsha(self._digest, len(batch), *batch, post_id, *self._arguments)
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - started
         self.pushed.append(post_id)
         return elapsed
 
     def count_wrong(self) -> tuple[int, int]:
-        """Over all feeds: posts that are missing, posts that are there more than once."""
-        missing = doubled = 0
+        """Return how many posts are missing in all feeds together, and how many are held more than once."""
+        missing = duplicated = 0
         window = len(self.pushed) + 10
         for names in _batched(self.names, 500):
             pipe = self.client.pipeline(transaction=False)
@@ -114,11 +115,11 @@ class FanOutBench:
                 held = [int(element) for element in head]
                 counts = [held.count(post_id) for post_id in self.pushed]
                 missing += counts.count(0)
-                doubled += sum(count > 1 for count in counts)
-        return missing, doubled
+                duplicated += sum(count > 1 for count in counts)
+        return missing, duplicated
 
     def count_unread(self, sample: int) -> int:
-        """Posts that the reader's own parser does not find exactly once, in every `sample`-th feed."""
+        """Return how many posts a reader does not find exactly once, in every `sample`-th feed."""
         wrong = 0
         for name in self.names[::sample]:
             timeline = timeline_store.peek(name)
@@ -132,23 +133,23 @@ def run(stack: Stack, *, quick: bool) -> Result:
     followers, rounds = (300, 2) if quick else (9_999, 15)
     log(f"an author with {followers:,} followers")
     author, names = _seed(followers)
-    log("filling their feeds")
+    log("filling the followers' feeds")
     _fill(get_client(), names)
     stack.fan_out_worker()
     cache_url = stack.services.environment["REDIS_URL"]
-    with redis.Redis.from_url(cache_url) as client, ChildProcess(pinger.serve, cache_url) as remote:
-        bench = FanOutBench(author, names, client, Pinger(remote))
+    with redis.Redis.from_url(cache_url) as client, ChildProcess(pinger.serve, cache_url) as child:
+        bench = FanOutBench(author, names, client, Pinger(child))
         for _ in range(WARM_UP_ROUNDS):
             bench.round()
         bench.pinger.round_trips.clear()
         _reset_slow_log(client)
         log(f"{rounds} rounds")
-        done = [bench.round() for _ in range(rounds)]
-        return _result(bench, done)
+        results = [bench.round() for _ in range(rounds)]
+        return _result(bench, results)
 
 
 def _seed(count: int) -> tuple[User, list[str]]:
-    """The author, and the feed keys of the followers in the order in which fan-out pages through them."""
+    """Create the author and followers. Return the author and the followers' keys in the order of delivery."""
     (author,) = seeding.create_users("author", 1)
     followers = seeding.create_users("follower", count)
     seeding.create_follows((follower, author) for follower in followers)
@@ -156,9 +157,9 @@ def _seed(count: int) -> tuple[User, list[str]]:
 
 
 def _fill(client: redis.Redis, names: list[str]) -> None:
-    """Warm, full feeds in the steady state: each a little longer than the others before it is cut again.
+    """Fill the feeds as in the steady state, where their lengths differ.
 
-    Were all of one length, none would be cut for fifty posts, and then all by one.
+    If all had the same length, no feed would be trimmed for fifty posts, and then all would be by one post.
     """
     slack = timeline_store.trim_slack() + 1
     old = snowflake.next_ids(settings.FEED_LENGTH + slack)
@@ -189,35 +190,35 @@ def _reset_slow_log(client: redis.Redis) -> None:
     client.slowlog_reset()
 
 
-def _result(bench: FanOutBench, done: list[Round]) -> Result:
+def _result(bench: FanOutBench, rounds: list[Round]) -> Result:
     followers = len(bench.names)
-    trips = bench.pinger.round_trips
+    round_trips = bench.pinger.round_trips
     commands: list[dict[str, Any]] = bench.client.slowlog_get(10_000)
-    missing, doubled = bench.count_wrong()
+    missing, duplicated = bench.count_wrong()
     figures = {
         "followers": followers,
-        "rounds": len(done),
-        "deliveries_per_s": median(followers / round_.delivery for round_ in done),
-        "yardstick_deliveries_per_s": median(followers / round_.yardstick for round_ in done),
-        "commit_to_last_feed_ms": 1000 * median(round_.delivery for round_ in done),
-        "commit_to_last_feed_worst_ms": 1000 * max(round_.delivery for round_ in done),
-        "stall_max_ms": percentile(trips["fan_out"], 100),
-        "stall_p99_ms": percentile(trips["fan_out"], 99),
-        "yardstick_stall_max_ms": percentile(trips["yardstick"], 100),
-        "yardstick_stall_p99_ms": percentile(trips["yardstick"], 99),
-        "idle_stall_max_ms": percentile(trips["idle"], 100),
-        "idle_stall_p99_ms": percentile(trips["idle"], 99),
+        "rounds": len(rounds),
+        "deliveries_per_s": median(followers / round_.delivery for round_ in rounds),
+        "yardstick_deliveries_per_s": median(followers / round_.yardstick for round_ in rounds),
+        "commit_to_last_feed_ms": 1000 * median(round_.delivery for round_ in rounds),
+        "commit_to_last_feed_worst_ms": 1000 * max(round_.delivery for round_ in rounds),
+        "stall_max_ms": percentile(round_trips["fan_out"], 100),
+        "stall_p99_ms": percentile(round_trips["fan_out"], 99),
+        "yardstick_stall_max_ms": percentile(round_trips["yardstick"], 100),
+        "yardstick_stall_p99_ms": percentile(round_trips["yardstick"], 99),
+        "idle_stall_max_ms": percentile(round_trips["idle"], 100),
+        "idle_stall_p99_ms": percentile(round_trips["idle"], 99),
         "slowest_command_ms": max((command["duration"] / 1000 for command in commands), default=0.0),
         "load_average": load_average(),
     }
     return Result(
         "fan_out",
         figures,
-        ratios={"to_yardstick": median(round_.yardstick / round_.delivery for round_ in done)},
+        ratios={"to_yardstick": median(round_.yardstick / round_.delivery for round_ in rounds)},
         checks={
-            "ledger_rows_wrong": sum(round_.wrong_ledger for round_ in done),
+            "outbox_rows_wrong": sum(round_.is_row_wrong for round_ in rounds),
             "posts_missing": missing,
-            "posts_doubled": doubled,
+            "posts_duplicated": duplicated,
             "posts_not_read_once": bench.count_unread(sample=50),
         },
         targets=TARGETS,

@@ -1,8 +1,8 @@
-"""`GET /api/v1/feed` over HTTP, against gunicorn as the stack runs it: warm, hybrid, cold and deep pages.
+"""Measure `GET /api/v1/feed` over HTTP, against gunicorn as the stack runs it: warm, hybrid, cold and deep pages.
 
-The yardstick is a bare Django view in the same gunicorn that does one LRANGE and one MGET (benchmarks/urls.py).
-Slices of all scenarios alternate, so that noise hits all alike, and ratios are medians over the rounds. Every
-answer is checked for its status and number of posts; those of some viewers are compared with SQL.
+The yardstick is a bare Django view in the same gunicorn with one LRANGE and one MGET (benchmarks/urls.py). Slices of
+all scenarios alternate, so that noise affects all alike, and ratios are medians over the rounds. Every response is
+checked for its status and number of posts; those of some viewers are compared with SQL.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Size:
     authors: int
     followees: int  # of each viewer among these authors
     celebrities: int
-    posts: int  # by authors; a viewer's share must go far below its list
+    posts: int  # by ordinary authors; a viewer's share must reach far below the home timeline
     celebrity_posts: int
-    depth: int  # how many posts a deep page lies below the top
+    depth: int  # how many posts a deep page is below the top
     sample: int  # viewers whose pages are compared with SQL
     rounds: int
     seconds: float  # of a slice
@@ -60,21 +60,21 @@ QUICK = Size(8, 250, 200, 20, 1_200, 200, 600, 3, 2, 0.4)
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody who reads, with a valid token and a cursor far below what Redis holds."""
+    """A user with an access token and a cursor far below the timelines in Redis."""
 
     pk: int
     token: str
     deep: int
 
     def page(self, before: int | None = None) -> bytes:
-        """The request for a page."""
+        """Return the request for a page."""
         cursor = f"?cursor={encode_cursor(FEED_CURSOR, before)}" if before else ""
         return http_load.get(f"/api/v1/feed{cursor}", self.token)
 
 
 @dataclass
 class Scenario:
-    """Requests that are sent over and over, or after `prepare` each once a round."""
+    """Requests that are repeated during a slice, or, with `prepare`, sent once each in every round."""
 
     requests: list[bytes]
     prepare: Callable[[], None] | None = None
@@ -100,7 +100,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     push_only, hybrid = _seed(size)
     site = stack.web(WORKERS)
     scenarios = _scenarios(push_only, hybrid)
-    log("warming")
+    log("warming up")
     wrong = _count_wrong(site.port, [*push_only, *hybrid])
     log(f"{size.rounds} rounds of {len(scenarios)} slices")
     with _load_clients(site.port) as clients:
@@ -114,14 +114,14 @@ def run(stack: Stack, *, quick: bool) -> Result:
 
 
 def _seed(size: Size) -> tuple[list[Viewer], list[Viewer]]:
-    """Viewers of ordinary authors only, and as many who follow the same ones and all celebrities as well."""
+    """Create viewers who follow ordinary authors only, and as many who follow celebrities as well."""
     rng = Random(20)
     authors = seeding.create_users("author", size.authors)
     celebrities = seeding.create_users("celebrity", size.celebrities, celebrity=True)
     push_only, hybrid = seeding.create_users("reader", size.viewers), seeding.create_users("fan", size.viewers)
     seeding.create_follows(_edges(size, rng, authors, celebrities, push_only, hybrid))
     seeding.create_posts(authors, size.posts, rng)
-    # As many days, fewer posts: every page of a hybrid feed is a mixture.
+    # Fewer posts over as many days, so that every page of a hybrid feed has posts of both.
     seeding.create_posts(
         celebrities, size.celebrity_posts, rng, every=seeding.POST_INTERVAL * size.posts / size.celebrity_posts
     )
@@ -151,14 +151,14 @@ def _viewer(user: User, size: Size) -> Viewer:
 
 
 def _expected_post_ids(viewer_id: int, before: int, count: int) -> list[int]:
-    """What the feed holds, straight from the tables."""
+    """Query the expected post ids directly from the tables."""
     with database.cursor() as cursor:
         cursor.execute(_EXPECTED_SQL, [before, viewer_id, count])
         return [row[0] for row in cursor.fetchall()]
 
 
 def _scenarios(push_only: list[Viewer], hybrid: list[Viewer]) -> dict[str, Scenario]:
-    """By name, in the order of a round."""
+    """Return the scenarios by name, in the order of a round."""
     return {
         "yardstick": Scenario([http_load.get(f"/yardstick/{viewer.pk}") for viewer in push_only]),
         "push_only": Scenario([viewer.page() for viewer in push_only]),
@@ -170,12 +170,12 @@ def _scenarios(push_only: list[Viewer], hybrid: list[Viewer]) -> dict[str, Scena
 
 
 def _make_cold(viewers: Sequence[Viewer]) -> None:
-    """Make feeds cold as a follow or an unfollow does: the list and the sources."""
+    """Delete the keys that a follow or an unfollow deletes: home timelines and visible authors."""
     timeline_store.evict(visible_authors.home_timeline_keys(viewer.pk for viewer in viewers))
 
 
 def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
-    """First and deep pages that are not what SQL says, in order."""
+    """Count first and deep pages that differ from SQL or are out of order."""
     wrong = 0
     client = HttpConnection(port)
     for viewer in viewers:
@@ -190,13 +190,15 @@ def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
 
 @contextmanager
 def _load_clients(port: int) -> Iterator[list[ChildProcess]]:
-    """The client processes, each connected to every worker of the server."""
-    who = http_load.get("/yardstick/worker")
+    """Yield the client processes, each connected to every worker of the server."""
+    worker_request = http_load.get("/yardstick/worker")
     with ExitStack() as stack:
-        clients = [stack.enter_context(ChildProcess(http_load.serve, port, WORKERS, who)) for _ in range(CLIENTS)]
+        clients = [
+            stack.enter_context(ChildProcess(http_load.serve, port, WORKERS, worker_request)) for _ in range(CLIENTS)
+        ]
         for client in clients:
             if client.receive() != WORKERS:
-                raise BenchmarkError("not every worker of the server takes connections")
+                raise BenchmarkError("not every worker of the server accepts connections")
         yield clients
 
 

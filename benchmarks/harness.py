@@ -1,8 +1,8 @@
-"""A stack to measure on, of its own: the data services with fsync on, migrated, and what runs beside them.
+"""The stack that a benchmark runs on: the data services with fsync, migrated, and the programs beside them.
 
-Importing this module reads no settings: those are read by `benchmark_stack`, once the services' URLs are in
-the environment. Whatever was started ends with the block, in the reverse order, also on Ctrl-C; the
-servers end with this process even if it is killed.
+Importing this module reads no settings. `benchmark_stack` reads them once the services' URLs are in the environment.
+All programs are stopped at the end of the block in reverse order, also on Ctrl-C; the servers end with this process
+even if it is killed.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Stack:
-    """The services, and `start()` for what else should run until the benchmark ends."""
+    """The data services, and `start()` for other programs that run until the benchmark ends."""
 
     services: DataServices
     children: ExitStack
 
     def start(self, child: Child) -> None:
-        """Starts a program and waits until it is ready."""
+        """Start a program and wait until it is ready."""
         self.services.track(child)
         self.children.callback(child.stop)
         child.start()
 
     def web(self, workers: int) -> WebServer:
-        """gunicorn as the stack runs it, with the benchmarks' own views beside the project's."""
+        """Start gunicorn as the stack runs it, with the views of `benchmarks.urls`."""
         site = WebServer(self.services.layout, self.services.environment, free_port(), workers)
         self.start(site)
         return site
 
     def fan_out_worker(self) -> None:
-        """One Celery worker of one process that takes fan-outs and nothing else."""
+        """Start a Celery worker of one process for the fan-out queue."""
         self.start(Worker(self.services, "fan_out"))
 
     def notifications_worker(self) -> None:
-        """The same for notifications."""
+        """Start a Celery worker of one process for the notifications queue."""
         self.start(Worker(self.services, "notifications"))
 
 
@@ -80,7 +80,7 @@ class Worker(Program):
         self.directory = PROJECT_ROOT
 
     def ready(self) -> bool:
-        """Its heartbeat begins once it has started."""
+        """Return whether the worker has sent its first heartbeat."""
         from instafeed.core.cache import keys
         from instafeed.core.cache.client import get_client
 
@@ -89,9 +89,9 @@ class Worker(Program):
 
 @contextmanager
 def benchmark_stack(data_dir: Path | None) -> Iterator[Stack]:
-    """Migrated, in a temporary directory if in no other; Django is set up for it when this returns.
+    """Start and migrate a stack in `data_dir` or a temporary directory, and set up Django for it.
 
-    Raises BenchmarkError if it is not empty: what a benchmark writes there is not for others.
+    Raise BenchmarkError if the database has users: a benchmark would mix its rows with theirs.
     """
     with ExitStack() as children:
         directory = data_dir or children.enter_context(
@@ -118,11 +118,11 @@ def _require_no_users(directory: Path | str) -> None:
     from accounts.models import User
 
     if User.objects.exists():
-        raise BenchmarkError(f"somebody has an account in {directory}: a benchmark needs an empty stack")
+        raise BenchmarkError(f"there are accounts in {directory}: a benchmark needs an empty stack")
 
 
 def wait_for(condition: Callable[[], _T | None], *, timeout: float, every: float, what: str) -> _T:
-    """The first true value of `condition()`, asked `every` so many seconds. BenchmarkError after `timeout`."""
+    """Call `condition()` every `every` seconds and return its first true value. BenchmarkError after `timeout`."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -132,10 +132,10 @@ def wait_for(condition: Callable[[], _T | None], *, timeout: float, every: float
 
 
 def load_average() -> float:
-    """The machine's load of the last minute: how far to trust absolute numbers."""
+    """Return the machine's load of the last minute, which tells how far to trust absolute numbers."""
     return os.getloadavg()[0]
 
 
-def log(what: str) -> None:
-    """One line about what is going on; standard output holds the result alone."""
-    print(f"  {what}", file=sys.stderr, flush=True)
+def log(line: str) -> None:
+    """Print a line of progress to standard error; standard output has the result only."""
+    print(f"  {line}", file=sys.stderr, flush=True)

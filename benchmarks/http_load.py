@@ -1,7 +1,7 @@
-"""HTTP load from processes of its own: keep-alive connections over raw sockets, cheap per request.
+"""Generate HTTP load from child processes: keep-alive connections over raw sockets, cheap per request.
 
-The client shares the machine's cores with what it measures, so it parses no more than it must: status,
-length, and how many posts came.
+The client shares the machine's cores with the server, so it parses only what it needs: status, length, and the
+number of posts.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _MAX_CONNECT_ATTEMPTS = 500
 
 @dataclass(frozen=True)
 class Job:
-    """Send `requests` over and over for so many seconds, or each once if that is 0."""
+    """Requests to repeat for `seconds`, or to send once each if that is 0."""
 
     requests: Sequence[bytes]
     seconds: float
-    posts: int  # expected in every answer
+    posts: int  # expected in every response
 
 
 @dataclass
 class Outcome:
-    """What came of it: latencies in milliseconds, requests/s, answers that were no 200 or no full page."""
+    """Latencies in milliseconds, requests per second, responses that were not 200, and pages that were not full."""
 
     latencies: list[float] = field(default_factory=list)
     rate: float = 0.0
@@ -40,7 +40,7 @@ class Outcome:
     short: int = 0
 
     def add(self, other: Outcome) -> None:
-        """Count what ran side by side."""
+        """Add the outcome of a connection that ran at the same time."""
         self.latencies += other.latencies
         self.rate += other.rate
         self.errors += other.errors
@@ -48,14 +48,14 @@ class Outcome:
 
 
 class HttpConnection:
-    """One connection that stays open."""
+    """A keep-alive connection."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection((HOST, port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer, which must say its length."""
+        """Send a request. Return status and body of the response, which must have a Content-Length."""
         self._socket.sendall(request)
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
@@ -63,7 +63,7 @@ class HttpConnection:
         head = data[:end].lower()
         _, found, rest = head.partition(b"content-length: ")
         if not found:
-            raise ConnectionError("an answer without Content-Length")
+            raise ConnectionError("a response without Content-Length")
         missing = end + 4 + int(rest.partition(b"\r\n")[0]) - len(data)
         parts = [data[end + 4 :]]
         while missing > 0:
@@ -82,18 +82,18 @@ class HttpConnection:
 
 
 def get(path: str, token: str = "") -> bytes:
-    """The bytes of a GET request."""
+    """Return the bytes of a GET request."""
     return _request("GET", path, token)
 
 
 def post(path: str, token: str) -> bytes:
-    """The bytes of a POST request without a body."""
+    """Return the bytes of a POST request without a body."""
     return _request("POST", path, token, "Content-Length: 0\r\n")
 
 
-def _request(method: str, path: str, token: str, more: str = "") -> bytes:
+def _request(method: str, path: str, token: str, headers: str = "") -> bytes:
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{authorization}{more}\r\n".encode()
+    return f"{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{authorization}{headers}\r\n".encode()
 
 
 def run(clients: Sequence[ChildProcess], job: Job) -> Outcome:
@@ -145,9 +145,9 @@ def _connect_to_each_worker(port: int, workers: int, worker_request: bytes) -> l
 
 def _work(connection: HttpConnection, job: Job, requests: Sequence[bytes], outcome: Outcome) -> None:
     """A connection that fails counts as one error and ends; what it did until then counts too."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     try:
-        for request in _stream(requests, began + job.seconds if job.seconds else None):
+        for request in _stream(requests, started + job.seconds if job.seconds else None):
             sent = time.perf_counter()
             status, body = connection.exchange(request)
             outcome.latencies.append((time.perf_counter() - sent) * 1000)
@@ -155,7 +155,7 @@ def _work(connection: HttpConnection, job: Job, requests: Sequence[bytes], outco
             outcome.short += body.count(POST_MARKER) != job.posts
     except OSError:
         outcome.errors += 1
-    outcome.rate = len(outcome.latencies) / (time.perf_counter() - began)
+    outcome.rate = len(outcome.latencies) / (time.perf_counter() - started)
 
 
 def _stream(

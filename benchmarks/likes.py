@@ -1,8 +1,8 @@
-"""`POST /api/v1/posts/{id}/like` over HTTP: everybody likes one post, against everybody liking another one.
+"""Measure `POST /api/v1/posts/{id}/like` over HTTP: many likes of one post against likes spread over many posts.
 
-Likes come in an open loop, each by another user, in turn on one post and spread over many: were there a row that
-all likes of a post wait for, the two would differ. Before that 1,000 users like one post at once. At the
-end Redis is emptied, and the counts must still be the rows'.
+Each like is by another user and is sent in an open loop. If all likes of a post waited for one row lock, the two
+would differ. Before that, 1,000 users like one post at the same time. At the end Redis is flushed, and the counts
+must still equal the rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TARGETS = {"one_post_p99_ms": "< 30", "one_post_p99": "<= 1.5"}
 
 @dataclass(frozen=True)
 class Size:
-    burst: int  # users who like one post at once
+    burst: int  # users who like one post at the same time
     rate: int  # likes/s
     seconds: int  # of a slice
     rounds: int
@@ -56,7 +56,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     stack.notifications_worker()
     with ChildProcess(open_loop.serve, site.port, CONNECTIONS) as client:
         client.receive()
-        log(f"{size.burst:,} users like one post at once")
+        log(f"{size.burst:,} users like one post at the same time")
         burst = _run(client, [_like(burst_post, token) for token in likers[: size.burst]], 0)
         one, many = [], []
         for number in range(size.rounds):
@@ -90,7 +90,7 @@ def _run(client: ChildProcess, requests: Sequence[bytes], rate: int) -> Outcome:
 
 
 def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
-    """Posts whose like_count is not the number of their likes."""
+    """Count posts whose like_count differs from the number of their likes."""
     client = HttpConnection(port)
     wrong = 0
     for post_id in post_ids:

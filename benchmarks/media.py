@@ -1,9 +1,9 @@
-"""A 12 megapixel photograph becomes its four WebP variants: `media.processing` against the plain way.
+"""Measure how long four WebP variants of a 12 megapixel photograph take: `media.processing` against plain Pillow.
 
-The plain way decodes every pixel, turns and converts all of them, and reduces each variant from the whole picture,
-with the same settings of the encoder. Both read and write files; ours crosses the pipe to its child, and makes the
-blurhash too. The picture is drawn: layers of noise whose contrast falls as their detail grows, as in
-photographs, and hard-edged shapes on top; it lies on its side and carries a colour profile, as from a phone.
+Plain Pillow decodes, rotates and converts every pixel and downscales each variant from the whole picture, with the
+same encoder settings. Both read and write files; `media.processing` also crosses the pipe to its child process and
+computes the blurhash. The picture is generated: layers of noise with less contrast in finer detail, as in photographs,
+and hard-edged shapes on top. It is rotated by EXIF and has a colour profile, as from a phone.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from media.processing import SIZES, Options, Picture, Processor
 TARGETS = {"plain": ">= 3"}
 _WEBP_OPTIONS = {"quality": 80, "method": 2}
 _SRGB = ImageCms.createProfile("sRGB")
-_MAX_MEAN_DIFFERENCE = 6  # of 255, as a mean: what two encodings of the same pixels differ by
+_MAX_MEAN_DIFFERENCE = 6  # of 255: two encodings of the same pixels may differ by this mean
 
 
 @dataclass(frozen=True)
 class Size:
     photo: tuple[int, int]
-    largest: tuple[int, int]  # for memory
+    largest: tuple[int, int]  # to measure memory
     rounds: int
 
 
@@ -41,7 +41,7 @@ QUICK = Size((1600, 1200), (1600, 1200), 1)
 
 
 def run(stack: Stack, *, quick: bool) -> Result:
-    """`stack` is not used: no server has a part in this."""
+    """Run the benchmark. It needs no server, so `stack` is unused."""
     size = QUICK if quick else FULL
     with tempfile.TemporaryDirectory(prefix="instafeed-bench-") as name:
         directory = Path(name)
@@ -51,7 +51,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
         source_bytes = photo.stat().st_size
         ours, plain, picture = _measure(photo, directory, size.rounds)
         wrong, different = _compare(directory, picture)
-        log("the largest picture that is allowed")
+        log("the largest picture allowed")
         Image.open(photo).resize(size.largest).convert("RGBA").save(largest, quality=80, method=0)
         largest_ms, peak = _measure_largest(largest, directory)
     ratios = [theirs / own for own, theirs in zip(ours, plain, strict=True)]
@@ -78,13 +78,13 @@ def run(stack: Stack, *, quick: bool) -> Result:
 
 
 def _measure(photo: Path, directory: Path, rounds: int) -> tuple[list[float], list[float], Picture]:
-    """Seconds of each round, ours and the plain way's, in turn."""
+    """Return the seconds of each round, of `media.processing` and of plain Pillow, which alternate."""
     (directory / "ours").mkdir()
     (directory / "plain").mkdir()
     processor = Processor()
     ours, plain = [], []
     try:
-        picture = processor.process(photo, directory / "ours")  # starts the child
+        picture = processor.process(photo, directory / "ours")  # starts the child process
         for number in range(rounds):
             log(f"round {number + 1} of {rounds}")
             ours.append(_seconds(lambda: processor.process(photo, directory / "ours")))
@@ -95,9 +95,9 @@ def _measure(photo: Path, directory: Path, rounds: int) -> tuple[list[float], li
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - started
 
 
 def _plain(photo: Path, directory: Path) -> None:
@@ -106,14 +106,14 @@ def _plain(photo: Path, directory: Path) -> None:
         upright = ImageOps.exif_transpose(image.convert("RGB"))
         converted = ImageCms.profileToProfile(upright, profile, _SRGB)
     if converted is None:
-        raise BenchmarkError("no colours were converted")
+        raise BenchmarkError("the colour profile was not converted")
     for size in SIZES:
         variant = ImageOps.contain(converted, (size, size), Image.Resampling.LANCZOS)
         variant.save(directory / f"{size}.webp", icc_profile=None, exif=b"", **_WEBP_OPTIONS)
 
 
 def _compare(directory: Path, picture: Picture) -> tuple[int, int]:
-    """How many variants have another size than the plain way's, and how many look different."""
+    """Count variants whose size differs from plain Pillow's, and those that look different."""
     wrong = different = 0
     for variant in picture.variants:
         ours = Image.open(directory / "ours" / variant.filename)
@@ -126,7 +126,7 @@ def _compare(directory: Path, picture: Picture) -> tuple[int, int]:
 
 
 def _measure_largest(path: Path, directory: Path) -> tuple[float, float]:
-    """Milliseconds, and the child's highest resident memory in MB; WebP takes the most of all formats."""
+    """Return the milliseconds and the child's peak resident memory in MB; WebP needs the most of all formats."""
     processor = Processor()
     try:
         seconds = _seconds(lambda: processor.process(path, directory, Options(max_bytes=2**30)))
@@ -151,7 +151,7 @@ def _draw(size: tuple[int, int], path: Path) -> None:
 
 
 def _plane(size: tuple[int, int], contrast: float, rng: Random) -> Image.Image:
-    """Noise in ever finer grain, each two thirds as strong as the one before it."""
+    """Blend layers of noise, each finer and two thirds as strong as the one before it."""
     plane = Image.new("L", size, 128)
     grain, strength = 4, contrast
     while grain <= 2 * size[0]:

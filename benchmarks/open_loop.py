@@ -1,7 +1,7 @@
-"""An open loop: requests leave at their times, however slow the answers before them are.
+"""Generate load in an open loop: requests are sent on schedule, however slow earlier responses are.
 
-A client that waits for an answer before it asks again measures a slow server kindly. Here a request's latency
-counts from the moment it was due. (Gil Tene's "coordinated omission".)
+A client that waits for a response before its next request understates the latency of a slow server (Gil Tene's
+"coordinated omission"). Here the latency of a request counts from its scheduled time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CONNECTIONS = 16
 
 @dataclass(frozen=True)
 class Schedule:
-    """Send each of `requests` once, `rate` a second; all at once if that is 0."""
+    """Requests to send once each, `rate` per second, or all immediately if that is 0."""
 
     requests: Sequence[bytes]
     rate: float
@@ -36,14 +36,16 @@ def serve(pipe: Pipe, port: int, connections: int) -> None:
 
 def run(clients: Sequence[HttpConnection], schedule: Schedule) -> Outcome:
     outcome, lock = Outcome(), Lock()
-    began = time.perf_counter() + 0.05
+    started = time.perf_counter() + 0.05
     waiting = enumerate(schedule.requests)
-    threads = [Thread(target=_work, args=(client, waiting, lock, began, schedule.rate, outcome)) for client in clients]
+    threads = [
+        Thread(target=_work, args=(client, waiting, lock, started, schedule.rate, outcome)) for client in clients
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    outcome.rate = len(outcome.latencies) / (time.perf_counter() - began)
+    outcome.rate = len(outcome.latencies) / (time.perf_counter() - started)
     return outcome
 
 
@@ -51,7 +53,7 @@ def _work(
     client: HttpConnection,
     waiting: Iterator[tuple[int, bytes]],
     lock: Lock,
-    began: float,
+    started: float,
     rate: float,
     outcome: Outcome,
 ) -> None:
@@ -61,7 +63,7 @@ def _work(
                 number, request = next(waiting, (-1, b""))
             if number < 0:
                 return
-            due = began + (number / rate if rate else 0)
+            due = started + (number / rate if rate else 0)
             time.sleep(max(0.0, due - time.perf_counter()))
             status, _ = client.exchange(request)
             outcome.latencies.append((time.perf_counter() - due) * 1000)

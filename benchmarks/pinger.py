@@ -1,4 +1,4 @@
-"""Another client of Redis, which feels every stall: it sends PINGs and notes how long each took."""
+"""Measure stalls of Redis: a client in another process sends PINGs and records each round trip."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import redis
 
 from benchmarks.child_process import ChildProcess
 
-PING_INTERVAL = 0.0005  # seconds between two PINGs: often enough to meet every Lua call, too seldom to be a load
+PING_INTERVAL = 0.0005  # seconds between PINGs: short enough to overlap every Lua call, and hardly any load
 
 
 class Pinger:
-    """Collects round trips by the name of what went on meanwhile, in milliseconds."""
+    """Collect round trips in milliseconds by the name of the activity meanwhile."""
 
-    def __init__(self, remote: ChildProcess) -> None:
-        self._remote = remote
+    def __init__(self, child: ChildProcess) -> None:
+        self._child = child
         self.round_trips: dict[str, list[float]] = {}
 
     @contextmanager
-    def during(self, what: str) -> Iterator[None]:
-        self._remote.send("begin")
+    def during(self, activity: str) -> Iterator[None]:
+        self._child.send("begin")
         try:
             yield
         finally:
-            self._remote.send("end")
-            self.round_trips.setdefault(what, []).extend(self._remote.receive())
+            self._child.send("end")
+            self.round_trips.setdefault(activity, []).extend(self._child.receive())
 
 
 def serve(pipe: Connection, url: str) -> None:
@@ -38,9 +38,9 @@ def serve(pipe: Connection, url: str) -> None:
         while pipe.recv() == "begin":
             round_trips = []
             while not pipe.poll():
-                began = time.perf_counter()
+                started = time.perf_counter()
                 client.ping()
-                round_trips.append((time.perf_counter() - began) * 1000)
+                round_trips.append((time.perf_counter() - started) * 1000)
                 time.sleep(PING_INTERVAL)
             pipe.recv()
             pipe.send(round_trips)

@@ -1,4 +1,4 @@
-"""What a benchmark found: figures with units in their names, ratios to its yardstick, and its checks."""
+"""The result of a benchmark: figures with units in their names, ratios to a yardstick, and checks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 
 class BenchmarkError(Exception):
-    """Why nothing could be measured; str() is the one line to print."""
+    """The reason why a benchmark could not run, as one line."""
 
 
 @dataclass
 class Result:
-    """Numbers by name; a check counts what went wrong, so 0 is right.
+    """Numbers by name. A check counts errors, so 0 is a pass.
 
-    `targets` are bounds worth reaching, as text by the name of a figure or ratio.
+    `targets` are desired bounds, as text by the name of a figure or ratio.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Result:
         return not any(self.checks.values())
 
     def json(self) -> str:
-        """`{name, figures, ratios, checks}`, numbers only."""
+        """Return `{name, figures, ratios, checks}` as JSON."""
         rounded = {
             kind: {name: float(f"{value:.4g}") for name, value in values.items()}
             for kind, values in (("figures", self.figures), ("ratios", self.ratios))
@@ -41,17 +41,17 @@ class Result:
         rows = [
             *((name, f"{value:,.4g}" if value < 1000 else f"{value:,.0f}") for name, value in self.figures.items()),
             *((f"ratio {name}", f"{value:.2f}") for name, value in self.ratios.items()),
-            *((f"check {name}", "right" if not wrong else f"{wrong} WRONG") for name, wrong in self.checks.items()),
+            *((f"check {name}", "passed" if not wrong else f"{wrong} WRONG") for name, wrong in self.checks.items()),
         ]
         width = max(len(name) for name, _ in rows)
         return "\n".join([self.name, *(self._row(name, value, width) for name, value in rows)])
 
     def _row(self, name: str, value: str, width: int) -> str:
         target = self.targets.get(name.removeprefix("ratio "))
-        return f"  {name:<{width}}  {value:>10}" + (f"   to reach: {target}" if target else "")
+        return f"  {name:<{width}}  {value:>10}" + (f"   target: {target}" if target else "")
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` % of the values do not exceed; 0 of none."""
+    """Return the smallest value that at least `percent` % of the values do not exceed; 0 if there are none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else 0.0

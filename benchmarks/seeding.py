@@ -1,4 +1,4 @@
-"""Rows by the thousand, as if they had always been there: announced to nobody, no fan-out, nothing in Redis."""
+"""Insert users, follows and posts in bulk: without signals, fan-outs, or anything in Redis."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from social.models import Follow
 VARIANTS = {
     str(size): {"name": f"{size}.webp", "width": size * 4 // 5, "height": size} for size in (150, 320, 640, 1080)
 }
-BATCH_SIZE = 5_000  # rows of one INSERT
+BATCH_SIZE = 5_000  # rows per INSERT
 CAPTION = "Sunday light over the old harbour, coffee in hand and nowhere to be. Thanks for walking along, all of you!"
 NEWEST_POST_AGE = timedelta(minutes=1)
 POST_INTERVAL = timedelta(minutes=3)  # between two posts
 
 
 def create_users(name: str, count: int, *, celebrity: bool = False) -> list[User]:
-    """`count` users called `name0`, `name1`, …"""
+    """Create `count` users named `name0`, `name1`, …"""
     state = CelebrityState.CELEBRITY if celebrity else CelebrityState.ORDINARY
     return User.objects.bulk_create(
         [
@@ -42,7 +42,7 @@ def create_users(name: str, count: int, *, celebrity: bool = False) -> list[User
 
 
 def create_follows(edges: Iterable[tuple[User, User]]) -> None:
-    """Follower, followee; with the followees' counts."""
+    """Create follows from (follower, followee) pairs, and update the followees' counts."""
     rows = [Follow(follower=follower, followee=followee) for follower, followee in edges]
     Follow.objects.bulk_create(rows, batch_size=BATCH_SIZE)
     followees: dict[int, User] = {row.followee_id: row.followee for row in rows}
@@ -52,9 +52,9 @@ def create_follows(edges: Iterable[tuple[User, User]]) -> None:
 
 
 def create_posts(authors: Sequence[User], count: int, rng: Random, *, every: timedelta = POST_INTERVAL) -> list[int]:
-    """`count` posts with a caption and a picture each, by random ones of `authors`; ids, oldest first.
+    """Create `count` posts of random authors, each with a caption and a picture. Return the ids, oldest first.
 
-    One `every` so often, the newest `NEWEST_POST_AGE` ago.
+    The newest post is `NEWEST_POST_AGE` old; the time between two posts is `every`.
     """
     newest = timezone.now() - NEWEST_POST_AGE
     written = [

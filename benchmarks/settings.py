@@ -1,4 +1,4 @@
-"""The project's settings, with the yardstick's views beside the project's own."""
+"""The project's settings, with the URLs of the yardstick added."""
 
 from instafeed.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""The project's URLs, and the views of the yardstick: what a page costs at least under this very server."""
+"""The project's URLs and the yardstick's views, which show the minimum cost of a page under the same server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = 20  # posts
 
 
 def bare_page(request: HttpRequest, viewer_id: int) -> HttpResponse:
-    """One LRANGE, one MGET, and the bytes as they are: nobody is asked who they are or what they may see."""
+    """Return cached posts with one LRANGE and one MGET, without authentication and visibility checks."""
     client = get_client()
     ids: list[bytes] = client.lrange(keys.home_timeline(viewer_id), 0, PAGE - 1)  # type: ignore[assignment]
     cards: list[bytes] = client.mget([keys.post_card(int(post_id)) for post_id in ids])  # type: ignore[assignment]
@@ -22,12 +22,12 @@ def bare_page(request: HttpRequest, viewer_id: int) -> HttpResponse:
 
 
 def worker(request: HttpRequest) -> HttpResponse:
-    """Which of the server's processes answers."""
+    """Return the process id of the worker that answers."""
     return _plain(str(os.getpid()).encode(), "text/plain")
 
 
 def _plain(body: bytes, content_type: str) -> HttpResponse:
-    # The length is set here because the bare application has no middleware to do it.
+    # Set here because the bare application has no middleware that sets it.
     return HttpResponse(body, content_type=content_type, headers={"Content-Length": str(len(body))})
 
 

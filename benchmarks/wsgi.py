@@ -1,4 +1,4 @@
-"""What gunicorn serves to benchmarks: the project, and under /bare the same views without any middleware."""
+"""The WSGI application of benchmarks: the project, and under /bare the same views without middleware."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.test.utils import override_settings
 
 _BARE = "/bare"
 _project = get_wsgi_application()
-with override_settings(MIDDLEWARE=[]):  # read once, when the handler is made
+with override_settings(MIDDLEWARE=[]):  # the handler reads the setting only once, when it is created
     _bare = WSGIHandler()
 
 

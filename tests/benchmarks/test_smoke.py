@@ -1,4 +1,4 @@
-"""Each benchmark at a tiny size: it finishes, finds nothing wrong, and writes numbers only."""
+"""Each benchmark at a tiny size: it finishes, passes its checks, and writes its result as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RATIOS = {
 }
 
 
-def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks", *arguments]
     return subprocess.run(
         command, cwd=PROJECT_ROOT, env=clean_environment(), capture_output=True, text=True, timeout=150
@@ -35,7 +35,7 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """An empty stack's."""
+    """The data directory of an empty stack."""
     with tempfile.TemporaryDirectory(prefix="instafeed-", ignore_cleanup_errors=True) as directory:
         prebuilt_data.copy_stack_directory(Path(directory))
         yield Path(directory)
@@ -43,9 +43,9 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_quick_run_finds_nothing_wrong_and_writes_numbers(name: str, tmp_path: Path, data_dir: Path) -> None:
+def test_quick_run_passes_and_writes_json(name: str, tmp_path: Path, data_dir: Path) -> None:
     file = tmp_path / "result.json"
-    finished = benchmark(name, "--quick", "--json", str(file), "--data-dir", str(data_dir))
+    finished = run_benchmark(name, "--quick", "--json", str(file), "--data-dir", str(data_dir))
     assert finished.returncode == 0, finished.stdout + finished.stderr
     result = json.loads(file.read_text())
     assert result.keys() == {"name", "figures", "ratios", "checks"}
@@ -59,15 +59,15 @@ def test_a_quick_run_finds_nothing_wrong_and_writes_numbers(name: str, tmp_path:
         assert figure in finished.stdout
 
 
-def test_an_unknown_name_is_one_line_with_the_known_ones() -> None:
-    finished = benchmark("nonsense")
+def test_unknown_name_is_rejected_with_the_known_names() -> None:
+    finished = run_benchmark("nonsense")
     assert finished.returncode == 2
     assert finished.stdout == ""
     assert len(finished.stderr.splitlines()) == 1
     assert all(name in finished.stderr for name in BENCHMARKS)
 
 
-def test_a_failed_check_is_seen() -> None:
+def test_failed_check_is_shown() -> None:
     assert Result("x", checks={"missing": 0}).passed
     failed = Result("x", checks={"missing": 3})
     assert not failed.passed
@@ -75,6 +75,6 @@ def test_a_failed_check_is_seen() -> None:
 
 
 @pytest.mark.parametrize(("percent", "expected"), [(50, 2), (75, 3), (99, 4), (100, 4)])
-def test_a_percentile_is_one_of_the_values(percent: float, expected: float) -> None:
+def test_percentile_is_one_of_the_values(percent: float, expected: float) -> None:
     assert percentile([4, 1, 3, 2], percent) == expected
     assert percentile([], percent) == 0
