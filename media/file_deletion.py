@@ -101,9 +101,9 @@ def _delete_now(wanted: QuerySet[FileDeletion]) -> None:
 
 
 def _delete_one_by_one(rows: Sequence[FileDeletion]) -> list[FileDeletion]:
-    """Return the rows whose files could be deleted, so that one bad row does not block the others.
+    """Delete the files of each row separately, so that one bad row does not block the others.
 
-    Gives up after `MAX_SINGLE_FAILURES` while every row fails.
+    Return the rows whose files are deleted. Gives up after `MAX_SINGLE_FAILURES` while every row fails.
     """
     deleted: list[FileDeletion] = []
     for tried, row in enumerate(rows):

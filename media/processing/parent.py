@@ -38,13 +38,13 @@ class Limits:
     `memory`: bytes of address space. The largest pictures allowed by default, 50 megapixels of WebP, take about 900 MB.
     `cpu_seconds`: CPU time per picture. A picture that needs more is refused.
     `wall_seconds`: time per picture. More means a stalled disk or an overloaded machine, so the picture is retried.
-    `pictures`: the number of pictures after which a child is replaced.
+    `max_pictures`: the number of pictures after which a child is replaced.
     """
 
     memory: int = 1280 * 2**20
     cpu_seconds: int = 20
     wall_seconds: float = 60.0
-    pictures: int = 500
+    max_pictures: int = 500
 
 
 class Processor:
@@ -74,7 +74,7 @@ class Processor:
             except BaseException:  # also a task's time limit: a late answer must not be taken for the next one
                 self._end_child()
                 raise
-            if self._child and self._child.asked >= self._limits.pictures:
+            if self._child and self._child.job_count >= self._limits.max_pictures:
                 self._end_child()
         return result
 
@@ -112,7 +112,7 @@ class _Child:
     """The process and its two pipes."""
 
     def __init__(self, limits: Limits) -> None:
-        self.asked = 0
+        self.job_count = 0
         try:
             self._popen = subprocess.Popen(
                 _command(limits),
@@ -139,7 +139,7 @@ class _Child:
 
     def ask(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
         """Return its answer to a job. Raises ProcessingError, or BadPicture if the child died of the picture."""
-        self.asked += 1
+        self.job_count += 1
         assert self._popen.stdin
         try:
             self._popen.stdin.write(json.dumps(job).encode() + b"\n")
@@ -187,7 +187,7 @@ class _Child:
             signal_number = -self._popen.wait(1)
         except subprocess.TimeoutExpired:
             return ProcessingError("the child process has closed its pipe")
-        if not self.asked:
+        if not self.job_count:
             return ProcessingError("the child process ended at its start")
         if signal_number == signal.SIGXCPU:
             return BadPicture(Reason.TOO_SLOW)

@@ -109,7 +109,7 @@ def test_other_failures_are_processing_errors(shared_processor: Processor, sourc
 
 
 def test_child_is_replaced_after_its_number_of_pictures(make_processor: ProcessorFactory, source: Path) -> None:
-    processor = make_processor(pictures=3)
+    processor = make_processor(max_pictures=3)
     pids = []
     for _ in range(4):
         assert can_process(processor, source)
