@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from django.db import transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from instafeed.core.exceptions import DependencyUnavailable
 from media import file_deletion, storage, variants
@@ -38,7 +38,7 @@ def create_copy(owner_id: int, media_id: int) -> str | None:
 
 def confirm(path: str) -> None:
     """Keep a copy from the current transaction on. Raises DependencyUnavailable if its deletion is already due."""
-    pending = FileDeletion.objects.filter(due_at__gt=timezone.now(), paths=[path])
+    pending = FileDeletion.objects.filter(file_deletion.NEVER_CLAIMED, due_at__gt=Now(), paths=[path])
     if not pending.delete()[0]:
         raise DependencyUnavailable("the copy has expired")
 

@@ -1,7 +1,8 @@
 """Reliable deletion of files: a `FileDeletion` row is written with the change, and a worker deletes the files.
 
-The row is written in the transaction that makes the files unwanted and is deleted after them, so no crash leaves a
-file behind. This module also deletes media rows with their files, and orphans.
+The row, a leased job (`instafeed.core.jobs.leased`), is written in the transaction that makes the files unwanted. It is
+deleted after the files, so no crash leaves a file behind. Files are deleted outside of transactions, and may be deleted
+twice. This module also deletes media rows with their files, and orphans.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from datetime import timedelta
 from functools import partial
 
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import enqueue, queues
+from instafeed.core.jobs.leased import MAX_TASK_DURATION, JobState, LeasedQueue, now_plus
 from media import storage, variants
 from media.models import FileDeletion, Media, Status
 from media.storage.backend import UPLOAD_TTL
@@ -24,14 +27,22 @@ from media.storage.backend import UPLOAD_TTL
 logger = logging.getLogger(__name__)
 
 DELETION_BATCH_SIZE = 50  # rows; each names up to nine files
-MAX_SINGLE_FAILURES = 3  # rows tried one by one while the storage refuses all of them
+MAX_SINGLE_FAILURES = 3  # jobs tried one by one while the storage refuses all of them
 ORPHANS_BATCH_SIZE = 200
 UNATTACHED_TTL = timedelta(hours=24)  # of pictures without a post
 ABANDONED_UPLOAD_TTL = timedelta(hours=2)  # of uploads that were never completed; their form is valid for minutes
-MAX_RETRY_DELAY = timedelta(hours=1)
 UNCONFIRMED_TTL = timedelta(minutes=10)  # of files that no media row names yet
 # By then any worker on the picture has finished or was killed, and the form of its direct upload has expired.
 LATE_WRITES_TIMEOUT = timedelta(seconds=UPLOAD_TTL + 300)
+# A worker that failed or died may have deleted some of the files.
+NEVER_CLAIMED = Q(state=JobState.PENDING, attempts=0)
+
+queue = LeasedQueue(
+    FileDeletion.objects.all(),
+    lease=MAX_TASK_DURATION,
+    retry_delay=timedelta(seconds=1),
+    max_retry_delay=timedelta(hours=1),
+)
 
 
 def schedule_deletion(paths: Iterable[str], *, public_key: str = "", repeat: bool = False) -> None:
@@ -51,7 +62,7 @@ def schedule_deletion(paths: Iterable[str], *, public_key: str = "", repeat: boo
         )
     FileDeletion.objects.create(paths=wanted, public_key=public_key)
     if repeat:
-        FileDeletion.objects.create(paths=wanted, due_at=timezone.now() + LATE_WRITES_TIMEOUT)
+        FileDeletion.objects.create(paths=wanted, due_at=now_plus(LATE_WRITES_TIMEOUT))
     transaction.on_commit(partial(enqueue.try_enqueue, queues.REMOVE_FILES), robust=True)
 
 
@@ -60,82 +71,71 @@ def register_pending_files(paths: Sequence[str]) -> FileDeletion:
 
     They are deleted after `UNCONFIRMED_TTL` unless `confirm_files` is called before.
     """
-    return FileDeletion.objects.create(paths=list(paths), due_at=timezone.now() + UNCONFIRMED_TTL)
+    return FileDeletion.objects.create(paths=list(paths), due_at=now_plus(UNCONFIRMED_TTL))
 
 
 def confirm_files(pending: FileDeletion) -> bool:
     """Keep pending files from the current transaction on. Return False if they may already have been deleted."""
-    return bool(FileDeletion.objects.filter(pk=pending.pk).delete()[0])
+    return bool(FileDeletion.objects.filter(NEVER_CLAIMED, pk=pending.pk).delete()[0])
 
 
 def delete_due_files() -> bool:
     """Delete a batch of due files. Return False when none was due or the storage refused all; those are retried."""
-    with transaction.atomic():
-        due = FileDeletion.objects.select_for_update(skip_locked=True).filter(due_at__lte=timezone.now())
-        rows = list(due.order_by("due_at")[:DELETION_BATCH_SIZE])
-        if not rows:
-            return False
-        deleted = rows if _try_delete(rows) else _delete_one_by_one(rows if len(rows) > 1 else [])
-        FileDeletion.objects.filter(pk__in=[row.pk for row in deleted]).delete()
-        _retry_later([row for row in rows if row not in deleted])
+    claimed = deleted = queue.claim_due(DELETION_BATCH_SIZE)
+    try:
+        _delete_files(claimed)
+    except storage.StorageError as error:
+        deleted = _delete_one_by_one(claimed) if len(claimed) > 1 else []
+        failed = [job for job in claimed if job not in deleted]
+        logger.warning("%d file deletions are retried later: %s", len(failed), error)
+        for job in failed:
+            queue.retry_later(job, error)
+    queue.delete(deleted)
     return bool(deleted)
 
 
 def delete_public_files(keys: Collection[str]) -> None:
-    """Delete the scheduled files of these public pictures now. Waits for workers at it. Raises StorageError."""
-    _delete_now(FileDeletion.objects.filter(public_key__in=keys))
+    """Delete the scheduled files of these public pictures now. Raises StorageError."""
+    _delete_now(FileDeletion.objects.using(DEFAULT_DB_ALIAS).filter(public_key__in=keys))
 
 
 def delete_newest_public_files() -> None:
-    """Delete the batch of due public pictures that was scheduled last. Waits for workers at it. Raises StorageError."""
-    due = FileDeletion.objects.filter(due_at__lte=timezone.now()).exclude(public_key="")
-    newest = list(due.order_by("-pk").values_list("pk", flat=True)[:DELETION_BATCH_SIZE])
-    _delete_now(FileDeletion.objects.filter(pk__in=newest))
+    """Delete the batch of due public pictures that was scheduled last. Raises StorageError."""
+    public = FileDeletion.objects.using(DEFAULT_DB_ALIAS).exclude(public_key="")
+    due = public.filter(Q(state=JobState.RUNNING) | Q(due_at__lte=Now()))
+    _delete_now(due.order_by("-pk")[:DELETION_BATCH_SIZE])
 
 
 def _delete_now(wanted: QuerySet[FileDeletion]) -> None:
-    with transaction.atomic():
-        rows = list(wanted.select_for_update().order_by("pk"))
-        _delete_files(rows)
-        FileDeletion.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    """Delete files whether or not a worker has claimed them: a moderator waits, and deleting them twice is harmless."""
+    jobs = list(wanted)
+    _delete_files(jobs)
+    FileDeletion.objects.filter(pk__in=[job.pk for job in jobs]).delete()
 
 
-def _delete_one_by_one(rows: Sequence[FileDeletion]) -> list[FileDeletion]:
-    """Delete the files of each row separately, so that one bad row does not block the others.
+def _delete_one_by_one(jobs: Sequence[FileDeletion]) -> list[FileDeletion]:
+    """Delete the files of each job separately, so that one bad job does not block the others.
 
-    Return the rows whose files are deleted. Gives up after `MAX_SINGLE_FAILURES` while every row fails.
+    Return the jobs whose files are deleted. Gives up after `MAX_SINGLE_FAILURES` while every job fails.
     """
     deleted: list[FileDeletion] = []
-    for tried, row in enumerate(rows):
-        if _try_delete([row]):
-            deleted.append(row)
-        elif tried >= MAX_SINGLE_FAILURES and not deleted:
-            break
+    for tried, job in enumerate(jobs):
+        try:
+            _delete_files([job])
+        except storage.StorageError:
+            if tried >= MAX_SINGLE_FAILURES and not deleted:
+                break
+        else:
+            deleted.append(job)
     return deleted
 
 
-def _try_delete(rows: Sequence[FileDeletion]) -> bool:
-    try:
-        _delete_files(rows)
-    except storage.StorageError as error:
-        logger.warning("%d file deletions are retried later: %s", len(rows), error)
-        return False
-    return True
-
-
-def _delete_files(rows: Sequence[FileDeletion]) -> None:
+def _delete_files(jobs: Sequence[FileDeletion]) -> None:
     """Delete the files and purge them from the CDN. Raises storage.StorageError."""
-    paths = [path for row in rows for path in row.paths]
-    storage.delete(paths)
-    storage.purge([row.public_key for row in rows if row.public_key])
+    if paths := [path for job in jobs for path in job.paths]:
+        storage.delete(paths)
+    storage.purge([job.public_key for job in jobs if job.public_key])
     storage.purge_files([path for path in paths if path.startswith("avatars/")])
-
-
-def _retry_later(rows: Sequence[FileDeletion]) -> None:
-    for row in rows:
-        row.attempts = min(row.attempts + 1, 15)
-        row.due_at = timezone.now() + min(timedelta(seconds=2**row.attempts), MAX_RETRY_DELAY)
-    FileDeletion.objects.bulk_update(rows, ["attempts", "due_at"])
 
 
 @transaction.atomic

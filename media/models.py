@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from instafeed.core.db.snowflake import NextId
+from instafeed.core.jobs.leased import LeasedJob
 
 
 class Status(models.IntegerChoices):
@@ -76,14 +77,15 @@ class Media(models.Model):
         return f"media {self.pk}"
 
 
-class FileDeletion(models.Model):
+class FileDeletion(LeasedJob):
     """Files to delete. Written in the transaction that makes them unwanted, and deleted after the files."""
 
     id = models.BigAutoField(primary_key=True)
     paths = ArrayField(models.TextField())
     public_key = models.CharField(max_length=64, blank=True, default="")  # the CDN's copies under it are purged too
-    due_at = models.DateTimeField(db_default=Now(), db_index=True)
-    attempts = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="file_deletion_due")]
 
     def __str__(self) -> str:
         return f"deletion of {len(self.paths)} files"

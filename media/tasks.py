@@ -51,7 +51,8 @@ def sweep_media() -> None:
         enqueue.try_enqueue(process_media, media_id)
     for owner_id in relocation.due_owner_ids(SWEEP_BATCH_SIZE):
         enqueue.try_enqueue(relocate_media, owner_id)
-    enqueue.try_enqueue(remove_files)
+    if file_deletion.queue.has_due():
+        enqueue.try_enqueue(remove_files)
 
 
 @shared_task

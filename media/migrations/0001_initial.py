@@ -30,9 +30,21 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("paths", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
                 ("public_key", models.CharField(blank=True, default="", max_length=64)),
-                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
             ],
+            options={"indexes": [models.Index(fields=["due_at"], name="file_deletion_due")]},
         ),
         migrations.CreateModel(
             name="Media",

@@ -181,7 +181,7 @@ def test_unavailable_storage_is_retried_with_growing_delays(owner: ApiUser, monk
             FileDeletion.objects.update(due_at=timezone.now())
             file_deletion.delete_due_files()
     assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
-    assert FileDeletion.objects.get().due_at - timezone.now() <= file_deletion.MAX_RETRY_DELAY
+    assert FileDeletion.objects.get().due_at - timezone.now() <= file_deletion.queue.max_retry_delay
     delete_due_files()
     assert stored_paths() == set(expected_paths(media)), "the second deletion is not due yet"
     assert_consistent()

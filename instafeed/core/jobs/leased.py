@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import CombinedExpression
@@ -36,6 +37,7 @@ from instafeed.core.observability.metrics import JOB_SLICES
 logger = logging.getLogger(__name__)
 
 MAX_ERROR_LENGTH = 1_000  # characters
+MAX_TASK_DURATION = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 5)  # by then Celery has killed the worker
 _MAX_DOUBLINGS = 16
 _MAX_COUNT = 1_000  # of attempts without an end, and of dispatches: the columns are small integers
 
@@ -183,19 +185,19 @@ class LeasedQueue(Generic[JobT]):
         """End jobs that keep no row; return how many, without those whose lease was lost."""
         return self.owned(jobs).delete()[0]
 
-    def retry_later(self, job: JobT, error: Exception, *, counts: bool = True) -> None:
+    def retry_later(self, job: JobT, error: Exception, *, counts: bool = True) -> bool:
         """Give a failed job back for later. `counts=False` for failures that are not the job's own.
 
-        Nothing happens if the lease was lost.
+        False if the lease was lost, and nothing was saved.
         """
         with transaction.atomic(DEFAULT_DB_ALIAS):
             row = self.owned([job]).select_for_update(no_key=True).first()
             if row is None:
-                return
+                return False
             row.attempts = min(row.attempts + counts, _MAX_COUNT)
             if self.max_attempts is not None and row.attempts > self.max_attempts:
                 self._dead_letter(row, repr(error))
-                return
+                return True
             self._rows.filter(pk=row.pk).update(
                 state=JobState.PENDING,
                 lease=None,
@@ -203,6 +205,7 @@ class LeasedQueue(Generic[JobT]):
                 error=repr(error)[:MAX_ERROR_LENGTH],
                 due_at=now_plus(self._delay_after(row.attempts)),
             )
+        return True
 
     def owned(self, jobs: Iterable[JobT]) -> QuerySet[JobT]:
         """The rows of claimed jobs whose lease still holds, for writes of the caller's transaction."""
