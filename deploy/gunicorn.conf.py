@@ -40,7 +40,7 @@ forwarded_allow_ips = "127.0.0.1,::1"
 forwarder_headers = ""  # nobody sets SCRIPT_NAME by a header: a wrong one would be a 500
 
 logger_class = "instafeed.core.http.gunicorn_worker.GunicornLogger"
-accesslog = None  # instafeed.core.observability.request_log writes a line where a request is worth one
+accesslog = None  # instafeed.core.http.request_log writes a line where a request is worth one
 errorlog = "-"
 loglevel = env.choice("LOG_LEVEL", "INFO", logging_config.LEVELS).lower()
 proc_name = "instafeed-web"

@@ -10,7 +10,7 @@ class FeedsConfig(AppConfig):
             personal_data,
             receivers,  # noqa: F401  (connects the receivers)
         )
-        from instafeed.core.observability import exporter
+        from instafeed.core.monitoring import exporter
 
         personal_data.register_categories()
         exporter.register_probe("fan_outs", metrics.fan_out_gauges)

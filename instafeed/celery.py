@@ -46,7 +46,7 @@ def _remember_worker_pid(**_: Any) -> None:
 def _serve_metrics(**_: Any) -> None:
     if settings.METRICS_PORT:
         # Imports models, so it must wait until Django is set up.
-        from instafeed.core.observability import worker_exporter
+        from instafeed.core.monitoring import worker_exporter
 
         worker_exporter.start_server(settings.METRICS_BIND, settings.METRICS_PORT)
 

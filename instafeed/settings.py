@@ -87,7 +87,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "instafeed.core.observability.request_id.RequestIdMiddleware",
-    "instafeed.core.observability.request_log.RequestLogMiddleware",
+    "instafeed.core.http.request_log.RequestLogMiddleware",
     "instafeed.core.http.security_headers.SecurityHeadersMiddleware",
     "instafeed.core.api.errors.ApiErrorMiddleware",  # outside of all middleware that may fail
     "django.middleware.security.SecurityMiddleware",

@@ -9,8 +9,8 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from instafeed.core.api.errors import api_not_found
 from instafeed.core.api.openapi.docs import openapi_document
-from instafeed.core.observability import exporter
-from instafeed.core.observability.health import health_view, live_view, ready_view
+from instafeed.core.monitoring import exporter
+from instafeed.core.monitoring.health import health_view, live_view, ready_view
 
 PUBLIC_VIEW: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": [], "throttle_classes": []}
 

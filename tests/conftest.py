@@ -11,7 +11,7 @@ from django.conf import settings
 from instafeed.core.cache import client as cache_client
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.jobs import enqueue
-from instafeed.core.observability import exporter, health, probes
+from instafeed.core.monitoring import exporter, health, probes
 from tests import database_cleanup, prebuilt_data
 
 database_cleanup.install()

@@ -7,8 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from instafeed.core.api.fields import IdField, IdInputField, NonBlankCharField, VerbatimCharField
-from instafeed.core.api.openapi.components import ID_PATTERN, NON_BLANK_PATTERN, example
+from instafeed.core.api.fields import ID_PATTERN, IdField, IdInputField, NonBlankCharField, VerbatimCharField
+from instafeed.core.api.openapi.components import NON_BLANK_PATTERN, example
 from media.api.serializers import PICTURE_EXAMPLE, PictureSerializer
 from posts.models import Reason, Report, TargetType
 from social.api.serializers import PERSON_EXAMPLE, PersonSerializer

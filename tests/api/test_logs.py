@@ -19,7 +19,8 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from instafeed.celery import app
 from instafeed.core.cache import client as cache_client
-from instafeed.core.observability import logging_config, request_log
+from instafeed.core.http import request_log
+from instafeed.core.observability import logging_config
 from instafeed.core.observability.request_id import RequestIdMiddleware, current_request_id
 from tests.factories import UserFactory
 
@@ -144,7 +145,7 @@ def test_a_5xx_response_is_one_line_with_traceback(path: str, route: str, traced
     assert line["duration_ms"] > 0
     assert (line["level"], line["logger"], line["request_id"]) == (
         "error",
-        "instafeed.core.observability.request_log",
+        "instafeed.core.http.request_log",
         "abc",
     )
     assert (line["method"], line["route"], line["status"]) == ("GET", route, response.status_code)

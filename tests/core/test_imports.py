@@ -17,10 +17,10 @@ MODULES_WITH_CELERY = (
     "instafeed.core.jobs",
     "instafeed.core.tasks",
     "instafeed.core.observability.celery_logging",
-    "instafeed.core.observability.exporter",
-    "instafeed.core.observability.health",
+    "instafeed.core.monitoring.exporter",
+    "instafeed.core.monitoring.health",
     "instafeed.core.observability.sentry",
-    "instafeed.core.observability.worker_exporter",
+    "instafeed.core.monitoring.worker_exporter",
 )
 
 

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from instafeed.core.jobs import heartbeat
-from instafeed.core.observability import exporter, health, metrics, probes
+from instafeed.core.monitoring import exporter, health, probes
+from instafeed.core.observability import metrics
 from tests.metric_values import scrape_metrics
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]

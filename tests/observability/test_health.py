@@ -23,7 +23,7 @@ from instafeed.core.cache import keys
 from instafeed.core.checks import check_timeouts
 from instafeed.core.jobs import heartbeat
 from instafeed.core.jobs.queues import QUEUES
-from instafeed.core.observability import health, probes
+from instafeed.core.monitoring import health, probes
 from instafeed.devstack.redis import BROKER_SETTINGS, CACHE_SETTINGS, RedisServer
 from instafeed.devstack.state import StackLayout
 

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.parser import text_string_to_metric_families
 
-from instafeed.core.observability import exporter, metrics, multiprocess_files
+from instafeed.core.monitoring import exporter
+from instafeed.core.observability import metrics, multiprocess_files
 
 ROOT = Path(__file__).resolve().parents[2]
 DELIVERIES = mmap_key("instafeed_deliveries", "instafeed_deliveries_total", [], [], "help")

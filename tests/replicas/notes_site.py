@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from instafeed.core.db.replicas import session
 from instafeed.core.models import Invalidation
-from instafeed.core.observability.health import health_view, live_view, ready_view
+from instafeed.core.monitoring.health import health_view, live_view, ready_view
 
 
 class IsStandby(models.Aggregate):

@@ -14,7 +14,7 @@ from django.db.transaction import atomic
 from instafeed.core.db.replicas import session
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.models import Invalidation
-from instafeed.core.observability import health, probes
+from instafeed.core.monitoring import health, probes
 from tests.eventually import eventually
 from tests.replicas.conftest import Site
 

@@ -20,7 +20,7 @@ from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs.leased import JobState
 from instafeed.core.jobs.queues import QUEUES
-from instafeed.core.observability import health
+from instafeed.core.monitoring import health
 from posts.models import Post, Report
 
 logger = logging.getLogger(__name__)

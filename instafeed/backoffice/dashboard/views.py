@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from instafeed.backoffice.dashboard import charts, series
 from instafeed.backoffice.dashboard.panels import PANELS
 from instafeed.core.admin.urls import changelist_url
-from instafeed.core.observability.health import HEALTHY_STATUSES, PROBES
+from instafeed.core.monitoring.health import HEALTHY_STATUSES, PROBES
 from posts.models import Case, CaseState
 
 PROBE_TIMEOUT = 0.2  # seconds; a slower probe shows as unknown, and the next page view has its result

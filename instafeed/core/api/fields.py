@@ -7,8 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from instafeed.core.api.openapi.components import ID_PATTERN
 from instafeed.core.db.snowflake import parse_id
+
+ID_PATTERN = "^([1-9][0-9]{0,17}|[1-8][0-9]{18})$"  # below 9 * 10**18; ids reach that in 2092
 
 
 class StrictCharField(serializers.CharField):

@@ -13,11 +13,10 @@ from datetime import timedelta
 from functools import partial
 
 import redis
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
 from django.utils import timezone
 
 from instafeed.core.cache.client import get_client
-from instafeed.core.db.replicas.session import mark_written
 from instafeed.core.models import Invalidation
 
 logger = logging.getLogger(__name__)
@@ -40,8 +39,8 @@ def invalidate(keys: Iterable[str]) -> None:
         return
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("invalidate() must be called inside the change's transaction")
-    mark_written()
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+    # Ask the router as the ORM would: it notes that this request wrote.
+    with connections[router.db_for_write(Invalidation)].cursor() as cursor:
         cursor.execute(_INSERT_SQL, [wanted])
         (row_id,) = cursor.fetchone()
     transaction.on_commit(partial(_delete_keys, row_id, wanted), robust=True)

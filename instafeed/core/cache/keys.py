@@ -22,7 +22,7 @@ unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish 
 | wal-floor        | a WAL position after every write whose position Redis lost | core.db.replicas.read_your_writes |
 | worker:{queue}   | exists while a Celery worker consumes the queue | core.jobs.heartbeat |
 | swept            | exists since the last sweep; its TTL gives the sweep's age | core.jobs.heartbeat |
-| probe            | written to see whether Redis accepts writes; also in the broker | core.observability.health |
+| probe            | written to see whether Redis accepts writes; also in the broker | core.monitoring.health |
 | notifications-due | exists while a task that drains the notification outbox is under way | social.notifications |
 | budget           | token bucket of deliveries | feeds.rate_limiter |
 | limit:…          | a client's requests in the current window, made by `limits` | core.api.throttling |

@@ -51,7 +51,7 @@ def init_sentry(dsn: str, *, environment: str, release: str | None, traces: floa
         before_send_transaction=_scrub_event,  # type: ignore[arg-type]
     )
     # A 5xx response without an exception is a service outage; metrics show those better.
-    ignore_logger("instafeed.core.observability.request_log")
+    ignore_logger("instafeed.core.http.request_log")
     ignore_logger("django.security.*")  # refused requests, with client data
 
 

@@ -16,10 +16,9 @@ from drf_spectacular.drainage import has_override
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
-from instafeed.core.api.fields import NonBlankCharField, StrictCharField
+from instafeed.core.api.fields import ID_PATTERN, NonBlankCharField, StrictCharField
 from instafeed.core.api.openapi.components import (
     ANYTHING,
-    ID_PATTERN,
     NON_BLANK_PATTERN,
     TEXT_PATTERN,
     UNKNOWN_FIELDS,

@@ -17,7 +17,6 @@ from rest_framework import serializers
 from instafeed.core.api.openapi.error_responses import error_example
 
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
-ID_PATTERN = "^([1-9][0-9]{0,17}|[1-8][0-9]{18})$"  # below 9 * 10**18; ids reach that in 2092
 TEXT_PATTERN = r"^[^\u0000]*$"  # the parser rejects NUL characters everywhere
 ANYTHING: dict[str, Any] = {
     "Anything": {

@@ -16,7 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from instafeed.core import env
-from instafeed.core.observability import exporter, metrics
+from instafeed.core.monitoring import exporter
+from instafeed.core.observability import metrics
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -22,7 +22,7 @@ from instafeed.core.db.replicas import wal
 from instafeed.core.db.replicas.timeout_connection import query_row
 from instafeed.core.jobs import heartbeat
 from instafeed.core.jobs.queues import QUEUES
-from instafeed.core.observability.probes import Probe, Report, run_probes
+from instafeed.core.monitoring.probes import Probe, Report, run_probes
 
 PROBES_TIMEOUT = 2.0  # seconds; as long as a connection to a frozen database takes, so both report "down"
 REDIS_TIMEOUT = 1.0  # seconds per command

@@ -23,8 +23,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from instafeed.core.observability import health, metrics, multiprocess_files
-from instafeed.core.observability.probes import Probe, Report, run_probes
+from instafeed.core.monitoring import health
+from instafeed.core.monitoring.probes import Probe, Report, run_probes
+from instafeed.core.observability import metrics, multiprocess_files
 
 PROBES_TIMEOUT = 1.0  # seconds for all probes; results of late probes are absent from this scrape
 
