@@ -30,9 +30,9 @@ class StateFilter(ChoiceFilter):
     values = (("open", "pending or running"), ("dead", "dead letter"), ("done", "done"))
 
     def condition_for(self, value: str) -> Q:
-        return (
-            Q(state__in=[JobState.PENDING, JobState.RUNNING]) if value == "open" else Q(state=JobState[value.upper()])
-        )
+        if value == "open":
+            return Q(state__in=[JobState.PENDING, JobState.RUNNING])
+        return Q(state=JobState[value.upper()])
 
 
 @admin.register(FanOut)
@@ -82,7 +82,7 @@ class FanOutAdmin(ActionButtonsAdmin):
 
     @admin.display(description="progress")
     def progress(self, fan_out: FanOut) -> str:
-        """How far the delivery has come. The checkpoint is a follower's id, so how many are left is unknown."""
+        """Return how far the delivery has come. The checkpoint is a follower's id, so how many are left is unknown."""
         if fan_out.mode == DeliveryMode.PULL:
             return "nothing to deliver: followers pull it"
         delivered = f"{fan_out.deliveries:,} warm feeds of {fan_out.author.follower_count:,} followers"
@@ -98,7 +98,7 @@ class FanOutAdmin(ActionButtonsAdmin):
 
     @admin.display(description="failures")
     def failures(self, fan_out: FanOut) -> str:
-        """How many attempts in a row failed, and the last error."""
+        """Return how many attempts in a row failed, and the last error."""
         if not fan_out.attempts:
             return "–"
         return Truncator(f"{fan_out.attempts} × {fan_out.error or 'worker died'}").chars(120)
