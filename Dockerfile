@@ -1,16 +1,16 @@
-# One image for web, workers, beat and commands; the command decides which. It needs no root, and no file to write to
-# but /tmp: `docker run --read-only --tmpfs /tmp …`.
+# One image for web, workers, beat and commands, selected by the command. It needs no root and writes to /tmp only:
+# `docker run --read-only --tmpfs /tmp …`.
 #
 #     docker build -t instafeed .                                   the application
-#     docker build -t instafeed-flower --target flower .            Flower, which watches the workers
+#     docker build -t instafeed-flower --target flower .            Flower, the monitor of the workers
 #
-# To pin the base to the very bytes that were tested, add the digest that `docker buildx imagetools inspect
-# python:3.11.14-slim-bookworm` prints: `FROM python:3.11.14-slim-bookworm@sha256:… AS base`.
+# To pin the exact content of the base image, add the digest from `docker buildx imagetools inspect
+# python:3.11.14-slim-bookworm`: `FROM python:3.11.14-slim-bookworm@sha256:… AS base`.
 
 FROM python:3.11.14-slim-bookworm AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
-# The requirements before the code: a change of code alone installs nothing anew.
+# Requirements before code, so that a change of code does not reinstall them.
 FROM base AS build
 WORKDIR /build
 RUN python -m venv /venv
@@ -37,11 +37,11 @@ COPY media media
 COPY posts posts
 COPY feeds feeds
 ENV WEB_BIND=0.0.0.0 DATABASE_POOL=true MEDIA_ROOT=/tmp/media INSTAFEED_STATIC_ROOT=/app/staticfiles
-# Without a database: the admin's files come from the packages. The code is compiled here, as nothing can be written later.
+# collectstatic needs no database. The code is compiled here, as the container is read-only.
 RUN DATABASE_POOL=false python manage.py collectstatic --noinput && python -m compileall -q .
 USER instafeed
 EXPOSE 8000
-# Of the web server; docker-compose.yml has others for workers.
+# For the web server; docker-compose.yml has other checks for workers.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health/live', timeout=2)"]
 CMD ["python", "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"]
@@ -54,5 +54,5 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5555/healthcheck', timeout=2)"]
 ENTRYPOINT ["/bin/sh", "/flower-start.sh"]
 
-# The last stage is what `docker build` makes when it is told none.
+# `docker build` without --target builds the last stage.
 FROM app

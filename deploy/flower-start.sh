@@ -1,6 +1,6 @@
 #!/bin/sh
-# Flower on the broker in CELERY_BROKER_URL, behind FLOWER_USER and FLOWER_PASSWORD. It knows nothing else of the
-# application: tasks are what their events say.
+# Flower on the broker in CELERY_BROKER_URL, with FLOWER_USER and FLOWER_PASSWORD. It has no access to the application and
+# shows only what Celery's events contain.
 set -eu
 if [ -z "${FLOWER_USER:-}" ] || [ -z "${FLOWER_PASSWORD:-}" ]; then
     echo 'flower: FLOWER_USER and FLOWER_PASSWORD must be set' >&2

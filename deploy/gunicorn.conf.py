@@ -12,23 +12,22 @@ from instafeed.core.observability import logging_config, multiprocess_files
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
-# Threads wait for PostgreSQL and Redis, processes use the cores. Each thread may hold one pooled
-# connection to each database, so more threads than the pool has connections would only queue there.
-worker_class = "instafeed.core.http.gunicorn_worker.GunicornWorker"  # gthread, with errors in the API's shape
+# Processes use the cores; threads wait for PostgreSQL and Redis. Each thread may hold one pooled connection per database,
+# so threads beyond the pool's size would only wait for a connection.
+worker_class = "instafeed.core.http.gunicorn_worker.GunicornWorker"  # gthread, with errors in the API's format
 workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256, computed=True)
 _pool = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
 threads = env.integer("WEB_THREADS", _pool, minimum=1, maximum=200, computed=True)
 
-# Not preloaded: connection pools and their threads must begin after the fork, and a reload (SIGHUP)
-# is to load new code.
+# Not preloaded: connection pools and their threads must start after the fork, and a reload (SIGHUP) must load new code.
 preload_app = False
 
-timeout = 60  # seconds without a heartbeat; with threads this bounds the process, not a request
-graceful_timeout = 10  # seconds for requests under way when a worker is to end
-keepalive = 75  # seconds; above the 60 of the usual load balancer, which then closes first
-max_requests = 0  # nothing leaks, so nothing is recycled
+timeout = 60  # seconds without a heartbeat; with threads this limits the process, not a request
+graceful_timeout = 10  # seconds for running requests when a worker stops
+keepalive = 75  # seconds; above the usual 60 of load balancers, which then close first
+max_requests = 0  # workers are not recycled
 
-# The heartbeat file must not wait for a disk.
+# In memory, as the heartbeat file must not wait for a disk.
 if os.path.isdir("/dev/shm"):  # noqa: S108
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True
@@ -37,10 +36,10 @@ limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190
 forwarded_allow_ips = "127.0.0.1,::1"
-forwarder_headers = ""  # nobody sets SCRIPT_NAME by a header: a wrong one would be a 500
+forwarder_headers = ""  # SCRIPT_NAME may not be set by a header: an invalid one causes a 500
 
 logger_class = "instafeed.core.http.gunicorn_worker.GunicornLogger"
-accesslog = None  # instafeed.core.http.request_log writes a line where a request is worth one
+accesslog = None  # instafeed.core.http.request_log logs requests
 errorlog = "-"
 loglevel = env.choice("LOG_LEVEL", "INFO", logging_config.LEVELS).lower()
 proc_name = "instafeed-web"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Without a password Grafana would take `admin`.
+# Without a password Grafana would use `admin`.
 if [ -z "${GF_SECURITY_ADMIN_PASSWORD:-}" ]; then
     echo 'grafana: GRAFANA_PASSWORD must be set' >&2
     exit 1

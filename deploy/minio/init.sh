@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the bucket and what may be done with it; run at each start, it changes nothing that is right.
+# Creates the bucket, its policies and the application's user. Safe to run again.
 #
-# MC_HOST_minio     where MinIO is, with root's credentials (mc reads it by itself)
+# MC_HOST_minio     MinIO's URL with root's credentials, which mc reads
 # BUCKET, APP_USER, APP_PASSWORD
 set -eu
 cd "$(dirname "$0")"
@@ -11,5 +11,5 @@ mc anonymous set-json public-read.json "minio/$BUCKET"
 mc ilm import "minio/$BUCKET" <lifecycle.json
 mc admin policy create minio application application.json
 mc admin user add minio "$APP_USER" "$APP_PASSWORD"
-# Again is no error for mc of 2025 and later.
+# Attaching it again is no error with mc of 2025 and later.
 mc admin policy attach minio application --user "$APP_USER"

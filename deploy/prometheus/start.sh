@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prometheus reads the token of /metrics from a file; here it comes from METRICS_TOKEN.
+# Write METRICS_TOKEN to the file from which Prometheus reads the token of /metrics, then start Prometheus.
 set -eu
 umask 077
 printf '%s' "${METRICS_TOKEN:-}" >/tmp/metrics_token

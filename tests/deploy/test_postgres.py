@@ -215,7 +215,7 @@ def test_an_empty_primary_in_the_others_place_is_not_followed(
     primary.data.rename(aside)
     try:
         primary.start(60)
-        eventually(lambda: "has another history" in replica.log.read_text())
+        eventually(lambda: "has another system identifier" in replica.log.read_text())
         assert shows(replica, written, 1)
     finally:
         primary.stop()
