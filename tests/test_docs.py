@@ -90,6 +90,20 @@ def test_tests_targets_and_benchmarks_exist(page: Path) -> None:
     assert [name for name in benchmarks if not (PROJECT_ROOT / "benchmarks" / f"{name}.py").exists()] == []
 
 
+def test_responsibilities_name_what_the_files_define() -> None:
+    wrong = []
+    for line in (PROJECT_ROOT / "docs" / "architecture.md").read_text().splitlines():
+        if line.startswith("| `"):
+            paths, names = (re.findall(r"`([^`]+)`", cell) for cell in line.split("|")[1:3])
+            texts = [path.stem + path.read_text() for name in paths for path in source_files(PROJECT_ROOT / name)]
+            wrong += [(paths, name) for name in names if not any(re.search(rf"\b{name}\b", text) for text in texts)]
+    assert wrong == []
+
+
+def source_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else [*path.rglob("*.py"), *path.rglob("*.lua")]
+
+
 def test_names_are_found_at_all() -> None:
     found = {name for page in PAGES for name in path_names(page)}
     assert {"feeds/fanout.deliver_slice", "feeds/timeline.get_page", "posts/services.create_post"} <= found
