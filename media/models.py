@@ -91,12 +91,13 @@ class FileDeletion(LeasedJob):
         return f"deletion of {len(self.paths)} files"
 
 
-class Relocation(models.Model):
+class Relocation(LeasedJob):
     """An owner whose files may have to move between public and private. Written with the change that causes it."""
 
     owner_id = models.BigIntegerField(primary_key=True)
-    due_at = models.DateTimeField(db_default=Now(), db_index=True)
-    version = models.PositiveIntegerField(default=0, db_default=0)  # incremented by each cause, so that none is lost
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="relocation_due")]
 
     def __str__(self) -> str:
         return f"relocation for user {self.owner_id}"

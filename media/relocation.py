@@ -13,28 +13,29 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import F, Q
 from django.dispatch import receiver
-from django.utils import timezone
 
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed
 from instafeed.core.jobs import enqueue, queues
+from instafeed.core.jobs.leased import MAX_TASK_DURATION, LeasedQueue, Outcome
 from media import file_deletion, file_swap, storage, variants
 from media.models import Media, Relocation, Status
 
 logger = logging.getLogger(__name__)
 
 RELOCATION_BATCH_SIZE = 20  # pictures moved before the task makes room for other tasks
-RETRY_DELAY = timedelta(seconds=30)  # after a failure of the storage
-# Raw SQL, as the ORM's upsert cannot increment a column.
-_UPSERT_SQL = """
-INSERT INTO media_relocation AS relocation (owner_id, due_at, version) VALUES (%s, clock_timestamp(), 1)
-ON CONFLICT (owner_id) DO UPDATE SET due_at = EXCLUDED.due_at, version = relocation.version + 1
-"""
 # The opposite of `should_be_public`, as a filter of `Media`.
 SHOULD_BE_PRIVATE = Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__is_private=True)
+
+queue = LeasedQueue(
+    Relocation.objects.all(),
+    lease=MAX_TASK_DURATION,
+    retry_delay=timedelta(seconds=30),
+    transient=(storage.StorageError,),
+)
 
 
 def should_be_public(media: Media, owner: User) -> bool:
@@ -48,9 +49,16 @@ def _on_access_changed(user_id: int, **_: Any) -> None:
 
 
 def schedule_relocation(owner_id: int) -> None:
-    """Move the owner's files to where they belong, after the current transaction commits."""
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_UPSERT_SQL, [owner_id])
+    """Move the owner's files to where they belong, after the current transaction commits.
+
+    A worker that is moving the owner's files loses its claim, so it cannot delete the row of this cause.
+    """
+    Relocation.objects.bulk_create(
+        [Relocation(owner_id=owner_id)],
+        update_conflicts=True,
+        unique_fields=["owner_id"],
+        update_fields=["state", "lease", "due_at", "dispatches"],
+    )
     transaction.on_commit(partial(enqueue.try_enqueue, queues.RELOCATE_MEDIA, owner_id), robust=True)
 
 
@@ -60,29 +68,19 @@ def set_withheld(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> 
         schedule_relocation(owner_id)
 
 
-def due_owner_ids(limit: int) -> list[int]:
-    """Return ids of owners whose relocation is due, the longest due first."""
-    waiting = Relocation.objects.filter(due_at__lte=timezone.now())
-    return list(waiting.order_by("due_at").values_list("pk", flat=True)[:limit])
+def relocate_batch(owner_id: int) -> Outcome:
+    """Claim an owner's relocation and move a batch of pictures. Return CONTINUED if more may be left."""
+    return queue.run(queue.claim(owner_id), _relocate)
 
 
-def relocate_batch(owner_id: int) -> bool:
-    """Move a batch of the owner's pictures. Return True if more may be left."""
-    relocation = Relocation.objects.using(DEFAULT_DB_ALIAS).filter(pk=owner_id).first()
-    owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=owner_id).first()
-    if relocation is None:
-        return False
+def _relocate(job: Relocation) -> Outcome:
+    owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=job.owner_id).first()
     misplaced = _misplaced_media(owner) if owner else []
-    try:
-        for media in misplaced:
-            move_media(media)
-    except storage.StorageError:
-        Relocation.objects.filter(pk=owner_id).update(due_at=timezone.now() + RETRY_DELAY)
-        return False
+    for media in misplaced:
+        move_media(media)
     if misplaced:
-        return True
-    Relocation.objects.filter(pk=owner_id, version=relocation.version).delete()  # kept if a new cause came up
-    return False
+        return Outcome.CONTINUED if queue.checkpoint(job) else Outcome.OVERTAKEN
+    return Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN
 
 
 def _misplaced_media(owner: User) -> list[Media]:

@@ -11,6 +11,7 @@ import time
 from celery import shared_task
 
 from instafeed.core.jobs import enqueue
+from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, processing_job, relocation, reprocessing, tempdirs
 
 SLICE_SECONDS = 1.0  # seconds of work before a task makes room for others
@@ -32,7 +33,7 @@ def remake_media(media_id: int) -> None:
 @shared_task
 def relocate_media(owner_id: int) -> None:
     """Move a batch of an owner's pictures between public and private; enqueue the task again while more are left."""
-    if relocation.relocate_batch(owner_id):
+    if relocation.relocate_batch(owner_id) is Outcome.CONTINUED:
         enqueue.try_enqueue(relocate_media, owner_id)
 
 
@@ -49,7 +50,7 @@ def sweep_media() -> None:
     """Send tasks for due work: lost tasks, expired leases of dead workers, retries."""
     for media_id in processing_job.due_media_ids(SWEEP_BATCH_SIZE):
         enqueue.try_enqueue(process_media, media_id)
-    for owner_id in relocation.due_owner_ids(SWEEP_BATCH_SIZE):
+    for owner_id in relocation.queue.claim_overdue(SWEEP_BATCH_SIZE):
         enqueue.try_enqueue(relocate_media, owner_id)
     if file_deletion.queue.has_due():
         enqueue.try_enqueue(remove_files)

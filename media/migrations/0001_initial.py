@@ -20,9 +20,21 @@ class Migration(migrations.Migration):
             name="Relocation",
             fields=[
                 ("owner_id", models.BigIntegerField(primary_key=True, serialize=False)),
-                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), db_index=True)),
-                ("version", models.PositiveIntegerField(db_default=0, default=0)),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
             ],
+            options={"indexes": [models.Index(fields=["due_at"], name="relocation_due")]},
         ),
         migrations.CreateModel(
             name="FileDeletion",

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import erasure_worker
 from accounts.models import User
+from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, processing_job, relocation, uploads
 from media.models import FileDeletion, Media, Relocation
 from media.processing import Picture
@@ -70,7 +71,7 @@ def delete_due_files(*, ahead_of_time: bool = False) -> None:
 
 def relocate_all(owner: User) -> None:
     """Relocate all of the owner's pictures and delete the old files."""
-    while relocation.relocate_batch(owner.pk):
+    while relocation.relocate_batch(owner.pk) is Outcome.CONTINUED:
         pass
     assert not Relocation.objects.filter(pk=owner.pk).exists()
     delete_due_files()

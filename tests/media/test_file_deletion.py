@@ -17,6 +17,7 @@ from django.utils import timezone
 from accounts import deletion
 from accounts import services as accounts
 from instafeed.core.db.snowflake import first_id_at
+from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, processing_job, relocation, storage, tasks, uploads
 from media import services as media_services
 from media.models import FileDeletion, Media, Status
@@ -153,7 +154,7 @@ def test_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.Monke
     uploads.begin(owner.id, "image/jpeg", 5, "")
     accounts.update_profile(owner.id, {"avatar": pictures[0].pk})
     deletion.delete_account(owner.id)
-    while relocation.relocate_batch(owner.id):
+    while relocation.relocate_batch(owner.id) is Outcome.CONTINUED:
         pass
     erase_deleted_accounts()
     delete_due_files()

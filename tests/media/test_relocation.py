@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts import services as accounts
 from accounts.models import User
 from instafeed.core.cache.client import get_client as cache
+from instafeed.core.jobs.leased import Outcome
 from media import processing_job, relocation, storage, tasks
 from media import services as media_services
 from media.models import FileDeletion, Media, Relocation
@@ -171,12 +172,12 @@ def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch:
     set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", unavailable)
-        assert not relocation.relocate_batch(author.id)
+        assert relocation.relocate_batch(author.id) is Outcome.POSTPONED
     assert Relocation.objects.get().due_at > timezone.now()
-    assert relocation.due_owner_ids(10) == []
+    assert relocation.queue.claim_overdue(10) == []
     assert all(reload(media).key == media.key for media in pictures)
     Relocation.objects.update(due_at=timezone.now())
-    assert relocation.due_owner_ids(10) == [author.id]
+    assert relocation.queue.claim_overdue(10) == [author.id]
     relocate_all(author.user)
     delete_due_files(ahead_of_time=True)
     assert_files_in_place(author, public=False)
@@ -207,6 +208,7 @@ def test_copies_of_a_dead_worker_are_deleted(author: ApiUser, monkeypatch: pytes
             relocation.relocate_batch(author.id)
     assert reload(media).key == media.key
     assert len(stored_paths()) == 8
+    Relocation.objects.update(due_at=timezone.now())  # the lease expires
     relocate_all(author.user)
     assert len(stored_paths()) == 8, "they could belong to a worker that still runs"
     delete_due_files(ahead_of_time=True)
@@ -244,7 +246,7 @@ def test_late_worker_does_not_undo_a_newer_state(
         if not turned:
             turned.append(True)
             set_private(author, private=ends_private)
-            assert not relocation.relocate_batch(author.id), "nothing to move"
+            assert relocation.relocate_batch(author.id) is Outcome.FINISHED, "nothing to move"
         copy(source, target)
 
     set_private(author, private=ends_private)

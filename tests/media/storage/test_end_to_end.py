@@ -10,6 +10,7 @@ import httpx
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from instafeed.core.jobs.leased import Outcome
 from instafeed.devstack.state import PROJECT_ROOT
 from media import file_deletion, processing_job, relocation
 from media.models import Media
@@ -40,7 +41,7 @@ def run_workers(owner: ApiUser) -> None:
     """Do all due work of the workers."""
     for media in Media.objects.all():
         processing_job.run(media.pk)
-    while relocation.relocate_batch(owner.id):
+    while relocation.relocate_batch(owner.id) is Outcome.CONTINUED:
         pass
     while file_deletion.delete_due_files():
         pass
