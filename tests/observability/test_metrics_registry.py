@@ -75,7 +75,7 @@ for process in processes: process.start()
 for process in processes: process.join()
 from django.conf import settings
 settings.configure()
-from instafeed.core.observability import exporter
+from instafeed.core.monitoring import exporter
 print(exporter.render_exposition().decode())
 """
 
