@@ -18,9 +18,9 @@ from instafeed.core.api.openapi.components import example, list_parameters, page
 from instafeed.core.api.pagination.cursors import (
     decode_cursor,
     encode_cursor,
+    page_response,
     parse_limit,
     raw_cursor,
-    raw_page_response,
 )
 from instafeed.core.db.snowflake import MAX_ID
 from posts.api.serializers import PostSerializer
@@ -50,7 +50,7 @@ class FeedViewSet(ViewSet):
         limit, raw = parse_limit(request), raw_cursor(request)
         before = decode_cursor(FEED_CURSOR, raw)[0] if raw is not None else None
         posts, after = timeline.get_page(current_user(request).pk, before, limit)
-        return raw_page_response(request, posts, None if after is None else encode_cursor(FEED_CURSOR, after))
+        return page_response(request, posts, None if after is None else encode_cursor(FEED_CURSOR, after))
 
     @extend_schema(
         operation_id="count_unread_posts",

@@ -13,9 +13,9 @@ from instafeed.core.api.pagination.cursors import (
     decode_cursor,
     encode_cursor,
     invalid_cursor,
+    page_response,
     parse_limit,
     raw_cursor,
-    raw_page_response,
 )
 from posts import explore
 from posts.api.serializers import PostSerializer
@@ -38,4 +38,4 @@ class ExploreView(APIView):
             rows, last = explore.get_page(current_user(request).pk, after, limit)
         except explore.RankingExpired:
             raise invalid_cursor() from None
-        return raw_page_response(request, rows, None if last is None else encode_cursor(LIST_NAME, *last))
+        return page_response(request, rows, None if last is None else encode_cursor(LIST_NAME, *last))

@@ -23,9 +23,9 @@ from instafeed.core.api.openapi.components import (
 from instafeed.core.api.pagination.cursors import (
     decode_text_cursor,
     encode_text_cursor,
+    page_response,
     parse_limit,
     raw_cursor,
-    raw_page_response,
 )
 from instafeed.core.api.pagination.filtered import fetch_filtered_page
 from instafeed.core.api.pagination.list_page import filtered_page_response
@@ -82,13 +82,11 @@ class HashtagSearchView(APIView):
         after = hashtag_index.HashtagRef(decode_text_cursor(HASHTAGS_LIST_NAME, raw)) if raw is not None else None
         prefix = entities.parse_hashtag_prefix(query.validated_data["search"])
         if prefix is None:
-            return raw_page_response(request, [], None)
+            return page_response(request, [], None)
         fetch_keys = partial(hashtag_index.find_by_prefix, prefix)
         render_visible = partial(hashtag_index.render_visible_hashtags, current_user(request).pk)
         rows, last = fetch_filtered_page(fetch_keys, render_visible, after, limit)
-        return raw_page_response(
-            request, rows, None if last is None else encode_text_cursor(HASHTAGS_LIST_NAME, last.name)
-        )
+        return page_response(request, rows, None if last is None else encode_text_cursor(HASHTAGS_LIST_NAME, last.name))
 
 
 class HashtagPostsView(APIView):

@@ -20,9 +20,9 @@ from instafeed.core.api.pagination.cursors import (
     decode_text_cursor,
     encode_text_cursor,
     invalid_cursor,
+    page_response,
     parse_limit,
     raw_cursor,
-    raw_page_response,
 )
 from instafeed.core.api.pagination.filtered import fetch_filtered_page
 from instafeed.core.db.snowflake import parse_id
@@ -59,7 +59,7 @@ class SearchView(APIView):
             return [(position, summaries[position.user_id]) for position in positions if position.user_id in summaries]
 
         page, last = fetch_filtered_page(partial(find_users, query.validated_data["search"]), render, after, limit)
-        return raw_page_response(request, page, None if last is None else _encode_cursor(last))
+        return page_response(request, page, None if last is None else _encode_cursor(last))
 
 
 def _encode_cursor(position: SearchPosition) -> str:

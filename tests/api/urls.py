@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -18,16 +18,13 @@ from rest_framework.views import APIView
 from accounts.models import User
 from instafeed.core.api.errors import Conflict, api_not_found
 from instafeed.core.api.idempotency import respond_idempotently
-from instafeed.core.api.pagination.cursors import Keyset, page_response, raw_page_response
+from instafeed.core.api.pagination.list_page import filtered_page_response
+from instafeed.core.db.keyset import fetch_ids
 
 handler400 = "instafeed.core.api.errors.bad_request"
 handler403 = "instafeed.core.api.errors.permission_denied"
 handler404 = "instafeed.core.api.errors.not_found"
 handler500 = "instafeed.core.api.errors.server_error"
-
-BY_ID = Keyset("by_id")
-OLDEST_FIRST = Keyset("oldest_first", descending=False)
-BY_FOLLOWERS = Keyset("by_followers", ("follower_count", "id"))
 
 
 class PublicView(APIView):
@@ -41,17 +38,19 @@ class Echo(PublicView):
 
 
 class UserList(PublicView):
-    keyset: Keyset = BY_ID
+    """The ids of all users, newest first or oldest first."""
 
-    def get(self, request: Request) -> Response:
-        rows, cursor = self.keyset.page(request, User.objects.only("id", *self.keyset.fields))
-        return page_response(request, [str(row.pk) for row in rows], cursor)
+    kind = "newest"
+    descending = True
 
-
-class RawList(PublicView):
     def get(self, request: Request) -> HttpResponse:
-        rows, cursor = BY_ID.page(request, User.objects.only("id"))
-        return raw_page_response(request, [b'"%d"' % row.pk for row in rows], cursor)
+        def fetch(after: int | None, limit: int) -> tuple[list[int], bool]:
+            return fetch_ids(User.objects.all(), "id", after, limit, descending=self.descending)
+
+        def render(ids: Sequence[int]) -> list[tuple[int, bytes]]:
+            return [(id_, b'"%d"' % id_) for id_ in ids]
+
+        return filtered_page_response(request, self.kind, fetch, render)
 
 
 class WithToken(APIView):
@@ -107,9 +106,7 @@ urlpatterns = [
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/echo", Echo.as_view()),
     path("api/v1/users", UserList.as_view()),
-    path("api/v1/oldest", UserList.as_view(keyset=OLDEST_FIRST)),
-    path("api/v1/popular", UserList.as_view(keyset=BY_FOLLOWERS)),
-    path("api/v1/raw", RawList.as_view()),
+    path("api/v1/oldest", UserList.as_view(kind="oldest", descending=False)),
     path("api/v1/with-token", WithToken.as_view()),
     path("api/v1/create", Create.as_view()),
     path("api/v1/token-optional", TokenOptional.as_view()),

@@ -1,28 +1,19 @@
-"""Keyset pagination: a page begins after the key of the previous page's last row.
+"""Cursors and pages of keyset pagination: a page begins after the key of the previous page's last row.
 
 A cursor holds that key, so pages neither repeat nor skip rows that are added or removed in between, and a deep page
-costs as much as the first: no OFFSET, no COUNT. Cursors are opaque to clients and carry the kind of their list, so
-one list rejects another list's cursor.
-
-    LIKERS = Keyset("likers", ("user_id",))
-
-    rows, cursor = LIKERS.page(request, Like.objects.filter(post_id=post_id))
-    return page_response(request, [render(row) for row in rows], cursor)
+costs as much as the first. Cursors are opaque to clients and carry the kind of their list, so one list rejects another
+list's cursor. `instafeed.core.db.keyset` has the queries.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterable
 
-from django.db.models import Model, Q, QuerySet
 from django.http import HttpResponse
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 DEFAULT_LIMIT = 20
@@ -30,7 +21,6 @@ MAX_LIMIT = 100
 
 _HEX_INTEGER = re.compile(r"[0-7][0-9a-f]{15}")  # 63 bits: the range of PostgreSQL's bigint
 _HEX_TEXT = re.compile(r"(?:[0-9a-f]{2}){0,1000}")
-_RowT = TypeVar("_RowT", bound=Model)
 
 
 def parse_limit(request: Request) -> int:
@@ -84,58 +74,14 @@ def raw_cursor(request: Request) -> str | None:
     return request.query_params.get("cursor")
 
 
-@dataclass(frozen=True)
-class Keyset:
-    """The order of a list: integer `fields` that are unique together, all in one direction.
-
-    `kind` names the list in its cursors. An index on the queryset's filter columns followed by `fields` should
-    serve the list.
-    """
-
-    kind: str
-    fields: tuple[str, ...] = ("id",)
-    descending: bool = True
-
-    def page(self, request: Request, queryset: QuerySet[_RowT]) -> tuple[list[_RowT], str | None]:
-        """Return the requested page's rows and the next page's cursor, None on the last page."""
-        limit = parse_limit(request)
-        raw = raw_cursor(request)
-        if raw is not None:
-            queryset = queryset.filter(self._after(decode_cursor(self.kind, raw, len(self.fields))))
-        sign = "-" if self.descending else ""
-        # One extra row shows whether there is a next page.
-        rows = list(queryset.order_by(*(f"{sign}{field}" for field in self.fields))[: limit + 1])
-        if len(rows) <= limit:
-            return rows, None
-        return rows[:limit], encode_cursor(self.kind, *self._key(rows[limit - 1]))
-
-    def _after(self, key: Sequence[int]) -> Q:
-        """Return (a, b) < (x, y) as a <= x AND (a < x OR b < y): the first half lets an index scan start there."""
-        operator = "lt" if self.descending else "gt"
-        after = Q(**{f"{self.fields[-1]}__{operator}": key[-1]})
-        for field, part in list(zip(self.fields, key, strict=True))[-2::-1]:
-            after = Q(**{f"{field}__{operator}e": part}) & (Q(**{f"{field}__{operator}": part}) | after)
-        return after
-
-    def _key(self, row: Any) -> tuple[int, ...]:
-        if isinstance(row, dict):
-            return tuple(row[field] for field in self.fields)
-        return tuple(getattr(row, field) for field in self.fields)
-
-
 def next_url(request: Request, next_cursor: str | None) -> str | None:
     if next_cursor is None:
         return None
     return replace_query_param(request.build_absolute_uri(), "cursor", next_cursor)
 
 
-def page_response(request: Request, results: Sequence[Any], next_cursor: str | None) -> Response:
-    """Return a page of rendered rows."""
-    return Response({"results": results, "next": next_url(request, next_cursor), "previous": None})
-
-
-def raw_page_response(request: Request, results: Iterable[bytes], next_cursor: str | None) -> HttpResponse:
-    """Return a page of rows that already are JSON bytes: they are concatenated, not decoded and encoded again."""
+def page_response(request: Request, results: Iterable[bytes], next_cursor: str | None) -> HttpResponse:
+    """Return a page of rows that are JSON already: the bytes are concatenated, not decoded and encoded again."""
     url = json.dumps(next_url(request, next_cursor)).encode()
     body = b'{"results":[%b],"next":%b,"previous":null}' % (b",".join(results), url)
     return HttpResponse(body, content_type="application/json")

@@ -8,9 +8,9 @@ from rest_framework.request import Request
 from instafeed.core.api.pagination.cursors import (
     decode_cursor,
     encode_cursor,
+    page_response,
     parse_limit,
     raw_cursor,
-    raw_page_response,
 )
 from instafeed.core.api.pagination.filtered import FetchKeys, RenderVisible, fetch_filtered_page
 
@@ -22,4 +22,4 @@ def filtered_page_response(
     limit, raw = parse_limit(request), raw_cursor(request)
     before = decode_cursor(kind, raw)[0] if raw is not None else None
     rows, last_id = fetch_filtered_page(fetch_keys, render_visible, before, limit)
-    return raw_page_response(request, rows, None if last_id is None else encode_cursor(kind, last_id))
+    return page_response(request, rows, None if last_id is None else encode_cursor(kind, last_id))
