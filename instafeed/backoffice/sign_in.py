@@ -1,6 +1,6 @@
 """Sign-in to the admin: password, second factor if ADMIN_OTP is on, and rate limits.
 
-Every refusal has the same text and takes about the same time, whatever the cause. It does not reveal which accounts
+Every refusal has the same text and takes about the same time for every cause. It does not reveal which accounts
 exist, which are staff, or that the password was right.
 """
 

@@ -60,7 +60,7 @@ ENGLISH = Locale(
     ),
     endings=(
         "worth every step.",
-        "and nobody else around.",
+        "and no one else around.",
         "would do it again tomorrow.",
         "who's coming next time?",
         "no filter needed.",

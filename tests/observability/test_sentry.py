@@ -43,7 +43,7 @@ def fail(request, name):
     raise RuntimeError(f"redis://:{SECRET}@host refused; password={SECRET}")
 urls.urlpatterns.insert(0, path("fails/<name>", fail))
 request = RequestFactory().post(
-    f"/fails/somebody?token={SECRET}&q=a-search",
+    f"/fails/someone?token={SECRET}&q=a-search",
     {"password": SECRET},
     "application/json",
     headers={

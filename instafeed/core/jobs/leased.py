@@ -56,7 +56,7 @@ class Outcome(StrEnum):
     CONTINUED = "continued"  # a checkpoint: more is left to do
     FINISHED = "finished"
     OVERTAKEN = "overtaken"  # the lease expired during the slice
-    POSTPONED = "postponed"  # a service is away; does not count as a failure
+    POSTPONED = "postponed"  # a service is down; does not count as a failure
     FAILED = "failed"
 
 
@@ -89,7 +89,7 @@ class LeasedQueue(Generic[JobT]):
     `jobs`: the rows as a claim returns them. `lease`: how long a claim holds; much longer than a slice. `retry_delay`
     doubles with each failure up to `max_retry_delay`; it is also how long the sweeper waits for a hint to arrive.
     `max_attempts`: failures in a row before a dead letter; None retries for ever. `transient`: exceptions that mean that
-    a service is away, which never makes a dead letter.
+    a service is down, which never makes a dead letter.
     """
 
     def __init__(
