@@ -136,7 +136,7 @@ def test_failed_request_is_reported_with_its_id(sentry: Sentry) -> None:
 
 def test_reports_contain_no_personal_data(sentry: Sentry) -> None:
     for body in sentry.raw:
-        for personal in ("somebody", "a-search", "a-page", "sessionid"):
+        for personal in ("someone", "a-search", "a-page", "sessionid"):
             assert personal not in body
 
 
