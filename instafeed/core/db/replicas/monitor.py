@@ -88,7 +88,7 @@ class ReplicaMonitor:
         state.down_since, state.proof, state.replayed = time.monotonic(), None, 0
 
     def check_now(self) -> None:
-        """Check all replicas in this thread, after any check that is running."""
+        """Check all replicas in this thread, after any check that is running (tests)."""
         with self._checking:
             self._check_all()
 
