@@ -225,7 +225,7 @@ def seen_request_id() -> str:
     return current_request_id()
 
 
-@shared_task(name="tests.failing")
+@shared_task(name="tests.failing_with_secret")
 def failing() -> None:
     raise RuntimeError("password=hunter2hunter2")
 
@@ -265,7 +265,7 @@ def test_a_failed_task_is_logged_with_its_redacted_error_and_outcome(lines: LogO
     failure, end = lines.all
     assert failure["level"] == "error"
     assert "RuntimeError" in failure["exception"]
-    assert (end["outcome"], end["task"]) == ("failure", "tests.failing")
+    assert (end["outcome"], end["task"]) == ("failure", "tests.failing_with_secret")
     assert {line["request_id"] for line in lines.all} == {"abc"}
     assert {line["task_id"] for line in lines.all} == {"task-1"}
     assert "hunter2" not in lines.text

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from enum import StrEnum
 
 import redis
 from django.conf import settings
@@ -46,6 +47,17 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
     redis.call('DEL', KEYS[1])
 end
 """)
+
+
+class ChoiceReason(StrEnum):
+    """Why a request reads from a replica or from the primary. The values label metrics."""
+
+    OFF = "off"  # no replica is configured
+    NONE_USABLE = "none_usable"  # all replicas are down or lag too far behind
+    ANONYMOUS = "nobody"
+    NO_RECENT_WRITE = "not_stuck"  # the replica must only have passed the floor
+    RECENT_WRITE = "stuck"  # the replica must have passed the user's position too
+    NO_REDIS = "no_redis"
 
 
 class _FloorState:
@@ -90,23 +102,23 @@ def choose_replica(session: Session) -> str | None:
     return choice
 
 
-def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str | None, str]:
-    """Return the chosen replica and the reason, a metric label."""
+def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str | None, ChoiceReason]:
     if not candidates:
-        return None, "none_usable" if settings.REPLICA_ALIASES else "off"
+        return None, ChoiceReason.NONE_USABLE if settings.REPLICA_ALIASES else ChoiceReason.OFF
     if user_id is None:
-        return candidates[0], "nobody"
+        return candidates[0], ChoiceReason.ANONYMOUS
     try:
         own, floor = _required_positions(user_id)
     except (CacheUnavailable, redis.RedisError, Error):
         _FloorState.is_uncertain = True  # positions of other users may be missing too
-        return None, "no_redis"
+        return None, ChoiceReason.NO_REDIS
     if own is None:
-        return next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None), "not_stuck"
+        replica = next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None)
+        return replica, ChoiceReason.NO_RECENT_WRITE
     passed = [alias for alias in candidates if _has_passed(alias, max(own, floor))]
     if set(passed) == set(settings.REPLICA_ALIASES):
         forget_position(user_id, own)
-    return (passed[0] if passed else None), "stuck"
+    return (passed[0] if passed else None), ChoiceReason.RECENT_WRITE
 
 
 def forget_position(user_id: int, position: int) -> None:
