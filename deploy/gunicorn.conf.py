@@ -12,8 +12,8 @@ from instafeed.core.observability import logging_config, multiprocess_files
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
-# Processes use the cores; threads wait for PostgreSQL and Redis. Each thread may hold one pooled connection per database,
-# so threads beyond the pool's size would only wait for a connection.
+# Processes use the cores; threads wait for PostgreSQL and Redis. Each thread may hold one pooled connection per
+# database, so threads beyond the pool's size would only wait for a connection.
 worker_class = "instafeed.core.http.gunicorn_worker.GunicornWorker"  # gthread, with errors in the API's format
 workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256, computed=True)
 _pool = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)

@@ -1,4 +1,4 @@
-"""`python -m deploy.loopback`: the deployment in the foreground, until Ctrl-C or SIGTERM."""
+"""`python -m deploy.loopback`: run the deployment in the foreground until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.loopback", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help="where everything is kept; made if need be")
+    parser.add_argument("--data-dir", type=Path, required=True, help="directory for all files; created if necessary")
     parser.add_argument("--port", type=int, default=8000, help="of nginx, on 127.0.0.1")
     options = parser.parse_args()
     try:
@@ -34,8 +34,8 @@ def _run(data_dir: Path, port: int, signals: StopSignals) -> None:
     with Deployment(data_dir, port, variables=os.environ, sleep=signals.sleep, say=_say) as deployment:
         _say(
             f"\nRunning.  {deployment.base_url}/api/v1/   docs {deployment.base_url}/docs\n"
-            f"Logs, the files as they are mounted, and data: {deployment.root}\n"
-            "Ctrl-C stops everything; the data stay, but for the pictures."
+            f"Logs, mounted files and data: {deployment.root}\n"
+            "Ctrl-C stops everything and keeps the data, except pictures."
         )
         Supervisor(deployment.children, sleep=signals.sleep, say=_say).watch()
 

@@ -1,4 +1,4 @@
-"""What docker-compose.yml says of its services, with variables filled in as Compose does."""
+"""Parse the services of docker-compose.yml and interpolate variables as Compose does."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import yaml
 from instafeed.devstack.state import StackError
 
 VARIABLE = re.compile(
-    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<how>:?[-?+])(?P<text>(?:[^{}]|\$\{[^{}]*\})*))?\})"
+    r"\$(?:(?P<escaped>\$)|(?P<bare>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?:(?P<operator>:?[-?+])(?P<text>(?:[^{}]|\$\{[^{}]*\})*))?\})"
 )
 
 
 @dataclass(frozen=True)
 class Service:
-    """One service. What is empty is as the image has it."""
+    """One service. Empty attributes mean the image's default."""
 
     name: str
     command: list[str]
     entrypoint: list[str]
     environment: dict[str, str]
     mounts: dict[str, str]
-    """By the path inside: a path in the project (`./…`), a volume's name, or nothing for a tmpfs."""
+    """{path inside: a path in the project (`./…`), the name of a volume, or "" for a tmpfs}"""
     stop_signal: str
     grace: float
     """Seconds from the stop signal to SIGKILL."""
@@ -35,16 +35,16 @@ class Service:
 
 
 def read_services(path: Path, variables: Mapping[str, str]) -> dict[str, Service]:
-    """The services by name. StackError where a required variable is not set."""
+    """Return the services by name. Raises StackError if a required variable is not set."""
     services = yaml.safe_load(path.read_text())["services"]
     return {name: _service(name, interpolate_values(raw, variables)) for name, raw in services.items()}
 
 
 def required_variables(path: Path) -> set[str]:
-    """The variables that the file demands (`${NAME:?…}`) of whoever starts everything: not those of a profile."""
+    """Return the variables that the services outside of profiles require (`${NAME:?…}`)."""
     services = yaml.safe_load(path.read_text())["services"].values()
     text = yaml.safe_dump([service for service in services if "profiles" not in service])
-    return {found["name"] for found in VARIABLE.finditer(text) if (found["how"] or "").endswith("?")}
+    return {match["name"] for match in VARIABLE.finditer(text) if (match["operator"] or "").endswith("?")}
 
 
 def _service(name: str, raw: dict[str, Any]) -> Service:
@@ -86,7 +86,7 @@ def _text(value: object) -> str:
 
 
 def interpolate_values(raw: Any, variables: Mapping[str, str]) -> Any:
-    """Whatever YAML holds, with its texts filled in. StackError as for `interpolate`."""
+    """Interpolate all texts in a YAML value. Raises StackError like `interpolate`."""
     if isinstance(raw, dict):
         return {name: interpolate_values(value, variables) for name, value in raw.items()}
     if isinstance(raw, list):
@@ -95,21 +95,23 @@ def interpolate_values(raw: Any, variables: Mapping[str, str]) -> Any:
 
 
 def interpolate(text: str, variables: Mapping[str, str]) -> str:
-    """`$NAME`, `${NAME:-default}`, `${NAME:?why}`, `${NAME:+instead}`, each also without the colon and one in the
-    other's text, and `$$`."""
+    """Interpolate `$NAME`, `${NAME:-default}`, `${NAME:?error}`, `${NAME:+other}` and `$$`.
 
-    def value(found: re.Match[str]) -> str:
-        if found["escaped"]:
+    The colon is optional, and expressions may be nested. Raises StackError for a required variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match["escaped"]:
             return "$"
-        name, how = found["bare"] or found["name"], found["how"] or ""
-        known = variables.get(name)
-        there = bool(known) if how.startswith(":") else known is not None
-        if how.endswith("+"):
-            return interpolate(found["text"], variables) if there else ""
-        if there:
-            return str(known)
-        if how.endswith("?"):
-            raise StackError(f"{name} must be set: {found['text']}")
-        return interpolate(found["text"], variables) if how else known or ""
+        name, operator = match["bare"] or match["name"], match["operator"] or ""
+        current = variables.get(name)
+        is_set = bool(current) if operator.startswith(":") else current is not None
+        if operator.endswith("+"):
+            return interpolate(match["text"], variables) if is_set else ""
+        if is_set:
+            return str(current)
+        if operator.endswith("?"):
+            raise StackError(f"{name} must be set: {match['text']}")
+        return interpolate(match["text"], variables) if operator else current or ""
 
     return VARIABLE.sub(value, text)

@@ -1,4 +1,4 @@
-"""The whole deployment as one context manager: what `python -m deploy.loopback` and its tests run."""
+"""The whole deployment as one context manager, for `python -m deploy.loopback` and its tests."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ _START_TIMEOUT = 120.0  # seconds
 
 
 class Deployment:
-    """Entering starts everything in the order of its dependencies; leaving ends it the other way round.
+    """Starts all services in dependency order on entering, and stops them in reverse order on leaving.
 
-    * `base_url`: nginx. `programs`: by the service's name, each with `pid`, `stop()`, `start()`, `kill()`.
-    * `variables`: what the file's variables are, as .env and the environment say it to Compose.
+    * `base_url`: nginx's URL.
+    * `programs`: by service name, each with `pid`, `stop()`, `start()`, `kill()`.
+    * `variables`: values for the file's variables, as .env and the environment give them to Compose.
 
-    Secrets that the file demands are made once for the directory. StackError, one line, for what cannot be.
+    Required secrets are created once and stored in the directory. Raises StackError with one line.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Deployment:
         self.base_url = f"http://127.0.0.1:{port}"
         self.programs: dict[str, ServiceProgram] = {}
         self.services: dict[str, Service] = {}
-        self._given = dict(variables)
+        self._overrides = dict(variables)
         self._sleep = sleep
         self._say = say
         self._exit = ExitStack()
@@ -75,7 +76,7 @@ class Deployment:
         self._exit.close()
 
     def stop(self) -> None:
-        """Who asks before who answers."""
+        """Stop clients before the services that they use."""
         named = self.programs
         stop_children(named[name] for name in named if name == "nginx")
         stop_children(named[name] for name in named if name.startswith(_APP_PREFIXES))
@@ -83,48 +84,48 @@ class Deployment:
         stop_children(named.values())
 
     def _read(self) -> None:
-        shutil.rmtree(self.root / "mounts", ignore_errors=True)  # of the last start
+        shutil.rmtree(self.root / "mounts", ignore_errors=True)  # from the last start
         layout = StackLayout(self.root / "state")
         generated = load_or_create_secrets(layout, *sorted(compose.required_variables(COMPOSE_FILE)))
         self.variables = {
             **generated,
-            "HTTPS_ONLY": "false",  # nothing here ends TLS
+            "HTTPS_ONLY": "false",  # there is no TLS here
             "PUBLIC_URL": self.base_url,
             "AWS_S3_PUBLIC_ENDPOINT_URL": self.base_url,
-            **self._given,
+            **self._overrides,
         }
         self.services = compose.read_services(COMPOSE_FILE, self.variables)
         hosts = {name for name, service in self.services.items() if not service.profiles}
-        self._make = ProgramFactory(HostMapping(self.root), hosts)
+        self._factory = ProgramFactory(HostMapping(self.root), hosts)
 
     def _start(self) -> None:
-        services, make = self.services, self._make
+        services, factory = self.services, self._factory
         self._say("PostgreSQL with its replica, both Redis servers, object store ...")
         for name in ("redis", "redis-broker"):
-            self._launch(make.redis(services[name]))
+            self._launch(factory.redis(services[name]))
         self._launch(self._object_store())
-        self._launch(make.postgres(services["postgres"]))
+        self._launch(factory.postgres(services["postgres"]))
         for name in ("postgres", "redis", "redis-broker", "minio"):
-            self._until_ready(self.programs[name])
-        self._launch(make.postgres(services["postgres-replica"]))
+            self._wait_until_ready(self.programs[name])
+        self._launch(factory.postgres(services["postgres-replica"]))
         self._say("Migrations, static files ...")
         self._prepare()
-        self._until_ready(self.programs["postgres-replica"])
+        self._wait_until_ready(self.programs["postgres-replica"])
         self._say("Web servers, workers, beat, nginx ...")
         for name, service in services.items():
             if name.startswith(_APP_PREFIXES):
-                port = make.places.port(name, 8000) if name.startswith("api-") else None
-                self._launch(make.app(service, port))
+                port = factory.mapping.port(name, 8000) if name.startswith("api-") else None
+                self._launch(factory.app(service, port))
         for name in self.programs:
-            self._until_ready(self.programs[name])
-        self._launch(nginx.nginx_program(services["nginx"], make, self.port))
-        self._until_ready(self.programs["nginx"])
+            self._wait_until_ready(self.programs[name])
+        self._launch(nginx.nginx_program(services["nginx"], factory, self.port))
+        self._wait_until_ready(self.programs["nginx"])
 
     def _prepare(self) -> None:
-        """What the service `migrate` does, and what the image holds already."""
+        """Run the service `migrate`, and collect the static files, which the image contains."""
         migrate = self.services["migrate"]
         image = Service(**{**vars(migrate), "name": "image", "command": _COLLECTSTATIC})
-        steps = [self._make.app(service) for service in (migrate, image)]
+        steps = [self._factory.app(service) for service in (migrate, image)]
         try:
             for step in steps:
                 step.launch()
@@ -134,10 +135,10 @@ class Deployment:
             stop_children(steps)
 
     def _object_store(self) -> ServiceProgram:
-        port = self._make.places.port("minio", 9000)
+        port = self._factory.mapping.port("minio", 9000)
         bucket = self.services["minio-init"].environment["BUCKET"]
         command = [sys.executable, "-m", "deploy.loopback.object_store", str(port), bucket, str(_BUCKET_POLICY)]
-        log = self._make.places.directory("log") / "minio.log"
+        log = self._factory.mapping.directory("log") / "minio.log"
         program = ServiceProgram("minio", log, command, {"PATH": os.environ.get("PATH", os.defpath)})
         program.directory = PROJECT_ROOT
         program.port = port
@@ -147,5 +148,5 @@ class Deployment:
         self.programs[program.name] = program
         program.launch()
 
-    def _until_ready(self, program: ServiceProgram) -> None:
+    def _wait_until_ready(self, program: ServiceProgram) -> None:
         program.wait_ready(_START_TIMEOUT, self._sleep)

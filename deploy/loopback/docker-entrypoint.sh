@@ -1,7 +1,7 @@
 #!/bin/sh
-# What the postgres image's entrypoint does, as far as docker-compose.yml relies on it: a command that is not the server
-# is run as it is; a data directory that is not there is made, and set up by the scripts of INITDB_SCRIPTS (here a list
-# of paths, there a directory) on a server that nobody can reach from outside.
+# The parts of the postgres image's entrypoint that docker-compose.yml uses. Commands other than the server run
+# unchanged. A missing data directory is created and set up by INITDB_SCRIPTS (a list of paths here, a directory in the
+# image) on a server that is not reachable from outside.
 set -eu
 
 if [ "${1:-}" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then

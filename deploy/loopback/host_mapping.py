@@ -1,4 +1,4 @@
-"""Where things are on one machine: each service's ports on 127.0.0.1, its mounts and tmpfs in the data directory."""
+"""Map the services' ports to 127.0.0.1, and their mounts and tmpfs to the data directory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from instafeed.devstack.state import PROJECT_ROOT
 
 @dataclass
 class HostMapping:
-    """`port()` and `inside()` answer the same whenever they are asked."""
+    """Maps hosts, ports and paths. The same port of a service always maps to the same local port."""
 
     root: Path
-    """The data directory. What is mounted is copied there anew at each start."""
+    """The data directory. Mounted files are copied there at each start."""
     ports: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def port(self, host: str, number: int) -> int:
-        """The port on loopback for a port of a service."""
+        """Return the local port for a service's port."""
         if (host, number) not in self.ports:
             self.ports[host, number] = free_port()
         return self.ports[host, number]
@@ -32,19 +32,19 @@ class HostMapping:
         return path
 
     def mounts(self, service: Service) -> dict[str, Path]:
-        """By the path inside the container, where it is here; the longest first. Everybody has a /tmp."""
-        found = {"/tmp": self.directory("tmp", service.name)}  # noqa: S108
+        """Return {path in the container: path here}, the longest first. Every service has a /tmp."""
+        paths = {"/tmp": self.directory("tmp", service.name)}  # noqa: S108
         for inside, source in service.mounts.items():
             if source.startswith("."):
-                found[inside] = self._copy(PROJECT_ROOT / source, service.name)
+                paths[inside] = self._copy(PROJECT_ROOT / source, service.name)
             elif source:
-                found[inside] = self.directory("volumes", source)
-            elif inside not in found:
-                found[inside] = self.directory("tmp", service.name, *inside.strip("/").split("/"))
-        return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+                paths[inside] = self.directory("volumes", source)
+            elif inside not in paths:
+                paths[inside] = self.directory("tmp", service.name, *inside.strip("/").split("/"))
+        return dict(sorted(paths.items(), key=lambda item: -len(item[0])))
 
     def _copy(self, source: Path, name: str) -> Path:
-        """Of a mounted file or directory, for a server that may not be able to read ours."""
+        """Copy a mounted file or directory, as a server's account may not be able to read ours."""
         target = self.directory("mounts", name) / source.name
         if target.exists():
             return target
@@ -55,14 +55,14 @@ class HostMapping:
         return target
 
     def translate(self, text: str, service: Service, hosts: set[str]) -> str:
-        """A word of a command, or a variable's value: with hosts, ports and paths as they are here."""
+        """Replace hosts, ports and paths in a word of a command or the value of a variable."""
         mounts = self.mounts(service)
         paths = "|".join(map(re.escape, mounts))  # the longest first
-        text = re.sub(rf"(?<![\w./-])({paths})(?![\w-])", lambda found: str(mounts[found[1]]), text)
+        text = re.sub(rf"(?<![\w./-])({paths})(?![\w-])", lambda match: str(mounts[match[1]]), text)
         if not hosts:
             return text
         names = "|".join(map(re.escape, hosts))
-        return re.sub(rf"(?<![\w.-])({names}):(\d+)\b", lambda found: self._address(found[1], int(found[2])), text)
+        return re.sub(rf"(?<![\w.-])({names}):(\d+)\b", lambda match: self._address(match[1], int(match[2])), text)
 
     def _address(self, host: str, number: int) -> str:
         return f"127.0.0.1:{self.port(host, number)}"

@@ -1,6 +1,6 @@
-"""An S3 in MinIO's place: moto's server, which keeps everything in memory, with what minio-init sets up.
+"""An object store in place of MinIO: moto's in-memory S3 server, with the setup of minio-init.
 
-It verifies upload forms and bucket policies, but neither signatures nor their ends: try those with a real MinIO.
+It verifies upload forms and bucket policies, but not signatures and their expiry: test those with a real MinIO.
 
     python -m deploy.loopback.object_store PORT BUCKET POLICY_FILE
 """
@@ -24,7 +24,7 @@ def main(port: int, bucket: str, policy: Path) -> None:
         endpoint_url=f"http://127.0.0.1:{port}",
         region_name="us-east-1",
         aws_access_key_id="root",
-        aws_secret_access_key="root",  # noqa: S106 - moto does not ask
+        aws_secret_access_key="root",  # noqa: S106 - moto does not verify it
     )
     client.create_bucket(Bucket=bucket)
     client.put_bucket_policy(Bucket=bucket, Policy=policy.read_text())

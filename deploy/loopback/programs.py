@@ -1,4 +1,4 @@
-"""A service of docker-compose.yml as a child process: its command, environment and signals, on this machine."""
+"""Services of docker-compose.yml as child processes, with their commands, environments and signals."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _EXECUTABLES = {
     "celery": [sys.executable, "-m", "celery"],
     "docker-entrypoint.sh": ["sh", str(_LOOPBACK_DIR / "docker-entrypoint.sh")],
 }
-# What the postgres image sets by itself.
+# Set by the postgres image.
 _POSTGRES_ENVIRONMENT = {"PGDATA": "/var/lib/postgresql/18/docker"}
 _INITDB_DIR = "/docker-entrypoint-initdb.d/"
 
 
 class ServiceProgram(Program):
-    """Ready when its port takes connections, or at once where it has none."""
+    """A service's program. Ready when its port accepts connections, or at once if it has none."""
 
     port: int | None = None
 
@@ -50,63 +50,67 @@ class ServiceProgram(Program):
 
 
 class ApiProgram(ServiceProgram):
-    """Ready when it answers, as the image's health check asks it."""
+    """A web server. Ready when it answers the image's health check."""
 
     def ready(self) -> bool:
         return self.port is not None and is_live(self.port) and self.running
 
 
 class ProgramFactory:
-    """Makes the programs of one deployment. `hosts` are the names by which services know each other."""
+    """Creates the programs of one deployment. `hosts` are the host names of the services."""
 
-    def __init__(self, places: HostMapping, hosts: set[str]) -> None:
-        self.places = places
+    def __init__(self, mapping: HostMapping, hosts: set[str]) -> None:
+        self.mapping = mapping
         self.hosts = hosts
-        # PostgreSQL refuses root, and nginx must not be root either.
+        # PostgreSQL refuses to run as root, and nginx should not.
         self.account: pwd.struct_passwd | None = server_account()
         if self.account is not None:
             make_programs_executable()
         self._path = os.pathsep.join(
-            [self._links(), str(POSTGRES_BIN), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
+            [self._create_bin_directory(), str(POSTGRES_BIN), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
         )
 
     def app(self, service: Service, port: int | None = None) -> ServiceProgram:
-        """A command of the project's image; one of its web servers where `port` is given."""
+        """Return a program of the project's image; a web server if `port` is given."""
         build = ApiProgram if port else ServiceProgram
-        more = {"WEB_BIND": "127.0.0.1", "PORT": str(port), "METRICS_BIND": "127.0.0.1"}
+        overrides = {"WEB_BIND": "127.0.0.1", "PORT": str(port), "METRICS_BIND": "127.0.0.1"}
         if "METRICS_PORT" in service.environment:
-            more["METRICS_PORT"] = str(self.places.port(service.name, int(service.environment["METRICS_PORT"])))
-        more["INSTAFEED_STATIC_ROOT"] = str(self.places.directory("static"))
-        program = self._program(service, self._words(service) or _image_command(), _image_environment(), more, build)
+            overrides["METRICS_PORT"] = str(self.mapping.port(service.name, int(service.environment["METRICS_PORT"])))
+        overrides["INSTAFEED_STATIC_ROOT"] = str(self.mapping.directory("static"))
+        program = self._program(
+            service, self._words(service) or _image_command(), _image_environment(), overrides, build
+        )
         program.port = port
-        # Relative to the mount points that a container has; here they have to be made.
+        # These are below mount points, which exist in a container.
         for name in ("PROMETHEUS_MULTIPROC_DIR", "MEDIA_ROOT"):
             if value := (program.environment or {}).get(name):
                 Path(value).mkdir(mode=0o700, parents=True, exist_ok=True)
         return program
 
     def postgres(self, service: Service) -> ServiceProgram:
-        """Primary or replica. The options that are added say where, and nothing else."""
-        port = self.places.port(service.name, 5432)
+        """Return the primary or the replica. Only options for address and port are added."""
+        port = self.mapping.port(service.name, 5432)
         listen = ["-c", f"port={port}", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         scripts = [inside for inside in service.mounts if inside.startswith(_INITDB_DIR)]
-        more = {
+        overrides = {
             "PGPORT": str(port),
-            "INITDB_SCRIPTS": " ".join(str(self.places.mounts(service)[inside]) for inside in sorted(scripts)),
+            "INITDB_SCRIPTS": " ".join(str(self.mapping.mounts(service)[inside]) for inside in sorted(scripts)),
         }
         if upstream := service.environment.get("PRIMARY_HOST"):
-            more |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(self.places.port(upstream, 5432))}
+            overrides |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(self.mapping.port(upstream, 5432))}
         entrypoint = [] if service.entrypoint else ["docker-entrypoint.sh"]
-        program = self._program(service, [*entrypoint, *self._words(service), *listen], _POSTGRES_ENVIRONMENT, more)
+        program = self._program(
+            service, [*entrypoint, *self._words(service), *listen], _POSTGRES_ENVIRONMENT, overrides
+        )
         program.port = port
-        self.unprivileged(program, service)
+        self.run_unprivileged(program, service)
         return program
 
     def redis(self, service: Service) -> ServiceProgram:
-        port = self.places.port(service.name, 6379)
-        here = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.places.mounts(service).get("/data", ""))]
+        port = self.mapping.port(service.name, 6379)
+        here = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.mapping.mounts(service).get("/data", ""))]
         if not here[-1]:
-            here[-1] = str(self.places.directory("tmp", service.name))
+            here[-1] = str(self.mapping.directory("tmp", service.name))
         program = self._program(service, [*self._words(service), *here], {}, {})
         program.port = port
         return program
@@ -116,57 +120,57 @@ class ProgramFactory:
         service: Service,
         command: list[str],
         image: dict[str, str],
-        more: dict[str, str],
+        overrides: dict[str, str],
         build: type[ServiceProgram] = ServiceProgram,
     ) -> ServiceProgram:
         environment = {
-            **self.translated({**image, **service.environment}, service),
-            **more,
-            **self._around(service),
+            **self.translate_environment({**image, **service.environment}, service),
+            **overrides,
+            **self._base_environment(service),
         }
         program = build(
             service.name,
-            self.places.directory("log") / f"{service.name}.log",
+            self.mapping.directory("log") / f"{service.name}.log",
             [*_EXECUTABLES.get(command[0], [command[0]]), *command[1:]],
             environment,
         )
         program.directory = PROJECT_ROOT
-        self.stops_as(program, service)
+        self.apply_stop_settings(program, service)
         return program
 
     def _words(self, service: Service) -> list[str]:
-        """Entrypoint and command."""
+        """Return entrypoint and command with local hosts, ports and paths."""
         words = [*service.entrypoint, *service.command]
-        return [self.places.translate(word, service, self.hosts) for word in words]
+        return [self.mapping.translate(word, service, self.hosts) for word in words]
 
-    def translated(self, environment: Mapping[str, str], service: Service) -> dict[str, str]:
-        return {name: self.places.translate(value, service, self.hosts) for name, value in environment.items()}
+    def translate_environment(self, environment: Mapping[str, str], service: Service) -> dict[str, str]:
+        return {name: self.mapping.translate(value, service, self.hosts) for name, value in environment.items()}
 
-    def stops_as(self, program: Child, service: Service) -> None:
+    def apply_stop_settings(self, program: Child, service: Service) -> None:
         program.stop_signals = (signal.Signals[service.stop_signal],)
         program.death_signal = program.stop_signals[0]
         program.grace = service.grace
 
-    def _around(self, service: Service) -> dict[str, str]:
-        """Nothing of our own environment reaches a program, as in a container, but how to find other programs."""
-        temporary = str(self.places.directory("tmp", service.name))
+    def _base_environment(self, service: Service) -> dict[str, str]:
+        """Return the base environment. As in a container, nothing else of ours is passed on, except PATH."""
+        temporary = str(self.mapping.directory("tmp", service.name))
         return {"PATH": self._path, "HOME": temporary, "TMPDIR": temporary, "LC_ALL": "C.UTF-8"}
 
-    def unprivileged(self, program: Child, service: Service) -> None:
-        """Run by the account for servers, which gets what is the service's own."""
+    def run_unprivileged(self, program: Child, service: Service) -> None:
+        """Run the program as the account for servers, which gets the service's files."""
         if self.account is None:
             return
         program.user, program.group = self.account.pw_uid, self.account.pw_gid
-        program.directory = self.places.directory("tmp", program.name)
+        program.directory = self.mapping.directory("tmp", program.name)
         program.log.touch(mode=0o600)
         chown_to_account(program.log, self.account)
-        for path in self.places.mounts(service).values():
+        for path in self.mapping.mounts(service).values():
             for found in (path, *path.rglob("*")):
                 chown_to_account(found, self.account)
 
-    def _links(self) -> str:
-        """`redis-server` may be the wheel's, and the entrypoint is asked for by its name."""
-        directory = self.places.directory("bin")
+    def _create_bin_directory(self) -> str:
+        """Create a directory for PATH with redis-server (possibly the wheel's) and the entrypoint."""
+        directory = self.mapping.directory("bin")
         for name, target in (
             ("redis-server", redis_executable()),
             ("docker-entrypoint.sh", str(_LOOPBACK_DIR / "docker-entrypoint.sh")),
@@ -180,7 +184,7 @@ class ProgramFactory:
 
 
 def _image_command() -> list[str]:
-    """The Dockerfile's last CMD that is a command of the app itself."""
+    """Return the web server's command from the Dockerfile."""
     found = re.findall(r"^CMD (\[.*\])$", (PROJECT_ROOT / "Dockerfile").read_text(), re.MULTILINE)
     commands: list[list[str]] = [json.loads(text) for text in found]
     for command in commands:
@@ -190,7 +194,7 @@ def _image_command() -> list[str]:
 
 
 def _image_environment() -> dict[str, str]:
-    """The app's own of the Dockerfile's ENV: not what concerns Python in a container, nor where paths are."""
+    """Return the application's variables from the Dockerfile's ENV, without those of Python and PATH."""
     text = (PROJECT_ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     pairs = [
         pair for line in re.findall(r"^ENV (.*)$", text, re.MULTILINE) for pair in re.findall(r"(\w+)=(\S+)", line)

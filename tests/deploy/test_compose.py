@@ -1,4 +1,4 @@
-"""docker-compose.yml and .env.example: by the specification, by each other, and by the settings. Nothing is started."""
+"""docker-compose.yml and .env.example: valid, and consistent with for_services other and with the settings."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ from tests.deploy import compose_file, env_example
 
 RAW = compose_file.raw_file()
 SERVICES: dict[str, Any] = compose_file.services()
-# What compose itself decides, whatever .env says: where things are, and what a production server never is.
-DECIDED = {
+# Variables that docker-compose.yml sets itself: addresses, and settings that a production server never has.
+SET_BY_COMPOSE = {
     *("DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "CELERY_BROKER_URL", "DATABASE_POOL", "MEDIA_ROOT"),
     *("BEHIND_PROXY", "NUM_PROXIES", "PROMETHEUS_MULTIPROC_DIR", "METRICS_PORT", "METRICS_BIND", "WEB_BIND", "PORT"),
     *("DEBUG", "SERVE_FILES", "INSTAFEED_STACK_DIR", "INSTAFEED_STATIC_ROOT", "AWS_REGION", "AWS_DEFAULT_REGION"),
 }
-FOREIGN = ("POSTGRES_SUPERUSER_PASSWORD", "POSTGRES_REPLICATION_PASSWORD", "MINIO_ROOT_PASSWORD", "FLOWER_PASSWORD")
+OTHER_SECRETS = (
+    "POSTGRES_SUPERUSER_PASSWORD",
+    "POSTGRES_REPLICATION_PASSWORD",
+    "MINIO_ROOT_PASSWORD",
+    "FLOWER_PASSWORD",
+)
 
 
-def each(*names: str) -> pytest.MarkDecorator:
+def for_services(*names: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("name", names or sorted(SERVICES))
 
 
-def test_it_is_what_the_compose_specification_allows() -> None:
+def test_file_matches_the_compose_specification() -> None:
     command = [
         sys.executable,
         "-m",
@@ -60,23 +65,23 @@ def test_every_variable_has_a_line_and_a_comment() -> None:
     ]
 
 
-def test_what_the_settings_read_and_what_compose_uses_is_in_the_example_and_nothing_else() -> None:
+def test_example_has_exactly_the_variables_of_settings_and_compose() -> None:
     assert set(env_example.example_values()) == env_example.read_by_the_settings() | compose_file.variables(RAW)
 
 
-def test_a_team_can_set_every_setting_that_compose_does_not_decide() -> None:
+def test_env_file_can_set_every_other_setting() -> None:
     api, worker = (set(SERVICES[name]["environment"]) for name in ("api-1", "worker-media"))
-    assert api | worker == env_example.read_by_the_settings() - DECIDED | (api | worker) & DECIDED
-    for name in env_example.read_by_the_settings() - DECIDED:
+    assert api | worker == env_example.read_by_the_settings() - SET_BY_COMPOSE | (api | worker) & SET_BY_COMPOSE
+    for name in env_example.read_by_the_settings() - SET_BY_COMPOSE:
         given = compose_file.services(**{name: "a-value"})["api-1"]["environment"][name]
         assert "a-value" in given, name
     assert SERVICES["api-1"]["environment"] == SERVICES["api-2"]["environment"]
 
 
-def test_the_examples_values_are_the_defaults() -> None:
-    """Who copies the file changes nothing by that."""
+def test_example_values_are_the_defaults() -> None:
+    """So a copy of the file changes nothing."""
     examples = {name: value for name, value in env_example.example_values().items() if value}
-    copied = compose_file.services(**{name: value for name, value in examples.items() if name not in DECIDED})
+    copied = compose_file.services(**{name: value for name, value in examples.items() if name not in SET_BY_COMPOSE})
     for name in compose_file.APP_SERVICES:
         differing = {
             variable: (value, SERVICES[name]["environment"][variable])
@@ -86,7 +91,7 @@ def test_the_examples_values_are_the_defaults() -> None:
         assert differing == {}, name
 
 
-def test_a_secret_that_is_missing_is_named() -> None:
+def test_missing_secret_is_named() -> None:
     for name in compose_file.SECRETS:
         with pytest.raises(StackError, match=f"^{name} must be set: set it in .env"):
             compose_file.interpolate(RAW["services"], {**compose_file.SECRETS, name: ""})
@@ -103,19 +108,19 @@ def assignments(target: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def drawn_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("dotenv") / ".env"
     assert dotenv(target).returncode == 0
     return target
 
 
-def test_dotenv_fills_in_every_secret_and_nothing_else(drawn_file: Path) -> None:
-    filled = assignments(drawn_file)
-    drawn = {name: value for name, value in filled.items() if env_example.example_values()[name] != value}
-    assert drawn.keys() >= compose_file.SECRETS.keys()
-    assert len(set(drawn.values())) == len(drawn)
-    assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value) for value in drawn.values())
-    lines = drawn_file.read_text().splitlines()
+def test_dotenv_generates_all_secrets(generated_file: Path) -> None:
+    filled = assignments(generated_file)
+    generated = {name: value for name, value in filled.items() if env_example.example_values()[name] != value}
+    assert generated.keys() >= compose_file.SECRETS.keys()
+    assert len(set(generated.values())) == len(generated)
+    assert all(re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value) for value in generated.values())
+    lines = generated_file.read_text().splitlines()
     assert "secret" not in "".join(line for line in lines if not line.startswith("#"))
     assert (
         compose_file.interpolate(RAW["services"], filled)["migrate"]["environment"]["SECRET_KEY"]
@@ -123,26 +128,26 @@ def test_dotenv_fills_in_every_secret_and_nothing_else(drawn_file: Path) -> None
     )
 
 
-def test_dotenv_is_for_its_owner_and_never_overwrites_passwords_in_use(drawn_file: Path) -> None:
-    before = drawn_file.read_text()
-    assert drawn_file.stat().st_mode & 0o777 == 0o600
-    again = dotenv(drawn_file)
+def test_dotenv_file_is_private_and_never_overwritten(generated_file: Path) -> None:
+    before = generated_file.read_text()
+    assert generated_file.stat().st_mode & 0o777 == 0o600
+    again = dotenv(generated_file)
     assert again.returncode == 1
     assert len(again.stderr.splitlines()) == 1
-    assert drawn_file.read_text() == before
+    assert generated_file.read_text() == before
 
 
-@each(*compose_file.APP_SERVICES)
-def test_the_application_gets_no_other_programs_secret(name: str) -> None:
+@for_services(*compose_file.APP_SERVICES)
+def test_application_gets_no_other_secrets(name: str) -> None:
     service = compose_file.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
     assert "env_file" not in service
     given = str(service)
-    for secret in FOREIGN:
+    for secret in OTHER_SECRETS:
         assert f"{secret.lower().replace('_', '-')}-of-the-tests" not in given
 
 
-@each()
-def test_no_secret_is_on_a_command_line(name: str) -> None:
+@for_services()
+def test_command_lines_contain_no_secrets(name: str) -> None:
     service = compose_file.services(FLOWER_PASSWORD="flower-password-of-the-tests")[name]
     for part in ("command", "entrypoint", "healthcheck", "labels", "build"):
         assert "-of-the-tests" not in str(service.get(part))
@@ -151,7 +156,7 @@ def test_no_secret_is_on_a_command_line(name: str) -> None:
 # --- Containers --------------------------------------------------------------------------------------
 
 
-@each()
+@for_services()
 def test_images_are_pinned(name: str) -> None:
     service = SERVICES[name]
     if service["image"].startswith("instafeed"):
@@ -162,7 +167,7 @@ def test_images_are_pinned(name: str) -> None:
 
 
 def test_each_image_is_built_once() -> None:
-    """Builders that export one name at the same time get in each other's way."""
+    """Builders that export one name at the same time get in for_services other's way."""
     built = [service["image"] for service in SERVICES.values() if "build" in service]
     assert len(built) == len(set(built)) == 2
     others = [service for service in SERVICES.values() if service["image"] in built and "build" not in service]
@@ -170,18 +175,18 @@ def test_each_image_is_built_once() -> None:
     assert all("migrate" in service["depends_on"] for service in others)
 
 
-def test_pictures_are_where_the_site_is_unless_told_otherwise() -> None:
+def test_object_store_is_behind_the_site_by_default() -> None:
     environment = compose_file.services(PUBLIC_URL="https://example.org")["api-1"]["environment"]
     assert environment["AWS_S3_PUBLIC_ENDPOINT_URL"] == "https://example.org"
 
 
-def test_dotenv_for_this_machine_expects_no_tls(tmp_path: Path) -> None:
+def test_local_dotenv_has_no_tls(tmp_path: Path) -> None:
     assert dotenv(tmp_path / "a", "--local").returncode == dotenv(tmp_path / "b").returncode == 0
     assert [assignments(tmp_path / name)["HTTPS_ONLY"] for name in "ab"] == ["false", "true"]
 
 
-@each()
-def test_what_is_mounted_exists(name: str) -> None:
+@for_services()
+def test_mounted_files_exist(name: str) -> None:
     missing = [str(path) for path in compose_file.mounts(SERVICES[name]).values() if not path.exists()]
     assert missing == []
     for volume in SERVICES[name].get("volumes", ()):
@@ -193,8 +198,8 @@ def test_what_is_mounted_exists(name: str) -> None:
         assert target.startswith("/")
 
 
-@each()
-def test_nothing_but_nginx_is_published_beyond_this_machine(name: str) -> None:
+@for_services()
+def test_only_nginx_can_be_published(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
     opened = compose_file.services(HTTP_BIND="0.0.0.0")[name].get("ports", ())
     assert [port for port in opened if not port.startswith("127.0.0.1:")] == (
@@ -202,7 +207,7 @@ def test_nothing_but_nginx_is_published_beyond_this_machine(name: str) -> None:
     )
 
 
-@each()
+@for_services()
 def test_containers_are_confined(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"]
@@ -213,14 +218,14 @@ def test_containers_are_confined(name: str) -> None:
     assert service["restart"] == ("no" if name in ("migrate", "minio-init") else "unless-stopped")
 
 
-def test_data_services_are_out_of_the_edge_s_reach() -> None:
+def test_edge_network_has_no_data_services() -> None:
     edge = {name for name, service in SERVICES.items() if "edge" in service["networks"]}
     assert edge == {"nginx", "api-1", "api-2", "minio"}
     assert SERVICES["nginx"]["networks"] == ["edge"]
     assert SERVICES["grafana"]["networks"] == ["monitoring"]
 
 
-def test_fixed_addresses_are_in_the_subnet_and_known_to_nginx() -> None:
+def test_fixed_addresses_are_in_the_subnet_and_in_extra_hosts() -> None:
     known = dict(entry.split(":") for entry in SERVICES["nginx"]["extra_hosts"])
     fixed = {
         name: service["networks"]["edge"]["ipv4_address"]
@@ -232,13 +237,13 @@ def test_fixed_addresses_are_in_the_subnet_and_known_to_nginx() -> None:
     assert all(address.startswith(subnet["subnet"].removesuffix("0/24")) for address in fixed.values())
 
 
-def test_postgres_and_redis_alone_need_nothing_else() -> None:
+def test_data_services_have_no_dependencies() -> None:
     for name in ("postgres", "redis", "redis-broker"):
         assert not SERVICES[name].get("depends_on")
         assert not SERVICES[name].get("profiles")
 
 
-def test_what_others_wait_for_says_when_it_is_ready() -> None:
+def test_dependencies_have_health_checks() -> None:
     for service in SERVICES.values():
         dependencies = service.get("depends_on", {})
         for name, condition in dependencies.items() if isinstance(dependencies, dict) else ():
@@ -251,17 +256,17 @@ def test_what_others_wait_for_says_when_it_is_ready() -> None:
 # --- Workers -----------------------------------------------------------------------------------------
 
 
-def test_every_queue_has_a_worker_of_its_own() -> None:
+def test_every_queue_has_its_own_worker() -> None:
     commands = [
         shlex.split(SERVICES[name]["command"]) for name in compose_file.APP_SERVICES if name.startswith("worker-")
     ]
     assert sorted(command[command.index("--queues") + 1] for command in commands) == sorted(QUEUES)
     for command in commands:
-        # Events for Flower; of Celery's own heartbeat see instafeed.core.jobs.heartbeat.
+        # --task-events is for Flower. See instafeed.core.jobs.heartbeat about Celery's own heartbeat.
         assert {"--task-events", "--without-heartbeat", "--without-gossip", "--without-mingle"} <= set(command)
 
 
-def test_containers_get_the_time_that_a_graceful_stop_takes(settings: Any) -> None:
+def test_grace_periods_exceed_graceful_shutdown(settings: Any) -> None:
     for name in compose_file.APP_SERVICES:
         grace = int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
         assert grace > settings.CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT
@@ -271,7 +276,7 @@ def test_containers_get_the_time_that_a_graceful_stop_takes(settings: Any) -> No
     assert int(graceful) < int(SERVICES["api-1"]["stop_grace_period"].removesuffix("s"))
 
 
-def test_the_caches_container_is_larger_than_its_contents() -> None:
+def test_cache_container_has_room_for_fragmentation() -> None:
     units = {"m": 2**20, "g": 2**30, "mb": 2**20, "gb": 2**30}
 
     def size(text: str) -> int:
@@ -285,9 +290,9 @@ def test_the_caches_container_is_larger_than_its_contents() -> None:
 # --- Django ------------------------------------------------------------------------------------------
 
 
-def test_djangos_own_check_of_a_deployment_is_clean(drawn_file: Path) -> None:
-    """With .env as deploy/dotenv.py makes it. Warnings fail."""
-    environment = compose_file.interpolate(RAW["services"], assignments(drawn_file))["api-1"]["environment"]
+def test_deployment_check_passes(generated_file: Path) -> None:
+    """With the generated .env. Warnings fail the test."""
+    environment = compose_file.interpolate(RAW["services"], assignments(generated_file))["api-1"]["environment"]
     checked = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=PROJECT_ROOT,

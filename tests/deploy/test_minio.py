@@ -1,4 +1,4 @@
-"""deploy/minio/: the policies are those of docs/media.md, and S3 (moto's server) takes them."""
+"""deploy/minio/: the policies match docs/media.md, and S3 (moto's server) accepts them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def documented(word: str) -> Any:
     return json.loads(policy.replace("BUCKET", "media"))
 
 
-def normal(policy: Any) -> list[dict[str, Any]]:
-    """Single values and lists of one mean the same; so do the two ways to say everybody."""
+def normalize(policy: Any) -> list[dict[str, Any]]:
+    """Normalize policies: single values become lists, and the two notations of "all principals" become one."""
     statements = []
     for statement in policy["Statement"]:
         lists = {key: value if isinstance(value, list) else [value] for key, value in statement.items()}
@@ -39,17 +39,17 @@ def normal(policy: Any) -> list[dict[str, Any]]:
     return statements
 
 
-def test_everybody_may_read_what_the_documentation_says() -> None:
-    assert normal(read("public-read.json")) == normal(documented("PublicPicturesOnly"))
+def test_public_read_policy_matches_the_documentation() -> None:
+    assert normalize(read("public-read.json")) == normalize(documented("PublicPicturesOnly"))
 
 
-def test_the_application_may_do_what_the_documentation_says() -> None:
+def test_application_policy_matches_the_documentation() -> None:
     # There is no CloudFront behind MinIO.
-    wanted = [s for s in normal(documented("s3:ListBucket")) if not s["Action"][0].startswith("cloudfront:")]
-    assert normal(read("application.json")) == wanted
+    wanted = [s for s in normalize(documented("s3:ListBucket")) if not s["Action"][0].startswith("cloudfront:")]
+    assert normalize(read("application.json")) == wanted
 
 
-def test_the_lifecycle_ends_uploads_that_were_never_completed() -> None:
+def test_lifecycle_deletes_incomplete_uploads() -> None:
     (rule,) = read("lifecycle.json")["Rules"]
     assert kind_of(rule["Filter"]["Prefix"] + "x" * 32) == "incoming"
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -66,7 +66,7 @@ def test_the_lifecycle_ends_uploads_that_were_never_completed() -> None:
         server.stop()
 
 
-def test_the_script_is_shell_and_names_the_files_that_there_are() -> None:
+def test_script_is_valid_and_uses_existing_files() -> None:
     script = MINIO / "init.sh"
     assert subprocess.run(["sh", "-n", str(script)], timeout=10).returncode == 0
     assert set(re.findall(r"[\w-]+\.json", script.read_text())) == {path.name for path in MINIO.glob("*.json")}
@@ -77,7 +77,7 @@ def test_the_script_is_shell_and_names_the_files_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-def test_the_applications_keys_are_those_that_are_made_for_it(name: str) -> None:
+def test_application_keys_match_the_created_user(name: str) -> None:
     services = compose_file.services(**{name: "a-value"})
     assert services["api-1"]["environment"][name] == "a-value"
     assert "a-value" in services["minio-init"]["environment"].values()

@@ -1,4 +1,4 @@
-"""deploy/prometheus/ and deploy/grafana/: by Prometheus' own program, and by the metrics that there are."""
+"""deploy/prometheus/ and deploy/grafana/: checked by promtool and against the existing metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALERTS = [
     rule for group in yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"] for rule in group["rules"]
 ]
 DASHBOARD: dict[str, Any] = json.loads((GRAFANA / "dashboards" / "instafeed.json").read_text())
-_ASKED = re.compile(r"(instafeed_\w+)(?:\{([^}]*)\})?")
+_METRIC = re.compile(r"(instafeed_\w+)(?:\{([^}]*)\})?")
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +41,14 @@ def promtool() -> str:
     "arguments",
     ["check config --syntax-only prometheus.yml", "check rules alerts.yml", "test rules alerts.test.yml"],
 )
-def test_prometheus_own_program_finds_nothing_wrong(promtool: str, arguments: str) -> None:
+def test_promtool_finds_no_errors(promtool: str, arguments: str) -> None:
     checked = subprocess.run([promtool, *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def known() -> dict[str, set[str]]:
-    """The labels of each series that the application has."""
-    series: dict[str, set[str]] = {name: set(asked.labels) for name, asked in metrics.SCRAPED_GAUGES.items()}
+def known_series() -> dict[str, set[str]]:
+    """Return the labels of each series of the application."""
+    series: dict[str, set[str]] = {name: set(gauge.labels) for name, gauge in metrics.SCRAPED_GAUGES.items()}
     for collector in metrics.REGISTRY._collector_to_names:
         labels = set(collector._labelnames)  # type: ignore[attr-defined]
         for family in collector.describe():
@@ -63,26 +63,26 @@ def expressions() -> list[str]:
     return [*panels, *variables, *(rule["expr"] for rule in ALERTS)]
 
 
-def test_dashboard_and_alerts_ask_for_what_there_is() -> None:
-    series = known()
-    asked = [(found, expression) for expression in expressions() for found in _ASKED.findall(expression)]
-    assert len(asked) > 60
-    for (name, selector), expression in asked:
+def test_dashboard_and_alerts_use_existing_series() -> None:
+    series = known_series()
+    used = [(found, expression) for expression in expressions() for found in _METRIC.findall(expression)]
+    assert len(used) > 60
+    for (name, selector), expression in used:
         assert name in series, expression
         assert set(re.findall(r"(\w+)(?:=~|!=|=)", selector)) <= series[name], expression
     for expression in expressions():
-        names = {name for name, _ in _ASKED.findall(expression)}
+        names = {name for name, _ in _METRIC.findall(expression)}
         wanted = {label for group in re.findall(r"\bby \(([^)]*)\)", expression) for label in group.split(", ")}
         assert not names or wanted <= set().union(*(series[name] for name in names)), expression
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
     shown = " ".join(expressions())
-    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known()}
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known_series()}
     assert [name for name in families if name not in shown] == []
 
 
-def test_panels_have_titles_and_the_one_source() -> None:
+def test_panels_have_titles_units_and_one_source() -> None:
     panels = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     source = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text())["datasources"]
@@ -90,7 +90,7 @@ def test_panels_have_titles_and_the_one_source() -> None:
     assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
 
 
-def test_alerts_say_how_bad_what_and_where_it_is_written() -> None:
+def test_alerts_have_severity_summary_and_runbook() -> None:
     assert len({rule["alert"] for rule in ALERTS}) == len(ALERTS)
     for rule in ALERTS:
         assert rule["labels"]["severity"] in ("critical", "warning")
@@ -98,7 +98,7 @@ def test_alerts_say_how_bad_what_and_where_it_is_written() -> None:
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
 
 
-def test_the_runbook_has_a_section_for_each_alert_and_for_no_other() -> None:
+def test_runbook_has_exactly_the_sections_of_the_alerts() -> None:
     page = (PROJECT_ROOT / "docs" / "runbook.md").read_text()
     sections = re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in sections] == [rule["alert"] for rule in ALERTS]
@@ -107,17 +107,17 @@ def test_the_runbook_has_a_section_for_each_alert_and_for_no_other() -> None:
         assert "*Do*" in text or "*Look*" in text, name
 
 
-def test_every_alert_has_a_unit_test_in_which_it_fires() -> None:
+def test_every_alert_has_firing_and_quiet_unit_tests() -> None:
     tests = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
     fired = [case["alertname"] for test in tests for case in test["alert_rule_test"] if case["exp_alerts"]]
     quiet = [case["alertname"] for test in tests for case in test["alert_rule_test"] if not case["exp_alerts"]]
     assert sorted(fired) == sorted(quiet) == sorted(rule["alert"] for rule in ALERTS)
 
 
-def test_what_operations_calls_worth_an_alert_is_one() -> None:
+def test_documented_alert_metrics_have_alerts() -> None:
     page = (PROJECT_ROOT / "docs" / "operations.md").read_text()
-    worth = page[page.index("Worth an alert") :].partition("\n\n")[0]
-    mentioned = set(re.findall(r"instafeed_\w+", worth)) | {"instafeed_request_seconds"}
+    section = page[page.index("Worth an alert") :].partition("\n\n")[0]
+    mentioned = set(re.findall(r"instafeed_\w+", section)) | {"instafeed_request_seconds"}
     assert len(mentioned) >= 6
     rules = " ".join(rule["expr"] for rule in ALERTS)
     assert [name for name in mentioned if name not in rules] == []

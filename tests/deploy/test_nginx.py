@@ -98,7 +98,7 @@ class Balancer:
         service = Service(**{**vars(service), "environment": service.environment | here})
         programs = ProgramFactory(HostMapping(directory), set())
         if tls:
-            mounted = programs.places.mounts(service)["/etc/nginx/templates"]
+            mounted = programs.mapping.mounts(service)["/etc/nginx/templates"]
             shutil.copy(TLS, mounted)
         self.program = nginx.nginx_program(service, programs, self.port)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)

@@ -1,4 +1,4 @@
-"""deploy/postgres/ on a real primary and a real replica: who may do what, and how the replica comes back."""
+"""deploy/postgres/ on a real primary and replica: permissions, and how the replica recovers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _replica(primary: ComposePostgres, root: Path) -> Iterator[ComposePostgres]:
 
 @pytest.fixture
 def replica(_replica: ComposePostgres) -> ComposePostgres:
-    """It runs, whatever the test before did with it."""
+    """A running replica."""
     if not _replica.running:
         _replica.start(60)
     return _replica
@@ -70,17 +70,17 @@ def slot(primary: ComposePostgres) -> tuple[bool, str] | None:
     return row
 
 
-def shows(replica: ComposePostgres, query: str, number: int) -> bool:
+def returns_count(replica: ComposePostgres, query: str, number: int) -> bool:
     try:
         return bool(replica.ask(query) == (number,))
     except psycopg.Error:
         return False
 
 
-# --- Who may do what ---------------------------------------------------------------------------------
+# --- Permissions --------------------------------------------------------------------------------------
 
 
-def test_the_application_owns_its_database_and_rules_over_nothing_else(primary: ComposePostgres) -> None:
+def test_application_role_has_no_special_rights(primary: ComposePostgres) -> None:
     rights = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
     rights = f"SELECT {rights} FROM pg_roles WHERE rolname = current_user"
     assert primary.ask(rights) == (False,) * 5
@@ -95,8 +95,8 @@ def test_the_application_owns_its_database_and_rules_over_nothing_else(primary: 
             primary.ask(forbidden)
 
 
-def test_the_applications_rights_are_enough_for_it(primary: ComposePostgres) -> None:
-    """Migrations are what asks for the most of them."""
+def test_application_role_can_migrate(primary: ComposePostgres) -> None:
+    """Migrations need more rights than anything else."""
     url = f"postgresql://instafeed:{compose_file.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{primary.port}/instafeed"
     services = {"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
     migrated = manage(
@@ -109,13 +109,13 @@ def test_the_applications_rights_are_enough_for_it(primary: ComposePostgres) -> 
     assert primary.ask("SELECT count(*) FROM feeds_fanout") == (0,)
 
 
-def test_the_replicator_streams_and_reads_nothing(primary: ComposePostgres) -> None:
+def test_replicator_cannot_query(primary: ComposePostgres) -> None:
     for database in ("instafeed", "postgres"):
         with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf"):
             primary.ask("SELECT 1", "replicator", dbname=database)
 
 
-def test_the_superuser_is_let_in_by_a_password_from_inside_only(primary: ComposePostgres) -> None:
+def test_superuser_may_connect_locally_with_a_password_only(primary: ComposePostgres) -> None:
     assert primary.ask("SHOW server_version_num", "postgres", dbname="postgres") >= ("180000",)
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(host="127.0.0.1", port=primary.port, user="postgres", dbname="postgres", password="")
@@ -131,10 +131,10 @@ def test_the_superuser_is_let_in_by_a_password_from_inside_only(primary: Compose
         assert {row[0] for row in connection.execute(methods)} == {"scram-sha-256", "reject"}
 
 
-def test_the_files_settings_are_the_servers(primary: ComposePostgres) -> None:
+def test_configuration_file_is_used(primary: ComposePostgres) -> None:
     assert primary.ask("SHOW max_slot_wal_keep_size") == ("4GB",)
     assert primary.ask("SHOW password_encryption") == ("scram-sha-256",)
-    # Of which addresses it listens on, the command line of these tests says more.
+    # The command line of these tests overrides listen_addresses.
     wrong = "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL AND name <> 'listen_addresses'"
     assert primary.ask(wrong, "postgres") == (0,)
     collation = "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'instafeed'"
@@ -144,34 +144,36 @@ def test_the_files_settings_are_the_servers(primary: ComposePostgres) -> None:
 # --- The replica -------------------------------------------------------------------------------------
 
 
-def test_the_replica_streams_through_its_slot(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
+def test_replica_streams_through_its_slot(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
     eventually(lambda: slot(primary) == (True, "reserved"))
-    eventually(lambda: shows(replica, written, 1))
+    eventually(lambda: returns_count(replica, written, 1))
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         replica.ask("DELETE FROM written")
-    # Nobody reads a password off a command line.
+    # Command lines contain no passwords.
     lines = [" ".join(process.cmdline()) for server in (primary, replica) for process in server.tree()]
     assert not any(secret in line for line in lines for secret in compose_file.SECRETS.values())
 
 
-def test_a_primary_that_is_away_costs_no_copy(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
-    eventually(lambda: shows(replica, written, 1))
-    copied = (replica.data / "backup_manifest").stat().st_ino
+def test_primary_outage_needs_no_new_backup(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
+    eventually(lambda: returns_count(replica, written, 1))
+    backup = (replica.data / "backup_manifest").stat().st_ino
     primary.stop()
     try:
         replica.stop()
-        replica.start(60)  # though nobody is there to copy from
+        replica.start(60)  # without a primary
         assert replica.ask(written) == (1,)
     finally:
         primary.start(60)
     with primary.connect() as connection:
         connection.execute("INSERT INTO written VALUES (2)")
-    eventually(lambda: shows(replica, written, 2))
-    assert (replica.data / "backup_manifest").stat().st_ino == copied
+    eventually(lambda: returns_count(replica, written, 2))
+    assert (replica.data / "backup_manifest").stat().st_ino == backup
 
 
-def test_a_lost_slot_is_mended_by_a_new_copy(primary: ComposePostgres, replica: ComposePostgres, written: str) -> None:
-    eventually(lambda: shows(replica, written, 1))
+def test_lost_slot_is_repaired_by_a_new_backup(
+    primary: ComposePostgres, replica: ComposePostgres, written: str
+) -> None:
+    eventually(lambda: returns_count(replica, written, 1))
     replica.stop()
     with primary.connect("postgres") as superuser:
         superuser.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
@@ -184,13 +186,13 @@ def test_a_lost_slot_is_mended_by_a_new_copy(primary: ComposePostgres, replica: 
         superuser.execute("SELECT pg_reload_conf()")
     (rows,) = primary.ask(written)
     replica.start(60)
-    eventually(lambda: shows(replica, written, rows))
+    eventually(lambda: returns_count(replica, written, rows))
     eventually(lambda: slot(primary) == (True, "reserved"))
     assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker"]
 
 
-def test_an_interrupted_copy_is_made_again(replica: ComposePostgres, written: str) -> None:
-    """The first one, killed while it is under way."""
+def test_interrupted_backup_is_repeated(replica: ComposePostgres, written: str) -> None:
+    """The first backup is killed while it runs."""
     replica.stop()
     shutil.rmtree(replica.data)
     unfinished = replica.data.with_name("docker.new")
@@ -202,21 +204,21 @@ def test_an_interrupted_copy_is_made_again(replica: ComposePostgres, written: st
     assert not replica.data.exists()
     replica.start(60)
     assert not unfinished.exists()
-    eventually(lambda: shows(replica, written, 1))
+    eventually(lambda: returns_count(replica, written, 1))
 
 
-def test_an_empty_primary_in_the_others_place_is_not_followed(
+def test_replaced_empty_primary_is_not_followed(
     primary: ComposePostgres, replica: ComposePostgres, written: str
 ) -> None:
-    """Its copy would cost the last good one."""
-    eventually(lambda: shows(replica, written, 1))
+    """Its backup would overwrite the last good copy."""
+    eventually(lambda: returns_count(replica, written, 1))
     primary.stop()
     aside = primary.data.with_name("aside")
     primary.data.rename(aside)
     try:
         primary.start(60)
         eventually(lambda: "has another system identifier" in replica.log.read_text())
-        assert shows(replica, written, 1)
+        assert returns_count(replica, written, 1)
     finally:
         primary.stop()
         shutil.rmtree(primary.data)
@@ -224,8 +226,8 @@ def test_an_empty_primary_in_the_others_place_is_not_followed(
         primary.start(60)
 
 
-def test_a_promoted_replica_is_left_alone(primary: ComposePostgres, replica: ComposePostgres) -> None:
-    """It is a primary from now on, though the old one says that its slot is lost."""
+def test_promoted_replica_is_not_watched(primary: ComposePostgres, replica: ComposePostgres) -> None:
+    """It is a primary now, even though its slot on the old primary is lost."""
     eventually(lambda: slot(primary) == (True, "reserved"))
     try:
         with replica.connect("postgres", dbname="postgres") as superuser:

@@ -1,4 +1,4 @@
-"""deploy/redis/ on a real redis-server, started as docker-compose.yml starts it."""
+"""deploy/redis/ on a real redis-server, run_redis as in docker-compose.yml."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.eventually import eventually
 pytestmark = pytest.mark.xdist_group("deploy_redis")
 
 
-class Server(Program):
-    """`redis` or `redis-broker`, in a directory of its own."""
+class ComposeRedis(Program):
+    """`redis` or `redis-broker`, in its own directory."""
 
     def __init__(self, name: str, root: Path) -> None:
         service = compose_file.services()[name]
@@ -47,9 +47,9 @@ class Server(Program):
             return False
 
 
-def started(name: str) -> Iterator[Server]:
+def run_redis(name: str) -> Iterator[ComposeRedis]:
     with tempfile.TemporaryDirectory(prefix="instafeed-redis-") as root:
-        server = Server(name, Path(root))
+        server = ComposeRedis(name, Path(root))
         try:
             server.start(20)
             yield server
@@ -58,25 +58,29 @@ def started(name: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def cache() -> Iterator[Server]:
-    yield from started("redis")
+def cache() -> Iterator[ComposeRedis]:
+    yield from run_redis("redis")
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[Server]:
-    yield from started("redis-broker")
+def broker() -> Iterator[ComposeRedis]:
+    yield from run_redis("redis-broker")
 
 
-def test_the_cache_forgets_by_use_and_writes_nothing(cache: Server) -> None:
-    said = cache.client().config_get("*")
-    assert said["maxmemory"] == str(2**30)
-    assert (said["maxmemory-policy"], said["save"], said["appendonly"]) == ("allkeys-lfu", "", "no")
+def test_cache_is_lfu_without_persistence(cache: ComposeRedis) -> None:
+    config = cache.client().config_get("*")
+    assert config["maxmemory"] == str(2**30)
+    assert (config["maxmemory-policy"], config["save"], config["appendonly"]) == ("allkeys-lfu", "", "no")
 
 
-def test_the_broker_forgets_nothing_not_even_when_it_is_killed(broker: Server) -> None:
-    said = broker.client().config_get("*")
-    assert (said["maxmemory-policy"], said["appendonly"], said["appendfsync"]) == ("noeviction", "yes", "everysec")
-    assert int(said["maxmemory"]) > 0
+def test_broker_keeps_tasks_when_it_is_killed(broker: ComposeRedis) -> None:
+    config = broker.client().config_get("*")
+    assert (config["maxmemory-policy"], config["appendonly"], config["appendfsync"]) == (
+        "noeviction",
+        "yes",
+        "everysec",
+    )
+    assert int(config["maxmemory"]) > 0
     broker.client().rpush("fan_out", "a task")
     eventually(lambda: broker.client().info("persistence")["aof_pending_bio_fsync"] == 0)
     broker.kill()
@@ -84,7 +88,7 @@ def test_the_broker_forgets_nothing_not_even_when_it_is_killed(broker: Server) -
     assert broker.client().lrange("fan_out", 0, -1) == ["a task"]
 
 
-def test_both_ask_for_the_password_which_nobody_reads_off_a_command_line(cache: Server, broker: Server) -> None:
+def test_password_is_required_and_not_on_the_command_line(cache: ComposeRedis, broker: ComposeRedis) -> None:
     for server in (cache, broker):
         for password in (None, "another"):
             with pytest.raises(redis.AuthenticationError):
