@@ -28,6 +28,7 @@ test: $(VENV)/.installed-test  ## Run the tests on their own throw-away servers 
 	$(BIN)/pytest -n 2 --dist loadgroup --reruns 1 --reruns-delay 3 $(ARGS)
 
 screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with the browser tests
+	@fc-list :lang=ja family | grep -q . && fc-list | grep -qi emoji || { echo "Install fonts for CJK and emoji first (Debian: fonts-noto-cjk, fonts-noto-color-emoji): texts of the demo use both."; exit 1; }
 	SCREENSHOTS=docs/images BROWSER_TESTS=required $(BIN)/pytest tests/browser
 
 check: $(VENV)/.installed-dev  ## Lint, format, types, imports, migrations, OpenAPI, settings reference, a short fuzz
