@@ -1,4 +1,4 @@
-"""docker-compose.yml and .env.example: valid, and consistent with for_services other and with the settings."""
+"""docker-compose.yml and .env.example: valid, and consistent with each other and with the settings."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_images_are_pinned(name: str) -> None:
 
 
 def test_each_image_is_built_once() -> None:
-    """Builders that export one name at the same time get in for_services other's way."""
+    """Parallel builds of one tag would conflict."""
     built = [service["image"] for service in SERVICES.values() if "build" in service]
     assert len(built) == len(set(built)) == 2
     others = [service for service in SERVICES.values() if service["image"] in built and "build" not in service]

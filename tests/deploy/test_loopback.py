@@ -1,4 +1,4 @@
-"""The whole deployment as docker-compose.yml has it, on loopback, as clients see it: through nginx."""
+"""The whole deployment of docker-compose.yml on one machine, seen by clients through nginx."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from tests.media.pictures import jpeg
 
 pytestmark = [pytest.mark.xdist_group("loopback"), pytest.mark.timeout(600)]
 
-FRESH = 2  # seconds for which a cached picture is served without being asked for
-REGISTRATIONS = 30  # an hour, from one address
-LEFT_OUT = 2.3  # seconds after which nginx tries an app again that failed: fail_timeout, and a little
+FRESH = 2  # seconds before a cached picture is revalidated
+REGISTRATIONS = 30  # per hour and address
+FAIL_TIMEOUT = 2.3  # seconds before nginx retries a failed app: its fail_timeout plus a margin
 SETTINGS = {
     "MEDIA_CACHE_FRESH": f"{FRESH}s",
     "THROTTLE_REGISTER": f"{REGISTRATIONS}/hour",
@@ -46,35 +46,35 @@ SETTINGS = {
 
 
 class Site(Deployment):
-    """With a client, whose connections go to nginx."""
+    """A deployment with an HTTP client connected to nginx."""
 
     client: httpx.Client
 
     def log(self) -> list[dict[str, Any]]:
-        """nginx's lines."""
+        """Return nginx's access log lines."""
         text = (self.root / "log" / "nginx.log").read_text()
         return [json.loads(line) for line in text.splitlines()]
 
     def line_of(self, request_id: str) -> dict[str, Any]:
-        """It comes a moment after the answer."""
-        found: list[dict[str, Any]] = []
+        """Return the log line of a request. It is written shortly after the response."""
+        lines: list[dict[str, Any]] = []
 
-        def is_there() -> bool:
-            found[:] = [line for line in self.log() if line["request_id"] == request_id]
-            return bool(found)
+        def is_logged() -> bool:
+            lines[:] = [line for line in self.log() if line["request_id"] == request_id]
+            return bool(lines)
 
-        eventually(is_there)
-        return found[0]
+        eventually(is_logged)
+        return lines[0]
 
     def wait_for(self, name: str) -> None:
-        """Until the app answers, and nginx knows."""
+        """Wait until the app answers and nginx uses it again."""
         self.programs[name].wait_ready(60)
-        time.sleep(LEFT_OUT)
+        time.sleep(FAIL_TIMEOUT)
 
 
 @pytest.fixture(scope="module")
 def site(nginx_program: str) -> Iterator[Site]:
-    # Not pytest's own directory, which later sessions of other people's may remove.
+    # Not tmp_path, which later pytest sessions may remove.
     with (
         tempfile.TemporaryDirectory(prefix="instafeed-loopback-", ignore_cleanup_errors=True) as directory,
         Site(Path(directory), free_port(), variables=SETTINGS) as site,
@@ -89,7 +89,7 @@ def author(site: Site) -> ApiUser:
 
 
 def upload(actor: ApiUser, content: bytes | None = None) -> dict[str, Any]:
-    """A picture, once it is processed."""
+    """Upload a picture and wait until it is processed."""
     answer = actor.call("POST", "/media", files={"file": ("a.jpg", content or jpeg(), "image/jpeg")})
     assert answer.status_code == 202, answer.text
     path = f"/media/{answer.json()['id']}"
@@ -97,14 +97,14 @@ def upload(actor: ApiUser, content: bytes | None = None) -> dict[str, Any]:
     return dict(actor.get(path))
 
 
-def here(url: str) -> str:
-    """A picture's path and query: the site is what is asked, whatever the URL says."""
+def path_of(url: str) -> str:
+    """Return a URL's path and query, to request it from this site."""
     parts = urlsplit(url)
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def address(stack: ExitStack, site: Site, number: int) -> httpx.Client:
-    """A client with an address of its own."""
+def client_with_address(stack: ExitStack, site: Site, number: int) -> httpx.Client:
+    """Return a client with its own local address."""
     transport = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
     return stack.enter_context(httpx.Client(base_url=site.base_url, transport=transport, timeout=20, trust_env=False))
 
@@ -121,12 +121,12 @@ def test_both_apps_answer(site: Site) -> None:
     assert min(served.values()) >= 5, served
 
 
-def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, author: ApiUser) -> None:
+def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: ApiUser) -> None:
     readers = [ApiUser(site) for _ in range(2)]
     for reader in readers:
         reader.follow(author)
     post = author.create_post()
-    with ClientLoad(author, readers, post) as crowd:
+    with ClientLoad(author, readers, post) as load:
         time.sleep(1)
         site.programs["api-1"].kill()
         time.sleep(2)
@@ -138,23 +138,23 @@ def test_nobody_notices_that_one_app_dies_and_that_both_are_rolled(site: Site, a
             site.wait_for(name)
         os.kill(site.programs["api-2"].pid, signal.SIGHUP)
         site.wait_for("api-2")
-    assert crowd.failures == []
-    assert crowd.answers > 100
-    captions = Counter(found["caption"] for found in posts_of(author) if found["id"] != post)
-    assert captions == Counter(crowd.keys), "each post once"
+    assert load.failures == []
+    assert load.answers > 100
+    captions = Counter(each["caption"] for each in posts_of(author) if each["id"] != post)
+    assert captions == Counter(load.keys), "each post exists once"
     eventually(lambda: author.get(f"/posts/{post}")["like_count"] == 0)
 
 
 def posts_of(actor: ApiUser) -> list[dict[str, Any]]:
-    found, url = [], f"/users/{actor.username}/posts?limit=100"
+    posts, url = [], f"/users/{actor.username}/posts?limit=100"
     while url:
         page = actor.get(url)
-        found += page["results"]
+        posts += page["results"]
         url = page["next"]
-    return found
+    return posts
 
 
-def test_uploads_that_trickle_in_hold_no_thread_of_the_apps(site: Site) -> None:
+def test_slow_uploads_hold_no_thread_of_the_apps(site: Site) -> None:
     head = b"POST /api/v1/media HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     with ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", site.port))) for _ in range(12)]
@@ -168,10 +168,10 @@ def test_uploads_that_trickle_in_hold_no_thread_of_the_apps(site: Site) -> None:
             connection.sendall(b"still there")
 
 
-def test_the_client_counted_is_the_one_that_nginx_sees(site: Site) -> None:
-    """Whatever it says of itself. An empty form is counted, and refused."""
+def test_rate_limits_use_the_address_that_nginx_sees(site: Site) -> None:
+    """Forwarding headers of the client have no effect. An empty form is counted and refused."""
     with ExitStack() as stack:
-        client, other = address(stack, site, 77), address(stack, site, 78)
+        client, other = client_with_address(stack, site, 77), client_with_address(stack, site, 78)
         answers = [
             client.post(
                 "/api/v1/auth/register",
@@ -189,7 +189,7 @@ def test_the_client_counted_is_the_one_that_nginx_sees(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Forwarded-Host"])
-def test_no_header_makes_the_app_believe_in_https_or_another_host(site: Site, author: ApiUser, name: str) -> None:
+def test_client_headers_cannot_set_scheme_or_host(site: Site, author: ApiUser, name: str) -> None:
     value = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}.get(name, "evil")
     answer = site.client.get("/api/v1/explore?limit=1", headers=author.headers | {name: value})
     assert answer.status_code == 200, answer.text
@@ -204,19 +204,19 @@ def test_metrics_are_not_for_clients(site: Site) -> None:
 
 
 def raw_get(site: Site, path: str) -> int:
-    """As it is: httpx would tidy the path up."""
+    """Request a path unchanged; httpx would normalize it."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return int(connection.makefile("rb").read().split()[1])
 
 
-def test_a_host_that_is_not_ours_is_refused(site: Site) -> None:
+def test_unknown_host_is_refused(site: Site) -> None:
     answer = site.client.get("/api/v1/explore", headers={"Host": "evil.example"})
     assert answer.status_code == 400
     assert answer.json()["type"] == "client_error"
 
 
-def test_a_request_keeps_its_id(site: Site) -> None:
+def test_request_id_is_kept_or_replaced(site: Site) -> None:
     for path in ("/health/live", "/metrics"):
         assert site.client.get(path, headers={"X-Request-ID": "of-mine.1"}).headers["X-Request-ID"] == "of-mine.1"
         made = site.client.get(path, headers={"X-Request-ID": "not sane"}).headers["X-Request-ID"]
@@ -224,7 +224,7 @@ def test_a_request_keeps_its_id(site: Site) -> None:
         site.line_of(made)
 
 
-def test_json_is_compressed_where_it_is_worth_it(site: Site) -> None:
+def test_large_json_is_compressed(site: Site) -> None:
     answer = site.client.get(
         "/schema", headers={"Accept-Encoding": "gzip", "Accept": "application/vnd.oai.openapi+json"}
     )
@@ -235,7 +235,7 @@ def test_json_is_compressed_where_it_is_worth_it(site: Site) -> None:
 # --- Uploads ---------------------------------------------------------------------------------------------
 
 
-def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, author: ApiUser) -> None:
+def test_maximum_upload_size(site: Site, author: ApiUser) -> None:
     largest = 20 * 2**20
     picture = jpeg()
     picture += bytes(largest - len(picture))
@@ -245,7 +245,7 @@ def test_the_largest_picture_passes_and_what_is_larger_does_not(site: Site, auth
 
 
 @pytest.mark.parametrize(("path", "size"), [("/media", 33 * 2**20), ("/posts", 2 * 2**20)])
-def test_nginx_refuses_what_no_app_would_take(site: Site, author: ApiUser, path: str, size: int) -> None:
+def test_nginx_refuses_oversized_bodies(site: Site, author: ApiUser, path: str, size: int) -> None:
     headers = author.headers | {"X-Request-ID": f"too-large{path.replace('/', '-')}"}
     with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=20, trust_env=False) as client:
         answer = client.post(path, content=bytes(size), headers=headers)
@@ -260,12 +260,12 @@ def test_nginx_refuses_what_no_app_would_take(site: Site, author: ApiUser, path:
 
 @pytest.fixture(scope="module")
 def picture(author: ApiUser) -> str:
-    """The path of a picture of a public account."""
-    return here(upload(author, jpeg(1200, 900))["url"])
+    """The path of a public picture."""
+    return path_of(upload(author, jpeg(1200, 900))["url"])
 
 
-def test_a_public_picture_comes_from_the_cache(site: Site, author: ApiUser) -> None:
-    picture = here(upload(author, jpeg(1200, 900))["url"])  # one that nobody has asked for
+def test_public_picture_is_cached_and_revalidated(site: Site, author: ApiUser) -> None:
+    picture = path_of(upload(author, jpeg(1200, 900))["url"])  # not requested before
     assert picture.startswith("/media/public/")
     first, second = site.client.get(picture), site.client.get(picture + "?utm=x")
     assert [answer.headers["X-Cache-Status"] for answer in (first, second)] == ["MISS", "HIT"]
@@ -276,17 +276,17 @@ def test_a_public_picture_comes_from_the_cache(site: Site, author: ApiUser) -> N
     assert second.headers["X-Content-Type-Options"] == "nosniff"
     statuses: list[str] = []
 
-    def asked_again() -> bool:
+    def is_revalidated() -> bool:
         third = site.client.get(picture)
         assert third.content == first.content
         statuses.append(third.headers["X-Cache-Status"])
         return statuses[-1] != "HIT"
 
-    eventually(asked_again, FRESH + 10)  # nginx counts in whole seconds
+    eventually(is_revalidated, FRESH + 10)  # nginx counts in whole seconds
     assert statuses[-1] == "REVALIDATED"
 
 
-def test_the_cache_answers_validators_and_ranges(site: Site, picture: str) -> None:
+def test_cache_supports_validators_and_ranges(site: Site, picture: str) -> None:
     whole = site.client.get(picture)
     same = site.client.get(picture, headers={"If-None-Match": whole.headers["ETag"]})
     assert (same.status_code, same.content, same.headers["X-Cache-Status"]) == (304, b"", "HIT")
@@ -300,16 +300,16 @@ def test_the_cache_answers_validators_and_ranges(site: Site, picture: str) -> No
     assert (head.status_code, int(head.headers["Content-Length"])) == (200, len(whole.content))
 
 
-def test_a_range_that_comes_first_is_right_too(site: Site, author: ApiUser) -> None:
-    path = here(upload(author)["url"])
+def test_range_request_of_an_uncached_picture(site: Site, author: ApiUser) -> None:
+    path = path_of(upload(author)["url"])
     part = site.client.get(path, headers={"Range": "bytes=2-5"})
     assert (part.status_code, part.headers["X-Cache-Status"]) == (206, "MISS")
     assert part.content == site.client.get(path).content[2:6]
 
 
-def test_what_is_deleted_is_gone_from_the_cache_within_the_promised_seconds(site: Site, author: ApiUser) -> None:
+def test_deleted_picture_leaves_the_cache_in_time(site: Site, author: ApiUser) -> None:
     media = upload(author)
-    path = here(media["url"])
+    path = path_of(media["url"])
     for _ in range(2):
         assert site.client.get(path).status_code == 200
     assert author.call("DELETE", f"/media/{media['id']}").status_code == 204
@@ -318,14 +318,14 @@ def test_what_is_deleted_is_gone_from_the_cache_within_the_promised_seconds(site
     assert eventually(lambda: site.client.get(path).status_code != 200) <= FRESH + 1
 
 
-def test_a_private_picture_is_for_who_holds_its_url_and_never_cached(site: Site) -> None:
+def test_private_picture_needs_a_signed_url_and_is_not_cached(site: Site) -> None:
     owner = ApiUser(site)
     media = upload(owner)
-    public = here(media["url"])
+    public = path_of(media["url"])
     assert site.client.get(public).status_code == 200
     assert owner.call("PATCH", "/me", json={"is_private": True}).status_code == 200
     eventually(lambda: "/private/" in owner.get(f"/media/{media['id']}")["url"], 30)
-    signed = here(owner.get(f"/media/{media['id']}")["url"])
+    signed = path_of(owner.get(f"/media/{media['id']}")["url"])
     for _ in range(2):
         answer = site.client.get(signed)
         assert (answer.status_code, answer.headers.get("X-Cache-Status")) == (200, None), answer.text
@@ -338,7 +338,7 @@ def test_a_private_picture_is_for_who_holds_its_url_and_never_cached(site: Site)
     assert eventually(lambda: site.client.get(public).status_code != 200, 30) < 30
 
 
-def test_a_signed_request_for_a_public_picture_passes_by_the_cache(site: Site, picture: str) -> None:
+def test_signed_request_for_a_public_picture_bypasses_the_cache(site: Site, picture: str) -> None:
     site.client.get(picture)
     for more in ({"params": {"X-Amz-Signature": "x"}}, {"headers": {"Authorization": "AWS4-HMAC-SHA256 x"}}):
         answer = site.client.get(picture, **more)  # type: ignore[arg-type]
@@ -351,7 +351,7 @@ def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
     asked = {"filename": "a.jpg", "content_type": "image/jpeg", "size": len(content)}
     made = author.call("POST", "/media/uploads", json=asked).json()
     form = made["upload"]
-    assert here(form["url"]) == "/media"
+    assert path_of(form["url"]) == "/media"
     sent = site.client.post("/media", data=form["fields"], files={"file": ("a.jpg", content, "image/jpeg")})
     assert sent.status_code == 204, sent.text
     assert author.call("POST", f"/media/{made['id']}/complete").status_code == 202
@@ -372,7 +372,7 @@ def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
         ("GET", f"/media/public/../incoming/{'x' * 32}", 404),
     ],
 )
-def test_the_object_stores_other_calls_are_not_for_clients(site: Site, method: str, path: str, status: int) -> None:
+def test_other_calls_to_the_object_store_are_refused(site: Site, method: str, path: str, status: int) -> None:
     answer = site.client.request(method, path)
     assert answer.status_code == status
     assert site.line_of(answer.headers["X-Request-ID"])["upstream"] == ""
@@ -381,17 +381,17 @@ def test_the_object_stores_other_calls_are_not_for_clients(site: Site, method: s
 # --- Operators -------------------------------------------------------------------------------------------
 
 
-def test_nginx_logs_no_paths_addresses_or_secrets(site: Site) -> None:
+def test_nginx_log_has_no_paths_addresses_or_secrets(site: Site) -> None:
     site.client.get("/api/v1/users/somebody?token=sesame", headers={"Authorization": "Bearer sesame"})
     with ExitStack() as stack:
-        address(stack, site, 99).get(f"/media/private/{'x' * 32}/1080.webp?X-Amz-Signature=sesame")
+        client_with_address(stack, site, 99).get(f"/media/private/{'x' * 32}/1080.webp?X-Amz-Signature=sesame")
     raw_get(site, "/sesame\x01")
     text = (site.root / "log" / "nginx.log").read_text()
     for word in ("sesame", "somebody", "127.0.0.99", "private/"):
         assert word not in text
 
 
-def test_it_says_in_one_line_what_is_in_the_way(nginx_program: str, tmp_path: Path) -> None:
+def test_error_is_one_line(nginx_program: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "deploy.loopback", "--data-dir", str(tmp_path), "--port"]
         ended = subprocess.run([*command, str(taken.getsockname()[1])], capture_output=True, text=True, timeout=60)

@@ -1,4 +1,4 @@
-"""nginx before apps that do what they are told: what it hands on, what it repeats, what it says itself."""
+"""nginx in front of fake apps: forwarded headers, retries, its own errors, pictures."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ TLS = PROJECT_ROOT / "deploy/nginx/tls/tls.conf.template"
 
 
 class App(ThreadingHTTPServer):
-    """Answers with what it was asked; while `dies` is set it reads a request and ends the connection.
+    """Echoes the request. While `dies` is set, it reads a request and closes the connection.
 
-    To other sites' pages it says what MinIO does.
+    Its CORS headers are those of MinIO.
     """
 
     daemon_threads = True
@@ -61,8 +61,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.dies:
             self.close_connection = True
             return
-        told = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": len(body)}
-        answer = json.dumps(told).encode()
+        received = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": len(body)}
+        answer = json.dumps(received).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.send_header("Set-Cookie", "a=b")
@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Balancer:
-    """nginx before two apps and an object store."""
+    """nginx in front of two apps and an object store."""
 
     def __init__(self, directory: Path, *, tls: bool = False, **variables: str) -> None:
         self.apps = [App(), App()]
@@ -91,11 +91,11 @@ class Balancer:
             COMPOSE_FILE, dict.fromkeys(compose.required_variables(COMPOSE_FILE), "x") | variables
         )["nginx"]
         upstreams = zip(("NGINX_API_1", "NGINX_API_2", "NGINX_OBJECT_STORE"), (*self.apps, self.store), strict=True)
-        here = {name: app.address for name, app in upstreams} | {
+        addresses = {name: app.address for name, app in upstreams} | {
             "NGINX_LISTEN_TLS": f"127.0.0.1:{self.tls_port}",
-            "NGINX_TLS_DIR": "../../../tls",  # from where nginx.conf is
+            "NGINX_TLS_DIR": "../../../tls",  # relative to nginx.conf
         }
-        service = Service(**{**vars(service), "environment": service.environment | here})
+        service = Service(**{**vars(service), "environment": service.environment | addresses})
         programs = ProgramFactory(HostMapping(directory), set())
         if tls:
             mounted = programs.mapping.mounts(service)["/etc/nginx/templates"]
@@ -103,8 +103,8 @@ class Balancer:
         self.program = nginx.nginx_program(service, programs, self.port)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
 
-    def renew(self) -> None:
-        """So that it leaves nobody out."""
+    def restart(self) -> None:
+        """Restart nginx, so that it uses all apps again."""
         self.program.kill()
         self.program.start(20)
 
@@ -115,13 +115,13 @@ class Balancer:
             app.shutdown()
             app.server_close()
 
-    def told(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """What reached an app, or the store."""
+    def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Send a request and return what reached an app or the object store."""
         answer = self.client.request(method, path, **options)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def asked(self) -> list[str]:
+    def requests_to_apps(self) -> list[str]:
         return [request for app in self.apps for request in app.requests]
 
     def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -148,20 +148,20 @@ def _balancer(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def balancer(_balancer: Balancer) -> Balancer:
-    """As new: nobody dies, and nginx leaves nobody out any more."""
+    """A balancer whose apps all work and are all in use."""
     dead = [app for app in _balancer.apps if app.dies]
     for app in (*_balancer.apps, _balancer.store):
         app.dies = False
         app.requests.clear()
     if dead:
-        _balancer.renew()
+        _balancer.restart()
     return _balancer
 
 
-# --- What reaches the app ----------------------------------------------------------------------------------
+# --- Forwarded requests ------------------------------------------------------------------------------------
 
 
-def test_what_a_client_says_of_itself_is_overwritten(balancer: Balancer) -> None:
+def test_forwarding_headers_of_clients_are_overwritten(balancer: Balancer) -> None:
     claims = {
         "X-Forwarded-For": "10.1.1.1",
         "X-Forwarded-Proto": "https",
@@ -173,23 +173,23 @@ def test_what_a_client_says_of_itself_is_overwritten(balancer: Balancer) -> None
         "Forwarded": "for=10.1.1.1",
         "Host": "example.org",
     }
-    headers = balancer.told("GET", "/", headers=claims)["headers"]
+    headers = balancer.request("GET", "/", headers=claims)["headers"]
     found = {name: headers[name] for name in claims if name in headers}
     assert found == {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "http", "Host": "example.org"}
     assert headers["Connection"] == "close"
 
 
-def test_the_path_and_the_query_pass_as_they_are(balancer: Balancer) -> None:
+def test_path_and_query_pass_unchanged(balancer: Balancer) -> None:
     for path in ("/a%2Fb//c/../d?x=%2e&y", "/api/v1/posts/1/like?a=b"):
         with socket.create_connection(("127.0.0.1", balancer.port)) as connection:
             connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             connection.makefile("rb").read()
-        assert f"POST {path}" in balancer.asked()
+        assert f"POST {path}" in balancer.requests_to_apps()
 
 
-# --- Who else is asked -------------------------------------------------------------------------------------
+# --- Retries -----------------------------------------------------------------------------------------------
 
-REPEATED = [
+RETRIED = [
     ("GET", "/api/v1/feed", {}),
     ("DELETE", "/api/v1/posts/1", {}),
     ("PUT", "/x", {}),
@@ -199,7 +199,7 @@ REPEATED = [
     ("POST", "/api/v1/comments/1/like", {}),
     ("POST", "/api/v1/users/a/follow", {}),
 ]
-ONCE = [
+NOT_RETRIED = [
     ("POST", "/api/v1/posts", {}),
     ("POST", "/api/v1/auth/token/refresh", {"Idempotency-Key": "k"}),
     ("POST", "/api/v1/auth/register", {"Idempotency-Key": "k"}),
@@ -210,35 +210,33 @@ ONCE = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "headers"), REPEATED)
-def test_what_is_safe_to_repeat_is_asked_of_both(
+@pytest.mark.parametrize(("method", "path", "headers"), RETRIED)
+def test_idempotent_requests_are_retried_at_the_other_app(
     balancer: Balancer, method: str, path: str, headers: dict[str, str]
 ) -> None:
-    """All of it the second time too."""
+    """The retry has the whole body too."""
     first, second = balancer.apps
     for app, other in ((first, second), (second, first)):
         app.dies, other.dies = True, False
-        balancer.renew()
-        told = [balancer.told(method, path, headers=headers, content=b"x" * 100_000) for _ in range(3)]
-        assert [(one["method"], one["body"]) for one in told] == [(method, 100_000)] * 3
-    assert balancer.asked().count(f"{method} {path}") > 6, "nobody died of it"
+        balancer.restart()
+        received = [balancer.request(method, path, headers=headers, content=b"x" * 100_000) for _ in range(3)]
+        assert [(one["method"], one["body"]) for one in received] == [(method, 100_000)] * 3
+    assert balancer.requests_to_apps().count(f"{method} {path}") > 6, "requests reached the dead app and were retried"
 
 
-@pytest.mark.parametrize(("method", "path", "headers"), ONCE)
-def test_what_is_not_safe_to_repeat_is_asked_once(
-    balancer: Balancer, method: str, path: str, headers: dict[str, str]
-) -> None:
+@pytest.mark.parametrize(("method", "path", "headers"), NOT_RETRIED)
+def test_other_requests_are_not_retried(balancer: Balancer, method: str, path: str, headers: dict[str, str]) -> None:
     for app in balancer.apps:
         app.dies = True
     answer = balancer.client.request(method, path, headers=headers, content=b"{}")
     assert answer.status_code == 503
-    assert balancer.asked() == [f"{method} {path}"]
+    assert balancer.requests_to_apps() == [f"{method} {path}"]
 
 
-# --- nginx's own answers -----------------------------------------------------------------------------------
+# --- nginx's own errors ------------------------------------------------------------------------------------
 
 HEAD = b"Host: x\r\nConnection: close\r\n"
-OWN = [
+OWN_ERRORS = [
     (b"nonsense\r\n\r\n", 400),
     (b"GET / HTTP/9.9\r\n" + HEAD + b"\r\n", 400),
     (b"GET / HTTP/1.1\r\n\r\n", 400),
@@ -256,17 +254,17 @@ OWN = [
 BODIES = {413: error_body(413, RequestTooLarge.default_code, RequestTooLarge.default_detail)}
 
 
-@pytest.mark.parametrize(("request_", "status"), OWN, ids=range(len(OWN)))
-def test_its_own_errors_have_the_apis_shape(balancer: Balancer, request_: bytes, status: int) -> None:
+@pytest.mark.parametrize(("request_", "status"), OWN_ERRORS, ids=range(len(OWN_ERRORS)))
+def test_own_errors_have_the_apis_format(balancer: Balancer, request_: bytes, status: int) -> None:
     found, headers, body = balancer.raw(request_)
     assert (found, body) == (status, BODIES.get(status) or error_body(status))
     assert headers["Content-Type"] == "application/json"
     assert headers["X-Request-ID"]
     assert headers["Server"] == "nginx"
-    assert balancer.asked() == []
+    assert balancer.requests_to_apps() == []
 
 
-def test_no_app_left_is_a_503_that_says_when_to_come_again(balancer: Balancer) -> None:
+def test_without_apps_503_with_retry_after(balancer: Balancer) -> None:
     for app in balancer.apps:
         app.dies = True
     answer = balancer.client.get("/api/v1/feed", headers={"X-Request-ID": "mine"})
@@ -276,8 +274,8 @@ def test_no_app_left_is_a_503_that_says_when_to_come_again(balancer: Balancer) -
     assert answer.headers["X-Request-ID"] == "mine"
 
 
-def test_every_error_that_it_can_say_is_the_apis(balancer: Balancer) -> None:
-    """Those too that are hard to bring about."""
+def test_all_error_bodies_match_the_api(balancer: Balancer) -> None:
+    """Including errors that are hard to trigger."""
     text = (PROJECT_ROOT / "deploy/nginx/snippets/errors.conf").read_text()
     own = {413: BODIES[413], 503: error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)}
     for status in (400, 404, 405, 408, 412, 413, 414, 416, 431, 500, 503):
@@ -288,59 +286,59 @@ def test_every_error_that_it_can_say_is_the_apis(balancer: Balancer) -> None:
 # --- Pictures ----------------------------------------------------------------------------------------------
 
 
-def test_the_object_store_is_asked_as_nobody(balancer: Balancer) -> None:
+def test_public_pictures_are_requested_without_cookies(balancer: Balancer) -> None:
     answer = balancer.client.get(f"{PICTURE}?a=b", headers={"Cookie": "secret", "Host": "elsewhere.example"})
-    told = answer.json()
-    assert told["path"] == PICTURE
-    assert told["headers"]["Host"] == "object_store"
-    assert "Cookie" not in told["headers"]
+    received = answer.json()
+    assert received["path"] == PICTURE
+    assert received["headers"]["Host"] == "object_store"
+    assert "Cookie" not in received["headers"]
     assert "Set-Cookie" not in answer.headers
 
 
-def test_who_asks_first_does_not_say_which_sites_may_read_it(balancer: Balancer) -> None:
+def test_cached_cors_headers_do_not_depend_on_the_first_client(balancer: Balancer) -> None:
     path = PICTURE.replace("k", "o")
-    asks = {"Origin": "https://evil.example", "Accept-Encoding": "br"}
-    for headers, cache in ((asks, "MISS"), ({}, "HIT")):
+    evil_headers = {"Origin": "https://evil.example", "Accept-Encoding": "br"}
+    for headers, cache in ((evil_headers, "MISS"), ({}, "HIT")):
         answer = balancer.client.get(path, headers=headers)
         assert answer.headers["X-Cache-Status"] == cache
         assert not {"Origin", "Accept-Encoding"} & set(answer.json()["headers"])
-        said = {
+        cors_headers = {
             name: value for name, value in answer.headers.items() if name.startswith("access-control") or name == "vary"
         }
-        assert said == {"access-control-allow-origin": "*"}
+        assert cors_headers == {"access-control-allow-origin": "*"}
 
 
 @pytest.mark.parametrize(
     "path", [PICTURE, f"/media/avatars/{'k' * 32}.jpg", PRIVATE, f"{PRIVATE}%0A?X-Amz-Signature=c"]
 )
-def test_a_newline_never_reaches_the_object_store(balancer: Balancer, path: str) -> None:
+def test_newline_in_a_path_does_not_reach_the_object_store(balancer: Balancer, path: str) -> None:
     path = path if "%0A" in path else f"{path}%0A"
     assert balancer.client.get(path).status_code == 404
     assert balancer.store.requests == []
 
 
-def test_a_signed_url_reaches_it_as_it_was_signed(balancer: Balancer) -> None:
+def test_signed_url_reaches_the_object_store_unchanged(balancer: Balancer) -> None:
     query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb&X-Amz-Signature=c"
     for _ in range(2):
-        told = balancer.told("GET", f"{PRIVATE}?{query}", headers={"Cookie": "secret", "Host": "example.org"})
-        assert told["path"] == f"{PRIVATE}?{query}"
-        assert told["headers"]["Host"] == "example.org"
-        assert "Cookie" not in told["headers"]
+        received = balancer.request("GET", f"{PRIVATE}?{query}", headers={"Cookie": "secret", "Host": "example.org"})
+        assert received["path"] == f"{PRIVATE}?{query}"
+        assert received["headers"]["Host"] == "example.org"
+        assert "Cookie" not in received["headers"]
     assert len(balancer.store.requests) == 2
 
 
-def test_while_it_is_away_pictures_are_a_503_in_the_one_shape(balancer: Balancer) -> None:
+def test_without_object_store_pictures_are_503(balancer: Balancer) -> None:
     balancer.store.dies = True
     answer = balancer.client.get(PRIVATE)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "service_unavailable")
 
 
-# --- Behind another balancer, and with TLS -----------------------------------------------------------------
+# --- Behind another load balancer, and with TLS ------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def chained(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancer]:
-    """127.0.0.0/30 is the other balancer's network; TLS is ended here as well."""
+    """127.0.0.0/30 is the other load balancer's network. nginx terminates TLS as well."""
     directory = tmp_path_factory.mktemp("chained")
     (directory / "tls").mkdir()
     subprocess.run(
@@ -360,21 +358,21 @@ def chained(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         balancer.close()
 
 
-def test_a_trusted_balancer_says_who_the_client_is(chained: Balancer) -> None:
-    said = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9", "X-Forwarded-Proto": "https"}
-    headers = chained.told("GET", "/", headers=said)["headers"]
+def test_trusted_load_balancer_sets_client_and_scheme(chained: Balancer) -> None:
+    claims = {"X-Forwarded-For": "6.6.6.6, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    headers = chained.request("GET", "/", headers=claims)["headers"]
     assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("203.0.113.9", "https")
 
 
-def test_anybody_else_does_not(chained: Balancer) -> None:
+def test_other_clients_cannot_set_client_or_scheme(chained: Balancer) -> None:
     transport = httpx.HTTPTransport(local_address="127.0.0.9")
-    said = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    with httpx.Client(transport=transport) as stranger:
-        headers = stranger.get(f"http://127.0.0.1:{chained.port}/", headers=said).json()["headers"]
+    claims = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    with httpx.Client(transport=transport) as client:
+        headers = client.get(f"http://127.0.0.1:{chained.port}/", headers=claims).json()["headers"]
     assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.9", "http")
 
 
-def test_tls_ends_here_where_it_is_asked_for(chained: Balancer) -> None:
+def test_tls_is_terminated_here(chained: Balancer) -> None:
     trust = ssl.create_default_context(cafile=str(Path(chained.program.log).parents[1] / "tls/fullchain.pem"))
     transport = httpx.HTTPTransport(local_address="127.0.0.9", verify=trust)
     with httpx.Client(transport=transport) as client:
