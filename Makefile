@@ -41,7 +41,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, types, imports, migrations, Open
 	$(BIN)/python manage.py check
 	$(DESCRIBE) --file $(VENV)/openapi.json
 	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json differs from the code: run \`make schema\`, review the difference and commit it."; exit 1; }
-	@$(BIN)/python -m deploy.reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md differs from the code: run \`make reference\`, review the difference and commit it."; exit 1; }
+	@$(BIN)/python -m deploy.settings_reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md differs from the code: run \`make reference\`, review the difference and commit it."; exit 1; }
 	$(BIN)/python -m tests.contract.fuzz --examples 2 --phases examples,fuzzing --seed 1
 
 texts: $(VENV)/.installed-dev  ## Check all texts against the word list, and line lengths in Markdown
@@ -51,7 +51,7 @@ schema: $(VENV)/.installed-dev  ## Write openapi.json from the code
 	$(DESCRIBE) --file openapi.json
 
 reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the settings and .env.example
-	$(BIN)/python -m deploy.reference > $(VENV)/configuration.md
+	$(BIN)/python -m deploy.settings_reference > $(VENV)/configuration.md
 	@mv $(VENV)/configuration.md docs/configuration.md
 
 fuzz: $(VENV)/.installed-dev  ## Fuzz the API from its description, at length (ARGS="--examples 1000")

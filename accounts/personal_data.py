@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q
 
-from accounts import avatars, second_factor
+from accounts import avatar_storage, second_factor
 from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import AuditEntry, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
@@ -93,7 +93,7 @@ def erase_avatar(user_id: int) -> bool:
     users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
     for path in users.values_list("avatar_path", flat=True):
         with transaction.atomic():
-            avatars.schedule_deletion(path)
+            avatar_storage.schedule_deletion(path)
             User.objects.filter(pk=user_id).update(avatar_path="")
     return True
 

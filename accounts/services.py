@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
-from accounts import avatars, sessions
+from accounts import avatar_storage, sessions
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed, privacy_changing
 from instafeed.core.cache import keys
@@ -75,15 +75,15 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """
     changes = dict(changes)
     if "avatar" in changes:
-        changes["avatar_path"] = avatars.create_copy(user_id, changes.pop("avatar"))
+        changes["avatar_path"] = avatar_storage.create_copy(user_id, changes.pop("avatar"))
     with transaction.atomic():
         if "is_private" in changes:
             privacy_changing.send(User, user_id=user_id)
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
         if "avatar_path" in changed:
-            avatars.confirm(changes["avatar_path"])
-            avatars.schedule_deletion(user.avatar_path)
+            avatar_storage.confirm(changes["avatar_path"])
+            avatar_storage.schedule_deletion(user.avatar_path)
         for field in changed:
             setattr(user, field, changes[field])
         if "is_staff" in changed:

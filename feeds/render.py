@@ -18,8 +18,8 @@ from accounts.user_cache import user_summary_cache
 from feeds import visible_authors
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, guarded_client
-from posts import post_cache, rendering
-from posts.rendering import PostParts
+from posts import post_cache, post_parts
+from posts.post_parts import PostParts
 
 
 def render_posts(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, bytes]]:
@@ -30,7 +30,7 @@ def render_posts(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, byt
     """
     author_by_post = post_cache.get_known_author_ids(post_ids)
     if author_by_post is None:
-        parts = rendering.load_parts(viewer_id, post_ids)
+        parts = post_parts.load_parts(viewer_id, post_ids)
         author_by_post = post_cache.extract_author_ids(parts.cards)
         author_cards = _load_visible_author_cards(viewer_id, author_by_post.values())
     else:
@@ -59,18 +59,18 @@ def _load_parts_and_author_cards(
     """Return the parts of these posts and the cards of their visible authors. Takes one round trip when warm."""
     post_ids, author_ids = list(author_by_post), sorted(set(author_by_post.values()))
     if not post_ids:
-        return rendering.load_parts(viewer_id, []), {}
+        return post_parts.load_parts(viewer_id, []), {}
     try:
         with guarded_client() as client:
             pipe = client.pipeline(transaction=False)
             _queue_author_reads(pipe, viewer_id, author_ids)
-            rendering.queue_reads(pipe, viewer_id, post_ids)
+            post_parts.queue_reads(pipe, viewer_id, post_ids)
             membership, raw_cards, *replies = pipe.execute()
     except CacheUnavailable:
-        parts = rendering.load_parts_without_cache(viewer_id, post_ids)
+        parts = post_parts.load_parts_without_cache(viewer_id, post_ids)
         return parts, _load_author_cards_without_cache(viewer_id, author_ids)
     author_cards = _complete_author_cards(viewer_id, author_ids, membership, raw_cards)
-    return rendering.complete_parts(viewer_id, post_ids, replies), author_cards
+    return post_parts.complete_parts(viewer_id, post_ids, replies), author_cards
 
 
 def _queue_author_reads(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Avatars: public copies of pictures, independent of their originals. Implements `accounts.avatars.AvatarStorage`."""
+"""Avatars: public copies of pictures, independent of their originals. Implements `accounts.avatar_storage.AvatarStorage`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of post, save and comment ids. The views render them with `posts.rendering`, `posts.visibility` or
+"""Lists of post, save and comment ids. The views render them with `posts.post_parts`, `posts.visibility` or
 `posts.comment_selectors`, which leave out what the viewer cannot see."""
 
 from __future__ import annotations

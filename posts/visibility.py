@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.http import Http404
 
 from accounts.user_cache import get_user_summaries
-from posts import rendering
+from posts import post_parts
 from posts.models import Post
 from social.selectors import fetch_relationships
 
@@ -51,7 +51,7 @@ def get_visible_post_author_id(viewer_id: int | None, post_id: int) -> int:
 def render_visible_post(viewer_id: int | None, post_id: int) -> bytes:
     """Return the post's JSON. Raises Http404 if the viewer cannot see the post."""
     get_visible_post_author_id(viewer_id, post_id)
-    rendered = rendering.render_posts(viewer_id, [post_id])
+    rendered = post_parts.render_posts(viewer_id, [post_id])
     if not rendered:
         raise Http404
     return rendered[0][1]
@@ -67,7 +67,7 @@ def render_visible_posts(
     """
     authors = _get_visible_author_ids(viewer_id, post_ids, public_only=public_only, unmuted_only=unmuted_only)
     visible = [post_id for post_id in post_ids if post_id in authors]
-    return rendering.load_parts(viewer_id, visible).render(visible, get_user_summaries(authors.values()))
+    return post_parts.load_parts(viewer_id, visible).render(visible, get_user_summaries(authors.values()))
 
 
 def get_visible_post_ids(viewer_id: int | None, post_ids: Iterable[int]) -> set[int]:

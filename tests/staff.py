@@ -49,7 +49,7 @@ def run_bulk_action(client: Client, url: str, action: str, *ids: int, **fields: 
 
 
 class StaffMember:
-    """A member of staff who uses pages with actions (`accounts.admin.action_admin`).
+    """A member of staff who uses pages with actions (`accounts.admin.action_model_admin`).
 
     `model` arguments are the names of admin pages without their suffix, such as "accounts_user".
     """

@@ -17,7 +17,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import audit, moderation, services, sessions
-from accounts.admin.action_admin import ActionModelAdmin
+from accounts.admin.action_model_admin import ActionModelAdmin
 from accounts.admin.actions import ActionInput, AdminAction, OptionalReasonForm, SuspendForm, with_reason
 from accounts.follower_counts import get_exact_counts
 from accounts.models import AuditEntry, CelebrityState, User

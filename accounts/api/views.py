@@ -27,7 +27,7 @@ from accounts.api.serializers import (
     TokensSerializer,
     validate_password_strength,
 )
-from accounts.avatars import PictureNotFound
+from accounts.avatar_storage import PictureNotFound
 from accounts.models import User
 from accounts.tokens import SESSION_CLAIM, TokenRefused
 from instafeed.core.api.openapi.components import error_response, not_found_response

@@ -28,7 +28,7 @@ from storages.backends.s3 import S3Storage
 from media.storage.backend import UPLOAD_TTL, FileMissing, StorageError, Upload, link_expiry
 from media.storage.cloudfront import UrlSigner, invalidate
 from media.storage.paths import cache_control_of, content_type_of
-from media.storage.s3_links import presign
+from media.storage.s3_signed_urls import presign
 
 DELETE_BATCH_SIZE = 1000  # the most objects that one call deletes
 _NETWORK_CONFIG: dict[str, Any] = {

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.action_admin import ActionModelAdmin
+from accounts.admin.action_model_admin import ActionModelAdmin
 from accounts.admin.users import render_state_badges
 from accounts.models import User
 from instafeed.core.admin.display import object_link, state_badge

@@ -18,7 +18,7 @@ from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempo
 from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from instafeed.core.api.requests import id_or_404, viewer_id
-from posts import rendering, selectors, services
+from posts import post_parts, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import get_visible_post_author_id, render_visible_post
 from social.visibility import can_see_posts, get_visible_user_and_relationship
@@ -51,7 +51,7 @@ class PostListView(APIView):
 
         def create() -> tuple[int, bytes]:
             post = services.create_post(author_id, given["caption"], given["media"])
-            return 201, rendering.render_new_post(post)
+            return 201, post_parts.render_new_post(post)
 
         try:
             return respond_idempotently(request, author_id, create)
@@ -119,7 +119,7 @@ class UserPostsView(APIView):
         # The profile of an account that the viewer blocks is visible, without posts.
         fetch_keys = _list_no_posts if blocking else partial(selectors.list_post_ids_by_author, user.pk)
         return filtered_page_response(
-            request, USER_POSTS_LIST_NAME, fetch_keys, partial(rendering.render_posts, viewer_id(request))
+            request, USER_POSTS_LIST_NAME, fetch_keys, partial(post_parts.render_posts, viewer_id(request))
         )
 
 

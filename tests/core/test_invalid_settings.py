@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import reference
+from deploy import settings_reference
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.preloaded_process import PreloadedProcess, preloaded_process
 
@@ -131,7 +131,7 @@ def test_check_passes_with_valid_settings() -> None:
 
 
 def start_reference() -> subprocess.Popen[str]:
-    return start("-m", "deploy.reference", CELEBRITY_THRESHOLD="7", DEBUG="true")
+    return start("-m", "deploy.settings_reference", CELEBRITY_THRESHOLD="7", DEBUG="true")
 
 
 def test_the_reference_is_up_to_date_in_any_environment() -> None:
@@ -162,12 +162,12 @@ def test_differences_between_example_and_code_are_reported(tmp_path: Path, monke
     wrong = right.replace("\nFEED_LENGTH=500", "\nFEED_LENGTH=501").replace("\nFEED_TTL=604800", "\nFEED_LIFE=604800")
     example.write_text(wrong)
     (tmp_path / "docker-compose.yml").write_text((PROJECT_ROOT / "docker-compose.yml").read_text())
-    monkeypatch.setattr(reference, "ROOT", tmp_path)
+    monkeypatch.setattr(settings_reference, "ROOT", tmp_path)
     read = {
-        "FEED_LENGTH": reference.env.Variable("FEED_LENGTH", "", "500"),
-        "FEED_TTL": reference.env.Variable("FEED_TTL", "", "604800"),
+        "FEED_LENGTH": settings_reference.env.Variable("FEED_LENGTH", "", "500"),
+        "FEED_TTL": settings_reference.env.Variable("FEED_TTL", "", "604800"),
     }
-    said = "\n".join(reference.disagreements(read, list(reference.example_entries())))
+    said = "\n".join(settings_reference.disagreements(read, list(settings_reference.example_entries())))
     assert "FEED_LENGTH: is '501' in .env.example, but '500' by default" in said
     assert "FEED_LIFE: is in .env.example, but not read" in said
     assert "FEED_TTL: is read, but not in .env.example" in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from deploy import reference
+from deploy import settings_reference
 from instafeed.devstack.state import PROJECT_ROOT
 
 _READ = re.compile(r"""(?:\benv\.[a-z_]+|\b_matching_text)\(\s*["']([A-Z][A-Z0-9_]+)["']""")
@@ -22,4 +22,4 @@ def example_lines() -> list[str]:
 
 def example_values() -> dict[str, str]:
     """Each variable of .env.example, commented out or not, with the value given there."""
-    return {entry.name: entry.value for entry in reference.example_entries()}
+    return {entry.name: entry.value for entry in settings_reference.example_entries()}

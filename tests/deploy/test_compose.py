@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from deploy import reference
+from deploy import settings_reference
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.devstack.state import PROJECT_ROOT, StackError
 from tests.deploy import compose_file, env_example
@@ -55,13 +55,15 @@ def test_file_matches_the_compose_specification() -> None:
 
 def test_every_variable_has_a_line_and_a_comment() -> None:
     lines = env_example.example_lines()
-    names = [found[1] for found in map(reference.VARIABLE_LINE.fullmatch, lines) if found]
+    names = [found[1] for found in map(settings_reference.VARIABLE_LINE.fullmatch, lines) if found]
     assert len(names) == len(set(names))
     for number, line in enumerate(lines):
-        if reference.VARIABLE_LINE.fullmatch(line):
+        if settings_reference.VARIABLE_LINE.fullmatch(line):
             assert re.fullmatch(r"# .*[.:]", lines[number - 1]), line
     assert not [
-        line for line in lines if line and not line.startswith("#") and not reference.VARIABLE_LINE.fullmatch(line)
+        line
+        for line in lines
+        if line and not line.startswith("#") and not settings_reference.VARIABLE_LINE.fullmatch(line)
     ]
 
 

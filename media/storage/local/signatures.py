@@ -11,7 +11,7 @@ from django.utils.crypto import constant_time_compare
 
 from media.storage.backend import UPLOAD_TTL
 
-_LINK_SALT = "media.storage.links"
+_LINK_SALT = "media.storage.signed_urls"
 _POLICY_SALT = "media.storage.forms"
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from django.core.files.storage import default_storage
 
 from media import storage
-from media.storage import backend, s3_links
+from media.storage import backend, s3_signed_urls
 from media.storage.backend import link_expiry
 from tests.media.storage.conftest import CDN, UseStorage
 
@@ -234,7 +234,7 @@ def test_s3_urls_are_stable_until_credentials_change(
     key = storage.new_key()
     use_bucket()
     first = storage.signed_urls(key, NAMES)
-    s3_links.presign.cache_clear()
+    s3_signed_urls.presign.cache_clear()
     clock.now += 1
     assert storage.signed_urls(key, NAMES) == first
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")

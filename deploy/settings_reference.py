@@ -1,4 +1,4 @@
-"""Write docs/configuration.md: `python -m deploy.reference > docs/configuration.md`. `make check` compares it.
+"""Write docs/configuration.md: `python -m deploy.settings_reference > docs/configuration.md`. `make check` compares it.
 
 Names, types, bounds and defaults come from the calls to `instafeed.core.env` while the settings are loaded. Sections
 and meanings come from .env.example. If the two disagree, it prints one line per variable on stderr and exits with 1.
