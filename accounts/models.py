@@ -185,7 +185,7 @@ class Session(models.Model):
 
 
 class Erasure(LeasedJob):
-    """A deleted account that is not erased yet. The row is created with the deletion and deleted with the user's row."""
+    """A deleted account that is not erased yet. The row is created by the deletion and goes with the user's row."""
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="erasure")
 

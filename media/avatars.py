@@ -1,4 +1,7 @@
-"""Avatars: public copies of pictures, independent of their originals. Implements `accounts.avatar_storage.AvatarStorage`."""
+"""Avatars: public copies of pictures, independent of their originals.
+
+Implements `accounts.avatar_storage.AvatarStorage`.
+"""
 
 from __future__ import annotations
 

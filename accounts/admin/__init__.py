@@ -1,4 +1,4 @@
-"""Users, groups and the audit log in the admin. `action_model_admin` is the base of all pages with moderation actions."""
+"""Users, groups and the audit log in the admin. `action_model_admin` is the base of pages with moderation actions."""
 
 from accounts.admin import audit_entries, groups, users
 

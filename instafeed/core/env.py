@@ -2,8 +2,8 @@
 
 Every function takes the variable's name and a default, and returns a parsed value. An empty variable counts as unset.
 `SettingError` is a `SystemExit`, so manage.py, gunicorn, Celery and pytest all end with its message instead of a
-traceback. `KNOWN_VARIABLES` records each variable that was read; deploy/settings_reference.py writes docs/configuration.md
-from it.
+traceback. `KNOWN_VARIABLES` records each variable that was read. From it deploy/settings_reference.py writes
+docs/configuration.md.
 """
 
 from __future__ import annotations
