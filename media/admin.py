@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import cast
 
 from django.contrib import admin, messages
@@ -16,7 +17,7 @@ from instafeed.core.admin import display, search
 from instafeed.core.admin.buttons import ActionButtonsAdmin
 from instafeed.core.admin.filters import ChoiceFilter
 from media import reprocessing, storage, variants
-from media.models import Media, Status
+from media.models import Media, ProcessingJob, Status
 
 _STATUS_STYLES = {Status.UPLOADING: "busy", Status.PROCESSING: "busy", Status.READY: "good", Status.FAILED: "bad"}
 _THUMBNAIL_SIZE, _LARGE_SIZE = 150, 1080  # of media.processing.SIZES
@@ -24,15 +25,19 @@ _MAX_REFUSALS_SHOWN = 5  # refused pictures that are listed with the reason
 
 
 class StatusFilter(ChoiceFilter):
-    """Filter by status, answered by partial indexes. Nearly every row is ready."""
+    """Filter by status, answered by indexes. Nearly every row is ready."""
 
     title = parameter_name = "status"
     values = [(status.label, status.label) for status in Status]
 
     def condition_for(self, value: str) -> Q:
         status = Status[value.upper()]
-        # Uploading pictures are in no post. The condition lets the index on unattached rows answer.
-        return Q(status=status, is_attached=False) if status == Status.UPLOADING else Q(status=status)
+        match status:
+            case Status.UPLOADING:  # in no post: the index on unattached rows answers
+                return Q(status=status, is_attached=False)
+            case Status.PROCESSING:  # the small table of jobs answers
+                return Q(status=status, processing_job__isnull=False)
+        return Q(status=status)
 
 
 @admin.register(Media)
@@ -44,15 +49,15 @@ class MediaAdmin(ActionButtonsAdmin):
     search_help_text = "A picture's id, or an owner's full username."
     fields = (
         *("picture", "owner_link", "post_link", "status_badge", "error", "original", "alt_text"),
-        *("content_type", "bytes", "dimensions", "is_public", "is_withheld", "created_at", "reprocessed_at", "due_at"),
-        *("attempts", "failures"),
+        *("content_type", "bytes", "dimensions", "is_public", "is_withheld", "created_at", "reprocessed_at"),
+        *("due_at", "attempts", "last_failure"),
     )
     readonly_fields = fields
     actions = ("reprocess",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Media]:
         # `post_media` is the reverse relation of a model of the posts app, which this app must not import.
-        return super().get_queryset(request).select_related("owner", "post_media")
+        return super().get_queryset(request).select_related("owner", "post_media", "processing_job")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Media], search_term: str
@@ -105,6 +110,21 @@ class MediaAdmin(ActionButtonsAdmin):
     def original(self, media: Media) -> str:
         return "kept: it can be reprocessed" if media.original_path else "not kept"
 
+    @admin.display(description="next attempt")
+    def due_at(self, media: Media) -> datetime | None:
+        job = _get_job(media)
+        return job and job.due_at
+
+    @admin.display(description="failed attempts")
+    def attempts(self, media: Media) -> int | None:
+        job = _get_job(media)
+        return job and job.attempts
+
+    @admin.display(description="last failure")
+    def last_failure(self, media: Media) -> str | None:
+        job = _get_job(media)
+        return job and job.error
+
     @admin.display(description="size")
     def bytes(self, media: Media) -> str:
         return filesizeformat(media.size)
@@ -112,6 +132,10 @@ class MediaAdmin(ActionButtonsAdmin):
     @admin.display(description="pixels")
     def dimensions(self, media: Media) -> str:
         return f"{media.width} × {media.height}" if media.width else "–"
+
+
+def _get_job(media: Media) -> ProcessingJob | None:
+    return getattr(media, "processing_job", None)
 
 
 def _img_tag(media: Media, size: int, kind: str) -> SafeString | str:

@@ -1,4 +1,4 @@
-"""Media (a picture, from upload to variants), scheduled file deletions, and relocations of an owner's files."""
+"""Media (a picture, from upload to variants), jobs that process them, scheduled file deletions, and relocations of an owner's files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ class Status(models.IntegerChoices):
 class Media(models.Model):
     """A picture. Its files are the original at `original_path` and the variants under `key`.
 
-    The original is deleted once the picture is ready or found to be bad, unless settings say to keep it. While a
-    picture is processed, `due_at` is both the worker's lease and the time of the next attempt. The row names every
-    file before it is written, so a worker that is killed leaves no unknown files.
+    The original is deleted once the picture is ready or found to be bad, unless settings say to keep it. The row names
+    every file before it is written, so a worker that is killed leaves no unknown files.
     """
 
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
@@ -45,26 +44,19 @@ class Media(models.Model):
     alt_text = models.CharField(max_length=1000, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     reprocessed_at = models.DateTimeField("last reprocessed", null=True)  # by an operator
-    due_at = models.DateTimeField(null=True)
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
-    attempts_before_reprocessing = models.PositiveIntegerField(default=0, db_default=0)
-    failures = models.PositiveSmallIntegerField(default=0, db_default=0)  # attempts that failed or killed the worker
 
     class Meta:
         verbose_name_plural = "media"
         permissions = [("reprocess_media", "Can reprocess pictures")]
         constraints = [
             models.CheckConstraint(
-                name="media_processing_is_due",
-                condition=~Q(status=Status.PROCESSING) | (Q(due_at__isnull=False) & ~Q(original_path="")),
+                name="media_processing_has_original", condition=~Q(status=Status.PROCESSING) | ~Q(original_path="")
             ),
             models.CheckConstraint(name="media_ready_has_files", condition=~Q(status=Status.READY) | ~Q(key="")),
             # Two rows with the same key would delete each other's files.
             models.UniqueConstraint(fields=["key"], name="media_unique_key", condition=~Q(key="")),
         ]
         indexes = [
-            # Due for a worker: a few rows out of millions, queried every few seconds.
-            models.Index(fields=["due_at"], name="media_due", condition=Q(status=Status.PROCESSING)),
             # Candidates for the deletion of orphans.
             models.Index(fields=["id"], name="media_unattached", condition=Q(is_attached=False)),
             # The admin's filter for failed pictures.
@@ -75,6 +67,19 @@ class Media(models.Model):
 
     def __str__(self) -> str:
         return f"media {self.pk}"
+
+
+class ProcessingJob(LeasedJob):
+    """The work on a picture whose status is PROCESSING. Written and deleted in the transactions that change the status."""
+
+    media = models.OneToOneField(Media, models.CASCADE, primary_key=True, related_name="processing_job")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="processing_job_due")]
+
+    def __str__(self) -> str:
+        return f"processing of media {self.pk}"
 
 
 class FileDeletion(LeasedJob):

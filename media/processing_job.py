@@ -1,7 +1,8 @@
-"""Processing of one picture: claim it, generate and store its variants, mark it ready. Safe to run twice or to die in.
+"""Processing of one picture: claim its job, generate and store its variants, mark it ready. Safe to repeat.
 
-The claim is a lease in the row. A worker whose row shows another number of attempts has lost its lease and changes
-nothing. Each attempt writes its files under a new key.
+A picture has a job while its status is PROCESSING, a leased job (`instafeed.core.jobs.leased`). Each attempt writes its
+files under a new key. The `Media` row names the key before the first file is written, so that the next attempt can
+delete the files of a worker that died. A worker that was overtaken deletes its files itself.
 """
 
 from __future__ import annotations
@@ -10,32 +11,34 @@ import logging
 import shutil
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.enqueue import try_enqueue
+from instafeed.core.jobs.leased import MAX_TASK_DURATION, LeasedQueue, Outcome, now_plus
 from instafeed.core.observability.metrics import MEDIA_RESULTS, MEDIA_SECONDS
 from media import file_deletion, relocation, storage, tempdirs, variants
-from media.models import Media, Status
+from media.models import Media, ProcessingJob, Status
 from media.processing import BadPicture, Picture, ProcessingError
 from media.signals import media_changed
 
 logger = logging.getLogger(__name__)
 
-# By then Celery has killed the worker that held the lease.
-LEASE_DURATION = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 5)
-MAX_FAILURES = 6  # attempts that killed their worker, or failed for reasons other than the picture
+MAX_FAILURES = 6  # attempts that killed their worker, or failed for reasons other than the picture or the storage
 RETRY_DEADLINE = timedelta(days=1)  # how long to wait for an unavailable storage
-MIN_RETRY_DELAY = timedelta(seconds=5)  # doubled with each attempt since the upload or the last reprocessing
-MAX_RETRY_DELAY = timedelta(minutes=5)
+RETRY_DELAY = timedelta(seconds=5)  # a job that is still pending then has lost its task
 GAVE_UP_MESSAGE = "It could not be processed; please upload it again."
 
+queue = LeasedQueue(ProcessingJob.objects.all(), lease=MAX_TASK_DURATION, retry_delay=RETRY_DELAY)
 
-class Outcome(StrEnum):
+
+class Result(StrEnum):
     """How an attempt ended: a label of the metric."""
 
     READY = "ready"
@@ -43,57 +46,52 @@ class Outcome(StrEnum):
     RETRIED = "retried"
 
 
-def run(media_id: int) -> None:
-    """Process a picture if it is due and not claimed by another worker."""
-    media = _claim(media_id)
-    if media is None:
-        return
+def enqueue(media_id: int) -> None:
+    """Write the job of a picture and enqueue its task. Call it in the transaction that sets the status PROCESSING."""
+    ProcessingJob.objects.create(media_id=media_id, due_at=now_plus(RETRY_DELAY))
+    transaction.on_commit(partial(try_enqueue, queues.PROCESS_MEDIA, media_id), robust=True)
+
+
+def run(media_id: int) -> Outcome:
+    """Claim a picture's job and process the picture."""
+    return queue.run(queue.claim(media_id), _process)
+
+
+def _process(job: ProcessingJob) -> Outcome:
+    if not _begin_attempt(job):
+        return Outcome.OVERTAKEN
     with MEDIA_SECONDS.time():
-        outcome = _attempt(media)
-    MEDIA_RESULTS.labels(outcome).inc()
-
-
-def _attempt(media: Media) -> Outcome:
-    if media.failures > MAX_FAILURES or (media.reprocessed_at or media.created_at) < timezone.now() - RETRY_DEADLINE:
-        _mark_failed(media, GAVE_UP_MESSAGE, keep_original=True)
-        return Outcome.FAILED
-    try:
-        with tempdirs.temporary_directory() as directory:
-            picture = store_variants(media, directory)
-    except BadPicture as error:
-        _mark_failed(media, str(error))
-        return Outcome.FAILED
-    except (storage.StorageError, ProcessingError, OSError) as error:
-        logger.warning("media %s, attempt %d: %s", media.pk, media.attempts, error)
-        _retry_later(media, is_failure=isinstance(error, ProcessingError | storage.FileMissing))
-        return Outcome.RETRIED
-    _mark_ready(media, picture)
-    return Outcome.READY
-
-
-def due_media_ids(limit: int) -> list[int]:
-    """Return ids of pictures that wait for a worker or whose lease has expired, the longest due first."""
-    waiting = Media.objects.filter(status=Status.PROCESSING, due_at__lte=timezone.now())
-    return list(waiting.order_by("due_at").values_list("pk", flat=True)[:limit])
+        return _attempt(job)
 
 
 @transaction.atomic
-def _claim(media_id: int) -> Media | None:
-    media = (
-        Media.objects.select_related("owner")
-        .select_for_update(of=("self",), skip_locked=True, no_key=True)
-        .filter(pk=media_id, status=Status.PROCESSING, due_at__lte=timezone.now())
-        .first()
-    )
-    if media is None:
-        return None
-    file_deletion.schedule_deletion(variants.possible_paths(media))  # left by an attempt that died
-    media.attempts += 1
-    media.failures += 1  # counted in advance, as a killed worker cannot; undone if the storage is unavailable
-    media.due_at = timezone.now() + LEASE_DURATION
+def _begin_attempt(job: ProcessingJob) -> bool:
+    """Give the picture a new key and schedule the deletion of the last attempt's files; return False if overtaken.
+
+    Sets `job.media` to the row as it is now.
+    """
+    locked = Media.objects.select_related("owner").select_for_update(of=("self",), no_key=True)
+    media = locked.filter(pk=job.pk).first()
+    if media is None or not queue.owned([job]).exists():
+        return False
+    file_deletion.schedule_deletion(variants.possible_paths(media))
     media.key, media.is_public = storage.new_key(), relocation.should_be_public(media, media.owner)
-    media.save(update_fields=["attempts", "failures", "due_at", "key", "is_public"])
-    return media
+    media.save(update_fields=["key", "is_public"])
+    job.media = media
+    return True
+
+
+def _attempt(job: ProcessingJob) -> Outcome:
+    if job.attempts >= MAX_FAILURES or job.created_at < timezone.now() - RETRY_DEADLINE:
+        return _mark_failed(job, GAVE_UP_MESSAGE, keep_original=True)
+    try:
+        with tempdirs.temporary_directory() as directory:
+            picture = store_variants(job.media, directory)
+    except BadPicture as error:
+        return _mark_failed(job, str(error))
+    except (storage.StorageError, ProcessingError, OSError) as error:
+        return _retry_later(job, error)
+    return _mark_ready(job, picture)
 
 
 def store_variants(media: Media, directory: Path) -> Picture:
@@ -115,49 +113,61 @@ def store_variants(media: Media, directory: Path) -> Picture:
 
 
 @transaction.atomic
-def _mark_ready(media: Media, picture: Picture) -> None:
-    owner = User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
-    original = "" if not settings.MEDIA_KEEP_ORIGINALS else media.original_path
+def _mark_ready(job: ProcessingJob, picture: Picture) -> Outcome:
+    media = job.media
+    owner = _lock_owner(media)
     # Read again: a moderator may have withheld it in the meantime.
-    current = _still_claimed(media).select_for_update(no_key=True).first()
-    if owner is None or current is None:
-        file_deletion.schedule_deletion(variants.possible_paths(media))
-        return
-    _still_claimed(media).update(
-        status=Status.READY,
-        original_path=original,
-        due_at=None,
-        **variants.model_fields(picture),
-    )
-    if not original:
+    current = Media.objects.select_for_update(no_key=True).filter(pk=media.pk).first()
+    if owner is None or current is None or not queue.delete([job]):
+        return _abandon_files(media)
+    kept = media.original_path if settings.MEDIA_KEEP_ORIGINALS else ""
+    Media.objects.filter(pk=media.pk).update(status=Status.READY, original_path=kept, **variants.model_fields(picture))
+    if not kept:
         file_deletion.schedule_deletion([media.original_path], repeat=True)
     if relocation.should_be_public(current, owner) != media.is_public:
         relocation.schedule_relocation(media.owner_id)
-    media_changed.send(Media, media_ids=[media.pk])
+    return _finish(media, Result.READY)
 
 
 @transaction.atomic
-def _mark_failed(media: Media, reason: str, *, keep_original: bool = False) -> None:
+def _mark_failed(job: ProcessingJob, reason: str, *, keep_original: bool = False) -> Outcome:
     """`keep_original`: the picture may not be at fault, and an operator can reprocess it (`media.reprocessing`)."""
-    User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+    media = job.media
+    _lock_owner(media)
+    current = Media.objects.select_for_update(no_key=True).filter(pk=media.pk).first()
+    if current is None or not queue.delete([job]):
+        return _abandon_files(media)
     file_deletion.schedule_deletion(variants.possible_paths(media))
     kept = media.original_path if keep_original else ""
-    if _still_claimed(media).update(status=Status.FAILED, error=reason[:200], original_path=kept, key="", due_at=None):
-        if not kept:
-            file_deletion.schedule_deletion([media.original_path], repeat=True)
-        media_changed.send(Media, media_ids=[media.pk])
+    Media.objects.filter(pk=media.pk).update(status=Status.FAILED, error=reason[:200], original_path=kept, key="")
+    if not kept:
+        file_deletion.schedule_deletion([media.original_path], repeat=True)
+    return _finish(media, Result.FAILED)
+
+
+def _retry_later(job: ProcessingJob, error: Exception) -> Outcome:
+    is_unavailable = isinstance(error, storage.StorageError | OSError) and not isinstance(error, storage.FileMissing)
+    logger.warning("media %s, after %d failures: %r", job.pk, job.attempts, error)
+    # The sweeper has dispatched the job once for each time that it was postponed.
+    delay = queue.delay_after(job.dispatches) if is_unavailable else None
+    if not queue.retry_later(job, error, counts=not is_unavailable, delay=delay):
+        return _abandon_files(job.media)
+    MEDIA_RESULTS.labels(Result.RETRIED).inc()
+    return Outcome.POSTPONED if is_unavailable else Outcome.FAILED
+
+
+def _lock_owner(media: Media) -> User | None:
+    return User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
+
+
+def _finish(media: Media, result: Result) -> Outcome:
+    media_changed.send(Media, media_ids=[media.pk])
+    transaction.on_commit(MEDIA_RESULTS.labels(result).inc)
+    return Outcome.FINISHED
 
 
 @transaction.atomic
-def _retry_later(media: Media, *, is_failure: bool) -> None:
-    attempts = media.attempts - media.attempts_before_reprocessing
-    delay = min(MIN_RETRY_DELAY * 2 ** min(attempts - 1, 10), MAX_RETRY_DELAY)
-    failures = media.failures if is_failure else media.failures - 1
-    if not _still_claimed(media).update(due_at=timezone.now() + delay, failures=failures):
-        # Another attempt owns the row now: no row names the files that this one has stored.
-        file_deletion.schedule_deletion(variants.possible_paths(media))
-
-
-def _still_claimed(media: Media) -> QuerySet[Media]:
-    """Return the row, or no row if this attempt has lost its lease."""
-    return Media.objects.filter(pk=media.pk, status=Status.PROCESSING, attempts=media.attempts)
+def _abandon_files(media: Media) -> Outcome:
+    """Schedule the deletion of an overtaken attempt's files, which no row names any more."""
+    file_deletion.schedule_deletion(variants.possible_paths(media))
+    return Outcome.OVERTAKEN

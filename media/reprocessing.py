@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from copy import copy
 
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.db.models import F
 from django.utils import timezone
 
 from accounts import audit
@@ -57,32 +56,19 @@ def _reprocess_one(media_id: int, operator: User) -> None:
     if storage.size(media.original_path) is None:
         raise NotReprocessable("its original is not in the storage")
     _record_request(media, operator)
-    if media.status == Status.FAILED:  # if this task is lost, the sweeper sends it again
-        enqueue.try_enqueue(queues.PROCESS_MEDIA, media_id)
 
 
 @transaction.atomic
 def _record_request(media: Media, operator: User) -> None:
     User.objects.select_for_update(no_key=True).filter(pk=media.owner_id).first()
     now = timezone.now()
-    unchanged = Media.objects.filter(
-        pk=media.pk, status=media.status, attempts=media.attempts, original_path=media.original_path
-    )
-    if media.status == Status.FAILED:
-        # `attempts` is not reset: it tells workers that they have lost their lease.
-        changed = unchanged.update(
-            status=Status.PROCESSING,
-            error="",
-            failures=0,
-            attempts_before_reprocessing=F("attempts"),
-            due_at=now,
-            reprocessed_at=now,
-        )
-        media_changed.send(Media, media_ids=[media.pk])
-    else:
-        changed = unchanged.update(reprocessed_at=now)
-    if not changed:
+    unchanged = Media.objects.filter(pk=media.pk, status=media.status, original_path=media.original_path)
+    status = Status.PROCESSING if media.status == Status.FAILED else Status.READY
+    if not unchanged.update(status=status, error="", reprocessed_at=now):
         raise NotReprocessable("it changed in the meantime")
+    if status == Status.PROCESSING:
+        processing_job.enqueue(media.pk)
+        media_changed.send(Media, media_ids=[media.pk])
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
     # Enqueued before the commit, as no sweeper would send it later. The task reads nothing that is written here.

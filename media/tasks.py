@@ -48,7 +48,7 @@ def remove_files() -> None:
 @shared_task
 def sweep_media() -> None:
     """Send tasks for due work: lost tasks, expired leases of dead workers, retries."""
-    for media_id in processing_job.due_media_ids(SWEEP_BATCH_SIZE):
+    for media_id in processing_job.queue.claim_overdue(SWEEP_BATCH_SIZE):
         enqueue.try_enqueue(process_media, media_id)
     for owner_id in relocation.queue.claim_overdue(SWEEP_BATCH_SIZE):
         enqueue.try_enqueue(relocate_media, owner_id)

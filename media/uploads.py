@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import IO
 
 from django.db import transaction
 from django.http import Http404
-from django.utils import timezone
 
-from instafeed.core.jobs import enqueue, queues
-from media import file_deletion, storage
+from media import file_deletion, processing_job, storage
 from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
@@ -104,8 +101,8 @@ def _detect_format(file: IO[bytes]) -> Format:
 @transaction.atomic
 def _start_processing(media_id: int) -> Media:
     uploading = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
-    if uploading.update(status=Status.PROCESSING, due_at=timezone.now()):
-        transaction.on_commit(partial(enqueue.try_enqueue, queues.PROCESS_MEDIA, media_id), robust=True)
+    if uploading.update(status=Status.PROCESSING):
+        processing_job.enqueue(media_id)
     media = Media.objects.filter(pk=media_id).first()
     if media is None:
         raise Http404  # the account was erased in the meantime

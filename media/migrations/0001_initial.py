@@ -96,10 +96,6 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
                 ),
                 ("reprocessed_at", models.DateTimeField(null=True, verbose_name="last reprocessed")),
-                ("due_at", models.DateTimeField(null=True)),
-                ("attempts", models.PositiveIntegerField(db_default=0, default=0)),
-                ("attempts_before_reprocessing", models.PositiveIntegerField(db_default=0, default=0)),
-                ("failures", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 (
                     "owner",
                     models.ForeignKey(
@@ -113,7 +109,6 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "media",
                 "permissions": [("reprocess_media", "Can reprocess pictures")],
                 "indexes": [
-                    models.Index(condition=models.Q(("status", 1)), fields=["due_at"], name="media_due"),
                     models.Index(condition=models.Q(("is_attached", False)), fields=["id"], name="media_unattached"),
                     models.Index(condition=models.Q(("status", 3)), fields=["id"], name="media_failed"),
                     models.Index(
@@ -124,10 +119,10 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(
                             models.Q(("status", 1), _negated=True),
-                            models.Q(("due_at__isnull", False), models.Q(("original_path", ""), _negated=True)),
+                            models.Q(("original_path", ""), _negated=True),
                             _connector="OR",
                         ),
-                        name="media_processing_is_due",
+                        name="media_processing_has_original",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -142,5 +137,38 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="ProcessingJob",
+            fields=[
+                (
+                    "media",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="processing_job",
+                        serialize=False,
+                        to="media.media",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
+            ],
+            options={"indexes": [models.Index(fields=["due_at"], name="processing_job_due")]},
         ),
     ]

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from feeds.models import FanOut
 from instafeed.core.admin.base import MAX_LISTED_ROWS, PAGE_SIZE
-from media.models import Media
+from media.models import Media, ProcessingJob
 from posts.models import Post
 from tests.factories import UserFactory
 from tests.staff import moderator_client, operator_client, run_bulk_action, superuser_client
@@ -30,9 +30,11 @@ WITH made AS (
     SELECT (%(users)s::bigint[])[1 + n %% cardinality(%(users)s::bigint[])], '' FROM generate_series(1, %(count)s) AS n
     RETURNING id, author_id
 ), pictures AS (
-    INSERT INTO media_media (owner_id, status, key, is_attached, due_at, original_path)
-    SELECT author_id, CASE WHEN id %% 5000 = 0 THEN 3 WHEN id %% 5000 = 1 THEN 1 ELSE 2 END, 'k' || id, true, now(), 'x'
-    FROM made RETURNING id
+    INSERT INTO media_media (owner_id, status, key, is_attached, original_path)
+    SELECT author_id, CASE WHEN id %% 5000 = 0 THEN 3 WHEN id %% 5000 = 1 THEN 1 ELSE 2 END, 'k' || id, true, 'x'
+    FROM made RETURNING id, status
+), jobs AS (
+    INSERT INTO media_processingjob (media_id) SELECT id FROM pictures WHERE status = 1
 )
 INSERT INTO feeds_fanout (post_id, author_id, mode, state, due_at, finished_at, error)
 SELECT id, author_id, 0, CASE WHEN id %% 5000 < 2 THEN 3 WHEN id %% 5000 < 4 THEN 0 ELSE 2 END, now(), now(), ''
@@ -44,7 +46,7 @@ def fill(count: int) -> None:
     users = [UserFactory().pk for _ in range(30)]
     with connection.cursor() as cursor:
         cursor.execute(_FILL, {"users": users, "count": count})
-        for model in (Post, FanOut, Media, User):
+        for model in (Post, FanOut, Media, ProcessingJob, User):
             cursor.execute(f"ANALYZE {model._meta.db_table}")
 
 

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from accounts.models import AuditEntry, User
 from media import file_deletion, processing_job, relocation, reprocessing, storage
-from media.models import FileDeletion, Media, Status
+from media.models import FileDeletion, Media, ProcessingJob, Status
 from media.processing import ProcessingError
 from posts.models import Post
 from tests.factories import UserFactory
@@ -120,8 +120,7 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
     assert run_bulk_action(admin_client(user), LIST, "reprocess", media.pk) == ["1 queued for reprocessing."]
     assert redis_broker.llen("media") == 1
     again = reload(media)
-    assert (again.status, again.error, again.failures) == (Status.PROCESSING, "", 0)
-    assert again.attempts == failed.attempts, "it still tells old workers that they have lost their lease"
+    assert (again.status, again.error, again.processing_job.attempts) == (Status.PROCESSING, "", 0)
     assert author.get(f"/media/{media.pk}")["status"] == "processing"
     processing_job.run(media.pk)
     assert reload(media).status == Status.READY
@@ -138,7 +137,7 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
 
 def test_reprocessed_picture_waits_another_day_for_the_storage(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media = upload(owner)
-    Media.objects.update(created_at=timezone.now() - timedelta(days=3), attempts=20)
+    ProcessingJob.objects.update(created_at=timezone.now() - timedelta(days=3))
     processing_job.run(media.pk)
     assert reload(media).error == processing_job.GAVE_UP_MESSAGE
     reprocessing.reprocess([media.pk], create_staff())
@@ -147,8 +146,7 @@ def test_reprocessed_picture_waits_another_day_for_the_storage(owner: User, monk
         processing_job.run(media.pk)
     waiting = reload(media)
     assert waiting.status == Status.PROCESSING, "the wait starts again"
-    assert waiting.due_at is not None
-    assert waiting.due_at < timezone.now() + timedelta(seconds=6), "and so do the retry delays"
+    assert waiting.processing_job.due_at < timezone.now() + timedelta(seconds=6), "and so do the retry delays"
     make_due(media)
     processing_job.run(media.pk)
     assert reload(media).status == Status.READY
@@ -158,7 +156,8 @@ def test_sweep_reprocesses_when_the_broker_is_down(owner: User) -> None:
     media = fail_permanently(upload(owner))
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert reprocessing.reprocess([media.pk], create_staff()) == (1, {})
-    assert processing_job.due_media_ids(10) == [media.pk]
+    make_due(media)
+    assert processing_job.queue.claim_overdue(10) == [media.pk]
 
 
 def test_kept_original_is_deleted_with_its_row(owner: User) -> None:

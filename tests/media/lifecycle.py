@@ -14,7 +14,7 @@ from accounts import erasure_worker
 from accounts.models import User
 from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, processing_job, relocation, uploads
-from media.models import FileDeletion, Media, Relocation
+from media.models import FileDeletion, Media, ProcessingJob, Relocation
 from media.processing import Picture
 from posts import purge, services
 from tests.media.pictures import jpeg
@@ -43,22 +43,23 @@ def upload_and_process(owner: User) -> Media:
     return reload(media)
 
 
-def claim_media(media: Media) -> Media:
+def claim_media(media: Media) -> ProcessingJob:
     """Claim a picture as a worker that has just started on it."""
-    claim = processing_job._claim(media.pk)
-    assert claim is not None
-    return claim
+    job = processing_job.queue.claim(media.pk)
+    assert job is not None
+    assert processing_job._begin_attempt(job)
+    return job
 
 
-def make_variants(claim: Media) -> Picture:
+def make_variants(claim: ProcessingJob) -> Picture:
     """Store all variants, as a worker does before it marks a claimed picture as ready."""
     with tempfile.TemporaryDirectory() as directory:
-        return processing_job.store_variants(claim, Path(directory))
+        return processing_job.store_variants(claim.media, Path(directory))
 
 
 def make_due(media: Media) -> None:
     """End the lease or the retry delay of a picture."""
-    Media.objects.filter(pk=media.pk).update(due_at=timezone.now())
+    ProcessingJob.objects.filter(pk=media.pk).update(due_at=timezone.now())
 
 
 def delete_due_files(*, ahead_of_time: bool = False) -> None:

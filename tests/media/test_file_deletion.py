@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.db import transaction
 from django.http import Http404
 from django.test import Client
 from django.utils import timezone
@@ -20,7 +21,7 @@ from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, processing_job, relocation, storage, tasks, uploads
 from media import services as media_services
-from media.models import FileDeletion, Media, Status
+from media.models import FileDeletion, Media, ProcessingJob, Status
 from media.services import MediaInUse, UnknownMedia
 from posts import purge, services
 from posts.models import Post, PostMedia
@@ -53,7 +54,9 @@ def owner() -> ApiUser:
 def make_old(media: Media, age: timedelta) -> Media:
     """Return the picture as if it were this old. Ids contain the creation time."""
     id_ = first_id_at(timezone.now() - age) + Media.objects.count()
-    Media.objects.filter(pk=media.pk).update(id=id_)
+    with transaction.atomic():
+        Media.objects.filter(pk=media.pk).update(id=id_)
+        ProcessingJob.objects.filter(pk=media.pk).update(media_id=id_)
     return Media.objects.get(pk=id_)
 
 
@@ -287,7 +290,7 @@ def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(owner
     made = make_variants(claims[0])
     for claim in claims[1:]:
         for name in {variant.filename for variant in made.variants}:
-            storage.copy(f"public/{claims[0].key}/{name}", f"public/{claim.key}/{name}")
+            storage.copy(f"public/{claims[0].media.key}/{name}", f"public/{claim.media.key}/{name}")
     pool += [services.create_post(owner.id, "", [claim.pk]).pk for claim in claims]
 
     def rounds(*steps: Callable[[], Any]) -> Callable[[], None]:
@@ -329,7 +332,7 @@ def test_processing_that_ends_during_a_purge_does_not_deadlock(owner: ApiUser, m
         post = services.create_post(owner.id, "", [claim.pk])
         services.delete_post(post.pk, owner.id)
 
-        def meanwhile(media_ids: list[int], claim: Media = claim, picture: Any = picture) -> None:
+        def meanwhile(media_ids: list[int], claim: ProcessingJob = claim, picture: Any = picture) -> None:
             assert not unexpected_errors(run_concurrently([partial(processing_job._mark_ready, claim, picture)]))
             release(media_ids)
 

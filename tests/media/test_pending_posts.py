@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import User
 from feeds import celebrity_transitions
 from feeds.models import FanOut
+from instafeed.core.jobs.leased import Outcome
 from media import processing_job
 from media.models import Media, Status
 from posts import explore, services
@@ -168,12 +169,12 @@ def test_mentions_are_notified_once_at_publication(author: ApiUser, reader: ApiU
 def test_two_pictures_ready_at_once_publish_exactly_once(author: ApiUser, reader: ApiUser) -> None:
     for _ in range(3):
         claims = [claim_media(upload(author.user)) for _ in range(3)]
-        post = create_post(author, *claims, caption=f"with @{reader.username}")
+        post = create_post(author, *(claim.media for claim in claims), caption=f"with @{reader.username}")
         made = [make_variants(claim) for claim in claims]
         ends = [
             partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
         ]
-        assert run_concurrently(ends) == [None] * 3
+        assert run_concurrently(ends) == [Outcome.FINISHED] * 3
         assert not Post.objects.get(pk=post).media_pending
         assert post_notifications(reader)[0] == ("mention", post)
     assert len(post_notifications(reader)) == 3
@@ -185,7 +186,9 @@ def test_post_created_while_its_last_picture_becomes_ready_is_published(author: 
     for _ in range(5):
         claim = claim_media(upload(author.user))
         picture = make_variants(claim)
-        run_concurrently([partial(create_post, author, claim), partial(processing_job._mark_ready, claim, picture)])
+        run_concurrently(
+            [partial(create_post, author, claim.media), partial(processing_job._mark_ready, claim, picture)]
+        )
         assert not Post.objects.filter(media_pending=True).exists()
     deliver_all()
     assert len(list_ids(reader, "/feed")) == 5
@@ -234,7 +237,7 @@ def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
 def test_deleting_a_pending_post_deletes_its_pictures(author: ApiUser, reader: ApiUser) -> None:
     claim, waiting = claim_media(upload(author.user)), upload(author.user)
     picture = make_variants(claim)
-    post = create_post(author, claim, waiting)
+    post = create_post(author, claim.media, waiting)
     assert author.call("delete", f"/posts/{post}").status_code == 204
     processing_job._mark_ready(claim, picture)
     processing_job.run(waiting.pk)

@@ -194,7 +194,8 @@ def test_media_results(result: str, settings: Settings, tmp_path: Path, monkeypa
     )
     media = upload(UserFactory(), content)
     processing_job.run(media.pk)
-    processing_job.run(media.pk)  # nothing is due
+    if result != "retried":
+        processing_job.run(media.pk)  # the job is gone
     assert (change.by, attempts.by) == (1, 1)
 
 

@@ -185,10 +185,10 @@ class LeasedQueue(Generic[JobT]):
         """End jobs that keep no row; return how many, without those whose lease was lost."""
         return self.owned(jobs).delete()[0]
 
-    def retry_later(self, job: JobT, error: Exception, *, counts: bool = True) -> bool:
+    def retry_later(self, job: JobT, error: Exception, *, counts: bool = True, delay: timedelta | None = None) -> bool:
         """Give a failed job back for later. `counts=False` for failures that are not the job's own.
 
-        False if the lease was lost, and nothing was saved.
+        `delay` replaces the one that grows with the failures. False if the lease was lost, and nothing was saved.
         """
         with transaction.atomic(DEFAULT_DB_ALIAS):
             row = self.owned([job]).select_for_update(no_key=True).first()
@@ -203,7 +203,7 @@ class LeasedQueue(Generic[JobT]):
                 lease=None,
                 attempts=row.attempts,
                 error=repr(error)[:MAX_ERROR_LENGTH],
-                due_at=now_plus(self._delay_after(row.attempts)),
+                due_at=now_plus(self.delay_after(row.attempts) if delay is None else delay),
             )
         return True
 
@@ -218,7 +218,8 @@ class LeasedQueue(Generic[JobT]):
             state=JobState.DEAD, lease=None, attempts=job.attempts, error=reason[:MAX_ERROR_LENGTH]
         )
 
-    def _delay_after(self, times: int) -> timedelta:
+    def delay_after(self, times: int) -> timedelta:
+        """Return `retry_delay` doubled so many times, at most `max_retry_delay`."""
         return min(self.retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self.max_retry_delay)
 
     # --- Handing jobs out ------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ class LeasedQueue(Generic[JobT]):
             for job in jobs:
                 # A running job keeps its expired lease: it tells the next claim that a worker died.
                 if job.state == JobState.PENDING:
-                    job.due_at = now_plus(self._delay_after(job.dispatches))
+                    job.due_at = now_plus(self.delay_after(job.dispatches))
                 job.dispatches = min(job.dispatches + 1, _MAX_COUNT)
             self._rows.bulk_update(jobs, ["due_at", "dispatches"])
         return [job.pk for job in jobs]
