@@ -1,7 +1,7 @@
-"""A headless Chromium before a running stack: the system's own, driven by Playwright.
+"""A headless Chromium in front of a running stack: the system's Chromium, driven by Playwright.
 
-Without a Chromium the tests are skipped, but where BROWSER_TESTS=required (as in continuous integration) they fail.
-With SCREENSHOTS=DIR the pictures that the README shows are written there.
+Without Chromium the tests are skipped. With BROWSER_TESTS=required (as in continuous integration) they fail. With
+SCREENSHOTS=DIR the README's screenshots are written to that directory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.live_stack import LiveStack
 
 _HERE = Path(__file__).parent
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-# The last ones keep it from looking for its maker's servers.
+# The last two options prevent connections to Google.
 _OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 
 
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def admin_stack() -> Iterator[LiveStack]:
-    """With the demo network, so that lists look as they do where people are."""
+    """A stack with the demo network, so that lists have realistic content."""
     stack = LiveStack(None, "--web-workers", "2", "--celery-workers", "1", demo=True)
     try:
         yield stack.start()
@@ -46,8 +46,8 @@ def staff(admin_stack: LiveStack) -> dict[str, StaffUser]:
     return create_staff_users(admin_stack)
 
 
-# Not of the session: while Playwright is at work its event loop runs in this thread, and Django refuses every query
-# there, those of the tests that come next in this process, too.
+# Scope "module": while Playwright runs, its event loop runs in this thread, and Django refuses all queries there. That
+# would break the next tests in this process.
 @pytest.fixture(scope="module")
 def _browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -63,21 +63,21 @@ def _browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(_browser: Browser, admin_stack: LiveStack) -> Iterator[Page]:
-    """A window of its own, whose console says no word of what the page was forbidden."""
+    """A window. The test fails if its console has errors."""
     context = _browser.new_context(base_url=admin_stack.base_url, viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
-    # A page that is refused says so in the console, too.
-    assert [complaint for complaint in complaints if "status of 40" not in complaint] == []
+    # A 40x page is also logged in the console.
+    assert [error for error in errors if "status of 40" not in error] == []
 
 
 @pytest.fixture
 def shoot(page: Page, tmp_path: Path) -> Iterator[object]:
-    """`shoot("queue")` writes a screenshot of the window."""
+    """`shoot("queue")` writes a screenshot to queue.png."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
 
     def take(name: str) -> None:

@@ -1,4 +1,4 @@
-"""The demo network's members of staff, and one who is in no group."""
+"""The staff of the demo network, and one staff user without a group."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StaffUser:
 
 
 def create_staff_users(stack: LiveStack) -> dict[str, StaffUser]:
-    """The administrator, a moderator, an operator, and a newcomer, who has no rights at all."""
+    """Return the administrator, a moderator, an operator, and a newcomer without any permission."""
     done = stack.manage("shell", "-c", _CREATE_NEWCOMER)
     assert done.returncode == 0, done.stderr
     return {name: StaffUser(name) for name in (*STAFF, _NEWCOMER)}

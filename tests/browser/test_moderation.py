@@ -1,4 +1,4 @@
-"""A moderator's work in a browser, and what readers see of it over REST."""
+"""Moderation in a browser, and its effect for readers of the API."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def report(reporter: ApiUser, post_id: str) -> None:
     assert reporter.call("POST", "/reports", json=body).status_code == 201
 
 
-def do(page: Page, what: str, reason: str) -> None:
-    """Open an action on a case's page, give the reason, and send it."""
-    page.get_by_role("group").filter(has=page.locator("summary", has_text=what)).locator("summary").click()
+def perform_action(page: Page, label: str, reason: str) -> None:
+    """Open an action on a page, enter the reason and submit it."""
+    page.get_by_role("group").filter(has=page.locator("summary", has_text=label)).locator("summary").click()
     form = page.locator("details[open] form")
     form.get_by_label("Reason").fill(reason)
     form.get_by_role("button").click()
 
 
-def test_a_reported_picture_is_hidden_and_restored(
+def test_reported_picture_is_hidden_and_restored(
     page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
 ) -> None:
     author, follower = ApiUser(admin_stack, "harbour.views"), ApiUser(admin_stack)
@@ -63,25 +63,25 @@ def test_a_reported_picture_is_hidden_and_restored(
     assert shown.evaluate("image => image.complete && image.naturalWidth") >= 640
     assert "Please look at this." in page.get_by_role("main").inner_text()
 
-    do(page, "Hide", "Not allowed here.")
+    perform_action(page, "Hide", "Not allowed here.")
     assert follower.feed() == [last, first]  # the very next read
     assert follower.call("GET", f"/posts/{post}").status_code == 404
     assert httpx.get(picture["url"], trust_env=False).status_code == 404
     page.goto(f"/admin/posts/post/{post}/change/")
     assert "hidden" in page.get_by_role("main").inner_text()
-    kept = page.get_by_role("main").locator("img").first  # the moderator still sees it
+    kept = page.get_by_role("main").locator("img").first  # moderators still see it
     assert kept.evaluate("image => image.complete && image.naturalWidth") >= 640
 
-    do(page, "Restore", "It is only a harbour.")
+    perform_action(page, "Restore", "It is only a harbour.")
     assert follower.feed() == [last, post, first]
-    # A signed URL that was given just now ends when the files are back in their public place.
+    # A signed URL stops working when the files have moved back to their public path.
     eventually(lambda: httpx.get(follower.get(f"/posts/{post}")["media"][0]["url"], trust_env=False).status_code == 200)
     page.goto("/admin/accounts/auditentry/")
-    told = page.locator("#result_list tbody tr").filter(has_text=post)
-    assert [("restore" in row, "hide" in row) for row in told.all_inner_texts()] == [(True, False), (False, True)]
+    entries = page.locator("#result_list tbody tr").filter(has_text=post)
+    assert [("restore" in row, "hide" in row) for row in entries.all_inner_texts()] == [(True, False), (False, True)]
 
 
-def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
+def test_destructive_action_requires_a_reason(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
     author = ApiUser(admin_stack)
     post = author.create_post("fine as it is")
     report(ApiUser(admin_stack), post)
@@ -93,7 +93,9 @@ def test_nothing_hurts_without_a_reason(page: Page, staff: dict[str, StaffUser],
     assert author.call("GET", f"/posts/{post}").status_code == 200
 
 
-def test_staff_without_the_right_sees_no_queue(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
+def test_staff_without_permission_cannot_see_cases(
+    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack
+) -> None:
     post = ApiUser(admin_stack).create_post("none of their business")
     for member in ("newcomer", "operator"):
         staff[member].sign_in(page)

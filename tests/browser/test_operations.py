@@ -1,4 +1,4 @@
-"""An operator's work in a browser: a celebrity is pinned, the dashboard looked at. And who can do neither."""
+"""Operations in a browser: pin a celebrity, view the dashboard, and neither without permission."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from playwright.sync_api import Page
 
 from tests.browser.staff_users import StaffUser
-from tests.browser.test_moderation import do
+from tests.browser.test_moderation import perform_action
 from tests.eventually import eventually
 from tests.flows.api_user import ApiUser
 from tests.live_stack import LiveStack
 
-# A day as a dashboard shows it: planted, as a test cannot wait for one. The newest sample is a real one.
-_PLANT = """
+# Insert one day of samples for the dashboard. The newest sample is real.
+_INSERT_SAMPLES = """
 import math
 from datetime import timedelta
 from instafeed.backoffice.models import Sample
@@ -36,29 +36,25 @@ def is_celebrity(actor: ApiUser) -> bool:
     return bool(actor.get(f"/users/{actor.username}")["is_celebrity"])
 
 
-def test_an_operator_pins_a_celebrity_and_lets_go_again(
-    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack
-) -> None:
+def test_operator_pins_and_unpins_a_celebrity(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
     author, follower = ApiUser(admin_stack), ApiUser(admin_stack)
     follower.follow(author)
     pushed = author.create_post("pushed")
     eventually(lambda: follower.feed() == [pushed])
     staff["operator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
-    do(page, "Pin as celebrity", "Everybody talks of them.")
+    perform_action(page, "Pin as celebrity", "Everybody talks of them.")
     eventually(lambda: is_celebrity(author))
     pulled = author.create_post("pulled")
     assert follower.feed() == [pulled, pushed]
     page.goto("/admin/feeds/fanout/")
     assert "pull" in page.locator("#result_list tbody tr").first.inner_text()
     page.goto(f"/admin/accounts/user/{author.id}/change/")
-    do(page, "Remove the pin", "The fuss is over.")
+    perform_action(page, "Remove the pin", "The fuss is over.")
     eventually(lambda: not is_celebrity(author))
     assert follower.feed() == [pulled, pushed]
 
 
-def test_a_moderator_cannot_pin_nor_see_the_ledger(
-    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack
-) -> None:
+def test_moderator_cannot_pin_or_see_fan_outs(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
     author = ApiUser(admin_stack)
     staff["moderator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
     assert page.locator("summary", has_text="Suspend").count() == 1
@@ -69,17 +65,17 @@ def test_a_moderator_cannot_pin_nor_see_the_ledger(
         form={"csrfmiddlewaretoken": token, "pk": str(author.id), "reason": "I want to."},
     )
     assert answer.status == 403
-    ledger = page.goto("/admin/feeds/fanout/")
-    assert ledger is not None
-    assert ledger.status == 403
+    fan_outs = page.goto("/admin/feeds/fanout/")
+    assert fan_outs is not None
+    assert fan_outs.status == 403
     assert not is_celebrity(author)
 
 
-def test_the_dashboard_shows_the_day(
+def test_dashboard_shows_charts_to_operators_only(
     page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
 ) -> None:
-    planted = admin_stack.manage("shell", "-c", _PLANT)
-    assert planted.returncode == 0, planted.stderr
+    inserted = admin_stack.manage("shell", "-c", _INSERT_SAMPLES)
+    assert inserted.returncode == 0, inserted.stderr
     staff["operator"].sign_in(page)
     eventually(lambda: page.reload() and page.get_by_text("database ok").count() == 1)
     charts = page.locator("svg").filter(has=page.locator("polyline, path"))

@@ -1,4 +1,4 @@
-"""A steady, mixed load through the load balancer, which notes every answer that is not what it should be."""
+"""A steady, mixed load through the load balancer, which records every unexpected response."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import httpx
 
 from tests.flows.api_user import ApiUser
 
-REQUEST_INTERVAL = 0.06  # seconds between two requests of one client
+REQUEST_INTERVAL = 0.06  # seconds between two requests of a client
 
 
 class ClientLoad:
-    """Within its `with`, clients read feeds, post with keys, like and unlike; each request once, no client retries.
+    """Inside its `with` block, clients read feeds, create posts with keys, like and unlike, without retries.
 
-    `failures`: what went wrong, as texts. `keys`: of the posts that were sent, and their captions. `answers`: how many
-    there were.
+    * `failures`: texts about unexpected responses
+    * `keys`: the idempotency keys of the created posts, which are also their captions
+    * `responses`: the number of responses
     """
 
     def __init__(self, author: ApiUser, readers: list[ApiUser], post: str) -> None:
         self.failures: list[str] = []
         self.keys: list[str] = []
-        self.answers = 0
-        self._ends = threading.Event()
+        self.responses = 0
+        self._stopped = threading.Event()
         self._post = post
         jobs: list[tuple[ApiUser, Callable[[httpx.Client], None]]] = [(author, self._write)]
         for reader in readers:
@@ -42,7 +43,7 @@ class ClientLoad:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ends.set()
+        self._stopped.set()
         for thread in self._threads:
             thread.join(30)
 
@@ -50,32 +51,32 @@ class ClientLoad:
         with httpx.Client(
             base_url=f"{actor.stack.base_url}/api/v1", headers=actor.headers, timeout=30, trust_env=False
         ) as client:
-            while not self._ends.wait(REQUEST_INTERVAL):
-                began = time.monotonic()
+            while not self._stopped.wait(REQUEST_INTERVAL):
+                started = time.monotonic()
                 try:
                     job(client)
                 except httpx.HTTPError as error:
-                    self._fail(job, f"{type(error).__name__}: {error}", began)
+                    self._fail(job, f"{type(error).__name__}: {error}", started)
 
-    def _ask(self, client: httpx.Client, method: str, path: str, expected: int, **more: object) -> None:
-        began = time.monotonic()
-        answer = client.request(method, path, **more)  # type: ignore[arg-type]
-        self.answers += 1
-        if answer.status_code != expected:
-            self._fail(self._ask, f"{method} {path}: {answer.status_code} {answer.text[:200]}", began)
+    def _request(self, client: httpx.Client, method: str, path: str, expected: int, **more: object) -> None:
+        started = time.monotonic()
+        response = client.request(method, path, **more)  # type: ignore[arg-type]
+        self.responses += 1
+        if response.status_code != expected:
+            self._fail(self._request, f"{method} {path}: {response.status_code} {response.text[:200]}", started)
 
-    def _fail(self, job: Callable[..., object], text: str, began: float) -> None:
+    def _fail(self, job: Callable[..., object], text: str, started: float) -> None:
         now = time.monotonic()
-        self.failures.append(f"at {now:.1f} after {now - began:.2f} s in {job.__name__}: {text}")
+        self.failures.append(f"at {now:.1f} after {now - started:.2f} s in {job.__name__}: {text}")
 
     def _read(self, client: httpx.Client) -> None:
-        self._ask(client, "GET", "/feed", 200)
+        self._request(client, "GET", "/feed", 200)
 
     def _like(self, client: httpx.Client) -> None:
-        self._ask(client, "POST", f"/posts/{self._post}/like", 200)
-        self._ask(client, "DELETE", f"/posts/{self._post}/like", 200)
+        self._request(client, "POST", f"/posts/{self._post}/like", 200)
+        self._request(client, "DELETE", f"/posts/{self._post}/like", 200)
 
     def _write(self, client: httpx.Client) -> None:
         key = uuid4().hex
-        self._ask(client, "POST", "/posts", 201, json={"caption": key}, headers={"Idempotency-Key": key})
+        self._request(client, "POST", "/posts", 201, json={"caption": key}, headers={"Idempotency-Key": key})
         self.keys.append(key)

@@ -1,4 +1,4 @@
-"""docker-compose.yml as Compose reads it, as far as that file goes: anchors and `${NAME:-default}`."""
+"""docker-compose.yml as Compose reads it: with anchors resolved and variables interpolated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APP_SERVICES = (
     "beat",
     "migrate",
 )
-# What .env must hold, as a team would fill it in.
+# The required variables of .env.
 SECRETS = {
     name: f"{name.lower().replace('_', '-')}-of-the-tests"
     for name in (
@@ -43,28 +43,28 @@ def raw_file() -> dict[str, Any]:
 
 
 def services(**environment: str) -> dict[str, Any]:
-    """With SECRETS and these in .env."""
+    """Return the services, with SECRETS and these variables in .env."""
     resolved: dict[str, Any] = interpolate(raw_file()["services"], {**SECRETS, **environment})
     return resolved
 
 
 def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
-    """StackError for a variable that must be set and is not."""
+    """Interpolate a value. Raises StackError for a required variable that is not set."""
     return interpolate_values(value, environment)
 
 
 def variables(value: Any) -> set[str]:
-    """The names of all that a part of the file takes from .env."""
+    """Return the names of all variables in a part of the file."""
     if isinstance(value, dict):
         return set().union(*(variables(item) for item in value.values()))
     if isinstance(value, list):
         return set().union(*(variables(item) for item in value))
-    found = list(VARIABLE.finditer(value)) if isinstance(value, str) else []
-    inner = set().union(*(variables(one["text"]) for one in found if one["text"]))
-    return inner | {name for one in found if (name := one["bare"] or one["name"])}
+    matches = list(VARIABLE.finditer(value)) if isinstance(value, str) else []
+    nested = set().union(*(variables(match["text"]) for match in matches if match["text"]))
+    return nested | {name for match in matches if (name := match["bare"] or match["name"])}
 
 
 def mounts(service: Mapping[str, Any]) -> dict[str, Path]:
-    """What of the repository a container sees, by the path that it has there."""
+    """Return {path in the container: mounted path of the repository}."""
     split = (volume.split(":") for volume in service.get("volumes", ()))
     return {target: PROJECT_ROOT / source for source, target, *_ in split if source.startswith("./")}

@@ -1,7 +1,6 @@
-"""The deployment's own files, run by the programs that they are made for.
+"""Tests of the deployment's files with the real programs.
 
-Without nginx the tests that need it are skipped, but where DEPLOY_TESTS=required (as in continuous integration) they
-fail.
+Without nginx, the tests that need it are skipped. With DEPLOY_TESTS=required (as in continuous integration) they fail.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What .env.example says, and what the settings read."""
+"""The variables of .env.example, and those that the settings read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _READ = re.compile(r"""(?:\benv\.[a-z_]+|\b_matching_text)\(\s*["']([A-Z][A-Z0-9
 
 
 def read_by_the_settings() -> set[str]:
-    """Names that are handed to instafeed.core.env, literally or as the constant that holds the bucket's."""
+    """Return the names passed to instafeed.core.env, as literals or as the constant with the bucket's name."""
     files = [*(PROJECT_ROOT / "instafeed").rglob("*.py"), PROJECT_ROOT / "deploy" / "gunicorn.conf.py"]
-    return {found for path in files for found in _READ.findall(path.read_text())} | {"AWS_STORAGE_BUCKET_NAME"}
+    return {name for path in files for name in _READ.findall(path.read_text())} | {"AWS_STORAGE_BUCKET_NAME"}
 
 
 def example_lines() -> list[str]:
@@ -21,5 +21,5 @@ def example_lines() -> list[str]:
 
 
 def example_values() -> dict[str, str]:
-    """Each variable of .env.example, commented out or not, with the value given there."""
+    """Return all variables of .env.example, commented out or not, with their values."""
     return {entry.name: entry.value for entry in settings_reference.example_entries()}

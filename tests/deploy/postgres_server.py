@@ -1,5 +1,8 @@
-"""PostgreSQL 18 of the wheel, started as docker-compose.yml starts the image: the same scripts, files, arguments and
-environment, with loopback addresses in place of a network's and directories in place of volumes."""
+"""PostgreSQL 18 from the wheel, started like the image in docker-compose.yml.
+
+It uses the same scripts, files, arguments and environment, but loopback addresses and directories instead of a network
+and volumes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ ENTRYPOINT = PROJECT_ROOT / "deploy" / "loopback" / "docker-entrypoint.sh"
 
 
 class ComposePostgres(Program):
-    """`postgres` or `postgres-replica` of the compose file, in a directory of its own."""
+    """`postgres` or `postgres-replica` of the compose file, in its own directory."""
 
     stop_signals = (signal.SIGINT, signal.SIGQUIT)
     grace = 20.0
@@ -46,7 +49,7 @@ class ComposePostgres(Program):
         mounted = compose_file.mounts(self.service)
         inside = self.service.get("entrypoint", [str(ENTRYPOINT)]) + shlex.split(self.service["command"])
         command = [_host_paths(argument, mounted) for argument in inside]
-        super().__init__(name, root / f"{name}.log", [*command, "-p", str(self.port), *self._local()])
+        super().__init__(name, root / f"{name}.log", [*command, "-p", str(self.port), *self._local_options()])
         self.environment = {
             "PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}",
             "PGDATA": str(self.data),
@@ -61,7 +64,7 @@ class ComposePostgres(Program):
         if account is not None:
             self.user, self.group = account.pw_uid, account.pw_gid
 
-    def _local(self) -> list[str]:
+    def _local_options(self) -> list[str]:
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.root), "fsync": "off"}
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
@@ -73,7 +76,7 @@ class ComposePostgres(Program):
         return self.running
 
     def connect(self, user: str = "instafeed", **more: Any) -> psycopg.Connection[Any]:
-        """Over TCP, as containers do. Raises psycopg.OperationalError."""
+        """Connect over TCP, as containers do. Raises psycopg.OperationalError."""
         password = compose_file.SECRETS[
             {"postgres": "POSTGRES_SUPERUSER_PASSWORD", "replicator": "POSTGRES_REPLICATION_PASSWORD"}.get(
                 user, "POSTGRES_PASSWORD"
@@ -83,7 +86,7 @@ class ComposePostgres(Program):
         return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
 
     def ask(self, query: str, user: str = "instafeed", **more: Any) -> Any:
-        """The first row."""
+        """Return the first row of a query."""
         with self.connect(user, **more) as connection:
             return connection.execute(query).fetchone()
 

@@ -1,4 +1,4 @@
-"""A WSGI application that takes its time."""
+"""A slow WSGI application."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: ApiU
         os.kill(site.programs["api-2"].pid, signal.SIGHUP)
         site.wait_for("api-2")
     assert load.failures == []
-    assert load.answers > 100
+    assert load.responses > 100
     captions = Counter(each["caption"] for each in posts_of(author) if each["id"] != post)
     assert captions == Counter(load.keys), "each post exists once"
     eventually(lambda: author.get(f"/posts/{post}")["like_count"] == 0)
