@@ -113,17 +113,17 @@ class MediaAdmin(ActionButtonsAdmin):
     @admin.display(description="next attempt")
     def due_at(self, media: Media) -> datetime | None:
         job = _get_job(media)
-        return job and job.due_at
+        return job.due_at if job else None
 
     @admin.display(description="failed attempts")
     def attempts(self, media: Media) -> int | None:
         job = _get_job(media)
-        return job and job.attempts
+        return job.attempts if job else None
 
     @admin.display(description="last failure")
     def last_failure(self, media: Media) -> str | None:
         job = _get_job(media)
-        return job and job.error
+        return job.error if job else None
 
     @admin.display(description="size")
     def bytes(self, media: Media) -> str:

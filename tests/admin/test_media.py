@@ -99,6 +99,18 @@ def test_list_shows_failures_and_page_shows_picture_and_post(owner: User) -> Non
     assert 'class="picture"' not in client.get(f"{LIST}{failed.pk}/change/").content.decode()
 
 
+def test_page_shows_the_job_of_a_picture_that_is_retried(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    media = upload(owner)
+    with monkeypatch.context() as broken:
+        broken.setattr(processing_job, "store_variants", _raise(ProcessingError, "no disk space"))
+        processing_job.run(media.pk)
+    answer = operator_client().get(f"{LIST}{media.pk}/change/")
+    assert "no disk space" in answer.content.decode()
+    processing_job.run(media.pk)
+    answer = operator_client().get(f"{LIST}{media.pk}/change/")
+    assert "no disk space" not in answer.content.decode()
+
+
 def test_page_without_picture_when_the_storage_cannot_sign(owner: User) -> None:
     media = upload_and_process(owner)
     with patch("media.storage.url", side_effect=storage.StorageError):
@@ -303,8 +315,8 @@ def test_only_operators_reprocess_and_moderators_view(kept: Media) -> None:
     assert admin_client(create_staff()).get(LIST).status_code == 403
 
 
-def _raise(error: type[Exception]) -> Any:
+def _raise(error: type[Exception], message: str = "no") -> Any:
     def raises(*_: Any, **__: Any) -> Any:
-        raise error("no")
+        raise error(message)
 
     return raises
