@@ -1,4 +1,4 @@
-"""The admin and /docs in a real browser: nothing that they do is against their own Content-Security-Policy."""
+"""The admin and /docs in a real browser comply with the Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.staff import superuser_client
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
 
 
 @pytest.fixture
 def staff(settings: Settings, tmp_path: Path) -> Client:
-    """A superuser, with something on every page."""
+    """A superuser's client, with content on every page."""
     settings.MEDIA_ROOT = str(tmp_path)
     client = superuser_client()
     user = client.get("/admin/").context["user"]
@@ -49,8 +49,10 @@ def violations() -> list[str]:
 
 @pytest.fixture
 def page(live_server: LiveServer, staff: Client, violations: list[str]) -> Iterator[Page]:
-    """Signed in; what the browser complains of goes into `violations`. No database from here on: Playwright's loop runs
-    in this thread."""
+    """A signed-in page whose console errors go to `violations`.
+
+    Django's database cannot be used from here on, as Playwright's event loop runs in this thread.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(base_url=live_server.url)
@@ -63,7 +65,7 @@ def page(live_server: LiveServer, staff: Client, violations: list[str]) -> Itera
         browser.close()
 
 
-def test_no_page_does_what_its_policy_forbids(page: Page, violations: list[str]) -> None:
+def test_pages_cause_no_policy_violations(page: Page, violations: list[str]) -> None:
     for path in (
         "/admin/?span=week",
         "/admin/feeds/fanout/",
@@ -75,7 +77,7 @@ def test_no_page_does_what_its_policy_forbids(page: Page, violations: list[str])
             assert page.locator(".chart svg path.line-1").first.bounding_box()
             continue
         page.check("#action-toggle")
-        assert page.locator("#result_list tr.selected").count() >= 1, "its scripts work"
+        assert page.locator("#result_list tr.selected").count() >= 1, "the page's scripts work"
         page.locator("#result_list tbody a").first.click()
         page.wait_for_load_state()
     assert page.context.cookies()
@@ -87,7 +89,7 @@ def test_no_page_does_what_its_policy_forbids(page: Page, violations: list[str])
     assert violations == []
 
 
-def test_what_is_forbidden_is_refused_and_would_be_seen(page: Page, violations: list[str]) -> None:
+def test_inline_content_is_blocked_and_reported(page: Page, violations: list[str]) -> None:
     page.goto("/admin/")
     page.evaluate("""() => {
         const script = document.createElement("script");

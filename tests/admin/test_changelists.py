@@ -1,4 +1,4 @@
-"""Lists and pages at size: a fixed number of queries, each answered by an index, whatever their address asks for."""
+"""Lists and pages with many rows: a fixed number of queries, answered by indexes, for every URL."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tests.staff import moderator_client, operator_client, run_bulk_action, supe
 pytestmark = pytest.mark.django_db
 
 FAN_OUTS, MEDIA = "/admin/feeds/fanout/", "/admin/media/media/"
-MOST_QUERIES = 15
-MANY = 30_000  # rows: enough for the planner to mind
+MAX_QUERIES = 15
+MANY_ROWS = 30_000  # so many that the planner uses indexes
 
 _FILL = """
-WITH made AS (
+WITH inserted AS (
     INSERT INTO posts_post (author_id, caption)
     SELECT (%(users)s::bigint[])[1 + n %% cardinality(%(users)s::bigint[])], '' FROM generate_series(1, %(count)s) AS n
     RETURNING id, author_id
 ), pictures AS (
     INSERT INTO media_media (owner_id, status, key, is_attached, original_path)
     SELECT author_id, CASE WHEN id %% 5000 = 0 THEN 3 WHEN id %% 5000 = 1 THEN 1 ELSE 2 END, 'k' || id, true, 'x'
-    FROM made RETURNING id, status
+    FROM inserted RETURNING id, status
 ), jobs AS (
     INSERT INTO media_processingjob (media_id) SELECT id FROM pictures WHERE status = 1
 )
 INSERT INTO feeds_fanout (post_id, author_id, mode, state, due_at, finished_at, error)
 SELECT id, author_id, 0, CASE WHEN id %% 5000 < 2 THEN 3 WHEN id %% 5000 < 4 THEN 0 ELSE 2 END, now(), now(), ''
-FROM made
+FROM inserted
 """
 
 
@@ -50,14 +50,14 @@ def fill(count: int) -> None:
             cursor.execute(f"ANALYZE {model._meta.db_table}")
 
 
-def selects(client: Client, url: str) -> list[str]:
+def capture_queries(client: Client, url: str) -> list[str]:
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(url)
     assert answer.status_code == 200, (url, answer.content[:300])
     return [query["sql"] for query in queries]
 
 
-def addresses() -> Iterator[str]:
+def urls() -> Iterator[str]:
     name = User.objects.filter(fan_out_set__isnull=False).first()
     for url, parameter, values in (
         (FAN_OUTS, "state", ("open", "dead", "done")),
@@ -72,40 +72,42 @@ def addresses() -> Iterator[str]:
     yield f"{MEDIA}{Media.objects.latest('pk').pk}/change/"
 
 
-def test_every_page_costs_the_same_with_many_rows_as_with_few() -> None:
+def test_query_count_does_not_depend_on_row_count() -> None:
     client = superuser_client()
     fill(3 * PAGE_SIZE)
-    few = [len(selects(client, url)) for url in addresses()]
+    few = [len(capture_queries(client, url)) for url in urls()]
     fill(2_000)
-    many = [len(selects(client, url)) for url in addresses()]
-    assert max(few + many) <= MOST_QUERIES
+    many = [len(capture_queries(client, url)) for url in urls()]
+    assert max(few + many) <= MAX_QUERIES
     assert [now <= before for before, now in zip(few, many, strict=True)] == [True] * len(few), (few, many)
 
 
-def test_no_list_reads_a_table_from_end_to_end() -> None:
-    """By the planner's own choice, in a table that is worth an index. What has no index is read until the page is
-    full, and that is soon: nearly all rows are ready, or done."""
-    fill(MANY)
+def test_lists_do_not_scan_whole_tables() -> None:
+    """With the planner's own choice and a large table. A filter without an index reads rows until the page is full.
+
+    That is soon, as nearly all rows are ready or done.
+    """
+    fill(MANY_ROWS)
     client, plain = superuser_client(), ("state=done", "status=ready", "fanout/", "media/", "?p=3")
-    for url in addresses():
-        for sql in selects(client, url):
+    for url in urls():
+        for sql in capture_queries(client, url):
             if "feeds_fanout" not in sql and "media_media" not in sql:
                 continue
             with connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, FORMAT JSON) {sql}")
                 (plan,) = cursor.fetchone()[0]
-            assert touched(plan["Plan"]) <= 3 * MAX_LISTED_ROWS, (url, sql, plan)
+            assert count_read_rows(plan["Plan"]) <= 3 * MAX_LISTED_ROWS, (url, sql, plan)
             if not url.endswith(plain):
                 assert "Seq Scan on feeds" not in str(plan)
 
 
-def touched(plan: dict) -> int:
-    """Rows that were read, those that a filter dropped included."""
+def count_read_rows(plan: dict) -> int:
+    """Return the number of rows read, including those that a filter removed."""
     own = plan["Actual Rows"] * plan["Actual Loops"] + plan.get("Rows Removed by Filter", 0) * plan["Actual Loops"]
-    return int(own) + sum(touched(below) for below in plan.get("Plans", []))
+    return int(own) + sum(count_read_rows(below) for below in plan.get("Plans", []))
 
 
-def test_a_list_ends_at_a_bound_and_is_counted_no_further() -> None:
+def test_list_is_bounded() -> None:
     fill(MAX_LISTED_ROWS + 100)
     answer = operator_client().get(FAN_OUTS)
     assert answer.context["cl"].paginator.count == MAX_LISTED_ROWS
@@ -117,7 +119,7 @@ def test_a_list_ends_at_a_bound_and_is_counted_no_further() -> None:
     "query",
     ["error__contains=x", "author__username__contains=x", "deliveries__gt=1", "author__groups=1", "owner__email=x"],
 )
-def test_an_address_cannot_filter_by_what_the_page_does_not_offer(query: str) -> None:
+def test_url_cannot_use_other_filters(query: str) -> None:
     for url in (FAN_OUTS, MEDIA):
         assert operator_client().get(f"{url}?{query}").status_code == 400
 
@@ -125,7 +127,7 @@ def test_an_address_cannot_filter_by_what_the_page_does_not_offer(query: str) ->
 @pytest.mark.parametrize(
     "query", ["o=1", "o=-3.2", "o=x", "state=bogus", "status=bogus", "_facets=True", "p=99999", "e=1"]
 )
-def test_an_address_cannot_ask_for_another_order_or_for_counts(query: str) -> None:
+def test_url_cannot_change_order_or_ask_for_facets(query: str) -> None:
     fill(60)
     for url in (FAN_OUTS, MEDIA):
         answer = operator_client().get(f"{url}?{query}", follow=True)
@@ -145,12 +147,12 @@ def test_hostile_searches_find_nothing(term: str) -> None:
 
 
 @pytest.mark.parametrize("pk", ["0", "x", "9" * 30, "-1", "1_2F3"])
-def test_what_is_not_there_leads_back_home(pk: str) -> None:
+def test_unknown_row_redirects_or_is_404(pk: str) -> None:
     for url in (FAN_OUTS, MEDIA):
         assert operator_client().get(f"{url}{pk}/change/").status_code in (302, 404)
 
 
-def test_an_action_takes_what_is_ticked_and_nothing_else() -> None:
+def test_action_applies_to_selected_rows_only() -> None:
     fill(5)
     FanOut.objects.update(state=3)
     first, *rest = FanOut.objects.values_list("pk", flat=True)
@@ -165,7 +167,7 @@ def test_an_action_takes_what_is_ticked_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("page", ["add/", "{pk}/delete/"])
-def test_nothing_is_added_or_deleted_by_hand(page: str) -> None:
+def test_rows_cannot_be_added_or_deleted(page: str) -> None:
     fill(1)
     for url, model in ((FAN_OUTS, FanOut), (MEDIA, Media)):
         address = url + page.format(pk=model.objects.get().pk)

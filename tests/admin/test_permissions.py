@@ -1,4 +1,4 @@
-"""Who may do what in the admin: every page and every act by everybody, in one table. What it forgets is found."""
+"""Permissions in the admin: every page and action for every role, in one table. The first test finds gaps in it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tests.staff import admin_client
 pytestmark = pytest.mark.django_db
 
 MODERATORS, OPERATORS = {"moderator", "superuser"}, {"operator", "superuser"}
-BOTH, SUPERUSERS, NOBODY = MODERATORS | OPERATORS, {"superuser"}, set[str]()
+BOTH, SUPERUSERS, NO_ROLE = MODERATORS | OPERATORS, {"superuser"}, set[str]()
 ROLES = ("anonymous", "user", "staff without a group", "moderator", "operator", "superuser")
 STAFF = {"staff without a group", *BOTH}
 
-# Who sees a model's list, its rows and their history.
+# Roles that see a model's list, its rows and their history.
 VIEWERS = {
     "accounts_auditentry": BOTH,
     "accounts_user": BOTH,
@@ -48,9 +48,9 @@ VIEWERS = {
     "posts_comment": MODERATORS,
     "posts_post": MODERATORS,
 }
-# Who adds, changes and deletes rows by Django's own forms; whatever else is changed is changed by acts.
+# Roles that add and delete rows with Django's own forms. All other changes are actions.
 EDITORS = {("auth_group", "add"): SUPERUSERS, ("auth_group", "delete"): SUPERUSERS}
-# Pages of no model.
+# Pages without a model.
 OTHER_PAGES = {
     "index": STAFF,
     "password_change": STAFF,
@@ -58,27 +58,27 @@ OTHER_PAGES = {
     "jsi18n": STAFF,
     "app_list": BOTH,
 }
-# Asked elsewhere, or of no row: the sign-in itself, and what answers a search in forms that there are not.
+# Pages that are tested elsewhere, or that serve forms that do not exist.
 UNCHECKED_PAGES = {"login", "logout", "autocomplete", "view_on_site", None}
 
-_JUDGING = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift"), MODERATORS)
+_MODERATION = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift"), MODERATORS)
 OBJECT_ACTIONS = {
     "accounts_user": {
         **dict.fromkeys(("suspend", "lift", "end_sessions"), MODERATORS),
         **dict.fromkeys(("pull", "push", "unpin"), OPERATORS),
     },
-    "posts_case": _JUDGING,
-    "posts_post": _JUDGING,
-    "posts_comment": _JUDGING,
+    "posts_case": _MODERATION,
+    "posts_post": _MODERATION,
+    "posts_comment": _MODERATION,
 }
 LIST_ACTIONS = {"feeds_fanout": {"resume": OPERATORS}, "media_media": {"reprocess": OPERATORS}}
-# What has to have been done before, for an act to change anything.
+# The action that must come before, so that an action has an effect.
 PREPARING_ACTION = {"restore": "hide", "lift": "suspend", "unpin": "pull"}
 
 
 @dataclass
 class AdminObjects:
-    """Somebody who is reported, with a row of each kind, by model."""
+    """Ids of one row of each model, about a reported user, and a client and a user of each role."""
 
     ids: dict[str, int]
     clients: dict[str, Client]
@@ -86,18 +86,18 @@ class AdminObjects:
 
 
 @pytest.fixture
-def world(settings: Settings, tmp_path: Any) -> AdminObjects:
+def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
     settings.MEDIA_ROOT = str(tmp_path)
-    somebody, reporter = UserFactory(username="somebody"), UserFactory()
-    post = services.create_post(somebody.pk, "look at me")
-    comment = services.create_comment(somebody.pk, post.pk, somebody.pk, "me again", None)
+    reported, reporter = UserFactory(username="reported"), UserFactory()
+    post = services.create_post(reported.pk, "look at me")
+    comment = services.create_comment(reported.pk, post.pk, reported.pk, "me again", None)
     for kind, target_id in ((TargetType.POST, post.pk), (TargetType.COMMENT, comment.pk)):
-        services.file_report(reporter.pk, services.Target(kind, target_id, somebody.pk), Reason.SPAM, "")
+        services.file_report(reporter.pk, services.Target(kind, target_id, reported.pk), Reason.SPAM, "")
     FanOut.objects.filter(pk=post.pk).update(state=JobState.DEAD)
-    somebody.session_set.create(refresh_jti="0123456789abcdef" * 2, expires_at=timezone.now() + timedelta(days=1))
+    reported.session_set.create(refresh_jti="0123456789abcdef" * 2, expires_at=timezone.now() + timedelta(days=1))
     kept = storage.new_incoming_path()
     storage.save(kept, BytesIO(b"a picture"), "image/jpeg")
-    media = Media.objects.create(owner=somebody, status=Status.FAILED, original_path=kept)
+    media = Media.objects.create(owner=reported, status=Status.FAILED, original_path=kept)
     users = {
         "user": UserFactory(),
         "staff without a group": UserFactory(is_staff=True),
@@ -107,10 +107,10 @@ def world(settings: Settings, tmp_path: Any) -> AdminObjects:
     }
     for role in ("moderator", "operator"):
         users[role].groups.set([Group.objects.get(name=role.title())])
-    entry = audit.record(users["superuser"], "hide", "post", post.pk, user_id=somebody.pk)
+    entry = audit.record(users["superuser"], "hide", "post", post.pk, user_id=reported.pk)
     ids = {
         "accounts_auditentry": entry.pk,
-        "accounts_user": somebody.pk,
+        "accounts_user": reported.pk,
         "auth_group": users["moderator"].groups.get().pk,
         "feeds_fanout": post.pk,
         "media_media": media.pk,
@@ -123,15 +123,15 @@ def world(settings: Settings, tmp_path: Any) -> AdminObjects:
 
 
 @contextmanager
-def undone() -> Iterator[None]:
-    """Whatever is done within has not been done afterwards."""
+def rolled_back() -> Iterator[None]:
+    """Roll back all changes at the end of the block."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
 
 
-def names() -> set[str | None]:
-    """Of all the admin's pages."""
+def url_names() -> set[str | None]:
+    """Return the names of all admin URLs."""
 
     def walk(patterns: Any) -> Iterator[str | None]:
         for pattern in patterns:
@@ -143,100 +143,100 @@ def names() -> set[str | None]:
     return set(walk(admin.site.get_urls()))
 
 
-def name_of(model: type[Model]) -> str:
+def label_of(model: type[Model]) -> str:
     return f"{model._meta.app_label}_{model._meta.model_name}"
 
 
 def pages() -> Iterator[tuple[str, str, set[str]]]:
-    """Model or "", the page's name, and who sees it."""
+    """Yield (model or "", the page's name, the roles that see it)."""
     for name, allowed in OTHER_PAGES.items():
         yield "", name, allowed
     for model, allowed in VIEWERS.items():
         for kind in ("changelist", "change", "history"):
             yield model, kind, allowed
         for kind in ("add", "delete"):
-            yield model, kind, EDITORS.get((model, kind), NOBODY)
+            yield model, kind, EDITORS.get((model, kind), NO_ROLE)
 
 
-def test_the_table_knows_every_page_and_every_act() -> None:
+def test_table_has_every_page_and_action() -> None:
     known = {f"{model}_{kind}" if model else kind for model, kind, _ in pages()}
-    assert names() - UNCHECKED_PAGES - {f"{model}_act" for model in OBJECT_ACTIONS} == known
-    registered = {name_of(model): page for model, page in admin.site._registry.items()}
+    assert url_names() - UNCHECKED_PAGES - {f"{model}_act" for model in OBJECT_ACTIONS} == known
+    registered = {label_of(model): page for model, page in admin.site._registry.items()}
     assert {
         model: {action.name for action in actions}
         for model, page in registered.items()
         if (actions := getattr(page, "admin_actions", ()))
-    } == {model: set(acts) for model, acts in OBJECT_ACTIONS.items()}
+    } == {model: set(actions) for model, actions in OBJECT_ACTIONS.items()}
     assert {model: set(page.actions) for model, page in registered.items() if page.actions} == {
         model: set(actions) for model, actions in LIST_ACTIONS.items()
     }
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_pages_are_seen_by_whom_they_are_for(world: AdminObjects, role: str) -> None:
+def test_pages_by_role(objects: AdminObjects, role: str) -> None:
     wrong = []
     for model, kind, allowed in pages():
-        arguments = [world.ids[model]] if kind in ("change", "history", "delete") else []
+        arguments = [objects.ids[model]] if kind in ("change", "history", "delete") else []
         arguments = ["accounts"] if kind == "app_list" else arguments
         path = reverse(f"admin:{model}_{kind}" if model else f"admin:{kind}", args=arguments)
-        answer = world.clients[role].get(path)
+        answer = objects.clients[role].get(path)
         expected = 200 if role in allowed else 403
         if role not in STAFF and expected == 403:
             expected = 302
             assert answer.status_code != 302 or "/admin/login/" in answer["Location"]
         if kind == "app_list" and role == "staff without a group":
-            expected = 404  # nothing of that app is theirs
+            expected = 404  # they see no model of that app
         if answer.status_code != expected:
             wrong.append((path, answer.status_code, expected))
     assert wrong == []
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_acts_are_done_by_those_who_may(world: AdminObjects, role: str) -> None:
-    """To somebody whom nothing protects; what services refuse to everybody is told in tests of moderation."""
+def test_object_actions_by_role(objects: AdminObjects, role: str) -> None:
+    """On an unprotected account; tests of moderation cover what services refuse to every role."""
     wrong = []
-    for model, acts in OBJECT_ACTIONS.items():
-        for name, allowed in acts.items():
-            with undone():
+    for model, actions in OBJECT_ACTIONS.items():
+        for name, allowed in actions.items():
+            with rolled_back():
                 if name in PREPARING_ACTION:
-                    assert did(world, "superuser", model, PREPARING_ACTION[name])
-                if did(world, role, model, name) != (role in allowed):
+                    assert performs(objects, "superuser", model, PREPARING_ACTION[name])
+                if performs(objects, role, model, name) != (role in allowed):
                     wrong.append((model, name))
     assert wrong == []
 
 
-def did(world: AdminObjects, role: str, model: str, name: str) -> bool:
-    """Whether an act, sent as its form would be, was done: then it is in the audit log."""
-    pk = world.ids[model]
+def performs(objects: AdminObjects, role: str, model: str, name: str) -> bool:
+    """Post an action's form and return whether it had an effect: then it is in the audit log."""
+    pk = objects.ids[model]
     data = {"pk": pk, f"version-{pk}": 9, "reason": "Because.", "length": "7"}
     path = reverse(f"admin:{model}_act", args=[name])
     before = AuditEntry.objects.count()
-    answer = world.clients[role].post(path, data)
+    answer = objects.clients[role].post(path, data)
     assert answer.status_code in (302, 403), answer.content
     return AuditEntry.objects.count() == before + 1
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_actions_of_lists_are_done_by_those_who_may(world: AdminObjects, role: str) -> None:
+def test_list_actions_by_role(objects: AdminObjects, role: str) -> None:
     for model, actions in LIST_ACTIONS.items():
         for name, allowed in actions.items():
-            with undone():
+            with rolled_back():
                 before = AuditEntry.objects.count()
-                data = {"action": name, "_selected_action": world.ids[model]}
-                answer = world.clients[role].post(reverse(f"admin:{model}_changelist"), data)
+                data = {"action": name, "_selected_action": objects.ids[model]}
+                answer = objects.clients[role].post(reverse(f"admin:{model}_changelist"), data)
                 assert answer.status_code in (200, 302, 403)
                 assert (AuditEntry.objects.count() == before + 1) == (role in allowed), (model, name)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_nobody_but_a_superuser_changes_a_row_by_hand(world: AdminObjects, role: str) -> None:
-    """Forms are sent although the pages show none; every field of every model is tried with another value."""
+def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str) -> None:
+    """Post forms although the pages show none, with changed values for every model."""
     forms: dict[str, dict[str, Any]] = {
         "accounts_user": {
             "username": "renamed",
             "is_staff": "on",
             "is_superuser": "on",
-            "groups": [world.ids["auth_group"]],
+            "groups": [objects.ids["auth_group"]],
         },
         "accounts_auditentry": {"reason": "nothing", "actor_name": "nobody"},
         "posts_post": {"caption": "changed", "hidden_at_0": "2020-01-01", "hidden_at_1": "00:00"},
@@ -249,35 +249,37 @@ def test_nobody_but_a_superuser_changes_a_row_by_hand(world: AdminObjects, role:
     assert forms.keys() == VIEWERS.keys()
     for model, data in forms.items():
         allowed = role == "superuser" and model in ("accounts_user", "auth_group")
-        with undone():
+        with rolled_back():
             before = rows_of(model)
-            world.clients[role].post(reverse(f"admin:{model}_change", args=[world.ids[model]]), data)
+            objects.clients[role].post(reverse(f"admin:{model}_change", args=[objects.ids[model]]), data)
             assert (rows_of(model) != before) == allowed, model
 
 
 def rows_of(model: str) -> list[dict[str, Any]]:
-    (found,) = (known for known in admin.site._registry if name_of(known) == model)
-    return list(found._default_manager.order_by("pk").values())
+    (model_class,) = (each for each in admin.site._registry if label_of(each) == model)
+    return list(model_class._default_manager.order_by("pk").values())
 
 
 @pytest.mark.parametrize("role", ["moderator", "operator"])
-def test_nobody_but_a_superuser_touches_staff(world: AdminObjects, role: str) -> None:
+def test_only_superusers_act_on_staff(objects: AdminObjects, role: str) -> None:
     for other in ("superuser", "moderator", "operator"):
-        world.ids["accounts_user"] = world.users[other].pk
+        objects.ids["accounts_user"] = objects.users[other].pk
         for name in OBJECT_ACTIONS["accounts_user"]:
-            with undone():
-                assert not did(world, role, "accounts_user", name), (other, name)
+            with rolled_back():
+                assert not performs(objects, role, "accounts_user", name), (other, name)
 
 
-def test_no_page_shows_a_secret(world: AdminObjects) -> None:
-    """The superuser sees most: yet no hash of a password, and no token of a session."""
-    somebody = User.objects.get(pk=world.ids["accounts_user"])
-    somebody.set_password("a long enough secret")
-    somebody.save()
-    session = somebody.session_set.get()
+def test_pages_show_no_secrets(objects: AdminObjects) -> None:
+    """Even superusers see no password hash and no session token."""
+    reported = User.objects.get(pk=objects.ids["accounts_user"])
+    reported.set_password("a long enough secret")
+    reported.save()
+    session = reported.session_set.get()
     for model, kind, allowed in pages():
         if "superuser" in allowed and kind not in ("app_list", *OTHER_PAGES):
-            arguments = [world.ids[model]] if kind in ("change", "history", "delete") else []
-            shown = world.clients["superuser"].get(reverse(f"admin:{model}_{kind}", args=arguments)).content.decode()
-            assert somebody.password not in shown
-            assert session.refresh_jti not in shown
+            arguments = [objects.ids[model]] if kind in ("change", "history", "delete") else []
+            content = (
+                objects.clients["superuser"].get(reverse(f"admin:{model}_{kind}", args=arguments)).content.decode()
+            )
+            assert reported.password not in content
+            assert session.refresh_jti not in content

@@ -1,4 +1,4 @@
-"""What browsers are told of our pages, and that the pages keep to it."""
+"""Content-Security-Policy and other security headers, and that our pages comply with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.media.pictures import ready_media
 from tests.staff import superuser_client
 
 ROOT = Path(__file__).resolve().parents[2]
-# Whatever 'self' alone does not allow.
+# Everything that 'self' alone does not allow.
 INLINE = re.compile(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)", re.IGNORECASE)
 EVERYWHERE = ("/admin/login/", "/docs", "/docs?script=", "/schema", "/health/live", "/api/v1/feed", "/nowhere", "/")
 ADMIN = (
@@ -37,12 +37,18 @@ def policy(answer: object) -> dict[str, list[str]]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", EVERYWHERE)
-def test_every_answer_forbids_what_is_inline_and_whatever_comes_from_elsewhere(path: str) -> None:
+def test_every_response_forbids_inline_and_foreign_content(path: str) -> None:
     answer = Client().get(path)
-    told = policy(answer)
-    assert told["default-src"] == told["frame-ancestors"] == told["base-uri"] == ["'none'"]
-    assert told["script-src"] == told["style-src"] == told["connect-src"] == told["form-action"] == ["'self'"]
-    assert told["img-src"] == ["'self'", "data:"]
+    policies = policy(answer)
+    assert policies["default-src"] == policies["frame-ancestors"] == policies["base-uri"] == ["'none'"]
+    assert (
+        policies["script-src"]
+        == policies["style-src"]
+        == policies["connect-src"]
+        == policies["form-action"]
+        == ["'self'"]
+    )
+    assert policies["img-src"] == ["'self'", "data:"]
     assert "unsafe" not in answer["Content-Security-Policy"]
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Referrer-Policy"] == "same-origin"
@@ -51,7 +57,7 @@ def test_every_answer_forbids_what_is_inline_and_whatever_comes_from_elsewhere(p
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", [*ADMIN, "/admin/login/", "/docs"])
-def test_no_page_has_anything_inline(path: str) -> None:
+def test_pages_have_no_inline_content(path: str) -> None:
     client = superuser_client() if path in ADMIN else Client()
     answer = client.get(path)
     assert answer.status_code == 200
@@ -62,14 +68,14 @@ def test_no_page_has_anything_inline(path: str) -> None:
 
 
 @pytest.mark.django_db
-def test_a_forged_form_is_refused_in_plain_words() -> None:
+def test_csrf_failure_is_plain_text() -> None:
     answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "x", "password": "x"})
     assert (answer.status_code, answer["Content-Type"]) == (403, "text/plain; charset=utf-8")
     assert b"reload" in answer.content
 
 
 @pytest.mark.django_db
-def test_the_api_s_page_gets_its_script_apart() -> None:
+def test_docs_page_loads_its_script_separately() -> None:
     page = Client().get("/docs").content.decode()
     script = Client().get("/docs?script=")
     assert 'src="/docs?script="' in page
@@ -77,7 +83,7 @@ def test_the_api_s_page_gets_its_script_apart() -> None:
     assert "SwaggerUIBundle" in script.content.decode()
 
 
-def test_pictures_may_come_from_where_ours_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policy_allows_the_origins_of_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert storage_settings.public_origins() == []
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x" * 20)
@@ -103,7 +109,7 @@ def test_pictures_may_come_from_where_ours_lie(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_withheld_picture_is_shown_to_staff_by_a_signed_url_of_our_own(settings: Settings, tmp_path: Path) -> None:
+def test_staff_see_a_withheld_picture_with_a_signed_url(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = str(tmp_path)
     client = superuser_client()
     media = ready_media(client.get("/admin/").context["user"])
@@ -113,7 +119,7 @@ def test_a_withheld_picture_is_shown_to_staff_by_a_signed_url_of_our_own(setting
     assert client.get(url.replace("&amp;", "&")).status_code == 200
 
 
-def test_production_settings_pass_djangos_own_check() -> None:
+def test_production_settings_pass_the_deployment_check() -> None:
     environment = {
         "PATH": os.environ["PATH"],
         "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",

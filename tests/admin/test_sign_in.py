@@ -1,4 +1,4 @@
-"""Who gets into the admin, and how often that may be tried."""
+"""Sign-in to the admin, its rate limits, and the end of sessions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def sign_in(username: str, password: str = PASSWORD, client: Client | None = Non
     return (client or Client()).post(LOGIN, {"username": username, "password": password}, **more)
 
 
-def enters(client: Client) -> bool:
+def has_access(client: Client) -> bool:
     return client.get(INDEX).status_code == 200
 
 
@@ -39,15 +39,15 @@ def limited(settings: Settings) -> None:
     settings.THROTTLES = {**settings.THROTTLES, "login": "3/minute"}
 
 
-def test_staff_gets_in_whatever_the_case_of_the_name() -> None:
+def test_username_is_case_insensitive() -> None:
     create_staff(password=PASSWORD, username="maria")
     client = Client()
     assert sign_in("MaRia", client=client).status_code == 302
-    assert enters(client)
+    assert has_access(client)
 
 
 @pytest.mark.parametrize("who", ["nobody", "user", "suspended", "wrong"])
-def test_every_refusal_reads_the_same(who: str) -> None:
+def test_every_refusal_has_the_same_text(who: str) -> None:
     UserFactory(username="user", password=PASSWORD)
     services.suspend(create_staff(password=PASSWORD, username="suspended").pk)
     create_staff(password=PASSWORD, username="wrong")
@@ -55,10 +55,10 @@ def test_every_refusal_reads_the_same(who: str) -> None:
     answer = sign_in(who, "not it" if who == "wrong" else PASSWORD, client)
     assert answer.status_code == 200
     assert answer.context["form"].non_field_errors() == [SIGN_IN_REFUSED]
-    assert not enters(client)
+    assert not has_access(client)
 
 
-def test_an_unknown_name_costs_a_hash_as_a_known_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_username_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
 
     class Counting(BasePasswordHasher):
@@ -75,7 +75,7 @@ def test_an_unknown_name_costs_a_hash_as_a_known_one_does(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("limited")
-def test_an_account_can_be_tried_so_often_from_wherever_and_by_the_api_too() -> None:
+def test_rate_limit_per_account_shared_with_the_api() -> None:
     create_staff(password=PASSWORD, username="maria")
     token = {"username": "MARIA", "password": "x"}
     assert Client().post("/api/v1/auth/token", token, "application/json").status_code == 401
@@ -86,54 +86,54 @@ def test_an_account_can_be_tried_so_often_from_wherever_and_by_the_api_too() -> 
     assert 1 <= int(refused["Retry-After"]) <= 60
     assert b"maria" not in refused.content.lower()
     unknown = [sign_in("nobody", REMOTE_ADDR=f"10.0.1.{number}").status_code for number in range(4)]
-    assert unknown == [200, 200, 200, 429], "the same for an account that is none"
+    assert unknown == [200, 200, 200, 429], "unknown accounts have the same limit"
 
 
 @pytest.mark.usefixtures("limited")
-def test_an_address_can_try_so_often_whatever_the_account() -> None:
+def test_rate_limit_per_address() -> None:
     statuses = [sign_in(f"user{number}", REMOTE_ADDR="10.0.0.1").status_code for number in range(4)]
     assert statuses == [200, 200, 200, 429]
-    assert Client().get(LOGIN, REMOTE_ADDR="10.0.0.1").status_code == 200, "looking at the form is free"
+    assert Client().get(LOGIN, REMOTE_ADDR="10.0.0.1").status_code == 200, "a GET does not count"
 
 
 @pytest.mark.usefixtures("limited")
-def test_passwords_tried_from_inside_a_session_are_counted_with_the_rest() -> None:
+def test_password_change_attempts_are_limited() -> None:
     client = admin_client(create_staff(password=PASSWORD))
     data = {"old_password": "x", "new_password1": "a new and long one", "new_password2": "a new and long one"}
     assert [client.post(CHANGE, data).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_a_changed_password_ends_all_other_sessions_of_admin_and_api() -> None:
+def test_password_change_ends_all_other_sessions() -> None:
     user = create_staff(password=PASSWORD)
     sessions.start(user)
     here, there = admin_client(user), admin_client(user)
     new = "a new and long one"
     answer = here.post(CHANGE, {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
     assert answer.status_code == 302
-    assert enters(here)
-    assert not enters(there)
+    assert has_access(here)
+    assert not has_access(there)
     assert not Session.objects.filter(ended_at=None).exists()
 
 
 @pytest.mark.parametrize("loss", [{"is_active": False}, {"is_staff": False}])
-def test_who_loses_the_right_is_out_at_the_next_click(loss: dict[str, bool]) -> None:
+def test_lost_rights_take_effect_at_once(loss: dict[str, bool]) -> None:
     user = create_staff()
     client = admin_client(user)
-    assert enters(client)
+    assert has_access(client)
     User.objects.filter(pk=user.pk).update(**loss)
-    assert not enters(client)
+    assert not has_access(client)
 
 
-def test_a_session_lasts_for_a_working_day_however_busy() -> None:
+def test_session_lasts_12_hours_without_extension() -> None:
     client = Client()
     sign_in(create_staff(password=PASSWORD).username, client=client)
     cookie = client.cookies["sessionid"]
     assert (cookie["max-age"], cookie["httponly"], cookie["samesite"]) == (12 * 3_600, True, "Strict")
-    assert "sessionid" not in client.get(INDEX).cookies, "and is not prolonged"
+    assert "sessionid" not in client.get(INDEX).cookies, "it is not extended"
     assert not current.SESSION_SAVE_EVERY_REQUEST
 
 
-def test_sessions_that_are_over_are_deleted() -> None:
+def test_expired_sessions_are_deleted() -> None:
     for age in (-1, 1):
         store = SessionStore()
         store.set_expiry(timezone.now() + timedelta(hours=age))
@@ -143,11 +143,11 @@ def test_sessions_that_are_over_are_deleted() -> None:
 
 
 @pytest.mark.parametrize("username", ["\0", "a" * 5_000, "", "İ", "' OR 1=1 --"])
-def test_hostile_names_are_refused_like_any_other(username: str) -> None:
+def test_hostile_usernames_are_refused(username: str) -> None:
     assert sign_in(username).status_code == 200
 
 
-def test_a_new_password_changes_nothing_else_that_changed_meanwhile() -> None:
+def test_password_change_writes_only_the_password() -> None:
     user = create_staff(password=PASSWORD)
     form = StaffPasswordChangeForm(
         user, {"old_password": PASSWORD, "new_password1": "another secret 1", "new_password2": "another secret 1"}
