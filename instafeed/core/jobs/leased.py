@@ -1,7 +1,7 @@
 """Background jobs as rows in PostgreSQL: claimed under a lease, retried with a growing delay, never lost.
 
-A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. Celery
-only carries the hint that there is work; a periodic task hands out again what was missed.
+A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. The
+Celery task is only a hint that there is work: a sweeper enqueues it again if it was lost (`claim_overdue`).
 
     PENDING ──claim──▶ RUNNING ──finish or delete──▶ DONE, or no row
        ▲                 │ │
@@ -64,7 +64,7 @@ class LeasedJob(models.Model):
     """The columns of a job. An index on `due_at` for unfinished rows is the subclass's part."""
 
     state = models.PositiveSmallIntegerField(choices=JobState, default=JobState.PENDING, db_default=JobState.PENDING)
-    # PENDING: when the sweeper hands it out. RUNNING: when the lease expires.
+    # PENDING: from when the job is overdue. RUNNING: when the lease expires.
     due_at = models.DateTimeField(db_default=Now())
     lease = models.UUIDField(null=True, editable=False)  # the token of the current claim
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers in a row
@@ -86,10 +86,10 @@ def now_plus(delay: timedelta) -> CombinedExpression:
 class LeasedQueue(Generic[JobT]):
     """The jobs of one model, and how they are claimed and retried.
 
-    `jobs`: the rows as a claim returns them. `lease`: how long a claim holds; much longer than a slice. `retry_delay`
-    doubles with each failure up to `max_retry_delay`; it is also how long the sweeper waits for a hint to arrive.
-    `max_attempts`: failures in a row before a dead letter; None retries for ever. `transient`: exceptions that mean that
-    a service is down, which never makes a dead letter.
+    `jobs`: the queryset that a claim reads. `lease`: how long a claim holds; make it much longer than a slice.
+    `retry_delay` doubles with each failure up to `max_retry_delay`; the sweeper also waits that long for the first
+    task. `max_attempts`: the failures in a row after which a job becomes a dead letter; None retries without limit.
+    `transient`: exceptions that mean that a service is down. They are retried without limit.
     """
 
     def __init__(
@@ -146,25 +146,25 @@ class LeasedQueue(Generic[JobT]):
             return self._take(due[:limit])
 
     def _take(self, candidates: QuerySet[JobT]) -> list[JobT]:
-        claimed = []
+        claimed, lease = [], uuid4()
         for job in candidates.select_for_update(of=("self",), skip_locked=True, no_key=True):
-            if job.state == JobState.RUNNING:
+            if job.state == JobState.RUNNING:  # its worker died
                 job.attempts = min(job.attempts + 1, _MAX_COUNT)
+                self._rows.filter(pk=job.pk).update(attempts=job.attempts)
             if self.max_attempts is not None and job.attempts > self.max_attempts:
                 self._dead_letter(job, "its workers died")
-            else:
-                claimed.append(job)
-        lease = uuid4()
-        for job in claimed:
-            job.state, job.lease, job.due_at = JobState.RUNNING, lease, now_plus(self.lease)
-        self._rows.bulk_update(claimed, ["state", "lease", "due_at", "attempts"])
+                continue
+            job.state, job.lease = JobState.RUNNING, lease
+            claimed.append(job)
+        if claimed:
+            rows = self._rows.filter(pk__in=[job.pk for job in claimed])
+            rows.update(state=JobState.RUNNING, lease=lease, due_at=now_plus(self.lease))
         return claimed
 
     def checkpoint(self, job: JobT, **changes: Any) -> bool:
         """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
 
-        The sweeper hands the job out after `retry_delay`, or at `due_at` if that is among the changes, unless a hint
-        to go on has arrived before.
+        The job is overdue after `retry_delay`, or from `due_at` if that is among the changes. It may be claimed before.
         """
         due_at = now_plus(self.retry_delay)
         progress = {
@@ -222,13 +222,13 @@ class LeasedQueue(Generic[JobT]):
         """Return `retry_delay` doubled so many times, at most `max_retry_delay`."""
         return min(self.retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self.max_retry_delay)
 
-    # --- Handing jobs out ------------------------------------------------------------------------------
+    # --- Enqueuing jobs again ------------------------------------------------------------------------------
 
     def claim_overdue(self, limit: int) -> list[int]:
-        """Choose up to `limit` overdue jobs to hand out again, the longest overdue first; return their ids.
+        """Return the ids of up to `limit` overdue jobs, whose tasks are to be enqueued again. The longest overdue first.
 
-        A job is not chosen again before a pause that doubles each time: behind a long queue nothing is lost, and more
-        copies of its tasks would only make the queue longer.
+        The pause until a job is overdue again doubles each time. Behind a long queue no task is lost, and more copies
+        of the tasks would only make the queue longer.
         """
         overdue = self._rows.filter(state__in=[JobState.PENDING, JobState.RUNNING], due_at__lt=Now()).order_by("due_at")
         with transaction.atomic(DEFAULT_DB_ALIAS):
