@@ -225,7 +225,7 @@ class LeasedQueue(Generic[JobT]):
     # --- Enqueuing jobs again ------------------------------------------------------------------------------
 
     def claim_overdue(self, limit: int) -> list[int]:
-        """Return the ids of up to `limit` overdue jobs, whose tasks are to be enqueued again. The longest overdue first.
+        """Return the ids of up to `limit` overdue jobs, whose tasks must be enqueued again.
 
         The pause until a job is overdue again doubles each time. Behind a long queue no task is lost, and more copies
         of the tasks would only make the queue longer.
