@@ -1,4 +1,4 @@
-"""gunicorn stopped while connections are queued: it statuses them and accepts no further ones."""
+"""gunicorn stopped while connections are queued: it answers them and accepts no further ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deploy/redis/ on a real redis-server, run_redis as in docker-compose.yml."""
+"""deploy/redis/ on a real redis-server, started as in docker-compose.yml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the running system is: health checks of each part, and the metrics that are measured at each scrape.
+"""The state of the running system: health checks of its services, and gauges that are measured at each scrape.
 
-`core.observability` is about what the code records of itself: metrics, logs, errors. This package asks the parts.
+`core.observability` records what the code itself does (metrics, logs, errors). This package queries the services.
 """
