@@ -31,9 +31,10 @@ screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with 
 	@fc-list :lang=ja family | grep -q . && fc-list | grep -qi emoji || { echo "Install fonts for CJK and emoji first (Debian: fonts-noto-cjk, fonts-noto-color-emoji): texts of the demo use both."; exit 1; }
 	SCREENSHOTS=docs/images BROWSER_TESTS=required $(BIN)/pytest tests/browser
 
-check: $(VENV)/.installed-dev  ## Lint, format, types, imports, migrations, OpenAPI, settings reference, a short fuzz
+check: $(VENV)/.installed-dev  ## Lint, format, texts, types, imports, migrations, OpenAPI, settings reference, a short fuzz
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python -m tests.lint_texts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run

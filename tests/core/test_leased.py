@@ -229,7 +229,7 @@ def test_pause_between_dispatches_doubles() -> None:
     assert pauses == pytest.approx([10, 20, 40, 60, 60], abs=5)
 
 
-def test_dispatch_does_not_end_the_expired_lease_that_tells_of_a_dead_worker() -> None:
+def test_dispatch_keeps_the_expired_lease_of_a_dead_worker() -> None:
     job = claim(create_job())
     assert queue.claim_overdue(10) == []
     make_due(job)
