@@ -1,4 +1,4 @@
-"""Media (a picture, from upload to variants), jobs that process them, scheduled file deletions, and relocations of an owner's files."""
+"""Media (a picture, from upload to variants), and the jobs that process, delete and relocate their files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Media(models.Model):
 
 
 class ProcessingJob(LeasedJob):
-    """The work on a picture whose status is PROCESSING. Written and deleted in the transactions that change the status."""
+    """The work on a picture in status PROCESSING. Written and deleted in the transactions that change the status."""
 
     media = models.OneToOneField(Media, models.CASCADE, primary_key=True, related_name="processing_job")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
