@@ -19,10 +19,10 @@ _ENTRYPOINT_DIR = "/docker-entrypoint.d/"
 
 def nginx_executable() -> str:
     """Return nginx's path. Raises StackError if it is not installed."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
+    path = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if path is None:
         raise StackError("no nginx: install it (Debian: apt-get install nginx); it need not run as a service")
-    return found
+    return path
 
 
 def nginx_program(service: Service, programs: ProgramFactory, port: int) -> ServiceProgram:
@@ -33,11 +33,11 @@ def nginx_program(service: Service, programs: ProgramFactory, port: int) -> Serv
     # The words of the command without the program and the paths of -p and -c.
     rest = [word for word in service.command[1:] if word not in ("-p", "-c") and not word.startswith("/")]
     command = [nginx_executable(), "-p", str(state), "-c", str(directory / "nginx.conf"), *rest]
-    made = ServiceProgram(service.name, mapping.directory("log") / f"{service.name}.log", command, {})
-    made.port = port
-    programs.apply_stop_settings(made, service)
-    programs.run_unprivileged(made, service)
-    return made
+    program = ServiceProgram(service.name, mapping.directory("log") / f"{service.name}.log", command, {})
+    program.port = port
+    programs.apply_stop_settings(program, service)
+    programs.run_unprivileged(program, service)
+    return program
 
 
 def write_configuration(service: Service, mapping: HostMapping, environment: Mapping[str, str]) -> Path:
@@ -56,7 +56,7 @@ def write_configuration(service: Service, mapping: HostMapping, environment: Map
 
 def envsubst(text: str, variables: Mapping[str, str]) -> str:
     """Replace the given variables as the program envsubst does. nginx's own variables stay."""
-    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda found: variables.get(found[1] or found[2], found[0]), text)
+    return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda match: variables.get(match[1] or match[2], match[0]), text)
 
 
 def _environment(service: Service, programs: ProgramFactory, port: int) -> dict[str, str]:
@@ -65,12 +65,12 @@ def _environment(service: Service, programs: ProgramFactory, port: int) -> dict[
     environment["NGINX_LISTEN"] = f"127.0.0.1:{port}"
     for inside, path in sorted(programs.mapping.mounts(service).items()):
         if inside.startswith(_ENTRYPOINT_DIR) and inside.endswith(".envsh"):
-            answer = subprocess.run(
+            result = subprocess.run(
                 ["sh", "-c", '. "$1"; exec env -0', "sh", str(path)],
                 env={"PATH": "/usr/bin:/bin", **environment},
                 capture_output=True,
                 text=True,
                 check=True,
             )
-            environment |= dict(line.split("=", 1) for line in answer.stdout.split("\0") if "=" in line)
+            environment |= dict(line.split("=", 1) for line in result.stdout.split("\0") if "=" in line)
     return environment

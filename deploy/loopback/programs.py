@@ -108,10 +108,17 @@ class ProgramFactory:
 
     def redis(self, service: Service) -> ServiceProgram:
         port = self.mapping.port(service.name, 6379)
-        here = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.mapping.mounts(service).get("/data", ""))]
-        if not here[-1]:
-            here[-1] = str(self.mapping.directory("tmp", service.name))
-        program = self._program(service, [*self._words(service), *here], {}, {})
+        options = [
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.mapping.mounts(service).get("/data", "")),
+        ]
+        if not options[-1]:
+            options[-1] = str(self.mapping.directory("tmp", service.name))
+        program = self._program(service, [*self._words(service), *options], {}, {})
         program.port = port
         return program
 
@@ -165,8 +172,8 @@ class ProgramFactory:
         program.log.touch(mode=0o600)
         chown_to_account(program.log, self.account)
         for path in self.mapping.mounts(service).values():
-            for found in (path, *path.rglob("*")):
-                chown_to_account(found, self.account)
+            for each in (path, *path.rglob("*")):
+                chown_to_account(each, self.account)
 
     def _create_bin_directory(self) -> str:
         """Create a directory for PATH with redis-server (possibly the wheel's) and the entrypoint."""
@@ -185,8 +192,8 @@ class ProgramFactory:
 
 def _image_command() -> list[str]:
     """Return the web server's command from the Dockerfile."""
-    found = re.findall(r"^CMD (\[.*\])$", (PROJECT_ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    commands: list[list[str]] = [json.loads(text) for text in found]
+    matches = re.findall(r"^CMD (\[.*\])$", (PROJECT_ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    commands: list[list[str]] = [json.loads(text) for text in matches]
     for command in commands:
         if "gunicorn" in command:
             return command

@@ -1,4 +1,4 @@
-"""The admin site: permission to enter, the models shown, sign-in, password change and the index page."""
+"""The admin site: permissions, the models shown, sign-in, password change and the index page."""
 
 from __future__ import annotations
 

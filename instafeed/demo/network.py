@@ -119,8 +119,8 @@ class Network:
     @property
     def _demo_degree(self) -> int:
         others = self.recipe.people - 1
-        wanted = min(DEMO_FOLLOW_COUNT, others // 2) + self.recipe.celebrities
-        return min(wanted, others, self.recipe.follows)
+        count = min(DEMO_FOLLOW_COUNT, others // 2) + self.recipe.celebrities
+        return min(count, others, self.recipe.follows)
 
     def _degrees(self, rng: Random) -> array[int]:
         """Return how many people each person follows: log-normal, with an exact sum. Excess goes to the next person."""

@@ -70,9 +70,9 @@ def store_picture(picture: DemoPicture, name: str, *, is_public: bool) -> str:
     The same name gives the same key, so the files of an interrupted seeding are replaced by the next one.
     """
     key = _storage_key(name)
-    place = storage.variants_directory(key, is_public=is_public)
+    directory_path = storage.variants_directory(key, is_public=is_public)
     for filename, content in picture.files.items():
-        storage.save(f"{place}/{filename}", BytesIO(content), f"image/{filename.rpartition('.')[2]}")
+        storage.save(f"{directory_path}/{filename}", BytesIO(content), f"image/{filename.rpartition('.')[2]}")
     return key
 
 
@@ -96,9 +96,9 @@ def _draw(width: int, height: int, rng: Random) -> DemoPicture:
 
 def _process(source: Path) -> DemoPicture:
     with tempfile.TemporaryDirectory(prefix="instafeed-demo-") as directory:
-        made = variants.generate(source, Path(directory))
-        files = {name: (Path(directory) / name).read_bytes() for name in {v.filename for v in made.variants}}
-    return DemoPicture(made.width, made.height, made.blurhash, variants.variants_json(made), files)
+        generated = variants.generate(source, Path(directory))
+        files = {name: (Path(directory) / name).read_bytes() for name in {v.filename for v in generated.variants}}
+    return DemoPicture(generated.width, generated.height, generated.blurhash, variants.variants_json(generated), files)
 
 
 def _landscape(width: int, height: int, rng: Random) -> Image.Image:

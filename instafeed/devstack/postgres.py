@@ -115,10 +115,10 @@ class PostgresServer(Child):
     def ready(self) -> bool:
         return self.running and self.accepting()
 
-    def postgres(self, **more: str) -> list[str]:
-        """Return the server's command line, with further settings."""
+    def postgres(self, **overrides: str) -> list[str]:
+        """Return the server's command line, with these settings overridden."""
         settings = _SETTINGS | ({} if self.fsync else _NO_FSYNC_SETTINGS)
-        settings |= {"port": str(self.port), "cluster_name": f"instafeed_{self.name}"} | more
+        settings |= {"port": str(self.port), "cluster_name": f"instafeed_{self.name}"} | overrides
         arguments = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
         return [str(POSTGRES_BIN / "postgres"), "-D", str(self.data), *arguments]
 

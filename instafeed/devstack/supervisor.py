@@ -51,10 +51,10 @@ class StopSignals:
     def sleep(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._asked:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 return
-            time.sleep(min(left, _TICK_INTERVAL))  # short, as Python continues to sleep after a signal handler
+            time.sleep(min(remaining, _TICK_INTERVAL))  # short, as Python continues to sleep after a signal handler
         raise StopRequested
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

@@ -34,13 +34,13 @@ class RequestLogMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         setattr(request, REQUEST_ERRORS_ATTRIBUTE, [])
-        began = time.perf_counter()
+        started = time.perf_counter()
         REQUESTS_IN_PROGRESS.inc()
         try:
             response = self.get_response(request)
         finally:
             REQUESTS_IN_PROGRESS.dec()
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - started
         method = request.method if request.method in _KNOWN_METHODS else "other"
         route = _route(request)
         REQUEST_SECONDS.labels(method, route, f"{response.status_code // 100}xx").observe(seconds)
@@ -63,8 +63,8 @@ def _log_level(request: HttpRequest, response: HttpResponse, seconds: float) -> 
         return logging.ERROR
     if seconds >= SLOW_REQUEST_SECONDS:
         return logging.WARNING
-    wanted = {"all": True, "writes": request.method not in _SAFE_METHODS, "none": False}[settings.LOG_REQUESTS]
-    return logging.INFO if wanted else logging.DEBUG
+    is_selected = {"all": True, "writes": request.method not in _SAFE_METHODS, "none": False}[settings.LOG_REQUESTS]
+    return logging.INFO if is_selected else logging.DEBUG
 
 
 def _write_line(level: int, request: HttpRequest, *, seconds: float, **fields: Any) -> None:

@@ -65,10 +65,10 @@ def is_allowed(environ: Mapping[str, Any]) -> bool:
     return bool((mapped or address).is_private)
 
 
-def render_exposition(*more: Collector) -> bytes:
-    """Render the counts of all processes that share the metrics directory (or of this one), and `more` collectors."""
+def render_exposition(*extra: Collector) -> bytes:
+    """Render the counts of all processes that share the metrics directory (or of this one), and of `extra` collectors."""
     return generate_latest(
-        _JoinedCollector([_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *more])
+        _JoinedCollector([_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *extra])
     )
 
 

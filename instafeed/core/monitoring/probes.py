@@ -36,13 +36,13 @@ class Probe:
             return self._future
 
     def _run(self) -> Report:
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             report = self._check()
         except Exception as error:
             # The error's type only: its text may hold addresses or secrets.
             report = {"status": "down", "error": type(error).__name__}
-        report["latency_ms"] = round((time.perf_counter() - began) * 1000, 2)
+        report["latency_ms"] = round((time.perf_counter() - started) * 1000, 2)
         self._done_at = time.monotonic()
         return report
 

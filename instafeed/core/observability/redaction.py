@@ -85,8 +85,8 @@ def redact(value: Any, depth: int = 0) -> Any:
 def redact_text(text: str) -> str:
     """Return at most MAX_TEXT_LENGTH characters, cut between words: no pattern matches half a secret."""
     if len(text) > MAX_TEXT_LENGTH:
-        whole = text[:MAX_TEXT_LENGTH].rsplit(None, 1)
-        text = f"{whole[0] if whole else ''} [cut]"
+        complete = text[:MAX_TEXT_LENGTH].rsplit(None, 1)
+        text = f"{complete[0] if complete else ''} [cut]"
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
