@@ -108,16 +108,8 @@ class ProgramFactory:
 
     def redis(self, service: Service) -> ServiceProgram:
         port = self.mapping.port(service.name, 6379)
-        options = [
-            "--port",
-            str(port),
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(self.mapping.mounts(service).get("/data", "")),
-        ]
-        if not options[-1]:
-            options[-1] = str(self.mapping.directory("tmp", service.name))
+        data = self.mapping.mounts(service).get("/data") or self.mapping.directory("tmp", service.name)
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(data)]
         program = self._program(service, [*self._words(service), *options], {}, {})
         program.port = port
         return program

@@ -66,7 +66,7 @@ def is_allowed(environ: Mapping[str, Any]) -> bool:
 
 
 def render_exposition(*extra: Collector) -> bytes:
-    """Render the counts of all processes that share the metrics directory (or of this one), and of `extra` collectors."""
+    """Render the counts of this process, or of all that share the metrics directory, and `extra` collectors."""
     return generate_latest(
         _JoinedCollector([_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *extra])
     )
