@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import Http404
 from django.test import Client
 from django.utils import timezone
@@ -216,6 +216,45 @@ def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis
     assert b"remove_files" in b"".join(redis_broker.lrange("maintenance", 0, -1))
     tasks.remove_files()
     assert stored_paths() == set()
+
+
+def test_nothing_is_sent_while_no_deletion_is_due(redis_broker: redis.Redis) -> None:
+    file_deletion.register_pending_files(["incoming/x"])
+    tasks.sweep_media()
+    assert redis_broker.llen("maintenance") == 0
+
+
+def test_files_are_deleted_outside_of_transactions(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    delete = storage.delete
+
+    def check(paths: list[str]) -> None:
+        assert not connection.in_atomic_block
+        delete(paths)
+
+    monkeypatch.setattr(storage, "delete", check)
+    media_services.delete(owner.id, ready_media(owner.user).pk)
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+def test_moderator_does_not_wait_for_a_worker_that_has_claimed_the_files(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
+    media_services.delete(owner.id, media.pk)
+    claimed = file_deletion.queue.claim_due(10)
+    file_deletion.delete_public_files([media.key])
+    assert (stored_paths(), FileDeletion.objects.count()) == (set(), 0)
+    assert file_deletion.queue.delete(claimed) == 0
+
+
+def test_files_that_a_worker_has_tried_to_delete_cannot_be_kept() -> None:
+    path = storage.new_incoming_path()
+    pending = file_deletion.register_pending_files([path])
+    FileDeletion.objects.update(due_at=timezone.now())
+    (claimed,) = file_deletion.queue.claim_due(10)
+    assert not file_deletion.confirm_files(pending)
+    file_deletion.queue.retry_later(claimed, storage.StorageError("unavailable"))
+    assert not file_deletion.confirm_files(pending), "some of them may be deleted"
+    assert file_deletion.confirm_files(file_deletion.register_pending_files([path]))
 
 
 def test_concurrent_workers_delete_everything_once(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,16 @@ def test_attempt_that_lost_its_lease_changes_nothing(owner: User, end: str) -> N
     assert stored_paths() == set(expected_paths(ready))
 
 
+def test_worker_that_is_overtaken_before_it_begins_leaves_the_picture_alone(owner: User) -> None:
+    media = upload(owner)
+    late = processing_job.queue.claim(media.pk)
+    assert late is not None
+    make_due(media)
+    current = claim_media(media)
+    assert not processing_job._begin_attempt(late)
+    assert reload(media).key == current.media.key
+
+
 def test_picture_that_kills_workers_is_given_up(owner: User) -> None:
     media = upload(owner)
     for _ in range(processing_job.MAX_FAILURES):

@@ -183,6 +183,23 @@ def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch:
     assert_files_in_place(author, public=False)
 
 
+def test_cause_during_a_batch_is_not_lost(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = relocation._misplaced_media
+
+    def meanwhile(owner: User) -> list[Media]:
+        found = find(owner)
+        ready_media(author.user)  # in public, although the account is private
+        relocation.schedule_relocation(author.id)
+        return found
+
+    set_private(author, private=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(relocation, "_misplaced_media", meanwhile)
+        assert relocation.relocate_batch(author.id) is Outcome.OVERTAKEN
+    relocate_all(author.user)
+    assert_files_in_place(author, public=False)
+
+
 def test_missing_file_does_not_block_the_others(author: ApiUser) -> None:
     pictures = [ready_media(author.user) for _ in range(3)]
     storage.delete(expected_paths(pictures[0])[1:])
@@ -255,7 +272,7 @@ def test_late_worker_does_not_undo_a_newer_state(
     set_private(author, private=not ends_private)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", meanwhile)
-        relocation.relocate_batch(author.id)
+        assert relocation.relocate_batch(author.id) is Outcome.OVERTAKEN
     assert not Relocation.objects.exists(), "no further batch will run"
     delete_due_files()
     assert_files_in_place(author, public=not ends_private)
