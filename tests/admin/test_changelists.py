@@ -52,8 +52,8 @@ def fill(count: int) -> None:
 
 def capture_queries(client: Client, url: str) -> list[str]:
     with CaptureQueriesContext(connection) as queries:
-        answer = client.get(url)
-    assert answer.status_code == 200, (url, answer.content[:300])
+        response = client.get(url)
+    assert response.status_code == 200, (url, response.content[:300])
     return [query["sql"] for query in queries]
 
 
@@ -109,9 +109,9 @@ def count_read_rows(plan: dict) -> int:
 
 def test_list_is_bounded() -> None:
     fill(MAX_LISTED_ROWS + 100)
-    answer = operator_client().get(FAN_OUTS)
-    assert answer.context["cl"].paginator.count == MAX_LISTED_ROWS
-    assert len(answer.context["cl"].result_list) == PAGE_SIZE
+    response = operator_client().get(FAN_OUTS)
+    assert response.context["cl"].paginator.count == MAX_LISTED_ROWS
+    assert len(response.context["cl"].result_list) == PAGE_SIZE
     assert len(operator_client().get(f"{FAN_OUTS}?all=1").context["cl"].result_list) == PAGE_SIZE
 
 
@@ -130,10 +130,10 @@ def test_url_cannot_use_other_filters(query: str) -> None:
 def test_url_cannot_change_order_or_ask_for_facets(query: str) -> None:
     fill(60)
     for url in (FAN_OUTS, MEDIA):
-        answer = operator_client().get(f"{url}?{query}", follow=True)
-        assert answer.status_code in (200, 400)
-        if answer.status_code == 200 and "cl" in answer.context:
-            shown = [row.pk for row in answer.context["cl"].result_list]
+        response = operator_client().get(f"{url}?{query}", follow=True)
+        assert response.status_code in (200, 400)
+        if response.status_code == 200 and "cl" in response.context:
+            shown = [row.pk for row in response.context["cl"].result_list]
             assert shown == sorted(shown, reverse=True)
 
 
@@ -141,9 +141,9 @@ def test_url_cannot_change_order_or_ask_for_facets(query: str) -> None:
 def test_hostile_searches_find_nothing(term: str) -> None:
     fill(3)
     for url in (FAN_OUTS, MEDIA):
-        answer = operator_client().get(url, {"q": term})
-        assert answer.status_code == 200
-        assert term == "\0" or list(answer.context["cl"].result_list) == []
+        response = operator_client().get(url, {"q": term})
+        assert response.status_code == 200
+        assert term == "\0" or list(response.context["cl"].result_list) == []
 
 
 @pytest.mark.parametrize("pk", ["0", "x", "9" * 30, "-1", "1_2F3"])
@@ -161,8 +161,8 @@ def test_action_applies_to_selected_rows_only() -> None:
     (message,) = run_bulk_action(operator_client(), FAN_OUTS, "resume", *rest[:1], index="x")
     assert message.startswith("Dead letters requeued: 1;")
     for bad in ("x", "9" * 30, "", "\0"):
-        answer = operator_client().post(FAN_OUTS, {"action": "resume", "_selected_action": [bad]}, follow=True)
-        assert answer.status_code == 200
+        response = operator_client().post(FAN_OUTS, {"action": "resume", "_selected_action": [bad]}, follow=True)
+        assert response.status_code == 200
     assert FanOut.objects.filter(state=3).count() == 3
 
 

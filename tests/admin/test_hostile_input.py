@@ -37,8 +37,8 @@ def test_suspension_must_end_within_ten_years(until: str) -> None:
     user = UserFactory()
     moderator = create_staff("Moderator")
     data = {"pk": user.pk, "length": "x", "until": until, "reason": "spam", f"version-{user.pk}": 9}
-    answer = admin_client(moderator).post("/admin/accounts/user/act/suspend/", data)
-    assert answer.status_code == 200  # the form with its errors
+    response = admin_client(moderator).post("/admin/accounts/user/act/suspend/", data)
+    assert response.status_code == 200  # the form with its errors
     user.refresh_from_db()
     assert user.is_active
     with pytest.raises(moderation.ActionRefused, match="ten years"):

@@ -179,15 +179,15 @@ def test_pages_by_role(objects: AdminObjects, role: str) -> None:
         arguments = [objects.ids[model]] if kind in ("change", "history", "delete") else []
         arguments = ["accounts"] if kind == "app_list" else arguments
         path = reverse(f"admin:{model}_{kind}" if model else f"admin:{kind}", args=arguments)
-        answer = objects.clients[role].get(path)
+        response = objects.clients[role].get(path)
         expected = 200 if role in allowed else 403
         if role not in STAFF and expected == 403:
             expected = 302
-            assert answer.status_code != 302 or "/admin/login/" in answer["Location"]
+            assert response.status_code != 302 or "/admin/login/" in response["Location"]
         if kind == "app_list" and role == "staff without a group":
             expected = 404  # they see no model of that app
-        if answer.status_code != expected:
-            wrong.append((path, answer.status_code, expected))
+        if response.status_code != expected:
+            wrong.append((path, response.status_code, expected))
     assert wrong == []
 
 
@@ -211,8 +211,8 @@ def performs(objects: AdminObjects, role: str, model: str, name: str) -> bool:
     data = {"pk": pk, f"version-{pk}": 9, "reason": "Because.", "length": "7"}
     path = reverse(f"admin:{model}_act", args=[name])
     before = AuditEntry.objects.count()
-    answer = objects.clients[role].post(path, data)
-    assert answer.status_code in (302, 403), answer.content
+    response = objects.clients[role].post(path, data)
+    assert response.status_code in (302, 403), response.content
     return AuditEntry.objects.count() == before + 1
 
 
@@ -223,8 +223,8 @@ def test_list_actions_by_role(objects: AdminObjects, role: str) -> None:
             with rolled_back():
                 before = AuditEntry.objects.count()
                 data = {"action": name, "_selected_action": objects.ids[model]}
-                answer = objects.clients[role].post(reverse(f"admin:{model}_changelist"), data)
-                assert answer.status_code in (200, 302, 403)
+                response = objects.clients[role].post(reverse(f"admin:{model}_changelist"), data)
+                assert response.status_code in (200, 302, 403)
                 assert (AuditEntry.objects.count() == before + 1) == (role in allowed), (model, name)
 
 

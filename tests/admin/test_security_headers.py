@@ -30,16 +30,16 @@ ADMIN = (
 )
 
 
-def policy(answer: object) -> dict[str, list[str]]:
-    header: str = answer["Content-Security-Policy"]  # type: ignore[index]
+def policy(response: object) -> dict[str, list[str]]:
+    header: str = response["Content-Security-Policy"]  # type: ignore[index]
     return {name: values for name, *values in (part.split() for part in header.split(";"))}
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", EVERYWHERE)
 def test_every_response_forbids_inline_and_foreign_content(path: str) -> None:
-    answer = Client().get(path)
-    policies = policy(answer)
+    response = Client().get(path)
+    policies = policy(response)
     assert policies["default-src"] == policies["frame-ancestors"] == policies["base-uri"] == ["'none'"]
     assert (
         policies["script-src"]
@@ -49,29 +49,29 @@ def test_every_response_forbids_inline_and_foreign_content(path: str) -> None:
         == ["'self'"]
     )
     assert policies["img-src"] == ["'self'", "data:"]
-    assert "unsafe" not in answer["Content-Security-Policy"]
-    assert answer["X-Content-Type-Options"] == "nosniff"
-    assert answer["Referrer-Policy"] == "same-origin"
-    assert "camera=()" in answer["Permissions-Policy"]
+    assert "unsafe" not in response["Content-Security-Policy"]
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Referrer-Policy"] == "same-origin"
+    assert "camera=()" in response["Permissions-Policy"]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", [*ADMIN, "/admin/login/", "/docs"])
 def test_pages_have_no_inline_content(path: str) -> None:
     client = superuser_client() if path in ADMIN else Client()
-    answer = client.get(path)
-    assert answer.status_code == 200
-    assert INLINE.findall(answer.content.decode()) == []
-    sources = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', answer.content.decode())
+    response = client.get(path)
+    assert response.status_code == 200
+    assert INLINE.findall(response.content.decode()) == []
+    sources = re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="([^"]+)"', response.content.decode())
     assert sources
     assert [url for url in sources if urlsplit(url).netloc] == []
 
 
 @pytest.mark.django_db
 def test_csrf_failure_is_plain_text() -> None:
-    answer = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "x", "password": "x"})
-    assert (answer.status_code, answer["Content-Type"]) == (403, "text/plain; charset=utf-8")
-    assert b"reload" in answer.content
+    response = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "x", "password": "x"})
+    assert (response.status_code, response["Content-Type"]) == (403, "text/plain; charset=utf-8")
+    assert b"reload" in response.content
 
 
 @pytest.mark.django_db

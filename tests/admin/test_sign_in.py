@@ -52,9 +52,9 @@ def test_every_refusal_has_the_same_text(who: str) -> None:
     services.suspend(create_staff(password=PASSWORD, username="suspended").pk)
     create_staff(password=PASSWORD, username="wrong")
     client = Client()
-    answer = sign_in(who, "not it" if who == "wrong" else PASSWORD, client)
-    assert answer.status_code == 200
-    assert answer.context["form"].non_field_errors() == [SIGN_IN_REFUSED]
+    response = sign_in(who, "not it" if who == "wrong" else PASSWORD, client)
+    assert response.status_code == 200
+    assert response.context["form"].non_field_errors() == [SIGN_IN_REFUSED]
     assert not has_access(client)
 
 
@@ -108,8 +108,8 @@ def test_password_change_ends_all_other_sessions() -> None:
     sessions.start(user)
     here, there = admin_client(user), admin_client(user)
     new = "a new and long one"
-    answer = here.post(CHANGE, {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
-    assert answer.status_code == 302
+    response = here.post(CHANGE, {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
+    assert response.status_code == 302
     assert has_access(here)
     assert not has_access(there)
     assert not Session.objects.filter(ended_at=None).exists()

@@ -18,9 +18,9 @@ from tests.media.pictures import jpeg
 def post_with_picture(author: ApiUser) -> str:
     media_id = upload(author, jpeg(1_200, 900))
     eventually(lambda: status(author, media_id) == "ready", 30)
-    answer = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": [media_id]})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["id"])
+    response = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": [media_id]})
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
 
 
 def report(reporter: ApiUser, post_id: str) -> None:
@@ -101,7 +101,7 @@ def test_staff_without_permission_cannot_see_cases(
         staff[member].sign_in(page)
         assert page.get_by_role("link", name="Cases").count() == 0
         for path in ("/admin/posts/case/", f"/admin/posts/post/{post}/change/"):
-            answer = page.goto(path)
-            assert answer is not None
-            assert answer.status == 403
+            response = page.goto(path)
+            assert response is not None
+            assert response.status == 403
         page.context.clear_cookies()

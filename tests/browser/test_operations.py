@@ -60,11 +60,11 @@ def test_moderator_cannot_pin_or_see_fan_outs(page: Page, staff: dict[str, Staff
     assert page.locator("summary", has_text="Suspend").count() == 1
     assert page.locator("summary", has_text="Pin").count() == 0
     token = page.locator("input[name=csrfmiddlewaretoken]").first.get_attribute("value") or ""
-    answer = page.request.post(
+    response = page.request.post(
         f"{admin_stack.base_url}/admin/accounts/user/act/pull/",
         form={"csrfmiddlewaretoken": token, "pk": str(author.id), "reason": "I want to."},
     )
-    assert answer.status == 403
+    assert response.status == 403
     fan_outs = page.goto("/admin/feeds/fanout/")
     assert fan_outs is not None
     assert fan_outs.status == 403

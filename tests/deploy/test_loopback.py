@@ -90,9 +90,9 @@ def author(site: Site) -> ApiUser:
 
 def upload(actor: ApiUser, content: bytes | None = None) -> dict[str, Any]:
     """Upload a picture and wait until it is processed."""
-    answer = actor.call("POST", "/media", files={"file": ("a.jpg", content or jpeg(), "image/jpeg")})
-    assert answer.status_code == 202, answer.text
-    path = f"/media/{answer.json()['id']}"
+    response = actor.call("POST", "/media", files={"file": ("a.jpg", content or jpeg(), "image/jpeg")})
+    assert response.status_code == 202, response.text
+    path = f"/media/{response.json()['id']}"
     eventually(lambda: actor.get(path)["status"] == "ready", 30)
     return dict(actor.get(path))
 
@@ -172,7 +172,7 @@ def test_rate_limits_use_the_address_that_nginx_sees(site: Site) -> None:
     """Forwarding headers of the client have no effect. An empty form is counted and refused."""
     with ExitStack() as stack:
         client, other = client_with_address(stack, site, 77), client_with_address(stack, site, 78)
-        answers = [
+        responses = [
             client.post(
                 "/api/v1/auth/register",
                 json={},
@@ -184,16 +184,16 @@ def test_rate_limits_use_the_address_that_nginx_sees(site: Site) -> None:
             ).status_code
             for number in range(REGISTRATIONS + 1)
         ]
-        assert answers == [400] * REGISTRATIONS + [429]
+        assert responses == [400] * REGISTRATIONS + [429]
         assert other.post("/api/v1/auth/register", json={}).status_code == 400
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Forwarded-Host"])
 def test_client_headers_cannot_set_scheme_or_host(site: Site, author: ApiUser, name: str) -> None:
     value = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}.get(name, "evil")
-    answer = site.client.get("/api/v1/explore?limit=1", headers=author.headers | {name: value})
-    assert answer.status_code == 200, answer.text
-    assert "Strict-Transport-Security" not in answer.headers
+    response = site.client.get("/api/v1/explore?limit=1", headers=author.headers | {name: value})
+    assert response.status_code == 200, response.text
+    assert "Strict-Transport-Security" not in response.headers
 
 
 def test_metrics_are_not_for_clients(site: Site) -> None:
@@ -211,9 +211,9 @@ def raw_get(site: Site, path: str) -> int:
 
 
 def test_unknown_host_is_refused(site: Site) -> None:
-    answer = site.client.get("/api/v1/explore", headers={"Host": "evil.example"})
-    assert answer.status_code == 400
-    assert answer.json()["type"] == "client_error"
+    response = site.client.get("/api/v1/explore", headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    assert response.json()["type"] == "client_error"
 
 
 def test_request_id_is_kept_or_replaced(site: Site) -> None:
@@ -225,11 +225,11 @@ def test_request_id_is_kept_or_replaced(site: Site) -> None:
 
 
 def test_large_json_is_compressed(site: Site) -> None:
-    answer = site.client.get(
+    response = site.client.get(
         "/schema", headers={"Accept-Encoding": "gzip", "Accept": "application/vnd.oai.openapi+json"}
     )
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert "/api/v1/feed" in answer.json()["paths"]
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert "/api/v1/feed" in response.json()["paths"]
 
 
 # --- Uploads ---------------------------------------------------------------------------------------------
@@ -240,17 +240,17 @@ def test_maximum_upload_size(site: Site, author: ApiUser) -> None:
     picture = jpeg()
     picture += bytes(largest - len(picture))
     assert author.call("POST", "/media", files={"file": ("a.jpg", picture, "image/jpeg")}).status_code == 202
-    answer = author.call("POST", "/media", files={"file": ("a.jpg", picture + b"x", "image/jpeg")})
-    assert answer.status_code == 413
+    response = author.call("POST", "/media", files={"file": ("a.jpg", picture + b"x", "image/jpeg")})
+    assert response.status_code == 413
 
 
 @pytest.mark.parametrize(("path", "size"), [("/media", 33 * 2**20), ("/posts", 2 * 2**20)])
 def test_nginx_refuses_oversized_bodies(site: Site, author: ApiUser, path: str, size: int) -> None:
     headers = author.headers | {"X-Request-ID": f"too-large{path.replace('/', '-')}"}
     with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=20, trust_env=False) as client:
-        answer = client.post(path, content=bytes(size), headers=headers)
-    assert answer.status_code == 413
-    (error,) = answer.json()["errors"]
+        response = client.post(path, content=bytes(size), headers=headers)
+    assert response.status_code == 413
+    (error,) = response.json()["errors"]
     assert (error["code"], error["detail"]) == ("request_too_large", RequestTooLarge.default_detail)
     assert site.line_of(headers["X-Request-ID"])["upstream"] == ""
 
@@ -268,7 +268,7 @@ def test_public_picture_is_cached_and_revalidated(site: Site, author: ApiUser) -
     picture = path_of(upload(author, jpeg(1200, 900))["url"])  # not requested before
     assert picture.startswith("/media/public/")
     first, second = site.client.get(picture), site.client.get(picture + "?utm=x")
-    assert [answer.headers["X-Cache-Status"] for answer in (first, second)] == ["MISS", "HIT"]
+    assert [response.headers["X-Cache-Status"] for response in (first, second)] == ["MISS", "HIT"]
     assert first.content == second.content
     assert Image.open(BytesIO(second.content)).size == (1080, 810)
     assert second.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -327,23 +327,23 @@ def test_private_picture_needs_a_signed_url_and_is_not_cached(site: Site) -> Non
     eventually(lambda: "/private/" in owner.get(f"/media/{media['id']}")["url"], 30)
     signed = path_of(owner.get(f"/media/{media['id']}")["url"])
     for _ in range(2):
-        answer = site.client.get(signed)
-        assert (answer.status_code, answer.headers.get("X-Cache-Status")) == (200, None), answer.text
-        assert answer.headers["Cache-Control"].startswith("private")
+        response = site.client.get(signed)
+        assert (response.status_code, response.headers.get("X-Cache-Status")) == (200, None), response.text
+        assert response.headers["Cache-Control"].startswith("private")
     unsigned = signed.partition("?")[0]
     for path in (unsigned, unsigned + "?x=1"):
-        answer = site.client.get(path)
-        assert answer.status_code == 403
-        assert answer.headers["Cache-Control"] == "private"
+        response = site.client.get(path)
+        assert response.status_code == 403
+        assert response.headers["Cache-Control"] == "private"
     assert eventually(lambda: site.client.get(public).status_code != 200, 30) < 30
 
 
 def test_signed_request_for_a_public_picture_bypasses_the_cache(site: Site, picture: str) -> None:
     site.client.get(picture)
     for more in ({"params": {"X-Amz-Signature": "x"}}, {"headers": {"Authorization": "AWS4-HMAC-SHA256 x"}}):
-        answer = site.client.get(picture, **more)  # type: ignore[arg-type]
-        assert "X-Cache-Status" not in answer.headers
-        assert answer.headers["Cache-Control"] == "private"
+        response = site.client.get(picture, **more)  # type: ignore[arg-type]
+        assert "X-Cache-Status" not in response.headers
+        assert response.headers["Cache-Control"] == "private"
 
 
 def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
@@ -373,9 +373,9 @@ def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
     ],
 )
 def test_other_calls_to_the_object_store_are_refused(site: Site, method: str, path: str, status: int) -> None:
-    answer = site.client.request(method, path)
-    assert answer.status_code == status
-    assert site.line_of(answer.headers["X-Request-ID"])["upstream"] == ""
+    response = site.client.request(method, path)
+    assert response.status_code == status
+    assert site.line_of(response.headers["X-Request-ID"])["upstream"] == ""
 
 
 # --- Operators -------------------------------------------------------------------------------------------

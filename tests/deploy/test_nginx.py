@@ -62,9 +62,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         received = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), "body": len(body)}
-        answer = json.dumps(received).encode()
+        response = json.dumps(received).encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.send_header("Set-Cookie", "a=b")
         self.send_header("Access-Control-Allow-Origin", self.headers.get("Origin") or "https://first.example")
         self.send_header("Access-Control-Allow-Credentials", "true")
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Vary", "Origin, Accept-Encoding")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer)
+            self.wfile.write(response)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
 
@@ -117,9 +117,9 @@ class Balancer:
 
     def request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Send a request and return what reached an app or the object store."""
-        answer = self.client.request(method, path, **options)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        response = self.client.request(method, path, **options)
+        assert response.status_code == 200, response.text
+        return dict(response.json())
 
     def requests_to_apps(self) -> list[str]:
         return [request for app in self.apps for request in app.requests]
@@ -127,13 +127,13 @@ class Balancer:
     def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(request)
-            answer = connection.makefile("rb")
-            status = int(answer.readline().split()[1])
+            response = connection.makefile("rb")
+            status = int(response.readline().split()[1])
             headers = {}
-            while line := answer.readline().decode().strip():
+            while line := response.readline().decode().strip():
                 name, _, value = line.partition(": ")
                 headers[name] = value
-            return status, headers, answer.read(int(headers["Content-Length"]))
+            return status, headers, response.read(int(headers["Content-Length"]))
 
 
 @pytest.fixture(scope="module")
@@ -228,8 +228,8 @@ def test_idempotent_requests_are_retried_at_the_other_app(
 def test_other_requests_are_not_retried(balancer: Balancer, method: str, path: str, headers: dict[str, str]) -> None:
     for app in balancer.apps:
         app.dies = True
-    answer = balancer.client.request(method, path, headers=headers, content=b"{}")
-    assert answer.status_code == 503
+    response = balancer.client.request(method, path, headers=headers, content=b"{}")
+    assert response.status_code == 503
     assert balancer.requests_to_apps() == [f"{method} {path}"]
 
 
@@ -267,11 +267,11 @@ def test_own_errors_have_the_apis_format(balancer: Balancer, request_: bytes, st
 def test_without_apps_503_with_retry_after(balancer: Balancer) -> None:
     for app in balancer.apps:
         app.dies = True
-    answer = balancer.client.get("/api/v1/feed", headers={"X-Request-ID": "mine"})
-    assert answer.status_code == 503
-    assert answer.content == error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)
-    assert answer.headers["Retry-After"] == str(ServiceUnavailable.wait)
-    assert answer.headers["X-Request-ID"] == "mine"
+    response = balancer.client.get("/api/v1/feed", headers={"X-Request-ID": "mine"})
+    assert response.status_code == 503
+    assert response.content == error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)
+    assert response.headers["Retry-After"] == str(ServiceUnavailable.wait)
+    assert response.headers["X-Request-ID"] == "mine"
 
 
 def test_all_error_bodies_match_the_api(balancer: Balancer) -> None:
@@ -287,23 +287,25 @@ def test_all_error_bodies_match_the_api(balancer: Balancer) -> None:
 
 
 def test_public_pictures_are_requested_without_cookies(balancer: Balancer) -> None:
-    answer = balancer.client.get(f"{PICTURE}?a=b", headers={"Cookie": "secret", "Host": "elsewhere.example"})
-    received = answer.json()
+    response = balancer.client.get(f"{PICTURE}?a=b", headers={"Cookie": "secret", "Host": "elsewhere.example"})
+    received = response.json()
     assert received["path"] == PICTURE
     assert received["headers"]["Host"] == "object_store"
     assert "Cookie" not in received["headers"]
-    assert "Set-Cookie" not in answer.headers
+    assert "Set-Cookie" not in response.headers
 
 
 def test_cached_cors_headers_do_not_depend_on_the_first_client(balancer: Balancer) -> None:
     path = PICTURE.replace("k", "o")
     evil_headers = {"Origin": "https://evil.example", "Accept-Encoding": "br"}
     for headers, cache in ((evil_headers, "MISS"), ({}, "HIT")):
-        answer = balancer.client.get(path, headers=headers)
-        assert answer.headers["X-Cache-Status"] == cache
-        assert not {"Origin", "Accept-Encoding"} & set(answer.json()["headers"])
+        response = balancer.client.get(path, headers=headers)
+        assert response.headers["X-Cache-Status"] == cache
+        assert not {"Origin", "Accept-Encoding"} & set(response.json()["headers"])
         cors_headers = {
-            name: value for name, value in answer.headers.items() if name.startswith("access-control") or name == "vary"
+            name: value
+            for name, value in response.headers.items()
+            if name.startswith("access-control") or name == "vary"
         }
         assert cors_headers == {"access-control-allow-origin": "*"}
 
@@ -329,8 +331,8 @@ def test_signed_url_reaches_the_object_store_unchanged(balancer: Balancer) -> No
 
 def test_without_object_store_pictures_are_503(balancer: Balancer) -> None:
     balancer.store.dies = True
-    answer = balancer.client.get(PRIVATE)
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "service_unavailable")
+    response = balancer.client.get(PRIVATE)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (503, "service_unavailable")
 
 
 # --- Behind another load balancer, and with TLS ------------------------------------------------------------
@@ -376,5 +378,5 @@ def test_tls_is_terminated_here(chained: Balancer) -> None:
     trust = ssl.create_default_context(cafile=str(Path(chained.program.log).parents[1] / "tls/fullchain.pem"))
     transport = httpx.HTTPTransport(local_address="127.0.0.9", verify=trust)
     with httpx.Client(transport=transport) as client:
-        answer = client.get(f"https://localhost:{chained.tls_port}/")
-    assert answer.json()["headers"]["X-Forwarded-Proto"] == "https"
+        response = client.get(f"https://localhost:{chained.tls_port}/")
+    assert response.json()["headers"]["X-Forwarded-Proto"] == "https"

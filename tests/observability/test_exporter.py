@@ -24,10 +24,10 @@ TOKEN = "monitoring-token"
 
 def test_response_has_all_metrics_as_prometheus_text(client: Client) -> None:
     heartbeat.record_sweep()
-    answer = client.get("/metrics")
-    assert answer["Content-Type"].startswith("text/plain; version=0.0.4")
-    assert "no-store" in answer["Cache-Control"]
-    families = {family.name for family in text_string_to_metric_families(answer.content.decode())}
+    response = client.get("/metrics")
+    assert response["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "no-store" in response["Cache-Control"]
+    families = {family.name for family in text_string_to_metric_families(response.content.decode())}
     assert {metric.name for metric in metrics.REGISTRY.collect()} | metrics.SCRAPED_GAUGES.keys() <= families
 
 
