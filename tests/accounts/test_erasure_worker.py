@@ -310,10 +310,10 @@ def test_task_requeues_itself_while_accounts_are_due(alice: User, monkeypatch: p
     monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
     delete_account(alice)
     delete_account(UserFactory())
-    with patch.object(tasks.enqueue, "try_enqueue") as nudge:
+    with patch.object(tasks.enqueue, "try_enqueue") as try_enqueue:
         tasks.erase_accounts()
-        assert nudge.call_count == 1
+        assert try_enqueue.call_count == 1
         tasks.erase_accounts()
-        assert nudge.call_count == 1
+        assert try_enqueue.call_count == 1
     assert not Erasure.objects.exists()
     tasks.erase_accounts()  # nothing is left

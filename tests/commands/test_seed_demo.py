@@ -133,10 +133,10 @@ def test_posts_are_in_time_order_and_delivered() -> None:
     assert all(post.caption for post in posts)
     assert len({post.created_at.date() for post in posts}) > 20
     famous = set(User.objects.filter(celebrity_state=CelebrityState.CELEBRITY).values_list("pk", flat=True))
-    ledger = FanOut.objects.all()
-    assert {row.post_id for row in ledger} == {post.pk for post in posts}
-    assert {row.state for row in ledger} == {JobState.DONE}
-    assert all((row.mode == DeliveryMode.PULL) == (row.author_id in famous) for row in ledger)
+    fan_outs = FanOut.objects.all()
+    assert {row.post_id for row in fan_outs} == {post.pk for post in posts}
+    assert {row.state for row in fan_outs} == {JobState.DONE}
+    assert all((row.mode == DeliveryMode.PULL) == (row.author_id in famous) for row in fan_outs)
 
 
 @pytest.mark.django_db

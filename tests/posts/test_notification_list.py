@@ -13,10 +13,10 @@ from pytest_django import DjangoAssertNumQueries
 from accounts import services as accounts
 from accounts.models import User
 from instafeed.core.cache.client import get_client
-from posts import notification_list as shown
+from posts import notification_list
 from posts.models import Comment
 from posts.services import hide_post, restore_post
-from social import notifications as told
+from social import notifications
 from social import services as social
 from social.models import Notification
 from social.notifications import Event, selectors
@@ -284,7 +284,7 @@ def test_list_and_unread_count_query_counts(
     for post_id, fan in zip(posts, fans, strict=True):
         comment = Comment.objects.create(author=fan, post_id=int(post_id), text="x")
         with transaction.atomic():
-            told.announce(
+            notifications.announce(
                 *(Event("like", owner.id, other.pk, int(post_id)) for other in fans),
                 Event("comment", owner.id, fan.pk, int(post_id), comment.pk),
                 Event("mention", owner.id, fan.pk, int(post_id)),
@@ -343,8 +343,8 @@ def test_invalid_id_is_a_400(owner: ApiUser, up_to: object) -> None:
 
 
 def test_unread_count_is_exact_up_to_the_maximum(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shown, "MAX_UNREAD_COUNT", 6)
-    monkeypatch.setattr(shown, "_UNREAD_BATCH_SIZE", 4)
+    monkeypatch.setattr(notification_list, "MAX_UNREAD_COUNT", 6)
+    monkeypatch.setattr(notification_list, "_UNREAD_BATCH_SIZE", 4)
     fans = create_followers(owner, 5)
     assert get_unread_count(owner) == 5
     fans += create_followers(owner, 3)

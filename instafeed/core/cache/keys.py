@@ -23,7 +23,7 @@ unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish 
 | worker:{queue}   | exists while a Celery worker consumes the queue | core.jobs.heartbeat |
 | swept            | exists since the last sweep; its TTL gives the sweep's age | core.jobs.heartbeat |
 | probe            | written to see whether Redis accepts writes; also in the broker | core.monitoring.health |
-| notifications-due | exists while a task that drains the notification outbox is under way | social.notifications |
+| notifications-due | exists while a task that consumes the notification outbox is enqueued | social.notifications |
 | budget           | token bucket of deliveries | feeds.rate_limiter |
 | limit:…          | a client's requests in the current window, made by `limits` | core.api.throttling |
 
