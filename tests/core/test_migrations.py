@@ -119,6 +119,12 @@ def without_index(migrated: Database) -> Database:
     return migrated
 
 
+@pytest.fixture
+def without_attachments(migrated: Database) -> Database:
+    migrated.migrate("0003")
+    return migrated
+
+
 def test_gives_up_without_blocking_readers_and_fails_with_one_line(without_column: Database) -> None:
     with without_column.transaction(READ_TABLE):
         process = without_column.start_migrate(program=("-c", TWO_QUICK_RETRIES))
@@ -181,6 +187,16 @@ def test_invalid_index_of_an_interrupted_build_is_rebuilt(without_index: Databas
     assert without_index.query(INDEX_IS_VALID) is False
     without_index.migrate()
     assert without_index.query(INDEX_IS_VALID) is True
+
+
+def test_error_of_deferred_sql_is_reported(without_attachments: Database) -> None:
+    with without_attachments.transaction("CREATE TABLE attachment_name ()") as occupied:
+        occupied.commit()
+        process = without_attachments.start_migrate()
+        err = process.communicate(timeout=120)[1]
+        occupied.execute("DROP TABLE attachment_name")
+    assert err == 'instafeed: the database returned an error: relation "attachment_name" already exists\n'
+    assert process.returncode == 1
 
 
 # --- Rules for the project's migrations ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The table that test_migrations changes while other connections use it."""
+"""The tables that test_migrations changes while other connections use them."""
 
 from django.db import models
 from django.db.models import Q
@@ -13,3 +13,14 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class Attachment(models.Model):
+    note = models.ForeignKey(Note, models.CASCADE)
+    name = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["name"], name="attachment_name")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -13,15 +13,16 @@ Needs a database session of its own: a transaction pooler (PgBouncer) between th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import OperationalError, connections
+from django.db import Error, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from instafeed.core.db.advisory_locks import release_session, try_acquire_session
 
@@ -78,12 +79,8 @@ class Command(migrate.Command):
                     self._print("Another migrate is running on this database; waiting for it to finish.")
                     is_waiting = True
                 time.sleep(_LOCK_POLL_INTERVAL)
-        try:
+        with _clean_up_session(connection, lambda cursor: release_session(cursor, _LOCK_NAME)):
             yield
-        finally:
-            if connection.connection is not None and not connection.connection.closed:
-                with connection.cursor() as cursor:
-                    release_session(cursor, _LOCK_NAME)
 
 
 @contextmanager
@@ -91,9 +88,26 @@ def _lock_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Set `lock_timeout` for the session, so it also holds after a COMMIT and in non-atomic migrations."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{settings.MIGRATION_LOCK_TIMEOUT}s"])
-    try:
+    with _clean_up_session(connection, lambda cursor: cursor.execute("RESET lock_timeout")):
         yield
-    finally:
+
+
+@contextmanager
+def _clean_up_session(connection: BaseDatabaseWrapper, clean_up: Callable[[CursorWrapper], object]) -> Iterator[None]:
+    """Call `clean_up` at the end of the block, if the session still exists.
+
+    After an error of the block, database errors of `clean_up` are ignored: they would hide it.
+    """
+
+    def run() -> None:
         if connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
-                cursor.execute("RESET lock_timeout")
+                clean_up(cursor)
+
+    try:
+        yield
+    except BaseException:
+        with suppress(Error):
+            run()
+        raise
+    run()
