@@ -36,6 +36,7 @@ MANY_RETRIES = WITH_RETRY_DELAYS.format("(1,) * 100")
 HAS_COLUMN = """
 SELECT count(*) FROM information_schema.columns WHERE table_name = 'migrated_app_note' AND column_name = 'failed_at'
 """
+ATTACHMENTS_EXIST = "SELECT to_regclass('migrated_app_attachment') IS NOT NULL"
 INDEX_IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('note_failed')"
 READ_TABLE = "SELECT FROM migrated_app_note"
 # What a dump does: it locks no table, but an index build waits for its end.
@@ -147,6 +148,16 @@ def test_continues_when_the_lock_becomes_available(without_column: Database) -> 
         assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == 0
     assert without_column.query(HAS_COLUMN)
+
+
+def test_deferred_sql_continues_when_the_lock_becomes_available(without_attachments: Database) -> None:
+    with without_attachments.transaction("LOCK TABLE migrated_app_note IN ROW EXCLUSIVE MODE") as writer:
+        process = without_attachments.start_migrate()
+        read_until(process, "could not acquire a lock")
+        writer.rollback()
+        assert process.communicate(timeout=120)[1] == ""
+    assert process.returncode == 0
+    assert without_attachments.query(ATTACHMENTS_EXIST)
 
 
 def test_second_migrate_waits_and_finds_nothing_to_do(without_column: Database) -> None:

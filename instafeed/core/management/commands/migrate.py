@@ -40,21 +40,22 @@ class Command(migrate.Command):
         connection = connections[options["database"]]
         with self._hold_migrate_lock(connection), _lock_timeout(connection):
             for delay in RETRY_DELAYS:
-                if self._migrate(*args, **options):
+                if self._migrate(connection, *args, **options):
                     return
                 self._print(f"\n  could not acquire a lock; trying again in {delay:g} s")
                 time.sleep(delay)
-            if not self._migrate(*args, **options):
+            if not self._migrate(connection, *args, **options):
                 raise CommandError(
                     f"Could not acquire a lock within {settings.MIGRATION_LOCK_TIMEOUT} s"
                     f" ({len(RETRY_DELAYS) + 1} attempts). This migration was rolled back; earlier ones are applied."
                     " Run migrate again."
                 )
 
-    def _migrate(self, *args: Any, **options: Any) -> bool:
+    def _migrate(self, connection: BaseDatabaseWrapper, *args: Any, **options: Any) -> bool:
         """Run Django's command; return False if a lock was not available in time."""
         try:
-            super().handle(*args, **options)
+            with _close_transactions(connection):
+                super().handle(*args, **options)
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", None) in _RETRYABLE_SQLSTATES:
                 return False
@@ -81,6 +82,18 @@ class Command(migrate.Command):
                 time.sleep(_LOCK_POLL_INTERVAL)
         with _clean_up_session(connection, lambda cursor: release_session(cursor, _LOCK_NAME)):
             yield
+
+
+@contextmanager
+def _close_transactions(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Roll back what a failed block leaves open: Django's schema editor does so if its deferred SQL fails."""
+    depth = len(connection.atomic_blocks)
+    try:
+        yield
+    except BaseException as error:
+        for block in reversed(connection.atomic_blocks[depth:]):
+            block.__exit__(type(error), error, error.__traceback__)
+        raise
 
 
 @contextmanager
