@@ -168,6 +168,6 @@ def test_differences_between_example_and_code_are_reported(tmp_path: Path, monke
         "FEED_TTL": settings_reference.env.Variable("FEED_TTL", "", "604800"),
     }
     said = "\n".join(settings_reference.disagreements(read, list(settings_reference.example_entries())))
-    assert "FEED_LENGTH: is '501' in .env.example, but '500' by default" in said
+    assert "FEED_LENGTH: is '501' in .env.example, but its default is '500'" in said
     assert "FEED_LIFE: is in .env.example, but not read" in said
     assert "FEED_TTL: is read, but not in .env.example" in said
