@@ -1,4 +1,7 @@
-"""Beat's schedule. A run that no worker has started within `expires` seconds is skipped."""
+"""Beat's schedule. A run that no worker has started within `expires` seconds is skipped.
+
+Each entry has the name of its task's function, with hyphens.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ SCHEDULE = {
     "drain-notifications": _entry(2.0, "social.tasks.drain_notifications", expires=4),
     "delete-retracted-notifications": _entry(_TEN_MINUTES, "social.tasks.delete_retracted_notifications", expires=600),
     "roll-up-counts": _entry(1.0, "social.tasks.roll_up_counts", expires=2),
-    "finish-celebrity-moves": _entry(15.0, "feeds.tasks.resume_celebrity_transitions", expires=30),
+    "resume-celebrity-transitions": _entry(15.0, "feeds.tasks.resume_celebrity_transitions", expires=30),
     "purge-posts": _entry(5.0, "posts.tasks.purge_posts", expires=10),
     "rank-explore": _entry(15.0, "posts.tasks.rank_explore", expires=15),
     "flush-expired-tokens": _entry(_DAY, "accounts.tasks.flush_expired_tokens", expires=3_600),
@@ -31,5 +34,5 @@ SCHEDULE = {
     "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),
     "erase-accounts": _entry(5.0, "accounts.tasks.erase_accounts", expires=10),
     "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),
-    "delete-orphaned-media": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
+    "delete-orphans": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
 }
