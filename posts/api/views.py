@@ -28,7 +28,10 @@ _NOT_AUTHOR_MESSAGE = "Only the author of a post can change it."
 _NOT_AUTHOR_RESPONSE = error_response(403, "permission_denied", _NOT_AUTHOR_MESSAGE)
 _UNKNOWN_MEDIA_RESPONSE = not_found_response("Some media do not exist or are not yours.")
 _MEDIA_USED_RESPONSE = error_response(
-    409, "media_used", "Some media are in another post, have failed, or were not uploaded."
+    409,
+    "media_used",
+    "Some media are part of another post, have failed, or were never uploaded.",
+    detail="Some media are part of another post.",
 )
 _PRIVATE_ACCOUNT_RESPONSE = error_response(
     403, "permission_denied", "The account is private and you do not follow it.", detail="This account is private."
