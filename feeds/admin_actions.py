@@ -28,8 +28,8 @@ class ResumeResult:
 def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
     """Requeue dead letters and dispatch waiting fan-outs; each goes on from its checkpoint.
 
-    Only dead letters leave an audit entry: dispatching a waiting fan-out changes nothing. If the broker is down,
-    the sweeper dispatches them once it is back.
+    Only dead letters leave an audit entry: a waiting fan-out is delivered anyway, a little later. If the broker is
+    down, the sweeper dispatches them once it is back.
     """
     # Locked in the order of ids, so that two operators cannot deadlock; workers claim one row at a time.
     lockable = FanOut.objects.select_for_update(no_key=True).order_by("pk")
@@ -37,6 +37,7 @@ def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
     unclaimed = fanout_outbox.queue.unclaimed().filter(pk__in=post_ids)
     waiting = list(unclaimed.order_by("pk").select_for_update(no_key=True))
     fanout_outbox.queue.requeue_dead_letters([fan_out.pk for fan_out in dead_letters])
+    fanout_outbox.queue.make_due([fan_out.pk for fan_out in waiting])
     for fan_out in dead_letters:
         _record_requeue(fan_out, operator)
     dispatched_ids = [fan_out.pk for fan_out in (*dead_letters, *waiting)]

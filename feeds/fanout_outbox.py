@@ -33,7 +33,7 @@ queue = LeasedQueue(
 
 def enqueue(post_id: int, author_id: int, mode: DeliveryMode) -> None:
     """Write the row of a new post. Call it in the transaction that creates the post."""
-    FanOut.objects.create(post_id=post_id, author_id=author_id, mode=mode, due_at=now_plus(RETRY_DELAY))
+    FanOut.objects.create(post_id=post_id, author_id=author_id, mode=mode, dispatch_at=now_plus(RETRY_DELAY))
 
 
 def checkpoint(fan_out: FanOut, last_follower_id: int, deliveries: int) -> bool:

@@ -16,7 +16,4 @@ SWEEP_BATCH_SIZE = 500  # fan-outs
 
 def dispatch_overdue(deliver_post: Task) -> int:
     """Enqueue `deliver_post` for each overdue fan-out. Return the number of fan-outs."""
-    post_ids = fanout_outbox.queue.claim_overdue(SWEEP_BATCH_SIZE)
-    for post_id in post_ids:
-        try_enqueue(deliver_post, post_id)
-    return len(post_ids)
+    return fanout_outbox.queue.dispatch_overdue(SWEEP_BATCH_SIZE, lambda post_id: try_enqueue(deliver_post, post_id))

@@ -15,7 +15,7 @@ SELECT (
 ), count(*), extract(epoch FROM greatest(clock_timestamp() - min(created_at), interval '0'))::float8
 FROM (
     SELECT created_at FROM feeds_fanout WHERE state IN ({JobState.PENDING:d}, {JobState.RUNNING:d})
-    ORDER BY due_at LIMIT {MAX_COUNTED_ROWS}
+    ORDER BY dispatch_at LIMIT {MAX_COUNTED_ROWS}
 ) AS open
 """  # noqa: S608 (numbers)
 

@@ -34,7 +34,7 @@ class FanOut(LeasedJob):
         indexes = [
             # Unfinished rows: a few among millions, queried every few seconds.
             models.Index(
-                fields=["due_at"], name="fan_out_open", condition=Q(state__in=[JobState.PENDING, JobState.RUNNING])
+                fields=["dispatch_at"], name="fan_out_open", condition=Q(state__in=[JobState.PENDING, JobState.RUNNING])
             ),
             models.Index(fields=["post"], name="fan_out_dead", condition=Q(state=JobState.DEAD)),
         ]

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import enqueue, queues
-from instafeed.core.jobs.leased import MAX_TASK_DURATION, JobState, LeasedQueue, now_plus
+from instafeed.core.jobs.leased import JobState, LeasedQueue, Outcome, now_plus
 from media import storage, variants
 from media.models import FileDeletion, Media, Status
 from media.storage.backend import UPLOAD_TTL
@@ -39,7 +39,7 @@ NEVER_CLAIMED = Q(state=JobState.PENDING, attempts=0)
 
 queue = LeasedQueue(
     FileDeletion.objects.all(),
-    lease=MAX_TASK_DURATION,
+    lease=timedelta(seconds=30),  # deleting files twice is harmless
     retry_delay=timedelta(seconds=1),
     max_retry_delay=timedelta(hours=1),
 )
@@ -80,17 +80,15 @@ def confirm_files(pending: FileDeletion) -> bool:
 
 
 def delete_due_files() -> bool:
-    """Delete a batch of due files. Return False when none was due or the storage refused all; those are retried."""
-    claimed = deleted = queue.claim_due(DELETION_BATCH_SIZE)
-    try:
-        _delete_files(claimed)
-    except storage.StorageError as error:
-        deleted = _delete_one_by_one(claimed) if len(claimed) > 1 else []
-        failed = [job for job in claimed if job not in deleted]
-        logger.warning("%d file deletions are retried later: %s", len(failed), error)
-        for job in failed:
+    """Delete a batch of due files. Return False if there was nothing to do, or nothing could be done."""
+    claimed = queue.claim_due(DELETION_BATCH_SIZE)
+    errors = _delete_batch(claimed)
+    deleted = [job for job in claimed if job.pk not in errors]
+    queue.count(Outcome.FINISHED, queue.delete(deleted))
+    for job in claimed:
+        if (error := errors.get(job.pk)) is not None:
             queue.retry_later(job, error)
-    queue.delete(deleted)
+            queue.count(Outcome.POSTPONED if isinstance(error, storage.StorageError) else Outcome.FAILED)
     return bool(deleted)
 
 
@@ -113,21 +111,30 @@ def _delete_now(wanted: QuerySet[FileDeletion]) -> None:
     FileDeletion.objects.filter(pk__in=[job.pk for job in jobs]).delete()
 
 
-def _delete_one_by_one(jobs: Sequence[FileDeletion]) -> list[FileDeletion]:
-    """Delete the files of each job separately, so that one bad job does not block the others.
+def _delete_batch(jobs: Sequence[FileDeletion]) -> dict[int, Exception]:
+    """Delete the files of all jobs together or, if that fails, of each job separately. Return the errors by job id.
 
-    Return the jobs whose files are deleted. Gives up after `MAX_SINGLE_FAILURES` while every job fails.
+    So one bad job does not block the others. While every job fails, only the first few are tried.
     """
-    deleted: list[FileDeletion] = []
+    try:
+        _delete_files(jobs)
+    except Exception as error:
+        is_unexpected = not isinstance(error, storage.StorageError)
+        logger.warning("%d file deletions failed: %s", len(jobs), error, exc_info=is_unexpected)
+        return _delete_one_by_one(jobs, error) if len(jobs) > 1 else {jobs[0].pk: error}
+    return {}
+
+
+def _delete_one_by_one(jobs: Sequence[FileDeletion], error: Exception) -> dict[int, Exception]:
+    errors: dict[int, Exception] = {}
     for tried, job in enumerate(jobs):
+        if tried == len(errors) > MAX_SINGLE_FAILURES:
+            return errors | dict.fromkeys([other.pk for other in jobs[tried:]], error)
         try:
             _delete_files([job])
-        except storage.StorageError:
-            if tried >= MAX_SINGLE_FAILURES and not deleted:
-                break
-        else:
-            deleted.append(job)
-    return deleted
+        except Exception as single_error:
+            errors[job.pk] = single_error
+    return errors
 
 
 def _delete_files(jobs: Sequence[FileDeletion]) -> None:

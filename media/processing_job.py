@@ -48,7 +48,7 @@ class Result(StrEnum):
 
 def enqueue(media_id: int) -> None:
     """Write the job of a picture and enqueue its task. Call it in the transaction that sets the status PROCESSING."""
-    ProcessingJob.objects.create(media_id=media_id, due_at=now_plus(RETRY_DELAY))
+    ProcessingJob.objects.create(media_id=media_id, dispatch_at=now_plus(RETRY_DELAY))
     transaction.on_commit(partial(try_enqueue, queues.PROCESS_MEDIA, media_id), robust=True)
 
 
@@ -148,8 +148,9 @@ def _mark_failed(job: ProcessingJob, reason: str, *, keep_original: bool = False
 def _retry_later(job: ProcessingJob, error: Exception) -> Outcome:
     is_unavailable = isinstance(error, storage.StorageError | OSError) and not isinstance(error, storage.FileMissing)
     logger.warning("media %s, after %d failures: %r", job.pk, job.attempts, error)
-    # The sweeper has dispatched the job once for each time that it was postponed.
-    delay = queue.delay_after(job.dispatches) if is_unavailable else None
+    # Grows with the outage: a quarter of the time since the upload.
+    waited = (timezone.now() - job.created_at) / 4
+    delay = min(max(waited, RETRY_DELAY), queue.max_retry_delay) if is_unavailable else None
     if not queue.retry_later(job, error, counts=not is_unavailable, delay=delay):
         return _abandon_files(job.media)
     MEDIA_RESULTS.labels(Result.RETRIED).inc()

@@ -20,20 +20,22 @@ from django.dispatch import receiver
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed
 from instafeed.core.jobs import enqueue, queues
-from instafeed.core.jobs.leased import MAX_TASK_DURATION, LeasedQueue, Outcome
+from instafeed.core.jobs.leased import LeasedQueue, Outcome, now_plus
 from media import file_deletion, file_swap, storage, variants
 from media.models import Media, Relocation, Status
 
 logger = logging.getLogger(__name__)
 
 RELOCATION_BATCH_SIZE = 20  # pictures moved before the task makes room for other tasks
+DISPATCH_DELAY = timedelta(seconds=5)  # a job that is still pending then has lost its task
 # The opposite of `should_be_public`, as a filter of `Media`.
 SHOULD_BE_PRIVATE = Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__is_private=True)
 
 queue = LeasedQueue(
     Relocation.objects.all(),
-    lease=MAX_TASK_DURATION,
+    lease=timedelta(seconds=20),  # renewed for each picture; moving one twice is harmless
     retry_delay=timedelta(seconds=30),
+    max_retry_delay=timedelta(seconds=30),  # short: until then private pictures may be public
     transient=(storage.StorageError,),
 )
 
@@ -54,10 +56,10 @@ def schedule_relocation(owner_id: int) -> None:
     A worker that is moving the owner's files loses its claim, so it cannot delete the row of this cause.
     """
     Relocation.objects.bulk_create(
-        [Relocation(owner_id=owner_id)],
+        [Relocation(owner_id=owner_id, dispatch_at=now_plus(DISPATCH_DELAY))],
         update_conflicts=True,
         unique_fields=["owner_id"],
-        update_fields=["state", "lease", "due_at", "dispatches"],
+        update_fields=["state", "lease", "due_at", "dispatch_at", "dispatches"],
     )
     transaction.on_commit(partial(enqueue.try_enqueue, queues.RELOCATE_MEDIA, owner_id), robust=True)
 
@@ -77,6 +79,8 @@ def _relocate(job: Relocation) -> Outcome:
     owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=job.owner_id).first()
     misplaced = _misplaced_media(owner) if owner else []
     for media in misplaced:
+        if not queue.renew(job):
+            return Outcome.OVERTAKEN
         move_media(media)
     if misplaced:
         return Outcome.CONTINUED if queue.checkpoint(job) else Outcome.OVERTAKEN

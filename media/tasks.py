@@ -48,10 +48,8 @@ def remove_files() -> None:
 @shared_task
 def sweep_media() -> None:
     """Send tasks for due work: lost tasks, expired leases of dead workers, retries."""
-    for media_id in processing_job.queue.claim_overdue(SWEEP_BATCH_SIZE):
-        enqueue.try_enqueue(process_media, media_id)
-    for owner_id in relocation.queue.claim_overdue(SWEEP_BATCH_SIZE):
-        enqueue.try_enqueue(relocate_media, owner_id)
+    processing_job.queue.dispatch_overdue(SWEEP_BATCH_SIZE, lambda pk: enqueue.try_enqueue(process_media, pk))
+    relocation.queue.dispatch_overdue(SWEEP_BATCH_SIZE, lambda pk: enqueue.try_enqueue(relocate_media, pk))
     if file_deletion.queue.has_due():
         enqueue.try_enqueue(remove_files)
 

@@ -208,6 +208,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("dispatch_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("lease", models.UUIDField(editable=False, null=True)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),

@@ -106,6 +106,7 @@ def test_page_shows_the_job_of_a_picture_that_is_retried(owner: User, monkeypatc
         processing_job.run(media.pk)
     answer = operator_client().get(f"{LIST}{media.pk}/change/")
     assert "no disk space" in answer.content.decode()
+    make_due(media)
     processing_job.run(media.pk)
     answer = operator_client().get(f"{LIST}{media.pk}/change/")
     assert "no disk space" not in answer.content.decode()

@@ -44,16 +44,22 @@ def claim(job: Relocation) -> Relocation:
 
 def make_due(job: Relocation) -> None:
     """End the lease or the retry delay."""
-    Relocation.objects.filter(pk=job.pk).update(due_at=now_plus(timedelta(seconds=-1)))
+    Relocation.objects.filter(pk=job.pk).update(
+        due_at=now_plus(timedelta(seconds=-1)), dispatch_at=now_plus(timedelta(seconds=-1))
+    )
 
 
 def reload(job: Relocation) -> Relocation:
     return Relocation.objects.get(pk=job.pk)
 
 
-def seconds_until_due(job: Relocation) -> float:
-    left: timedelta = Relocation.objects.values_list(F("due_at") - Now(), flat=True).get(pk=job.pk)
+def seconds_until(column: str, job: Relocation) -> float:
+    left: timedelta = Relocation.objects.values_list(F(column) - Now(), flat=True).get(pk=job.pk)
     return left.total_seconds()
+
+
+def seconds_until_due(job: Relocation) -> float:
+    return seconds_until("due_at", job)
 
 
 def fail(job: Relocation, error: Exception) -> Outcome:
@@ -77,11 +83,30 @@ def test_claimed_job_is_not_claimed_again() -> None:
     assert not queue.has_due()
 
 
-def test_job_is_claimed_by_its_id_before_it_is_due() -> None:
+def test_job_is_not_claimed_before_it_is_due() -> None:
     job = create_job()
     Relocation.objects.update(due_at=now_plus(LEASE))
     assert queue.claim_due(10) == []
+    assert queue.claim(job.pk) is None
+    queue.make_due([job.pk])
     assert queue.claim(job.pk) == job
+
+
+def test_tasks_enqueued_twice_do_not_cut_the_retry_delay_short() -> None:
+    job = create_job()
+    assert fail(job, ValueError()) is Outcome.FAILED
+    assert fail(job, ValueError()) is Outcome.UNCLAIMED
+    assert reload(job).attempts == 1
+
+
+def test_renewed_lease_holds_for_its_whole_duration_again() -> None:
+    job = claim(create_job())
+    Relocation.objects.update(due_at=now_plus(timedelta(seconds=1)))
+    assert queue.renew(job)
+    assert seconds_until_due(job) == pytest.approx(LEASE.total_seconds(), abs=20)
+    make_due(job)
+    claim(job)
+    assert not queue.renew(job)
 
 
 def test_jobs_that_are_due_longest_are_claimed_first() -> None:
@@ -164,7 +189,9 @@ def test_run_counts_outcomes() -> None:
         outcome: MetricChange("instafeed_job_slices_total", kind="relocation", outcome=outcome) for outcome in Outcome
     }
     fail(job, ConnectionError())
+    make_due(job)
     fail(job, ValueError())
+    make_due(job)
     queue.run(queue.claim(job.pk), lambda job: Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN)
     queue.run(queue.claim(job.pk), lambda _: Outcome.FINISHED)
     counted = {outcome for outcome, change in changes.items() if change.by == 1}
@@ -182,21 +209,24 @@ def test_retry_delay_doubles_with_each_failure() -> None:
         assert claimed is not None
         endless.retry_later(claimed, ValueError())
         delays.append(round(seconds_until_due(job)))
+        make_due(job)
     assert delays == pytest.approx([20, 40, 80, 160, 300, 300], abs=5)
 
 
 def test_transient_errors_never_make_a_dead_letter() -> None:
     job = create_job()
     for _ in range(MAX_ATTEMPTS + 3):
-        assert fail(job, ConnectionError("away")) is Outcome.POSTPONED
+        assert fail(job, ConnectionError("down")) is Outcome.POSTPONED
+        make_due(job)
     assert (reload(job).state, reload(job).attempts) == (JobState.PENDING, 0)
-    assert "away" in reload(job).error
+    assert "down" in reload(job).error
 
 
 def test_repeated_failures_make_a_dead_letter_that_can_be_requeued() -> None:
     job, other = create_job(1), create_job(2)
     for _ in range(MAX_ATTEMPTS):
         fail(job, ValueError("broken"))
+        make_due(job)
     assert reload(job).state == JobState.PENDING
     fail(job, ValueError("broken"))
     assert reload(job).state == JobState.DEAD
@@ -225,7 +255,7 @@ def test_pause_between_dispatches_doubles() -> None:
         make_due(job)
         assert queue.claim_overdue(10) == [job.pk]
         assert queue.claim_overdue(10) == []
-        pauses.append(round(seconds_until_due(job)))
+        pauses.append(round(seconds_until("dispatch_at", job)))
     assert pauses == pytest.approx([10, 20, 40, 60, 60], abs=5)
 
 
@@ -235,6 +265,21 @@ def test_dispatch_keeps_the_expired_lease_of_a_dead_worker() -> None:
     make_due(job)
     assert queue.claim_overdue(10) == [job.pk]
     assert claim(job).attempts == 1
+
+
+def test_tasks_that_the_broker_refuses_stay_overdue() -> None:
+    jobs = [create_job(owner_id) for owner_id in range(1, 4)]
+    for job in jobs:
+        make_due(job)
+    sent: list[int] = []
+
+    def enqueue(pk: int) -> bool:
+        sent.append(pk)
+        return len(sent) < 2
+
+    assert queue.dispatch_overdue(10, enqueue) == 1
+    refused = {job.pk for job in jobs} - {sent[0]}
+    assert set(queue.claim_overdue(10)) == refused
 
 
 # --- Clocks ------------------------------------------------------------------------------------------------------
@@ -253,4 +298,4 @@ def test_clock_of_the_worker_does_not_matter(skew: timedelta) -> None:
         assert queue.claim_due(1) == queue.claim_overdue(1) == []
         make_due(job)
         assert queue.claim_overdue(1) == [job.pk]
-        assert seconds_until_due(job) == pytest.approx(10, abs=10)
+        assert seconds_until("dispatch_at", job) == pytest.approx(10, abs=10)

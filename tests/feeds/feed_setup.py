@@ -69,4 +69,5 @@ def get_fan_out(post_id: int) -> FanOut:
 
 def make_overdue(post_id: int) -> None:
     """Let a fan-out's lease or retry delay expire now."""
-    FanOut.objects.filter(pk=post_id).update(due_at=timezone.now() - timedelta(seconds=1))
+    past = timezone.now() - timedelta(seconds=1)
+    FanOut.objects.filter(pk=post_id).update(due_at=past, dispatch_at=past)

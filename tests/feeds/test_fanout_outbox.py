@@ -64,6 +64,7 @@ def test_failures_in_a_row_make_a_dead_letter_that_can_be_requeued(monkeypatch: 
     for _ in range(fanout_outbox.MAX_ATTEMPTS):
         assert fanout.deliver_slice(post_id) is Outcome.FAILED
         assert get_fan_out(post_id).state == JobState.PENDING
+        make_overdue(post_id)
     assert fanout.deliver_slice(post_id) is Outcome.FAILED
     assert get_fan_out(post_id).state == JobState.DEAD
     assert "ZeroDivisionError" in get_fan_out(post_id).error
@@ -83,6 +84,7 @@ def test_redis_outage_never_makes_a_dead_letter(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(timeline_store, "push_to_home_timelines", fail)
     for _ in range(2 * fanout_outbox.MAX_ATTEMPTS):
         assert fanout.deliver_slice(post_id) is Outcome.POSTPONED
+        make_overdue(post_id)
     assert (get_fan_out(post_id).state, get_fan_out(post_id).attempts) == (JobState.PENDING, 0)
 
 

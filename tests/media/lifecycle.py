@@ -59,7 +59,7 @@ def make_variants(claim: ProcessingJob) -> Picture:
 
 def make_due(media: Media) -> None:
     """End the lease or the retry delay of a picture."""
-    ProcessingJob.objects.filter(pk=media.pk).update(due_at=timezone.now())
+    ProcessingJob.objects.filter(pk=media.pk).update(due_at=timezone.now(), dispatch_at=timezone.now())
 
 
 def delete_due_files(*, ahead_of_time: bool = False) -> None:

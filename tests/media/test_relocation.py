@@ -160,6 +160,7 @@ def test_sweep_sends_a_lost_task_again(author: ApiUser, redis_broker: redis.Redi
     ready_media(author.user)
     set_private(author, private=True)
     redis_broker.flushdb()
+    Relocation.objects.update(dispatch_at=timezone.now())
     tasks.sweep_media()
     assert b"relocate_media" in b"".join(redis_broker.lrange("maintenance", 0, -1))
 
@@ -176,7 +177,7 @@ def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch:
     assert Relocation.objects.get().due_at > timezone.now()
     assert relocation.queue.claim_overdue(10) == []
     assert all(reload(media).key == media.key for media in pictures)
-    Relocation.objects.update(due_at=timezone.now())
+    Relocation.objects.update(due_at=timezone.now(), dispatch_at=timezone.now())
     assert relocation.queue.claim_overdue(10) == [author.id]
     relocate_all(author.user)
     delete_due_files(ahead_of_time=True)
@@ -225,7 +226,7 @@ def test_copies_of_a_dead_worker_are_deleted(author: ApiUser, monkeypatch: pytes
             relocation.relocate_batch(author.id)
     assert reload(media).key == media.key
     assert len(stored_paths()) == 8
-    Relocation.objects.update(due_at=timezone.now())  # the lease expires
+    Relocation.objects.update(due_at=timezone.now(), dispatch_at=timezone.now())  # the lease expires
     relocate_all(author.user)
     assert len(stored_paths()) == 8, "they could belong to a worker that still runs"
     delete_due_files(ahead_of_time=True)

@@ -31,6 +31,7 @@ class Command(OperatorCommand):
         if dead:
             fanout_outbox.queue.requeue_dead_letters()
             waiting_ids = _waiting_ids()
+        fanout_outbox.queue.make_due(waiting_ids)
         with self.progress("dispatched", len(waiting_ids)) as progress:
             for post_id in waiting_ids:
                 if not try_enqueue(tasks.deliver_post, post_id):

@@ -8,8 +8,10 @@ Celery task is only a hint that there is work: a sweeper enqueues it again if it
        └──checkpoint,────┘ └──retry_later, after `max_attempts` failures in a row──▶ DEAD
           retry_later
 
-* A claim draws a random token, `lease`, and holds until `due_at`. Every later write names the token: a worker that
-  outlived its lease finds another one there and changes nothing.
+* A job can be claimed from `due_at` on. A claim draws a random token, `lease`, and moves `due_at` to its end. Every
+  later write names the token: a worker that outlived its lease finds another one there and changes nothing.
+* The sweeper looks at `dispatch_at` only, which is never before `due_at`. So tasks that are enqueued twice cannot cut a
+  retry delay short.
 * A claim that follows an expired lease counts as a failure: the worker died.
 * All times are the database's, so the clocks of workers need not agree.
 
@@ -28,7 +30,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, models, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
@@ -49,6 +51,9 @@ class JobState(models.IntegerChoices):
     DEAD = 3, "dead letter"
 
 
+UNFINISHED = (JobState.PENDING, JobState.RUNNING)
+
+
 class Outcome(StrEnum):
     """How a slice of a job ended. The values label metrics."""
 
@@ -61,14 +66,14 @@ class Outcome(StrEnum):
 
 
 class LeasedJob(models.Model):
-    """The columns of a job. An index on `due_at` for unfinished rows is the subclass's part."""
+    """The columns of a job. The subclass adds an index on `dispatch_at` or, if it uses `claim_due`, on `due_at`."""
 
     state = models.PositiveSmallIntegerField(choices=JobState, default=JobState.PENDING, db_default=JobState.PENDING)
-    # PENDING: from when the job is overdue. RUNNING: when the lease expires.
-    due_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now())  # from when it can be claimed; while RUNNING: the end of the lease
+    dispatch_at = models.DateTimeField(db_default=Now())  # when the sweeper enqueues its task (again)
     lease = models.UUIDField(null=True, editable=False)  # the token of the current claim
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers in a row
-    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper, since the last claim's end
+    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper, since the last slice
     error = models.TextField(blank=True, default="", db_default="")  # of the last failure
 
     class Meta:
@@ -87,7 +92,7 @@ class LeasedQueue(Generic[JobT]):
     """The jobs of one model, and how they are claimed and retried.
 
     `jobs`: the queryset that a claim reads. `lease`: how long a claim holds; make it much longer than a slice.
-    `retry_delay` doubles with each failure up to `max_retry_delay`; the sweeper also waits that long for the first
+    `retry_delay` doubles with each failure up to `max_retry_delay`; the sweeper also waits that long for an enqueued
     task. `max_attempts`: the failures in a row after which a job becomes a dead letter; None retries without limit.
     `transient`: exceptions that mean that a service is down. They are retried without limit.
     """
@@ -118,8 +123,12 @@ class LeasedQueue(Generic[JobT]):
         `work` ends the claim itself, by `checkpoint`, `finish` or `delete`. `job` may be None, for nothing to claim.
         """
         outcome = Outcome.UNCLAIMED if job is None else self._attempt(job, work)
-        JOB_SLICES.labels(self._name, outcome).inc()
+        self.count(outcome)
         return outcome
+
+    def count(self, outcome: Outcome, slices: int = 1) -> None:
+        """Count the outcome of slices in the metrics. For workers that do not use `run`."""
+        JOB_SLICES.labels(self._name, outcome).inc(slices)
 
     def _attempt(self, job: JobT, work: Callable[[JobT], Outcome]) -> Outcome:
         try:
@@ -134,16 +143,15 @@ class LeasedQueue(Generic[JobT]):
             return Outcome.FAILED
 
     def claim(self, pk: int) -> JobT | None:
-        """Claim one job, due or not. None if it is finished, deleted, or leased by a living worker."""
+        """Claim one job. None if it is finished, deleted, not due yet, or leased by a living worker."""
         with transaction.atomic(DEFAULT_DB_ALIAS):
-            claimed = self._take(self._jobs.filter(self._unclaimed(), pk=pk))
+            claimed = self._take(self._jobs.filter(self._due(), pk=pk))
         return claimed[0] if claimed else None
 
     def claim_due(self, limit: int) -> list[JobT]:
         """Claim the jobs that have been due longest."""
-        due = self._jobs.filter(self._unclaimed(), due_at__lte=Now()).order_by("due_at")
         with transaction.atomic(DEFAULT_DB_ALIAS):
-            return self._take(due[:limit])
+            return self._take(self._jobs.filter(self._due()).order_by("due_at")[:limit])
 
     def _take(self, candidates: QuerySet[JobT]) -> list[JobT]:
         claimed, lease = [], uuid4()
@@ -157,20 +165,27 @@ class LeasedQueue(Generic[JobT]):
             job.state, job.lease = JobState.RUNNING, lease
             claimed.append(job)
         if claimed:
+            end = now_plus(self.lease)
             rows = self._rows.filter(pk__in=[job.pk for job in claimed])
-            rows.update(state=JobState.RUNNING, lease=lease, due_at=now_plus(self.lease))
+            rows.update(state=JobState.RUNNING, lease=lease, due_at=end, dispatch_at=end)
         return claimed
+
+    def renew(self, job: JobT) -> bool:
+        """Let the lease hold for its whole duration again. False if it was lost."""
+        end = now_plus(self.lease)
+        return bool(self.owned([job]).update(due_at=end, dispatch_at=end))
 
     def checkpoint(self, job: JobT, **changes: Any) -> bool:
         """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
 
-        The job is overdue after `retry_delay`, or from `due_at` if that is among the changes. It may be claimed before.
+        The job can be claimed at once, or from `due_at` on if that is among the changes. The sweeper waits for
+        `retry_delay`, as the caller enqueues the next task itself.
         """
-        due_at = now_plus(self.retry_delay)
         progress = {
             "state": JobState.PENDING,
             "lease": None,
-            "due_at": due_at,
+            "due_at": Now(),
+            "dispatch_at": now_plus(self.retry_delay),
             "attempts": 0,
             "dispatches": 0,
             "error": "",
@@ -198,12 +213,15 @@ class LeasedQueue(Generic[JobT]):
             if self.max_attempts is not None and row.attempts > self.max_attempts:
                 self._dead_letter(row, repr(error))
                 return True
+            retry_at = now_plus(self._delay_after(row.attempts) if delay is None else delay)
             self._rows.filter(pk=row.pk).update(
                 state=JobState.PENDING,
                 lease=None,
                 attempts=row.attempts,
+                dispatches=0,
                 error=repr(error)[:MAX_ERROR_LENGTH],
-                due_at=now_plus(self.delay_after(row.attempts) if delay is None else delay),
+                due_at=retry_at,
+                dispatch_at=retry_at,
             )
         return True
 
@@ -218,44 +236,58 @@ class LeasedQueue(Generic[JobT]):
             state=JobState.DEAD, lease=None, attempts=job.attempts, error=reason[:MAX_ERROR_LENGTH]
         )
 
-    def delay_after(self, times: int) -> timedelta:
-        """Return `retry_delay` doubled so many times, at most `max_retry_delay`."""
+    def _delay_after(self, times: int) -> timedelta:
         return min(self.retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self.max_retry_delay)
 
-    # --- Enqueuing jobs again ------------------------------------------------------------------------------
+    # --- Enqueuing jobs again ----------------------------------------------------------------------------
+
+    def dispatch_overdue(self, limit: int, enqueue: Callable[[int], bool]) -> int:
+        """Enqueue the tasks of up to `limit` overdue jobs again; return how many.
+
+        `enqueue(pk)` returns False if the broker did not accept the task. Then the rest stays overdue.
+        """
+        pks = self.claim_overdue(limit)
+        for done, pk in enumerate(pks):
+            if not enqueue(pk):
+                self._rows.filter(pk__in=pks[done:]).update(dispatch_at=Now(), dispatches=F("dispatches") - 1)
+                return done
+        return len(pks)
 
     def claim_overdue(self, limit: int) -> list[int]:
         """Return the ids of up to `limit` overdue jobs, whose tasks must be enqueued again.
 
-        The pause until a job is overdue again doubles each time. Behind a long queue no task is lost, and more copies
-        of the tasks would only make the queue longer.
+        A job is overdue if its task was lost, its worker died, or its retry delay is over. The pause until it is
+        overdue again doubles each time. Behind a long queue no task is lost, and more copies of the tasks would only
+        make the queue longer.
         """
-        overdue = self._rows.filter(state__in=[JobState.PENDING, JobState.RUNNING], due_at__lt=Now()).order_by("due_at")
+        overdue = self._rows.filter(state__in=UNFINISHED, dispatch_at__lte=Now()).order_by("dispatch_at")
         with transaction.atomic(DEFAULT_DB_ALIAS):
             jobs = list(overdue.select_for_update(skip_locked=True, no_key=True)[:limit])
             for job in jobs:
-                # A running job keeps its expired lease: it tells the next claim that a worker died.
-                if job.state == JobState.PENDING:
-                    job.due_at = now_plus(self.delay_after(job.dispatches))
+                job.dispatch_at = now_plus(self._delay_after(job.dispatches))
                 job.dispatches = min(job.dispatches + 1, _MAX_COUNT)
-            self._rows.bulk_update(jobs, ["due_at", "dispatches"])
+            self._rows.bulk_update(jobs, ["dispatch_at", "dispatches"])
         return [job.pk for job in jobs]
 
     def has_due(self) -> bool:
         """Return whether `claim_due` would find a job now."""
-        return self._rows.filter(self._unclaimed(), due_at__lte=Now()).exists()
+        return self._rows.filter(self._due()).exists()
 
     def unclaimed(self) -> QuerySet[JobT]:
         """All unfinished jobs that no living worker has, due or not."""
-        return self._rows.filter(self._unclaimed())
+        return self._rows.filter(Q(state=JobState.PENDING) | self._due())
+
+    def make_due(self, pks: Iterable[int]) -> None:
+        """End the retry delay of pending jobs, so that they can be claimed at once."""
+        self._rows.filter(state=JobState.PENDING, due_at__gt=Now(), pk__in=list(pks)).update(due_at=Now())
 
     def requeue_dead_letters(self, pks: Iterable[int] | None = None) -> int:
         """Start dead letters again, all or those named; return how many."""
         dead = self._rows.filter(state=JobState.DEAD)
         if pks is not None:
-            dead = dead.filter(pk__in=pks)
-        return dead.update(state=JobState.PENDING, attempts=0, dispatches=0, error="", due_at=Now())
+            dead = dead.filter(pk__in=list(pks))
+        return dead.update(state=JobState.PENDING, attempts=0, dispatches=0, error="", due_at=Now(), dispatch_at=Now())
 
     @staticmethod
-    def _unclaimed() -> Q:
-        return Q(state=JobState.PENDING) | Q(state=JobState.RUNNING, due_at__lt=Now())
+    def _due() -> Q:
+        return Q(state__in=UNFINISHED, due_at__lte=Now())
