@@ -15,6 +15,7 @@ from collections.abc import Callable
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection as database
+from django.db.models.functions import Now
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -243,7 +244,7 @@ class FeedMachine(RuleBasedStateMachine):
         """Deliver after a redelivered task, or after a worker that died before its checkpoint."""
         post_id, _ = data.draw(st.sampled_from(self.model.posts))
         if from_the_start:
-            FanOut.objects.filter(pk=post_id).update(state=JobState.PENDING, last_follower_id=0)
+            FanOut.objects.filter(pk=post_id).update(state=JobState.PENDING, due_at=Now(), last_follower_id=0)
         fanout.deliver_slice(post_id)
 
     # --- Celebrity transitions ---

@@ -25,7 +25,7 @@ from instafeed.core.observability import metrics
 from media.processing import ProcessingError
 from posts import services as posts
 from tests.factories import UserFactory
-from tests.feeds.feed_setup import create_posts, create_users, deliver_all, follow
+from tests.feeds.feed_setup import create_posts, create_users, deliver_all, follow, make_overdue
 from tests.media.lifecycle import upload
 from tests.metric_values import MetricChange, scrape_metrics
 
@@ -121,6 +121,7 @@ def test_fan_out_slice_outcomes(monkeypatch: pytest.MonkeyPatch, settings: Setti
         with monkeypatch.context() as patch:
             patch.setattr(timeline_store, "push_to_home_timelines", _raising(error))
             fanout.deliver_slice(post_id)
+        make_overdue(post_id)
     with monkeypatch.context() as patch:
         patch.setattr(fanout_outbox, "mark_done", lambda *_: False)
         fanout.deliver_slice(post_id)
