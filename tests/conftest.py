@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 import redis
 from django.conf import settings
 
 from instafeed.core.cache import client as cache_client
 from instafeed.core.db.replicas.monitor import monitor
+from instafeed.core.db.replicas.timeout_connection import query_row
 from instafeed.core.jobs import enqueue
 from instafeed.core.monitoring import exporter, health, probes
 from tests import database_cleanup, prebuilt_data
+from tests.eventually import eventually
 
 database_cleanup.install()
 
@@ -30,6 +33,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Migrate a template database once; each test process copies it (settings.DATABASES, TEST)."""
     prebuilt_data.create_migrated_template()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Wait until the replicas have replayed the creation of the test database."""
+    for alias in settings.REPLICA_ALIASES:
+        eventually(lambda alias=alias: _answers(alias))
+
+
+def _answers(alias: str) -> bool:
+    try:
+        return query_row(alias, "SELECT true") == (True,)
+    except psycopg.OperationalError:
+        return False
 
 
 @pytest.fixture(scope="session")
