@@ -1,10 +1,9 @@
-"""Encoding of a picture in every size, each scaled down from the next larger one, and its blurhash."""
+"""Encoding of a picture in every size, each scaled down from the next larger one."""
 
 from __future__ import annotations
 
 from io import BytesIO
 
-import blurhash
 from PIL import Image
 
 from media.processing.child.colour import flatten_on_white
@@ -17,7 +16,6 @@ _SAVE_OPTIONS: dict[VariantFormat, dict[str, object]] = {
     "webp": {"quality": 80, "method": 2},
     "jpeg": {"quality": 80, "progressive": True},
 }
-_BLURHASH_SIDE = 24  # pixels, enough for the four components per side of a blurhash
 
 
 def encode_variants(largest: Image.Image, full: Size, *, jpeg: bool) -> tuple[tuple[Variant, ...], dict[str, bytes]]:
@@ -37,17 +35,6 @@ def encode_variants(largest: Image.Image, full: Size, *, jpeg: bool) -> tuple[tu
                 contents[name] = _encode(image, format)
             variants.append(Variant(size, format, name, *image.size, len(contents[name])))
     return tuple(variants), contents
-
-
-def compute_blurhash(image: Image.Image) -> str:
-    """Return the blurhash of an RGB or RGBA image: four components along the longer side, three along the shorter."""
-    small = flatten_on_white(image).resize(fit_within(image.size, _BLURHASH_SIDE), Image.Resampling.BOX)
-    width, height = small.size
-    pixels = small.get_flattened_data()
-    rows = [pixels[row * width : (row + 1) * width] for row in range(height)]
-    across, down = (4, 3) if width >= height else (3, 4)
-    text: str = blurhash.encode(rows, across, down)
-    return text
 
 
 def _resize_to_all_sizes(largest: Image.Image, full: Size) -> dict[int, Image.Image]:

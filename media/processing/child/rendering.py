@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PIL import Image
 
+from media.processing.child.blurhashing import compute_blurhash
 from media.processing.child.colour import to_srgb
 from media.processing.child.decoding import decode, read_orientation
 from media.processing.child.downscale import Size, downscale, fit_within
-from media.processing.child.encoding import compute_blurhash, encode_variants
+from media.processing.child.encoding import encode_variants
 from media.processing.errors import BadPicture, Reason
 from media.processing.formats import Format
 from media.processing.protocol import SIZES, Options, Picture
