@@ -23,7 +23,9 @@ real = Sample.objects.latest("at")
 def at(minute, metrics):
     day = 1.2 + math.sin(minute / 229)
     jitter = 0.8 + (minute * 7919 % 100) / 250
-    return {name: None if value is None else round((value or 3) * day * jitter, 3) for name, value in metrics.items()}
+    # None: no fan-out has ended in this minute.
+    typical = {name: 0.3 if value is None else value or 3 for name, value in metrics.items()}
+    return {name: round(value * day * jitter, 3) for name, value in typical.items()}
 Sample.objects.bulk_create(
     (Sample(at=real.at - timedelta(minutes=minute), metrics=at(minute, real.metrics))
      for minute in range(1, 1440) if not 700 < minute < 760),
@@ -42,7 +44,7 @@ def test_operator_pins_and_unpins_a_celebrity(page: Page, staff: dict[str, Staff
     pushed = author.create_post("pushed")
     eventually(lambda: follower.feed() == [pushed])
     staff["operator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
-    perform_action(page, "Pin as celebrity", "Everybody talks of them.")
+    perform_action(page, "Pin as celebrity", "A newspaper reports on them.")
     eventually(lambda: is_celebrity(author))
     pulled = author.create_post("pulled")
     assert follower.feed() == [pulled, pushed]
