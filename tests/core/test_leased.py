@@ -282,6 +282,17 @@ def test_tasks_that_the_broker_refuses_stay_overdue() -> None:
     assert set(queue.claim_overdue(10)) == refused
 
 
+def test_refused_task_of_a_job_that_a_worker_has_gone_on_with_changes_nothing() -> None:
+    job = create_job()
+
+    def refuse(pk: int) -> bool:
+        queue.checkpoint(claim(job))
+        return False
+
+    assert queue.dispatch_overdue(10, refuse) == 0
+    assert (reload(job).state, reload(job).dispatches) == (JobState.PENDING, 0)
+
+
 # --- Clocks ------------------------------------------------------------------------------------------------------
 
 

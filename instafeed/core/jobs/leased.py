@@ -249,7 +249,9 @@ class LeasedQueue(Generic[JobT]):
         pks = self.claim_overdue(limit)
         for done, pk in enumerate(pks):
             if not enqueue(pk):
-                self._rows.filter(pk__in=pks[done:]).update(dispatch_at=Now(), dispatches=F("dispatches") - 1)
+                # A worker that had an earlier copy of the task may have reset the count meanwhile.
+                refused = self._rows.filter(pk__in=pks[done:], dispatches__gt=0)
+                refused.update(dispatch_at=Now(), dispatches=F("dispatches") - 1)
                 return done
         return len(pks)
 
