@@ -1,4 +1,4 @@
-"""Promote authors to pull delivery and demote them to push delivery, without a missing or doubled post.
+"""Promote authors to pull delivery and demote them to push delivery. No post is missing or appears twice meanwhile.
 
 The state in the database leads and changes one step at a time. The celebrity set in Redis is a cache of the
 authors who are not ordinary.
@@ -19,7 +19,7 @@ authors who are not ordinary.
   finish its own.
 
 Functions work on many authors at once. They raise redis.RedisError when Redis is down. Feeds are right in the
-transitional states too, and `resume_transitions` finishes the transition later.
+transitional states too; `resume_transitions` finishes the transition later.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def change_state(authors: QuerySet[User], before: State, after: State, *, since:
         changed_ids = list(rows.values_list("pk", flat=True))
         User.objects.filter(pk__in=changed_ids).update(**changes)
         if changed_ids:
-            # User cards show the status. A set that still has an author who just became ordinary does no harm.
+            # User summaries show the status. A set that still has an author who just became ordinary does no harm.
             invalidate([*map(keys.user_summary, changed_ids), *visible_authors.CELEBRITY_CACHE_KEYS])
     return changed_ids
 

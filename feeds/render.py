@@ -1,11 +1,11 @@
 """Render post ids as JSON for one viewer, and drop the posts that the viewer may not see.
 
 Timelines hold candidates only; visibility is decided here, at every read. A post is visible if its card exists (it
-is neither deleted nor hidden), its author's card exists (the account is active), and the author is one of the
-viewer's visible authors (followed, or the viewer; neither muted nor blocked either way). So an unfollow, a block,
-a deletion or a suspension takes effect at the next read.
+is neither deleted nor hidden), its author's user summary exists (the account is active), and the author is one of
+the viewer's visible authors (followed, or the viewer; neither muted nor blocked either way). So an unfollow, a
+block, a deletion or a suspension takes effect at the next read.
 
-Post cards and author cards are cached bytes; they are joined and never decoded.
+Post cards and user summaries are cached bytes; they are joined and never decoded.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def render_posts(viewer_id: int, post_ids: Sequence[int]) -> list[tuple[int, byt
     if author_by_post is None:
         parts = post_parts.load_parts(viewer_id, post_ids)
         author_by_post = post_cache.extract_author_ids(parts.cards)
-        author_cards = _load_visible_author_cards(viewer_id, author_by_post.values())
+        author_summaries = _load_visible_author_summaries(viewer_id, author_by_post.values())
     else:
-        parts, author_cards = _load_parts_and_author_cards(viewer_id, author_by_post)
-    return parts.render(post_ids, author_cards)
+        parts, author_summaries = _load_parts_and_author_summaries(viewer_id, author_by_post)
+    return parts.render(post_ids, author_summaries)
 
 
-def _load_visible_author_cards(viewer_id: int, author_ids: Iterable[int]) -> dict[int, bytes]:
-    """Return the cards of those authors whose posts the viewer sees. Takes one round trip when warm."""
+def _load_visible_author_summaries(viewer_id: int, author_ids: Iterable[int]) -> dict[int, bytes]:
+    """Return the summaries of those authors whose posts the viewer sees. Takes one round trip when warm."""
     wanted = sorted(set(author_ids))
     if not wanted:
         return {}
@@ -47,16 +47,16 @@ def _load_visible_author_cards(viewer_id: int, author_ids: Iterable[int]) -> dic
         with guarded_client() as client:
             pipe = client.pipeline(transaction=False)
             _queue_author_reads(pipe, viewer_id, wanted)
-            membership, raw_cards = pipe.execute()
+            membership, raw_summaries = pipe.execute()
     except CacheUnavailable:
-        return _load_author_cards_without_cache(viewer_id, wanted)
-    return _complete_author_cards(viewer_id, wanted, membership, raw_cards)
+        return _load_author_summaries_without_cache(viewer_id, wanted)
+    return _complete_author_summaries(viewer_id, wanted, membership, raw_summaries)
 
 
-def _load_parts_and_author_cards(
+def _load_parts_and_author_summaries(
     viewer_id: int, author_by_post: Mapping[int, int]
 ) -> tuple[PostParts, dict[int, bytes]]:
-    """Return the parts of these posts and the cards of their visible authors. Takes one round trip when warm."""
+    """Return the parts of these posts and the summaries of their visible authors. Takes one round trip when warm."""
     post_ids, author_ids = list(author_by_post), sorted(set(author_by_post.values()))
     if not post_ids:
         return post_parts.load_parts(viewer_id, []), {}
@@ -65,12 +65,12 @@ def _load_parts_and_author_cards(
             pipe = client.pipeline(transaction=False)
             _queue_author_reads(pipe, viewer_id, author_ids)
             post_parts.queue_reads(pipe, viewer_id, post_ids)
-            membership, raw_cards, *replies = pipe.execute()
+            membership, raw_summaries, *replies = pipe.execute()
     except CacheUnavailable:
         parts = post_parts.load_parts_without_cache(viewer_id, post_ids)
-        return parts, _load_author_cards_without_cache(viewer_id, author_ids)
-    author_cards = _complete_author_cards(viewer_id, author_ids, membership, raw_cards)
-    return post_parts.complete_parts(viewer_id, post_ids, replies), author_cards
+        return parts, _load_author_summaries_without_cache(viewer_id, author_ids)
+    author_summaries = _complete_author_summaries(viewer_id, author_ids, membership, raw_summaries)
+    return post_parts.complete_parts(viewer_id, post_ids, replies), author_summaries
 
 
 def _queue_author_reads(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:
@@ -78,19 +78,19 @@ def _queue_author_reads(pipe: redis.client.Pipeline, viewer_id: int, author_ids:
     pipe.mget([keys.user_summary(author_id) for author_id in author_ids])
 
 
-def _complete_author_cards(
-    viewer_id: int, author_ids: Sequence[int], membership: Sequence[int], raw_cards: Sequence[bytes | None]
+def _complete_author_summaries(
+    viewer_id: int, author_ids: Sequence[int], membership: Sequence[int], raw_summaries: Sequence[bytes | None]
 ) -> dict[int, bytes]:
-    """Return the cards of visible authors from the replies to `_queue_author_reads`; load what was not cached."""
+    """Return the summaries of visible authors from the replies to `_queue_author_reads`; load what was not cached."""
     is_set_complete, *is_member = membership
-    cards = user_summary_cache.fill_misses(author_ids, raw_cards)
+    summaries = user_summary_cache.fill_misses(author_ids, raw_summaries)
     if is_set_complete:
         visible = {author_id for author_id, member in zip(author_ids, is_member, strict=True) if member}
     else:
         visible = set(visible_authors.load(viewer_id))
-    return {author_id: card for author_id, card in cards.items() if author_id in visible}
+    return {author_id: summary for author_id, summary in summaries.items() if author_id in visible}
 
 
-def _load_author_cards_without_cache(viewer_id: int, author_ids: Sequence[int]) -> dict[int, bytes]:
+def _load_author_summaries_without_cache(viewer_id: int, author_ids: Sequence[int]) -> dict[int, bytes]:
     visible = visible_authors.load(viewer_id)
     return user_summary_cache.get([author_id for author_id in author_ids if author_id in visible])

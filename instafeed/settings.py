@@ -185,7 +185,7 @@ REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
 MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, maximum=60)  # seconds; `migrate`
 
-# --- Redis: the cache holds feeds and cards, the broker holds tasks ----------------------------------
+# --- Redis: the cache holds timelines and JSON, the broker holds tasks -------------------------------
 
 REDIS_TIMEOUT = 0.5  # seconds per command, then the request falls back to SQL
 CACHES = {
@@ -203,7 +203,7 @@ CACHES = {
     }
 }
 
-# --- Celery: a hint channel; the fan-out outbox in PostgreSQL is authoritative (docs/architecture.md) -
+# --- Celery: tasks may be lost; the outboxes in PostgreSQL are authoritative (docs/architecture.md) --
 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

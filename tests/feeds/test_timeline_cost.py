@@ -114,7 +114,7 @@ def test_page_without_redis_takes_a_fixed_number_of_queries(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     break_redis(monkeypatch)
-    # visible authors, inactive authors, post ids, posts and media, counts, likes, saves, visible authors, author cards
+    # visible authors, inactive authors, post ids, posts and media, counts, likes, saves, visible authors, summaries
     with django_assert_num_queries(10):
         assert len(timeline.get_page(viewer.pk, None, size)[0]) == size
 

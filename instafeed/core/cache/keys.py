@@ -6,17 +6,17 @@ unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish 
 
 | key | holds | owner |
 | --- | --- | --- |
-| feed:{user}      | list: the viewer's timeline of pushed posts, a marker at its tail | feeds.timeline_store |
-| author:{user}    | list: an author's newest posts, sorted, a marker at its tail | feeds.timeline_store |
+| feed:{user}      | list: the viewer's home timeline, a marker at its tail | feeds.timeline_store |
+| author:{user}    | list: the author timeline, sorted, a marker at its tail | feeds.timeline_store |
 | sources:{user}   | set: authors whose posts the viewer sees; 0 marks it as complete | feeds.visible_authors |
 | celebrities      | set: authors that are delivered by pull; 0 marks it as complete | feeds.visible_authors |
 | lease:{key}      | token of the reader that may fill that set of ids | instafeed.core.cache.read_through |
-| card:{post}      | a post's JSON without viewer state | posts.post_cache |
+| card:{post}      | the post card: JSON without viewer state | posts.post_cache |
 | count:{subject}  | the likes and comments of a post or comment | posts.counters |
 | marks:{user}     | the newest posts that a viewer liked and saved, packed | posts.viewer_flags |
 | explore          | the newest ranking's id | posts.explore |
 | ranking:{id}     | the posts of a ranking, as JSON; never changes | posts.explore |
-| person:{user}    | a user's JSON as author | accounts.user_cache |
+| person:{user}    | the user summary: JSON, as posts and lists show a user | accounts.user_cache |
 | access:{user}    | what authentication needs to know of a user | accounts.auth_cache |
 | wal:{user}       | the primary's WAL position after the user's last write | core.db.replicas.read_your_writes |
 | wal-floor        | a WAL position after every write whose position Redis lost | core.db.replicas.read_your_writes |
