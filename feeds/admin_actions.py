@@ -1,4 +1,4 @@
-"""The operator's action on fan-outs in the admin: dispatch them now. The sweeper is `feeds.fanout_sweeper`."""
+"""The operator's action on fan-outs in the admin: dispatch them now. The sweep is in `feeds.fanout_sweeper`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
     """Requeue dead letters and dispatch waiting fan-outs; each goes on from its checkpoint.
 
     Only dead letters leave an audit entry: a waiting fan-out is delivered anyway, a little later. If the broker is
-    down, the sweeper dispatches them once it is back.
+    down, the sweep dispatches them once it is back.
     """
     # Locked in the order of ids, so that two operators cannot deadlock; workers claim one row at a time.
     lockable = FanOut.objects.select_for_update(no_key=True).order_by("pk")

@@ -17,7 +17,7 @@ def delivery_mode(state: int) -> DeliveryMode:
 
 
 def should_be_celebrity(user: User, threshold: int | None = None) -> bool:
-    """Return what a moderator's pin says, else whether the follower count reaches the threshold, with hysteresis."""
+    """Return what an operator's pin says, else whether the follower count reaches the threshold, with hysteresis."""
     if user.celebrity_pin is not None:
         return user.celebrity_pin
     threshold = threshold or settings.CELEBRITY_THRESHOLD

@@ -36,13 +36,13 @@ def deliver_to_author(post_id: int, author_id: int) -> None:
     try:
         _push_to_author(post_id, author_id)
     except redis.RedisError as error:
-        logger.warning("post %s is not in its author's feed yet: %s", post_id, error)
+        logger.warning("post %s is not in its author's timelines yet: %s", post_id, error)
 
 
 def deliver_slice(post_id: int) -> Outcome:
     """Claim a post and deliver it to followers for about `SLICE_SECONDS`.
 
-    Save failures in the outbox; the sweeper dispatches the post again (`feeds.fanout_sweeper`).
+    Save failures in the outbox; the sweep dispatches the post again (`feeds.fanout_sweeper`).
     """
     fan_out = fanout_outbox.queue.claim(post_id)
     outcome = fanout_outbox.queue.run(fan_out, _deliver)

@@ -1,7 +1,7 @@
 """The transactional outbox of fan-outs: one `FanOut` row for each post, from enqueued to done.
 
 A row is a leased job (`instafeed.core.jobs.leased`): pending, running, then done. It returns to pending at the end of a
-slice and after a failure, and becomes a dead letter after `MAX_ATTEMPTS` failures in a row.
+slice and after a failure, and becomes a dead letter after `MAX_ATTEMPTS` retries in a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from instafeed.core.jobs.leased import LeasedQueue, now_plus
 
 CLAIM_TTL = timedelta(seconds=15)  # many times the length of a slice: only a dead worker's claim expires
 RETRY_DELAY = timedelta(seconds=5)  # a row that is still pending then has lost its task
-MAX_ATTEMPTS = 10
+MAX_ATTEMPTS = 10  # failures in a row that are retried
 
 queue = LeasedQueue(
     FanOut.objects.select_related("post").only(

@@ -1,4 +1,4 @@
-"""The sweeper: dispatch overdue fan-outs again.
+"""The sweep of fan-outs: dispatch overdue ones again.
 
 A fan-out is overdue when its task was lost, its worker died, or its retry delay is over. Celery beat runs
 `feeds.tasks.sweep_fan_outs` every 5 s. An operator dispatches without waiting for it: see `feeds.admin_actions`.

@@ -39,7 +39,7 @@ def enqueue_fanout_on_post_created(instance: Post, created: bool, raw: bool, **_
         fanout.deliver_to_author(instance.pk, author.pk)
         try_enqueue(tasks.deliver_post, instance.pk)
 
-    # robust: the post is committed even if this fails, and the sweeper dispatches it again.
+    # robust: the post is committed even if this fails, and the sweep dispatches it again.
     transaction.on_commit(deliver_after_commit, robust=True)
 
 
@@ -63,7 +63,7 @@ def check_celebrity_threshold(author_ids: Iterable[int], **_: Any) -> None:
 
 @receiver(celebrity_pinned)
 def begin_transition_on_pin(user_id: int, **_: Any) -> None:
-    """Begin the transition that a moderator's pin asks for, in the transaction of the pin.
+    """Begin the transition that an operator's pin asks for, in the transaction of the pin.
 
     If the task is lost, `feeds.tasks.resume_celebrity_transitions` finishes the transition.
     """

@@ -71,7 +71,7 @@ def _record_request(media: Media, operator: User) -> None:
         media_changed.send(Media, media_ids=[media.pk])
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)
-    # Enqueued before the commit, as no sweeper would send it later. The task reads nothing that is written here.
+    # Enqueued before the commit, as no sweep would enqueue it later. The task reads nothing that is written here.
     if media.status == Status.READY and not enqueue.try_enqueue(queues.REMAKE_MEDIA, media.pk):
         raise NotReprocessable("the broker is unavailable")
 

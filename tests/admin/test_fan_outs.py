@@ -131,7 +131,7 @@ def test_only_one_of_two_concurrent_operators_requeues(author: User) -> None:
     assert AuditEntry.objects.count() == 1
 
 
-def test_resume_without_a_broker_is_left_to_the_sweeper(author: User) -> None:
+def test_resume_without_a_broker_is_left_to_the_sweep(author: User) -> None:
     dead = create_posts(author)[0]
     set_state(dead, JobState.DEAD)
     with patch("feeds.tasks.deliver_post.apply_async", side_effect=redis.ConnectionError):

@@ -39,7 +39,7 @@ def test_invalidate_requires_a_transaction() -> None:
         invalidation.invalidate(["a"])
 
 
-def test_the_sweeper_deletes_the_keys_of_a_dead_process(redis_cache: redis.Redis) -> None:
+def test_the_sweep_deletes_the_keys_of_a_dead_process(redis_cache: redis.Redis) -> None:
     redis_cache.set("a", 1)
     Invalidation.objects.create(keys=["a"])
     sweep_invalidations()
@@ -50,7 +50,7 @@ def test_the_sweeper_deletes_the_keys_of_a_dead_process(redis_cache: redis.Redis
     assert not Invalidation.objects.exists()
 
 
-def test_a_redis_outage_fails_no_writer_and_leaves_the_keys_to_the_sweeper(
+def test_a_redis_outage_fails_no_writer_and_leaves_the_keys_to_the_sweep(
     redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone() -> redis.Redis:

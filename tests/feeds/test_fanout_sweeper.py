@@ -1,4 +1,4 @@
-"""The sweeper: a lost task is dispatched again, and ever less often behind a long queue."""
+"""The sweep: a lost task is dispatched again, and ever less often behind a long queue."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Command(OperatorCommand):
                 if not try_enqueue(tasks.deliver_post, post_id):
                     raise CommandError(
                         f"the broker does not answer: {progress.done:,} of {len(waiting_ids):,} dispatched; "
-                        "the sweeper dispatches the rest once the broker is back"
+                        "the next sweep dispatches the rest once the broker is back"
                     )
                 progress.add()
         return f"Dispatched {progress.done:,} fan-outs at {timezone.now():%H:%M:%S}."

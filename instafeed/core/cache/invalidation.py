@@ -2,7 +2,7 @@
 
 A writer calls `invalidate(keys)` inside its transaction, so an outbox row commits together with the change. Right
 after the commit the keys are deleted, then the row. If Redis is down, or the process dies between commit and
-deletion, the row stays and the sweeper does both two to three seconds later. Deleting a key twice is harmless.
+deletion, the row stays and the sweep does both two to three seconds later. Deleting a key twice is harmless.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def invalidate(keys: Iterable[str]) -> None:
 
 
 def _delete_keys(row_id: int, keys: list[str]) -> None:
-    """Delete the keys, then their outbox row. A Redis failure leaves both to the sweeper."""
+    """Delete the keys, then their outbox row. A Redis failure leaves both to the sweep."""
     try:
         get_client().unlink(*keys)
     except redis.RedisError as error:
-        logger.warning("keys of invalidation %s are left to the sweeper: %s", row_id, error)
+        logger.warning("keys of invalidation %s are left to the sweep: %s", row_id, error)
         return
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_DELETE_SQL, [row_id])

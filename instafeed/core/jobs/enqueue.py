@@ -1,8 +1,8 @@
-"""Publish a Celery task as a hint that may be lost.
+"""Publish a Celery task that may be lost.
 
 The row in PostgreSQL (`feeds.fanout_outbox`, `accounts.erasure_worker`) is the record of the work. So publishing
 never fails its caller and never delays it for long: after a failure this process makes no attempt for
-`RETRY_COOLDOWN` seconds, and the sweeper finds the work that was missed.
+`RETRY_COOLDOWN` seconds, and the sweep finds the work that was missed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
     except (OperationalError, RedisError, OSError) as error:
         _breaker.trip()
         BREAKER_TRIPS.labels("broker").inc()
-        logger.warning("broker unavailable, %s is left to the sweeper: %s", getattr(task, "name", task), error)
+        logger.warning("broker unavailable, %s is left to the sweep: %s", getattr(task, "name", task), error)
         return False
     return True
 

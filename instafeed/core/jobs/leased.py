@@ -1,16 +1,16 @@
 """Background jobs as rows in PostgreSQL: claimed under a lease, retried with a growing delay, never lost.
 
 A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. The
-Celery task is only a hint that there is work: a sweeper enqueues it again if it was lost (`claim_overdue`).
+Celery task may be lost: a sweep enqueues it again (`claim_overdue`).
 
     PENDING ──claim──▶ RUNNING ──finish or delete──▶ DONE, or no row
        ▲                 │ │
-       └──checkpoint,────┘ └──retry_later, after `max_attempts` failures in a row──▶ DEAD
+       └──checkpoint,────┘ └──retry_later, after more than `max_attempts` failures in a row──▶ DEAD
           retry_later
 
 * A job can be claimed from `due_at` on. A claim draws a random token, `lease`, and moves `due_at` to its end. Every
   later write names the token: a worker that outlived its lease finds another one there and changes nothing.
-* The sweeper looks at `dispatch_at` only, which is never before `due_at`. So tasks that are enqueued twice cannot cut a
+* The sweep looks at `dispatch_at` only, which is never before `due_at`. So tasks that are enqueued twice cannot cut a
   retry delay short.
 * A claim that follows an expired lease counts as a failure: the worker died.
 * All times are the database's, so the clocks of workers need not agree.
@@ -70,10 +70,10 @@ class LeasedJob(models.Model):
 
     state = models.PositiveSmallIntegerField(choices=JobState, default=JobState.PENDING, db_default=JobState.PENDING)
     due_at = models.DateTimeField(db_default=Now())  # from when it can be claimed; while RUNNING: the end of the lease
-    dispatch_at = models.DateTimeField(db_default=Now())  # when the sweeper enqueues its task (again)
+    dispatch_at = models.DateTimeField(db_default=Now())  # when the sweep enqueues its task (again)
     lease = models.UUIDField(null=True, editable=False)  # the token of the current claim
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers in a row
-    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweeper, since the last slice
+    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweep, since the last slice
     error = models.TextField(blank=True, default="", db_default="")  # of the last failure
 
     class Meta:
@@ -92,8 +92,8 @@ class LeasedQueue(Generic[JobT]):
     """The jobs of one model, and how they are claimed and retried.
 
     `jobs`: the queryset that a claim reads. `lease`: how long a claim holds; make it much longer than a slice.
-    `retry_delay` doubles with each failure up to `max_retry_delay`; the sweeper also waits that long for an enqueued
-    task. `max_attempts`: the failures in a row after which a job becomes a dead letter; None retries without limit.
+    `retry_delay` doubles with each failure up to `max_retry_delay`; the sweep also waits that long for an enqueued
+    task. `max_attempts`: how many failures in a row are retried; one more makes a dead letter. None: no limit.
     `transient`: exceptions that mean that a service is down. They are retried without limit.
     """
 
@@ -178,7 +178,7 @@ class LeasedQueue(Generic[JobT]):
     def checkpoint(self, job: JobT, **changes: Any) -> bool:
         """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
 
-        The job can be claimed at once, or from `due_at` on if that is among the changes. The sweeper waits for
+        The job can be claimed at once, or from `due_at` on if that is among the changes. The sweep waits for
         `retry_delay`, as the caller enqueues the next task itself.
         """
         progress = {
