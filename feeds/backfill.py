@@ -25,7 +25,7 @@ from posts.models import Post
 REBUILD_SLOTS = threading.BoundedSemaphore(4)
 
 # Up to this many authors, one index probe for each is faster. Above it, walking the newest posts of all authors is
-# faster if that finds enough posts soon (measured with 2 million posts: docs/architecture.md, "The pull").
+# faster if that finds enough posts soon (measured with 2 million posts).
 MAX_LATERAL_AUTHORS = 300
 MAX_WALK_POSTS = 20_000  # newest posts that a walk examines before it gives up
 

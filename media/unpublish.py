@@ -1,8 +1,8 @@
 """Immediate removal of pictures from their public URLs, while a moderator's request waits for it.
 
 A thread does at once, for a few pictures, what the workers do later (`relocation`, `file_deletion`). The request waits
-at most `JOIN_TIMEOUT` for it. The thread may fail, be slow or die: the remaining work is in the database, and the
-workers, whose tasks are enqueued already, do it.
+at most `JOIN_TIMEOUT` for it. The thread may fail, be slow or die: the remaining work is in the database and
+its tasks are enqueued already, so workers finish it.
 
 The thread needs a database connection while the request keeps its own, and the pool has one per thread of the process.
 So only one such thread runs at a time, and requests that find it running leave their pictures to the workers.

@@ -5,7 +5,8 @@ the layout, and docs/media.md what is guaranteed. Every function raises ValueErr
 StorageError if the storage is unavailable or refuses.
 
 * `files`: save, open, measure, copy and delete files; purge the CDN's copies.
-* `links`: public and signed URLs, placeholders for them in cached JSON, forms for direct uploads.
+* `signed_urls`: public and signed URLs, forms for direct uploads.
+* `url_placeholders`: placeholders for signed URLs in cached JSON.
 """
 
 from media.storage.backend import FileMissing, StorageError, Upload

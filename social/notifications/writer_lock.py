@@ -1,7 +1,7 @@
 """Advisory locks that allow one writer of notification entries at a time: consumer, erasure or cleanup.
 
 With one writer, events are applied in the order of their ids, counts are read and written without row locks, and
-writers cannot deadlock. Readers and `announce` never wait for these locks. Both end with the transaction.
+writers cannot deadlock. Readers and `announce` never wait for these locks, which end with the transaction.
 
 PostgreSQL grants the writer lock in the order of requests, so a task that takes it slice by slice lets waiting tasks
 run in between. That holds for tasks that wait, so the consumer waits too. A second lock, tried first, makes

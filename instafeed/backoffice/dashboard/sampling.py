@@ -29,7 +29,7 @@ SAMPLE_RETENTION = timedelta(days=7)
 LAG_WINDOW = timedelta(minutes=5)  # the age of the posts whose fan-outs are measured
 MAX_LAG_ROWS = 10_000
 MAX_COUNTED_ROWS = 100_000
-KEY_SAMPLE_SIZE = 200  # random keys, to estimate which share of all keys are feeds
+KEY_SAMPLE_SIZE = 200  # random keys, to estimate which share of all keys are home timelines
 STATEMENT_TIMEOUT = "2s"
 _MINUTE = timedelta(minutes=1)
 

@@ -87,7 +87,7 @@ POST_VISIBLE_SECONDS = _histogram(
     _VISIBLE_BUCKETS,
     "mode",
 )
-DELIVERIES = _counter("instafeed_deliveries_total", "Posts pushed into warm feeds.")
+DELIVERIES = _counter("instafeed_deliveries_total", "Posts pushed into warm home timelines.")
 JOB_SLICES = _counter(
     "instafeed_job_slices_total",
     "Slices of leased jobs, by kind of job: finished, continued, overtaken, postponed, failed, unclaimed.",
@@ -100,11 +100,11 @@ FAN_OUT_SLICES = _counter(
 )
 FEED_READS = _counter(
     "instafeed_feed_reads_total",
-    "Reads of cached feeds and timelines: warm, rebuilt first, or answered from SQL.",
+    "Reads of a feed's timelines: warm, rebuilt first, or answered from SQL.",
     "source",
 )
 FEED_REBUILD_SECONDS = _histogram(
-    "instafeed_feed_rebuild_seconds", "Seconds to rebuild a cold feed or timeline from SQL.", _WORK_BUCKETS, "kind"
+    "instafeed_feed_rebuild_seconds", "Seconds to rebuild a cold timeline from SQL.", _WORK_BUCKETS, "kind"
 )
 FEED_PULLS = _counter("instafeed_feed_pulls_total", "SQL pulls of posts, by query shape.", "shape")
 CACHE_READS = _counter(
