@@ -21,7 +21,8 @@ MAX_ATTEMPTS = 10  # failures in a row that are retried
 
 queue = LeasedQueue(
     FanOut.objects.select_related("post").only(
-        *("author_id", "mode", "state", "attempts", "last_follower_id", "created_at", "post__media_pending")
+        *("author_id", "mode", "state", "attempts", "dispatches", "last_follower_id", "created_at"),
+        "post__media_pending",
     ),
     lease=CLAIM_TTL,
     retry_delay=RETRY_DELAY,

@@ -23,10 +23,11 @@ from instafeed.core.jobs.leased import JobState, LeasedQueue, Outcome, now_plus
 from media import storage, variants
 from media.models import FileDeletion, Media, Status
 from media.storage.backend import UPLOAD_TTL
+from media.storage.cloudfront import INVALIDATION_BATCH_SIZE
 
 logger = logging.getLogger(__name__)
 
-DELETION_BATCH_SIZE = 50  # rows; each names up to nine files
+DELETION_BATCH_SIZE = INVALIDATION_BATCH_SIZE  # rows; each names up to nine files, and one pattern for the CDN
 MAX_SINGLE_FAILURES = 3  # jobs tried one by one while the storage refuses all of them
 ORPHANS_BATCH_SIZE = 200
 UNATTACHED_TTL = timedelta(hours=24)  # of pictures without a post

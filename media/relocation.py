@@ -27,6 +27,7 @@ from media.models import Media, Relocation, Status
 logger = logging.getLogger(__name__)
 
 RELOCATION_BATCH_SIZE = 20  # pictures moved before the task makes room for other tasks
+MAX_FAILURES = 3  # pictures that fail before the storage is taken to be down
 DISPATCH_DELAY = timedelta(seconds=5)  # a job that is still pending then has lost its task
 # The opposite of `should_be_public`, as a filter of `Media`.
 SHOULD_BE_PRIVATE = Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__is_private=True)
@@ -78,10 +79,18 @@ def relocate_batch(owner_id: int) -> Outcome:
 def _relocate(job: Relocation) -> Outcome:
     owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=job.owner_id).first()
     misplaced = _misplaced_media(owner) if owner else []
+    errors: list[storage.StorageError] = []
     for media in misplaced:
         if not queue.renew(job):
             return Outcome.OVERTAKEN
-        move_media(media)
+        try:
+            move_media(media)
+        except storage.StorageError as error:
+            errors.append(error)  # the other pictures must be moved even if this one never can
+            if len(errors) == MAX_FAILURES:
+                break
+    if errors:
+        raise errors[0]
     if misplaced:
         return Outcome.CONTINUED if queue.checkpoint(job) else Outcome.OVERTAKEN
     return Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN

@@ -161,7 +161,7 @@ def test_expired_lease_holds_until_another_worker_claims_the_job() -> None:
 # --- The ends of a slice ---------------------------------------------------------------------------------------
 
 
-def test_checkpoint_resets_failures_and_dispatches() -> None:
+def test_checkpoint_resets_failures_and_keeps_the_pause_between_dispatches() -> None:
     job = create_job()
     assert fail(job, ValueError("broken")) is Outcome.FAILED
     make_due(job)
@@ -170,8 +170,9 @@ def test_checkpoint_resets_failures_and_dispatches() -> None:
     assert "broken" in reload(job).error
     assert queue.checkpoint(claim(job))
     saved = reload(job)
-    assert (saved.state, saved.lease, saved.attempts, saved.dispatches) == (JobState.PENDING, None, 0, 0)
+    assert (saved.state, saved.lease, saved.attempts, saved.dispatches) == (JobState.PENDING, None, 0, 1)
     assert saved.error == ""
+    assert seconds_until("dispatch_at", job) == pytest.approx(20, abs=10)
 
 
 def test_finished_job_is_not_claimed_or_dispatched() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -23,6 +23,7 @@ from media import file_deletion, processing_job, relocation, storage, tasks, upl
 from media import services as media_services
 from media.models import FileDeletion, Media, ProcessingJob, Status
 from media.services import MediaInUse, UnknownMedia
+from media.storage.cloudfront import INVALIDATION_BATCH_SIZE
 from posts import purge, services
 from posts.models import Post, PostMedia
 from tests.api.error_shape import assert_error
@@ -264,6 +265,20 @@ def test_concurrent_workers_delete_everything_once(owner: ApiUser, monkeypatch: 
     assert not unexpected_errors(run_concurrently([tasks.remove_files] * 3))
     tasks.remove_files()
     assert (stored_paths(), FileDeletion.objects.count()) == (set(), 0)
+
+
+def test_no_batch_asks_more_of_the_cdn_than_it_accepts_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def purge_files(keys: Sequence[str]) -> None:
+        if len(keys) > INVALIDATION_BATCH_SIZE:
+            raise storage.StorageError("TooManyInvalidationsInProgress")
+
+    monkeypatch.setattr(storage, "purge", purge_files)
+    for number in range(INVALIDATION_BATCH_SIZE + 5):
+        FileDeletion.objects.create(paths=[], public_key=str(number))
+    assert file_deletion.delete_due_files()
+    assert FileDeletion.objects.count() == 5
+    assert file_deletion.delete_due_files()
+    assert not FileDeletion.objects.exists()
 
 
 def test_failed_transaction_deletes_nothing(owner: ApiUser) -> None:

@@ -184,6 +184,25 @@ def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch:
     assert_files_in_place(author, public=False)
 
 
+def test_picture_that_cannot_be_moved_does_not_keep_the_others_public(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, *others = [ready_media(author.user) for _ in range(3)]
+    set_private(author, private=True)
+    copy = storage.copy
+
+    def fail_for_one(source: str, target: str) -> None:
+        if broken.key in source:
+            raise storage.StorageError("refused")
+        copy(source, target)
+
+    monkeypatch.setattr(storage, "copy", fail_for_one)
+    assert relocation.relocate_batch(author.id) is Outcome.POSTPONED
+    assert reload(broken).is_public
+    assert not any(reload(media).is_public for media in others)
+    assert Relocation.objects.filter(pk=author.id).exists(), "and it is retried"
+
+
 def test_cause_during_a_batch_is_not_lost(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     find = relocation._misplaced_media
 

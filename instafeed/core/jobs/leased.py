@@ -1,4 +1,4 @@
-"""Background jobs as rows in PostgreSQL: claimed under a lease, retried with a growing delay, never lost.
+"""Background jobs as rows in PostgreSQL: claimed under a lease, retried, never lost.
 
 A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. The
 Celery task may be lost: a sweep enqueues it again (`claim_overdue`).
@@ -10,10 +10,10 @@ Celery task may be lost: a sweep enqueues it again (`claim_overdue`).
 
 * A job can be claimed from `due_at` on. A claim draws a random token, `lease`, and moves `due_at` to its end. Every
   later write names the token: a worker that outlived its lease finds another one there and changes nothing.
-* The sweep looks at `dispatch_at` only, which is never before `due_at`. So tasks that are enqueued twice cannot cut a
-  retry delay short.
-* A claim that follows an expired lease counts as a failure: the worker died.
-* All times are the database's, so the clocks of workers need not agree.
+* The sweep looks at `dispatch_at` only. So tasks that are enqueued twice cannot cut a retry delay short.
+* An exception delays the next claim, longer each time. A claim that follows an expired lease counts as a failure too,
+  as the worker died, but is not delayed.
+* Leases and delays use the database's clock, so the clocks of workers need not agree.
 
 Sources: "Transactional outbox" (Chris Richardson, microservices.io); `FOR UPDATE SKIP LOCKED` as a queue (PostgreSQL's
 documentation of SELECT).
@@ -178,16 +178,16 @@ class LeasedQueue(Generic[JobT]):
     def checkpoint(self, job: JobT, **changes: Any) -> bool:
         """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
 
-        The job can be claimed at once, or from `due_at` on if that is among the changes. The sweep waits for
-        `retry_delay`, as the caller enqueues the next task itself.
+        The job can be claimed at once, or from `due_at` on if that is among the changes. The caller enqueues the next
+        task itself.
         """
         progress = {
             "state": JobState.PENDING,
             "lease": None,
             "due_at": Now(),
-            "dispatch_at": now_plus(self.retry_delay),
+            # Behind a long queue there are copies of the task. More of them would only make the queue longer.
+            "dispatch_at": now_plus(self._delay_after(job.dispatches)),
             "attempts": 0,
-            "dispatches": 0,
             "error": "",
         }
         return bool(self.owned([job]).update(**(progress | changes)))
@@ -250,7 +250,7 @@ class LeasedQueue(Generic[JobT]):
         for done, pk in enumerate(pks):
             if not enqueue(pk):
                 # A worker that had an earlier copy of the task may have reset the count meanwhile.
-                refused = self._rows.filter(pk__in=pks[done:], dispatches__gt=0)
+                refused = self._rows.filter(pk__in=pks[done:], state=JobState.PENDING, dispatches__gt=0)
                 refused.update(dispatch_at=Now(), dispatches=F("dispatches") - 1)
                 return done
         return len(pks)
