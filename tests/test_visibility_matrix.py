@@ -6,6 +6,7 @@ not see must return the same 404, byte for byte, as one that does not exist, and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from django.test import Client
 
 from accounts import deletion
 from accounts import services as accounts
+from instafeed.devstack.state import PROJECT_ROOT
 from posts import explore
 from posts.models import Save
 from social import services as social
@@ -51,6 +53,7 @@ CREATE_STATUSES = "201 201 201 201 404 404 401 401", "201 201 404 404 404 404 40
 OWNER_ONLY_STATUSES = "200 403 403 403 404 404 401 401", "200 403 404 404 404 404 401 401"
 DELETE_STATUSES = "204 403 403 403 404 404 401 401", "204 403 404 404 404 404 401 401"
 KNOWN_USER_STATUSES = "400 204 204 204 404 204 401 401"
+NO_REQUEST_STATUSES = "404 404 404 404 404 404 401 401"  # the account sent no follow request
 REPORT_USER_STATUSES = "201 201 201 201 404 201 401 401"
 
 CALLS = [
@@ -90,6 +93,8 @@ CALLS = [
     Call("delete", "/comments/{comment}", *DELETE_STATUSES),
     Call("delete", "/posts/{post}", *DELETE_STATUSES),
     Call("delete", "/me/followers/{owner}", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
+    Call("post", "/me/follow-requests/{owner}/accept", NO_REQUEST_STATUSES, NO_REQUEST_STATUSES),
+    Call("post", "/me/follow-requests/{owner}/reject", NO_REQUEST_STATUSES, NO_REQUEST_STATUSES),
     Call("post", "/users/{owner}/follow", "400 200 200 200 404 409 401 401", "400 200 200 200 404 409 401 401"),
     Call("delete", "/users/{owner}/follow", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
     Call("post", "/users/{owner}/mute", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
@@ -233,6 +238,19 @@ def _find_wrong_response(world: World, viewer: str, call: Call, expected: int) -
 
 def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, str]]:
     return call.path.format(**names), {name: value.format(**names) for name, value in call.body.items()}
+
+
+def test_every_operation_on_a_post_comment_or_user_is_in_the_table() -> None:
+    names = {"owner": "{username}", "post": "{post_id}", "comment": "{comment_id}", "guest_comment": "{comment_id}"}
+    tested = {(call.method, "/api/v1" + call.path.format(**names)) for call in CALLS}
+    paths: dict[str, dict[str, Any]] = json.loads((PROJECT_ROOT / "openapi.json").read_text())["paths"]
+    operations = {
+        (method, path)
+        for path, item in paths.items()
+        if any(name in path for name in names.values())
+        for method in item
+    }
+    assert operations - tested == set(), "add a Call for each"
 
 
 def test_every_call_has_a_status_for_every_viewer() -> None:

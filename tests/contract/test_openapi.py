@@ -99,9 +99,9 @@ def test_the_document_is_valid_and_generated_without_warnings(document: Json) ->
     assert not GENERATOR_STATS
 
 
-def test_every_operation_of_the_contract_is_documented(operations: dict[tuple[str, str], Json]) -> None:
-    assert contract_operations() <= operations.keys()
-    assert {("get", "/health"), ("get", "/health/live"), ("get", "/health/ready")} <= operations.keys()
+def test_the_document_has_exactly_the_operations_of_the_contract(operations: dict[tuple[str, str], Json]) -> None:
+    health = {("get", "/health"), ("get", "/health/live"), ("get", "/health/ready")}
+    assert set(operations) == contract_operations() | health, "change CONTRACT too"
 
 
 def test_every_route_and_method_is_documented(operations: dict[tuple[str, str], Json]) -> None:

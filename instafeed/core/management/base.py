@@ -1,10 +1,11 @@
 """The base class of the operators' management commands: dry runs, rate limits, progress and clean exits.
 
 A command subclasses `OperatorCommand` and implements `handle(**options) -> str`. It first prints what it will do
-(`self.stdout.write`), works inside `self.progress(...)`, returns its summary line, and raises CommandError with one
-line if a problem remains. Resuming is the command's own responsibility. This class makes sure that Ctrl-C ends with
-one line and status 130 instead of a traceback, that a wrong argument gives one line too, and that a pipe receives
-each line as soon as it is written.
+(`self.stdout.write("Rebuilding …")`), works inside `self.progress("a lower-case title")`, and returns its summary, a
+sentence. The summary of a dry run begins with "Dry run: ". If a problem remains, it raises CommandError with one line.
+Resuming is the command's own responsibility. This class makes sure that Ctrl-C ends with one line and status 130
+instead of a traceback, that a wrong argument gives one line too, and that a pipe receives each line as soon as it is
+written.
 """
 
 from __future__ import annotations
