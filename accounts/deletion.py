@@ -28,20 +28,16 @@ def delete_own_account(user_id: int, password: str) -> bool:
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
     if not user.check_password(password):  # slow by design, so before any row is locked
         raise WrongPassword
-    return _delete(user_id, user.password)
-
-
-def delete_account(user_id: int) -> bool:
-    """Hide the account, end its sessions and queue its erasure. Return False if it was deleted before.
-
-    Runs a fixed number of statements, however much the account holds. Raises StaffAccount, User.DoesNotExist.
-    """
-    return _delete(user_id, None)
+    return delete_account(user_id, expected_password_hash=user.password)
 
 
 @transaction.atomic
-def _delete(user_id: int, expected_password_hash: str | None) -> bool:
-    """Delete the account. Raises WrongPassword if the password changed since it was checked."""
+def delete_account(user_id: int, *, expected_password_hash: str | None = None) -> bool:
+    """Hide the account, end its sessions and queue its erasure. Return False if it was deleted before.
+
+    Runs a fixed number of statements, however much the account holds. Raises StaffAccount, User.DoesNotExist, and
+    WrongPassword if the password changed since it was checked.
+    """
     user = User.objects.select_for_update(no_key=True).get(pk=user_id)
     if expected_password_hash is not None and user.password != expected_password_hash:
         raise WrongPassword
