@@ -50,11 +50,7 @@ def get_own_summary(user_id: int) -> bytes:
 
 def _load_summaries(user_ids: Sequence[int]) -> dict[int, bytes]:
     users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=user_ids, is_active=True).only(*SUMMARY_FIELDS)
-    return {user.pk: _encode_summary(render_user_summary(user)) for user in users}
-
-
-def _encode_summary(summary: dict[str, Any]) -> bytes:
-    return compact_json.encode(summary)
+    return {user.pk: compact_json.encode(render_user_summary(user)) for user in users}
 
 
 user_summary_cache = ReadThroughCache(keys.user_summary, _load_summaries, keys.USER_SUMMARY_TTL)

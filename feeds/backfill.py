@@ -79,7 +79,7 @@ def rebuild_home_timeline(viewer_id: int) -> bool:
 
 def rebuild_author_timeline(author_id: int) -> bool:
     """Rebuild a cold author timeline. Return False as `rebuild_home_timeline` does."""
-    return _rebuild(keys.author_timeline(author_id), "author", lambda: load_author_timeline(author_id))
+    return _rebuild(keys.author_timeline(author_id), "author", lambda: _load_timeline([author_id]))
 
 
 def load_home_timeline(viewer_id: int) -> Timeline:
@@ -90,11 +90,6 @@ def load_home_timeline(viewer_id: int) -> Timeline:
     """
     authors = visible_authors.load(viewer_id)
     return _load_timeline([author_id for author_id, state in authors.items() if state != CelebrityState.CELEBRITY])
-
-
-def load_author_timeline(author_id: int) -> Timeline:
-    """Query the posts that belong in an author timeline."""
-    return _load_timeline([author_id])
 
 
 def _rebuild(key: str, kind: str, load: Callable[[], Timeline]) -> bool:

@@ -32,7 +32,7 @@ def create_copy(owner_id: int, media_id: int) -> str | None:
         path = f"avatars/{storage.new_key()}.webp"
         file_deletion.register_pending_files([path])
         try:
-            storage.copy(f"{variants.directory_of(media)}/{_variant_name(media)}", path)
+            storage.copy(f"{variants.directory_of(media)}/{media.variants[AVATAR_SIZE]['name']}", path)
         except storage.FileMissing:
             continue
         return path
@@ -51,8 +51,3 @@ def schedule_deletion(path: str) -> None:
     if _AVATAR_PATH.fullmatch(path):
         with transaction.atomic():
             file_deletion.schedule_deletion([path])
-
-
-def _variant_name(media: Media) -> str:
-    name: str = media.variants[AVATAR_SIZE]["name"]
-    return name

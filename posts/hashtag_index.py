@@ -94,11 +94,11 @@ def render_visible_hashtags(viewer_id: int, tags: Sequence[HashtagRef]) -> list[
         bounds = {"max_uses": MAX_USES_SCANNED, "max_count": MAX_POST_COUNT}
         cursor.execute(_VISIBLE_POST_COUNTS_SQL, {"tags": ids, "viewer": viewer_id, **bounds})
         counts = dict(cursor.fetchall())
-    return [(tag, _render(tag.name, counts[tag.hashtag_id])) for tag in tags if tag.hashtag_id in counts]
-
-
-def _render(name: str, count: int) -> bytes:
-    return compact_json.encode({"name": name, "post_count": count})
+    return [
+        (tag, compact_json.encode({"name": tag.name, "post_count": counts[tag.hashtag_id]}))
+        for tag in tags
+        if tag.hashtag_id in counts
+    ]
 
 
 # Raw SQL, because the ORM has no LATERAL. It reads each hashtag's newest uses from the end of its range of the index,

@@ -7,7 +7,7 @@ would answer, and only the files that the child was to write.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,9 +54,6 @@ class Picture:
     source_format: Format
     variants: tuple[Variant, ...]
     kind: Literal["image"] = "image"
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def variant_filename(size: int, format: VariantFormat) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import QuerySet
 
 from accounts.follower_counts import FollowerCounts as Followers
 from accounts.follower_counts import get_exact_counts
@@ -38,13 +37,14 @@ class CaseDetail:
 def load_case_detail(snapshot: TargetSnapshot) -> CaseDetail:
     """Load the details of one target from the primary."""
     case, target = snapshot.case, snapshot.target
+    entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(user_id=target.user_id)
     return CaseDetail(
         snapshot=snapshot,
         followers=get_exact_counts(snapshot.author) if snapshot.author else None,
         counts=counters.fetch_subject_counts(target.id) if snapshot.is_content else None,
         reports=_load_reports(target) if case is not None else [],
         cases=_load_other_cases(target),
-        entries=list(_audit_entries().filter(user_id=target.user_id).order_by("-pk")[:MAX_SHOWN_ENTRIES]),
+        entries=list(entries.order_by("-pk")[:MAX_SHOWN_ENTRIES]),
     )
 
 
@@ -52,10 +52,6 @@ def get_next_open_case(but: int) -> Case | None:
     """Return the first open case of the queue except case `but`."""
     cases = Case.objects.using(DEFAULT_DB_ALIAS).filter(state=CaseState.OPEN).exclude(pk=but)
     return cases.order_by("-report_count", "pk").first()
-
-
-def _audit_entries() -> QuerySet[AuditEntry]:
-    return AuditEntry.objects.using(DEFAULT_DB_ALIAS)
 
 
 def _load_reports(target: Target) -> list[Report]:

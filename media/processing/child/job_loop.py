@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,7 +54,7 @@ def _run_job(job: dict[str, Any]) -> dict[str, Any]:
         return {"refused": error.reason}
     except OSError as error:
         return {"failed": f"{type(error).__name__}: {error}"[:1000]}
-    return {"picture": picture.as_json()}
+    return {"picture": asdict(picture)}
 
 
 def _write_files(contents: dict[str, bytes], directory: Path) -> None:
