@@ -60,9 +60,9 @@ def _read_signed(raw: str | bytes) -> tuple[AccessToken, Claims]:
     return _read(AccessToken, raw)
 
 
-def read_refresh(raw: str | bytes) -> tuple[RefreshToken, Claims]:
+def read_refresh(raw: str | bytes) -> Claims:
     """Verify signature and expiry of a refresh token, used before or not. Raises TokenRefused."""
-    return _read(RefreshToken, raw)
+    return _read(RefreshToken, raw)[1]
 
 
 def issue(user_id: int, session_id: int, jti: str) -> Tokens:

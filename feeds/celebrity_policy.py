@@ -16,14 +16,13 @@ def delivery_mode(state: int) -> DeliveryMode:
     return DeliveryMode.PULL if state == CelebrityState.CELEBRITY else DeliveryMode.PUSH
 
 
-def should_be_celebrity(user: User, threshold: int | None = None) -> bool:
+def should_be_celebrity(user: User) -> bool:
     """Return what an operator's pin says, else whether the follower count reaches the threshold, with hysteresis."""
     if user.celebrity_pin is not None:
         return user.celebrity_pin
-    threshold = threshold or settings.CELEBRITY_THRESHOLD
-    if user.follower_count >= threshold:
+    if user.follower_count >= settings.CELEBRITY_THRESHOLD:
         return True
-    return is_celebrity_or_promoting(user) and user.follower_count >= DEMOTION_RATIO * threshold
+    return is_celebrity_or_promoting(user) and user.follower_count >= DEMOTION_RATIO * settings.CELEBRITY_THRESHOLD
 
 
 def needs_transition(user: User) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
 from typing import Any
@@ -133,7 +133,7 @@ class BoundAction:
 
     action: AdminAction
     form: ReasonForm
-    versions: Mapping[int, int] = field(default_factory=dict)
+    versions: Mapping[int, int]
 
     @classmethod
     def make(cls, action: AdminAction, subjects: Mapping[int, Any], data: Any = None) -> BoundAction:

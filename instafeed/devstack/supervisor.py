@@ -19,6 +19,7 @@ from instafeed.devstack.state import StackError
 _MIN_RESTART_DELAY, _MAX_RESTART_DELAY = 0.2, 30.0  # seconds
 _STABLE_AFTER = 30.0  # seconds; after running this long, a child's failures no longer count
 _TICK_INTERVAL = 0.1
+_CHORES_INTERVAL = 3.0
 
 
 class StopRequested(Exception):
@@ -79,14 +80,12 @@ class Supervisor:
         sleep: Sleep = time.sleep,
         say: Callable[[str], None] = lambda line: None,
         chores: Sequence[Callable[[], None]] = (),
-        chores_every: float = 3.0,
     ) -> None:
         self.children = list(children)
         self._restart_states = {child.name: _RestartState() for child in children}
         self._sleep = sleep
         self._say = say
         self._chores = list(chores)
-        self._chores_every = chores_every
         self._chores_due = 0.0
 
     def watch(self) -> NoReturn:
@@ -99,7 +98,7 @@ class Supervisor:
         for child in self.children:
             self._check_child(child, self._restart_states[child.name])
         if time.monotonic() >= self._chores_due:
-            self._chores_due = time.monotonic() + self._chores_every
+            self._chores_due = time.monotonic() + _CHORES_INTERVAL
             for child in self.children:
                 trim_log(child.log)
             for chore in self._chores:

@@ -45,9 +45,9 @@ class NextId(Func):
     output_field = models.BigIntegerField()
 
 
-def next_ids(count: int, *, using: str = "default") -> list[int]:
+def next_ids(count: int) -> list[int]:
     """Return `count` new ids in ascending order, for `bulk_create`, which cannot read a `db_default` back."""
-    with connections[using].cursor() as cursor:
+    with connections["default"].cursor() as cursor:
         cursor.execute("SELECT instafeed_next_id() FROM generate_series(1, %s)", [count])
         return [row[0] for row in cursor.fetchall()]
 

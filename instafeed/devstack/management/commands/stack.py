@@ -256,14 +256,14 @@ def _require_free_port(port: int) -> None:
 
 
 def _parse_port(text: str) -> int:
-    return _parse_whole_number(text, 1, 65_535)
+    return _parse_whole_number(text, 65_535)
 
 
 def _parse_count(text: str) -> int:
-    return _parse_whole_number(text, 1, 256)
+    return _parse_whole_number(text, 256)
 
 
-def _parse_whole_number(text: str, lowest: int, highest: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or not lowest <= int(text) <= highest:
-        raise ArgumentTypeError(f"must be a whole number from {lowest} to {highest}, not {text!r}")
+def _parse_whole_number(text: str, highest: int) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= highest:
+        raise ArgumentTypeError(f"must be a whole number from 1 to {highest}, not {text!r}")
     return int(text)
