@@ -17,17 +17,13 @@ from media.models import FileDeletion, Media
 from media.signals import media_changed
 
 
-def _always(media: Media, owner: User) -> bool:
-    return True
-
-
 @transaction.atomic
 def swap_files(
     media: Media,
     target: Media,
     pending: FileDeletion,
     *,
-    is_wanted: Callable[[Media, User], bool] = _always,
+    is_wanted: Callable[[Media, User], bool] = lambda media, owner: True,
     **fields: Any,
 ) -> None:
     """Give the row of `media` the key and place of `target` and the values of `fields`; delete its old files.

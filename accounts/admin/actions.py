@@ -82,18 +82,6 @@ def with_reason(service: Callable[[User, Any, str], bool], target_attribute: str
     return lambda actor, subject, data: service(actor, get_target(subject), data["reason"])
 
 
-def _always(subject: Any) -> bool:
-    return True
-
-
-def _no_versions(subjects: Mapping[int, Any]) -> dict[int, int]:
-    return {}
-
-
-def _do_nothing(subjects: Sequence[Any]) -> None:
-    return None
-
-
 @dataclass(frozen=True)
 class AdminAction:
     """An action on the subject of an admin row (`ActionModelAdmin.get_subjects`).
@@ -119,9 +107,9 @@ class AdminAction:
     form: type[ReasonForm] = ReasonForm
     is_destructive: bool = False
     in_bulk: bool = True
-    applies_to: Callable[[Any], bool] = _always
-    get_versions: Callable[[Mapping[int, Any]], Mapping[int, int]] = _no_versions
-    after_commit: Callable[[Sequence[Any]], None] = _do_nothing
+    applies_to: Callable[[Any], bool] = lambda subject: True
+    get_versions: Callable[[Mapping[int, Any]], Mapping[int, int]] = lambda subjects: {}
+    after_commit: Callable[[Sequence[Any]], None] = lambda subjects: None
     perform_for_same_account: PerformAction | None = None
     audit_action: str = ""
     on_account: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 from django.contrib import admin
@@ -45,10 +44,6 @@ def _suspend(actor: User, user: User, data: ActionInput) -> bool:
     return moderation.suspend(actor, user.pk, data["until"], data["reason"], expected_version=data["expected_version"])
 
 
-def _pin(actor: User, user: User, data: ActionInput, is_celebrity: bool | None) -> bool:
-    return moderation.pin(actor, user.pk, is_celebrity, data["reason"])
-
-
 def _revoke_public_files(users: Sequence[User]) -> None:
     public_files_revoked.send(User, user_ids=[user.pk for user in users])
 
@@ -56,7 +51,7 @@ def _revoke_public_files(users: Sequence[User]) -> None:
 def _pin_action(name: str, label: str, done_label: str, help_: str, is_celebrity: bool | None) -> AdminAction:
     return AdminAction(
         *(name, label, done_label, help_, "accounts.pin_celebrity"),
-        perform=partial(_pin, is_celebrity=is_celebrity),
+        perform=lambda actor, user, data: moderation.pin(actor, user.pk, is_celebrity, data["reason"]),
         audit_action="unpin" if is_celebrity is None else "pin",
         form=OptionalReasonForm,
         in_bulk=False,

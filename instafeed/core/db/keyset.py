@@ -11,10 +11,6 @@ from django.db.models import QuerySet
 from instafeed.core.db.replicas import session
 
 
-def _use_primary(after: int) -> AbstractContextManager[None]:
-    return session.use_primary()
-
-
 def fetch_ids(
     rows: QuerySet[Any],
     column: str,
@@ -22,7 +18,7 @@ def fetch_ids(
     limit: int,
     *,
     descending: bool = True,
-    reading_after: Callable[[int], AbstractContextManager[None]] = _use_primary,
+    reading_after: Callable[[int], AbstractContextManager[None]] = lambda after: session.use_primary(),
 ) -> tuple[list[int], bool]:
     """Return the next `limit` values of an integer `column` past `after`, in order, and whether the list ends there.
 

@@ -78,7 +78,7 @@ class OperatorCommand(BaseCommand):
     def progress(self, title: str, total: int | None = None) -> Iterator[Progress]:
         """Show the progress of one phase. Call `add(n)` after each batch: it prints, and waits to keep to `--rate`."""
         on_terminal = self.stdout.isatty() and sys.stderr.isatty()
-        write = self.stdout.write if self.verbosity else _discard
+        write: Callable[[str], None] = self.stdout.write if self.verbosity else lambda line: None
         progress = Progress(title, total, self.rate, write, on_terminal and self.verbosity > 0)
         try:
             yield progress
@@ -155,7 +155,3 @@ def whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]
         return value
 
     return parse
-
-
-def _discard(_: str) -> None:
-    pass
