@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from django.db import transaction
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from media import file_deletion
 from media.models import Media, Status
@@ -26,9 +26,7 @@ class UnusableMedia(ValueError):
 @transaction.atomic
 def delete(owner_id: int, media_id: int) -> None:
     """Delete an owner's picture and its files. Raises Http404, MediaInUse."""
-    media = Media.objects.select_for_update().filter(pk=media_id, owner_id=owner_id).first()
-    if media is None:
-        raise Http404
+    media = get_object_or_404(Media.objects.select_for_update(), pk=media_id, owner_id=owner_id)
     if media.is_attached:
         raise MediaInUse
     file_deletion.delete_media([media])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO
 
 from django.db import transaction
-from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from media import file_deletion, processing_job, storage
 from media.models import Media, Status
@@ -60,9 +60,7 @@ def complete(owner_id: int, media_id: int) -> Media:
 
     Raises Http404, NotUploaded, storage.StorageError, and InvalidImage after marking the picture as failed.
     """
-    media = Media.objects.filter(pk=media_id, owner_id=owner_id).first()
-    if media is None:
-        raise Http404
+    media = get_object_or_404(Media, pk=media_id, owner_id=owner_id)
     if media.status != Status.UPLOADING:
         return media
     size = storage.size(media.original_path)
@@ -103,7 +101,4 @@ def _start_processing(media_id: int) -> Media:
     uploading = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
     if uploading.update(status=Status.PROCESSING):
         processing_job.enqueue(media_id)
-    media = Media.objects.filter(pk=media_id).first()
-    if media is None:
-        raise Http404  # the account was erased in the meantime
-    return media
+    return get_object_or_404(Media, pk=media_id)  # missing if the account was erased in the meantime

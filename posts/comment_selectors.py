@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from accounts.user_cache import get_user_summaries
 from instafeed.core import compact_json
@@ -44,9 +45,7 @@ def get_removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int
 def _get_comment_and_relationship(viewer_id: int, comment_id: int) -> tuple[Comment, Relationship]:
     """Return an unhidden comment by an active author, and the viewer's relationship to that author."""
     comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(hidden_at=None, author__is_active=True)
-    comment = comments.filter(pk=comment_id).first()
-    if comment is None:
-        raise Http404
+    comment = get_object_or_404(comments, pk=comment_id)
     return comment, fetch_relationships(viewer_id, [comment.author_id])[comment.author_id]
 
 
