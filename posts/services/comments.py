@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from django.db import transaction
 from django.utils import timezone
 
 from posts import counters, mentions
+from posts.counters import Counts
 from posts.models import Comment, CommentLike
 from posts.services.row_locks import lock_comment, lock_post
 from social import notifications
@@ -81,13 +83,6 @@ def erase_comments(comments: Collection[Comment]) -> None:
     Comment.objects.filter(pk__in=ids).delete()
     notifications.delete_for_comments(ids)
     counters.delete_counters(ids)
-    counters.increment_many(_count_removed_comments(comments))
-
-
-def _count_removed_comments(comments: Collection[Comment]) -> dict[int, counters.Counts]:
-    """Return the change of each post's counts. Hidden comments are not counted already."""
-    removed: dict[int, int] = {}
-    for comment in comments:
-        if comment.hidden_at is None:
-            removed[comment.post_id] = removed.get(comment.post_id, 0) + 1
-    return {post_id: counters.Counts(comments=-number) for post_id, number in removed.items()}
+    # Hidden comments are not counted already.
+    removed = Counter(comment.post_id for comment in comments if comment.hidden_at is None)
+    counters.increment_many({post_id: Counts(comments=-number) for post_id, number in removed.items()})
