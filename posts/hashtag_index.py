@@ -7,6 +7,7 @@ an account that turns private takes effect at once and rewrites no index rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -71,13 +72,11 @@ def find_by_prefix(prefix: str, after: HashtagRef | None, limit: int) -> tuple[l
     visibility: `render_visible_hashtags` does that.
     """
     tags, count = Hashtag.objects.filter(name__startswith=prefix), max(limit, MIN_BATCH_SIZE)
-    if after is None:
+    if after is not None:
+        tags = tags.filter(name__gt=after.name)
+    # The previous page may come from a server that was ahead of a replica. Leave no gap between the pages.
+    with nullcontext() if after is None else session.use_primary():
         found = [HashtagRef(*row) for row in tags.order_by("name").values_list("name", "pk")[:count]]
-    else:
-        # The previous page may come from a server that was ahead of a replica. Leave no gap between the pages.
-        with session.use_primary():
-            tags = tags.filter(name__gt=after.name)
-            found = [HashtagRef(*row) for row in tags.order_by("name").values_list("name", "pk")[:count]]
     return found, len(found) < count
 
 

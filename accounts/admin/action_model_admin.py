@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import model_ngettext
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
@@ -134,7 +135,7 @@ class ActionModelAdmin(BaseModelAdmin):
         action, count = bound_action.action, len(subjects)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{action.label}: {count} {_verbose_name(self.opts, count)}",
+            "title": f"{action.label}: {count} {model_ngettext(self.opts, count)}",
             "opts": self.opts,
             "media": self.media,
             "bound_action": bound_action,
@@ -231,7 +232,3 @@ def _make_bulk_action(action: AdminAction) -> ActionFunction:
 
 def _is_safe_url(request: HttpRequest, url: str) -> bool:
     return url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure())
-
-
-def _verbose_name(opts: Any, count: int) -> str:
-    return str(opts.verbose_name if count == 1 else opts.verbose_name_plural)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum, auto
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -130,8 +131,5 @@ def _clear_consumer_request() -> None:
 
     Runs under the lock and before events are read.
     """
-    try:
-        with guarded_client() as client:
-            client.delete(keys.NOTIFICATIONS_DUE)
-    except CacheUnavailable:
-        pass  # the mark expires
+    with suppress(CacheUnavailable), guarded_client() as client:  # the mark expires
+        client.delete(keys.NOTIFICATIONS_DUE)

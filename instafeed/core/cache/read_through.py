@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from instafeed.core.cache import keys
@@ -124,11 +125,8 @@ class ReadThroughCache:
     def _fill(self, token: bytes, values: Mapping[int, bytes]) -> None:
         if not values:
             return
-        try:
-            with guarded_client() as client:
-                _fill_leased(client, [self.key_of(id_) for id_ in values], [token, self.ttl, *values.values()])
-        except CacheUnavailable:
-            pass  # the lease expires on its own
+        with suppress(CacheUnavailable), guarded_client() as client:  # the lease expires on its own
+            _fill_leased(client, [self.key_of(id_) for id_ in values], [token, self.ttl, *values.values()])
 
 
 def _is_missing(value: bytes | None) -> bool:

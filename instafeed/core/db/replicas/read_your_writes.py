@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from enum import StrEnum
 
 import redis
@@ -123,11 +124,8 @@ def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str
 
 def forget_position(user_id: int, position: int) -> None:
     """Delete a position that all replicas have passed, unless a newer one has replaced it."""
-    try:
-        with guarded_client() as client:
-            _delete_if_same(client, [keys.wal_position(user_id)], [_encode_position(position)])
-    except (CacheUnavailable, redis.RedisError):
-        pass  # the key expires
+    with suppress(CacheUnavailable, redis.RedisError), guarded_client() as client:  # the key expires
+        _delete_if_same(client, [keys.wal_position(user_id)], [_encode_position(position)])
 
 
 def reset() -> None:
