@@ -11,14 +11,13 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
@@ -67,17 +66,10 @@ def is_allowed(environ: Mapping[str, Any]) -> bool:
 
 def render_exposition(*extra: Collector) -> bytes:
     """Render the counts of this process, or of all that share the metrics directory, and `extra` collectors."""
-    return generate_latest(
-        _JoinedCollector([_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *extra])
-    )
-
-
-class _JoinedCollector(Collector):
-    def __init__(self, collectors: Iterable[Collector]) -> None:
-        self._collectors = collectors
-
-    def collect(self) -> Iterable[Metric]:
-        return chain.from_iterable(collector.collect() for collector in self._collectors)
+    registry = CollectorRegistry()
+    for collector in (_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *extra):
+        registry.register(collector)
+    return generate_latest(registry)
 
 
 class _ProcessesCollector(Collector):

@@ -42,9 +42,7 @@ SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn
 @never_cache
 def health_view(request: HttpRequest) -> HttpResponse:
     """Report on every service. 503 only if the primary database is down."""
-    checks = run_probes(PROBES, PROBES_TIMEOUT)
-    status = _overall_status(checks)
-    return JsonResponse({"status": status, "checks": checks}, status=503 if status == "down" else 200)
+    return _report_response(PROBES)
 
 
 @require_safe
@@ -58,7 +56,11 @@ def live_view(request: HttpRequest) -> HttpResponse:
 @never_cache
 def ready_view(request: HttpRequest) -> HttpResponse:
     """Report whether to route requests here: 503 without the primary database."""
-    checks = run_probes({"database": PROBES["database"]}, PROBES_TIMEOUT)
+    return _report_response({"database": PROBES["database"]})
+
+
+def _report_response(probes: Mapping[str, Probe]) -> HttpResponse:
+    checks = run_probes(probes, PROBES_TIMEOUT)
     status = _overall_status(checks)
     return JsonResponse({"status": status, "checks": checks}, status=503 if status == "down" else 200)
 
