@@ -28,88 +28,44 @@ class StackError(Exception):
     """The stack cannot do what was requested. Its text is one line for the operator."""
 
 
+class _StackPath:
+    """A file or directory of `StackLayout`, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layout: StackLayout, owner: type[StackLayout]) -> Path:
+        return layout.root / self.name
+
+
 @dataclass(frozen=True)
 class StackLayout:
     """The paths in a stack's directory. Reading a path creates nothing."""
 
     root: Path
 
-    @property
-    def primary(self) -> Path:
-        return self.root / "primary"
-
-    @property
-    def new_primary(self) -> Path:
-        """The database cluster while initdb creates it. A rename to `primary` then makes it visible as a whole."""
-        return self.root / "primary.new"
-
-    @property
-    def replica(self) -> Path:
-        return self.root / "replica"
-
-    @property
-    def passfile(self) -> Path:
-        return self.root / "replication.pgpass"
-
-    @property
-    def initdb_password(self) -> Path:
-        return self.root / "initdb.pw"
-
-    @property
-    def cache(self) -> Path:
-        return self.root / "cache"
-
-    @property
-    def broker(self) -> Path:
-        return self.root / "broker"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "log"
-
-    @property
-    def media(self) -> Path:
-        return self.root / "media"
-
-    @property
-    def static(self) -> Path:
-        return self.root / "static"
-
-    @property
-    def beat(self) -> Path:
-        return self.root / "beat"
-
-    @property
-    def metrics(self) -> Path:
-        """The metrics files of the web and Celery processes."""
-        return self.root / "metrics"
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "stack.lock"
-
-    @property
-    def record(self) -> Path:
-        return self.root / "stack.json"
-
-    @property
-    def secrets(self) -> Path:
-        return self.root / "secrets.json"
-
-    @property
-    def seeded(self) -> Path:
-        """Present once the demo network is complete."""
-        return self.root / "seeded"
-
-    @property
-    def unfinished(self) -> Path:
-        """Present during the first start, while the database holds nothing else."""
-        return self.root / "unfinished"
+    primary = _StackPath("primary")
+    # The database cluster while initdb creates it. A rename to `primary` then makes it visible as a whole.
+    new_primary = _StackPath("primary.new")
+    replica = _StackPath("replica")
+    passfile = _StackPath("replication.pgpass")
+    initdb_password = _StackPath("initdb.pw")
+    cache = _StackPath("cache")
+    broker = _StackPath("broker")
+    log = _StackPath("log")
+    media = _StackPath("media")
+    static = _StackPath("static")
+    beat = _StackPath("beat")
+    metrics = _StackPath("metrics")  # the metrics files of the web and Celery processes
+    lock = _StackPath("stack.lock")
+    record = _StackPath("stack.json")
+    secrets = _StackPath("secrets.json")
+    seeded = _StackPath("seeded")  # present once the demo network is complete
+    unfinished = _StackPath("unfinished")  # present during the first start, while the database holds nothing else
 
     def names(self) -> set[str]:
         """Return the names of all files and directories that a stack creates."""
-        properties = (name for name, value in vars(StackLayout).items() if isinstance(value, property))
-        return {getattr(self, name).name.removesuffix(".new") for name in properties}
+        return {path.name.removesuffix(".new") for path in vars(StackLayout).values() if isinstance(path, _StackPath)}
 
 
 @dataclass(frozen=True)
