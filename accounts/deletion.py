@@ -20,7 +20,7 @@ class StaffAccount(Exception):
     """Staff accounts cannot be deleted before their staff rights are removed: admin actions stay attributable."""
 
 
-def delete_own_account(user_id: int, password: str) -> bool:
+def delete_own_account(user_id: int, password: str) -> None:
     """Delete the account if the password is right. See `delete_account`.
 
     Raises WrongPassword, StaffAccount, User.DoesNotExist.
@@ -28,7 +28,7 @@ def delete_own_account(user_id: int, password: str) -> bool:
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
     if not user.check_password(password):  # slow by design, so before any row is locked
         raise WrongPassword
-    return delete_account(user_id, expected_password_hash=user.password)
+    delete_account(user_id, expected_password_hash=user.password)
 
 
 @transaction.atomic

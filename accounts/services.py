@@ -127,14 +127,12 @@ def reinstate(user_id: int) -> bool:
         return _reinstate(User.objects.select_for_update(no_key=True).get(pk=user_id))
 
 
-def lift_due_suspensions() -> int:
-    """Reinstate up to LIFT_BATCH_SIZE accounts whose suspension has ended. Return their number."""
+def lift_due_suspensions() -> None:
+    """Reinstate up to LIFT_BATCH_SIZE accounts whose suspension has ended."""
     with transaction.atomic():
         due = User.objects.select_for_update(no_key=True, skip_locked=True).filter(suspended_until__lte=timezone.now())
-        users = list(due.order_by("pk")[:LIFT_BATCH_SIZE])
-        for user in users:
+        for user in due.order_by("pk")[:LIFT_BATCH_SIZE]:
             _reinstate(user)
-    return len(users)
 
 
 def _reinstate(user: User) -> bool:

@@ -43,8 +43,8 @@ def insert_follow(follower_id: int, followee_id: int, event: Event) -> None:
     record_count_changes([(follower_id, followee_id)], 1)
 
 
-def delete_follow(follower_id: int, followee_id: int) -> bool:
-    """Delete a follow. Return False if there is none."""
+def delete_follow(follower_id: int, followee_id: int) -> None:
+    """Delete a follow if it exists."""
     follows = Follow.objects.using(DEFAULT_DB_ALIAS)
     deleted, _ = follows.filter(follower_id=follower_id, followee_id=followee_id).delete()
     if deleted:
@@ -53,7 +53,6 @@ def delete_follow(follower_id: int, followee_id: int) -> bool:
         )
         relations_changed.send(sender=Follow, viewer_ids=[follower_id])
         record_count_changes([(follower_id, followee_id)], -1)
-    return bool(deleted)
 
 
 def insert_request(follower_id: int, followee_id: int) -> None:
