@@ -17,7 +17,7 @@ from instafeed.core.api.errors import Conflict
 from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempotently
 from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
-from instafeed.core.api.requests import id_or_404, viewer_id
+from instafeed.core.api.requests import id_or_404
 from posts import post_parts, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import get_visible_post_author_id, render_visible_post
@@ -70,7 +70,7 @@ class PostView(APIView):
     @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """Return one post. Posts of public accounts can be read without signing in."""
-        return _json_response(render_visible_post(viewer_id(request), id_or_404(post_id)))
+        return _json_response(render_visible_post(request.user.pk, id_or_404(post_id)))
 
     @extend_schema(
         operation_id="edit_post",
@@ -99,7 +99,7 @@ class PostView(APIView):
     def _get_own_post_id(self, request: Request, post_id: str) -> int:
         """Return the post's id. Raises Http404 if the viewer cannot see it, PermissionDenied if it is not theirs."""
         id_ = id_or_404(post_id)
-        if get_visible_post_author_id(viewer_id(request), id_) != request.user.pk:
+        if get_visible_post_author_id(request.user.pk, id_) != request.user.pk:
             raise PermissionDenied(_NOT_AUTHOR_MESSAGE)
         return id_
 
@@ -115,14 +115,14 @@ class UserPostsView(APIView):
     )
     def get(self, request: Request, username: str) -> HttpResponse:
         """List a user's posts, newest first. Only approved followers see those of a private account."""
-        user, relation = get_visible_user_and_relationship(viewer_id(request), username)
+        user, relation = get_visible_user_and_relationship(request.user.pk, username)
         blocking = relation is not None and relation.blocking
-        if not blocking and not can_see_posts(viewer_id(request), user, relation):
+        if not blocking and not can_see_posts(request.user.pk, user, relation):
             raise PermissionDenied("This account is private.")
         # The profile of an account that the viewer blocks is visible, without posts.
         fetch_keys = _list_no_posts if blocking else partial(selectors.list_post_ids_by_author, user.pk)
         return filtered_page_response(
-            request, USER_POSTS_LIST_NAME, fetch_keys, partial(post_parts.render_posts, viewer_id(request))
+            request, USER_POSTS_LIST_NAME, fetch_keys, partial(post_parts.render_posts, request.user.pk)
         )
 
 

@@ -1,17 +1,10 @@
-"""Values that views read from a request."""
+"""The ids in a request's path."""
 
 from __future__ import annotations
 
 from django.http import Http404
-from rest_framework.request import Request
 
 from instafeed.core.db.snowflake import parse_id
-
-
-def viewer_id(request: Request) -> int | None:
-    """Return the signed-in user's id; None for an anonymous request."""
-    user_id: int | None = request.user.pk
-    return user_id
 
 
 def id_or_404(raw: str) -> int:
