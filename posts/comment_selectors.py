@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 
 from accounts.user_cache import get_user_summaries
 from instafeed.core import compact_json
-from instafeed.core.api.formats import rfc3339
+from instafeed.core.api.formats import optional_id, rfc3339
 from posts import counters, entities
 from posts.counters import Counts
 from posts.models import Comment, CommentLike
@@ -84,7 +84,7 @@ def render_comment(comment: Comment, author_summary: bytes, counts: Counts, like
         "id": str(comment.pk),
         "post_id": str(comment.post_id),
         "text": comment.text,
-        "reply_to": str(comment.reply_to_id) if comment.reply_to_id else None,
+        "reply_to": optional_id(comment.reply_to_id),
         "mentions": entities.extract_mentions(comment.text),
         "hashtags": entities.extract_hashtags(comment.text),
         "like_count": counts.likes,

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from accounts.user_cache import get_user_summaries
 from instafeed.core import compact_json
-from instafeed.core.api.formats import rfc3339
+from instafeed.core.api.formats import optional_id, rfc3339
 from posts.models import Comment, Post
 from posts.visibility import get_visible_post_ids
 from social.notifications import selectors
@@ -123,15 +123,11 @@ def _render_entry(entry: Entry, text: str, actors: Sequence[bytes]) -> bytes:
         "id": str(entry.position),
         "kind": entry.kind,
         "actor_count": entry.actor_count,
-        "post_id": _format_id(entry.post_id),
-        "comment_id": _format_id(entry.comment_id),
+        "post_id": optional_id(entry.post_id),
+        "comment_id": optional_id(entry.comment_id),
         "text": text,
         "created_at": rfc3339(entry.created_at),
         "read": entry.read,
     }
     body = compact_json.encode(fields)
     return b'%b,"actors":[%b]}' % (body[:-1], b",".join(actors))
-
-
-def _format_id(id_: int | None) -> str | None:
-    return None if id_ is None else str(id_)

@@ -20,6 +20,7 @@ from accounts.personal_data_registry import (
     lock_chunk,
     register,
 )
+from instafeed.core.api.formats import optional_id
 from social.counter_rollup import roll_up
 from social.models import Block, Follow, FollowRequest, Mute, Warning
 from social.notifications import delete_for_user
@@ -116,8 +117,8 @@ def export_notifications(user_id: int) -> Iterator[Row]:
                 "kind": entry.kind,
                 "actor_ids": [str(actor_id) for actor_id in entry.actors],
                 "actor_count": entry.actor_count,
-                "post_id": _id_string(entry.post_id),
-                "comment_id": _id_string(entry.comment_id),
+                "post_id": optional_id(entry.post_id),
+                "comment_id": optional_id(entry.comment_id),
                 "created_at": entry.created_at,
                 "read": entry.read,
             }
@@ -133,18 +134,14 @@ def export_warnings(user_id: int) -> Iterator[Row]:
         for row in chunk:
             yield {
                 "text": row["text"],
-                "post_id": _id_string(row["post_id"]),
-                "comment_id": _id_string(row["comment_id"]),
+                "post_id": optional_id(row["post_id"]),
+                "comment_id": optional_id(row["comment_id"]),
                 "created_at": row["created_at"],
             }
 
 
 def erase_warnings(user_id: int) -> bool:
     return erase_rows(Warning.objects.filter(recipient_id=user_id))
-
-
-def _id_string(id_: int | None) -> str | None:
-    return None if id_ is None else str(id_)
 
 
 def register_categories() -> None:

@@ -1,4 +1,4 @@
-"""Timestamps and file URLs as responses show them."""
+"""Timestamps, ids and file URLs as responses show them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from django.core.files.storage import default_storage
 def rfc3339(moment: datetime) -> str:
     """Format a timestamp in UTC, as DRF does."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def optional_id(id_: int | None) -> str | None:
+    """Format an id that may be absent."""
+    return None if id_ is None else str(id_)
 
 
 def file_url(path: str) -> str | None:
