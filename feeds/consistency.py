@@ -112,8 +112,6 @@ def _check_timeline(
 
 def _exclude_in_delivery(missing: set[int]) -> set[int]:
     """Return the posts whose fan-out is done or a dead letter; the others may still arrive."""
-    if not missing:
-        return missing
     in_delivery = FanOut.objects.filter(pk__in=missing, state__in=[JobState.PENDING, JobState.RUNNING])
     return missing - set(in_delivery.values_list("pk", flat=True))
 
@@ -123,8 +121,6 @@ def _find_foreign_posts(unexpected: set[int], filter_allowed_authors: FilterAllo
 
     Ignore inactive authors: an erasure deletes an account's follows and posts at different times.
     """
-    if not unexpected:
-        return unexpected
     existing = Post.objects.filter(pk__in=unexpected, deleted_at=None, author__is_active=True)
     author_by_post = dict(existing.values_list("pk", "author_id"))
     allowed = filter_allowed_authors(set(author_by_post.values()))

@@ -17,8 +17,6 @@ MAX_NOTIFIED_MENTIONS = 20  # per text; more mentions are spam and notify no one
 def get_mentioned_user_ids(content: str) -> list[int]:
     """Return the ids of the active accounts among the first MAX_NOTIFIED_MENTIONS mentions, in at most one query."""
     names = entities.extract_mentions(content)[:MAX_NOTIFIED_MENTIONS]
-    if not names:
-        return []
     users = User.objects.using(DEFAULT_DB_ALIAS).filter(username__in=names, is_active=True)
     return list(users.values_list("pk", flat=True))
 

@@ -96,16 +96,12 @@ def _is_caption_mention(entry: Entry) -> bool:
 
 def _load_comment_texts(ids: Iterable[int]) -> dict[int, str]:
     """Return the texts of the comments that are neither deleted nor hidden."""
-    if not (wanted := list(ids)):
-        return {}
-    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted, hidden_at=None)
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=list(ids), hidden_at=None)
     return dict(comments.values_list("pk", "text"))
 
 
 def _load_captions(post_ids: Iterable[int]) -> dict[int, str]:
-    if not (wanted := list(post_ids)):
-        return {}
-    return dict(Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=wanted).values_list("pk", "caption"))
+    return dict(Post.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=list(post_ids)).values_list("pk", "caption"))
 
 
 def _render_entries(visible: Sequence[tuple[Entry, str]]) -> list[tuple[int, bytes]]:

@@ -109,8 +109,10 @@ def load_snapshots(targets: Iterable[Target]) -> dict[Target, TargetSnapshot]:
     users = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS))
     authors = users.in_bulk({target.user_id for target in wanted})
     history = ModerationHistory(wanted)
-    posts = _load_posts([target.id for target in wanted if target.type == TargetType.POST])
-    comments = _load_comments([target.id for target in wanted if target.type == TargetType.COMMENT])
+    post_ids = [target.id for target in wanted if target.type == TargetType.POST]
+    posts = Post.objects.using(DEFAULT_DB_ALIAS).filter(deleted_at=None).in_bulk(post_ids)
+    comment_ids = [target.id for target in wanted if target.type == TargetType.COMMENT]
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(post__deleted_at=None).in_bulk(comment_ids)
     pictures = _load_pictures(posts)
     snapshots = {}
     for target in wanted:
@@ -155,21 +157,12 @@ def _get_gone_reason(author: User | None) -> str:
     return "" if author is not None and author.deleted_at is None else "The account was deleted."
 
 
-def _load_posts(ids: list[int]) -> dict[int, Post]:
-    return Post.objects.using(DEFAULT_DB_ALIAS).filter(deleted_at=None).in_bulk(ids) if ids else {}
-
-
-def _load_comments(ids: list[int]) -> dict[int, Comment]:
-    return Comment.objects.using(DEFAULT_DB_ALIAS).filter(post__deleted_at=None).in_bulk(ids) if ids else {}
-
-
 def _load_pictures(post_ids: Iterable[int]) -> dict[int, list[Media]]:
     """Return the media of each post, in order."""
     found: dict[int, list[Media]] = defaultdict(list)
-    if wanted := list(post_ids):
-        links = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=wanted).select_related("media")
-        for link in links.order_by("post", "position"):
-            found[link.post_id].append(link.media)
+    links = PostMedia.objects.using(DEFAULT_DB_ALIAS).filter(post__in=list(post_ids)).select_related("media")
+    for link in links.order_by("post", "position"):
+        found[link.post_id].append(link.media)
     return found
 
 

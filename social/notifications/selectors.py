@@ -99,8 +99,6 @@ def filter_visible_actors(recipient_id: int, entries: Sequence[Entry]) -> list[E
 
 def fetch_warning_texts(warning_ids: Collection[int]) -> dict[int, str]:
     """Return moderators' warnings by id. No query for no ids."""
-    if not warning_ids:
-        return {}
     warnings = Warning.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=warning_ids)
     return dict(warnings.values_list("pk", "text"))
 
