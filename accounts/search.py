@@ -13,6 +13,7 @@ Users who match twice are never read.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from django.db.models.query import RawQuerySet
@@ -67,11 +68,9 @@ def find_users(text: str, after: SearchPosition | None, wanted: int) -> tuple[li
     `text` must not be blank or contain NUL. Runs one query for usernames and one for display names at most. The first
     page may be read from a replica. The caller filters the users that the viewer may not see.
     """
-    if after is None:
-        return _find_users(text, FIRST_POSITION, max(wanted, MIN_BATCH_SIZE))
     # The page before may come from a server that was ahead of the replicas; a replica could skip users in between.
-    with session.use_primary():
-        return _find_users(text, after, max(wanted, MIN_BATCH_SIZE))
+    with nullcontext() if after is None else session.use_primary():
+        return _find_users(text, after or FIRST_POSITION, max(wanted, MIN_BATCH_SIZE))
 
 
 def _find_users(text: str, after: SearchPosition, wanted: int) -> tuple[list[SearchPosition], bool]:

@@ -89,11 +89,8 @@ class Loader:
     def load_hashtags(self, progress: Progress) -> None:
         """Index all posts by their hashtags."""
         tags = HashtagIndex({caption for captions in self._captions for caption in captions})
-        _copy_rows(PostHashtag, _with_progress(tags.rows(self._posts_with_captions()), progress))
-
-    def _posts_with_captions(self) -> Iterator[tuple[int, str]]:
-        for post_id, caption in zip(self._post_ids, self._caption_of, strict=True):
-            yield post_id, self._caption(caption)
+        posts = zip(self._post_ids, map(self._caption, self._caption_of), strict=True)
+        _copy_rows(PostHashtag, _with_progress(tags.rows(posts), progress))
 
     def load_engagement(self) -> None:
         """Write likes and comments of the newest posts, and reports of some of them. Users and posts must exist."""
