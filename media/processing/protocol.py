@@ -53,7 +53,6 @@ class Picture:
     blurhash: str
     source_format: Format
     variants: tuple[Variant, ...]
-    kind: Literal["image"] = "image"
 
 
 def variant_filename(size: int, format: VariantFormat) -> str:

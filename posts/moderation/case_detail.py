@@ -26,7 +26,6 @@ MAX_SHOWN_ENTRIES = 10
 
 @dataclass(frozen=True)
 class CaseDetail:
-    snapshot: TargetSnapshot
     followers: Followers | None  # of the author; None once the account is erased
     counts: Counts | None  # of a post or comment that exists
     reports: Sequence[Report]
@@ -39,7 +38,6 @@ def load_case_detail(snapshot: TargetSnapshot) -> CaseDetail:
     case, target = snapshot.case, snapshot.target
     entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(user_id=target.user_id)
     return CaseDetail(
-        snapshot=snapshot,
         followers=get_exact_counts(snapshot.author) if snapshot.author else None,
         counts=counters.fetch_subject_counts(target.id) if snapshot.is_content else None,
         reports=_load_reports(target) if case is not None else [],
