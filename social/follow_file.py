@@ -39,7 +39,7 @@ class FollowFile:
     bad: int = 0
     first_bad: list[tuple[int, str]] = field(default_factory=list)  # line number, problem
 
-    def chunks(self, size: int = 5_000) -> Iterator[tuple[int, bytes]]:
+    def chunks(self, size: int) -> Iterator[tuple[int, bytes]]:
         """Yield (number of lines read, `follower<TAB>followee` lines in COPY's text format), `size` lines at a time.
 
         Raises UnreadableFile if the file cannot be read or is empty.

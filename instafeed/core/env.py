@@ -99,7 +99,7 @@ def fraction(name: str, default: float) -> float:
     return float(raw)
 
 
-def string_list(name: str, default: str = "", *, of: str = "words") -> list[str]:
+def string_list(name: str, default: str = "", *, of: str) -> list[str]:
     """Return the items of a comma-separated list, without empty ones."""
     raw = _read_variable(name, f"{of}, comma-separated", default) or default
     return [item.strip() for item in raw.split(",") if item.strip()]

@@ -128,7 +128,7 @@ class PostgresServer(Child):
 
 
 class Primary(PostgresServer):
-    def __init__(self, layout: StackLayout, password: str, *, fsync: bool = True) -> None:
+    def __init__(self, layout: StackLayout, password: str, *, fsync: bool) -> None:
         super().__init__("primary", layout, password, fsync=fsync)
 
     def command(self) -> list[str]:
