@@ -246,9 +246,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": ["instafeed.core.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "instafeed.core.api.openapi.auto_schema.ApiSchema",
-    "DEFAULT_PAGINATION_CLASS": None,
     "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "NUM_PROXIES": env.integer("NUM_PROXIES", 0),
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

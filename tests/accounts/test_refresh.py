@@ -133,7 +133,6 @@ def test_token_of_another_users_session_is_refused() -> None:
 
 EXPIRES = int((timezone.now() + timedelta(days=1)).timestamp())
 CLAIMS = {"token_type": "refresh", "exp": EXPIRES, "jti": "x", "user_id": "1", "sid": 1}
-DEEP = b"[" * 100_000
 
 
 @pytest.mark.parametrize(
