@@ -20,7 +20,9 @@ DECLARE
     name regclass;
     filled boolean;
 BEGIN
+    -- Grown tables first: TRUNCATE fails for a table from which this transaction has deleted rows.
     FOR name IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+                ORDER BY pg_relation_size(oid) > 1000000 DESC
     LOOP
         CONTINUE WHEN pg_relation_size(name) = 0 OR name::text = ANY(%s);
         IF pg_relation_size(name) > 1000000 AND name <> 'accounts_auditentry'::regclass THEN
