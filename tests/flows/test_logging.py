@@ -35,11 +35,15 @@ def test_request_id_appears_in_web_and_worker_logs(live_stack: LiveStack) -> Non
     def lines(program: str) -> list[dict[str, Any]]:
         return [line for line in read_log_lines(live_stack, program) if line.get("request_id") == request_id]
 
+    def deliveries() -> list[dict[str, Any]]:
+        return [line for line in lines("worker") if line["task"] == "feeds.tasks.deliver_post"]
+
+    eventually(lambda: lines("web"))  # written after the response
     (request,) = lines("web")
     assert (request["method"], request["route"], request["status"]) == ("POST", "/api/v1/posts", 201)
     assert request["user_id"] == int(author.id)
-    eventually(lambda: lines("worker"))
-    (task,) = [line for line in lines("worker") if line["task"] == "feeds.tasks.deliver_post"]
+    eventually(deliveries)
+    (task,) = deliveries()
     assert task["outcome"] == "success"
     assert task["task_id"]
     other_tasks = [
