@@ -4,6 +4,7 @@ Celery's cold shutdown waits for the pool without a time limit. A pool process t
 a reply, then keeps the worker alive for ever: the worker itself holds the writing end of that process's pipe, so
 end-of-file never arrives (see `_flush_outqueue` in celery/concurrency/asynpool.py). Docker kills a container after
 its grace period, but nothing kills a worker whose supervisor died.
+`test_worker_exits_although_a_pool_process_hangs` fails without this module.
 """
 
 from __future__ import annotations
