@@ -283,15 +283,23 @@ def test_tasks_that_the_broker_refuses_stay_overdue() -> None:
     assert set(queue.claim_overdue(10)) == refused
 
 
-def test_refused_task_of_a_job_that_a_worker_has_gone_on_with_changes_nothing() -> None:
+def test_refused_task_does_not_shorten_the_retry_delay_of_a_job_that_failed_meanwhile() -> None:
     job = create_job()
 
     def refuse(pk: int) -> bool:
-        queue.checkpoint(claim(job))
+        fail(job, ValueError())
         return False
 
     assert queue.dispatch_overdue(10, refuse) == 0
     assert (reload(job).state, reload(job).dispatches) == (JobState.PENDING, 0)
+    assert seconds_until("dispatch_at", job) == pytest.approx(20, abs=10)
+
+
+def test_expired_leases_do_not_crowd_out_other_overdue_jobs() -> None:
+    expired, waiting = claim(create_job(1)), create_job(2)
+    make_due(expired)
+    assert queue.claim_overdue(1) == [expired.pk]
+    assert queue.claim_overdue(1) == [waiting.pk]
 
 
 # --- Clocks ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Background jobs as rows in PostgreSQL: claimed under a lease, retried, never lost.
 
 A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. The
-Celery task may be lost: a sweep enqueues it again (`claim_overdue`).
+Celery task may be lost: a sweep enqueues it again (`dispatch_overdue`).
 
     PENDING ──claim──▶ RUNNING ──finish or delete──▶ DONE, or no row
        ▲                 │ │
@@ -73,7 +73,7 @@ class LeasedJob(models.Model):
     dispatch_at = models.DateTimeField(db_default=Now())  # when the sweep enqueues its task (again)
     lease = models.UUIDField(null=True, editable=False)  # the token of the current claim
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers in a row
-    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweep, since the last slice
+    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweep, since the last failure
     error = models.TextField(blank=True, default="", db_default="")  # of the last failure
 
     class Meta:
@@ -249,7 +249,7 @@ class LeasedQueue(Generic[JobT]):
         pks = self.claim_overdue(limit)
         for done, pk in enumerate(pks):
             if not enqueue(pk):
-                # A worker that had an earlier copy of the task may have reset the count meanwhile.
+                # A worker that had an earlier copy of the task may have failed meanwhile, which resets the count.
                 refused = self._rows.filter(pk__in=pks[done:], state=JobState.PENDING, dispatches__gt=0)
                 refused.update(dispatch_at=Now(), dispatches=F("dispatches") - 1)
                 return done
