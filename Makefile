@@ -24,7 +24,7 @@ down:  ## Stop the running system
 
 # Tests that start programs have limits in seconds, which a busy machine may miss. A failed test is repeated once and listed
 # at the end. Tests of races are never repeated (flaky(reruns=0)), because they fail only now and then.
-test: $(VENV)/.installed-test  ## Run the tests on their own throw-away servers (ARGS="tests/feeds -k …")
+test: $(VENV)/.installed-test  ## Run the tests on their own throw-away servers (ARGS="tests/db/feeds -k …")
 	$(BIN)/pytest -n 2 --dist loadgroup --reruns 1 --reruns-delay 3 $(ARGS)
 
 screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with the browser tests
@@ -34,19 +34,19 @@ screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with 
 check: $(VENV)/.installed-dev  ## Lint, format, texts, types, imports, migrations, OpenAPI, settings reference, a short fuzz
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/python -m tests.lint_texts
+	$(BIN)/python -m tests.lint.texts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
-	$(BIN)/python -m tests.lint_migrations
+	$(BIN)/python -m tests.lint.migrations
 	$(BIN)/python manage.py check
 	$(DESCRIBE) --file $(VENV)/openapi.json
 	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json differs from the code: run \`make schema\`, review the difference and commit it."; exit 1; }
 	@$(BIN)/python -m deploy.settings_reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md differs from the code: run \`make reference\`, review the difference and commit it."; exit 1; }
-	$(BIN)/python -m tests.contract.fuzz --examples 2 --phases examples,fuzzing --seed 1
+	$(BIN)/python -m tests.fuzz --examples 2 --phases examples,fuzzing --seed 1
 
 texts: $(VENV)/.installed-dev  ## Check all texts against the word list, and line lengths in Markdown
-	$(BIN)/python -m tests.lint_texts
+	$(BIN)/python -m tests.lint.texts
 
 schema: $(VENV)/.installed-dev  ## Write openapi.json from the code
 	$(DESCRIBE) --file openapi.json
@@ -56,7 +56,7 @@ reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the setti
 	@mv $(VENV)/configuration.md docs/configuration.md
 
 fuzz: $(VENV)/.installed-dev  ## Fuzz the API from its description, at length (ARGS="--examples 1000")
-	$(BIN)/python -m tests.contract.fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 format: $(VENV)/.installed-dev  ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix

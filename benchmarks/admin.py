@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db import connection
@@ -76,10 +77,11 @@ def _insert_samples(count: int) -> None:
 def _pages(staff: User) -> Iterator[tuple[str, str]]:
     """Yield name and path of each page of each model that the project registers in the admin."""
     yield "index", reverse("admin:index")
-    for model, page in admin.site._registry.items():
+    for model in apps.get_models():
         meta = model._meta
-        if meta.app_label not in APP_LABELS:
+        if meta.app_label not in APP_LABELS or not admin.site.is_registered(model):
             continue
+        page = admin.site.get_model_admin(model)
         changelist = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
         yield meta.model_name, changelist
         full_list = _changelist(page, staff, changelist)

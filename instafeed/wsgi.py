@@ -31,7 +31,7 @@ def _drop_charset(content_type: str) -> str:
 
     Django would decode queries and forms with any Python codec that a client names, before its error handlers are
     active: `hex` and `zlib` do not give text, and `utf-7` allows lone surrogates. Without this function such requests
-    are 500s; see test_request_charset_is_ignored in tests/flows/test_raw_http.py.
+    are 500s; see test_request_charset_is_ignored in tests/system/core/test_raw_http.py.
     """
     kind, *_ = content_type.split(";", 1)
     try:
@@ -46,7 +46,7 @@ def _drop_charset(content_type: str) -> str:
 def _buffer_chunked_body(environ: dict[str, Any]) -> None:
     """Buffer a chunked body and set its length. Django takes a body without a length for an empty one.
 
-    Clients that stream send such bodies; see test_chunked_body_is_accepted in tests/flows/test_raw_http.py.
+    Clients that stream send such bodies; see test_chunked_body_is_accepted in tests/system/core/test_raw_http.py.
     """
     body = SpooledTemporaryFile(max_size=_MAX_IN_MEMORY_BYTES)  # noqa: SIM115  (Django reads it; the request closes it)
     length = 0

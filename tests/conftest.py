@@ -14,8 +14,8 @@ from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.db.replicas.timeout_connection import query_row
 from instafeed.core.jobs import enqueue
 from instafeed.core.monitoring import exporter, health, probes
-from tests import database_cleanup, prebuilt_data
-from tests.eventually import eventually
+from tests.support import database_cleanup, prebuilt_data
+from tests.support.eventually import eventually
 
 database_cleanup.install()
 

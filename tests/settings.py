@@ -18,7 +18,7 @@ for _name in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD"):
     os.environ[f"THROTTLE_{_name}"] = "off"
 
 from instafeed.settings import *  # noqa: E402, F403
-from tests.prebuilt_data import TEMPLATE_DATABASE  # noqa: E402
+from tests.support.prebuilt_data import TEMPLATE_DATABASE  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"TEMPLATE": TEMPLATE_DATABASE}  # noqa: F405
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

@@ -100,7 +100,7 @@ class Processor:
         if child:
             child.kill()
 
-    def _forget_child(self) -> None:
+    def forget_child(self) -> None:
         """Forget the child after a fork: it belongs to the other process, where a thread may hold the lock."""
         self._lock = threading.Lock()
         child, self._child = self._child, None
@@ -215,7 +215,7 @@ def _interpret_answer(answer: dict[str, Any], directory: Path, options: Options)
 
 def _forget_children() -> None:
     for processor in list(_processors):
-        processor._forget_child()
+        processor.forget_child()
 
 
 _processors: weakref.WeakSet[Processor] = weakref.WeakSet()

@@ -14,8 +14,8 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.results import Result, percentile
 from instafeed.devstack.state import PROJECT_ROOT
-from tests import prebuilt_data
-from tests.live_stack import clean_environment
+from tests.support import prebuilt_data
+from tests.support.processes import clean_environment
 
 RATIOS = {
     "admin": {"median", "slowest"},

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.staff_users import StaffUser, create_staff_users
-from tests.live_stack import LiveStack
+from tests.support.live_stack import LiveStack
 
 _HERE = Path(__file__).parent
 _NAMES = ("chromium", "chromium-browser", "google-chrome")

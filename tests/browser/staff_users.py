@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page
 
 from instafeed.devstack.demo_credentials import ADMIN_PASSWORD, STAFF
-from tests.live_stack import LiveStack
+from tests.support.live_stack import LiveStack
 
 _NEWCOMER = "newcomer"
 _CREATE_NEWCOMER = f"""

@@ -8,22 +8,22 @@ import httpx
 from playwright.sync_api import Page
 
 from tests.browser.staff_users import StaffUser
-from tests.eventually import eventually
-from tests.flows.api_user import ApiUser
-from tests.flows.test_media import status, upload
-from tests.live_stack import LiveStack
-from tests.media.pictures import jpeg
+from tests.support.eventually import eventually
+from tests.support.http_user import HttpUser
+from tests.support.live_stack import LiveStack
+from tests.support.pictures import jpeg
+from tests.system.media.test_media import status, upload
 
 
-def post_with_picture(author: ApiUser) -> str:
+def post_with_picture(author: HttpUser) -> str:
     media_id = upload(author, jpeg(1_200, 900))
-    eventually(lambda: status(author, media_id) == "ready", 30)
+    eventually(lambda: status(author, media_id) == "ready")
     response = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": [media_id]})
     assert response.status_code == 201, response.text
     return str(response.json()["id"])
 
 
-def report(reporter: ApiUser, post_id: str) -> None:
+def report(reporter: HttpUser, post_id: str) -> None:
     body = {"target_type": "post", "target_id": post_id, "reason": "nudity", "note": "Please look at this."}
     assert reporter.call("POST", "/reports", json=body).status_code == 201
 
@@ -39,13 +39,13 @@ def perform_action(page: Page, label: str, reason: str) -> None:
 def test_reported_picture_is_hidden_and_restored(
     page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
 ) -> None:
-    author, follower = ApiUser(admin_stack, "harbour.views"), ApiUser(admin_stack)
+    author, follower = HttpUser(admin_stack, "harbour.views"), HttpUser(admin_stack)
     follower.follow(author)
     first, post, last = author.create_post("before"), post_with_picture(author), author.create_post("after")
     eventually(lambda: follower.feed() == [last, post, first])
     (picture,) = follower.get(f"/posts/{post}")["media"]
     assert httpx.get(picture["url"], trust_env=False).status_code == 200
-    for reporter in (follower, ApiUser(admin_stack), ApiUser(admin_stack)):
+    for reporter in (follower, HttpUser(admin_stack), HttpUser(admin_stack)):
         report(reporter, post)
 
     staff["moderator"].sign_in(page)
@@ -82,9 +82,9 @@ def test_reported_picture_is_hidden_and_restored(
 
 
 def test_destructive_action_requires_a_reason(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
-    author = ApiUser(admin_stack)
+    author = HttpUser(admin_stack)
     post = author.create_post("fine as it is")
-    report(ApiUser(admin_stack), post)
+    report(HttpUser(admin_stack), post)
     staff["moderator"].sign_in(page, f"/admin/posts/post/{post}/change/")
     page.locator("summary", has_text="Hide").click()
     page.locator("details[open] form").evaluate("form => form.noValidate = true")
@@ -96,7 +96,7 @@ def test_destructive_action_requires_a_reason(page: Page, staff: dict[str, Staff
 def test_staff_without_permission_cannot_see_cases(
     page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack
 ) -> None:
-    post = ApiUser(admin_stack).create_post("none of their business")
+    post = HttpUser(admin_stack).create_post("none of their business")
     for member in ("newcomer", "operator"):
         staff[member].sign_in(page)
         assert page.get_by_role("link", name="Cases").count() == 0

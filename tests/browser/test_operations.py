@@ -8,9 +8,9 @@ from playwright.sync_api import Page
 
 from tests.browser.staff_users import StaffUser
 from tests.browser.test_moderation import perform_action
-from tests.eventually import eventually
-from tests.flows.api_user import ApiUser
-from tests.live_stack import LiveStack
+from tests.support.eventually import eventually
+from tests.support.http_user import HttpUser
+from tests.support.live_stack import LiveStack
 
 # Insert one day of samples for the dashboard. The newest sample is real.
 _INSERT_SAMPLES = """
@@ -34,12 +34,12 @@ Sample.objects.bulk_create(
 """
 
 
-def is_celebrity(actor: ApiUser) -> bool:
+def is_celebrity(actor: HttpUser) -> bool:
     return bool(actor.get(f"/users/{actor.username}")["is_celebrity"])
 
 
 def test_operator_pins_and_unpins_a_celebrity(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
-    author, follower = ApiUser(admin_stack), ApiUser(admin_stack)
+    author, follower = HttpUser(admin_stack), HttpUser(admin_stack)
     follower.follow(author)
     pushed = author.create_post("pushed")
     eventually(lambda: follower.feed() == [pushed])
@@ -57,7 +57,7 @@ def test_operator_pins_and_unpins_a_celebrity(page: Page, staff: dict[str, Staff
 
 
 def test_moderator_cannot_pin_or_see_fan_outs(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
-    author = ApiUser(admin_stack)
+    author = HttpUser(admin_stack)
     staff["moderator"].sign_in(page, f"/admin/accounts/user/{author.id}/change/")
     assert page.locator("summary", has_text="Suspend").count() == 1
     assert page.locator("summary", has_text="Pin").count() == 0

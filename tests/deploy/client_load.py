@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.flows.api_user import ApiUser
+from tests.support.http_user import HttpUser
 
 REQUEST_INTERVAL = 0.06  # seconds between two requests of a client
 
@@ -24,13 +24,13 @@ class ClientLoad:
     * `responses`: the number of responses
     """
 
-    def __init__(self, author: ApiUser, readers: list[ApiUser], post: str) -> None:
+    def __init__(self, author: HttpUser, readers: list[HttpUser], post: str) -> None:
         self.failures: list[str] = []
         self.keys: list[str] = []
         self.responses = 0
         self._stopped = threading.Event()
         self._post = post
-        jobs: list[tuple[ApiUser, Callable[[httpx.Client], None]]] = [(author, self._write)]
+        jobs: list[tuple[HttpUser, Callable[[httpx.Client], None]]] = [(author, self._write)]
         for reader in readers:
             jobs += [(reader, self._read), (reader, self._like)]
         self._threads = [threading.Thread(target=self._work, args=job) for job in jobs]
@@ -47,7 +47,7 @@ class ClientLoad:
         for thread in self._threads:
             thread.join(30)
 
-    def _work(self, actor: ApiUser, job: Callable[[httpx.Client], None]) -> None:
+    def _work(self, actor: HttpUser, job: Callable[[httpx.Client], None]) -> None:
         with httpx.Client(
             base_url=f"{actor.stack.base_url}/api/v1", headers=actor.headers, timeout=30, trust_env=False
         ) as client:

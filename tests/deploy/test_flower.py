@@ -20,8 +20,8 @@ from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy import compose_file
 from tests.deploy.test_redis import ComposeRedis, run_redis
-from tests.eventually import eventually
-from tests.live_stack import clean_environment
+from tests.support.eventually import eventually
+from tests.support.processes import clean_environment
 
 START = PROJECT_ROOT / "deploy" / "flower-start.sh"
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -110,7 +110,7 @@ def test_idle_worker_is_shown_as_alive(flower: httpx.Client, worker: Program) ->
     """Celery's own heartbeat is off; instafeed.core.jobs.heartbeat sends one every two seconds."""
     eventually(lambda: workers(flower).get("media", {}).get("status"))
     seen = workers(flower)["media"]["heartbeats"][-1]
-    eventually(lambda: workers(flower)["media"]["heartbeats"][-1] > seen, 10)
+    eventually(lambda: workers(flower)["media"]["heartbeats"][-1] > seen)
     assert workers(flower)["media"]["status"] is True
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT
-from tests.live_stack import clean_environment
+from tests.support.processes import clean_environment
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
 QUEUED = 12  # with one thread, so most are not accepted yet

@@ -26,9 +26,9 @@ from deploy.loopback.deployment import Deployment
 from instafeed.core.api.errors import RequestTooLarge
 from instafeed.devstack.ports import free_port
 from tests.deploy.client_load import ClientLoad
-from tests.eventually import eventually
-from tests.flows.api_user import ApiUser
-from tests.media.pictures import jpeg
+from tests.support.eventually import eventually
+from tests.support.http_user import HttpUser
+from tests.support.pictures import jpeg
 
 pytestmark = [pytest.mark.xdist_group("loopback"), pytest.mark.timeout(600)]
 
@@ -84,16 +84,16 @@ def site(nginx_program: str) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def author(site: Site) -> ApiUser:
-    return ApiUser(site)
+def author(site: Site) -> HttpUser:
+    return HttpUser(site)
 
 
-def upload(actor: ApiUser, content: bytes | None = None) -> dict[str, Any]:
+def upload(actor: HttpUser, content: bytes | None = None) -> dict[str, Any]:
     """Upload a picture and wait until it is processed."""
     response = actor.call("POST", "/media", files={"file": ("a.jpg", content or jpeg(), "image/jpeg")})
     assert response.status_code == 202, response.text
     path = f"/media/{response.json()['id']}"
-    eventually(lambda: actor.get(path)["status"] == "ready", 30)
+    eventually(lambda: actor.get(path)["status"] == "ready")
     return dict(actor.get(path))
 
 
@@ -121,8 +121,8 @@ def test_both_apps_answer(site: Site) -> None:
     assert min(served.values()) >= 5, served
 
 
-def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: ApiUser) -> None:
-    readers = [ApiUser(site) for _ in range(2)]
+def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: HttpUser) -> None:
+    readers = [HttpUser(site) for _ in range(2)]
     for reader in readers:
         reader.follow(author)
     post = author.create_post()
@@ -145,7 +145,7 @@ def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: ApiU
     eventually(lambda: author.get(f"/posts/{post}")["like_count"] == 0)
 
 
-def posts_of(actor: ApiUser) -> list[dict[str, Any]]:
+def posts_of(actor: HttpUser) -> list[dict[str, Any]]:
     posts, url = [], f"/users/{actor.username}/posts?limit=100"
     while url:
         page = actor.get(url)
@@ -189,7 +189,7 @@ def test_rate_limits_use_the_address_that_nginx_sees(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-Proto", "X-Forwarded-Ssl", "X-Forwarded-Protocol", "X-Forwarded-Host"])
-def test_client_headers_cannot_set_scheme_or_host(site: Site, author: ApiUser, name: str) -> None:
+def test_client_headers_cannot_set_scheme_or_host(site: Site, author: HttpUser, name: str) -> None:
     value = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Protocol": "ssl"}.get(name, "evil")
     response = site.client.get("/api/v1/explore?limit=1", headers=author.headers | {name: value})
     assert response.status_code == 200, response.text
@@ -235,7 +235,7 @@ def test_large_json_is_compressed(site: Site) -> None:
 # --- Uploads ---------------------------------------------------------------------------------------------
 
 
-def test_maximum_upload_size(site: Site, author: ApiUser) -> None:
+def test_maximum_upload_size(site: Site, author: HttpUser) -> None:
     largest = 20 * 2**20
     picture = jpeg()
     picture += bytes(largest - len(picture))
@@ -245,7 +245,7 @@ def test_maximum_upload_size(site: Site, author: ApiUser) -> None:
 
 
 @pytest.mark.parametrize(("path", "size"), [("/media", 33 * 2**20), ("/posts", 2 * 2**20)])
-def test_nginx_refuses_oversized_bodies(site: Site, author: ApiUser, path: str, size: int) -> None:
+def test_nginx_refuses_oversized_bodies(site: Site, author: HttpUser, path: str, size: int) -> None:
     headers = author.headers | {"X-Request-ID": f"too-large{path.replace('/', '-')}"}
     with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=20, trust_env=False) as client:
         response = client.post(path, content=bytes(size), headers=headers)
@@ -259,12 +259,12 @@ def test_nginx_refuses_oversized_bodies(site: Site, author: ApiUser, path: str, 
 
 
 @pytest.fixture(scope="module")
-def picture(author: ApiUser) -> str:
+def picture(author: HttpUser) -> str:
     """The path of a public picture."""
     return path_of(upload(author, jpeg(1200, 900))["url"])
 
 
-def test_public_picture_is_cached_and_revalidated(site: Site, author: ApiUser) -> None:
+def test_public_picture_is_cached_and_revalidated(site: Site, author: HttpUser) -> None:
     picture = path_of(upload(author, jpeg(1200, 900))["url"])  # not requested before
     assert picture.startswith("/media/public/")
     first, second = site.client.get(picture), site.client.get(picture + "?utm=x")
@@ -300,31 +300,31 @@ def test_cache_supports_validators_and_ranges(site: Site, picture: str) -> None:
     assert (head.status_code, int(head.headers["Content-Length"])) == (200, len(whole.content))
 
 
-def test_range_request_of_an_uncached_picture(site: Site, author: ApiUser) -> None:
+def test_range_request_of_an_uncached_picture(site: Site, author: HttpUser) -> None:
     path = path_of(upload(author)["url"])
     part = site.client.get(path, headers={"Range": "bytes=2-5"})
     assert (part.status_code, part.headers["X-Cache-Status"]) == (206, "MISS")
     assert part.content == site.client.get(path).content[2:6]
 
 
-def test_deleted_picture_leaves_the_cache_in_time(site: Site, author: ApiUser) -> None:
+def test_deleted_picture_leaves_the_cache_in_time(site: Site, author: HttpUser) -> None:
     media = upload(author)
     path = path_of(media["url"])
     for _ in range(2):
         assert site.client.get(path).status_code == 200
     assert author.call("DELETE", f"/media/{media['id']}").status_code == 204
     store = f"http://127.0.0.1:{site.programs['minio'].port}{path}"
-    eventually(lambda: httpx.get(store, trust_env=False).status_code != 200, 30)
+    eventually(lambda: httpx.get(store, trust_env=False).status_code != 200)
     assert eventually(lambda: site.client.get(path).status_code != 200) <= FRESH + 1
 
 
 def test_private_picture_needs_a_signed_url_and_is_not_cached(site: Site) -> None:
-    owner = ApiUser(site)
+    owner = HttpUser(site)
     media = upload(owner)
     public = path_of(media["url"])
     assert site.client.get(public).status_code == 200
     assert owner.call("PATCH", "/me", json={"is_private": True}).status_code == 200
-    eventually(lambda: "/private/" in owner.get(f"/media/{media['id']}")["url"], 30)
+    eventually(lambda: "/private/" in owner.get(f"/media/{media['id']}")["url"])
     signed = path_of(owner.get(f"/media/{media['id']}")["url"])
     for _ in range(2):
         response = site.client.get(signed)
@@ -335,7 +335,7 @@ def test_private_picture_needs_a_signed_url_and_is_not_cached(site: Site) -> Non
         response = site.client.get(path)
         assert response.status_code == 403
         assert response.headers["Cache-Control"] == "private"
-    assert eventually(lambda: site.client.get(public).status_code != 200, 30) < 30
+    assert eventually(lambda: site.client.get(public).status_code != 200) < 30
 
 
 def test_signed_request_for_a_public_picture_bypasses_the_cache(site: Site, picture: str) -> None:
@@ -346,7 +346,7 @@ def test_signed_request_for_a_public_picture_bypasses_the_cache(site: Site, pict
         assert response.headers["Cache-Control"] == "private"
 
 
-def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
+def test_a_direct_upload_goes_through(site: Site, author: HttpUser) -> None:
     content = jpeg(300, 200)
     asked = {"filename": "a.jpg", "content_type": "image/jpeg", "size": len(content)}
     made = author.call("POST", "/media/uploads", json=asked).json()
@@ -355,7 +355,7 @@ def test_a_direct_upload_goes_through(site: Site, author: ApiUser) -> None:
     sent = site.client.post("/media", data=form["fields"], files={"file": ("a.jpg", content, "image/jpeg")})
     assert sent.status_code == 204, sent.text
     assert author.call("POST", f"/media/{made['id']}/complete").status_code == 202
-    eventually(lambda: author.get(f"/media/{made['id']}")["status"] == "ready", 30)
+    eventually(lambda: author.get(f"/media/{made['id']}")["status"] == "ready")
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from tests.deploy import compose_file
 from tests.deploy.postgres_server import ComposePostgres
-from tests.eventually import eventually
-from tests.live_stack import manage
+from tests.support.eventually import eventually
+from tests.support.processes import manage
 
 pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]
 

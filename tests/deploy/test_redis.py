@@ -16,7 +16,7 @@ from instafeed.devstack.child_process import Program
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.redis import redis_executable
 from tests.deploy import compose_file
-from tests.eventually import eventually
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.xdist_group("deploy_redis")
 

@@ -160,8 +160,8 @@ def _linger_close(sock: socket.socket) -> None:
     """Close our side and wait until the client has read the response (RFC 9112, section 9.6).
 
     gunicorn does this in the accepting thread, where a client that does not close delays all others; without this
-    function test_clients_that_do_not_close_do_not_block_others in tests/flows/test_raw_http.py fails. gunicorn also
-    reads 64 KiB only, after which a client in the middle of an upload gets a reset instead of its response.
+    function test_clients_that_do_not_close_do_not_block_others in tests/system/core/test_raw_http.py fails. gunicorn
+    also reads 64 KiB only, after which a client in the middle of an upload gets a reset instead of its response.
     """
     received, deadline = 0, time.monotonic() + LINGER_TIMEOUT
     with suppress(OSError):

@@ -1,0 +1,96 @@
+"""Every column and Redis key with a user's id is registered for export and erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from accounts import personal_data_registry
+from accounts.models import User
+from instafeed.core.cache import keys
+from tests.support.populated_account import registered_columns
+
+PROJECT_APPS = {
+    "core",
+    "backoffice",
+    "accounts",
+    "social",
+    "media",
+    "posts",
+    "feeds",
+    "admin",
+    "auth",
+    "otp_totp",
+    "otp_static",
+}
+# Columns of those types that hold no user ids, or none that must be erased.
+COLUMNS_WITHOUT_USER_IDS = {
+    "feeds.FanOut.last_follower_id",  # the start of the next batch, not personal data
+    # The audit log is kept; its ids refer to no user after the erasure.
+    "accounts.AuditEntry.actor_id",
+    "accounts.AuditEntry.target_id",
+    "accounts.AuditEntry.user_id",
+    "accounts.AuditEntry.before",
+    "accounts.AuditEntry.after",
+    "backoffice.Sample.metrics",
+    "posts.Case.reasons",
+    "posts.Case.closed_by_id",  # the id of a moderator
+    "core.Invalidation.keys",  # deleted within seconds
+    "media.Media.variants",
+    "media.FileDeletion.paths",
+    "otp_totp.TOTPDevice.t0",  # times
+    "otp_totp.TOTPDevice.last_t",
+    "posts.Counter.subject_id",
+    "posts.ExploreRanking.post_ids",
+    "social.Notification.post_id",
+    "social.Notification.comment_id",
+    "social.Notification.position",
+    "social.NotificationActor.position",
+    "social.Warning.post_id",
+    "social.Warning.comment_id",
+    "social.NotificationEvent.post_id",
+    "social.NotificationEvent.comment_id",
+    "social.NotificationState.read_up_to",
+}
+FIELD_TYPES_WITHOUT_FOREIGN_KEY = (models.BigIntegerField, models.JSONField, ArrayField)
+
+
+def test_all_columns_with_user_ids_are_registered() -> None:
+    assert set(columns_that_may_hold_user_ids()) - registered_columns() - COLUMNS_WITHOUT_USER_IDS == set(), (
+        "register these in a PersonalDataCategory, or list them in COLUMNS_WITHOUT_USER_IDS"
+    )
+    assert registered_columns() | COLUMNS_WITHOUT_USER_IDS <= set(columns_that_may_hold_user_ids()), (
+        "these columns do not exist"
+    )
+
+
+def columns_that_may_hold_user_ids() -> Iterator[str]:
+    """Yield foreign keys to users, and other columns that could hold an id, except generated primary keys."""
+    yield "accounts.User.id"
+    for model in apps.get_models(include_auto_created=True):
+        if model._meta.app_label not in PROJECT_APPS:
+            continue
+        for field in model._meta.concrete_fields:
+            may_hold_id = isinstance(field, FIELD_TYPES_WITHOUT_FOREIGN_KEY) and not field.is_relation
+            is_generated = isinstance(field, models.BigAutoField) or (field.primary_key and field.has_db_default())
+            if field.related_model is User or (may_hold_id and not is_generated):
+                yield f"{model._meta.label}.{field.name}"
+
+
+def test_all_categories_can_be_erased() -> None:
+    assert [category.name for category in personal_data_registry.get_categories() if category.erase is None] == []
+
+
+@pytest.mark.django_db
+def test_all_redis_keys_with_user_ids_are_registered() -> None:
+    keys_by_function = {
+        name: function(4711)
+        for name, function in vars(keys).items()
+        if callable(function) and "user_id" in getattr(function, "__annotations__", {})
+    }
+    assert {"home_timeline", "user_summary", "auth_state"} <= keys_by_function.keys()
+    assert set(keys_by_function.values()) <= set(personal_data_registry.get_redis_keys(4711))

@@ -1,0 +1,285 @@
+"""Permissions in the admin: every page and action for every role, in one table. The first test finds gaps in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Model
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+from django.utils import timezone
+from pytest_django import Settings
+
+from accounts import audit
+from accounts.models import AuditEntry, User
+from feeds.models import FanOut
+from instafeed.core.jobs.leased import JobState
+from media import storage
+from media.models import Media, Status
+from posts import services
+from posts.models import Case, Reason, TargetType
+from tests.support.factories import UserFactory
+from tests.support.staff import admin_client
+
+pytestmark = pytest.mark.django_db
+
+MODERATORS, OPERATORS = {"moderator", "superuser"}, {"operator", "superuser"}
+BOTH, SUPERUSERS, NO_ROLE = MODERATORS | OPERATORS, {"superuser"}, set[str]()
+ROLES = ("anonymous", "user", "staff without a group", "moderator", "operator", "superuser")
+STAFF = {"staff without a group", *BOTH}
+
+# Roles that see a model's list, its rows and their history.
+VIEWERS = {
+    "accounts_auditentry": BOTH,
+    "accounts_user": BOTH,
+    "auth_group": SUPERUSERS,
+    "feeds_fanout": OPERATORS,
+    "media_media": BOTH,
+    "posts_case": MODERATORS,
+    "posts_comment": MODERATORS,
+    "posts_post": MODERATORS,
+}
+# Roles that add and delete rows with Django's own forms. All other changes are actions.
+EDITORS = {("auth_group", "add"): SUPERUSERS, ("auth_group", "delete"): SUPERUSERS}
+# Pages without a model.
+OTHER_PAGES = {
+    "index": STAFF,
+    "password_change": STAFF,
+    "password_change_done": STAFF,
+    "jsi18n": STAFF,
+    "app_list": BOTH,
+}
+# Pages that are tested elsewhere, or that serve forms that do not exist.
+UNCHECKED_PAGES = {"login", "logout", "autocomplete", "view_on_site", None}
+
+_MODERATION = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift"), MODERATORS)
+OBJECT_ACTIONS = {
+    "accounts_user": {
+        **dict.fromkeys(("suspend", "lift", "end_sessions"), MODERATORS),
+        **dict.fromkeys(("pull", "push", "unpin"), OPERATORS),
+    },
+    "posts_case": _MODERATION,
+    "posts_post": _MODERATION,
+    "posts_comment": _MODERATION,
+}
+LIST_ACTIONS = {"feeds_fanout": {"resume": OPERATORS}, "media_media": {"reprocess": OPERATORS}}
+# The action that must come before, so that an action has an effect.
+PREPARING_ACTION = {"restore": "hide", "lift": "suspend", "unpin": "pull"}
+
+
+@dataclass
+class AdminObjects:
+    """Ids of one row of each model, about a reported user, and a client and a user of each role."""
+
+    ids: dict[str, int]
+    clients: dict[str, Client]
+    users: dict[str, User]
+
+
+@pytest.fixture
+def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
+    settings.MEDIA_ROOT = str(tmp_path)
+    reported, reporter = UserFactory(username="reported"), UserFactory()
+    post = services.create_post(reported.pk, "look at me")
+    comment = services.create_comment(reported.pk, post.pk, reported.pk, "me again", None)
+    for kind, target_id in ((TargetType.POST, post.pk), (TargetType.COMMENT, comment.pk)):
+        services.file_report(reporter.pk, services.Target(kind, target_id, reported.pk), Reason.SPAM, "")
+    FanOut.objects.filter(pk=post.pk).update(state=JobState.DEAD)
+    reported.session_set.create(refresh_jti="0123456789abcdef" * 2, expires_at=timezone.now() + timedelta(days=1))
+    kept = storage.new_incoming_path()
+    storage.save(kept, BytesIO(b"a picture"), "image/jpeg")
+    media = Media.objects.create(owner=reported, status=Status.FAILED, original_path=kept)
+    users = {
+        "user": UserFactory(),
+        "staff without a group": UserFactory(is_staff=True),
+        "moderator": UserFactory(is_staff=True),
+        "operator": UserFactory(is_staff=True),
+        "superuser": UserFactory(is_staff=True, is_superuser=True),
+    }
+    for role in ("moderator", "operator"):
+        users[role].groups.set([Group.objects.get(name=role.title())])
+    entry = audit.record(users["superuser"], "hide", "post", post.pk, user_id=reported.pk)
+    ids = {
+        "accounts_auditentry": entry.pk,
+        "accounts_user": reported.pk,
+        "auth_group": users["moderator"].groups.get().pk,
+        "feeds_fanout": post.pk,
+        "media_media": media.pk,
+        "posts_case": Case.objects.get(target_id=post.pk).pk,
+        "posts_comment": comment.pk,
+        "posts_post": post.pk,
+    }
+    clients = {role: admin_client(user) for role, user in users.items()} | {"anonymous": Client()}
+    return AdminObjects(ids, clients, users)
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """Roll back all changes at the end of the block."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def url_names() -> set[str | None]:
+    """Return the names of all admin URLs."""
+
+    def walk(patterns: Any) -> Iterator[str | None]:
+        for pattern in patterns:
+            if isinstance(pattern, URLPattern):
+                yield pattern.name
+            elif isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns)
+
+    return set(walk(admin.site.get_urls()))
+
+
+def label_of(model: type[Model]) -> str:
+    return f"{model._meta.app_label}_{model._meta.model_name}"
+
+
+def pages() -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (model or "", the page's name, the roles that see it)."""
+    for name, allowed in OTHER_PAGES.items():
+        yield "", name, allowed
+    for model, allowed in VIEWERS.items():
+        for kind in ("changelist", "change", "history"):
+            yield model, kind, allowed
+        for kind in ("add", "delete"):
+            yield model, kind, EDITORS.get((model, kind), NO_ROLE)
+
+
+def test_table_has_every_page_and_action() -> None:
+    known = {f"{model}_{kind}" if model else kind for model, kind, _ in pages()}
+    assert url_names() - UNCHECKED_PAGES - {f"{model}_act" for model in OBJECT_ACTIONS} == known
+    registered = {label_of(model): page for model, page in admin.site._registry.items()}
+    assert {
+        model: {action.name for action in actions}
+        for model, page in registered.items()
+        if (actions := getattr(page, "admin_actions", ()))
+    } == {model: set(actions) for model, actions in OBJECT_ACTIONS.items()}
+    assert {model: set(page.actions) for model, page in registered.items() if page.actions} == {
+        model: set(actions) for model, actions in LIST_ACTIONS.items()
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_pages_by_role(objects: AdminObjects, role: str) -> None:
+    wrong = []
+    for model, kind, allowed in pages():
+        arguments = [objects.ids[model]] if kind in ("change", "history", "delete") else []
+        arguments = ["accounts"] if kind == "app_list" else arguments
+        path = reverse(f"admin:{model}_{kind}" if model else f"admin:{kind}", args=arguments)
+        response = objects.clients[role].get(path)
+        expected = 200 if role in allowed else 403
+        if role not in STAFF and expected == 403:
+            expected = 302
+            assert response.status_code != 302 or "/admin/login/" in response["Location"]
+        if kind == "app_list" and role == "staff without a group":
+            expected = 404  # they see no model of that app
+        if response.status_code != expected:
+            wrong.append((path, response.status_code, expected))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_object_actions_by_role(objects: AdminObjects, role: str) -> None:
+    """On an unprotected account; tests of moderation cover what services refuse to every role."""
+    wrong = []
+    for model, actions in OBJECT_ACTIONS.items():
+        for name, allowed in actions.items():
+            with rolled_back():
+                if name in PREPARING_ACTION:
+                    assert performs(objects, "superuser", model, PREPARING_ACTION[name])
+                if performs(objects, role, model, name) != (role in allowed):
+                    wrong.append((model, name))
+    assert wrong == []
+
+
+def performs(objects: AdminObjects, role: str, model: str, name: str) -> bool:
+    """Post an action's form and return whether it had an effect: then it is in the audit log."""
+    pk = objects.ids[model]
+    data = {"pk": pk, f"version-{pk}": 9, "reason": "Because.", "length": "7"}
+    path = reverse(f"admin:{model}_act", args=[name])
+    before = AuditEntry.objects.count()
+    response = objects.clients[role].post(path, data)
+    assert response.status_code in (302, 403), response.content
+    return AuditEntry.objects.count() == before + 1
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_list_actions_by_role(objects: AdminObjects, role: str) -> None:
+    for model, actions in LIST_ACTIONS.items():
+        for name, allowed in actions.items():
+            with rolled_back():
+                before = AuditEntry.objects.count()
+                data = {"action": name, "_selected_action": objects.ids[model]}
+                response = objects.clients[role].post(reverse(f"admin:{model}_changelist"), data)
+                assert response.status_code in (200, 302, 403)
+                assert (AuditEntry.objects.count() == before + 1) == (role in allowed), (model, name)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str) -> None:
+    """Post forms although the pages show none, with changed values for every model."""
+    forms: dict[str, dict[str, Any]] = {
+        "accounts_user": {
+            "username": "renamed",
+            "is_staff": "on",
+            "is_superuser": "on",
+            "groups": [objects.ids["auth_group"]],
+        },
+        "accounts_auditentry": {"reason": "nothing", "actor_name": "nobody"},
+        "posts_post": {"caption": "changed", "hidden_at_0": "2020-01-01", "hidden_at_1": "00:00"},
+        "posts_comment": {"text": "changed"},
+        "posts_case": {"state": 1, "report_count": 0},
+        "media_media": {"is_withheld": "on", "alt_text": "changed"},
+        "feeds_fanout": {"state": 2},
+        "auth_group": {"name": "Everybody"},
+    }
+    assert forms.keys() == VIEWERS.keys()
+    for model, data in forms.items():
+        allowed = role == "superuser" and model in ("accounts_user", "auth_group")
+        with rolled_back():
+            before = rows_of(model)
+            objects.clients[role].post(reverse(f"admin:{model}_change", args=[objects.ids[model]]), data)
+            assert (rows_of(model) != before) == allowed, model
+
+
+def rows_of(model: str) -> list[dict[str, Any]]:
+    (model_class,) = (each for each in admin.site._registry if label_of(each) == model)
+    return list(model_class._default_manager.order_by("pk").values())
+
+
+@pytest.mark.parametrize("role", ["moderator", "operator"])
+def test_only_superusers_act_on_staff(objects: AdminObjects, role: str) -> None:
+    for other in ("superuser", "moderator", "operator"):
+        objects.ids["accounts_user"] = objects.users[other].pk
+        for name in OBJECT_ACTIONS["accounts_user"]:
+            with rolled_back():
+                assert not performs(objects, role, "accounts_user", name), (other, name)
+
+
+def test_pages_show_no_secrets(objects: AdminObjects) -> None:
+    """Even superusers see no password hash and no session token."""
+    reported = User.objects.get(pk=objects.ids["accounts_user"])
+    reported.set_password("a long enough secret")
+    reported.save()
+    session = reported.session_set.get()
+    for model, kind, allowed in pages():
+        if "superuser" in allowed and kind not in ("app_list", *OTHER_PAGES):
+            arguments = [objects.ids[model]] if kind in ("change", "history", "delete") else []
+            content = (
+                objects.clients["superuser"].get(reverse(f"admin:{model}_{kind}", args=arguments)).content.decode()
+            )
+            assert reported.password not in content
+            assert session.refresh_jti not in content

@@ -1,0 +1,273 @@
+"""A request that is sent twice runs once: replays, races, failures, and which requests count as the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.http import HttpResponse
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
+
+from accounts import sessions
+from accounts.models import User
+from instafeed.core.api import idempotency
+from instafeed.core.api.idempotency import REPLAYED_HEADER, respond_idempotently
+from instafeed.core.models import IdempotentResponse
+from instafeed.core.tasks import flush_idempotent_answers
+from tests.support.error_shape import assert_error
+from tests.support.factories import UserFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.support.urls")]
+ALICE, BOB = 1, 2
+
+
+def request_of(key: str | None = "k", path: str = "/api/v1/posts", method: str = "POST") -> Request:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return Request(APIRequestFactory().generic(method, path, headers=headers))
+
+
+def create_user(name: str, status: int = 201) -> Callable[[], tuple[int, bytes]]:
+    """Return a `create` function that creates a user of that name; its second call would fail."""
+
+    def create() -> tuple[int, bytes]:
+        user = User.objects.create_user(name)
+        return status, b'{"id": "%d",  "odd":"spacing \xc3\xa9"}' % user.pk
+
+    return create
+
+
+def usernames() -> list[str]:
+    return list(User.objects.order_by("username").values_list("username", flat=True))
+
+
+def test_a_repeated_key_returns_the_same_bytes_and_creates_nothing() -> None:
+    first = respond_idempotently(request_of(), ALICE, create_user("one"))
+    again = respond_idempotently(request_of(), ALICE, create_user("two"))
+    assert (first.status_code, first.content) == (again.status_code, again.content)
+    assert again["Content-Type"] == "application/json"
+    assert usernames() == ["one"]
+    assert REPLAYED_HEADER not in first
+    assert again[REPLAYED_HEADER] == "true"
+
+
+@pytest.mark.parametrize(
+    ("user_id", "other"),
+    [
+        (BOB, request_of()),
+        (ALICE, request_of(path="/api/v1/posts/1/comments")),
+        (ALICE, request_of(key="K")),
+        (ALICE, request_of(method="PUT")),
+    ],
+    ids=["user", "path", "key", "method"],
+)
+def test_another_user_path_key_or_method_is_another_request(user_id: int, other: Request) -> None:
+    respond_idempotently(request_of(), ALICE, create_user("one"))
+    response = respond_idempotently(other, user_id, create_user("two"))
+    assert REPLAYED_HEADER not in response
+    assert usernames() == ["one", "two"]
+
+
+def test_requests_without_a_key_always_run_and_store_nothing() -> None:
+    for name in ("one", "two"):
+        assert REPLAYED_HEADER not in respond_idempotently(request_of(key=None), ALICE, create_user(name))
+    assert usernames() == ["one", "two"]
+    assert not IdempotentResponse.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "a" * 256, "é", "a\tb", "\x7f", "\x00", "\ud800"])
+def test_a_malformed_key_is_rejected_before_the_request_runs(key: str) -> None:
+    with pytest.raises(ValidationError):
+        respond_idempotently(request_of(key=key), ALICE, create_user("one"))
+    assert usernames() == []
+
+
+@pytest.mark.parametrize("key", ["a", "a" * 255, '"8e03978e-40d5"', "!~%00';DROP/**/TABLE/**/x;--"])
+def test_other_keys_are_accepted(key: str) -> None:
+    respond_idempotently(request_of(key=key), ALICE, create_user("one"))
+    assert respond_idempotently(request_of(key=key), ALICE, create_user("two"))[REPLAYED_HEADER] == "true"
+
+
+def test_a_path_may_exceed_the_size_of_an_index_row() -> None:
+    path = "/api/v1/posts/" + "9" * 8_000
+    respond_idempotently(request_of(path=path), ALICE, create_user("one"))
+    assert REPLAYED_HEADER in respond_idempotently(request_of(path=path), ALICE, create_user("two"))
+
+
+def test_an_error_rolls_back_and_frees_the_key() -> None:
+    def fail() -> tuple[int, bytes]:
+        create_user("one")()
+        raise ValidationError("no")
+
+    with pytest.raises(ValidationError):
+        respond_idempotently(request_of(), ALICE, fail)
+    refused = respond_idempotently(request_of(), ALICE, create_user("two", status=409))
+    assert refused.status_code == 409
+    assert usernames() == []
+    assert not IdempotentResponse.objects.exists()
+    assert respond_idempotently(request_of(), ALICE, create_user("three")).status_code == 201
+    assert usernames() == ["three"]
+
+
+def test_an_error_without_a_key_rolls_back() -> None:
+    assert respond_idempotently(request_of(key=None), ALICE, create_user("one", status=400)).status_code == 400
+    assert usernames() == []
+
+
+def make_responses_older(by: timedelta) -> None:
+    IdempotentResponse.objects.update(created_at=F("created_at") - by)
+
+
+def test_a_key_is_free_again_after_a_day() -> None:
+    respond_idempotently(request_of(), ALICE, create_user("one"))
+    make_responses_older(timedelta(hours=23, minutes=59))
+    assert REPLAYED_HEADER in respond_idempotently(request_of(), ALICE, create_user("two"))
+    make_responses_older(timedelta(minutes=1))
+    second = respond_idempotently(request_of(), ALICE, create_user("three"))
+    assert REPLAYED_HEADER not in second
+    assert respond_idempotently(request_of(), ALICE, create_user("four")).content == second.content
+    assert usernames() == ["one", "three"]
+
+
+def test_a_failed_request_does_not_renew_an_expired_response() -> None:
+    respond_idempotently(request_of(), ALICE, create_user("one"))
+    make_responses_older(timedelta(hours=24))
+    respond_idempotently(request_of(), ALICE, create_user("two", status=400))
+    assert REPLAYED_HEADER not in respond_idempotently(request_of(), ALICE, create_user("three"))
+
+
+def test_only_answers_older_than_a_day_are_flushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "DELETE_BATCH_SIZE", 2)
+    for number in range(5):
+        respond_idempotently(request_of(key=str(number)), ALICE, create_user(f"old{number}"))
+    make_responses_older(timedelta(hours=24))
+    respond_idempotently(request_of(), ALICE, create_user("new"))
+    flush_idempotent_answers()
+    assert IdempotentResponse.objects.count() == 1
+    assert REPLAYED_HEADER in respond_idempotently(request_of(), ALICE, create_user("newer"))
+
+
+def test_a_user_is_forgotten_alone() -> None:
+    for user_id in (ALICE, BOB):
+        respond_idempotently(request_of(), user_id, create_user(f"of{user_id}"))
+    idempotency.delete_for_user(ALICE)
+    assert list(IdempotentResponse.objects.values_list("user_id", flat=True)) == [BOB]
+
+
+def test_a_key_costs_two_more_statements(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    create = create_user("one")
+    with django_assert_num_queries(2 + 1 + 2):  # savepoint and its release, the user, claim and stored response
+        respond_idempotently(request_of(), ALICE, create)
+    with django_assert_num_queries(2 + 2):
+        respond_idempotently(request_of(), ALICE, create)
+
+
+def test_replay_header_and_bad_key_over_http(client: Client) -> None:
+    headers = {"Authorization": f"Bearer {sessions.start(UserFactory(username='alice')).access}"}
+
+    def call(name: str, key: str) -> HttpResponse:
+        return client.post(f"/api/v1/create?name={name}", headers=headers | {"Idempotency-Key": key})
+
+    first, again = call("one", "k"), call("two", "k")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    assert again[REPLAYED_HEADER] == "true"
+    assert_error(call("one", "other"), 409)
+    assert_error(call("one", "other"), 409)
+    error = assert_error(call("three", "not valid"), 400, "invalid")
+    assert error["attr"] == "Idempotency-Key"
+    assert usernames() == ["alice", "one"]
+
+
+class Paused:
+    """A `create` function for another thread: it stops half way until told to continue or to fail."""
+
+    def __init__(self) -> None:
+        self.arrived, self.resume = Event(), Event()
+        self.fail = False
+
+    def __call__(self) -> tuple[int, bytes]:
+        response = create_user("first")()
+        self.arrived.set()
+        assert self.resume.wait(timeout=20)
+        if self.fail:
+            raise ValidationError("no")
+        return response
+
+
+def in_thread(pool: ThreadPoolExecutor, create: Callable[[], tuple[int, bytes]]) -> Future[HttpResponse]:
+    def run() -> HttpResponse:
+        try:
+            return respond_idempotently(request_of(), ALICE, create)
+        finally:
+            connection.close()
+
+    return pool.submit(run)
+
+
+def is_waiting_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return cursor.fetchone()[0] > 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first_fails", [False, True])
+def test_a_duplicate_waits_and_runs_only_if_the_first_fails(first_fails: bool) -> None:
+    paused = Paused()
+    with ThreadPoolExecutor(2) as pool:
+        first = in_thread(pool, paused)
+        assert paused.arrived.wait(timeout=20)
+        second = in_thread(pool, create_user("second"))
+        try:
+            while not is_waiting_for_a_lock():
+                assert not second.done()
+            paused.fail = first_fails
+        finally:
+            paused.resume.set()
+        response = second.result(timeout=20)
+        if first_fails:
+            with pytest.raises(ValidationError):
+                first.result()
+        else:
+            assert response.content == first.result().content
+    assert usernames() == (["second"] if first_fails else ["first"])
+    assert (REPLAYED_HEADER in response) is not first_fails
+    assert respond_idempotently(request_of(), ALICE, create_user("third")).content == response.content
+
+
+@pytest.mark.django_db(transaction=True)
+def test_concurrent_duplicates_run_once() -> None:
+    def create() -> tuple[int, bytes]:
+        user = UserFactory()
+        return 201, b"%d" % user.pk
+
+    with ThreadPoolExecutor(8) as pool:
+        responses = [future.result() for future in [in_thread(pool, create) for _ in range(24)]]
+    assert len({response.content for response in responses}) == 1
+    assert sum(REPLAYED_HEADER not in response for response in responses) == 1
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_on_commit_callbacks_run_once() -> None:
+    calls: list[str] = []
+
+    def create() -> tuple[int, bytes]:
+        transaction.on_commit(lambda: calls.append("x"))
+        return 201, b"{}"
+
+    for _ in range(2):
+        respond_idempotently(request_of(), ALICE, create)
+    respond_idempotently(request_of(key="other"), ALICE, lambda: (create()[0] + 200, b"{}"))
+    assert calls == ["x"]

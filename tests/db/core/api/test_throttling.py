@@ -1,0 +1,242 @@
+"""Rate limits are exact, shared by all processes, hard to evade, and off during a Redis outage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from django.contrib.auth.models import AnonymousUser
+from django.test import Client, RequestFactory
+from django.urls import get_resolver
+from pytest_django import Settings
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts import sessions
+from accounts.models import User
+from instafeed.core.api import throttling
+from instafeed.core.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, account_key, client_address
+from instafeed.core.cache import client as cache_client
+from tests.support.error_shape import assert_error
+from tests.support.factories import UserFactory
+from tests.support.redis_round_trips import count_round_trips
+
+pytestmark = [pytest.mark.urls("tests.support.urls"), pytest.mark.usefixtures("redis_cache")]
+
+
+@pytest.fixture
+def limit(settings: Settings) -> Settings:
+    """Set every scope to 3 a minute."""
+    settings.THROTTLES = dict.fromkeys(settings.THROTTLES, "3/minute")
+    return settings
+
+
+def request_of(user: User | AnonymousUser | None = None, **meta: str) -> Request:
+    request = Request(RequestFactory().get("/", **meta))
+    request.user = user or AnonymousUser()
+    return request
+
+
+def sign_in(client: Client, username: str, **meta: str) -> int:
+    data = {"username": username, "password": "wrong"}
+    return client.post("/api/v1/auth/token", data, content_type="application/json", **meta).status_code
+
+
+@pytest.mark.django_db
+def test_requests_beyond_the_limit_are_429_with_retry_after(client: Client, limit: Settings) -> None:
+    assert [sign_in(client, "alice") for _ in range(3)] == [401] * 3
+    response = client.post(
+        "/api/v1/auth/token", {"username": "alice", "password": "x"}, content_type="application/json"
+    )
+    assert_error(response, 429, "throttled")
+    assert 55 <= int(response["Retry-After"]) <= 60
+
+
+@pytest.mark.django_db
+def test_sign_in_is_limited_per_account_across_addresses(client: Client, limit: Settings) -> None:
+    spellings = ["alice", "ALICE", " Alice ", "alice"]
+    addresses = [f"192.0.2.{number}" for number in range(4)]
+    statuses = [sign_in(client, name, REMOTE_ADDR=address) for name, address in zip(spellings, addresses, strict=True)]
+    assert statuses == [401, 401, 401, 429]
+    assert sign_in(client, "bob", REMOTE_ADDR="192.0.2.99") == 401
+
+
+@pytest.mark.django_db
+def test_sign_in_is_limited_per_address_across_accounts(client: Client, limit: Settings) -> None:
+    assert [sign_in(client, f"user{number}") for number in range(4)] == [401, 401, 401, 429]
+    assert sign_in(client, "user9", REMOTE_ADDR="192.0.2.9") == 401
+
+
+@pytest.mark.django_db
+def test_registration_is_limited_per_address(client: Client, limit: Settings) -> None:
+    statuses = [client.post("/api/v1/auth/register", {}, content_type="application/json").status_code for _ in range(4)]
+    assert statuses == [400, 400, 400, 429]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("body", [b"[]", b'{"username": 5}', b'{"username": ["a"]}', b"{", b""])
+def test_a_malformed_body_is_a_400(client: Client, limit: Settings, body: bytes) -> None:
+    assert_error(client.post("/api/v1/auth/token", body, content_type="application/json"), 400)
+
+
+@pytest.mark.django_db
+def test_scopes_and_clients_have_separate_counters(limit: Settings) -> None:
+    alice, bob = UserFactory.create_batch(2)
+
+    def allowed(throttle: type[throttling.Throttle], user: User | None = None) -> bool:
+        return throttle().allow_request(request_of(user), APIView())
+
+    assert [allowed(UserThrottle, alice) for _ in range(4)] == [True, True, True, False]
+    assert allowed(UserThrottle, bob)
+    assert allowed(UploadThrottle, alice)
+    assert allowed(AnonThrottle)
+    assert all(allowed(AnonThrottle, alice) for _ in range(4))  # signed-in users are not anonymous
+    assert all(allowed(UserThrottle) for _ in range(4))
+
+
+def test_concurrent_requests_pass_exactly_up_to_the_limit(settings: Settings) -> None:
+    settings.THROTTLES = {"anon": "10/minute"}
+    with ThreadPoolExecutor(8) as pool:
+        passed = pool.map(lambda _: AnonThrottle().allow_request(request_of(), APIView()), range(40))
+    assert sum(passed) == 10
+
+
+def test_a_window_expires(settings: Settings, redis_cache: redis.Redis) -> None:
+    settings.THROTTLES = {"anon": "1/day"}
+    assert AnonThrottle().allow_request(request_of(), APIView())
+    assert not AnonThrottle().allow_request(request_of(), APIView())
+    (key,) = redis_cache.keys("*")
+    assert key.startswith(b"if1:limit")
+    assert 86_390 < redis_cache.ttl(key) <= 86_400
+
+
+def test_a_scope_that_is_off_uses_no_redis(settings: Settings, redis_cache: redis.Redis) -> None:
+    settings.THROTTLES = {"anon": None}
+    assert AnonThrottle().allow_request(request_of(), APIView())
+    assert not redis_cache.keys("*")
+
+
+def test_requests_pass_during_a_redis_outage(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.THROTTLES = {"anon": "1/minute"}
+
+    def fail(*args: object) -> None:
+        raise redis.ConnectionError("refused")
+
+    monkeypatch.setattr(throttling, "_limiter", lambda: SimpleNamespace(hit=fail))
+    try:
+        assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
+    finally:
+        cache_client.reset_circuit_breaker()
+
+
+def test_an_allowed_request_is_one_round_trip_a_rejected_one_two(settings: Settings) -> None:
+    settings.THROTTLES = {"anon": "1/minute"}
+    AnonThrottle().allow_request(request_of(REMOTE_ADDR="192.0.2.77"), APIView())  # loads the script into Redis
+    with count_round_trips() as trips:
+        assert AnonThrottle().allow_request(request_of(), APIView())
+    assert trips == ["EVALSHA"]
+    with count_round_trips() as trips:
+        assert not AnonThrottle().allow_request(request_of(), APIView())
+    assert trips == ["EVALSHA", "TTL"]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["with-token", "token-optional"])
+def test_requests_with_a_bad_token_are_limited_per_address(client: Client, limit: Settings, path: str) -> None:
+    tokens = ("", "x", "a.b.c", "another")
+    responses = [client.get(f"/api/v1/{path}", **bearer(token)) for token in tokens]
+    assert [response.status_code for response in responses] == [401, 401, 401, 429]
+    assert_error(responses[-1], 429, "throttled")
+    assert 55 <= int(responses[-1]["Retry-After"]) <= 60
+    assert client.get(f"/api/v1/{path}", **bearer("x"), REMOTE_ADDR="192.0.2.9").status_code == 401
+
+
+@pytest.mark.django_db
+def test_requests_without_a_token_are_limited(client: Client, limit: Settings) -> None:
+    statuses = [client.get("/api/v1/with-token").status_code for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]
+    assert client.get("/api/v1/token-optional").status_code == 429
+
+
+@pytest.mark.django_db
+def test_a_failed_sign_in_counts_once(client: Client, settings: Settings) -> None:
+    settings.THROTTLES = dict.fromkeys(settings.THROTTLES) | {"anon": "3/minute"}
+    assert [sign_in(client, "alice") for _ in range(4)] == [401, 401, 401, 429]
+
+
+@pytest.mark.django_db
+def test_users_are_limited_across_addresses_and_apart_from_them(client: Client, limit: Settings) -> None:
+    alice = bearer(sessions.start(UserFactory()).access)
+    addresses = [f"192.0.2.{number}" for number in range(4)]
+    statuses = [client.get("/api/v1/with-token", **alice, REMOTE_ADDR=address).status_code for address in addresses]
+    assert statuses == [200, 200, 200, 429]
+    bob = bearer(sessions.start(UserFactory()).access)
+    assert client.get("/api/v1/with-token", **bob, REMOTE_ADDR=addresses[0]).status_code == 200
+    assert client.get("/api/v1/token-optional", REMOTE_ADDR=addresses[0]).status_code == 200
+
+
+@pytest.mark.django_db
+def test_without_proxies_headers_do_not_change_the_address(client: Client, limit: Settings) -> None:
+    headers = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CLIENT_IP")
+    statuses = [client.get("/api/v1/token-optional", **{header: "203.0.113.5"}).status_code for header in headers]
+    assert statuses == [200, 200, 200, 429]
+
+
+def api_views(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, type[APIView]]]:
+    for pattern in patterns:
+        path = prefix + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            yield from api_views(pattern.url_patterns, path)
+        elif path.startswith("api/") and hasattr(pattern.callback, "cls"):
+            yield path, pattern.callback.cls
+
+
+@pytest.mark.urls("instafeed.urls")
+def test_every_path_is_throttled_for_all_its_clients() -> None:
+    views = dict(api_views(get_resolver().url_patterns))
+    assert len(views) > 20
+    for path, view in views.items():
+        needed = set()
+        if view.authentication_classes:
+            needed.add(UserThrottle)
+        if IsAuthenticated not in view.permission_classes:
+            needed.add(AnonThrottle)
+        assert needed <= set(view.throttle_classes), f"{path} is not limited by {needed}"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "", "192.0.2.1"),
+        (0, "198.51.100.7", "192.0.2.1"),
+        (1, "", "192.0.2.1"),
+        (1, "198.51.100.7", "198.51.100.7"),
+        (1, "203.0.113.5, 198.51.100.7", "198.51.100.7"),
+        (2, "203.0.113.5, 198.51.100.7", "203.0.113.5"),
+        (2, "6.6.6.6, 203.0.113.5, 198.51.100.7", "203.0.113.5"),
+        (2, "198.51.100.7", "192.0.2.1"),
+        (1, "nonsense", "unknown"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "::ffff:198.51.100.7", "198.51.100.7"),
+    ],
+)
+def test_the_address_is_the_one_seen_by_the_outermost_trusted_proxy(
+    settings: Settings, proxies: int, forwarded: str, address: str
+) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    meta = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
+    assert client_address(request_of(REMOTE_ADDR="192.0.2.1", **meta)) == address
+
+
+def test_account_keys_are_short_ascii() -> None:
+    assert account_key("x" * 100_000).isascii()
+    assert len(account_key("é" * 100_000)) < 50

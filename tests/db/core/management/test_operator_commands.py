@@ -1,0 +1,374 @@
+"""Rules that every operator command follows: dry run, one-line errors, resuming, progress output."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
+from django.db import connection
+
+from accounts.models import CelebrityState, User
+from feeds import backfill, celebrity_policy, celebrity_transitions, consistency
+from feeds.management.commands import resume_fan_outs
+from feeds.models import FanOut
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client as cache
+from instafeed.core.jobs.leased import JobState
+from instafeed.core.management import base
+from instafeed.demo import pictures
+from instafeed.demo.loader import Loader
+from instafeed.devstack.state import PROJECT_ROOT
+from posts import counter_repair
+from posts.models import Post
+from social import follow_import
+from tests.db.core.management import scenarios
+from tests.db.core.management.scenarios import Snapshot, take_snapshot
+from tests.support.populated_account import assert_counts_are_exact
+from tests.support.processes import clean_environment
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PROJECT_APPS = {"instafeed", "accounts", "social", "media", "posts", "feeds"}
+
+
+def assert_seeded() -> None:
+    assert (User.objects.count(), Post.objects.count()) == (30, 20)
+    assert_counts_are_exact()
+
+
+def assert_imported() -> None:
+    assert {(f"u{number}", "u9") for number in range(1, 5)} | {("u9", "u1")} <= scenarios.follows()
+    assert_counts_are_exact()
+    assert User.objects.get(username="u9").celebrity_state == CelebrityState.CELEBRITY
+
+
+def assert_feeds_cached() -> None:
+    assert cache().exists(*(keys.home_timeline(user) for user in User.objects.values_list("pk", flat=True))) == 4
+
+
+def assert_celebrities_reclassified() -> None:
+    assert_counts_are_exact()
+    celebrities = User.objects.filter(follower_count__gte=scenarios.CELEBRITY_THRESHOLD)
+    assert {user.celebrity_state for user in celebrities} == {CelebrityState.CELEBRITY}
+    assert (celebrities.count(), User.objects.exclude(celebrity_state=CelebrityState.ORDINARY).count()) == (2, 2)
+    assert not celebrity_policy.authors_to_promote().exists()
+
+
+def assert_feeds_consistent() -> None:
+    user_ids = consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX)
+    assert [found for user_id in user_ids if (found := consistency.check_home_timeline(user_id))] == []
+    assert consistency.check_celebrity_set() is None
+
+
+def assert_counts_exact() -> None:
+    assert_counts_are_exact()
+
+
+def assert_fan_outs_enqueued() -> None:
+    assert set(FanOut.objects.values_list("state", flat=True)) == {JobState.PENDING}
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
+        queued = b"".join(broker.lrange("fan_out", 0, -1))
+    assert all(str(post).encode() in queued for post in Post.objects.values_list("pk", flat=True))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command: its arguments, its scenario, the assertion that its work is done, and where to interrupt it."""
+
+    name: str
+    arguments: tuple[str, ...]  # FILE stands for a file of follows, and FOLDER for a folder that does not exist
+    set_up: Callable[[Path], None]
+    assert_done: Callable[[], None]
+    step: tuple[Any, str]  # a function that does part of the work, as (owner, name)
+    interrupted_call: int = 2  # the call of `step` after which the command is interrupted; work must be left then
+    dry_run_status: int = 0  # 1 for commands that report errors and leave them in a dry run
+    bad_arguments: tuple[tuple[str, ...], ...] = ()
+
+
+SEED = ("--users=30", "--follows=90", "--posts=20", "--celebrities=2")
+CASES = [
+    Case(
+        "seed_demo",
+        SEED,
+        scenarios.empty_site,
+        assert_seeded,
+        (Loader, "load_hashtags"),
+        interrupted_call=1,
+        bad_arguments=(
+            ("--users=2",),
+            ("--follows=999999999",),
+            ("--photos", "FOLDER"),
+            (*SEED, "--celebrities=30"),
+            ("more",),
+        ),
+    ),
+    Case(
+        "import_follows",
+        ("FILE",),
+        scenarios.follow_file,
+        assert_imported,
+        (follow_import, "apply"),
+        interrupted_call=1,
+        bad_arguments=((), ("FOLDER",), ("FILE", "--delimiter=1"), ("FILE", "--delimiter=,"), ("FILE", "FILE")),
+    ),
+    Case(
+        "backfill_feeds",
+        ("--all",),
+        scenarios.cold_feeds,
+        assert_feeds_cached,
+        (backfill, "rebuild_home_timeline"),
+        bad_arguments=(
+            (),
+            ("--user=nobody",),
+            ("--all", "--user=u"),
+            ("--active-since=soon",),
+            ("--all", "--after=-1"),
+        ),
+    ),
+    Case(
+        "reclassify_celebrities",
+        ("--rate=100000",),
+        scenarios.wrong_celebrity_states,
+        assert_celebrities_reclassified,
+        (celebrity_transitions, "_evict_follower_timelines"),
+        bad_arguments=(("--threshold=0",), ("--threshold=many",)),
+    ),
+    Case(
+        "verify_feeds",
+        ("--repair", "--rate=100000"),
+        scenarios.inconsistent_feeds,
+        assert_feeds_consistent,
+        (consistency, "check_home_timeline"),
+        dry_run_status=1,
+        bad_arguments=(("--sample=0",), ("--repair=yes",), ("--after=x",)),
+    ),
+    Case(
+        "reconcile_counters",
+        (),
+        scenarios.wrong_counts,
+        assert_counts_exact,
+        (counter_repair, "lock_count_repair"),
+        dry_run_status=1,
+        bad_arguments=(("everything",),),
+    ),
+    Case(
+        "resume_fan_outs",
+        (),
+        scenarios.undelivered_posts,
+        assert_fan_outs_enqueued,
+        (resume_fan_outs, "try_enqueue"),
+        bad_arguments=(("12",),),
+    ),
+]
+every_command = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+COMMON_BAD_ARGUMENTS = (("--rate=0",), ("--rate=fast",), ("--unknown",))
+
+
+@pytest.fixture(autouse=True)
+def _small_site(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
+    monkeypatch.setattr(pictures, "DRAWN_PICTURES", 1)
+    monkeypatch.setattr(pictures, "AVATAR_PICTURES", 1)
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    settings.CELEBRITY_THRESHOLD = scenarios.CELEBRITY_THRESHOLD
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command like manage.py and returns (exit status, stdout, stderr)."""
+
+    def run(case: Case, *more: str, arguments: tuple[str, ...] | None = None) -> tuple[int, str, str]:
+        paths = {"FILE": str(tmp_path / "edges.tsv"), "FOLDER": str(tmp_path / "none")}
+        given = (*(case.arguments if arguments is None else arguments), *more)
+        command = load_command_class(get_commands()[case.name], case.name)
+        capsys.readouterr()
+        status = 0
+        try:
+            command.run_from_argv(["manage.py", case.name, *(paths.get(word, word) for word in given)])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_table_covers_every_command() -> None:
+    own = [name for name, app in get_commands().items() if app.split(".")[0] in PROJECT_APPS]
+    commands_by_name = {name: load_command_class(get_commands()[name], name) for name in own}
+    operator_commands = [
+        name for name, command in commands_by_name.items() if isinstance(command, base.OperatorCommand)
+    ]
+    assert sorted(operator_commands) == sorted(case.name for case in CASES)
+
+
+def test_readme_lists_every_command() -> None:
+    listed = re.findall(
+        r"^\| `(\w+)[^|]*` \|", (PROJECT_ROOT / "README.md").read_text().replace(r"\|", ""), re.MULTILINE
+    )
+    assert [case.name for case in CASES if case.name not in listed] == [], "add a row to README.md"
+
+
+@every_command
+def test_dry_run_changes_nothing(case: Case, run: Run, tmp_path: Path) -> None:
+    case.set_up(tmp_path)
+    before = take_snapshot()
+    status, out, err = run(case, "--dry-run")
+    assert changed_names(before, take_snapshot()) == []
+    assert status == case.dry_run_status, err
+    if status == 0:
+        assert "Dry run: " in out, "the summary of a dry run begins with `Dry run: `"
+    else:
+        assert is_one_line(err), err
+    assert run(case)[0] == 0
+    assert changed_names(before, take_snapshot()) != []
+    case.assert_done()
+
+
+def changed_names(one: Snapshot, other: Snapshot) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+@every_command
+def test_invalid_arguments_are_one_line_errors(case: Case, run: Run, tmp_path: Path) -> None:
+    case.set_up(tmp_path)
+    before = take_snapshot()
+    for arguments in (*case.bad_arguments, *(case.arguments + bad for bad in COMMON_BAD_ARGUMENTS)):
+        status, _, err = run(case, arguments=arguments)
+        assert status in (1, 2), arguments
+        assert is_one_line(err) or case.name == "import_follows", (arguments, err)
+        assert err.splitlines()[-1].startswith(("CommandError: ", f"{case.name}: ")), (arguments, err)
+    assert changed_names(before, take_snapshot()) == []
+
+
+def is_one_line(text: str) -> bool:
+    return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
+
+
+@every_command
+def test_interrupted_run_is_completed_by_the_next(
+    case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.set_up(tmp_path)
+    (owner, name), calls = case.step, []
+    step = getattr(owner, name)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        result = step(*arguments, **options)
+        if len(calls) == case.interrupted_call:
+            raise KeyboardInterrupt
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted)
+        status, _, err = run(case)
+    assert (status, is_one_line(err)) == (130, True), err
+    assert not is_done(case), "the interruption came too late: change `step`, `interrupted_call` or the scenario"
+    resume_options = re.findall(r"--after \d+", err)
+    assert resume_options or "run again to resume" in err
+    status, _, err = run(case, *" ".join(resume_options).split())
+    assert (status, err) == (0, "")
+    case.assert_done()
+
+
+def is_done(case: Case) -> bool:
+    try:
+        case.assert_done()
+    except AssertionError:
+        return False
+    return True
+
+
+@every_command
+def test_output_states_plan_progress_and_result(
+    case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "PROGRESS_INTERVAL", 0)
+    case.set_up(tmp_path)
+    status, out, err = run(case)
+    assert (status, err) == (0, "")
+    first, *between, last = out.splitlines()
+    assert re.match(r"[A-Z][a-z]+ing ", first), f"the first line does not say what will be done (`Doing …`): {first}"
+    progress = r"[a-z' ]+: [\d,]+( of [\d,]+)?, [\d,]+/s"
+    assert any(re.fullmatch(progress, line) for line in between), f"no progress line with a lower-case title: {between}"
+    assert re.match(r"[A-Z].*\.$", last), f"the summary is not a sentence: {last}"
+    assert not re.search(r"[\r\x1b]", out)
+
+
+@every_command
+def test_verbosity_0_hides_progress(case: Case, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --verbosity 0 no progress line is written to a log."""
+    monkeypatch.setattr(base, "PROGRESS_INTERVAL", 0)
+    case.set_up(tmp_path)
+    _, out, _ = run(case, "--verbosity=0")
+    assert "/s\n" not in out
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_ctrl_c_stops_a_process_that_the_next_run_completes(terminal: bool, tmp_path: Path) -> None:
+    """Output to a pipe is not buffered: the test reads the first line while the command runs."""
+    scenarios.cold_feeds(tmp_path)
+    read_end, write_end = pty.openpty() if terminal else os.pipe()
+    if terminal:
+        termios.tcsetwinsize(write_end, (24, 80))
+    with closing(os.fdopen(read_end, "rb", buffering=0)) as output:
+        process = start_backfill(write_end, "--rate=1")
+        seen = read_until(output.fileno(), b"2 of 4" if terminal else b"Rebuilding the feeds of 4 users.")
+        time.sleep(0.5)  # while it is running
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130, seen
+        seen += read_until(output.fileno(), b"--after ")
+    assert (b"\r" in seen.replace(b"\r\n", b"")) == terminal
+    assert b"Traceback" not in seen
+    with pytest.raises(AssertionError):
+        assert_feeds_cached()
+    after = seen.rpartition(b"--after ")[2].split()[0].decode()
+    process = start_backfill(subprocess.DEVNULL, f"--after={after}")
+    assert process.wait(30) == 0
+    assert_feeds_cached()
+
+
+def start_backfill(output: int, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the command in its own process on the test database. Closes `output` in this process."""
+    url = re.sub(r"(://[^/]*/)[^?]*", rf"\g<1>{connection.settings_dict['NAME']}", os.environ["DATABASE_URL"], count=1)
+    services = {name: os.environ[name] for name in ("REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY")}
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "backfill_feeds", "--all", *arguments],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(**services, DATABASE_URL=url, DATABASE_REPLICA_URLS="", PYTHONUNBUFFERED=""),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    if output >= 0:
+        os.close(output)
+    return process
+
+
+def read_until(output: int, wanted: bytes, seconds: float = 40) -> bytes:
+    """Read until `wanted` appears and return everything read."""
+    seen, deadline = b"", time.monotonic() + seconds
+    while wanted not in seen:
+        assert time.monotonic() < deadline, seen
+        part = os.read(output, 4096)
+        assert part, seen
+        seen += part
+    return seen

@@ -1,0 +1,222 @@
+"""What each metric counts, and its labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+from celery import shared_task
+from celery.app.trace import build_tracer
+from celery.signals import task_failure
+from django.test import Client
+from pytest_django import Settings
+
+from feeds import fanout, fanout_outbox, timeline, timeline_store
+from feeds import metrics as backlog
+from feeds.models import FanOut
+from instafeed.celery import app
+from instafeed.core.cache import client as breaker
+from instafeed.core.db.replicas import read_your_writes
+from instafeed.core.jobs import enqueue, instrumentation
+from instafeed.core.observability import metrics
+from media.processing import ProcessingError
+from posts import services as posts
+from tests.db.feeds.feed_setup import create_posts, create_users, deliver_all, follow, make_overdue
+from tests.db.media.lifecycle import upload
+from tests.support.factories import UserFactory
+from tests.support.metric_values import MetricChange, scrape_metrics
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "labels"),
+    [
+        ("get", "/api/v1/users/somebody", ("GET", "/api/v1/users/<str:username>", "4xx")),
+        ("get", "/api/v1/no/such/thing", ("GET", "unmatched", "4xx")),
+        ("get", "/nothing/here", ("GET", "unmatched", "4xx")),
+        ("get", "/health/live", ("GET", "/health/live", "2xx")),
+        ("generic", "/health/live", ("other", "/health/live", "4xx")),
+    ],
+)
+def test_requests_are_counted_by_route(client: Client, method: str, path: str, labels: tuple[str, str, str]) -> None:
+    method_, route, status = labels
+    change = MetricChange("instafeed_request_seconds_count", method=method_, route=route, status=status)
+    client.generic("BREW", path) if method == "generic" else client.get(path)
+    assert change.by == 1
+    routes = {
+        sample.labels["route"]
+        for metric in metrics.REGISTRY.collect()
+        if metric.name == "instafeed_request_seconds"
+        for sample in metric.samples
+    }
+    assert "somebody" not in str(routes)
+    assert metrics.REGISTRY.get_sample_value("instafeed_requests_in_progress") == 0
+
+
+def test_task_failures_start_at_zero() -> None:
+    app.loader.import_default_modules()
+    instrumentation._initialise_failure_series(SimpleNamespace(app=app))
+    for outcome in ("failure", "lost"):
+        labels = {"task": "posts.tasks.rank_explore", "outcome": outcome}
+        assert metrics.REGISTRY.get_sample_value("instafeed_tasks_total", labels) is not None
+
+
+def test_replica_choice_reason_without_replicas_is_off(settings: Settings) -> None:
+    assert read_your_writes._choose_with_reason(1, []) == (None, "none_usable")
+    settings.REPLICA_ALIASES = []
+    assert read_your_writes._choose_with_reason(1, []) == (None, "off")
+
+
+def test_throttled_requests(client: Client, settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"anon": "1/minute"}
+    change = MetricChange("instafeed_throttled_total", scope="anon")
+    statuses = [client.get("/api/v1/explore").status_code for _ in range(3)]
+    assert statuses == [401, 429, 429]
+    assert change.by == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fan_out_counts_deliveries_slices_and_visibility_delay() -> None:
+    author, *followers = create_users(4)
+    follow(author, *followers)
+    for follower in followers[:2]:
+        timeline.get_page(follower.pk, None, 5)
+    pushed = MetricChange("instafeed_deliveries_total")
+    finished = MetricChange("instafeed_fan_out_slices_total", outcome="finished")
+    seen, seconds = (MetricChange(f"instafeed_post_visible_seconds_{part}", mode="push") for part in ("count", "sum"))
+    create_posts(author)
+    deliver_all()
+    assert (pushed.by, finished.by, seen.by) == (2, 1, 1)
+    assert 0 < seconds.by < 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_post_that_waits_for_media_has_no_visibility_delay() -> None:
+    author = UserFactory()
+    media = upload(author)
+    seen = MetricChange("instafeed_post_visible_seconds_count", mode="push")
+    finished = MetricChange("instafeed_fan_out_slices_total", outcome="finished")
+    post = posts.create_post(author.pk, "", [media.pk])
+    assert post.media_pending
+    deliver_all()
+    assert (finished.by, seen.by) == (1, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fan_out_slice_outcomes(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    settings.FAN_OUT_BATCH_SIZE = 1
+    author, *followers = create_users(3)
+    follow(author, *followers)
+    outcomes = ("continued", "postponed", "failed", "overtaken", "unclaimed")
+    changes = {outcome: MetricChange("instafeed_fan_out_slices_total", outcome=outcome) for outcome in outcomes}
+    (post_id,) = create_posts(author)
+    with monkeypatch.context() as patch:
+        patch.setattr(fanout, "SLICE_SECONDS", 0.0)
+        fanout.deliver_slice(post_id)
+    for error in (redis.ConnectionError("gone"), ZeroDivisionError()):
+        with monkeypatch.context() as patch:
+            patch.setattr(timeline_store, "push_to_home_timelines", _raising(error))
+            fanout.deliver_slice(post_id)
+        make_overdue(post_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(fanout_outbox, "mark_done", lambda *_: False)
+        fanout.deliver_slice(post_id)
+    fanout.deliver_slice(post_id)  # still claimed
+    assert {outcome: change.by for outcome, change in changes.items()} == dict.fromkeys(outcomes, 1)
+
+
+def _raising(error: Exception) -> Any:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fan_out_backlog_is_measured_at_each_scrape(client: Client) -> None:
+    author = UserFactory()
+    ids = create_posts(author, 3)
+    FanOut.objects.filter(pk=ids[0]).update(state=3)
+    values = scrape_metrics(client)
+    assert values[("instafeed_fan_outs_open",)] == 2
+    assert values[("instafeed_fan_outs_dead",)] == 1
+    assert 0 < values[("instafeed_fan_out_oldest_seconds",)] < 60
+    deliver_all()
+    assert backlog.fan_out_gauges()["instafeed_fan_out_oldest_seconds"] == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_feed_and_cache_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    author, viewer = create_users(2)
+    follow(author, viewer)
+    create_posts(author)
+    deliver_all()
+    reads = {source: MetricChange("instafeed_feed_reads_total", source=source) for source in ("warm", "rebuilt", "sql")}
+    results = ("hit", "miss", "bypassed")
+    cards = {result: MetricChange("instafeed_cache_reads_total", kind="card", result=result) for result in results}
+    rebuilt = MetricChange("instafeed_feed_rebuild_seconds_count", kind="feed")
+    pulled = MetricChange("instafeed_feed_pulls_total", shape="by_author")
+    timeline.get_page(viewer.pk, None, 5)
+    timeline.get_page(viewer.pk, None, 5)
+    assert {source: change.by for source, change in reads.items()} == {"warm": 1, "rebuilt": 1, "sql": 0}
+    assert (cards["hit"].by, cards["miss"].by, rebuilt.by) == (1, 1, 1)
+    assert pulled.by >= 1
+    tripped = MetricChange("instafeed_breaker_trips_total", part="cache")
+    breaker.record_failure(redis.ConnectionError("gone"))
+    timeline.get_page(viewer.pk, None, 5)
+    assert (reads["sql"].by, tripped.by) == (1, 1)
+    assert cards["bypassed"].by == 1
+
+
+def test_broker_breaker_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    tripped = MetricChange("instafeed_breaker_trips_total", part="broker")
+    monkeypatch.setattr(succeeding, "apply_async", lambda *_, **__: _raising(redis.ConnectionError("gone"))())
+    assert not enqueue.try_enqueue(succeeding)
+    assert not enqueue.try_enqueue(succeeding)
+    assert tripped.by == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("result", ["ready", "failed", "retried"])
+def test_media_results(result: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from media import processing_job, variants
+
+    settings.MEDIA_ROOT = str(tmp_path)
+    content = b"\xff\xd8\xff\xe0 no picture" if result == "failed" else None
+    if result == "retried":
+        monkeypatch.setattr(variants, "generate", lambda *_, **__: _raising(ProcessingError("busy"))())
+    change, attempts = (
+        MetricChange("instafeed_media_results_total", result=result),
+        MetricChange("instafeed_media_seconds_count"),
+    )
+    media = upload(UserFactory(), content)
+    processing_job.run(media.pk)
+    if result != "retried":
+        processing_job.run(media.pk)  # the job is gone
+    assert (change.by, attempts.by) == (1, 1)
+
+
+@shared_task(name="tests.succeeding")
+def succeeding() -> None:
+    pass
+
+
+@shared_task(name="tests.failing")
+def failing() -> None:
+    raise RuntimeError
+
+
+def test_tasks_by_name_and_outcome() -> None:
+    good = MetricChange("instafeed_tasks_total", task="tests.succeeding", outcome="success")
+    bad = MetricChange("instafeed_tasks_total", task="tests.failing", outcome="failure")
+    lost = MetricChange("instafeed_tasks_total", task="tests.failing", outcome="lost")
+    timed = MetricChange("instafeed_task_seconds_count", task="tests.failing")
+    for task in (succeeding, failing):
+        build_tracer(task.name, task, app=app)("task-1", [], {}, {"id": "task-1"})
+    assert (good.by, bad.by, timed.by, lost.by) == (1, 1, 1, 0)
+    task_failure.send(sender=failing, task_id="killed in the pool", exception=RuntimeError())
+    assert (bad.by, lost.by) == (1, 1)

@@ -1,0 +1,73 @@
+"""Create users, follows and posts, deliver posts, and read feeds, in the words of the feed tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from unittest.mock import patch
+
+from django.utils import timezone
+
+from accounts.models import User
+from feeds import fanout, timeline
+from feeds.models import FanOut
+from instafeed.core.jobs.leased import JobState, Outcome
+from posts import services as posts
+from posts.models import Post
+from social import services as social
+from tests.support.factories import UserFactory
+
+
+def create_users(count: int) -> list[User]:
+    return [UserFactory() for _ in range(count)]
+
+
+def follow(followee: User, *followers: User) -> None:
+    for follower in followers:
+        social.follow(follower.pk, followee.pk)
+
+
+def create_posts(author: User, count: int = 1) -> list[int]:
+    """Create posts whose fan-outs are pending. Return their ids, oldest first."""
+    return [posts.create_post(author.pk, f"post {number}").pk for number in range(count)]
+
+
+def create_old_posts(author: User, count: int) -> list[int]:
+    """Create posts that were delivered before any reader came. Return their ids, newest first."""
+    with patch("feeds.receivers.fanout.deliver_to_author"), patch("feeds.receivers.try_enqueue"):
+        post_ids = [Post.objects.create(author=author, caption="old").pk for _ in range(count)]
+    FanOut.objects.filter(pk__in=post_ids).update(state=JobState.DONE)
+    return post_ids[::-1]
+
+
+def deliver_all() -> None:
+    """Finish every pending fan-out, in the order of the posts."""
+    for post_id in FanOut.objects.filter(state=JobState.PENDING).order_by("pk").values_list("pk", flat=True):
+        while fanout.deliver_slice(post_id) is Outcome.CONTINUED:
+            pass
+
+
+def read_feed(viewer: User, size: int = 100) -> list[int]:
+    """Read a viewer's whole feed in pages of `size` posts. Return the post ids."""
+    post_ids: list[int] = []
+    before = None
+    while True:
+        page, before = timeline.get_page(viewer.pk, before, size)
+        post_ids += post_ids_of(page)
+        if before is None:
+            return post_ids
+
+
+def post_ids_of(page: Iterable[bytes]) -> list[int]:
+    return [int(json.loads(post)["id"]) for post in page]
+
+
+def get_fan_out(post_id: int) -> FanOut:
+    return FanOut.objects.get(pk=post_id)
+
+
+def make_overdue(post_id: int) -> None:
+    """Let a fan-out's lease or retry delay expire now."""
+    past = timezone.now() - timedelta(seconds=1)
+    FanOut.objects.filter(pk=post_id).update(due_at=past, dispatch_at=past)

@@ -1,0 +1,160 @@
+"""Rebuilds of cold timelines and the queries behind them: exact in both forms, and never a hole."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection as database
+from django.db import connections
+from pytest_django.fixtures import Settings
+
+from accounts.models import User
+from feeds import backfill, timeline, timeline_store
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import get_client
+from instafeed.core.db.snowflake import MAX_ID
+from tests.db.feeds.feed_setup import create_old_posts, create_posts, create_users, deliver_all, follow, read_feed
+from tests.support.factories import UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(params=["lateral", "walk", "walk that ends too early"])
+def _each_query(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param != "lateral":
+        monkeypatch.setattr(backfill, "MAX_LATERAL_AUTHORS", 0)
+    if request.param == "walk that ends too early":
+        monkeypatch.setattr(backfill, "MAX_WALK_POSTS", 3)
+
+
+@pytest.mark.usefixtures("_each_query")
+def test_query_returns_the_newest_posts_of_the_given_authors() -> None:
+    one, other, stranger = create_users(3)
+    expected = []
+    for _ in range(4):
+        expected += create_old_posts(one, 1) + create_old_posts(other, 2)[::-1]
+        create_old_posts(stranger, 2)
+    expected.sort(reverse=True)
+    authors = [one.pk, other.pk]
+    assert backfill.query_latest_post_ids(authors, MAX_ID, 100) == expected
+    assert backfill.query_latest_post_ids(authors, MAX_ID, 5) == expected[:5]
+    assert backfill.query_latest_post_ids(authors, expected[4], 5) == expected[5:10]
+    assert backfill.query_latest_post_ids(authors, expected[-1], 5) == []
+    assert backfill.query_latest_post_ids([], MAX_ID, 5) == []
+
+
+@pytest.mark.usefixtures("_each_query")
+def test_query_finds_posts_behind_many_newer_ones_of_others() -> None:
+    dormant, busy = create_users(2)
+    expected = create_old_posts(dormant, 2)
+    create_old_posts(busy, 30)
+    assert backfill.query_latest_post_ids([dormant.pk], MAX_ID, 2) == expected
+
+
+def test_feed_continues_below_the_timeline_to_the_first_post(settings: Settings) -> None:
+    settings.FEED_LENGTH = 5
+    author, viewer = create_users(2)
+    expected = create_old_posts(author, 23)
+    follow(author, viewer)
+    for size in (1, 4, 5, 6, 100):
+        assert read_feed(viewer, size) == expected
+    stored = timeline_store.peek(keys.home_timeline(viewer.pk))
+    assert stored == timeline_store.Timeline(expected[:5], floor=expected[5])
+
+
+def test_empty_feed_stays_warm() -> None:
+    viewer = UserFactory()
+    assert read_feed(viewer) == []
+    assert timeline_store.peek(keys.home_timeline(viewer.pk)) == timeline_store.Timeline([], 0)
+
+
+def test_post_pushed_during_a_rebuild_is_in_the_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    author, viewer = create_users(2)
+    follow(author, viewer)
+    load = backfill.load_home_timeline
+
+    def load_then_post(viewer_id: int) -> timeline_store.Timeline:
+        loaded = load(viewer_id)
+        create_posts(author)
+        deliver_all()
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backfill, "load_home_timeline", load_then_post)
+        assert backfill.rebuild_home_timeline(viewer.pk)
+    assert len(read_feed(viewer)) == 1
+
+
+def test_follow_during_a_rebuild_discards_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    author, viewer = create_users(2)
+    expected = create_old_posts(author, 2)
+    load = backfill.load_home_timeline
+
+    def load_then_follow(viewer_id: int) -> timeline_store.Timeline:
+        loaded = load(viewer_id)
+        follow(author, viewer)
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backfill, "load_home_timeline", load_then_follow)
+        assert not backfill.rebuild_home_timeline(viewer.pk)
+    assert read_feed(viewer) == expected
+
+
+def test_concurrent_readers_of_a_cold_feed_share_one_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:
+    author, viewer = create_users(2)
+    expected = create_old_posts(author, 5)
+    follow(author, viewer)
+    loads: list[int] = []
+    load = backfill.load_home_timeline
+    monkeypatch.setattr(backfill, "load_home_timeline", lambda viewer_id: loads.append(viewer_id) or load(viewer_id))
+    feeds: list[list[int]] = []
+
+    def read() -> None:
+        try:
+            feeds.append(read_feed(viewer, 3))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=read) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert feeds == [expected] * 6
+    assert len(loads) == 1
+
+
+def test_readers_do_not_wait_for_a_rebuild_that_hangs() -> None:
+    author, viewer = create_users(2)
+    expected = create_old_posts(author, 3)
+    follow(author, viewer)
+    assert timeline_store.begin_rebuild(keys.home_timeline(viewer.pk)), "claimed by a process that died"
+    assert read_feed(viewer, 2) == expected
+
+
+def test_flushing_redis_changes_no_answer() -> None:
+    author, viewer = create_users(2)
+    follow(author, viewer)
+    create_posts(author, 3)
+    deliver_all()
+    before = timeline.get_page(viewer.pk, None, 2)
+    get_client().flushdb()
+    assert timeline.get_page(viewer.pk, None, 2) == before
+
+
+@pytest.mark.parametrize("query", [backfill.LATERAL_SQL, backfill.WALK_SQL], ids=["lateral", "walk"])
+def test_query_uses_an_index(query: str) -> None:
+    author: User = UserFactory()
+    create_old_posts(author, 1)
+    with database.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        try:
+            arguments = {"authors": [author.pk], "before": MAX_ID, "limit": 5, "scan": 100}
+            cursor.execute(f"EXPLAIN {query}", arguments)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        finally:
+            cursor.execute("RESET enable_seqscan")
+    assert "Index" in plan
+    assert "Seq Scan on posts_post" not in plan

@@ -1,0 +1,159 @@
+"""The cost of a page: no SQL and a fixed number of round trips when warm, a fixed number of queries when cold."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+from pytest_django.fixtures import Settings
+
+from accounts import services as accounts
+from accounts import sessions
+from accounts.models import User
+from feeds import celebrity_transitions, timeline
+from instafeed.core.db.snowflake import next_ids
+from posts.models import Post
+from tests.db.feeds.feed_setup import (
+    create_old_posts,
+    create_posts,
+    create_users,
+    deliver_all,
+    follow,
+    post_ids_of,
+    read_feed,
+)
+from tests.support.factories import UserFactory
+from tests.support.redis_round_trips import count_round_trips
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def viewer() -> User:
+    """A viewer who follows 12 ordinary authors and 8 celebrities with 3 posts each."""
+    viewer = UserFactory()
+    authors = create_users(20)
+    for author in authors:
+        follow(author, viewer)
+    User.objects.filter(pk__in=[author.pk for author in authors[:8]]).update(celebrity_pin=True)
+    celebrity_transitions.promote([author.pk for author in authors[:8]])
+    for _ in range(3):
+        for author in authors:
+            create_posts(author)
+    deliver_all()
+    return viewer
+
+
+def token_of(user: User) -> str:
+    return sessions.start(user).access
+
+
+@pytest.mark.parametrize("limit", [5, 60])
+def test_warm_page_takes_no_query_and_at_most_four_round_trips(
+    viewer: User, limit: int, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    headers = {"Authorization": f"Bearer {token_of(viewer)}"}
+    warm = client.get("/api/v1/feed", {"limit": limit}, headers=headers).json()
+    assert len(warm["results"]) == limit
+    with django_assert_num_queries(0), count_round_trips() as round_trips:
+        again = client.get("/api/v1/feed", {"limit": limit}, headers=headers)
+    assert again.status_code == 200
+    assert again.json() == warm
+    assert len(round_trips) <= 4, round_trips
+
+
+def test_warm_later_page_costs_no_more(
+    viewer: User, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    headers = {"Authorization": f"Bearer {token_of(viewer)}"}
+    first = client.get("/api/v1/feed?limit=20", headers=headers).json()
+    client.get(first["next"], headers=headers)
+    with django_assert_num_queries(0), count_round_trips() as round_trips:
+        second = client.get(first["next"], headers=headers).json()
+    assert len(second["results"]) == 20
+    assert len(round_trips) <= 4, round_trips
+
+
+@pytest.mark.parametrize("limit", [5, 60])
+def test_throttling_adds_no_query_and_no_fifth_round_trip(
+    viewer: User, limit: int, client: Client, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"user": "3000/minute", "anon": "1200/minute"}
+    headers = {"Authorization": f"Bearer {token_of(viewer)}"}
+    warm = client.get("/api/v1/feed", {"limit": limit}, headers=headers).json()
+    with django_assert_num_queries(0), count_round_trips() as round_trips:
+        again = client.get("/api/v1/feed", {"limit": limit}, headers=headers)
+    assert again.json() == warm
+    assert round_trips.count("EVALSHA") == 2, "the throttle and the timelines"
+    assert len(round_trips) <= 4, round_trips
+
+
+def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> None:
+    read_feed(viewer)
+    with count_round_trips() as few:
+        timeline.get_page(viewer.pk, None, 20)
+    others = create_users(30)
+    for other in others:
+        follow(other, viewer)
+    celebrity_transitions.promote([other.pk for other in others[:15]])
+    for other in others:
+        create_posts(other)
+    deliver_all()
+    read_feed(viewer)
+    with count_round_trips() as many:
+        timeline.get_page(viewer.pk, None, 20)
+    assert len(many) == len(few) == 2
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_page_without_redis_takes_a_fixed_number_of_queries(
+    viewer: User,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    break_redis(monkeypatch)
+    # visible authors, inactive authors, post ids, posts and media, counts, likes, saves, visible authors, summaries
+    with django_assert_num_queries(10):
+        assert len(timeline.get_page(viewer.pk, None, size)[0]) == size
+
+
+def break_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(redis.connection.Connection, "connect", fail)
+    monkeypatch.setattr(redis.connection.Connection, "send_command", fail)
+    monkeypatch.setattr(redis.connection.Connection, "send_packed_command", fail)
+
+
+def test_page_skips_thousands_of_posts_of_a_suspended_author(
+    settings: Settings, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.FEED_LENGTH = 20
+    author, suspended, viewer = create_users(3)
+    expected = create_old_posts(author, 3)
+    Post.objects.bulk_create(Post(pk=id_, author=suspended) for id_ in next_ids(3_000))
+    follow(author, viewer)
+    follow(suspended, viewer)
+    accounts.suspend(suspended.pk)
+    read_feed(viewer)
+    with django_assert_max_num_queries(12):
+        page, after = timeline.get_page(viewer.pk, None, 20)
+    assert (post_ids_of(page), after) == (expected, None)
+    accounts.reinstate(suspended.pk)
+    assert len(read_feed(viewer)) == 3_003
+
+
+def test_unread_count_skips_hidden_posts_in_growing_batches() -> None:
+    author, suspended, viewer = create_users(3)
+    follow(author, viewer)
+    follow(suspended, viewer)
+    create_old_posts(author, 3)
+    Post.objects.bulk_create(Post(pk=id_, author=suspended) for id_ in next_ids(400))
+    accounts.suspend(suspended.pk)
+    read_feed(viewer)
+    with count_round_trips() as round_trips:
+        assert timeline.count_newer(viewer.pk, 0, 2) == (2, True)
+    assert len(round_trips) < 40

@@ -1,0 +1,125 @@
+"""Avatars: public copies that are kept while they are used and deleted afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import services as accounts
+from media import avatars, storage
+from media import services as media_services
+from media.models import FileDeletion, Media
+from tests.db.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths, upload
+from tests.support.api_user import ApiUser
+from tests.support.error_shape import assert_error
+from tests.support.pictures import expected_paths, ready_media
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
+
+
+@pytest.fixture
+def owner() -> ApiUser:
+    return ApiUser(Client(raise_request_exception=False))
+
+
+def set_avatar(owner: ApiUser, media: Media | None) -> str:
+    answer = owner.call("patch", "/me", {"avatar": media and str(media.pk)})
+    assert answer.status_code == 200, answer.content
+    owner.user.refresh_from_db()
+    return owner.user.avatar_path
+
+
+def test_avatar_survives_the_deletion_of_its_original(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
+    path = set_avatar(owner, media)
+    media_services.delete(owner.id, media.pk)
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() == {path}
+    assert ApiUser().get(f"/users/{owner.username}")["avatar_url"].endswith(path)
+
+
+def test_changing_or_removing_an_avatar_deletes_the_old_file(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
+    first, second = set_avatar(owner, media), set_avatar(owner, media)
+    assert first != second
+    delete_due_files()
+    assert stored_paths() == {second, *expected_paths(media)}
+    assert set_avatar(owner, None) == ""
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() == set(expected_paths(media))
+
+
+def test_avatar_stays_public_when_the_account_turns_private(owner: ApiUser) -> None:
+    path = set_avatar(owner, ready_media(owner.user))
+    url = owner.get("/me")["avatar_url"]
+    accounts.update_profile(owner.id, {"is_private": True})
+    relocate_all(owner.user)
+    assert owner.get("/me")["avatar_url"] == url
+    assert path in stored_paths()
+    second = set_avatar(owner, Media.objects.get())
+    assert second.startswith("avatars/"), "a copy of a private picture is public, too"
+    delete_due_files()
+    assert path not in stored_paths()
+
+
+def test_avatar_must_be_a_ready_picture_of_ones_own(owner: ApiUser) -> None:
+    for media in (upload(owner.user), ready_media(ApiUser().user)):
+        assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+    assert not any(path.startswith("avatars/") for path in stored_paths())
+
+
+def test_avatar_from_a_picture_that_moves_meanwhile(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready_media(owner.user)
+
+    def meanwhile(source: str, target: str) -> None:
+        monkeypatch.setattr(storage, "copy", copy)
+        accounts.update_profile(owner.id, {"is_private": True})
+        relocate_all(owner.user)
+        copy(source, target)
+
+    monkeypatch.setattr(storage, "copy", meanwhile)
+    path = set_avatar(owner, media)
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() == {path, *expected_paths(reload(media))}
+
+
+def test_unavailable_storage_leaves_the_avatar_unchanged(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(*_: Any) -> None:
+        raise storage.StorageError("unavailable")
+
+    media = ready_media(owner.user)
+    path = set_avatar(owner, media)
+    monkeypatch.setattr(storage, "copy", unavailable)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk), "bio": "new"}), 503)
+    assert owner.get("/me")["avatar_url"].endswith(path)
+    assert owner.get("/me")["bio"] == ""
+
+
+def test_unconfirmed_copy_is_deleted(owner: ApiUser) -> None:
+    media, taken = ready_media(owner.user), ApiUser()
+    assert avatars.create_copy(owner.id, media.pk), "as if the process died before it confirmed the copy"
+    answer = owner.call("patch", "/me", {"avatar": str(media.pk), "username": taken.username})
+    assert answer.status_code >= 400
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() == set(expected_paths(media))
+
+
+def test_expired_copy_is_not_used(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready_media(owner.user)
+
+    def slow(source: str, target: str) -> None:
+        copy(source, target)
+        delete_due_files(ahead_of_time=True)
+
+    monkeypatch.setattr(storage, "copy", slow)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)
+    assert owner.get("/me")["avatar_url"] is None
+
+
+def test_foreign_paths_are_never_deleted(owner: ApiUser) -> None:
+    for path in ("avatars/seed.webp", "faces/a.webp", "public/x/320.webp"):
+        type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
+        set_avatar(owner, None)
+    assert not FileDeletion.objects.exists()

@@ -1,0 +1,294 @@
+"""Pending posts: visible only to their author until their last picture is ready, then published."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from feeds import celebrity_transitions
+from feeds.models import FanOut
+from instafeed.core.jobs.leased import Outcome
+from media import processing_job
+from media.models import Media, Status
+from posts import explore, services
+from posts.models import Post
+from social.notifications.consumer import consume_batches
+from tests.db.feeds.feed_setup import deliver_all, read_feed
+from tests.db.media.lifecycle import (
+    claim_media,
+    create_post,
+    delete_due_files,
+    make_variants,
+    purge_deleted_posts,
+    relocate_all,
+    stored_paths,
+    upload,
+    upload_and_process,
+)
+from tests.support.api_user import ApiUser
+from tests.support.concurrency import run_concurrently
+from tests.support.error_shape import assert_error
+from tests.support.pictures import expected_paths, jpeg, ready_media
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
+
+
+def list_ids(caller: ApiUser, path: str) -> list[str]:
+    return [row["id"] for row in caller.get(path)["results"]]
+
+
+def post_notifications(caller: ApiUser) -> list[tuple[str, str]]:
+    """Return the kinds and post ids of a user's notifications about posts."""
+    while consume_batches():
+        pass
+    entries = caller.get("/notifications?limit=100")["results"]
+    return [(entry["kind"], entry["post_id"]) for entry in entries if entry["kind"] != "follow"]
+
+
+def found_hashtags(caller: ApiUser) -> list[str]:
+    return [tag["name"] for tag in caller.get("/hashtags?search=har")["results"]]
+
+
+def post_ids_by_list(author: ApiUser, caller: ApiUser) -> dict[str, list[str]]:
+    """Return the ids in every list that could contain the author's post with the caption "#harbour"."""
+    profile, tag = f"/users/{author.username}/posts", "/hashtags/harbour/posts"
+    return {path: list_ids(caller, path) for path in ("/feed", profile, tag, "/explore", "/me/saved")}
+
+
+def test_pending_post_is_invisible_to_others(author: ApiUser, reader: ApiUser) -> None:
+    caption = f"#harbour with @{reader.username}"
+    post = create_post(author, ready_media(author.user), upload(author.user), caption=caption)
+    deliver_all()
+    explore.compute_ranking()
+    for _ in ("cold", "warm"):
+        for who in (reader, ApiUser()):
+            for method, path, body in (
+                ("get", f"/posts/{post}", None),
+                ("patch", f"/posts/{post}", {"caption": "mine"}),
+                ("delete", f"/posts/{post}", None),
+                ("post", f"/posts/{post}/like", None),
+                ("delete", f"/posts/{post}/like", None),
+                ("get", f"/posts/{post}/likes", None),
+                ("get", f"/posts/{post}/comments", None),
+                ("post", f"/posts/{post}/comments", {"text": "nice"}),
+                ("post", f"/posts/{post}/save", None),
+                ("post", "/reports", {"target_type": "post", "target_id": post, "reason": "spam"}),
+            ):
+                answer = who.call(method, path, body)
+                assert answer.status_code == 404, (method, path, answer.content)
+            assert not any(post_ids_by_list(author, who).values())
+            assert found_hashtags(who) == []
+            assert who.get("/feed/unread-count?since=0")["count"] == 0
+        assert_error(Client().get(f"/api/v1/posts/{post}"), 404)
+        assert Client().get(f"/api/v1/users/{author.username}/posts").json()["results"] == []
+    assert post_notifications(reader) == []
+
+
+def test_author_can_use_a_pending_post_everywhere(author: ApiUser, reader: ApiUser) -> None:
+    waiting = upload(author.user)
+    post = create_post(author, ready_media(author.user), waiting, caption="#harbour")
+    deliver_all()
+    for path in ("/feed", f"/users/{author.username}/posts", "/hashtags/harbour/posts"):
+        (shown,) = author.get(path)["results"]
+        first, second = shown["media"]
+        assert first["url"], path
+        assert (second["id"], second["url"], second["variants"]) == (str(waiting.pk), None, {}), path
+        assert (second["width"], second["blurhash"]) == (None, None), path
+    assert author.like(post).status_code == 200
+    author.create_comment(post, "soon")
+    assert author.call("patch", f"/posts/{post}", {"caption": "#harbour, soon"}).status_code == 200
+    assert author.get(f"/posts/{post}")["comment_count"] == 1
+    assert found_hashtags(author) == ["harbour"]
+    assert reader.get("/feed")["results"] == []
+
+
+@pytest.mark.parametrize("pulled", [False, True])
+def test_last_ready_picture_publishes_the_post_once_at_its_place(
+    author: ApiUser, reader: ApiUser, pulled: bool
+) -> None:
+    if pulled:
+        User.objects.filter(pk=author.id).update(celebrity_pin=True)
+        celebrity_transitions.promote([author.id])
+    stranger = ApiUser()
+    older = author.create_post("#harbour")
+    pictures = [upload(author.user) for _ in range(2)]
+    post = create_post(author, *pictures, caption="#harbour")
+    newer = author.create_post("#harbour")
+    deliver_all()
+    explore.compute_ranking()
+    public = ["/feed", f"/users/{author.username}/posts", "/hashtags/harbour/posts"]
+    for picture in reversed(pictures):
+        for path in public:
+            assert list_ids(reader, path) == [newer, older], path
+        assert list_ids(stranger, public[1]) == list_ids(stranger, public[2]) == [newer, older]
+        assert read_feed(reader.user) == [int(newer), int(older)]
+        processing_job.run(picture.pk)
+    for path in public:
+        assert list_ids(reader, path) == [newer, post, older], path
+    assert read_feed(reader.user) == [int(newer), int(post), int(older)]
+    assert set(list_ids(stranger, "/explore")) == {newer, post, older}
+    shown = stranger.get(f"/posts/{post}")["media"]
+    assert [media["id"] for media in shown] == [str(picture.pk) for picture in pictures]
+    assert all(media["url"] and media["blurhash"] for media in shown)
+    assert stranger.like(post).status_code == 200
+    assert not Post.objects.filter(media_pending=True).exists()
+
+
+def test_later_followers_and_rebuilt_timelines_contain_the_post(author: ApiUser, reader: ApiUser) -> None:
+    picture = upload(author.user)
+    post = create_post(author, picture)
+    assert list_ids(reader, "/feed") == [], "built from the database while the post is pending"
+    late = ApiUser()
+    late.follow(author)
+    assert list_ids(late, "/feed") == []
+    processing_job.run(picture.pk)
+    deliver_all()
+    assert list_ids(reader, "/feed") == list_ids(late, "/feed") == [post]
+
+
+def test_mentions_are_notified_once_at_publication(author: ApiUser, reader: ApiUser) -> None:
+    pictures = [upload(author.user) for _ in range(2)]
+    other = ApiUser()
+    post = create_post(author, *pictures, caption=f"with @{reader.username}")
+    assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.username}"}).status_code == 200
+    processing_job.run(pictures[0].pk)
+    assert post_notifications(other) == post_notifications(reader) == []
+    processing_job.run(pictures[1].pk)
+    assert post_notifications(other) == [("mention", post)]
+    assert post_notifications(reader) == [], "the mention was edited out"
+    assert (
+        author.call("patch", f"/posts/{post}", {"caption": f"@{other.username} @{reader.username}"}).status_code == 200
+    )
+    assert (post_notifications(other), post_notifications(reader)) == ([("mention", post)], [("mention", post)])
+
+
+def test_two_pictures_ready_at_once_publish_exactly_once(author: ApiUser, reader: ApiUser) -> None:
+    for _ in range(3):
+        claims = [claim_media(upload(author.user)) for _ in range(3)]
+        post = create_post(author, *(claim.media for claim in claims), caption=f"with @{reader.username}")
+        made = [make_variants(claim) for claim in claims]
+        ends = [
+            partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
+        ]
+        assert run_concurrently(ends) == [Outcome.FINISHED] * 3
+        assert not Post.objects.get(pk=post).media_pending
+        assert post_notifications(reader)[0] == ("mention", post)
+    assert len(post_notifications(reader)) == 3
+    deliver_all()
+    assert len(set(list_ids(reader, "/feed"))) == 3
+
+
+def test_post_created_while_its_last_picture_becomes_ready_is_published(author: ApiUser, reader: ApiUser) -> None:
+    for _ in range(5):
+        claim = claim_media(upload(author.user))
+        picture = make_variants(claim)
+        run_concurrently(
+            [partial(create_post, author, claim.media), partial(processing_job._mark_ready, claim, picture)]
+        )
+        assert not Post.objects.filter(media_pending=True).exists()
+    deliver_all()
+    assert len(list_ids(reader, "/feed")) == 5
+
+
+def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: ApiUser, reader: ApiUser) -> None:
+    good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
+    post = create_post(author, good, bad, worse, caption=f"with @{reader.username}")
+    deliver_all()
+    for picture in (bad, good, worse):
+        processing_job.run(picture.pk)
+        assert post_notifications(author) == [("media_failed", post)]
+    assert post_notifications(reader) == []
+    assert list_ids(author, "/feed") == list_ids(author, f"/users/{author.username}/posts") == [post]
+    assert list_ids(reader, "/feed") == list_ids(reader, f"/users/{author.username}/posts") == []
+    assert [bool(media["url"]) for media in author.get(f"/posts/{post}")["media"]] == [True, False, False]
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    assert post_notifications(author) == []
+    purge_deleted_posts()
+    delete_due_files()
+    assert stored_paths() == set()
+
+
+def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
+    failed = upload(author.user, jpeg()[:300])
+    processing_job.run(failed.pk)
+    uploading = Media.objects.create(owner=author.user, original_path="", status=Status.UPLOADING)
+    used = ready_media(author.user)
+    create_post(author, used)
+    foreign, free = ready_media(ApiUser().user), ready_media(author.user)
+    for media, status, code in (
+        (failed, 409, "media_used"),
+        (uploading, 409, "media_used"),
+        (used, 409, "media_used"),
+        (foreign, 404, "not_found"),
+        (Media(pk=12345), 404, "not_found"),
+    ):
+        answer = author.call("post", "/posts", {"caption": "x", "media": [str(free.pk), str(media.pk)]})
+        assert_error(answer, status)
+        assert answer.json()["errors"][0]["code"] == code
+    assert Post.objects.count() == FanOut.objects.count() == 1
+    assert author.get(f"/users/{author.username}")["post_count"] == 1
+    create_post(author, free)
+
+
+def test_deleting_a_pending_post_deletes_its_pictures(author: ApiUser, reader: ApiUser) -> None:
+    claim, waiting = claim_media(upload(author.user)), upload(author.user)
+    picture = make_variants(claim)
+    post = create_post(author, claim.media, waiting)
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    processing_job._mark_ready(claim, picture)
+    processing_job.run(waiting.pk)
+    assert_error(author.call("get", f"/posts/{post}"), 404)
+    deliver_all()
+    assert list_ids(reader, "/feed") == []
+    purge_deleted_posts()
+    delete_due_files()
+    assert (Media.objects.count(), stored_paths()) == (0, set())
+
+
+def test_edits_while_pending_are_published(author: ApiUser, reader: ApiUser) -> None:
+    picture = upload(author.user)
+    post = create_post(author, picture, caption="#first")
+    assert author.call("patch", f"/posts/{post}", {"caption": ""}).json()["media"][0]["url"] is None
+    assert author.call("patch", f"/posts/{post}", {"caption": "#second"}).status_code == 200
+    processing_job.run(picture.pk)
+    assert reader.get(f"/posts/{post}")["caption"] == "#second"
+    assert (list_ids(reader, "/hashtags/first/posts"), list_ids(reader, "/hashtags/second/posts")) == ([], [post])
+
+
+def test_idempotent_replay_returns_the_pending_answer(author: ApiUser) -> None:
+    picture = upload(author.user)
+    body: dict[str, Any] = {"caption": "x", "media": [str(picture.pk)]}
+    first = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
+    processing_job.run(picture.pk)
+    again = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
+    assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (201, 201, "true")
+    assert first.content == again.content
+    assert first.json()["media"][0]["url"] is None
+    assert Post.objects.count() == 1
+
+
+def test_hidden_pending_post_appears_after_restore(author: ApiUser, reader: ApiUser) -> None:
+    picture = upload(author.user)
+    post = create_post(author, picture)
+    deliver_all()
+    services.hide_post(int(post))
+    assert_error(author.call("get", f"/posts/{post}"), 404)
+    processing_job.run(picture.pk)
+    assert list_ids(reader, "/feed") == []
+    services.restore_post(int(post))
+    assert list_ids(reader, "/feed") == [post]
+    relocate_all(author.user)
+    assert stored_paths() == set(expected_paths(Media.objects.get()))
+
+
+def test_posts_with_ready_pictures_are_published_at_once(author: ApiUser, reader: ApiUser) -> None:
+    post = create_post(
+        author, upload_and_process(author.user), ready_media(author.user), caption=f"with @{reader.username}"
+    )
+    deliver_all()
+    assert list_ids(reader, "/feed") == [post]
+    assert post_notifications(reader) == [("mention", post)]

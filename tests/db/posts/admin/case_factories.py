@@ -1,0 +1,27 @@
+"""Factories of targets and cases for the tests of the admin."""
+
+from __future__ import annotations
+
+from posts import services
+from posts.models import Case, Reason, TargetType
+from posts.services import Target
+from tests.support.api_user import ApiUser
+from tests.support.factories import UserFactory
+
+
+def file_reports(target: Target, times: int = 1, reason: Reason = Reason.SPAM, note: str = "") -> Case:
+    for _ in range(times):
+        services.file_report(UserFactory().pk, target, reason, note)
+    return Case.objects.get(target_type=target.type, target_id=target.id)
+
+
+def create_post_target(author: ApiUser, caption: str = "hello") -> Target:
+    return Target(TargetType.POST, int(author.create_post(caption)), author.id)
+
+
+def create_comment_target(author: ApiUser, post: Target, text: str = "nice") -> Target:
+    return Target(TargetType.COMMENT, int(author.create_comment(str(post.id), text)), author.id)
+
+
+def account_target(caller: ApiUser) -> Target:
+    return Target(TargetType.USER, caller.id, caller.id)

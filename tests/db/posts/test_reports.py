@@ -1,0 +1,121 @@
+"""Reports: one per user and target, of visible targets only."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from django.http import Http404
+from django.utils import timezone
+
+from accounts.models import User
+from posts import moderation, services
+from posts.models import Case, CaseState, Reason, Report, TargetType
+from posts.services import Target
+from social import services as social
+from tests.support.api_user import ApiUser
+from tests.support.concurrency import run_concurrently
+from tests.support.error_shape import assert_error
+from tests.support.factories import UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def report_body(kind: str, target: object, **more: object) -> dict[str, object]:
+    return {"target_type": kind, "target_id": str(target), "reason": "spam", **more}
+
+
+def test_repeated_report_returns_the_first_one(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    comment = author.create_comment(post)
+    for kind, target in (("post", post), ("comment", comment), ("user", author.id)):
+        body = report_body(kind, target, note="look ⚠️")
+        first = reader.call("post", "/reports", body)
+        again = reader.call("post", "/reports", body | {"reason": "other", "note": "again"})
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.json() == again.json()
+        assert first.json() | body == first.json()
+    assert Report.objects.count() == 3
+    assert author.call("post", "/reports", report_body("post", post)).status_code == 201
+
+
+def test_concurrent_reports_create_one(author: ApiUser, reader: ApiUser) -> None:
+    body = report_body("post", author.create_post())
+    responses = run_concurrently([lambda: reader.call("post", "/reports", body)] * 4)
+    assert sorted(response.status_code for response in responses) == [200, 200, 200, 201]
+
+
+def test_reports_of_one_target_share_a_case(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    for who, reason in ((reader, "spam"), (reader, "other"), (author, "nudity"), (ApiUser(), "spam")):
+        who.call("post", "/reports", report_body("post", post) | {"reason": reason})
+    case = Case.objects.get()
+    assert (case.target_type, case.target_id, case.user_id) == ("post", int(post), author.id)
+    assert (case.report_count, case.reasons) == (3, ["spam", "nudity"])
+    assert case.first_reported_at < case.last_reported_at
+
+
+def test_new_report_reopens_a_closed_case(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    reader.call("post", "/reports", report_body("post", post))
+    Case.objects.update(state=CaseState.DISMISSED)
+    reader.call("post", "/reports", report_body("post", post))
+    assert Case.objects.get().state == CaseState.DISMISSED
+    author.call("post", "/reports", report_body("post", post))
+    assert Case.objects.get().state == CaseState.OPEN
+
+
+def test_reporting_an_invisible_target_is_a_404(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post()
+    comment = author.create_comment(post)
+    social.block(author.id, reader.id)
+    for kind, target in (("post", post), ("comment", comment), ("user", author.id), ("post", 1), ("user", 2**62)):
+        assert_error(reader.call("post", "/reports", report_body(kind, target)), 404)
+    assert not Report.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["post", "comment", "user"])
+@pytest.mark.parametrize("gone", ["target", "account"])
+def test_target_deleted_meanwhile_gets_no_case(kind: str, gone: str, author: ApiUser, reader: ApiUser) -> None:
+    post = int(author.create_post())
+    ids = {"post": post, "comment": int(author.create_comment(str(post))), "user": author.id}
+    target = Target(TargetType(kind), ids[kind], author.id)
+    if gone == "account" or kind == "user":
+        User.objects.filter(pk=author.id).update(deleted_at=timezone.now())
+    elif kind == "post":
+        services.delete_post(post, author.id)
+    else:
+        services.delete_comment(ids["comment"])
+    with pytest.raises(Http404):
+        services.file_report(reader.id, target, Reason.SPAM, "")
+    assert not Report.objects.exists()
+    assert not Case.objects.exists()
+
+
+def test_concurrent_report_and_deletion_do_not_deadlock(author: ApiUser) -> None:
+    moderator, post = UserFactory(is_staff=True), author.create_post()
+    for _ in range(5):
+        target = Target(TargetType.COMMENT, int(author.create_comment(post)), author.id)
+        services.file_report(UserFactory().pk, target, Reason.SPAM, "")
+        reports = [partial(services.file_report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
+        outcomes = run_concurrently([partial(moderation.delete, moderator, target, "spam"), *reports])
+        assert outcomes[0] is True, outcomes
+        assert all(isinstance(outcome, tuple | Http404) for outcome in outcomes[1:]), outcomes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target_type": "like"},
+        {"target_type": None},
+        {"target_id": 5},
+        {"target_id": None},
+        {"reason": "boring"},
+        {"reason": ["spam"]},
+        {"note": None},
+        {"note": "x" * 1_001},
+    ],
+)
+def test_invalid_report_is_a_400(author: ApiUser, reader: ApiUser, change: dict[str, object]) -> None:
+    assert_error(reader.call("post", "/reports", report_body("post", author.create_post()) | change), 400)
+    assert not Report.objects.exists()

@@ -1,0 +1,250 @@
+"""Concurrent writes on the social graph against PostgreSQL: rows, counts and invariants hold in the end.
+
+Concurrent writes may raise a `RelationError`, never a deadlock or an integrity error.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import Event
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.dispatch import Signal
+
+from accounts.models import User
+from accounts.services import update_profile
+from accounts.signals import privacy_changed
+from social import services
+from social.errors import RelationError, UnknownUser
+from social.models import Block, Follow, FollowRequest
+from social.services import locks
+from social.signals import relations_changed
+from tests.db.social.follow_graph import assert_counts_match_follows, shown_counts
+from tests.support.concurrency import close_connection_after, run_concurrently
+from tests.support.factories import FollowRequestFactory, UserFactory
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def run_shuffled(writes: list[Callable[[], Any]], threads: int = 12) -> None:
+    """Run `writes` in random order on `threads` threads. Raise any error except a RelationError."""
+    random.shuffle(writes)
+
+    def run(own_writes: list[Callable[[], Any]]) -> None:
+        for write in own_writes:
+            with suppress(RelationError):
+                write()
+
+    for error in run_concurrently([partial(run, writes[number::threads]) for number in range(threads)]):
+        if error is not None:
+            raise error
+
+
+@contextmanager
+def pause_at(signal: Signal) -> Iterator[tuple[Event, Event]]:
+    """Pause the first transaction that sends `signal`. Yield the events (it has arrived, let it continue)."""
+    arrived, resume = Event(), Event()
+
+    def pause(**_: Any) -> None:
+        if not arrived.is_set():
+            arrived.set()
+            assert resume.wait(timeout=20)
+
+    signal.connect(pause)
+    try:
+        yield arrived, resume
+    finally:
+        resume.set()
+        signal.disconnect(pause)
+
+
+def assert_invariants_hold() -> None:
+    """Assert: no follow or request across a block, no request beside a follow or to a public account, exact counts."""
+    follows = set(Follow.objects.values_list("follower_id", "followee_id"))
+    requests = set(FollowRequest.objects.values_list("follower_id", "followee_id"))
+    blocks = set(Block.objects.values_list("blocker_id", "blocked_id"))
+    blocked_pairs = blocks | {(blocked, blocker) for blocker, blocked in blocks}
+    assert not (follows | requests) & blocked_pairs
+    assert not follows & requests
+    assert not FollowRequest.objects.filter(followee__is_private=False).exists()
+    assert_counts_match_follows()
+
+
+def test_concurrent_followers_are_all_counted() -> None:
+    star = UserFactory()
+    fans = UserFactory.create_batch(50)
+    results = run_concurrently([partial(services.follow, fan.pk, star.pk) for fan in fans])
+    assert results == ["following"] * 50
+    assert shown_counts(star) == (50, 0)
+    assert_counts_match_follows()
+
+
+def test_concurrent_follows_by_one_user_create_one_follow() -> None:
+    ann, bob = UserFactory(), UserFactory()
+    assert run_concurrently([partial(services.follow, ann.pk, bob.pk)] * 20) == ["following"] * 20
+    assert shown_counts(bob) == (1, 0)
+    assert_counts_match_follows()
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_concurrent_writes_on_one_pair_stay_consistent(private: bool) -> None:
+    ann, bob = UserFactory(is_private=private), UserFactory()
+    writes = [
+        services.follow,
+        services.follow,
+        services.unfollow,
+        services.remove_follower,
+        services.accept_request,
+        services.reject_request,
+        services.block,
+        services.unblock,
+        services.mute,
+    ]
+    pairs = [(ann.pk, bob.pk), (bob.pk, ann.pk)]
+    run_shuffled([partial(write, *pair) for write in writes for pair in pairs for _ in range(12)])
+    assert_invariants_hold()
+
+
+def test_concurrent_writes_on_many_pairs_do_not_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "MAX_ATTEMPTS", 1)
+    users = [user.pk for user in UserFactory.create_batch(6)]
+    pairs = [(one, other) for one in users for other in users if one != other]
+    run_shuffled([partial(write, *pair) for write in (services.follow, services.unfollow) for pair in pairs * 4])
+    assert_invariants_hold()
+
+
+def test_concurrent_privacy_changes_leave_no_pending_requests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(locks, "MAX_ATTEMPTS", 1)
+    users = UserFactory.create_batch(7)
+    owners, ids = users[2:4], [user.pk for user in users]
+    pairs = [(one, other) for one in ids for other in ids if one != other]
+    writes = [services.follow, services.follow, services.unfollow, services.accept_request, services.block]
+    calls: list[Callable[[], Any]] = [partial(write, *pair) for write in writes for pair in pairs]
+    calls += [partial(services.unblock, *pair) for pair in pairs * 2]
+    for owner in owners:
+        calls += [partial(update_profile, owner.pk, {"is_private": number % 2 == 0}) for number in range(30)]
+    run_shuffled(calls)
+    assert_invariants_hold()
+
+
+def test_follow_during_change_to_private_becomes_a_request() -> None:
+    owner, fan = UserFactory(), UserFactory()
+    with pause_at(privacy_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": True}))
+        assert arrived.wait(timeout=20)
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
+        with pytest.raises(TimeoutError):
+            following.result(timeout=0.3)
+        resume.set()
+        turning.result(timeout=20)
+        assert following.result(timeout=20) == "requested"
+    assert_invariants_hold()
+
+
+def test_follow_during_change_to_public_becomes_a_follow() -> None:
+    owner, fan = UserFactory(is_private=True), UserFactory()
+    early_requester = FollowRequestFactory(followee=owner).follower
+    with pause_at(privacy_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": False}))
+        assert arrived.wait(timeout=20)
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
+        with pytest.raises(TimeoutError):
+            following.result(timeout=0.3)
+        resume.set()
+        turning.result(timeout=20)
+        assert following.result(timeout=20) == "following"
+    assert Follow.objects.filter(followee=owner, follower__in=[early_requester, fan]).count() == 2
+    assert_invariants_hold()
+
+
+def test_change_to_private_waits_for_a_running_follow() -> None:
+    owner, fan = UserFactory(), UserFactory()
+    with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
+        assert arrived.wait(timeout=20)
+        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": True}))
+        with pytest.raises(TimeoutError):
+            turning.result(timeout=0.3)
+        resume.set()
+        assert following.result(timeout=20) == "following"
+        turning.result(timeout=20)
+    assert shown_counts(owner) == (1, 0)
+
+
+def test_other_pairs_do_not_wait_for_a_running_follow() -> None:
+    owner, fan, other, another = UserFactory.create_batch(4)
+    with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
+        assert arrived.wait(timeout=20)
+        services.mute(another.pk, owner.pk)
+        assert services.follow(other.pk, another.pk) == "following"
+        resume.set()
+        following.result(timeout=20)
+
+
+def test_follow_of_a_concurrently_erased_account_raises_unknown_user() -> None:
+    """The foreign key is checked at the commit, when the user is gone. The retry sees that."""
+    owner, fan = UserFactory(), UserFactory()
+    with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(1) as pool:
+        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
+        assert arrived.wait(timeout=20)
+        User.objects.filter(pk=owner.pk).delete()
+        resume.set()
+        assert isinstance(following.exception(timeout=20), UnknownUser)
+    assert shown_counts(fan) == (0, 0)
+
+
+def test_follow_inserted_by_a_concurrent_import_is_retried() -> None:
+    ann, bob = UserFactory(), UserFactory()
+    attempts: list[int] = []
+
+    def run() -> str:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise IntegrityError("duplicate key")
+        return services.follow(ann.pk, bob.pk)
+
+    assert locks.retry_on_conflict(run)() == "following"
+
+
+def test_deadlock_with_a_foreign_session_is_retried() -> None:
+    """A session that locks users against the lock order delays the follow by a second but does not fail it."""
+    low, high = UserFactory.create_batch(2)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=high.pk)
+            following = pool.submit(close_connection_after, partial(services.follow, high.pk, low.pk))
+            with pytest.raises(TimeoutError):
+                following.result(timeout=0.3)
+            # The follow has waited longer, so PostgreSQL cancels it and not this session.
+            User.objects.select_for_update().get(pk=low.pk)
+        assert following.result(timeout=20) == "following"
+    assert_counts_match_follows()
+
+
+def test_relation_writes_do_not_wait_for_user_rows() -> None:
+    ann, bob = UserFactory.create_batch(2)
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        list(User.objects.select_for_update(no_key=True))
+        for write in (services.follow, services.unfollow, services.block):
+            pool.submit(close_connection_after, partial(write, ann.pk, bob.pk)).result(timeout=5)
+    assert_counts_match_follows()
+
+
+def test_concurrent_changes_to_public_do_not_deadlock() -> None:
+    for _ in range(8):
+        common, one, other = (UserFactory(is_private=number > 0) for number in range(3))
+        for follower, followee in ((one, other), (other, one), (common, one), (common, other)):
+            FollowRequestFactory(follower=follower, followee=followee)
+        results = run_concurrently([partial(update_profile, user.pk, {"is_private": False}) for user in (one, other)])
+        assert [result for result in results if isinstance(result, Exception)] == []
+        assert Follow.objects.filter(followee__in=[one, other]).count() == 4
+    assert_counts_match_follows()

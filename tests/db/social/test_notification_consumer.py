@@ -1,0 +1,186 @@
+"""The outbox consumer: batches, crashes, concurrent consumers, and the requests that start it."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from threading import Event as Flag
+from typing import Any
+
+import pytest
+import redis
+from django.db import OperationalError, transaction
+
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import record_failure, reset_circuit_breaker
+from social import services, tasks
+from social.models import (
+    Follow,
+    FollowRequest,
+    Notification,
+    NotificationActor,
+    NotificationEvent,
+)
+from social.notifications import aggregation, consumer, writer_lock
+from social.notifications.consumer import BatchResult, consume_batch, consume_batches
+from tests.db.social.notification_setup import POST, announce, consume_all_events, entries_of, like, retract
+from tests.support.concurrency import run_concurrently
+from tests.support.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+committed = pytest.mark.django_db(transaction=True)  # commits, so that callbacks run and other connections see the rows
+
+NEW_BATCH, MIXED_BATCH = 14, 16  # statements, four of which are savepoints
+
+
+@pytest.mark.parametrize("size", [2, 50])
+def test_batch_uses_a_fixed_number_of_statements(size: int, django_assert_num_queries: Any) -> None:
+    owner, other, *fans = UserFactory.create_batch(size + 2)
+    announce(*(like(owner, fan) for fan in fans), *(like(other, fan, POST + fan.pk) for fan in fans))
+    with django_assert_num_queries(NEW_BATCH):
+        assert consume_batch() is BatchResult.EMPTY
+    announce(*(like(owner, fan) for fan in fans), *(like(owner, fan, POST + 1) for fan in fans))
+    retract(*(like(other, fan, POST + fan.pk) for fan in fans))
+    with django_assert_num_queries(MIXED_BATCH):
+        assert consume_batch() is BatchResult.EMPTY
+    assert entries_of(other) == []
+    assert [actors for _, actors in entries_of(owner)] == [[fan.pk for fan in fans[::-1]]] * 2
+
+
+def test_batches_are_consumed_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumer, "EVENT_BATCH_SIZE", 3)
+    owner, *fans = UserFactory.create_batch(9)
+    announce(*(like(owner, fan) for fan in fans))
+    retract(*(like(owner, fan) for fan in fans[:4]))
+    consume_all_events()
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk for fan in fans[:3:-1]])]
+    assert Notification.objects.get().position == NotificationActor.objects.get(actor_id=fans[-1].pk).position
+
+
+@committed
+def test_task_requeues_itself_when_events_are_left(monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis) -> None:
+    monkeypatch.setattr(consumer, "EVENT_BATCH_SIZE", 1)
+    monkeypatch.setattr(consumer, "SLICE_SECONDS", 0)
+    owner, *fans = UserFactory.create_batch(3)
+    announce(*(like(owner, fan) for fan in fans))
+    redis_broker.flushdb()
+    tasks.drain_notifications()
+    assert NotificationEvent.objects.count() == 1
+    assert redis_broker.llen("notifications") == 1, "the task is queued again behind others"
+
+
+@committed
+def test_interrupted_batch_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, *fans = UserFactory.create_batch(3)
+    announce(*(like(owner, fan) for fan in fans))
+
+    def lose_connection(*_: Any, **__: Any) -> None:
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NotificationActor.objects, "bulk_create", lose_connection)
+        with pytest.raises(OperationalError):
+            consume_batches()
+    assert (Notification.objects.count(), NotificationEvent.objects.count()) == (0, 2)
+    consume_all_events()
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk for fan in fans[::-1]])]
+
+
+def test_failed_event_is_skipped_and_does_not_block_others(caplog: pytest.LogCaptureFixture) -> None:
+    owner, *fans = UserFactory.create_batch(8)
+    announce(like(owner, fans[0], POST + 1))
+    consume_all_events()
+    Notification.objects.update(actor_count=0)  # simulates a bug: the database rejects a negative count
+    announce(*(like(owner, fan) for fan in fans[:4]))
+    retract(like(owner, fans[0], POST + 1))
+    announce(*(like(owner, fan) for fan in fans[4:]))
+    consume_batches()
+    event = NotificationEvent.objects.get()
+    assert event.failed_at is not None
+    assert f"event {event.pk} failed" in caplog.text
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk for fan in fans[::-1]])]
+    assert consume_batch() is BatchResult.EMPTY
+
+
+@committed
+def test_only_one_consumer_runs_and_others_return_at_once() -> None:
+    owner, fan = UserFactory.create_batch(2)
+    with transaction.atomic():
+        assert writer_lock.try_lock_consumer()
+        announce(like(owner, fan))
+        assert run_concurrently([consume_batch, consume_batch]) == [BatchResult.BUSY, BatchResult.BUSY]
+    assert run_concurrently([consume_batches]) == [False]
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
+
+
+@committed
+def test_many_events_within_a_moment_enqueue_one_task(redis_broker: redis.Redis, redis_cache: redis.Redis) -> None:
+    owner, *fans = UserFactory.create_batch(4)
+    for fan in fans:
+        announce(like(owner, fan))
+    assert redis_broker.llen("notifications") == 1
+    assert 0 < redis_cache.pttl(keys.NOTIFICATIONS_DUE) <= keys.NOTIFICATIONS_DUE_TTL_MS
+    consume_all_events()
+    assert redis_broker.llen("notifications") == 1
+    announce(like(owner, fans[0], POST + 1))
+    assert redis_broker.llen("notifications") == 2, "the consumer has already run"
+
+
+@committed
+def test_running_consumer_applies_events_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of a late event finds the lock taken and returns. The mark that it set keeps the consumer running."""
+    owner, one, other = UserFactory.create_batch(3)
+    announce(like(owner, one))
+    announce_late = partial(announce, like(owner, other))
+
+    def apply_while_an_event_arrives(events: Any) -> None:
+        monkeypatch.undo()
+        aggregation.apply_events(events)
+        assert run_concurrently([announce_late]) == [None]
+        assert run_concurrently([consume_batches]) == [False]
+
+    monkeypatch.setattr(aggregation, "apply_events", apply_while_an_event_arrives)
+    assert consume_batches() is False
+    assert entries_of(owner) == [(f"like:post:{POST}", [other.pk, one.pk])]
+
+
+@committed
+def test_periodic_task_consumes_events_when_redis_is_down(redis_broker: redis.Redis) -> None:
+    owner, fan = UserFactory.create_batch(2)
+    record_failure(redis.ConnectionError("down"))
+    try:
+        announce(like(owner, fan))
+        assert redis_broker.llen("notifications") == 0
+        tasks.drain_notifications()
+    finally:
+        reset_circuit_breaker()
+    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
+
+
+@committed
+def test_notifications_match_follows_under_concurrency() -> None:
+    star, private = UserFactory(), UserFactory(is_private=True)
+    fans = UserFactory.create_batch(6)
+    stop = Flag()
+
+    def follow_and_unfollow() -> None:
+        for _ in range(25):
+            fan, other = random.choice(fans), random.choice([star, private])
+            random.choice([services.follow, services.follow, services.unfollow])(fan.pk, other.pk)
+
+    def consume_until_stopped() -> None:
+        while not stop.is_set():
+            consume_batches()
+
+    def write_then_stop() -> None:
+        assert [error for error in run_concurrently([follow_and_unfollow] * 6) if error] == []
+        stop.set()
+
+    assert [
+        error for error in run_concurrently([write_then_stop, consume_until_stopped, consume_until_stopped]) if error
+    ] == []
+    consume_all_events()
+    following = set(Follow.objects.filter(followee=star).values_list("follower_id", flat=True))
+    requesting = set(FollowRequest.objects.filter(followee=private).values_list("follower_id", flat=True))
+    assert {actor for _, (actor,) in entries_of(star)} == following
+    assert {actor for _, (actor,) in entries_of(private)} == requesting

@@ -1,0 +1,258 @@
+"""The visibility matrix: the status of every call on a post, comment, list or profile, for every kind of viewer.
+
+One table: a row is a call, a column is a viewer by their relationship to the account. A resource that the viewer may
+not see must return the same 404, byte for byte, as one that does not exist, and its text must appear in no response.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import deletion
+from accounts import services as accounts
+from instafeed.devstack.state import PROJECT_ROOT
+from posts import explore
+from posts.models import Save
+from social import services as social
+from social.notifications import consumer
+from tests.db.feeds.feed_setup import deliver_all
+from tests.support.api_user import ApiUser
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+VIEWERS = ("owner", "follower", "requester", "stranger", "blocked", "blocker", "anonymous", "suspended")
+SECRET_WORD = "zebrafinch"
+TAG = "lighthouse"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call and its expected statuses. Placeholders in path and body are filled from `World.names`."""
+
+    method: str
+    path: str
+    public: str  # the status for each of VIEWERS if the account is public
+    private: str  # the same if the account is private
+    body: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+# Reads of a post.
+READ_STATUSES = "200 200 200 200 404 404 200 401", "200 200 404 404 404 404 404 401"
+# Calls on a post or comment that require a token.
+TOKEN_STATUSES = "200 200 200 200 404 404 401 401", "200 200 404 404 404 404 401 401"
+CREATE_STATUSES = "201 201 201 201 404 404 401 401", "201 201 404 404 404 404 401 401"
+OWNER_ONLY_STATUSES = "200 403 403 403 404 404 401 401", "200 403 404 404 404 404 401 401"
+DELETE_STATUSES = "204 403 403 403 404 404 401 401", "204 403 404 404 404 404 401 401"
+KNOWN_USER_STATUSES = "400 204 204 204 404 204 401 401"
+NO_REQUEST_STATUSES = "404 404 404 404 404 404 401 401"  # the account sent no follow request
+REPORT_USER_STATUSES = "201 201 201 201 404 201 401 401"
+
+CALLS = [
+    Call("get", "/users/{owner}", "200 200 200 200 404 200 200 401", "200 200 200 200 404 200 200 401"),
+    Call("get", "/users/{owner}/posts", "200 200 200 200 404 200 200 401", "200 200 403 403 404 200 403 401"),
+    Call("get", "/users/{owner}/followers", "200 200 200 200 404 200 401 401", "200 200 403 403 404 403 401 401"),
+    Call("get", "/users/{owner}/following", "200 200 200 200 404 200 401 401", "200 200 403 403 404 403 401 401"),
+    Call("get", "/posts/{post}", *READ_STATUSES),
+    Call("patch", "/posts/{post}", *OWNER_ONLY_STATUSES, body={"caption": f"edited {SECRET_WORD}"}),
+    Call("get", "/posts/{post}/likes", *TOKEN_STATUSES),
+    Call("post", "/posts/{post}/like", *TOKEN_STATUSES),
+    Call("delete", "/posts/{post}/like", *TOKEN_STATUSES),
+    Call("post", "/posts/{post}/save", *TOKEN_STATUSES),
+    Call("delete", "/posts/{post}/save", *TOKEN_STATUSES),
+    Call("get", "/posts/{post}/comments", *TOKEN_STATUSES),
+    Call("post", "/posts/{post}/comments", *CREATE_STATUSES, body={"text": "well"}),
+    Call("post", "/posts/{post}/comments", *CREATE_STATUSES, body={"text": "well", "reply_to": "{comment}"}),
+    Call("post", "/comments/{comment}/like", *TOKEN_STATUSES),
+    Call("delete", "/comments/{comment}/like", *TOKEN_STATUSES),
+    Call("post", "/comments/{guest_comment}/like", *TOKEN_STATUSES),
+    Call("post", "/reports", *CREATE_STATUSES, body={"target_type": "post", "target_id": "{post}", "reason": "spam"}),
+    Call(
+        "post",
+        "/reports",
+        *CREATE_STATUSES,
+        body={"target_type": "comment", "target_id": "{comment}", "reason": "spam"},
+    ),
+    Call(
+        "post",
+        "/reports",
+        REPORT_USER_STATUSES,
+        REPORT_USER_STATUSES,
+        body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"},
+    ),
+    # Destructive calls last: comments before their post, blocks at the end.
+    Call("delete", "/comments/{guest_comment}", *DELETE_STATUSES),
+    Call("delete", "/comments/{comment}", *DELETE_STATUSES),
+    Call("delete", "/posts/{post}", *DELETE_STATUSES),
+    Call("delete", "/me/followers/{owner}", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
+    Call("post", "/me/follow-requests/{owner}/accept", NO_REQUEST_STATUSES, NO_REQUEST_STATUSES),
+    Call("post", "/me/follow-requests/{owner}/reject", NO_REQUEST_STATUSES, NO_REQUEST_STATUSES),
+    Call("post", "/users/{owner}/follow", "400 200 200 200 404 409 401 401", "400 200 200 200 404 409 401 401"),
+    Call("delete", "/users/{owner}/follow", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
+    Call("post", "/users/{owner}/mute", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
+    Call("delete", "/users/{owner}/mute", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
+    Call("post", "/users/{owner}/block", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
+    Call("delete", "/users/{owner}/block", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
+]
+MISSING_NAMES = {
+    "owner": "missing.user",
+    "owner_id": "999999999",
+    "post": "382840948838629377",
+    "comment": "382840948838629378",
+    "guest_comment": "382840948838629379",
+}
+# Lists, and the viewers who see the post in them while the account is public. The status is always 200 or 401.
+LIST_VIEWERS = {
+    f"/hashtags/{TAG}/posts": "owner follower requester stranger",
+    "/explore": "owner follower requester stranger",
+    "/feed": "owner follower",
+    "/me/saved": "owner follower requester stranger",
+    "/notifications": "owner follower requester stranger",
+}
+PUBLIC_ONLY_LISTS = ("/explore", f"/hashtags/{TAG}/posts")
+
+
+@dataclass
+class World:
+    """An account with a post, comments on it by the account and by a guest, and all kinds of viewers."""
+
+    viewers: dict[str, ApiUser | None]
+    names: dict[str, str]
+    client: Client
+
+    def request(self, viewer: str, method: str, path: str, body: dict[str, str]) -> Any:
+        caller = self.viewers[viewer]
+        data = body or None
+        if caller is not None:
+            return caller.call(method, path, data)
+        options = {"data": data, "content_type": "application/json"} if data else {}
+        return getattr(self.client, method)(f"/api/v1{path}", **options)
+
+
+def build_world(*, private: bool) -> World:
+    """Create the world. Relationships come last: all viewers interact with the post before some lose access to it."""
+    callers = {name: ApiUser(username=f"the.{name}") for name in VIEWERS if name != "anonymous"}
+    owner, guest = callers["owner"], ApiUser(username="the.guest")
+    for name in ("follower", "suspended"):
+        callers[name].follow(owner)
+    guest.follow(owner)
+    mentions = " ".join(f"@{caller.username}" for caller in callers.values())
+    post = owner.create_post(f"{SECRET_WORD} #{TAG} {mentions}")
+    comment, guest_comment = (
+        owner.create_comment(post, f"first {SECRET_WORD}"),
+        guest.create_comment(post, f"guest {SECRET_WORD}"),
+    )
+    Save.objects.bulk_create([Save(user=caller.user, post_id=int(post)) for caller in callers.values()])
+    deliver_all()
+    consumer.consume_batches()
+    if private:
+        accounts.update_profile(owner.id, {"is_private": True})
+    callers["requester"].follow(owner)
+    if not private:
+        social.unfollow(callers["requester"].id, owner.id)
+    social.block(owner.id, callers["blocked"].id)
+    social.block(callers["blocker"].id, owner.id)
+    accounts.suspend(callers["suspended"].id)
+    explore.compute_ranking()
+    names = {
+        "owner": owner.username,
+        "owner_id": str(owner.id),
+        "post": post,
+        "comment": comment,
+        "guest_comment": guest_comment,
+    }
+    return World({**callers, "anonymous": None}, names, Client())
+
+
+@pytest.mark.parametrize("account", ["public", "private"])
+@pytest.mark.parametrize("viewer", VIEWERS)
+def test_every_call_for_every_viewer(viewer: str, account: str) -> None:
+    world = build_world(private=account == "private")
+    wrong = [
+        *_find_wrong_lists(world, viewer, account),
+        *_find_wrong_calls(world, viewer, lambda call: getattr(call, account)),
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("gone", ["suspended", "deleted"])
+def test_content_of_suspended_and_deleted_accounts_is_a_404(gone: str) -> None:
+    world = build_world(private=False)
+    owner = world.viewers["owner"]
+    assert owner is not None
+    if gone == "suspended":
+        accounts.suspend(owner.id)
+    else:
+        deletion.delete_account(owner.id)
+    wrong = []
+    for viewer in VIEWERS:
+        denied = 401 if viewer in ("owner", "suspended") else 404
+        for path in LIST_VIEWERS:
+            response = world.request(viewer, "get", path, {})
+            expected = denied if denied == 401 or viewer != "anonymous" else 401
+            if response.status_code != (200 if expected == 404 else 401) or SECRET_WORD in response.content.decode():
+                wrong.append(f"{viewer}: {path} {response.status_code} {response.content[:200]!r}")
+        for call in CALLS:
+            signed_out = viewer == "anonymous" and call.public.split()[VIEWERS.index("anonymous")] == "401"
+            wrong += _find_wrong_response(world, viewer, call, 401 if signed_out else denied)
+    assert not wrong, "\n".join(wrong)
+
+
+def _find_wrong_lists(world: World, viewer: str, account: str) -> Iterator[str]:
+    for path, seen_by in LIST_VIEWERS.items():
+        response = world.request(viewer, "get", path, {})
+        signed_in = viewer not in ("anonymous", "suspended")
+        if response.status_code != (200 if signed_in else 401):
+            yield f"{viewer}: {path} returned {response.status_code}"
+        hidden = account == "private" and (path in PUBLIC_ONLY_LISTS or viewer not in ("owner", "follower"))
+        expected = viewer in seen_by.split() and not hidden
+        if (SECRET_WORD in response.content.decode()) is not expected:
+            yield f"{viewer}: {path} {'lacks' if expected else 'shows'} the post: {response.content[:300]!r}"
+
+
+def _find_wrong_calls(world: World, viewer: str, statuses: Callable[[Call], str]) -> Iterator[str]:
+    for call in CALLS:
+        yield from _find_wrong_response(world, viewer, call, int(statuses(call).split()[VIEWERS.index(viewer)]))
+
+
+def _find_wrong_response(world: World, viewer: str, call: Call, expected: int) -> Iterator[str]:
+    path, body = _fill_in_names(call, world.names)
+    response = world.request(viewer, call.method, path, body)
+    if response.status_code != expected:
+        yield f"{viewer}: {call} {body} is {response.status_code}, not {expected}: {response.content[:200]!r}"
+    elif expected in (401, 403, 404) and SECRET_WORD in response.content.decode():
+        yield f"{viewer}: {call} leaks the text: {response.content[:300]!r}"
+    elif expected == 404:
+        missing = world.request(viewer, call.method, *_fill_in_names(call, MISSING_NAMES))
+        if (missing.status_code, missing.content) != (404, response.content):
+            yield f"{viewer}: {call} differs from a missing resource: {response.content!r}, {missing.content!r}"
+
+
+def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, str]]:
+    return call.path.format(**names), {name: value.format(**names) for name, value in call.body.items()}
+
+
+def test_every_operation_on_a_post_comment_or_user_is_in_the_table() -> None:
+    names = {"owner": "{username}", "post": "{post_id}", "comment": "{comment_id}", "guest_comment": "{comment_id}"}
+    tested = {(call.method, "/api/v1" + call.path.format(**names)) for call in CALLS}
+    paths: dict[str, dict[str, Any]] = json.loads((PROJECT_ROOT / "openapi.json").read_text())["paths"]
+    operations = {
+        (method, path)
+        for path, item in paths.items()
+        if any(name in path for name in names.values())
+        for method in item
+    }
+    assert operations - tested == set(), "add a Call for each"
+
+
+def test_every_call_has_a_status_for_every_viewer() -> None:
+    for call in CALLS:
+        assert len(call.public.split()) == len(call.private.split()) == len(VIEWERS), str(call)

@@ -1,0 +1,16 @@
+"""Wait in tests for a condition that another process or thread makes true."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+TIMEOUT = 100  # seconds; generous, as a test that fails may take longer than one that passes
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait until `condition()` is true. Fail after TIMEOUT."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, f"still false after {TIMEOUT} s"
+        time.sleep(0.02)

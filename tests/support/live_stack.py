@@ -1,0 +1,137 @@
+"""The whole system, running: send requests to it, pause and kill parts of it, restart one with other settings."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+import httpx
+
+from instafeed.devstack.child_process import Child, Program, stop_children
+from instafeed.devstack.data_services import DataServices
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.programs import Beat, Web, Worker
+from instafeed.devstack.supervisor import Supervisor
+from tests.support.processes import manage
+
+_TICK_INTERVAL = 0.1  # seconds
+_LOG_LINES = 15
+
+
+class LiveStack:
+    """Web server, worker and beat on migrated data services, restarted by the supervisor of `manage.py stack`.
+
+    * `base_url`; `client`, an httpx client for it; `get()`, `post()`, `patch()`, `delete()`
+    * `environment`: the variables that commands on this stack need; `manage("verify_feeds", …)` runs one
+    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker`, `beat`
+    * `with paused("broker"):` the part hangs. `kill("worker")`: its processes are killed; the supervisor restarts it.
+    * `with restarted("worker", FAN_OUT_RATE_LIMIT="150"):` the program runs with other settings.
+
+    `environment` holds settings of all programs.
+    """
+
+    def __init__(
+        self, services: DataServices, *, web_workers: int = 2, celery_workers: int = 2, **settings: str
+    ) -> None:
+        self.services = services
+        self.data_dir = services.layout.root
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.environment = services.environment | settings
+        self.connect()
+        self._programs: dict[str, Program] = {
+            "web": Web(services.layout, self.environment, self.port, web_workers),
+            "worker": Worker(services.layout, self.environment, self.port, celery_workers),
+            "beat": Beat(services.layout, self.environment),
+        }
+        self._children: dict[str, Child] = {child.name: child for child in services.children} | self._programs
+        self._supervisor = Supervisor([*self._children.values()], chores=[services.replica.mend])
+        self._changing = threading.Lock()  # held while a part is stopped, so that the supervisor does not restart it
+        self._stopping = threading.Event()
+        # Its children end with the thread that started them, so one thread supervises until the stack is closed.
+        self._thread = threading.Thread(target=self._supervise, name="supervisor")
+
+    def __enter__(self) -> Self:
+        try:
+            for program in self._programs.values():
+                self.services.track(program)
+                program.launch()
+            self._programs["web"].wait_ready(120)
+        except BaseException:
+            stop_children(self._programs.values())
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        with self._changing:
+            stop_children(self._programs.values())
+        self._thread.join()
+        self.client.close()
+
+    def connect(self) -> None:
+        """Open a new client: connections to a stopped web server are closed."""
+        self.client = httpx.Client(base_url=self.base_url, timeout=30, trust_env=False)
+        self.get, self.post = self.client.get, self.client.post
+        self.patch, self.delete = self.client.patch, self.client.delete
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command on this stack. Its status is the caller's to check."""
+        return manage(*arguments, environment=self.environment)
+
+    def part(self, name: str) -> Child:
+        return self._children[name]
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """Stop the processes of a part with SIGSTOP. Its connections stay open, and it does not answer."""
+        child = self._children[name]
+        child.pause()
+        try:
+            yield
+        finally:
+            child.resume()
+
+    def kill(self, name: str) -> None:
+        """Kill all processes of a part. The supervisor starts it again."""
+        with self._changing:
+            self._children[name].kill()
+
+    def is_running(self, name: str) -> bool:
+        return self._children[name].running
+
+    @contextmanager
+    def restarted(self, name: str, **settings: str) -> Iterator[None]:
+        """Run web, worker or beat with these settings, then with its own again. The data services keep running."""
+        program = self._programs[name]
+        own = dict(program.environment or {})
+        self._restart(program, own | settings)
+        try:
+            yield
+        finally:
+            self._restart(program, own)
+
+    def _restart(self, program: Program, environment: dict[str, str]) -> None:
+        with self._changing:
+            program.stop()
+            program.environment = environment
+            program.launch()
+        program.wait_ready(120)
+        self.connect()
+
+    def _supervise(self) -> None:
+        while not self._stopping.wait(_TICK_INTERVAL):
+            with self._changing:
+                if not self._stopping.is_set():
+                    self._supervisor.tick()
+
+    def logs(self) -> str:
+        """Return the last lines of each program's log, for a failing test."""
+        ends = []
+        for log in sorted(self.services.layout.log.glob("*.log")):
+            ends.append(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:]))
+        return "\n" + "\n".join(ends)

@@ -1,0 +1,131 @@
+"""An account with rows in every table that can refer to a user, and helpers to delete and inspect it."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from accounts import audit, deletion, erasure_worker, personal_data_registry, sessions
+from accounts.models import CountChange, User
+from instafeed.core.models import IdempotentResponse
+from media.models import Media
+from media.relocation import schedule_relocation
+from posts import counters, services
+from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
+from social.models import NotificationState
+from social.notifications import Event, announce, warn
+from social.notifications.consumer import consume_batches
+from tests.db.social.follow_graph import assert_counts_match_follows
+from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.support.pictures import ready_media
+
+_HOSTILE_RELATIONS = (
+    (FollowRequestFactory, "follower", "followee"),
+    (BlockFactory, "blocker", "blocked"),
+    (MuteFactory, "muter", "muted"),
+)
+
+
+def populate_account(user: User) -> list[User]:
+    """Create two friends, who like and comment both ways, and a foe with blocks, mutes and requests both ways.
+
+    Returns the friends, then the foe.
+    """
+    friends, foe = UserFactory.create_batch(2), UserFactory()
+    for friend in friends:
+        FollowFactory(follower=user, followee=friend)
+        FollowFactory(follower=friend, followee=user)
+        _interact(user, friend)
+        _interact(friend, user)
+    for factory, one, two in _HOSTILE_RELATIONS:
+        factory(**{one: user, two: foe})
+        factory(**{one: foe, two: user})
+    FollowFactory(follower=friends[0], followee=friends[1])
+    MuteFactory(muter=friends[1], muted=foe)
+    CountChange.objects.create(user_id=user.pk)  # a follow that was undone
+    _interact(friends[0], friends[1])
+    with transaction.atomic():
+        warn(user.pk, "be nice")
+    for action in ("warn", "suspend", "dismiss"):
+        audit.record(foe, action, "user", user.pk, user_id=user.pk, reason=f"a reason to {action}")
+    while consume_batches():
+        pass
+    _add_notifications_and_session(user, friends[0])
+    return [*friends, foe]
+
+
+def _interact(author: User, reader: User) -> None:
+    """Create a post with a picture. The reader likes, saves, reports and comments on it, and the author replies."""
+    post = services.create_post(author.pk, f"a #tag for @{reader.username}", [create_picture(author).pk])
+    services.like_post(reader.pk, post.pk, author.pk)
+    services.save_post(reader.pk, post.pk)
+    comment = services.create_comment(reader.pk, post.pk, author.pk, "well said", None)
+    services.like_comment(author.pk, comment.pk, post.pk, reader.pk)
+    reply = services.create_comment(author.pk, post.pk, author.pk, "thank you", comment)
+    services.like_comment(reader.pk, reply.pk, post.pk, author.pk)
+    services.file_report(reader.pk, services.Target(TargetType.POST, post.pk, author.pk), Reason.SPAM, "too many tags")
+    services.file_report(reader.pk, services.Target(TargetType.USER, author.pk, author.pk), Reason.OTHER, "not nice")
+
+
+def create_picture(owner: User) -> Media:
+    with transaction.atomic():
+        schedule_relocation(owner.pk)
+    return ready_media(owner, alt_text="a face")
+
+
+def _add_notifications_and_session(user: User, friend: User) -> None:
+    NotificationState.objects.create(user_id=user.pk, read_up_to=1)
+    with transaction.atomic():  # not consumed yet
+        announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
+    sessions.start(user)
+    IdempotentResponse.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
+
+
+def registered_columns() -> set[str]:
+    """Return every registered column that holds a user's id."""
+    return {column for category in personal_data_registry.get_categories() for column in category.columns}
+
+
+def count_rows_mentioning(user_id: int) -> dict[str, int]:
+    """Return the number of rows with the user's id, by registered column, without zeros."""
+    found = {}
+    for column in registered_columns():
+        label, field = column.rsplit(".", 1)
+        if count := apps.get_model(label)._default_manager.filter(**{field: user_id}).count():
+            found[column] = count
+    return found
+
+
+def assert_counts_are_exact() -> None:
+    """Compare the counts of follows, posts, likes and comments with the rows, except for deleted posts and users."""
+    assert_counts_match_follows()
+    posts = dict(Post.objects.filter(deleted_at=None).values_list("author").annotate(Count("pk")))
+    post_counts = dict(User.objects.filter(is_active=True).values_list("pk", "post_count"))
+    assert post_counts == {pk: posts.get(pk, 0) for pk in post_counts}
+    likes = dict(Like.objects.values_list("post").annotate(Count("user")))
+    comments = dict(Comment.objects.filter(hidden_at=None).values_list("post").annotate(Count("pk")))
+    post_ids = list(Post.objects.filter(deleted_at=None).values_list("pk", flat=True))
+    for post_id, counts in counters.fetch_counts(post_ids).items():
+        assert (counts.likes, counts.comments) == (likes.get(post_id, 0), comments.get(post_id, 0))
+    comment_likes = dict(CommentLike.objects.values_list("comment").annotate(Count("user")))
+    shown = Comment.objects.filter(post__deleted_at=None, author__is_active=True)
+    comment_ids = list(shown.values_list("pk", flat=True))
+    like_counts = {id_: counts.likes for id_, counts in counters.fetch_counts(comment_ids).items()}
+    assert like_counts == {id_: comment_likes.get(id_, 0) for id_ in comment_ids}
+
+
+def delete_account(user: User) -> None:
+    deletion.delete_account(user.pk)
+
+
+def run_erasure() -> int:
+    """Run the erasure worker to its end, as if all in-flight requests were over. Return the number of slices."""
+    User.objects.filter(deleted_at__isnull=False).update(
+        deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
+    )
+    slices = 1
+    while erasure_worker.process_next():
+        slices += 1
+    return slices

@@ -1,0 +1,194 @@
+"""A site on its own data services, so that tests can pause, freeze and stop its replica without affecting others.
+
+The site has one table (`Invalidation`) and the views of `tests.system.core.replicas.notes_site`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.db import connections
+from django.test import Client
+from pytest_django import DjangoDbBlocker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from instafeed.core import env
+from instafeed.core.cache import client as cache_client
+from instafeed.core.db.replicas import read_your_writes, session, wal
+from instafeed.core.db.replicas.monitor import ReplicaMonitor, monitor
+from instafeed.core.models import Invalidation
+from instafeed.devstack.data_services import DataServices
+from tests.support.eventually import eventually
+
+_CONNECTION_SETTINGS = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
+
+
+@pytest.fixture(scope="session")
+def private_services() -> Iterator[DataServices]:
+    with tempfile.TemporaryDirectory(prefix="instafeed-") as directory:
+        Path(directory).chmod(0o755)
+        with DataServices(Path(directory) / "stack", fsync=False) as services:
+            yield services
+
+
+@pytest.fixture(scope="session")
+def _private_table(private_services: DataServices, django_db_blocker: DjangoDbBlocker) -> None:
+    with (
+        django_db_blocker.unblock(),
+        _settings_of(private_services),
+        connections["default"].schema_editor() as editor,
+    ):
+        editor.create_model(Invalidation)
+
+
+@contextmanager
+def _settings_of(services: DataServices) -> Iterator[None]:
+    """Point Django's two database aliases to these services."""
+    urls = {"default": services.primary.url(), "replica1": services.replica.url()}
+    before = {alias: dict(connections[alias].settings_dict) for alias in urls}
+    try:
+        for alias, url in urls.items():
+            connections[alias].close()
+            parts = env.postgres_database("URL", url)
+            connections[alias].settings_dict.update({name: parts[name] for name in _CONNECTION_SETTINGS})
+        yield
+    finally:
+        for alias in urls:
+            connections[alias].close()
+            connections[alias].settings_dict.update(before[alias])
+
+
+class Site:
+    """Requests to the site, and control over its servers."""
+
+    def __init__(self, services: DataServices) -> None:
+        self.services = services
+        self.replica = services.replica
+        self.client = Client()
+
+    def write(self, value: str, user: int | None = None, **extra: str) -> None:
+        response = self.client.post("/notes", {"value": value, **extra}, headers=_headers(user))
+        assert response.status_code == 201, response.content
+
+    def read(self, user: int | None = None, path: str = "/notes") -> dict[str, Any]:
+        """Return `values` and whether a `standby` served the request."""
+        response = self.client.get(path, headers=_headers(user))
+        assert response.status_code == 200, response.content
+        if "pool" in connections["replica1"].settings_dict["OPTIONS"]:
+            connections["replica1"].close()  # back to the pool, as at the end of a request
+        return response.json()
+
+    def ask_replica(self, query: str) -> Any:
+        """Run a query on the replica as superuser, without Django."""
+        with self.replica.connect() as connection:
+            row = connection.execute(query.encode()).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def replay_paused(self) -> Iterator[None]:
+        self.ask_replica("SELECT pg_wal_replay_pause()")
+        eventually(lambda: self.ask_replica("SELECT pg_get_wal_replay_pause_state()") == "paused")
+        try:
+            yield
+        finally:
+            self.ask_replica("SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        self.replica.pause()
+        try:
+            yield
+        finally:
+            self.replica.resume()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        self.replica.stop()
+        try:
+            yield
+        finally:
+            self.replica.start()
+            connections["replica1"].close()  # as at the end of a request; the test client leaves it open
+
+    def catch_up(self) -> None:
+        """Wait until the replica has replayed everything and this process knows it."""
+        target = wal.sample_primary().position
+        query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
+        # The replica may wait 5 s before it cancels a query that blocks the replay.
+        eventually(lambda: self.ask_replica(query) >= target)
+        monitor.check_now()
+
+
+def _headers(user: int | None) -> dict[str, str]:
+    return {} if user is None else {"X-User": str(user)}
+
+
+@pytest.fixture
+def site(
+    private_services: DataServices,
+    _private_table: None,
+    django_db_blocker: DjangoDbBlocker,
+    redis_cache: redis.Redis,
+    settings: Any,
+) -> Iterator[Site]:
+    settings.ROOT_URLCONF = "tests.system.core.replicas.notes_site"
+    assert django_settings.REPLICA_ALIASES == ["replica1"]
+    monitor.reset()
+    cache_client.reset_circuit_breaker()
+    read_your_writes.reset()
+    with django_db_blocker.unblock(), _settings_of(private_services):
+        Invalidation.objects.all().delete()
+        site = Site(private_services)
+        site.catch_up()
+        yield site
+        session.end_session()
+        monitor.wait_until_idle()
+
+
+@pytest.fixture(params=["plain", "pool"])
+def pooled(request: pytest.FixtureRequest, site: Site) -> Iterator[None]:
+    """Run the test with a connection per request, then with psycopg's pool for the replica."""
+    if request.param == "plain":
+        yield
+        return
+    options = connections["replica1"].settings_dict["OPTIONS"]
+    options["pool"] = {"min_size": 0, "max_size": 4, "timeout": 1, "reconnect_timeout": 2}
+    connections["replica1"].settings_dict["CONN_HEALTH_CHECKS"] = True
+    connections["replica1"].close()
+    del connections["replica1"]
+    try:
+        yield
+    finally:
+        connections["replica1"].close()
+        connections["replica1"].close_pool()  # type: ignore[attr-defined]
+        del options["pool"]
+        connections["replica1"].settings_dict["CONN_HEALTH_CHECKS"] = False
+        del connections["replica1"]
+
+
+@pytest.fixture
+def no_redis(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Return a context manager inside which Redis refuses connections."""
+
+    @contextmanager
+    def outage() -> Iterator[None]:
+        dead = redis.Redis(port=1, socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(cache_client, "get_redis_connection", lambda alias: dead)
+            yield
+        cache_client.reset_circuit_breaker()
+
+    return outage
+
+
+@pytest.fixture
+def fresh_monitor() -> ReplicaMonitor:
+    return ReplicaMonitor()

@@ -1,0 +1,119 @@
+"""Which replicas the monitor reports as usable."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from instafeed.core.db.replicas import monitor as monitor_module
+from instafeed.core.db.replicas import wal
+from instafeed.core.db.replicas.monitor import MAX_TRANSACTION_AGE, ReplicaMonitor, monitor
+from tests.support.eventually import eventually
+from tests.system.core.replicas.conftest import Site
+
+
+def test_a_new_process_waits_for_its_first_check(
+    site: Site, fresh_monitor: ReplicaMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_module, "FIRST_CHECK_TIMEOUT", 20.0)  # for a busy machine
+    assert fresh_monitor.usable() == ["replica1"]
+
+
+def test_a_replica_beyond_the_maximum_lag_is_excluded(site: Site, settings: Any) -> None:
+    settings.REPLICA_MAX_LAG = 1
+    eventually(is_usable)
+    with site.replay_paused():
+        site.write("a little")  # a few bytes are enough
+        deadline = time.monotonic() + 1.2
+        while time.monotonic() < deadline:
+            monitor.check_now()
+            time.sleep(0.1)
+        assert monitor.usable() == []
+    site.catch_up()
+    eventually(is_usable)
+
+
+def test_an_idle_primary_causes_no_lag(site: Site, settings: Any) -> None:
+    settings.REPLICA_MAX_LAG = 1
+    time.sleep(1.5)
+    eventually(is_usable)
+
+
+def is_usable() -> bool:
+    """Check now. On a busy machine the check may be older than the maximum lag when it ends."""
+    monitor.check_now()
+    return monitor.usable() == ["replica1"]
+
+
+def test_a_lagging_replica_is_proved_up_to_its_newest_replayed_sample(
+    site: Site, fresh_monitor: ReplicaMonitor
+) -> None:
+    fresh_monitor.check_now()
+    with site.replay_paused():
+        between = datetime.now(UTC)
+        site.write("after the sample")
+        fresh_monitor.check_now()
+        assert fresh_monitor.holds_all_before("replica1", between - MAX_TRANSACTION_AGE - timedelta(seconds=1))
+        assert not fresh_monitor.holds_all_before("replica1", between - MAX_TRANSACTION_AGE)
+
+
+def test_a_failure_discards_the_proof(site: Site, fresh_monitor: ReplicaMonitor) -> None:
+    fresh_monitor.check_now()
+    long_ago = datetime(2024, 1, 1, tzinfo=UTC)
+    assert fresh_monitor.holds_all_before("replica1", long_ago)
+    fresh_monitor.report_failure("replica1", "it may come back from an earlier state")
+    assert not fresh_monitor.holds_all_before("replica1", long_ago)
+    assert not fresh_monitor.has_replayed("replica1", 1)
+
+
+def test_a_check_that_started_before_a_failure_does_not_end_it(
+    site: Site, fresh_monitor: ReplicaMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail_during_the_check(alias: str, query: str) -> tuple[int]:
+        fresh_monitor.report_failure(alias, "just now")
+        return (2**60,)
+
+    monkeypatch.setattr("instafeed.core.db.replicas.monitor.query_row", fail_during_the_check)
+    fresh_monitor.check_now()
+    assert fresh_monitor.is_down("replica1")
+
+
+def test_a_server_that_is_not_a_replica_is_not_used(site: Site, fresh_monitor: ReplicaMonitor) -> None:
+    where = connections["replica1"].settings_dict
+    where["PORT"] = str(site.services.primary.port)
+    fresh_monitor.check_now()
+    assert fresh_monitor.is_down("replica1")
+
+
+def test_checks_run_one_at_a_time_and_at_most_once_a_second(
+    site: Site, fresh_monitor: ReplicaMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[float] = []
+    sample = wal.sample_primary
+
+    def counted() -> wal.WalSample:
+        started.append(time.monotonic())
+        return sample()
+
+    monkeypatch.setattr(wal, "sample_primary", counted)
+    stop = time.monotonic() + 2.5
+
+    def read() -> None:
+        while time.monotonic() < stop:
+            fresh_monitor.usable()
+            time.sleep(0.005)
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    fresh_monitor.wait_until_idle()
+    assert 2 <= len(started) <= 3
+    assert all(later - earlier >= 1 for earlier, later in pairwise(started))

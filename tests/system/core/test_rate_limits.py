@@ -1,0 +1,109 @@
+"""Rate limits are exact across all processes, and requests pass while Redis is down."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import httpx
+import pytest
+import redis
+
+from instafeed.core.cache import keys
+from tests.support.eventually import eventually
+from tests.support.http_user import HttpUser
+from tests.support.live_stack import LiveStack
+
+LIMIT = 30  # requests per hour, for each user and each address
+
+
+@pytest.fixture(scope="module")
+def limited_stack() -> Iterator[LiveStack]:
+    stack = LiveStack(
+        *(None, "--web-workers", "2", "--celery-workers", "1"),
+        THROTTLE_USER=f"{LIMIT}/hour",
+        THROTTLE_ANON=f"{LIMIT}/hour",
+    )
+    try:
+        yield stack.start()
+    finally:
+        stack.close()
+
+
+@pytest.fixture(autouse=True)
+def _reset_counters(limited_stack: LiveStack) -> None:
+    with redis.Redis.from_url(limited_stack.environment["REDIS_URL"]) as cache:
+        for key in cache.scan_iter(f"{keys.THROTTLE_PREFIX}*"):
+            cache.delete(key)
+
+
+def call_concurrently(
+    stack: LiveStack, call: Callable[[httpx.Client], httpx.Response], times: int = 60
+) -> list[httpx.Response]:
+    """Make each call on its own connection, so that both web processes receive some."""
+
+    def run(_: int) -> httpx.Response:
+        with httpx.Client(base_url=stack.base_url, trust_env=False, timeout=10) as client:
+            return call(client)
+
+    with ThreadPoolExecutor(12) as pool:
+        return list(pool.map(run, range(times)))
+
+
+def assert_throttled_format(responses: list[httpx.Response]) -> None:
+    refused = [response for response in responses if response.status_code == 429]
+    for response in refused:
+        assert 3_500 <= int(response.headers["Retry-After"]) <= 3_600
+        assert response.json()["errors"][0]["code"] == "throttled"
+        assert response.headers["X-Request-ID"]
+
+
+@pytest.mark.timeout(300)
+def test_exactly_the_limit_of_concurrent_requests_passes(limited_stack: LiveStack) -> None:
+    user, other = HttpUser(limited_stack), HttpUser(limited_stack)
+    token = user.headers["Authorization"]
+    responses = call_concurrently(
+        limited_stack, lambda client: client.get("/api/v1/feed", headers={"Authorization": token})
+    )
+    assert Counter(response.status_code for response in responses) == {200: LIMIT, 429: 60 - LIMIT}
+    assert_throttled_format(responses)
+    assert other.call("GET", "/feed").status_code == 200
+
+
+@pytest.mark.timeout(300)
+def test_address_limit_ignores_forged_headers_and_invalid_tokens(limited_stack: LiveStack) -> None:
+    username = HttpUser(limited_stack).username  # counts as one request
+    numbers = count(1)
+
+    def call(client: httpx.Client) -> httpx.Response:
+        number = next(numbers)
+        forged_headers = {"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": f"203.0.113.{number}"}
+        if number % 2:
+            return client.get(f"/api/v1/users/{username}", headers=forged_headers)
+        return client.get("/api/v1/feed", headers=forged_headers | {"Authorization": f"Bearer {number}"})
+
+    responses = call_concurrently(limited_stack, call)
+    assert_throttled_format(responses)
+    passed = Counter(response.status_code for response in responses)
+    assert passed[200] + passed[401] == LIMIT - 1
+    assert passed[429] == 60 - (LIMIT - 1)
+    refused = limited_stack.post("/api/v1/auth/token", json={"username": "nobody", "password": "x"})
+    assert refused.status_code == 429, "sign-in counts for the address too"
+
+
+@pytest.mark.timeout(300)
+def test_requests_pass_quickly_while_redis_is_frozen(limited_stack: LiveStack) -> None:
+    limited_stack.freeze("cache")
+    try:
+        started = time.monotonic()
+        statuses = [limited_stack.get("/api/v1/feed").status_code for _ in range(100)]
+        seconds = time.monotonic() - started
+    finally:
+        limited_stack.thaw("cache")
+    assert set(statuses) == {401}
+    # After one timeout (0.5 s) a process skips Redis for a second, so 100 requests do not take 50 s.
+    assert seconds < 10
+    eventually(lambda: limited_stack.get("/api/v1/feed").status_code == 429)  # requests are counted again

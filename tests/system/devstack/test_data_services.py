@@ -1,0 +1,224 @@
+"""The data services: a streaming replica, a cache, a broker, all private."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from instafeed.devstack.child_process import terminate_leftover
+from instafeed.devstack.data_services import DataServices
+from instafeed.devstack.state import ProcessIdentity, StackError, StackLayout, StackRecord, running_environment
+from tests.support.eventually import eventually
+from tests.system.devstack.conftest import NewDirectory
+
+
+def write(services: DataServices) -> str:
+    """Commit a unique mark on the primary, with the application's role, and return it."""
+    mark = uuid.uuid4().hex
+    with services.primary.connect(services.primary.url()) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS marks (mark text)")
+        connection.execute("INSERT INTO marks VALUES (%s)", [mark])
+    return mark
+
+
+def is_replicated(services: DataServices, mark: str) -> bool:
+    try:
+        with services.replica.connect(services.replica.url()) as connection:
+            return connection.execute("SELECT 1 FROM marks WHERE mark = %s", [mark]).fetchone() is not None
+    except psycopg.Error:
+        return False
+
+
+def test_replica_streams_from_the_primary(services: DataServices) -> None:
+    with services.primary.connect() as connection:
+        states = connection.execute("SELECT application_name, state FROM pg_stat_replication").fetchall()
+    assert states == [("instafeed_replica", "streaming")]
+    mark = write(services)
+    eventually(lambda: is_replicated(services, mark))
+
+
+def test_replica_refuses_writes(services: DataServices) -> None:
+    with (
+        services.replica.connect(services.replica.url()) as connection,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        connection.execute("CREATE TABLE anything (id int)")
+
+
+def test_application_role_is_no_superuser(services: DataServices) -> None:
+    with services.primary.connect(services.primary.url()) as connection:
+        row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    assert row == (False,)
+
+
+def test_collation_and_case_of_all_scripts(services: DataServices) -> None:
+    with services.primary.connect(services.primary.url()) as connection:
+        row = connection.execute("SELECT 'a' > 'B', lower('ŽÄ'), pg_client_encoding()").fetchone()
+    assert row == (True, "žä", "UTF8")
+
+
+def test_cache_evicts_and_broker_persists(services: DataServices) -> None:
+    def setting(url: str, name: str) -> str:
+        with redis.Redis.from_url(url, decode_responses=True) as client:
+            return str(client.config_get(name)[name])
+
+    assert setting(services.cache.url, "maxmemory-policy") == "allkeys-lfu"
+    assert setting(services.cache.url, "appendonly") == "no"
+    assert setting(services.broker.url, "maxmemory-policy") == "noeviction"
+    assert setting(services.broker.url, "appendonly") == "yes"
+
+
+def test_password_is_required(services: DataServices) -> None:
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis(port=services.cache.port, retry=Retry(NoBackoff(), 0)).ping()
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        services.primary.connect(services.primary.url().replace(services.primary.password, "guess"))
+
+
+def test_command_lines_contain_no_password(services: DataServices) -> None:
+    command_lines = " ".join(word for child in services.children for word in child.tree()[0].cmdline())
+    assert services.primary.password not in command_lines
+    assert services.cache.password not in command_lines
+
+
+def test_record_is_private_and_has_the_environment(services: DataServices) -> None:
+    assert running_environment(services.layout.root) == services.environment
+    assert services.layout.record.stat().st_mode & 0o077 == 0
+
+
+def test_second_stack_on_the_same_directory_is_refused(services: DataServices) -> None:
+    with pytest.raises(StackError, match="already runs"):
+        DataServices(services.layout.root).__enter__()
+    assert running_environment(services.layout.root) == services.environment
+
+
+def test_paused_replica_catches_up(services: DataServices) -> None:
+    services.replica.pause()
+    mark = write(services)
+    services.replica.resume()
+    eventually(lambda: is_replicated(services, mark))
+
+
+def test_restarted_server_keeps_its_port(services: DataServices) -> None:
+    port = services.replica.port
+    services.replica.kill()
+    mark = write(services)
+    services.replica.start()
+    assert services.replica.port == port
+    eventually(lambda: is_replicated(services, mark))
+
+
+def test_repeatedly_killed_replica_keeps_its_data(services: DataServices) -> None:
+    backup = services.replica.data / "backup_manifest"
+    made = backup.stat().st_mtime_ns
+    for _ in range(3):
+        services.replica.kill()
+        services.replica.start()
+    assert backup.stat().st_mtime_ns == made
+
+
+def test_replica_without_its_wal_takes_a_new_base_backup(services: DataServices) -> None:
+    services.replica.stop()
+    services.primary.drop_slot()
+    mark = write(services)
+    services.replica.launch()
+
+    def is_discarded() -> bool:
+        services.replica.mend()  # does nothing while the primary is too busy to answer
+        return not services.replica.running
+
+    eventually(is_discarded)
+    services.replica.start()
+    eventually(lambda: is_replicated(services, mark))
+
+
+def test_restart_keeps_the_data_and_repairs_a_damaged_replica(directory: Path) -> None:
+    with DataServices(directory, fsync=False) as services:
+        assert services.created
+        mark = write(services)
+        with services.broker.client() as client:
+            client.rpush("queue", "task")
+    assert not StackLayout(directory).record.exists()
+    (directory / "replica" / "global" / "pg_control").unlink()
+
+    with DataServices(directory, fsync=False) as services:
+        assert not services.created
+        eventually(lambda: is_replicated(services, mark))
+        with services.broker.client() as client:
+            assert client.lrange("queue", 0, -1) == [b"task"]
+        services.reset()
+        eventually(lambda: not is_replicated(services, mark))
+
+
+def test_two_stacks_run_in_parallel_even_in_a_deep_directory(services: DataServices, directory: Path) -> None:
+    deep = directory / "/".join(["a-directory-name"] * 10)
+    assert len(str(deep)) > 150
+    with DataServices(deep, fsync=False) as other:
+        mark = write(other)
+        eventually(lambda: is_replicated(other, mark))
+        assert not is_replicated(services, mark)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from instafeed.devstack.data_services import DataServices
+DataServices(Path(sys.argv[1])).__enter__()
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+def crash(directory: Path) -> StackRecord:
+    """Start a stack, kill its supervisor and servers at once, and return the record that it left."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(directory)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout
+    assert holder.stdout.readline() == "up\n"
+    record = StackRecord.read(StackLayout(directory).record)
+    assert record
+    for child in record.children.values():
+        terminate_leftover(child, grace=0)
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    return record
+
+
+def test_restart_after_a_crash_with_reused_pids(directory: Path) -> None:
+    record = crash(directory)
+    assert running_environment(directory) is None
+    for server in ("primary", "replica"):
+        lock = directory / server / "postmaster.pid"
+        lines = lock.read_text().splitlines()
+        lock.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    record.children["cache"] = ProcessIdentity(os.getpid(), "another time")
+    record.write(StackLayout(directory).record)
+
+    with DataServices(directory, fsync=False) as services:
+        mark = write(services)
+        eventually(lambda: is_replicated(services, mark))
+
+
+def test_interrupted_initdb_is_repeated(new_directory: NewDirectory) -> None:
+    directory = new_directory()
+    (directory / "primary.new").mkdir()
+    (directory / "primary.new" / "PG_VERSION").write_text("18\n")
+    with DataServices(directory, fsync=False) as services:
+        assert services.created
+
+
+def test_database_of_another_postgres_version_is_refused(directory: Path) -> None:
+    (directory / "primary").mkdir()
+    (directory / "primary" / "PG_VERSION").write_text("17\n")
+    with pytest.raises(StackError, match="no database of PostgreSQL 18"):
+        DataServices(directory, fsync=False).__enter__()
+    assert (directory / "primary" / "PG_VERSION").read_text() == "17\n"

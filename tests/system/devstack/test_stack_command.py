@@ -1,0 +1,199 @@
+"""`manage.py stack`: start, output, recovery, refusals and stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from django.core.management import CommandError, call_command
+
+from instafeed.devstack.data_services import DataServices
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.state import PROJECT_ROOT, StackLayout, running_environment
+from tests.support import prebuilt_data
+from tests.support.eventually import eventually
+from tests.support.live_stack import LiveStack
+from tests.support.processes import clean_environment, manage
+
+# Each start runs a dozen processes: seconds on an idle machine, much longer on a busy one.
+pytestmark = [pytest.mark.xdist_group("stack-command"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def stack(directory: Path) -> Iterator[LiveStack]:
+    stack = LiveStack(directory, "--web-workers", "1", "--celery-workers", "1")
+    yield stack
+    stack.close()
+
+
+def assert_ended(processes: list[psutil.Process], seconds: float = 60) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    left = [process for process in alive if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not left
+
+
+def assert_refused(reason: str, data_dir: Path, **options: Any) -> None:
+    with pytest.raises(CommandError, match=reason):
+        call_command("stack", data_dir=data_dir, empty=True, **options)
+
+
+def test_start_recovery_restart_and_deleted_directory(stack: LiveStack) -> None:
+    """One test for several things, as each start takes seconds."""
+    stack.start()
+    assert stack.get("/health/live").status_code == 200
+    assert f"{stack.base_url}/docs" in stack.output
+    assert "Sign in as" not in stack.output  # --empty has no demo user
+
+    output = manage("stack", "--env", "--data-dir", str(stack.data_dir)).stdout
+    assignments = dict(line.split("=", 1) for line in output.splitlines())
+    assert assignments == running_environment(stack.data_dir)
+
+    assert_refused("a stack already runs in", stack.data_dir, port=free_port())
+
+    worker, web = stack.process("worker"), stack.process("web")
+    left_behind, pids = [*worker.children(), *web.children()], {"worker": worker.pid, "web": web.pid}
+    worker.kill()
+    web.kill()
+    assert_ended([worker, web, *left_behind])
+    eventually(lambda: all(stack.record.children[old].pid != pid for old, pid in pids.items()))
+    eventually(lambda: is_alive(stack))
+
+    secret, everything = stack.environment["SECRET_KEY"], stack.processes()
+    stack.stop(signal.SIGKILL)
+    assert_ended(everything)
+
+    assert "Static files" in stack.output
+    old_metrics = StackLayout(stack.data_dir).metrics / "counter_1.db"
+    old_metrics.touch()
+    stack.start()
+    assert stack.environment["SECRET_KEY"] == secret
+    assert not old_metrics.exists(), "a restart begins with empty metrics"
+    assert "Static files" not in stack.output, "they are collected already"
+    everything = stack.processes()
+    shutil.rmtree(stack.data_dir, ignore_errors=True)
+    assert stack.supervisor.wait(30) == 0
+    assert_ended(everything, seconds=5)
+    assert "is gone, so the stack stops" in stack.output
+
+
+def test_data_of_an_older_version_are_refused(directory: Path) -> None:
+    prebuilt_data.copy_stack_directory(directory)
+    with DataServices(directory, fsync=False) as services, services.primary.connect(services.primary.url()) as database:
+        database.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('posts', '0002_engagement', now())"
+        )
+    with pytest.raises(CommandError) as error:
+        call_command("stack", data_dir=directory, empty=True, port=free_port())
+    assert str(error.value) == (
+        f"stack: the data were saved by an older version: remove them with `rm -r {directory}`, then start again"
+    )
+
+
+def test_stop_option(directory: Path) -> None:
+    stack = LiveStack(directory, "--data-only")
+    try:
+        stack.start()
+        everything = stack.processes()
+        result = manage("stack", "--stop", "--data-dir", str(directory))
+        assert (result.returncode, result.stderr) == (0, "")
+        assert stack.supervisor.wait(5) == 0
+        assert_ended(everything, seconds=1)
+        assert stack.output.rstrip().endswith("Stopped.")
+        assert_refused("no stack runs in", directory, stop=True)
+    finally:
+        stack.close()
+
+
+def is_alive(stack: LiveStack) -> bool:
+    try:
+        return stack.get("/health/live").status_code == 200
+    except Exception:
+        return False
+
+
+def test_signal_during_the_start_stops_it_in_order(stack: LiveStack) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "stack", "--empty", "--port", str(stack.port), "--data-dir", stack.data_dir],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    eventually(lambda: StackLayout(stack.data_dir).unfinished.exists())
+    time.sleep(0.3)
+    everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[1] == b""
+    assert process.returncode == 0
+    assert_ended(everything, seconds=1)
+
+
+def test_error_is_one_line_and_status_1(directory: Path) -> None:
+    result = manage("stack", "--stop", "--data-dir", str(directory))
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [f"CommandError: stack: no stack runs in {directory}"]
+
+
+def test_taken_port_is_refused_before_anything_is_written(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert_refused(f"port {taken.getsockname()[1]} is taken", directory / "new", port=taken.getsockname()[1])
+    assert not (directory / "new").exists()
+
+
+def test_unusable_directory_is_refused(directory: Path) -> None:
+    (directory / "file").touch()
+    assert_refused("cannot use .*: Not a directory", directory / "file" / "stack", port=free_port())
+    assert_refused("not a stack's directory", directory, port=free_port())
+    assert os.listdir(directory) == ["file"]
+
+
+def test_env_option_without_a_running_stack(directory: Path) -> None:
+    assert_refused("no stack runs in", directory, env=True)
+
+
+@pytest.mark.parametrize("port", ["0", "70000", "http", "-1", "8000.5", "\N{ARABIC-INDIC DIGIT EIGHT}000"])
+def test_invalid_port_is_refused(directory: Path, port: str) -> None:
+    with pytest.raises(CommandError, match="must be a whole number from 1 to 65535"):
+        call_command("stack", f"--port={port}", f"--data-dir={directory / 'new'}")
+    assert not (directory / "new").exists()
+
+
+def run_unprivileged(directory: Path, code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [
+            *(str(shutil.which("setpriv")), "--reuid=65534", "--regid=65534", "--clear-groups"),
+            *(sys.executable, "-c", code, str(directory)),
+        ],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(HOME=str(directory)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_ordinary_account_can_run_it(directory: Path) -> None:
+    """Under root, the other tests run PostgreSQL as another account; here all of it runs unprivileged."""
+    if os.geteuid() != 0:
+        pytest.skip("the other tests already run under an ordinary account")
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not installed, so the test cannot drop root")
+    if sys.base_prefix not in run_unprivileged(directory, "import sys; print(sys.base_prefix)").stdout:
+        pytest.skip("ordinary accounts cannot run this Python")
+    os.chown(directory, 65534, 65534)
+    code = (
+        "import sys; from pathlib import Path; from instafeed.devstack.data_services import DataServices\n"
+        "with DataServices(Path(sys.argv[1]), fsync=False) as s: print(s.replica.ready())"
+    )
+    result = run_unprivileged(directory, code)
+    assert result.stdout == "True\n", result.stderr

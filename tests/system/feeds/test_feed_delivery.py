@@ -1,0 +1,57 @@
+"""Posts reach followers through the complete stack, also while a replica or Redis is down."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+
+from tests.support.eventually import eventually
+from tests.support.http_user import HttpUser
+from tests.support.live_stack import LiveStack
+
+
+def test_writers_read_their_own_writes_while_the_replica_lags(live_stack: LiveStack) -> None:
+    writer, reader = HttpUser(live_stack), HttpUser(live_stack)
+    first = writer.create_post()
+    eventually(lambda: reader.posts_of(writer) == [first] and writer.posts_of(writer) == [first])
+    for _ in range(6):  # until each process has seen that the replica is up to date
+        time.sleep(0.5)
+        reader.posts_of(writer)
+    with psycopg.connect(live_stack.environment["DATABASE_REPLICA_URLS"], autocommit=True) as replica:
+        replica.execute("SELECT pg_wal_replay_pause()")
+        try:
+            second = writer.create_post()
+            assert writer.posts_of(writer) == [second, first]
+            assert reader.posts_of(writer) == [first], "this read uses the replica"
+        finally:
+            replica.execute("SELECT pg_wal_replay_resume()")
+    eventually(lambda: reader.posts_of(writer) == [second, first])
+
+
+def test_reads_continue_without_the_replica(live_stack: LiveStack) -> None:
+    writer, reader = HttpUser(live_stack), HttpUser(live_stack)
+    first = writer.create_post()
+    eventually(lambda: reader.posts_of(writer) == [first])
+    live_stack.process("replica").kill()
+    second = writer.create_post()
+    for _ in range(10):
+        assert writer.posts_of(writer) == [second, first]
+        assert reader.posts_of(writer)[-1] == first
+    eventually(lambda: live_stack.alive("replica"))
+    eventually(lambda: reader.posts_of(writer) == [second, first])
+
+
+def test_redis_crash_does_not_change_feeds(live_stack: LiveStack) -> None:
+    author, reader = HttpUser(live_stack), HttpUser(live_stack)
+    reader.follow(author)
+    expected = [author.create_post() for _ in range(3)][::-1]
+    eventually(lambda: reader.feed() == expected)
+    live_stack.process("cache").kill()
+    assert reader.feed() == expected
+    expected.insert(0, author.create_post("while Redis is down"))
+    assert author.feed() == expected
+    eventually(lambda: live_stack.alive("cache"))
+    assert reader.feed(limit=2) == expected
+    expected.insert(0, author.create_post("after the crash"))
+    eventually(lambda: reader.feed() == expected)
