@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
 ARGS ?=
+PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadgroup
 DESCRIBE := $(BIN)/python manage.py spectacular --format openapi-json --validate --fail-on-warn
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test screenshots check texts schema reference fuzz format clean
+.PHONY: help install up down test test-system test-all coverage screenshots check texts schema reference fuzz format clean
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(VENV)/.installed-run  ## Create .venv with everything needed to run
 
@@ -22,10 +23,21 @@ up: install  ## Run the whole system on http://127.0.0.1:8000 (PORT=…, ARGS="-
 down:  ## Stop the running system
 	@$(BIN)/python manage.py stack --stop
 
-# Tests that start programs have limits in seconds, which a busy machine may miss. A failed test is repeated once and listed
-# at the end. Tests of races are never repeated (flaky(reruns=0)), because they fail only now and then.
-test: $(VENV)/.installed-test  ## Run the tests on their own throw-away servers (ARGS="tests/db/feeds -k …")
-	$(BIN)/pytest -n 2 --dist loadgroup --reruns 1 --reruns-delay 3 $(ARGS)
+# Without a path in ARGS, pytest runs `testpaths` of pyproject.toml. Each process needs its own Redis database, of 16.
+test: $(VENV)/.installed-test  ## Run what to run after each change: unit and db tests, the main path (ARGS="tests/db/feeds -k …")
+	$(PYTEST) $(ARGS)
+
+test-system: $(VENV)/.installed-test  ## Run the tests with real processes
+	$(PYTEST) tests/system $(ARGS)
+
+test-all: $(VENV)/.installed-test  ## Run all tests: also deployment, browser and benchmarks
+	$(PYTEST) --durations=25 tests $(ARGS)
+
+coverage: $(VENV)/.installed-test  ## Measure the branch coverage of all tests, processes that they start included
+	@rm -f $(VENV)/coverage.*
+	$(BIN)/coverage run $(subst $(BIN)/pytest,-m pytest,$(PYTEST)) tests $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --skip-empty --sort=miss
 
 screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with the browser tests
 	@fc-list :lang=ja family | grep -q . && fc-list | grep -qi emoji || { echo "Install fonts for CJK and emoji first (Debian: fonts-noto-cjk, fonts-noto-color-emoji): texts of the demo use both."; exit 1; }
