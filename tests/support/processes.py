@@ -37,3 +37,10 @@ def manage(
         text=True,
         timeout=timeout,
     )
+
+
+def manage_output(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    """Run a management command and return what it prints. Fail with all its output unless its status is 0."""
+    result = manage(*arguments, environment=environment)
+    assert result.returncode == 0, f"manage.py {' '.join(arguments)}\n{result.stdout}{result.stderr}"
+    return result.stdout
