@@ -1,19 +1,32 @@
-"""Factories of rows for tests. Fields that a factory does not set have the model's default."""
+"""Factories of rows for tests. Rows that a factory does not set have the model's default."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import factory
-from django.db.models import F
+from django.db.models import F, Model
+from factory.django import DjangoModelFactory
 
 from accounts.models import User
 from social.models import Block, Follow, FollowRequest, Mute
 
+Row = TypeVar("Row", bound=Model, covariant=True)
 
-class UserFactory(factory.django.DjangoModelFactory[User]):
-    """An active, public user. Pass `password` for a user that can sign in."""
 
+class RowFactory(Generic[Row]):
+    """The calls of a factory, with their types: factory_boy does not declare what `UserFactory()` returns."""
+
+    def __init__(self, rows: type[DjangoModelFactory[Row]]) -> None:
+        self._create = rows.create
+        self.build = rows.build
+        self.create_batch = rows.create_batch
+
+    def __call__(self, **fields: Any) -> Row:
+        return self._create(**fields)
+
+
+class UserRows(DjangoModelFactory[User]):
     username = factory.Sequence(lambda number: f"user{number}")
 
     class Meta:
@@ -25,11 +38,9 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
         return model_class.objects.create_user(*args, **kwargs)
 
 
-class FollowFactory(factory.django.DjangoModelFactory[Follow]):
-    """A follow with its counts, created without signals and notifications."""
-
-    follower = factory.SubFactory(UserFactory)
-    followee = factory.SubFactory(UserFactory)
+class FollowRows(DjangoModelFactory[Follow]):
+    follower = factory.SubFactory(UserRows)
+    followee = factory.SubFactory(UserRows)
 
     class Meta:
         model = Follow
@@ -42,25 +53,36 @@ class FollowFactory(factory.django.DjangoModelFactory[Follow]):
         return follow
 
 
-class FollowRequestFactory(factory.django.DjangoModelFactory[FollowRequest]):
-    follower = factory.SubFactory(UserFactory)
-    followee = factory.SubFactory(UserFactory, is_private=True)
+class FollowRequestRows(DjangoModelFactory[FollowRequest]):
+    follower = factory.SubFactory(UserRows)
+    followee = factory.SubFactory(UserRows, is_private=True)
 
     class Meta:
         model = FollowRequest
 
 
-class BlockFactory(factory.django.DjangoModelFactory[Block]):
-    blocker = factory.SubFactory(UserFactory)
-    blocked = factory.SubFactory(UserFactory)
+class BlockRows(DjangoModelFactory[Block]):
+    blocker = factory.SubFactory(UserRows)
+    blocked = factory.SubFactory(UserRows)
 
     class Meta:
         model = Block
 
 
-class MuteFactory(factory.django.DjangoModelFactory[Mute]):
-    muter = factory.SubFactory(UserFactory)
-    muted = factory.SubFactory(UserFactory)
+class MuteRows(DjangoModelFactory[Mute]):
+    muter = factory.SubFactory(UserRows)
+    muted = factory.SubFactory(UserRows)
 
     class Meta:
         model = Mute
+
+
+UserFactory = RowFactory(UserRows)
+"""An active, public user. Pass `password` for a user that can sign in."""
+
+FollowFactory = RowFactory(FollowRows)
+"""A follow with its counts, created without signals and notifications."""
+
+FollowRequestFactory = RowFactory(FollowRequestRows)
+BlockFactory = RowFactory(BlockRows)
+MuteFactory = RowFactory(MuteRows)
