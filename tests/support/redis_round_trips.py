@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import redis
@@ -15,12 +16,12 @@ def count_round_trips() -> Iterator[list[str]]:
     round_trips: list[str] = []
     send_command, send_pipeline = redis.Redis.execute_command, redis.client.Pipeline.execute
 
-    def execute_command(self: redis.Redis, *args: object, **options: object) -> object:
+    def execute_command(self: redis.Redis, *args: Any, **options: Any) -> object:
         if not isinstance(self, redis.client.Pipeline):
             round_trips.append(str(args[0]))
         return send_command(self, *args, **options)
 
-    def execute(self: redis.client.Pipeline, *args: object, **options: object) -> object:
+    def execute(self: redis.client.Pipeline, *args: Any, **options: Any) -> object:
         round_trips.append("pipeline")
         return send_pipeline(self, *args, **options)
 

@@ -9,7 +9,7 @@ from tests.support.eventually import eventually
 
 def wait_for_replica() -> None:
     """Return once reads go to a replica. After a flush of Redis it must first reach the primary's position."""
-    eventually(_is_replica_chosen, seconds=20)
+    eventually(_is_replica_chosen)
 
 
 def _is_replica_chosen() -> bool:

@@ -65,6 +65,7 @@ class Create(APIView):
         def create() -> tuple[int, bytes]:
             return 201, b'{"id": "%d"}' % User.objects.create_user(request.query_params["name"]).pk
 
+        assert request.user.pk is not None  # only a user with a token gets here
         return respond_idempotently(request, request.user.pk, create)
 
 
@@ -79,7 +80,8 @@ def raising(name: str, error: Callable[[], Exception], base: type[APIView] = Pub
     def fail(self: Any, request: Request) -> NoReturn:
         raise error()
 
-    return path(f"api/v1/{name}", type("Fails", (base,), {"get": fail}).as_view())
+    view: type[APIView] = type("Fails", (base,), {"get": fail})
+    return path(f"api/v1/{name}", view.as_view())
 
 
 def bare_failure(request: HttpRequest) -> HttpResponse:
