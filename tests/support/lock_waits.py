@@ -1,0 +1,23 @@
+"""Wait in tests until other connections wait for locks."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+# Not pg_stat_activity, which a transaction reads once. A backend that waits for a row holds a lock on its table, which
+# names the database; other test processes have their own databases on the same server.
+_COUNT_WAITERS = """
+SELECT count(DISTINCT waiting.pid) FROM pg_locks AS waiting
+WHERE NOT waiting.granted AND EXISTS (
+    SELECT FROM pg_locks AS own JOIN pg_database ON pg_database.oid = own.database
+    WHERE own.pid = waiting.pid AND pg_database.datname = current_database()
+)
+"""
+
+
+def count_lock_waiters() -> int:
+    """Return how many connections to the test's database wait for a lock: of a row, a table or an advisory one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_WAITERS)
+        row: tuple[int] = cursor.fetchone()
+        return row[0]
