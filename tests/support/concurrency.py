@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from contextlib import contextmanager
+from threading import Barrier, Event
 from typing import Any
 
 from django.db import connection
+
+from tests.support.eventually import TIMEOUT
 
 
 def run_concurrently(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -16,7 +19,7 @@ def run_concurrently(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
     def run(call: Callable[[], Any]) -> Any:
         try:
-            start.wait(timeout=30)
+            start.wait(TIMEOUT)
             return call()
         except Exception as error:
             return error
@@ -33,3 +36,22 @@ def close_connection_after(call: Callable[..., Any], *arguments: object) -> Any:
         return call(*arguments)
     finally:
         connection.close()
+
+
+@contextmanager
+def repeated_in_threads(*calls: Callable[[], object]) -> Iterator[None]:
+    """Repeat each call in a thread of its own during the block. Raise their errors."""
+    done = Event()
+
+    def repeat(call: Callable[[], object]) -> None:
+        while not done.is_set():
+            call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        threads = [pool.submit(close_connection_after, repeat, call) for call in calls]
+        try:
+            yield
+        finally:
+            done.set()
+        for thread in threads:
+            thread.result(TIMEOUT)

@@ -120,11 +120,15 @@ def delete_account(user: User) -> None:
     deletion.delete_account(user.pk)
 
 
+def end_in_flight_requests() -> None:
+    """Move deletions into the past, so that the requests that ran meanwhile are over."""
+    past = timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
+    User.objects.filter(deleted_at__isnull=False).update(deleted_at=past)
+
+
 def run_erasure() -> int:
     """Run the erasure worker to its end, as if all in-flight requests were over. Return the number of slices."""
-    User.objects.filter(deleted_at__isnull=False).update(
-        deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
-    )
+    end_in_flight_requests()
     slices = 1
     while erasure_worker.process_next():
         slices += 1

@@ -12,8 +12,10 @@ from rest_framework.test import APIClient
 
 from accounts import sessions
 from accounts.follower_counts import get_exact_counts, with_pending_counts
-from accounts.models import User
+from accounts.models import CountChange, User
+from social import services
 from social.models import Follow
+from tests.support.factories import FollowFactory, UserFactory
 
 Write = Callable[[int, int], Any]  # a service; the acting user's id comes first
 
@@ -30,6 +32,21 @@ def signed_in_client(user: User) -> APIClient:
 def shown_counts(user: User) -> tuple[int, int]:
     """Return (followers, following) as readers see them."""
     return get_exact_counts(User(pk=user.pk))
+
+
+def stored_counts(user: User) -> tuple[int, int]:
+    """Return (followers, following) of the user's row, without pending changes."""
+    return User.objects.values_list("follower_count", "following_count").get(pk=user.pk)
+
+
+def user_with_wrong_counts() -> User:
+    """Create a user with two followers and one followee, whose row and pending changes are both wrong."""
+    user = FollowFactory().followee
+    services.follow(UserFactory().pk, user.pk)
+    services.follow(user.pk, UserFactory().pk)
+    User.objects.filter(pk=user.pk).update(follower_count=40, following_count=3)
+    CountChange.objects.create(user_id=user.pk, followers=-5, following=1)
+    return user
 
 
 def assert_counts_match_follows() -> None:

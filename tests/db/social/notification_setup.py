@@ -6,7 +6,7 @@ from django.db import transaction
 
 from accounts.models import User
 from social import notifications
-from social.models import Notification, NotificationEvent
+from social.models import Notification, NotificationEvent, NotificationState
 from social.notifications import Event
 from social.notifications.consumer import consume_batches
 
@@ -23,6 +23,12 @@ def retract(*events: Event) -> None:
         notifications.retract(*events)
 
 
+def delete(*, posts: list[int] | None = None, comments: list[int] | None = None) -> None:
+    with transaction.atomic():
+        notifications.delete_for_posts(posts or [])
+        notifications.delete_for_comments(comments or [])
+
+
 def consume_all_events() -> None:
     """Run the consumer until the outbox is empty."""
     while consume_batches():
@@ -32,6 +38,15 @@ def consume_all_events() -> None:
 
 def like(recipient: User, actor: User, post_id: int = POST, comment_id: int | None = None) -> Event:
     return Event("like", recipient.pk, actor.pk, post_id, comment_id)
+
+
+def follow(recipient: User, actor: User) -> Event:
+    return Event("follow", recipient.pk, actor.pk)
+
+
+def read_up_to(user: User) -> int:
+    """Return the user's read position."""
+    return NotificationState.objects.get(pk=user.pk).read_up_to
 
 
 def entries_of(user: User) -> list[tuple[str, list[int]]]:

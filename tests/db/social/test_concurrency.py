@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import Event
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.dispatch import Signal
 
 from accounts.models import User
@@ -27,7 +28,9 @@ from social.services import locks
 from social.signals import relations_changed
 from tests.db.social.follow_graph import assert_counts_match_follows, shown_counts
 from tests.support.concurrency import close_connection_after, run_concurrently
+from tests.support.eventually import TIMEOUT, eventually
 from tests.support.factories import FollowRequestFactory, UserFactory
+from tests.support.lock_waits import count_lock_waiters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,7 +57,7 @@ def pause_at(signal: Signal) -> Iterator[tuple[Event, Event]]:
     def pause(**_: Any) -> None:
         if not arrived.is_set():
             arrived.set()
-            assert resume.wait(timeout=20)
+            assert resume.wait(TIMEOUT)
 
     signal.connect(pause)
     try:
@@ -62,6 +65,12 @@ def pause_at(signal: Signal) -> Iterator[tuple[Event, Event]]:
     finally:
         resume.set()
         signal.disconnect(pause)
+
+
+def assert_waits_for_a_lock(write: Future[Any]) -> None:
+    """Assert that `write`, the only running write, cannot go on before a lock is released."""
+    eventually(lambda: count_lock_waiters() or write.done())
+    assert not write.done()
 
 
 def assert_invariants_hold() -> None:
@@ -138,14 +147,13 @@ def test_concurrent_privacy_changes_leave_no_pending_requests(
 def test_follow_during_change_to_private_becomes_a_request() -> None:
     owner, fan = UserFactory(), UserFactory()
     with pause_at(privacy_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
-        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": True}))
-        assert arrived.wait(timeout=20)
-        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
-        with pytest.raises(TimeoutError):
-            following.result(timeout=0.3)
+        turning = pool.submit(close_connection_after, update_profile, owner.pk, {"is_private": True})
+        assert arrived.wait(TIMEOUT)
+        following = pool.submit(close_connection_after, services.follow, fan.pk, owner.pk)
+        assert_waits_for_a_lock(following)
         resume.set()
-        turning.result(timeout=20)
-        assert following.result(timeout=20) == "requested"
+        turning.result(TIMEOUT)
+        assert following.result(TIMEOUT) == "requested"
     assert_invariants_hold()
 
 
@@ -153,14 +161,13 @@ def test_follow_during_change_to_public_becomes_a_follow() -> None:
     owner, fan = UserFactory(is_private=True), UserFactory()
     early_requester = FollowRequestFactory(followee=owner).follower
     with pause_at(privacy_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
-        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": False}))
-        assert arrived.wait(timeout=20)
-        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
-        with pytest.raises(TimeoutError):
-            following.result(timeout=0.3)
+        turning = pool.submit(close_connection_after, update_profile, owner.pk, {"is_private": False})
+        assert arrived.wait(TIMEOUT)
+        following = pool.submit(close_connection_after, services.follow, fan.pk, owner.pk)
+        assert_waits_for_a_lock(following)
         resume.set()
-        turning.result(timeout=20)
-        assert following.result(timeout=20) == "following"
+        turning.result(TIMEOUT)
+        assert following.result(TIMEOUT) == "following"
     assert Follow.objects.filter(followee=owner, follower__in=[early_requester, fan]).count() == 2
     assert_invariants_hold()
 
@@ -168,37 +175,36 @@ def test_follow_during_change_to_public_becomes_a_follow() -> None:
 def test_change_to_private_waits_for_a_running_follow() -> None:
     owner, fan = UserFactory(), UserFactory()
     with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
-        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
-        assert arrived.wait(timeout=20)
-        turning = pool.submit(close_connection_after, partial(update_profile, owner.pk, {"is_private": True}))
-        with pytest.raises(TimeoutError):
-            turning.result(timeout=0.3)
+        following = pool.submit(close_connection_after, services.follow, fan.pk, owner.pk)
+        assert arrived.wait(TIMEOUT)
+        turning = pool.submit(close_connection_after, update_profile, owner.pk, {"is_private": True})
+        assert_waits_for_a_lock(turning)
         resume.set()
-        assert following.result(timeout=20) == "following"
-        turning.result(timeout=20)
+        assert following.result(TIMEOUT) == "following"
+        turning.result(TIMEOUT)
     assert shown_counts(owner) == (1, 0)
 
 
 def test_other_pairs_do_not_wait_for_a_running_follow() -> None:
     owner, fan, other, another = UserFactory.create_batch(4)
     with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(2) as pool:
-        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
-        assert arrived.wait(timeout=20)
+        following = pool.submit(close_connection_after, services.follow, fan.pk, owner.pk)
+        assert arrived.wait(TIMEOUT)
         services.mute(another.pk, owner.pk)
         assert services.follow(other.pk, another.pk) == "following"
         resume.set()
-        following.result(timeout=20)
+        following.result(TIMEOUT)
 
 
 def test_follow_of_a_concurrently_erased_account_raises_unknown_user() -> None:
     """The foreign key is checked at the commit, when the user is gone. The retry sees that."""
     owner, fan = UserFactory(), UserFactory()
     with pause_at(relations_changed) as (arrived, resume), ThreadPoolExecutor(1) as pool:
-        following = pool.submit(close_connection_after, partial(services.follow, fan.pk, owner.pk))
-        assert arrived.wait(timeout=20)
+        following = pool.submit(close_connection_after, services.follow, fan.pk, owner.pk)
+        assert arrived.wait(TIMEOUT)
         User.objects.filter(pk=owner.pk).delete()
         resume.set()
-        assert isinstance(following.exception(timeout=20), UnknownUser)
+        assert isinstance(following.exception(TIMEOUT), UnknownUser)
     assert shown_counts(fan) == (0, 0)
 
 
@@ -215,18 +221,44 @@ def test_follow_inserted_by_a_concurrent_import_is_retried() -> None:
     assert locks.retry_on_conflict(run)() == "following"
 
 
+@contextmanager
+def foreign_session() -> Iterator[psycopg.Connection]:
+    """Open a transaction that PostgreSQL does not cancel when it takes part in a deadlock."""
+    database = connection.settings_dict
+    address = {"host": database["HOST"], "port": database["PORT"], "dbname": database["NAME"]}
+    # Only a superuser may set the time after which a waiting session looks for deadlocks, and cancels itself.
+    with psycopg.connect(**address, user="postgres", password=database["PASSWORD"]) as session:
+        session.execute("SET deadlock_timeout = '1h'")
+        yield session
+
+
 def test_deadlock_with_a_foreign_session_is_retried() -> None:
     """A session that locks users against the lock order delays the follow by a second but does not fail it."""
     low, high = UserFactory.create_batch(2)
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            User.objects.select_for_update().get(pk=high.pk)
-            following = pool.submit(close_connection_after, partial(services.follow, high.pk, low.pk))
-            with pytest.raises(TimeoutError):
-                following.result(timeout=0.3)
-            # The follow has waited longer, so PostgreSQL cancels it and not this session.
-            User.objects.select_for_update().get(pk=low.pk)
-        assert following.result(timeout=20) == "following"
+    attempts: list[str] = []
+    has_locked = Event()
+
+    def lock_until_the_foreign_session_waits(**_: Any) -> None:
+        """Lock `low` as the commit does, which then waits for `high`."""
+        attempts.append("attempt")
+        if len(attempts) == 1:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR KEY SHARE", [low.pk])
+            has_locked.set()
+            eventually(count_lock_waiters)
+
+    relations_changed.connect(lock_until_the_foreign_session_waits)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with foreign_session() as session:
+                session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [high.pk])
+                following = pool.submit(close_connection_after, services.follow, high.pk, low.pk)
+                assert has_locked.wait(TIMEOUT)
+                session.execute("SELECT FROM accounts_user WHERE id = %s FOR UPDATE", [low.pk])
+            assert following.result(TIMEOUT) == "following"
+    finally:
+        relations_changed.disconnect(lock_until_the_foreign_session_waits)
+    assert len(attempts) == 2
     assert_counts_match_follows()
 
 
@@ -235,7 +267,7 @@ def test_relation_writes_do_not_wait_for_user_rows() -> None:
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         list(User.objects.select_for_update(no_key=True))
         for write in (services.follow, services.unfollow, services.block):
-            pool.submit(close_connection_after, partial(write, ann.pk, bob.pk)).result(timeout=5)
+            pool.submit(close_connection_after, write, ann.pk, bob.pk).result(TIMEOUT)
     assert_counts_match_follows()
 
 

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import random
-from functools import partial
-from threading import Event as Flag
 from typing import Any
 
 import pytest
 import redis
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import record_failure, reset_circuit_breaker
-from social import services, tasks
+from social import tasks
 from social.models import (
-    Follow,
-    FollowRequest,
     Notification,
     NotificationActor,
     NotificationEvent,
 )
-from social.notifications import aggregation, consumer, writer_lock
+from social.notifications import consumer
 from social.notifications.consumer import BatchResult, consume_batch, consume_batches
 from tests.db.social.notification_setup import POST, announce, consume_all_events, entries_of, like, retract
-from tests.support.concurrency import run_concurrently
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-committed = pytest.mark.django_db(transaction=True)  # commits, so that callbacks run and other connections see the rows
 
 NEW_BATCH, MIXED_BATCH = 14, 16  # statements, four of which are savepoints
 
@@ -57,7 +50,6 @@ def test_batches_are_consumed_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Notification.objects.get().position == NotificationActor.objects.get(actor_id=fans[-1].pk).position
 
 
-@committed
 def test_task_requeues_itself_when_events_are_left(monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis) -> None:
     monkeypatch.setattr(consumer, "EVENT_BATCH_SIZE", 1)
     monkeypatch.setattr(consumer, "SLICE_SECONDS", 0)
@@ -69,7 +61,6 @@ def test_task_requeues_itself_when_events_are_left(monkeypatch: pytest.MonkeyPat
     assert redis_broker.llen("notifications") == 1, "the task is queued again behind others"
 
 
-@committed
 def test_interrupted_batch_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     owner, *fans = UserFactory.create_batch(3)
     announce(*(like(owner, fan) for fan in fans))
@@ -102,18 +93,6 @@ def test_failed_event_is_skipped_and_does_not_block_others(caplog: pytest.LogCap
     assert consume_batch() is BatchResult.EMPTY
 
 
-@committed
-def test_only_one_consumer_runs_and_others_return_at_once() -> None:
-    owner, fan = UserFactory.create_batch(2)
-    with transaction.atomic():
-        assert writer_lock.try_lock_consumer()
-        announce(like(owner, fan))
-        assert run_concurrently([consume_batch, consume_batch]) == [BatchResult.BUSY, BatchResult.BUSY]
-    assert run_concurrently([consume_batches]) == [False]
-    assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
-
-
-@committed
 def test_many_events_within_a_moment_enqueue_one_task(redis_broker: redis.Redis, redis_cache: redis.Redis) -> None:
     owner, *fans = UserFactory.create_batch(4)
     for fan in fans:
@@ -126,25 +105,6 @@ def test_many_events_within_a_moment_enqueue_one_task(redis_broker: redis.Redis,
     assert redis_broker.llen("notifications") == 2, "the consumer has already run"
 
 
-@committed
-def test_running_consumer_applies_events_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The task of a late event finds the lock taken and returns. The mark that it set keeps the consumer running."""
-    owner, one, other = UserFactory.create_batch(3)
-    announce(like(owner, one))
-    announce_late = partial(announce, like(owner, other))
-
-    def apply_while_an_event_arrives(events: Any) -> None:
-        monkeypatch.undo()
-        aggregation.apply_events(events)
-        assert run_concurrently([announce_late]) == [None]
-        assert run_concurrently([consume_batches]) == [False]
-
-    monkeypatch.setattr(aggregation, "apply_events", apply_while_an_event_arrives)
-    assert consume_batches() is False
-    assert entries_of(owner) == [(f"like:post:{POST}", [other.pk, one.pk])]
-
-
-@committed
 def test_periodic_task_consumes_events_when_redis_is_down(redis_broker: redis.Redis) -> None:
     owner, fan = UserFactory.create_batch(2)
     record_failure(redis.ConnectionError("down"))
@@ -155,32 +115,3 @@ def test_periodic_task_consumes_events_when_redis_is_down(redis_broker: redis.Re
     finally:
         reset_circuit_breaker()
     assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]
-
-
-@committed
-def test_notifications_match_follows_under_concurrency() -> None:
-    star, private = UserFactory(), UserFactory(is_private=True)
-    fans = UserFactory.create_batch(6)
-    stop = Flag()
-
-    def follow_and_unfollow() -> None:
-        for _ in range(25):
-            fan, other = random.choice(fans), random.choice([star, private])
-            random.choice([services.follow, services.follow, services.unfollow])(fan.pk, other.pk)
-
-    def consume_until_stopped() -> None:
-        while not stop.is_set():
-            consume_batches()
-
-    def write_then_stop() -> None:
-        assert [error for error in run_concurrently([follow_and_unfollow] * 6) if error] == []
-        stop.set()
-
-    assert [
-        error for error in run_concurrently([write_then_stop, consume_until_stopped, consume_until_stopped]) if error
-    ] == []
-    consume_all_events()
-    following = set(Follow.objects.filter(followee=star).values_list("follower_id", flat=True))
-    requesting = set(FollowRequest.objects.filter(followee=private).values_list("follower_id", flat=True))
-    assert {actor for _, (actor,) in entries_of(star)} == following
-    assert {actor for _, (actor,) in entries_of(private)} == requesting
