@@ -16,7 +16,7 @@ from tests.db.accounts.auth_client import is_token_accepted, start_session
 from tests.support.factories import UserFactory
 from tests.support.staff import StaffMember
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 MAX_QUERIES = 15
 

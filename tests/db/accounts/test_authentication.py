@@ -104,7 +104,6 @@ def test_token_of_deleted_user_is_refused() -> None:
     assert_error(get("with-token", access), 401, "token_not_valid")
 
 
-@pytest.mark.django_db(transaction=True)
 def test_suspension_and_reinstatement_take_effect_at_once() -> None:
     user = UserFactory()
     access = start_session(user).access

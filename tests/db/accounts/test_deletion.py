@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 import redis
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts import deletion, services, sessions, tasks, user_cache
-from accounts.models import Erasure, Session, User
+from accounts.models import Erasure, User
 from accounts.signals import access_changed
-from accounts.tokens import TokenRefused
-from tests.db.accounts.auth_client import PASSWORD, bearer, get, is_token_accepted, post, refresh, start_session
-from tests.support.concurrency import run_concurrently
+from tests.db.accounts.auth_client import PASSWORD, delete_me, get, is_token_accepted, post, refresh, start_session
 from tests.support.error_shape import assert_error
 from tests.support.factories import FollowFactory, UserFactory
 from tests.support.populated_account import delete_account, run_erasure
 
-pytestmark = pytest.mark.django_db(transaction=True)  # cache invalidation and constraint checks need commits
+pytestmark = pytest.mark.django_db
 
 DELETION_QUERIES = 13  # statements, including those of transactions and invalidations
-
-
-def delete_me(access: str | None, body: Any = None) -> Any:
-    data = {"password": PASSWORD} if body is None else body
-    return Client().delete("/api/v1/me", data, content_type="application/json", headers=bearer(access))
 
 
 def test_deleted_account_disappears_at_once(alice: User) -> None:
@@ -118,14 +109,6 @@ def test_username_and_email_stay_taken_until_erased(alice: User) -> None:
     assert post("auth/register", same_address).status_code == 201
 
 
-def test_concurrent_deletions_enqueue_one_erasure(alice: User) -> None:
-    access = start_session(alice).access
-    results = run_concurrently([lambda: delete_me(access).status_code] * 4)
-    assert set(results) <= {204, 401}
-    assert 204 in results
-    assert Erasure.objects.count() == 1
-
-
 def test_password_changed_during_deletion(alice: User) -> None:
     check = User.check_password
 
@@ -139,23 +122,6 @@ def test_password_changed_during_deletion(alice: User) -> None:
     with patch.object(User, "check_password", check_and_change_password), pytest.raises(services.WrongPassword):
         deletion.delete_own_account(alice.pk, PASSWORD)
     assert not Erasure.objects.exists()
-
-
-@pytest.mark.parametrize("ends", ["deletion", "password"])
-def test_concurrent_refresh_causes_no_deadlock(ends: str) -> None:
-    for _ in range(8):
-        user = UserFactory(password=PASSWORD)
-        refreshed = [sessions.start(user).refresh for _ in range(4)]
-
-        def rotate(token: str) -> None:
-            for _ in range(5):
-                token = sessions.rotate(token)[1].refresh
-
-        change = partial(services.change_password, user.pk, PASSWORD, "another one", keep_session=None)
-        end = partial(delete_account, user) if ends == "deletion" else change
-        results = run_concurrently([end, *(partial(rotate, token) for token in refreshed)])
-        assert {type(result) for result in results if result is not None} <= {TokenRefused}
-        assert not Session.objects.filter(user=user, ended_at=None).exists()
 
 
 def test_access_changed_is_sent_once(alice: User) -> None:

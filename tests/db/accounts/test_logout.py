@@ -17,7 +17,6 @@ def logout(token: Any, access: str | None = None) -> Any:
     return post("auth/logout", {"refresh": token}, access)
 
 
-@pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_logout_ends_the_session_at_once() -> None:
     user = UserFactory()
     tokens, other = start_session(user), start_session(user)
@@ -41,7 +40,6 @@ def test_logout_is_idempotent() -> None:
     assert [logout(tokens.refresh).status_code for _ in range(2)] == [204, 204]
 
 
-@pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_used_refresh_token_ends_the_session() -> None:
     tokens = start_session(UserFactory())
     following = refresh(tokens.refresh).json()

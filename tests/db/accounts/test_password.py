@@ -25,7 +25,6 @@ def alice() -> User:
     return UserFactory(username="alice", password=PASSWORD)
 
 
-@pytest.mark.django_db(transaction=True)  # caches are dropped on commit
 def test_change_ends_all_other_sessions(alice: User) -> None:
     own, others = start_session(alice), [start_session(alice) for _ in range(3)]
     assert all(is_token_accepted(tokens.access) for tokens in others)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from accounts.models import User
 from tests.db.accounts.auth_client import PASSWORD, is_token_accepted, post
@@ -128,19 +126,3 @@ def test_taken_email_in_any_case_is_400(email: str) -> None:
 def test_empty_emails_do_not_conflict() -> None:
     UserFactory.create_batch(2)
     assert register().status_code == 201
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("field", ["username", "email"])
-def test_concurrent_registrations_succeed_once(field: str) -> None:
-    def attempt(number: int) -> int:
-        other = {"username": {"email": f"a{number}@example.org"}, "email": {"username": f"alice{number}"}}
-        try:
-            return register(**other[field]).status_code
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        statuses = sorted(pool.map(attempt, range(4)))
-    assert statuses == [201, 400, 400, 400]
-    assert User.objects.count() == 1

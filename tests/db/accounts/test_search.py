@@ -46,7 +46,8 @@ def search_usernames(client: APIClient, text: str) -> list[str]:
 
 def pages(client: APIClient, text: str, limit: int) -> list[list[str]]:
     """The usernames on every page."""
-    walked, cursor = [], {}
+    walked: list[list[str]] = []
+    cursor: dict[str, str] = {}
     while True:
         body = page(client, text, limit=limit, **cursor)
         walked.append([person["username"] for person in body["results"]])
@@ -178,7 +179,6 @@ def test_inactive_and_blocking_users_are_not_found(client: APIClient, viewer: Us
     assert search_usernames(client, "ann") == ["anna", "zan"]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_reinstatement_and_rename_take_effect_at_once(client: APIClient) -> None:
     user = create_user("anna")
     services.suspend(user.pk)

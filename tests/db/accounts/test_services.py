@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -16,7 +17,6 @@ from accounts.models import CelebrityState, Session, User
 from accounts.signals import access_changed
 from accounts.user_cache import get_user_summaries, render_user_summary, user_summary_cache
 from instafeed.core.cache import keys
-from instafeed.core.models import Invalidation
 from tests.db.accounts.auth_client import is_token_accepted, start_session
 from tests.support.factories import UserFactory
 
@@ -81,23 +81,28 @@ def test_unknown_user_raises(call: Any) -> None:
         call(1)
 
 
-def test_every_change_invalidates_caches() -> None:
+def test_every_change_invalidates_caches(redis_cache: redis.Redis) -> None:
     user = UserFactory()
     for change in (
         lambda: services.update_profile(user.pk, {"display_name": "x"}),
         lambda: services.suspend(user.pk),
         lambda: services.reinstate(user.pk),
     ):
-        Invalidation.objects.all().delete()
+        cached = [keys.user_summary(user.pk), keys.auth_state(user.pk)]
+        for key in cached:
+            redis_cache.set(key, "x")
         change()
-        assert set(Invalidation.objects.get().keys) == {keys.user_summary(user.pk), keys.auth_state(user.pk)}
+        assert redis_cache.exists(*cached) == 0
 
 
-def test_unchanged_values_write_nothing(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_unchanged_values_write_nothing(
+    django_assert_num_queries: DjangoAssertNumQueries, redis_cache: redis.Redis
+) -> None:
     user = UserFactory(bio="x")
+    redis_cache.set(keys.user_summary(user.pk), "x")
     with django_assert_num_queries(3):  # savepoint, select, release
         services.update_profile(user.pk, {"bio": "x"})
-    assert not Invalidation.objects.exists()
+    assert redis_cache.exists(keys.user_summary(user.pk))
 
 
 def test_other_integrity_errors_are_not_reported_as_taken() -> None:
@@ -138,7 +143,6 @@ def test_summaries_are_loaded_with_one_query_and_cached(
     assert user_summary_cache.ttl == keys.USER_SUMMARY_TTL
 
 
-@pytest.mark.django_db(transaction=True)
 def test_summaries_follow_changes_at_once() -> None:
     user = UserFactory(username="alice")
     assert b"alice" in get_user_summaries([user.pk])[user.pk]

@@ -1,0 +1,202 @@
+"""Concurrent requests and workers on one account, with a connection each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from threading import Semaphore
+
+import pytest
+from django.db import IntegrityError
+from django.http import Http404
+from django.utils import timezone
+
+from accounts import deletion, erasure_worker, moderation, personal_data_registry, services, sessions
+from accounts.models import AuditEntry, Erasure, Session, User
+from accounts.tokens import TokenRefused
+from posts import services as posts
+from posts.models import Post
+from social import services as social
+from social.errors import RelationError
+from social.models import Follow
+from social.notifications.consumer import consume_batches
+from tests.db.accounts.auth_client import PASSWORD, delete_me, post, refresh, start_session
+from tests.support.api_user import ApiUser
+from tests.support.concurrency import run_concurrently
+from tests.support.factories import UserFactory
+from tests.support.populated_account import (
+    assert_counts_are_exact,
+    count_rows_mentioning,
+    delete_account,
+    end_in_flight_requests,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("taken", ["username", "email"])
+def test_concurrent_registrations_succeed_once(taken: str) -> None:
+    def register(number: int) -> int:
+        data = {"username": f"alice{number}", "email": f"a{number}@example.org", "password": PASSWORD}
+        return post("auth/register", data | {taken: {"username": "alice", "email": "a@example.org"}[taken]}).status_code
+
+    assert sorted(run_concurrently([partial(register, number) for number in range(4)])) == [201, 400, 400, 400]
+    assert User.objects.count() == 1
+
+
+def test_concurrent_uses_of_a_refresh_token_succeed_once() -> None:
+    tokens = start_session(UserFactory())
+    statuses = run_concurrently([lambda: refresh(tokens.refresh).status_code] * 6)
+    assert sorted(statuses) == [200, 401, 401, 401, 401, 401]
+
+
+def test_concurrent_end_sessions_succeeds_once() -> None:
+    moderator, user = UserFactory(is_staff=True), UserFactory()
+    start_session(user)
+    results = run_concurrently([partial(moderation.end_sessions, moderator, user.pk, "stolen")] * 3)
+    assert sorted(results) == [False, False, True]
+    assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("end", ["deletion", "password"])
+def test_concurrent_refresh_causes_no_deadlock(end: str) -> None:
+    for _ in range(8):
+        user = UserFactory(password=PASSWORD)
+        refreshed = [sessions.start(user).refresh for _ in range(4)]
+
+        def rotate(token: str) -> None:
+            for _ in range(5):
+                token = sessions.rotate(token)[1].refresh
+
+        ends = {
+            "deletion": partial(delete_account, user),
+            "password": partial(services.change_password, user.pk, PASSWORD, "another one", keep_session=None),
+        }
+        results = run_concurrently([ends[end], *(partial(rotate, token) for token in refreshed)])
+        assert {type(result) for result in results if result is not None} <= {TokenRefused}
+        assert not Session.objects.filter(user=user, ended_at=None).exists()
+
+
+def test_concurrent_deletions_enqueue_one_erasure(alice: User) -> None:
+    access = start_session(alice).access
+    results = run_concurrently([lambda: delete_me(access).status_code] * 4)
+    assert set(results) <= {204, 401}
+    assert 204 in results
+    assert Erasure.objects.count() == 1
+
+
+# --- During an erasure -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an erasure take many slices, so that other threads write between them."""
+    monkeypatch.setattr(personal_data_registry, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(erasure_worker, "SLICE_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_accounts_that_follow_each_other_are_erased_concurrently() -> None:
+    leaving, staying = UserFactory.create_batch(4), UserFactory.create_batch(4)
+    for one in leaving:
+        for other in [*leaving, *staying]:
+            if one != other:
+                social.follow(one.pk, other.pk)
+                if other in staying:
+                    social.follow(other.pk, one.pk)
+    for user in leaving:
+        delete_account(user)
+    end_in_flight_requests()
+
+    def work() -> None:
+        while User.objects.filter(pk__in=[user.pk for user in leaving]).exists():
+            erasure_worker.process_next()
+
+    assert [error for error in run_concurrently([work] * 4) if error is not None] == []
+    assert_counts_are_exact()
+    assert not Follow.objects.exists()
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_follows_during_erasure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
+    leaving, others = UserFactory(), UserFactory.create_batch(6)
+
+    def follow_and_unfollow(other: User) -> None:
+        for _ in range(15):
+            try:
+                social.follow(other.pk, leaving.pk)
+                social.unfollow(other.pk, leaving.pk)
+                social.follow(other.pk, leaving.pk)
+            except RelationError:
+                return
+
+    def erase() -> None:
+        delete_account(leaving)
+        while User.objects.filter(pk=leaving.pk).exists():
+            erasure_worker.process_next()
+
+    errors = run_concurrently([erase, *(partial(follow_and_unfollow, other) for other in others)])
+    assert [error for error in errors if error is not None] == []
+    assert count_rows_mentioning(leaving.pk) == {}
+    assert_counts_are_exact()
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_likes_and_comments_during_erasure() -> None:
+    leaver, *others = (ApiUser() for _ in range(4))
+    own = [posts.create_post(leaver.id, "mine").pk for _ in range(3)]
+    theirs = [(posts.create_post(other.id, "theirs").pk, other.id) for other in others]
+    for post_id, author_id in theirs:
+        posts.like_post(leaver.id, post_id, author_id)
+        posts.create_comment(leaver.id, post_id, author_id, "hm", None)
+    ended = Semaphore(0)  # counts the writers that have ended
+
+    def write_to_leaver(other: ApiUser) -> None:
+        """Write like in-flight requests that found the account active and check nothing again."""
+        for post_id in own:
+            with suppress(IntegrityError, Http404):
+                posts.like_post(other.id, post_id, leaver.id)
+            with suppress(IntegrityError, Http404):
+                posts.create_comment(other.id, post_id, leaver.id, "late", None)
+
+    def write_as_leaver() -> None:
+        """Write like the account's own in-flight requests."""
+        for post_id, author_id in theirs:
+            for change in (posts.like_post, posts.unlike_post, posts.like_post):
+                with suppress(IntegrityError):
+                    change(leaver.id, post_id, author_id)
+            with suppress(IntegrityError):
+                posts.create_comment(leaver.id, post_id, author_id, "late", None)
+        with suppress(IntegrityError):
+            posts.create_post(leaver.id, "late")
+
+    writers: list[Callable[[], None]] = [write_as_leaver, *(partial(write_to_leaver, other) for other in others)]
+
+    def run(writer: Callable[[], None]) -> None:
+        try:
+            writer()
+        finally:
+            ended.release()
+
+    def erase() -> None:
+        """Erase the account during the writes. The timeout of in-flight requests is over when these have ended."""
+        deletion.delete_account(leaver.id)
+        running = len(writers)
+        while User.objects.filter(pk=leaver.id).exists():
+            if running and ended.acquire(blocking=False):
+                running -= 1
+            if not running:
+                end_in_flight_requests()
+            Erasure.objects.update(due_at=timezone.now())
+            erasure_worker.process_next()
+
+    errors = run_concurrently([erase, *(partial(run, writer) for writer in writers)])
+    assert [error for error in errors if error is not None] == []
+    while consume_batches():
+        pass
+    assert count_rows_mentioning(leaver.id) == {}
+    assert_counts_are_exact()
+    assert Post.objects.filter(deleted_at=None).count() == len(theirs)
