@@ -37,13 +37,19 @@ primary() {
 
 # Print the state of the replica: follows, lost, away, foreign or promoted.
 state() {
-    [ -e "$PGDATA/standby.signal" ] || { echo promoted; return; }
+    is_standby || { echo promoted; return; }
     theirs=$(primary 'IDENTIFY_SYSTEM' 2>/dev/null) || { echo away; return; }
     ours=$(pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
     [ "${theirs%%|*}" = "$ours" ] || { echo foreign; return; }
     held=$(primary "READ_REPLICATION_SLOT $slot" 2>/dev/null) || { echo away; return; }
     # type|position|timeline: all empty if there is no such slot, no position if the slot is lost.
-    case $held in physical\|?*\|*) echo follows ;; *) echo lost ;; esac
+    case $held in physical\|?*\|*) echo follows; return ;; esac
+    # Checked again: it may have been promoted since, and its slot dropped.
+    is_standby && echo lost || echo promoted
+}
+
+is_standby() {
+    [ -e "$PGDATA/standby.signal" ]
 }
 
 # Recreate the slot: an old one may be lost, or keep WAL that the new backup contains.
@@ -66,9 +72,11 @@ take_backup() {
     rm -rf "$old"
 }
 
-# Long commands run in the background: the shell handles signals while it waits, not while it runs a program.
+# Long commands run in the background: the shell handles signals while it waits, not while it runs a program. The shell
+# makes them ignore SIGINT; `env` undoes that.
 background() {
-    "$@" &
+    child=
+    env --default-signal=INT "$@" &
     child=$!
 }
 
@@ -77,10 +85,11 @@ pause() {
     wait $! || true
 }
 
-# Fast shutdown: a smart one would wait for pooled connections, which never close.
+# Fast shutdown: a smart one would wait for pooled connections, which never close. The signal is repeated, because a
+# command that has just been started still ignores it. `$!` is a command whose id is not in `child` yet.
 stop() {
-    [ -z "$child" ] || kill -INT "$child" 2>/dev/null || true
-    [ -z "$child" ] || wait "$child" || true
+    child=${child:-${!:-}}
+    while [ -n "$child" ] && kill -INT "$child" 2>/dev/null; do pause 0.1; done
 }
 
 follow() {
@@ -100,7 +109,10 @@ while kill -0 "$child" 2>/dev/null; do
         follow "$@"
         ;;
     foreign) say "the primary has another system identifier; remove $PGDATA to start again from it" ;;
-    promoted) break ;;
+    promoted)
+        say 'it was promoted, and is no longer watched'
+        break
+        ;;
     esac
 done
 wait "$child"

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +28,25 @@ from instafeed.devstack.postgres_wheel import (
 )
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy import compose_file
+from tests.support.eventually import eventually
 
 ENTRYPOINT = PROJECT_ROOT / "deploy" / "loopback" / "docker-entrypoint.sh"
+_PATH = f"{POSTGRES_BIN}:{os.environ['PATH']}"
+_HELD_PROGRAMS = ("mv", "postgres", "psql")
+_WRAPPER = """#!/bin/sh
+while [ -e "$0.hold" ]; do
+    touch "$0.waits"
+    sleep 0.05
+done
+exec {program} "$@"
+"""
 
 
 class ComposePostgres(Program):
     """`postgres` or `postgres-replica` of the compose file, in its own directory."""
 
-    stop_signals = (signal.SIGINT, signal.SIGQUIT)
-    grace = 20.0
+    stop_signals = (signal.SIGINT,)  # the containers' stop_signal
+    grace = 60.0
 
     def __init__(self, name: str, root: Path, **environment: str) -> None:
         self.service: dict[str, Any] = compose_file.services()[name]
@@ -41,9 +54,12 @@ class ComposePostgres(Program):
         self.root = root / name
         self.root.mkdir()
         self.data = self.root / "18" / "docker"
+        self.programs = self.root / "bin"
+        self._wrap_programs()
         account = server_account()
         if account is not None:
             chown_to_account(self.root, account)
+            chown_to_account(self.programs, account)
             make_parents_traversable(PROJECT_ROOT / "deploy" / "postgres")
             make_programs_executable()
         mounted = compose_file.mounts(self.service)
@@ -51,7 +67,7 @@ class ComposePostgres(Program):
         command = [_host_paths(argument, mounted) for argument in inside]
         super().__init__(name, root / f"{name}.log", [*command, "-p", str(self.port), *self._local_options()])
         self.environment = {
-            "PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}",
+            "PATH": f"{self.programs}:{_PATH}",
             "PGDATA": str(self.data),
             "PGHOST": str(self.root),
             "PGPORT": str(self.port),
@@ -84,6 +100,27 @@ class ComposePostgres(Program):
         ]
         options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 10, **more}
         return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
+
+    @contextmanager
+    def holding(self, program: str) -> Iterator[None]:
+        """Make the server's scripts wait when they next run this program, until the end of the block."""
+        hold = self.programs / f"{program}.hold"
+        hold.with_suffix(".waits").unlink(missing_ok=True)
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
+
+    def wait_until_held(self, program: str) -> None:
+        eventually((self.programs / f"{program}.waits").exists)
+
+    def _wrap_programs(self) -> None:
+        self.programs.mkdir()
+        for name in _HELD_PROGRAMS:
+            wrapper = self.programs / name
+            wrapper.write_text(_WRAPPER.format(program=shutil.which(name, path=_PATH)))
+            wrapper.chmod(0o755)
 
     def ask(self, query: str, user: str = "instafeed", **more: Any) -> Any:
         """Return the first row of a query."""

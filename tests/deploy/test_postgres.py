@@ -192,14 +192,14 @@ def test_lost_slot_is_repaired_by_a_new_backup(
 
 
 def test_interrupted_backup_is_repeated(replica: ComposePostgres, written: str) -> None:
-    """The first backup is killed while it runs."""
+    """The first backup is killed before it is renamed."""
     replica.stop()
     shutil.rmtree(replica.data)
     unfinished = replica.data.with_name("docker.new")
-    replica.launch()
-    while not (unfinished / "PG_VERSION").exists():
-        assert replica.running
-    replica.kill()
+    with replica.holding("mv"):
+        replica.launch()
+        eventually((unfinished / "PG_VERSION").exists)
+        replica.kill()
     assert unfinished.exists()
     assert not replica.data.exists()
     replica.start(60)
@@ -226,21 +226,56 @@ def test_replaced_empty_primary_is_not_followed(
         primary.start(60)
 
 
-def test_promoted_replica_is_not_watched(primary: ComposePostgres, replica: ComposePostgres) -> None:
-    """It is a primary now, even though its slot on the old primary is lost."""
+def test_stop_during_the_start_reaches_the_server(replica: ComposePostgres) -> None:
+    """A command in the background of a shell ignores SIGINT until it sets its own handler."""
+    replica.stop()
+    with replica.holding("postgres"):
+        replica.launch()
+        replica.wait_until_held("postgres")
+        replica.stop()
+    assert replica.poll() == 0, "it was not killed after its grace period"
+
+
+def promote(primary: ComposePostgres, replica: ComposePostgres) -> None:
+    """Promote the replica and drop its slot, as after a failover."""
+    with replica.connect("postgres", dbname="postgres") as superuser:
+        assert superuser.execute("SELECT pg_promote()").fetchone() == (True,)
+    eventually(lambda: slot(primary) == (False, "reserved"))
+    with primary.connect("postgres") as superuser:
+        superuser.execute("SELECT pg_drop_replication_slot('replica')")
+    with replica.connect() as connection:
+        connection.execute("CREATE TABLE after_promotion (id int)")
+
+
+def stopped_watching(replica: ComposePostgres) -> int:
+    return replica.log.read_text().count("replica: it was promoted")
+
+
+@pytest.fixture
+def promotable(primary: ComposePostgres, replica: ComposePostgres) -> Iterator[ComposePostgres]:
+    """A replica that may be promoted. The next test gets a new one."""
     eventually(lambda: slot(primary) == (True, "reserved"))
-    try:
-        with replica.connect("postgres", dbname="postgres") as superuser:
-            assert superuser.execute("SELECT pg_promote()").fetchone() == (True,)
-        eventually(lambda: slot(primary) == (False, "reserved"))
-        with primary.connect("postgres") as superuser:
-            superuser.execute("SELECT pg_drop_replication_slot('replica')")
-        with replica.connect() as connection:
-            connection.execute("CREATE TABLE after_promotion (id int)")
-        replica.stop()
-        replica.start(60)
-        assert not replica.wait(3)
-        assert replica.ask("SELECT count(*) FROM after_promotion") == (0,)
-    finally:
-        replica.stop()
-        shutil.rmtree(replica.data)
+    yield replica
+    replica.stop()
+    shutil.rmtree(replica.data)
+
+
+def test_promoted_replica_is_not_watched(primary: ComposePostgres, promotable: ComposePostgres) -> None:
+    """It is a primary now, even though its slot on the old primary is lost."""
+    before = stopped_watching(promotable)
+    promote(primary, promotable)
+    eventually(lambda: stopped_watching(promotable) == before + 1)
+    promotable.stop()
+    promotable.start(60)
+    eventually(lambda: stopped_watching(promotable) == before + 2)
+    assert promotable.ask("SELECT count(*) FROM after_promotion") == (0,)
+
+
+def test_promotion_during_a_check_keeps_the_data(primary: ComposePostgres, promotable: ComposePostgres) -> None:
+    """The check began with a replica, and then finds no slot."""
+    before = stopped_watching(promotable)
+    with promotable.holding("psql"):
+        promotable.wait_until_held("psql")
+        promote(primary, promotable)
+    eventually(lambda: stopped_watching(promotable) == before + 1)
+    assert promotable.ask("SELECT count(*) FROM after_promotion") == (0,)
