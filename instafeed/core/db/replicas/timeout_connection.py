@@ -15,7 +15,7 @@ from psycopg.abc import RV, PQGen
 from psycopg.pq import TransactionStatus
 
 CONNECT_TIMEOUT = 2  # seconds; the shortest that psycopg and libpq support
-_CANCEL_GRACE = 0.5  # seconds for the server to cancel a slow statement itself, which keeps the connection
+CANCEL_GRACE = 0.5  # seconds for the server to cancel a slow statement itself, which keeps the connection
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
@@ -23,7 +23,7 @@ class TimeoutConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         try:
-            return super().wait(gen, interval, timeout or settings.REPLICA_STATEMENT_TIMEOUT + _CANCEL_GRACE)
+            return super().wait(gen, interval, timeout or settings.REPLICA_STATEMENT_TIMEOUT + CANCEL_GRACE)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 # A late reply would be taken for the next statement's: the connection is unusable.

@@ -1,14 +1,12 @@
-"""A site on its own data services, so that tests can pause, freeze and stop its replica without affecting others.
+"""A site on the system's data services, whose replica tests pause, freeze and stop. No other program uses them then.
 
 The site has one table (`Invalidation`) and the views of `tests.system.core.replicas.notes_site`.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ import redis
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import Client
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -28,29 +26,12 @@ from instafeed.core.models import Invalidation
 from instafeed.devstack.data_services import DataServices
 from tests.support.eventually import eventually
 
+Outage = Callable[[], AbstractContextManager[None]]
 _CONNECTION_SETTINGS = ("HOST", "PORT", "USER", "PASSWORD", "NAME")
 
 
-@pytest.fixture(scope="session")
-def private_services() -> Iterator[DataServices]:
-    with tempfile.TemporaryDirectory(prefix="instafeed-") as directory:
-        Path(directory).chmod(0o755)
-        with DataServices(Path(directory) / "stack", fsync=False) as services:
-            yield services
-
-
-@pytest.fixture(scope="session")
-def _private_table(private_services: DataServices, django_db_blocker: DjangoDbBlocker) -> None:
-    with (
-        django_db_blocker.unblock(),
-        _settings_of(private_services),
-        connections["default"].schema_editor() as editor,
-    ):
-        editor.create_model(Invalidation)
-
-
 @contextmanager
-def _settings_of(services: DataServices) -> Iterator[None]:
+def _databases_of(services: DataServices) -> Iterator[None]:
     """Point Django's two database aliases to these services."""
     urls = {"default": services.primary.url(), "replica1": services.replica.url()}
     before = {alias: dict(connections[alias].settings_dict) for alias in urls}
@@ -64,6 +45,7 @@ def _settings_of(services: DataServices) -> Iterator[None]:
         for alias in urls:
             connections[alias].close()
             connections[alias].settings_dict.update(before[alias])
+    assert {alias: connections[alias].settings_dict for alias in urls} == before
 
 
 class Site:
@@ -118,11 +100,15 @@ class Site:
             self.replica.start()
             connections["replica1"].close()  # as at the end of a request; the test client leaves it open
 
+    def wait_until_idle_for(self, seconds: float) -> None:
+        """Wait until the last transaction that the replica has replayed is that old."""
+        query = f"SELECT clock_timestamp() - pg_last_xact_replay_timestamp() > interval '{seconds} s'"
+        eventually(lambda: self.ask_replica(query))
+
     def catch_up(self) -> None:
         """Wait until the replica has replayed everything and this process knows it."""
         target = wal.sample_primary().position
         query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
-        # The replica may wait 5 s before it cancels a query that blocks the replay.
         eventually(lambda: self.ask_replica(query) >= target)
         monitor.check_now()
 
@@ -131,26 +117,28 @@ def _headers(user: int | None) -> dict[str, str]:
     return {} if user is None else {"X-User": str(user)}
 
 
-@pytest.fixture
-def site(
-    private_services: DataServices,
-    _private_table: None,
-    django_db_blocker: DjangoDbBlocker,
-    redis_cache: redis.Redis,
-    settings: Any,
-) -> Iterator[Site]:
-    settings.ROOT_URLCONF = "tests.system.core.replicas.notes_site"
-    assert django_settings.REPLICA_ALIASES == ["replica1"]
+def _forget() -> None:
+    """Forget what this process knows about replicas and Redis."""
+    monitor.wait_until_idle()
     monitor.reset()
     cache_client.reset_circuit_breaker()
     read_your_writes.reset()
-    with django_db_blocker.unblock(), _settings_of(private_services):
-        Invalidation.objects.all().delete()
-        site = Site(private_services)
+
+
+@pytest.fixture
+def site(
+    data_services: DataServices, django_db_blocker: DjangoDbBlocker, redis_cache: redis.Redis, settings: Settings
+) -> Iterator[Site]:
+    settings.ROOT_URLCONF = "tests.system.core.replicas.notes_site"
+    assert django_settings.REPLICA_ALIASES == ["replica1"]
+    with django_db_blocker.unblock(), _databases_of(data_services):
+        _forget()
+        site = Site(data_services)
         site.catch_up()
         yield site
         session.end_session()
-        monitor.wait_until_idle()
+        Invalidation.objects.all().delete()
+        _forget()
 
 
 @pytest.fixture(params=["plain", "pool"])
@@ -175,7 +163,7 @@ def pooled(request: pytest.FixtureRequest, site: Site) -> Iterator[None]:
 
 
 @pytest.fixture
-def no_redis(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+def no_redis(monkeypatch: pytest.MonkeyPatch) -> Outage:
     """Return a context manager inside which Redis refuses connections."""
 
     @contextmanager
