@@ -37,8 +37,9 @@ def directory(new_directory: NewDirectory) -> Path:
     return new_directory()
 
 
-@pytest.fixture(scope="session")
-def services(new_directory: NewDirectory) -> Iterator[DataServices]:
-    """Services shared by all tests that leave them running and streaming."""
-    with DataServices(new_directory(), fsync=False) as services:
-        yield services
+@pytest.fixture(scope="module")
+def services(data_services: DataServices) -> Iterator[DataServices]:
+    """The system's data services. The application's database may hold the table `marks` meanwhile."""
+    yield data_services
+    with data_services.primary.connect(data_services.primary.url()) as connection:
+        connection.execute("DROP TABLE IF EXISTS marks")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -141,44 +142,54 @@ def test_replica_without_its_wal_takes_a_new_base_backup(services: DataServices)
     eventually(lambda: is_replicated(services, mark))
 
 
-def test_restart_keeps_the_data_and_repairs_a_damaged_replica(directory: Path) -> None:
-    with DataServices(directory, fsync=False) as services:
-        assert services.created
-        mark = write(services)
-        with services.broker.client() as client:
-            client.rpush("queue", "task")
-    assert not StackLayout(directory).record.exists()
-    (directory / "replica" / "global" / "pg_control").unlink()
+@dataclass
+class FirstStart:
+    """What a first start left in its directory."""
 
+    directory: Path
+    created: bool
+    mark: str
+
+
+@pytest.fixture(scope="module")
+def first_start(new_directory: NewDirectory) -> FirstStart:
+    """A first start in a deep directory, after an interrupted initdb, and its stop."""
+    directory = new_directory() / "/".join(["a-directory-name"] * 10)
+    assert len(str(directory)) > 150
+    unfinished = StackLayout(directory).new_primary
+    unfinished.mkdir(parents=True)
+    (unfinished / "PG_VERSION").write_text("18\n")
     with DataServices(directory, fsync=False) as services:
-        assert not services.created
+        mark = write(services)
         eventually(lambda: is_replicated(services, mark))
         with services.broker.client() as client:
-            assert client.lrange("queue", 0, -1) == [b"task"]
-        services.reset()
-        eventually(lambda: not is_replicated(services, mark))
+            client.rpush("queue", "task")
+        return FirstStart(directory, services.created, mark)
 
 
-def test_two_stacks_run_in_parallel_even_in_a_deep_directory(services: DataServices, directory: Path) -> None:
-    deep = directory / "/".join(["a-directory-name"] * 10)
-    assert len(str(deep)) > 150
-    with DataServices(deep, fsync=False) as other:
-        mark = write(other)
-        eventually(lambda: is_replicated(other, mark))
-        assert not is_replicated(services, mark)
+def test_interrupted_initdb_is_repeated(first_start: FirstStart) -> None:
+    assert first_start.created
+
+
+def test_two_stacks_run_in_parallel(first_start: FirstStart, services: DataServices) -> None:
+    assert not is_replicated(services, first_start.mark)
+
+
+def test_stop_removes_the_record(first_start: FirstStart) -> None:
+    assert not StackLayout(first_start.directory).record.exists()
 
 
 HOLDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from instafeed.devstack.data_services import DataServices
-DataServices(Path(sys.argv[1])).__enter__()
+DataServices(Path(sys.argv[1]), fsync=False).__enter__()
 print("up", flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 
-def crash(directory: Path) -> StackRecord:
+def start_and_crash(directory: Path) -> StackRecord:
     """Start a stack, kill its supervisor and servers at once, and return the record that it left."""
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(directory)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout
@@ -193,8 +204,12 @@ def crash(directory: Path) -> StackRecord:
     return record
 
 
-def test_restart_after_a_crash_with_reused_pids(directory: Path) -> None:
-    record = crash(directory)
+def test_restart_keeps_the_data_after_damage_to_the_replica_and_a_crash_with_reused_pids(
+    first_start: FirstStart,
+) -> None:
+    directory = first_start.directory
+    (directory / "replica" / "global" / "pg_control").unlink()
+    record = start_and_crash(directory)
     assert running_environment(directory) is None
     for server in ("primary", "replica"):
         lock = directory / server / "postmaster.pid"
@@ -204,16 +219,12 @@ def test_restart_after_a_crash_with_reused_pids(directory: Path) -> None:
     record.write(StackLayout(directory).record)
 
     with DataServices(directory, fsync=False) as services:
-        mark = write(services)
-        eventually(lambda: is_replicated(services, mark))
-
-
-def test_interrupted_initdb_is_repeated(new_directory: NewDirectory) -> None:
-    directory = new_directory()
-    (directory / "primary.new").mkdir()
-    (directory / "primary.new" / "PG_VERSION").write_text("18\n")
-    with DataServices(directory, fsync=False) as services:
-        assert services.created
+        assert not services.created
+        eventually(lambda: is_replicated(services, first_start.mark))
+        with services.broker.client() as client:
+            assert client.lrange("queue", 0, -1) == [b"task"]
+        services.reset()
+        eventually(lambda: not is_replicated(services, first_start.mark))
 
 
 def test_database_of_another_postgres_version_is_refused(directory: Path) -> None:
