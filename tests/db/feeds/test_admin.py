@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -18,11 +17,10 @@ from feeds.admin_actions import ResumeResult
 from feeds.models import DeliveryMode, FanOut
 from instafeed.core.jobs.leased import JobState
 from tests.db.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
-from tests.support.concurrency import run_concurrently
 from tests.support.factories import UserFactory
 from tests.support.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 LIST_URL = "/admin/feeds/fanout/"
 
@@ -120,15 +118,6 @@ def test_resume_and_its_audit_entry_commit_together(author: User) -> None:
     with patch("feeds.admin_actions.audit.record", side_effect=RuntimeError), pytest.raises(RuntimeError):
         admin_actions.resume_fan_outs([dead], create_staff())
     assert FanOut.objects.get(pk=dead).state == JobState.DEAD
-
-
-def test_only_one_of_two_concurrent_operators_requeues(author: User) -> None:
-    dead = create_posts(author)[0]
-    set_state(dead, JobState.DEAD)
-    operators = [create_staff(), create_staff()]
-    results = run_concurrently([partial(admin_actions.resume_fan_outs, [dead], operator) for operator in operators])
-    assert sorted(results, key=lambda result: result.requeued) == [ResumeResult(0, 1, 0), ResumeResult(1, 0, 0)]
-    assert AuditEntry.objects.count() == 1
 
 
 def test_resume_without_a_broker_is_left_to_the_sweep(author: User) -> None:

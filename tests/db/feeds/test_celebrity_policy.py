@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts.models import CelebrityState
 from feeds import celebrity_policy

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 import redis
 from django.utils import timezone
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts.models import CelebrityState, User
 from feeds import celebrity_transitions, timeline, timeline_store, visible_authors
@@ -18,7 +18,7 @@ from social.counter_rollup import roll_up
 from tests.db.feeds.feed_setup import create_posts, create_users, deliver_all, follow, read_feed
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from tests.db.feeds.feed_setup import (
 )
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_claim_is_exclusive() -> None:

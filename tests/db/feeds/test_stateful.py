@@ -11,12 +11,13 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
+import hypothesis
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection as database
 from django.db.models.functions import Now
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -26,6 +27,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pytest_django import Settings
 
 from accounts import services as accounts
 from accounts.models import User
@@ -78,6 +80,8 @@ class Model:
 
 
 class FeedMachine(RuleBasedStateMachine):
+    allows_pins = False  # set by the mode
+
     @initialize(
         private=st.sets(user_numbers, max_size=2), follows=st.sets(st.tuples(user_numbers, user_numbers), max_size=12)
     )
@@ -257,12 +261,12 @@ class FeedMachine(RuleBasedStateMachine):
     @rule(number=user_numbers, pin=st.sampled_from([True, False, None]))
     def pin(self, number: int, pin: bool | None) -> None:
         User.objects.filter(pk=self.ids[number]).update(celebrity_pin=pin)
-        if django_settings.TEST_MODE_ALLOWS_PINS:
+        if self.allows_pins:
             celebrity_transitions.reconcile_author(self.ids[number])
         else:
             User.objects.filter(pk=self.ids[number]).update(celebrity_pin=None)
 
-    @precondition(lambda _: django_settings.TEST_MODE_ALLOWS_PINS)
+    @precondition(lambda self: self.allows_pins)
     @rule(number=user_numbers, count=st.integers(1, 3))
     def promote_and_demote(self, number: int, count: int) -> None:
         """Promote an author, create posts that are only pulled, and demote the author, with reads in between."""
@@ -373,27 +377,33 @@ def _empty_database_and_redis() -> None:
     get_client().flushdb()
 
 
+class Mode(NamedTuple):
+    celebrity_threshold: int
+    feed_length: int
+    allows_pins: bool
+
+
 MODES = {
-    "push": {"CELEBRITY_THRESHOLD": 1_000, "FEED_LENGTH": 500, "TEST_MODE_ALLOWS_PINS": False},
-    "pull": {"CELEBRITY_THRESHOLD": 1, "FEED_LENGTH": 500, "TEST_MODE_ALLOWS_PINS": False},
-    "hybrid": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 500, "TEST_MODE_ALLOWS_PINS": True},
-    "short feeds": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 10, "TEST_MODE_ALLOWS_PINS": True},
-    "shortest feeds": {"CELEBRITY_THRESHOLD": 2, "FEED_LENGTH": 2, "TEST_MODE_ALLOWS_PINS": True},
+    "push": Mode(celebrity_threshold=1_000, feed_length=500, allows_pins=False),
+    "pull": Mode(celebrity_threshold=1, feed_length=500, allows_pins=False),
+    "hybrid": Mode(celebrity_threshold=2, feed_length=500, allows_pins=True),
+    "short feeds": Mode(celebrity_threshold=2, feed_length=10, allows_pins=True),
+    "shortest feeds": Mode(celebrity_threshold=2, feed_length=2, allows_pins=True),
 }
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.flaky(reruns=0)
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("mode", MODES)
-def test_every_feed_equals_the_model(mode: str, settings: object) -> None:
-    for name, value in {**MODES[mode], "FAN_OUT_BATCH_SIZE": 2}.items():
-        setattr(settings, name, value)
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_every_feed_equals_the_model(mode: Mode, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.CELEBRITY_THRESHOLD, settings.FEED_LENGTH = mode.celebrity_threshold, mode.feed_length
+    settings.FAN_OUT_BATCH_SIZE = 2
+    monkeypatch.setattr(FeedMachine, "allows_pins", mode.allows_pins)
     run_state_machine_as_test(FeedMachine, settings=_profile())
 
 
-def _profile() -> settings:
-    return settings(
+def _profile() -> hypothesis.settings:
+    return hypothesis.settings(
         max_examples=int(os.environ.get("STATEFUL_EXAMPLES", "6")),
         stateful_step_count=30,
         deadline=None,

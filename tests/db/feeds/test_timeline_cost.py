@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
-from pytest_django.fixtures import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import services as accounts
 from accounts import sessions
@@ -26,7 +25,7 @@ from tests.db.feeds.feed_setup import (
 from tests.support.factories import UserFactory
 from tests.support.redis_round_trips import count_round_trips
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

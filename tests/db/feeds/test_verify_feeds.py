@@ -22,7 +22,7 @@ from social import services as social
 from tests.db.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
