@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -22,13 +23,6 @@ database_cleanup.install()
 _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Never rerun (see the Makefile) the tests of races, which are those that call `run_concurrently()`."""
-    for item in items:
-        if isinstance(item, pytest.Function) and "run_concurrently" in item.function.__code__.co_names:
-            item.add_marker(pytest.mark.flaky(reruns=0))
-
-
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Migrate a template database once; each test process copies it (settings.DATABASES, TEST)."""
@@ -39,7 +33,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 def django_db_setup(django_db_setup: None) -> None:
     """Wait until the replicas have replayed the creation of the test database."""
     for alias in settings.REPLICA_ALIASES:
-        eventually(lambda alias=alias: _answers(alias))
+        eventually(partial(_answers, alias))
 
 
 def _answers(alias: str) -> bool:
@@ -98,12 +92,9 @@ def _replicas_only_where_named(request: pytest.FixtureRequest, monkeypatch: pyte
 
 @pytest.fixture
 def fresh_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Use new probes and a new thread pool: no results or hanging threads of earlier tests, and a longer timeout."""
+    """Forget the results and the hanging threads of earlier tests, and wait longer for probes than in production."""
     for module in (health, exporter):
-        monkeypatch.setattr(module, "PROBES_TIMEOUT", 30.0)
-    for registry in (health.PROBES, exporter._registered_probes):
-        for name, probe in registry.items():
-            monkeypatch.setitem(registry, name, probes.Probe(probe._check))
-    probes._executor.cache_clear()
+        monkeypatch.setattr(module, "PROBES_TIMEOUT", 60.0)
+    probes.reset()
     yield
-    probes._executor.cache_clear()
+    probes.reset()

@@ -6,12 +6,14 @@ that hangs delays a caller up to a limit and cannot pile up threads. /health and
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from threading import Lock
 from typing import Any
+from weakref import WeakSet
 
 Report = dict[str, Any]
 
@@ -24,6 +26,11 @@ class Probe:
 
     def __init__(self, check: Callable[[], Report]) -> None:
         self._check = check
+        self.forget()
+        _probes.add(self)
+
+    def forget(self) -> None:
+        """Drop the last result, and do not wait for a check that is running."""
         self._lock = Lock()
         self._future: Future[Report] | None = None
         self._done_at = 0.0
@@ -47,6 +54,9 @@ class Probe:
         return report
 
 
+_probes: WeakSet[Probe] = WeakSet()
+
+
 def run_probes(probes: Mapping[str, Probe], limit: float) -> dict[str, Report]:
     """Return every probe's report after at most `limit` seconds; a late probe is "down" with the error Timeout."""
     futures = {name: probe.ask() for name, probe in probes.items()}
@@ -55,7 +65,20 @@ def run_probes(probes: Mapping[str, Probe], limit: float) -> dict[str, Report]:
     return {name: future.result() if future.done() else late for name, future in futures.items()}
 
 
+def reset() -> None:
+    """Start again without results, running checks and threads.
+
+    Forked processes begin with it: they inherit the parent's results and locks, but none of the threads that would
+    finish a check.
+    """
+    _executor.cache_clear()
+    for probe in list(_probes):
+        probe.forget()
+
+
+os.register_at_fork(after_in_child=reset)
+
+
 @lru_cache
 def _executor() -> ThreadPoolExecutor:
-    """Create the thread pool on first use: threads do not survive a fork."""
     return ThreadPoolExecutor(max_workers=MAX_CONCURRENT_PROBES, thread_name_prefix="probe")

