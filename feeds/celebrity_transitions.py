@@ -148,7 +148,7 @@ def finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
 def finish_demotion(author_ids: Sequence[int], since: datetime | None) -> int:
     """Take the second step of the demotions that began at `since`. Return the number of authors demoted."""
     for author_id in author_ids:
-        _evict_follower_timelines(author_id)
+        evict_follower_timelines(author_id)
     return len(change_state(_in_transition(author_ids, since), State.DEMOTING, State.ORDINARY))
 
 
@@ -174,7 +174,8 @@ def change_state(authors: QuerySet[User], before: State, after: State, *, since:
     return changed_ids
 
 
-def _evict_follower_timelines(author_id: int) -> None:
+def evict_follower_timelines(author_id: int) -> None:
+    """Delete the home timelines of an author and of all followers, page by page."""
     timeline_store.evict([keys.home_timeline(author_id)])
     last_follower_id = 0
     while follower_ids := fetch_follower_page(author_id, last_follower_id, FOLLOWER_PAGE_SIZE):

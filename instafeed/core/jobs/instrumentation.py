@@ -38,7 +38,7 @@ def _add_request_id_header(headers: dict[str, Any], **_: Any) -> None:
 
 
 @worker_init.connect
-def _initialise_failure_series(sender: Any, **_: Any) -> None:
+def initialise_failure_series(sender: Any, **_: Any) -> None:
     """Create the failure series at zero: a series that begins with its first failure shows no increase."""
     for name in sender.app.tasks:
         if not name.startswith("celery."):

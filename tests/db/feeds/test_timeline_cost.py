@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import redis
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -22,6 +21,7 @@ from tests.db.feeds.feed_setup import (
     post_ids_of,
     read_feed,
 )
+from tests.support.broken_redis import break_redis
 from tests.support.factories import UserFactory
 from tests.support.redis_round_trips import count_round_trips
 
@@ -116,15 +116,6 @@ def test_page_without_redis_takes_a_fixed_number_of_queries(
     # visible authors, inactive authors, post ids, posts and media, counts, likes, saves, visible authors, summaries
     with django_assert_num_queries(10):
         assert len(timeline.get_page(viewer.pk, None, size)[0]) == size
-
-
-def break_redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> object:
-        raise redis.ConnectionError("gone")
-
-    monkeypatch.setattr(redis.connection.Connection, "connect", fail)
-    monkeypatch.setattr(redis.connection.Connection, "send_command", fail)
-    monkeypatch.setattr(redis.connection.Connection, "send_packed_command", fail)
 
 
 def test_page_skips_thousands_of_posts_of_a_suspended_author(

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
-from threading import Event
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
-from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
-from rest_framework.test import APIRequestFactory
 
 from accounts import sessions
-from accounts.models import User
 from instafeed.core.api import idempotency
 from instafeed.core.api.idempotency import REPLAYED_HEADER, respond_idempotently
 from instafeed.core.models import IdempotentResponse
 from instafeed.core.tasks import flush_idempotent_answers
+from tests.db.core.api.idempotent_requests import ALICE, create_user, request_of, usernames
+from tests.support.client_response import ClientResponse
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.support.urls")]
-ALICE, BOB = 1, 2
-
-
-def request_of(key: str | None = "k", path: str = "/api/v1/posts", method: str = "POST") -> Request:
-    headers = {} if key is None else {"Idempotency-Key": key}
-    return Request(APIRequestFactory().generic(method, path, headers=headers))
-
-
-def create_user(name: str, status: int = 201) -> Callable[[], tuple[int, bytes]]:
-    """Return a `create` function that creates a user of that name; its second call would fail."""
-
-    def create() -> tuple[int, bytes]:
-        user = User.objects.create_user(name)
-        return status, b'{"id": "%d",  "odd":"spacing \xc3\xa9"}' % user.pk
-
-    return create
-
-
-def usernames() -> list[str]:
-    return list(User.objects.order_by("username").values_list("username", flat=True))
+BOB = 2
 
 
 def test_a_repeated_key_returns_the_same_bytes_and_creates_nothing() -> None:
@@ -175,7 +152,7 @@ def test_a_key_costs_two_more_statements(
 def test_replay_header_and_bad_key_over_http(client: Client) -> None:
     headers = {"Authorization": f"Bearer {sessions.start(UserFactory(username='alice')).access}"}
 
-    def call(name: str, key: str) -> HttpResponse:
+    def call(name: str, key: str) -> ClientResponse:
         return client.post(f"/api/v1/create?name={name}", headers=headers | {"Idempotency-Key": key})
 
     first, again = call("one", "k"), call("two", "k")
@@ -189,77 +166,6 @@ def test_replay_header_and_bad_key_over_http(client: Client) -> None:
     assert usernames() == ["alice", "one"]
 
 
-class Paused:
-    """A `create` function for another thread: it stops half way until told to continue or to fail."""
-
-    def __init__(self) -> None:
-        self.arrived, self.resume = Event(), Event()
-        self.fail = False
-
-    def __call__(self) -> tuple[int, bytes]:
-        response = create_user("first")()
-        self.arrived.set()
-        assert self.resume.wait(timeout=20)
-        if self.fail:
-            raise ValidationError("no")
-        return response
-
-
-def in_thread(pool: ThreadPoolExecutor, create: Callable[[], tuple[int, bytes]]) -> Future[HttpResponse]:
-    def run() -> HttpResponse:
-        try:
-            return respond_idempotently(request_of(), ALICE, create)
-        finally:
-            connection.close()
-
-    return pool.submit(run)
-
-
-def is_waiting_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return cursor.fetchone()[0] > 0
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("first_fails", [False, True])
-def test_a_duplicate_waits_and_runs_only_if_the_first_fails(first_fails: bool) -> None:
-    paused = Paused()
-    with ThreadPoolExecutor(2) as pool:
-        first = in_thread(pool, paused)
-        assert paused.arrived.wait(timeout=20)
-        second = in_thread(pool, create_user("second"))
-        try:
-            while not is_waiting_for_a_lock():
-                assert not second.done()
-            paused.fail = first_fails
-        finally:
-            paused.resume.set()
-        response = second.result(timeout=20)
-        if first_fails:
-            with pytest.raises(ValidationError):
-                first.result()
-        else:
-            assert response.content == first.result().content
-    assert usernames() == (["second"] if first_fails else ["first"])
-    assert (REPLAYED_HEADER in response) is not first_fails
-    assert respond_idempotently(request_of(), ALICE, create_user("third")).content == response.content
-
-
-@pytest.mark.django_db(transaction=True)
-def test_concurrent_duplicates_run_once() -> None:
-    def create() -> tuple[int, bytes]:
-        user = UserFactory()
-        return 201, b"%d" % user.pk
-
-    with ThreadPoolExecutor(8) as pool:
-        responses = [future.result() for future in [in_thread(pool, create) for _ in range(24)]]
-    assert len({response.content for response in responses}) == 1
-    assert sum(REPLAYED_HEADER not in response for response in responses) == 1
-    assert User.objects.count() == 1
-
-
-@pytest.mark.django_db(transaction=True)
 def test_on_commit_callbacks_run_once() -> None:
     calls: list[str] = []
 

@@ -243,7 +243,7 @@ def test_a_published_task_carries_the_request_id(request_id: str) -> None:
     seen_request_id.apply_async(queue="maintenance")
     bind_contextvars(request_id="of-another-request")
     with app.connection_for_read() as connection, connection.SimpleQueue("maintenance") as queue:
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=60)
         message.ack()
     assert message.headers.get("request_id", "") == request_id
     assert run(seen_request_id, request_id).retval == request_id

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import redis
@@ -15,19 +16,19 @@ from django.test import Client
 from pytest_django import Settings
 
 from feeds import fanout, fanout_outbox, timeline, timeline_store
-from feeds import metrics as backlog
-from feeds.models import FanOut
 from instafeed.celery import app
 from instafeed.core.cache import client as breaker
 from instafeed.core.db.replicas import read_your_writes
+from instafeed.core.db.replicas.session import Session
 from instafeed.core.jobs import enqueue, instrumentation
 from instafeed.core.observability import metrics
+from media import processing_job, variants
 from media.processing import ProcessingError
 from posts import services as posts
 from tests.db.feeds.feed_setup import create_posts, create_users, deliver_all, follow, make_overdue
 from tests.db.media.lifecycle import upload
 from tests.support.factories import UserFactory
-from tests.support.metric_values import MetricChange, scrape_metrics
+from tests.support.metric_values import MetricChange
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
 
@@ -59,16 +60,18 @@ def test_requests_are_counted_by_route(client: Client, method: str, path: str, l
 
 def test_task_failures_start_at_zero() -> None:
     app.loader.import_default_modules()
-    instrumentation._initialise_failure_series(SimpleNamespace(app=app))
+    instrumentation.initialise_failure_series(SimpleNamespace(app=app))
     for outcome in ("failure", "lost"):
         labels = {"task": "posts.tasks.rank_explore", "outcome": outcome}
         assert metrics.REGISTRY.get_sample_value("instafeed_tasks_total", labels) is not None
 
 
-def test_replica_choice_reason_without_replicas_is_off(settings: Settings) -> None:
-    assert read_your_writes._choose_with_reason(1, []) == (None, "none_usable")
-    settings.REPLICA_ALIASES = []
-    assert read_your_writes._choose_with_reason(1, []) == (None, "off")
+@pytest.mark.parametrize(("aliases", "reason"), [(["replica1"], "none_usable"), ([], "off")])
+def test_reads_that_no_replica_can_answer(aliases: list[str], reason: str, settings: Settings) -> None:
+    settings.REPLICA_ALIASES = aliases
+    change = MetricChange("instafeed_replica_choices_total", target="primary", reason=reason)
+    assert read_your_writes.choose_replica(Session(user_id=1)) is None
+    assert change.by == 1
 
 
 def test_throttled_requests(client: Client, settings: Settings) -> None:
@@ -79,22 +82,21 @@ def test_throttled_requests(client: Client, settings: Settings) -> None:
     assert change.by == 2
 
 
-@pytest.mark.django_db(transaction=True)
 def test_fan_out_counts_deliveries_slices_and_visibility_delay() -> None:
     author, *followers = create_users(4)
     follow(author, *followers)
     for follower in followers[:2]:
         timeline.get_page(follower.pk, None, 5)
+    began = time.monotonic()
     pushed = MetricChange("instafeed_deliveries_total")
     finished = MetricChange("instafeed_fan_out_slices_total", outcome="finished")
     seen, seconds = (MetricChange(f"instafeed_post_visible_seconds_{part}", mode="push") for part in ("count", "sum"))
     create_posts(author)
     deliver_all()
     assert (pushed.by, finished.by, seen.by) == (2, 1, 1)
-    assert 0 < seconds.by < 10
+    assert 0 < seconds.by <= time.monotonic() - began
 
 
-@pytest.mark.django_db(transaction=True)
 def test_post_that_waits_for_media_has_no_visibility_delay() -> None:
     author = UserFactory()
     media = upload(author)
@@ -106,7 +108,6 @@ def test_post_that_waits_for_media_has_no_visibility_delay() -> None:
     assert (finished.by, seen.by) == (1, 0)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_fan_out_slice_outcomes(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     settings.FAN_OUT_BATCH_SIZE = 1
     author, *followers = create_users(3)
@@ -129,28 +130,14 @@ def test_fan_out_slice_outcomes(monkeypatch: pytest.MonkeyPatch, settings: Setti
     assert {outcome: change.by for outcome, change in changes.items()} == dict.fromkeys(outcomes, 1)
 
 
-def _raising(error: Exception) -> Any:
-    def fail(*_: object) -> None:
+def _raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     return fail
 
 
-@pytest.mark.django_db(transaction=True)
-def test_fan_out_backlog_is_measured_at_each_scrape(client: Client) -> None:
-    author = UserFactory()
-    ids = create_posts(author, 3)
-    FanOut.objects.filter(pk=ids[0]).update(state=3)
-    values = scrape_metrics(client)
-    assert values[("instafeed_fan_outs_open",)] == 2
-    assert values[("instafeed_fan_outs_dead",)] == 1
-    assert 0 < values[("instafeed_fan_out_oldest_seconds",)] < 60
-    deliver_all()
-    assert backlog.fan_out_gauges()["instafeed_fan_out_oldest_seconds"] == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_feed_and_cache_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feed_and_cache_reads() -> None:
     author, viewer = create_users(2)
     follow(author, viewer)
     create_posts(author)
@@ -174,21 +161,18 @@ def test_feed_and_cache_reads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_broker_breaker_trips(monkeypatch: pytest.MonkeyPatch) -> None:
     tripped = MetricChange("instafeed_breaker_trips_total", part="broker")
-    monkeypatch.setattr(succeeding, "apply_async", lambda *_, **__: _raising(redis.ConnectionError("gone"))())
+    monkeypatch.setattr(succeeding, "apply_async", _raising(redis.ConnectionError("gone")))
     assert not enqueue.try_enqueue(succeeding)
     assert not enqueue.try_enqueue(succeeding)
     assert tripped.by == 1
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("result", ["ready", "failed", "retried"])
 def test_media_results(result: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from media import processing_job, variants
-
     settings.MEDIA_ROOT = str(tmp_path)
     content = b"\xff\xd8\xff\xe0 no picture" if result == "failed" else None
     if result == "retried":
-        monkeypatch.setattr(variants, "generate", lambda *_, **__: _raising(ProcessingError("busy"))())
+        monkeypatch.setattr(variants, "generate", _raising(ProcessingError("busy")))
     change, attempts = (
         MetricChange("instafeed_media_results_total", result=result),
         MetricChange("instafeed_media_seconds_count"),

@@ -44,7 +44,8 @@ def test_locks_end_with_the_transaction(other: BaseDatabaseWrapper) -> None:
 def test_shared_locks_do_not_exclude_each_other(other: BaseDatabaseWrapper) -> None:
     with other.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock_shared(hashtextextended('a', 0))")
-        cursor.execute("SET lock_timeout = '100ms'")
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '100ms'")
         acquire(Lock("a", is_shared=True))
         assert not try_acquire("a")
