@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.commits import commits_run_callbacks
+from tests.support.commits import savepoint_transactions
 
 
 @pytest.fixture(autouse=True)
-def _commits_run_callbacks(request: pytest.FixtureRequest) -> Iterator[None]:
+def _savepoint_transactions(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let tested code commit, unless the test has no database or commits really."""
     marked = request.node.get_closest_marker("django_db")
     if marked is None or marked.kwargs.get("transaction"):
         yield
         return
     request.getfixturevalue("db")
-    with commits_run_callbacks():
+    with savepoint_transactions():
         yield

@@ -1,75 +1,74 @@
-"""Do what a commit does, apart from committing, in tests whose transaction is rolled back."""
+"""Give tested code its own transactions inside the transaction of a test, which is rolled back.
+
+With Django's `TestCase` alone, tested code is always inside an `atomic` block: on_commit callbacks never run, and code
+that asks whether a transaction is open always gets the answer yes. Here Django works as on a connection without a
+transaction, and only the statements BEGIN, COMMIT and ROLLBACK are replaced by savepoints. So Django's own code decides
+when a callback runs.
+
+These differences from real commits remain:
+* No other connection sees the rows.
+* After a statement fails outside an `atomic` block, PostgreSQL refuses all further statements of the test.
+* Row locks, advisory locks, SET LOCAL and the time of SQL's `now()` last until the end of the test.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import patch
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.transaction import Atomic
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
 
-logger = logging.getLogger("django.db.backends.base")  # Django's own, for errors of robust callbacks
+_BEGIN = "SAVEPOINT tested_code"
+# A commit also checks deferred constraints and drops temporary tables.
+_COMMIT = "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED; DISCARD TEMP; RELEASE SAVEPOINT tested_code"
+_ROLLBACK = "ROLLBACK TO SAVEPOINT tested_code; RELEASE SAVEPOINT tested_code"
+
+
+class SavepointConnection:
+    """A psycopg connection with an open transaction. Transactions on it are savepoints, and it cannot be closed."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._autocommit = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    @property
+    def autocommit(self) -> bool:
+        return self._autocommit
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        if not value:
+            self._connection.execute(_BEGIN)
+        self._autocommit = value
+
+    def commit(self) -> None:
+        self._connection.execute(_COMMIT)
+
+    def rollback(self) -> None:
+        self._connection.execute(_ROLLBACK)
+
+    def close(self) -> NoReturn:
+        raise AssertionError("tested code closes the connection: the test needs django_db(transaction=True)")
 
 
 @contextmanager
-def commits_run_callbacks() -> Iterator[None]:
-    """Check foreign keys and run on_commit callbacks at the end of the code's outermost transaction, as a commit does.
-
-    Enter it inside the test's own transaction. `django_capture_on_commit_callbacks` runs the callbacks at the end of a
-    `with` block; with this, each request and each service call of a test commits on its own, in production's order.
-    """
-    depth = len(connection.atomic_blocks)
-    leave, on_commit = Atomic.__exit__, BaseDatabaseWrapper.on_commit
-
-    def is_outside(database: BaseDatabaseWrapper) -> bool:
-        """Return whether the code has no open transaction; only the test has one."""
-        return database.alias == DEFAULT_DB_ALIAS and len(database.atomic_blocks) == depth
-
-    def __exit__(
-        self: Atomic, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        is_commit = (
-            kind is None
-            and self.using in (None, DEFAULT_DB_ALIAS)
-            and len(connection.atomic_blocks) == depth + 1
-            and not connection.needs_rollback
-        )
-        if is_commit:
-            try:
-                check_foreign_keys()
-            except DatabaseError as failure:
-                leave(self, type(failure), failure, failure.__traceback__)
-                raise
-        leave(self, kind, error, trace)
-        if is_commit:
-            callbacks: list[Any] = connection.run_on_commit  # the stubs' tuples lack the last item
-            connection.run_on_commit = []
-            for _, callback, robust in callbacks:
-                run(callback, robust)
-
-    def check_foreign_keys() -> None:
-        """Check the deferred constraints, past Django's cursor, so that no test counts these statements."""
-        with connection.wrap_database_errors:
-            connection.connection.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
-
-    def register(self: BaseDatabaseWrapper, func: Callable[[], Any], robust: bool = False) -> None:
-        if is_outside(self):
-            run(func, robust)
-        else:
-            on_commit(self, func, robust)
-
-    def run(callback: Callable[[], Any], robust: bool) -> None:
-        try:
-            callback()
-        except Exception:
-            if not robust:
-                raise
-            logger.exception("Error calling %s in on_commit()", callback)
-
-    with patch.object(Atomic, "__exit__", __exit__), patch.object(BaseDatabaseWrapper, "on_commit", register):
+def savepoint_transactions() -> Iterator[None]:
+    """Run the block as if no transaction were open. Must be called inside the test's transaction."""
+    database = connections[DEFAULT_DB_ALIAS]
+    assert database.in_atomic_block
+    with patch.multiple(
+        database,
+        connection=SavepointConnection(database.connection),
+        autocommit=True,
+        in_atomic_block=False,
+        atomic_blocks=[],
+        savepoint_ids=[],
+        run_on_commit=[],
+    ):
         yield
