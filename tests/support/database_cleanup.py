@@ -51,4 +51,4 @@ def empty_database() -> None:
 
 def install() -> None:
     """Every transactional test ends with this instead of a flush."""
-    TransactionTestCase._fixture_teardown = lambda case: empty_database()  # type: ignore[attr-defined, method-assign]
+    TransactionTestCase._fixture_teardown = lambda case: empty_database()  # type: ignore[attr-defined]
