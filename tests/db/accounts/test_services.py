@@ -100,7 +100,7 @@ def test_unchanged_values_write_nothing(
 ) -> None:
     user = UserFactory(bio="x")
     redis_cache.set(keys.user_summary(user.pk), "x")
-    with django_assert_num_queries(3):  # savepoint, select, release
+    with django_assert_num_queries(3):  # BEGIN, SELECT, COMMIT
         services.update_profile(user.pk, {"bio": "x"})
     assert redis_cache.exists(keys.user_summary(user.pk))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from django.db.transaction import atomic
 from django.test.utils import CaptureQueriesContext
 
 from accounts.services import update_profile
@@ -96,7 +97,7 @@ def test_change_to_public_uses_a_fixed_number_of_statements() -> None:
     for count in (2, 50):
         owner = UserFactory(is_private=True)
         FollowRequestFactory.create_batch(count, followee=owner)
-        with CaptureQueriesContext(connection) as captured:
+        with atomic(), CaptureQueriesContext(connection) as captured:
             assert services.accept_pending_requests(owner.pk) == count
         statements.append(len(captured))
     assert statements[0] == statements[1]
