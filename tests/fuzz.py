@@ -18,10 +18,10 @@ from typing import Any
 
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.support.live_stack import LiveStack
+from tests.support.prebuilt_data import prebuilt_services
 
 PASSWORD = "a moth in relay 70"
 RUN_TIMEOUT = 4 * 3600  # seconds for a run
-_UNLIMITED = {f"THROTTLE_{scope}": "off" for scope in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD", "EXPORT")}
 
 
 def main() -> int:
@@ -33,14 +33,10 @@ def main() -> int:
     options, more = parser.parse_known_args()
     more += [f"--max-examples={options.examples}", *([] if options.seed is None else [f"--seed={options.seed}"])]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end the stack too
-    stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "1", **_UNLIMITED)
-    try:
-        stack.start()
+    with prebuilt_services() as services, LiveStack(services, web_workers=1, celery_workers=1) as stack:
         token = populate(stack)
         runs = {"signed in": ["--header", f"Authorization: Bearer {token}"], "anonymous": []}
         failed = [name for name, headers in runs.items() if not fuzz(stack, name, [*headers, *more])]
-    finally:
-        stack.close()
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""Users who call the HTTP API of a running stack, and `eventually`."""
+"""Users who call the HTTP API of a running site."""
 
 from __future__ import annotations
 

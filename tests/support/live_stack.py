@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from instafeed.devstack.child_process import Child, Program, stop_children
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.programs import Beat, Web, Worker
 from instafeed.devstack.supervisor import Supervisor
-from tests.support.processes import manage
+from tests.support.processes import manage_output
 
+NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD", "EXPORT")}
+_START_TIMEOUT = 300  # seconds; a busy machine needs longer than a minute
 _TICK_INTERVAL = 0.1  # seconds
 _LOG_LINES = 15
 
@@ -26,11 +29,13 @@ class LiveStack:
 
     * `base_url`; `client`, an httpx client for it; `get()`, `post()`, `patch()`, `delete()`
     * `environment`: the variables that commands on this stack need; `manage("verify_feeds", …)` runs one
+    * `metric("instafeed_up", part="cache")`: the value on /metrics
+    * `data_dir`, `log("worker")` and `services`, the data services
     * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker`, `beat`
     * `with paused("broker"):` the part hangs. `kill("worker")`: its processes are killed; the supervisor restarts it.
     * `with restarted("worker", FAN_OUT_RATE_LIMIT="150"):` the program runs with other settings.
 
-    `environment` holds settings of all programs.
+    `settings` are environment variables for all programs. Rate limits are off, unless set.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class LiveStack:
         self.data_dir = services.layout.root
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.environment = services.environment | settings
+        self.environment = services.environment | NO_RATE_LIMITS | settings
         self.connect()
         self._programs: dict[str, Program] = {
             "web": Web(services.layout, self.environment, self.port, web_workers),
@@ -59,7 +64,7 @@ class LiveStack:
             for program in self._programs.values():
                 self.services.track(program)
                 program.launch()
-            self._programs["web"].wait_ready(120)
+            self._programs["web"].wait_ready(_START_TIMEOUT)
         except BaseException:
             stop_children(self._programs.values())
             raise
@@ -74,14 +79,21 @@ class LiveStack:
         self.client.close()
 
     def connect(self) -> None:
-        """Open a new client: connections to a stopped web server are closed."""
+        """Open a new client, without connections to a web process that has ended."""
         self.client = httpx.Client(base_url=self.base_url, timeout=30, trust_env=False)
         self.get, self.post = self.client.get, self.client.post
         self.patch, self.delete = self.client.patch, self.client.delete
 
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a management command on this stack. Its status is the caller's to check."""
-        return manage(*arguments, environment=self.environment)
+    def manage(self, *arguments: str) -> str:
+        """Run a management command on this stack and return its output. Fail if the command fails."""
+        return manage_output(*arguments, environment=self.environment)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples with these labels on /metrics. Any web process may accept the connection."""
+        response = httpx.get(f"{self.base_url}/metrics", trust_env=False, timeout=60)
+        assert response.status_code == 200, response.text
+        samples = (sample for family in text_string_to_metric_families(response.text) for sample in family.samples)
+        return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
     def part(self, name: str) -> Child:
         return self._children[name]
@@ -102,7 +114,8 @@ class LiveStack:
             self._children[name].kill()
 
     def is_running(self, name: str) -> bool:
-        return self._children[name].running
+        with self._changing:
+            return self._children[name].running
 
     @contextmanager
     def restarted(self, name: str, **settings: str) -> Iterator[None]:
@@ -120,7 +133,8 @@ class LiveStack:
             program.stop()
             program.environment = environment
             program.launch()
-        program.wait_ready(120)
+        program.wait_ready(_START_TIMEOUT)
+        self.client.close()
         self.connect()
 
     def _supervise(self) -> None:
@@ -128,6 +142,9 @@ class LiveStack:
             with self._changing:
                 if not self._stopping.is_set():
                     self._supervisor.tick()
+
+    def log(self, name: str) -> Path:
+        return self._children[name].log
 
     def logs(self) -> str:
         """Return the last lines of each program's log, for a failing test."""

@@ -50,8 +50,7 @@ def copy_stack_directory(target: Path) -> None:
             shutil.rmtree(source, ignore_errors=True)
             source.mkdir()
             with DataServices(source, fsync=False) as services:
-                _manage(services.environment, "migrate", "--noinput")
-                _manage(services.environment, "collectstatic", "--noinput")
+                _prepare(services)
                 mark_collected(services.layout.static)
     # cp keeps the owner: another account if the suite runs as root.
     kept = [source / name for name in ("primary", "static", "secrets.json")]
@@ -62,12 +61,22 @@ def copy_stack_directory(target: Path) -> None:
 
 @contextmanager
 def prebuilt_services() -> Iterator[DataServices]:
-    """Run new data services whose database is migrated."""
+    """Run new data services whose database is migrated. Outside a test session they are built from the start."""
     # Not pytest's directory: under root PostgreSQL runs as another account, which cannot enter that one.
     with tempfile.TemporaryDirectory(prefix="instafeed-stack-", ignore_cleanup_errors=True) as directory:
-        copy_stack_directory(Path(directory))
+        is_session = SERVICES_VARIABLE in os.environ
+        if is_session:
+            copy_stack_directory(Path(directory))
         with DataServices(Path(directory), fsync=False) as services:
+            if not is_session:
+                _prepare(services)
             yield services
+
+
+def _prepare(services: DataServices) -> None:
+    """Migrate the database and collect the static files."""
+    _manage(services.environment, "migrate", "--noinput")
+    _manage(services.environment, "collectstatic", "--noinput")
 
 
 @contextmanager

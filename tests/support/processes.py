@@ -27,7 +27,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 def manage(
-    *arguments: str, environment: dict[str, str] | None = None, timeout: float = 120
+    *arguments: str, environment: dict[str, str] | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
