@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page
 
 from tests.browser.staff_users import StaffUser
@@ -11,27 +12,6 @@ from tests.browser.test_moderation import perform_action
 from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
-
-# Insert one day of samples for the dashboard. The newest sample is real.
-_INSERT_SAMPLES = """
-import math
-from datetime import timedelta
-from instafeed.backoffice.models import Sample
-from instafeed.backoffice.tasks import take_sample
-take_sample()
-real = Sample.objects.latest("at")
-def at(minute, metrics):
-    day = 1.2 + math.sin(minute / 229)
-    jitter = 0.8 + (minute * 7919 % 100) / 250
-    # None: no fan-out has ended in this minute.
-    typical = {name: 0.3 if value is None else value or 3 for name, value in metrics.items()}
-    return {name: round(value * day * jitter, 3) for name, value in typical.items()}
-Sample.objects.bulk_create(
-    (Sample(at=real.at - timedelta(minutes=minute), metrics=at(minute, real.metrics))
-     for minute in range(1, 1440) if not 700 < minute < 760),
-    ignore_conflicts=True,
-)
-"""
 
 
 def is_celebrity(actor: HttpUser) -> bool:
@@ -73,11 +53,10 @@ def test_moderator_cannot_pin_or_see_fan_outs(page: Page, staff: dict[str, Staff
     assert not is_celebrity(author)
 
 
+@pytest.mark.usefixtures("samples")
 def test_dashboard_shows_charts_to_operators_only(
-    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
+    page: Page, staff: dict[str, StaffUser], shoot: Callable[[str], None]
 ) -> None:
-    inserted = admin_stack.manage("shell", "-c", _INSERT_SAMPLES)
-    assert inserted.returncode == 0, inserted.stderr
     staff["operator"].sign_in(page)
     eventually(lambda: page.reload() and page.get_by_text("database ok").count() == 1)
     charts = page.locator("svg").filter(has=page.locator("polyline, path"))
