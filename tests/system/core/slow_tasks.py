@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import redis
 
@@ -12,12 +11,13 @@ from instafeed.celery import app
 __all__ = ["app", "slow_task"]
 
 QUEUE = "slow"
+RELEASE = "slow:release"  # a list; each item ends a task
 
 
 @app.task
-def slow_task(seconds: float) -> None:
-    """Sleep, and count the start and the end in the broker's database."""
-    with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"]) as broker:
+def slow_task() -> None:
+    """Run until a test releases it. Count the start and the end in the broker's database."""
+    with redis.Redis.from_url(os.environ["CELERY_BROKER_URL"], socket_timeout=None) as broker:
         broker.incr("slow:started")
-        time.sleep(seconds)
+        broker.blpop([RELEASE])
         broker.incr("slow:finished")
