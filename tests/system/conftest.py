@@ -15,19 +15,26 @@ from instafeed.devstack.data_services import DataServices
 from tests.support.live_stack import LiveStack
 from tests.support.prebuilt_data import prebuilt_services
 
+TIMEOUT = 600  # seconds, against hanging; a busy machine needs a minute to start everything
 _HERE = Path(__file__).parent
 _MARKERS = ("restarts_a_program", "kills_a_part")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with shared services in one worker. Runs first, because xdist reads the marks."""
+    """Run the tests with shared services in one worker, in stages. Runs first, because xdist reads the marks."""
     for item in items:
-        if _HERE in item.path.parents and "data_services" in getattr(item, "fixturenames", ()):
+        if _HERE not in item.path.parents:
+            continue
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+        if "data_services" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("system"))
+    items.sort(key=_stage)
 
 
 def _stage(item: pytest.Item) -> int:
+    """The sort keeps the order within a stage. pytest-randomly, a wrapper, has shuffled the tests before."""
     if _HERE not in item.path.parents or "live_stack" not in getattr(item, "fixturenames", ()):
         return 0
     return 1 + max((1 + _MARKERS.index(name) for name in _MARKERS if item.get_closest_marker(name)), default=0)

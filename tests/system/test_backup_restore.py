@@ -6,32 +6,22 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 
-from instafeed.devstack import demo_credentials
 from instafeed.devstack.postgres_wheel import POSTGRES_BIN
 from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 from tests.support.eventually import eventually
-from tests.support.http_user import HttpUser
+from tests.support.http_user import HttpUser, Site
 from tests.support.live_stack import LiveStack
+from tests.support.pictures import jpeg
+from tests.support.stack_command import StackCommand
+from tests.system.media.test_media import fetched, picture_of, status, upload
 
-SMALL = ("--users", "300", "--posts", "1500", "--follows", "4000", "--celebrities", "2")
-ENVIRONMENT = {"CELEBRITY_THRESHOLD": "50"}
-WORKERS = ("--web-workers", "1", "--celery-workers", "1")
-
-
-@pytest.fixture(scope="module")
-def dumped_stack() -> Iterator[LiveStack]:
-    stack = LiveStack(None, *WORKERS, **ENVIRONMENT)
-    try:
-        yield stack.start()
-    finally:
-        stack.close()
+CELEBRITIES = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebrity_state = 2"
+UNFINISHED = "SELECT count(*) FROM feeds_fanout WHERE finished_at IS NULL"
 
 
 def run(*command: str, url: str) -> None:
@@ -41,7 +31,7 @@ def run(*command: str, url: str) -> None:
         env={"PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}", "DATABASE_URL": url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
 
@@ -56,87 +46,85 @@ def command(beginning: str, **values: str) -> str:
     return found[0]
 
 
-def signed_in(stack: LiveStack) -> dict[str, str]:
-    response = stack.post(
-        "/api/v1/auth/token",
-        json={"username": demo_credentials.DEMO_USERNAME, "password": demo_credentials.DEMO_PASSWORD},
-    )
-    assert response.status_code == 200, response.text
-    return {"Authorization": f"Bearer {response.json()['access']}"}
+def query(url: str, statement: str) -> Any:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(statement).fetchone()
+    assert row is not None
+    return row[0]
 
 
-def feed(stack: LiveStack, headers: dict[str, str]) -> list[tuple[str, int, int]]:
-    """Return (id, likes, comments) of all posts in the feed."""
-    shown, url = [], "/api/v1/feed?limit=50"
-    while url:
-        response = stack.get(url, headers=headers)
-        assert response.status_code == 200, response.text
-        page: dict[str, Any] = response.json()
-        shown += [(post["id"], post["like_count"], post["comment_count"]) for post in page["results"]]
-        url = page["next"]
-    return shown
+class Network:
+    """A reader whose feed has pushed and pulled posts, with likes and comments, and a picture."""
+
+    def __init__(self, stack: LiveStack) -> None:
+        self.reader, self.friend, self.star = HttpUser(stack), HttpUser(stack), HttpUser(stack)
+        others = [HttpUser(stack) for _ in range(5)]  # the stack's celebrity threshold
+        for follower in (self.reader, *others):
+            follower.follow(self.star)
+        self.reader.follow(self.friend)
+        eventually(lambda: self.reader.get(f"/users/{self.star.username}")["is_celebrity"])
+        for number in range(12):
+            for author in (self.friend, self.star):
+                post_id = author.create_post(f"number {number}")
+                assert others[number % 5].call("POST", f"/posts/{post_id}/like").status_code == 200
+                comment = {"text": "Like it!"}
+                assert self.reader.call("POST", f"/posts/{post_id}/comments", json=comment).status_code == 201
+        media_id = upload(self.friend, jpeg(400, 300))
+        eventually(lambda: status(self.friend, media_id) == "ready")
+        self.picture_post = self.friend.call("POST", "/posts", json={"media": [media_id]}).json()["id"]
+        eventually(lambda: len(self.reader.feed()) == 25)
+
+    def move_to(self, site: Site) -> None:
+        """The users keep their access tokens."""
+        for user in (self.reader, self.friend, self.star):
+            user.stack = site
+
+    def feed(self) -> list[tuple[str, int, int]]:
+        """Return (id, likes, comments) of all posts in the reader's feed."""
+        posts = (self.reader.get(f"/posts/{post_id}") for post_id in self.reader.feed(limit=10))
+        return [(post["id"], post["like_count"], post["comment_count"]) for post in posts]
 
 
-def manage(stack: LiveStack, *arguments: str) -> str:
-    result = stack.manage(*arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-@pytest.mark.timeout(300)
-def test_restored_stack_shows_the_same_feeds(dumped_stack: LiveStack, tmp_path: Path) -> None:
-    manage(dumped_stack, "seed_demo", *SMALL)
-    before, token = feed(dumped_stack, signed_in(dumped_stack)), signed_in(dumped_stack)
-    assert len(before) > 100
-    celebrities = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebrity_state = 2"
-    with psycopg.connect(dumped_stack.environment["DATABASE_URL"]) as old:
-        stars = old.execute(celebrities).fetchone()
-        largest = old.execute("SELECT max(id) FROM accounts_user").fetchone()
-    assert stars
-    assert stars[0]
-    assert largest
-
-    # Two fan-outs that are unfinished at the time of the dump.
-    ada, reader = HttpUser(dumped_stack), HttpUser(dumped_stack)
-    reader.follow(ada)
-    dumped_stack.freeze("worker")
-    unfinished = [ada.create_post("not yet delivered"), ada.create_post("not delivered either")]
+def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, tmp_path: Path) -> None:
+    network = Network(live_stack)
+    before = network.feed()
+    url, old = live_stack.environment["DATABASE_URL"], StackLayout(live_stack.data_dir)
     dump = tmp_path / "instafeed.dump"
-    run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=dumped_stack.environment["DATABASE_URL"])
-    dumped_stack.thaw("worker")
-    dumped_stack.stop()
+    with live_stack.paused("worker"):
+        unfinished = [network.friend.create_post("not yet delivered"), network.friend.create_post("nor this one")]
+        celebrities = query(url, CELEBRITIES)
+        run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=url)
+    largest_id = query(url, "SELECT max(id) FROM accounts_user")
+    assert int(network.star.id) in celebrities
 
     restored_dir = tmp_path / "restored"
     restored_dir.mkdir(mode=0o700)
-    shutil.copy(StackLayout(dumped_stack.data_dir).secrets, StackLayout(restored_dir).secrets)
-    StackLayout(restored_dir).unfinished.touch()  # as left by an interrupted first start
-    new = LiveStack(restored_dir, "--data-only")
-    try:
-        new.start()
-        assert {"web", "worker", "beat"}.isdisjoint(new.record.children)
-        url = new.environment["DATABASE_URL"]
+    new = StackLayout(restored_dir)
+    shutil.copy(old.secrets, new.secrets)
+    new.unfinished.touch()  # as left by an interrupted first start
+    with StackCommand(restored_dir, "--data-only") as stack:
+        stack.start()
+        assert {"web", "worker", "beat"}.isdisjoint(stack.record.children)
+        url = stack.environment["DATABASE_URL"]
         run(command("pg_restore ", **{"instafeed.dump": str(dump)}), url=url)
         run(command("psql "), url=url)
-        shutil.copytree(StackLayout(dumped_stack.data_dir).media, StackLayout(restored_dir).media, dirs_exist_ok=True)
-        assert new.stop() == 0
-    finally:
-        new.close()
-    again = LiveStack(restored_dir, *WORKERS, **ENVIRONMENT)
-    try:
-        again.start()
-        manage(again, "resume_fan_outs")
-        assert "Rebuilt" in manage(again, "backfill_feeds", "--all")
-        assert "Clean" in manage(again, "verify_feeds")
-        manage(again, "reconcile_counters", "--dry-run")
-        assert feed(again, token) == before
-        assert feed(again, signed_in(again)) == before
-        with psycopg.connect(again.environment["DATABASE_URL"]) as restored:
-            assert restored.execute(celebrities).fetchone() == stars
-            open_ = "SELECT count(*) FROM feeds_fanout WHERE finished_at IS NULL"
-            eventually(lambda: restored.execute(open_).fetchone() == (0,))
-        assert again.get("/health").json()["status"] == "ok"
-        reader.stack = ada.stack = again
-        assert reader.feed() == unfinished[::-1]
-        assert int(HttpUser(again).id) > largest[0] + 100_000, "ids of rows that the dump lacks are not reused"
-    finally:
-        again.close()
+        assert query(url, CELEBRITIES) == celebrities
+        assert query(url, UNFINISHED) >= 2
+        shutil.copytree(old.media, new.media, dirs_exist_ok=True)
+        assert stack.stop() == 0
+
+    options = ("--web-workers", "1", "--celery-workers", "1")
+    with StackCommand(restored_dir, *options, CELEBRITY_THRESHOLD="5") as stack:
+        stack.start()
+        stack.manage("resume_fan_outs")
+        assert "Rebuilt" in stack.manage("backfill_feeds", "--all")
+        assert "Clean" in stack.manage("verify_feeds")
+        stack.manage("reconcile_counters", "--dry-run")
+        network.move_to(stack)
+        eventually(lambda: query(stack.environment["DATABASE_URL"], UNFINISHED) == 0)
+        assert network.feed() == [(post_id, 0, 0) for post_id in unfinished[::-1]] + before
+        assert fetched(picture_of(network.reader, network.picture_post)["url"]) == 200
+        assert stack.get("/health").json()["status"] == "ok"
+        signed_in = stack.post("/api/v1/auth/token", json=network.reader.credentials)
+        assert signed_in.status_code == 200, signed_in.text
+        assert int(HttpUser(stack).id) > largest_id + 100_000, "ids of rows that the dump lacks are not reused"

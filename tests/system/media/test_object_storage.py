@@ -9,7 +9,6 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,13 +23,12 @@ from moto.server import ThreadedMotoServer
 
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.programs import Web
-from instafeed.devstack.state import PROJECT_ROOT, StackLayout
+from instafeed.devstack.state import PROJECT_ROOT
 from tests.db.media.storage.sigv4 import is_valid_presigned_url
 from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
 from tests.support.pictures import jpeg
-from tests.support.processes import clean_environment
 from tests.system.media.test_media import fetched, picture_of, status, upload, upload_directly
 
 BUCKET, SECRET, TTL = "media", "a-secret-of-the-tests", 60
@@ -47,7 +45,7 @@ PRODUCTION = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 OVER_TLS = {"X-Forwarded-Proto": "https"}
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.restarts_a_program
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +65,12 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def bucket_stack(s3: str) -> Iterator[LiveStack]:
+def bucket_stack(live_stack: LiveStack, s3: str) -> Iterator[LiveStack]:
     endpoints = {"AWS_S3_ENDPOINT_URL": s3, "AWS_S3_PUBLIC_ENDPOINT_URL": s3.replace("127.0.0.1", "localhost")}
-    stack = LiveStack(None, "--web-workers", "1", "--celery-workers", "1", **PRODUCTION, **endpoints)
-    stack.client.headers.update(OVER_TLS)
-    try:
-        yield stack.start()
-    finally:
-        stack.close()
+    settings = PRODUCTION | endpoints
+    with live_stack.restarted("web", **settings), live_stack.restarted("worker", **settings):
+        live_stack.client.headers.update(OVER_TLS)
+        yield live_stack
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +113,7 @@ def test_public_pictures_use_the_public_endpoint(author: HttpUser, posts: list[s
     for post_id in posts:
         url = picture_of(author, post_id)["url"]
         assert url.startswith(s3.replace("127.0.0.1", "localhost") + f"/{BUCKET}/public/")
-        answer = httpx.get(url, trust_env=False)
+        answer = httpx.get(url, trust_env=False, timeout=30)
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/webp")
 
 
@@ -132,27 +128,23 @@ def test_private_picture_requires_a_signature_that_expires(recluse: HttpUser, pr
     assert not is_valid_presigned_url(url, SECRET, now + timedelta(seconds=2 * TTL + 1))
 
 
-def picture_url_with(stack: LiveStack, reader: HttpUser, post_id: str, root: Path, **settings: str) -> str:
+def picture_url_with(stack: LiveStack, reader: HttpUser, post_id: str, **settings: str) -> str:
     """Return the picture's URL from another web server with other settings on the same services."""
-    layout = StackLayout(root)
-    layout.log.mkdir(parents=True)
-    port = free_port()
-    web = Web(layout, {}, port, 1)
-    here = {"PORT": str(port), "WEB_BIND": "127.0.0.1", "WEB_WORKERS": "1", "DATABASE_POOL": "true"}
-    web.environment = clean_environment(**{**stack.environment, **PRODUCTION, **settings, **here})
-    web.start(90)
+    web = Web(stack.services.layout, stack.environment, free_port(), 1)
+    web.environment = {**(web.environment or {}), **PRODUCTION, **settings}
+    web.start(300)
     try:
-        address = f"http://127.0.0.1:{port}/api/v1/posts/{post_id}"
-        answer = httpx.get(address, headers={**OVER_TLS, **reader.headers}, trust_env=False, timeout=10)
-        assert answer.status_code == 200, answer.text
-        (picture,) = answer.json()["media"]
+        address = f"http://127.0.0.1:{web.port}/api/v1/posts/{post_id}"
+        response = httpx.get(address, headers={**OVER_TLS, **reader.headers}, trust_env=False, timeout=30)
+        assert response.status_code == 200, response.text
+        (picture,) = response.json()["media"]
         return str(picture["url"])
     finally:
         web.stop()
 
 
-def test_amazon_s3_urls(bucket_stack: LiveStack, recluse: HttpUser, private_post: str, s3: str, tmp_path: Path) -> None:
-    url = picture_url_with(bucket_stack, recluse, private_post, tmp_path, AWS_S3_REGION_NAME="eu-central-1")
+def test_amazon_s3_urls(bucket_stack: LiveStack, recluse: HttpUser, private_post: str, s3: str) -> None:
+    url = picture_url_with(bucket_stack, recluse, private_post, AWS_S3_REGION_NAME="eu-central-1")
     parts = urlsplit(url)
     assert parts.scheme == "https"
     assert parts.netloc == f"{BUCKET}.s3.eu-central-1.amazonaws.com"
@@ -162,7 +154,7 @@ def test_amazon_s3_urls(bucket_stack: LiveStack, recluse: HttpUser, private_post
 
 
 def test_cloudfront_urls_verify_with_the_public_key(
-    bucket_stack: LiveStack, recluse: HttpUser, private_post: str, tmp_path: Path
+    bucket_stack: LiveStack, recluse: HttpUser, private_post: str
 ) -> None:
     key = generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -170,7 +162,6 @@ def test_cloudfront_urls_verify_with_the_public_key(
         bucket_stack,
         recluse,
         private_post,
-        tmp_path,
         AWS_S3_REGION_NAME="eu-central-1",
         MEDIA_CDN_DOMAIN="media.example.org",
         CLOUDFRONT_KEY_ID="K2EXAMPLE",
