@@ -115,7 +115,7 @@ class _Child:
         self.job_count = 0
         try:
             self._popen = subprocess.Popen(
-                _command(limits),
+                child_command(limits),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
@@ -196,7 +196,8 @@ class _Child:
         return ProcessingError(f"the child process ended: status {-signal_number}")
 
 
-def _command(limits: Limits) -> list[str]:
+def child_command(limits: Limits) -> list[str]:
+    """Return the command line of a child of this process with these limits."""
     return [sys.executable, "-s", "-m", _CHILD_MODULE, *map(str, (os.getpid(), limits.memory, limits.cpu_seconds))]
 
 

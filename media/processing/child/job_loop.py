@@ -39,11 +39,12 @@ def run_jobs(jobs: Iterable[bytes], answers: BinaryIO, cpu_seconds: int) -> None
     answers.flush()
     for line in jobs:
         limit_cpu(cpu_seconds)
-        answers.write(json.dumps(_run_job(json.loads(line))).encode() + b"\n")
+        answers.write(json.dumps(run_job(json.loads(line))).encode() + b"\n")
         answers.flush()
 
 
-def _run_job(job: dict[str, Any]) -> dict[str, Any]:
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Process one picture, write its variants to the job's directory, and return the answer."""
     options = Options(**job["options"])
     try:
         with open(job["source"], "rb") as file:

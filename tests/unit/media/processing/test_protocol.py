@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from media.processing import Options
-from media.processing.child.job_loop import _run_job
+from media.processing.child.job_loop import run_job
 from media.processing.child.rendering import render
 from media.processing.protocol import parse_picture
 from tests.unit.media.processing.samples import encode, four_colours
@@ -23,7 +23,7 @@ OPTIONS = Options()
 def valid_answer(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "source").write_bytes(encode(four_colours(700, 500)))
     job = {"source": str(tmp_path / "source"), "directory": str(tmp_path), "options": {}}
-    answer: dict[str, Any] = json.loads(json.dumps(_run_job(job)["picture"]))
+    answer: dict[str, Any] = json.loads(json.dumps(run_job(job)["picture"]))
     assert parse_picture(answer, tmp_path, OPTIONS) == render(encode(four_colours(700, 500)), OPTIONS)[0]
     return answer
 
@@ -81,5 +81,5 @@ def test_full_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "write_bytes", full)
     job = {"source": str(tmp_path / "source"), "directory": str(tmp_path), "options": {}}
-    assert _run_job(job) == {"failed": "OSError: [Errno 28] No space left on device"}
+    assert run_job(job) == {"failed": "OSError: [Errno 28] No space left on device"}
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
