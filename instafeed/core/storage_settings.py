@@ -14,7 +14,7 @@ from instafeed.core import env
 
 _BUCKET_VARIABLE = "AWS_STORAGE_BUCKET_NAME"
 # Variables that make sense only with a bucket.
-_BUCKET_DEPENDENT_VARIABLES = (
+BUCKET_DEPENDENT_VARIABLES = (
     "AWS_S3_ENDPOINT_URL",
     "AWS_S3_PUBLIC_ENDPOINT_URL",
     "AWS_S3_REGION_NAME",
@@ -36,7 +36,7 @@ def uses_object_storage() -> bool:
 def default_storage() -> dict[str, Any]:
     """Return the entry "default" of STORAGES. Raises SettingError."""
     if not uses_object_storage():
-        for name in _BUCKET_DEPENDENT_VARIABLES:
+        for name in BUCKET_DEPENDENT_VARIABLES:
             if env.text(name):
                 raise env.SettingError(name, f"needs {_BUCKET_VARIABLE}")
         return {"BACKEND": "media.storage.local.filesystem.FileStorage"}

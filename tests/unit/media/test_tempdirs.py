@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from media import tempdirs
 
 
 @pytest.fixture(autouse=True)
-def _root(settings: Settings, tmp_path: Path) -> None:
+def root(settings: Settings, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = str(tmp_path / "media")
 
 

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from pytest_django import Settings
 
 from instafeed.core import env, storage_settings
+from media import storage
+from tests.support.rsa_keys import signing_key, to_pem
 
 BUCKET = {"AWS_STORAGE_BUCKET_NAME": "media", "AWS_S3_REGION_NAME": "eu-central-1"}
 CDN = {**BUCKET, "MEDIA_CDN_DOMAIN": "cdn.example.org"}
-NAMES = (*storage_settings._BUCKET_DEPENDENT_VARIABLES, "AWS_STORAGE_BUCKET_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+NAMES = (
+    *storage_settings.BUCKET_DEPENDENT_VARIABLES,
+    *("AWS_STORAGE_BUCKET_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+)
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
 
 
-def read_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> dict[str, object]:
+def read_settings(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> dict[str, object]:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     entry = storage_settings.default_storage()
@@ -51,15 +54,33 @@ def test_custom_endpoint_uses_path_style_and_a_default_region(monkeypatch: pytes
     assert (options["region_name"], options["addressing_style"]) == ("us-east-1", "path")
 
 
-def test_private_key_as_escaped_text_or_file(monkeypatch: pytest.MonkeyPatch, signing_pem: str, tmp_path: Path) -> None:
+def test_private_key_as_escaped_text_or_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pem = to_pem(signing_key())
     environment = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_DISTRIBUTION_ID": "E2EXAMPLE"}
-    escaped = read_settings(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY": signing_pem.replace("\n", "\\n")})
-    assert str(escaped["signing_key"]).strip() == signing_pem.strip()
+    escaped = read_settings(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY": pem.replace("\n", "\\n")})
+    assert str(escaped["signing_key"]).strip() == pem.strip()
     monkeypatch.delenv("CLOUDFRONT_PRIVATE_KEY")
-    (tmp_path / "key.pem").write_text(signing_pem)
+    (tmp_path / "key.pem").write_text(pem)
     from_file = read_settings(monkeypatch, {**environment, "CLOUDFRONT_PRIVATE_KEY_FILE": str(tmp_path / "key.pem")})
-    assert from_file["signing_key"] == signing_pem
+    assert from_file["signing_key"] == pem
     assert from_file["distribution_id"] == "E2EXAMPLE"
+
+
+def test_storage_with_bucket_and_cdn_gives_urls_of_the_cdn(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    cdn = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_PRIVATE_KEY": to_pem(signing_key())}
+    for name, value in cdn.items():
+        monkeypatch.setenv(name, value)
+    settings.STORAGES = {**settings.STORAGES, "default": storage_settings.default_storage()}
+    avatar = f"avatars/{storage.new_key()}.webp"
+    assert storage.url(avatar) == f"https://cdn.example.org/{avatar}"
+
+
+PLACEHOLDERS = {
+    "PEM": lambda: to_pem(signing_key()),
+    "ELLIPTIC": lambda: to_pem(ec.generate_private_key(ec.SECP256R1())),
+    "LOCKED": lambda: to_pem(signing_key(), "password"),
+    "SHORT": lambda: to_pem(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
+}
 
 
 @pytest.mark.parametrize(
@@ -85,45 +106,18 @@ def test_private_key_as_escaped_text_or_file(monkeypatch: pytest.MonkeyPatch, si
             {**CDN, "CLOUDFRONT_PRIVATE_KEY": "PEM", "CLOUDFRONT_PRIVATE_KEY_FILE": "/nowhere"},
             "CLOUDFRONT_PRIVATE_KEY_FILE",
         ),
-        *(({name: "https://x"}, name) for name in storage_settings._BUCKET_DEPENDENT_VARIABLES),
+        *(({name: "https://x"}, name) for name in storage_settings.BUCKET_DEPENDENT_VARIABLES),
     ],
 )
 def test_incomplete_configuration_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, signing_key: rsa.RSAPrivateKey, environment: dict[str, str], name: str
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], name: str
 ) -> None:
-    keys = {
-        "PEM": lambda: encode_key(signing_key),
-        "ELLIPTIC": lambda: encode_key(ec.generate_private_key(ec.SECP256R1())),
-        "LOCKED": lambda: encode_key(signing_key, "password"),
-        "SHORT": lambda: encode_key(rsa.generate_private_key(public_exponent=65537, key_size=1024)),
+    given = {
+        variable: PLACEHOLDERS[value]() if value in PLACEHOLDERS else value for variable, value in environment.items()
     }
-    given = {variable: keys[value]() if value in keys else value for variable, value in environment.items()}
     with pytest.raises(env.SettingError) as caught:
         read_settings(monkeypatch, given)
     message = str(caught.value)
     assert message.startswith(f"instafeed: {name} ")
     assert "\n" not in message
     assert "PRIVATE KEY-----" not in message
-
-
-def encode_key(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: str = "") -> str:
-    locked = BestAvailableEncryption(password.encode()) if password else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode()
-
-
-def test_production_starts_with_bucket_and_cdn(signing_pem: str) -> None:
-    """Runs in a separate process, without services."""
-    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH")}
-    cdn = {**CDN, "CLOUDFRONT_KEY_ID": "K2EXAMPLE", "CLOUDFRONT_PRIVATE_KEY": signing_pem}
-    code = (
-        "import django; django.setup(); from media import storage; print(storage.url('avatars/' + 'x' * 32 + '.webp'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**clean, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "SECRET_KEY": "0123456789" * 6, **cdn},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout == f"https://cdn.example.org/avatars/{'x' * 32}.webp\n", done.stderr

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from pytest_django import Settings
 
 from media import storage
 from media.storage import url_placeholders
@@ -56,7 +57,13 @@ def test_private_files_are_signed_and_texts_are_not(card: Any) -> None:
     assert encoded is filled or asked
 
 
-@pytest.mark.usefixtures("directory")
+@pytest.fixture
+def local_storage(settings: Settings) -> None:
+    backend = {"BACKEND": "media.storage.local.filesystem.FileStorage"}
+    settings.STORAGES = {**settings.STORAGES, "default": backend}
+
+
+@pytest.mark.usefixtures("local_storage")
 def test_json_without_private_files_is_returned_unchanged() -> None:
     path = f"public/{storage.new_key()}/1080.webp"
     card = storage.encode_with_placeholders({"url": storage.url_or_placeholder(path), "caption": "\x01private/"})
@@ -64,8 +71,8 @@ def test_json_without_private_files_is_returned_unchanged() -> None:
     assert json.loads(card)["url"] == f"/files/{path}"
 
 
-@pytest.mark.usefixtures("directory")
-def test_private_url_is_signed_on_each_read(settings: Any) -> None:
+@pytest.mark.usefixtures("local_storage")
+def test_private_url_is_signed_on_each_read(settings: Settings) -> None:
     settings.PUBLIC_URL = "https://example.org"
     path = f"private/{storage.new_key()}/1080.webp"
     card = storage.encode_with_placeholders({"url": storage.url_or_placeholder(path), "caption": "grüße"})
