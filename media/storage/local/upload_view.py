@@ -32,7 +32,7 @@ class _UploadError(Exception):
         self.status, self.code, self.detail = status, code, detail
 
 
-class _SingleFileHandler(FileUploadHandler):
+class SingleFileHandler(FileUploadHandler):
     """Streams the field `file` to its target, and never more bytes than the policy allows."""
 
     chunk_size = 64 * 1024
@@ -95,7 +95,7 @@ def _store(request: HttpRequest, policy: UploadPolicy) -> None:
     storage = default_storage
     assert isinstance(storage, FileStorage)
     with storage.open_for_write(policy.path) as target:
-        handler = _SingleFileHandler(target, policy.size)
+        handler = SingleFileHandler(target, policy.size)
         fields, _ = MultiPartParser(request.META, request, [handler], "utf-8").parse()
         _check_form(policy, fields, handler.received)
 

@@ -10,12 +10,8 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from django.core.files.storage import default_storage
 from moto.server import ThreadedMotoServer
-
-from media.storage.s3 import BucketStorage
+from pytest_django import Settings
 
 CDN = "cdn.example.org"
 _CREDENTIALS = {
@@ -30,7 +26,7 @@ UseStorage = Callable[..., None]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cached_service_descriptions() -> Iterator[None]:
+def cached_service_descriptions() -> Iterator[None]:
     """Cache boto3's description of S3, a megabyte: reading it is most of the time that a new client takes."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
@@ -48,8 +44,10 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3(s3_endpoint: str) -> Any:
-    """A separate client, to see what is really stored."""
-    return boto3.client("s3", endpoint_url=s3_endpoint, **CLIENT)
+    """A client of its own, to see what is really stored, and a bucket "media"."""
+    client = boto3.client("s3", endpoint_url=s3_endpoint, **CLIENT)
+    client.create_bucket(Bucket="media")
+    return client
 
 
 @pytest.fixture(scope="session")
@@ -57,43 +55,14 @@ def cloudfront(s3_endpoint: str) -> Any:
     return boto3.client("cloudfront", endpoint_url=s3_endpoint, **CLIENT)
 
 
-@pytest.fixture(scope="session")
-def signing_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-@pytest.fixture(scope="session")
-def signing_pem(signing_key: rsa.RSAPrivateKey) -> str:
-    return signing_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
 @pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in _CREDENTIALS.items():
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture(scope="session")
-def _bucket_storage(s3: Any, s3_endpoint: str) -> Iterator[BucketStorage]:
-    """One storage for all tests, as making boto3's client takes a third of a second."""
-    s3.create_bucket(Bucket="media")
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in _CREDENTIALS.items():
-            environment.setenv(name, value)
-        storage = BucketStorage(**_OPTIONS, endpoint_url=s3_endpoint)
-        storage.url("x")
-        yield storage
-
-
 @pytest.fixture
-def bucket(_bucket_storage: BucketStorage, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Make this bucket, which tests share, the default storage."""
-    monkeypatch.setattr(default_storage, "_wrapped", _bucket_storage)
-    return "media"
-
-
-@pytest.fixture
-def use_bucket(settings: Any) -> UseStorage:
+def use_bucket(settings: Settings) -> UseStorage:
     def use(**options: Any) -> None:
         options = {**_OPTIONS, **options}
         settings.STORAGES = {
@@ -105,7 +74,14 @@ def use_bucket(settings: Any) -> UseStorage:
 
 
 @pytest.fixture
-def directory(settings: Any, tmp_path: Path) -> Path:
+def bucket(s3: Any, s3_endpoint: str, use_bucket: UseStorage) -> str:
+    """Make this bucket, which tests share, the default storage."""
+    use_bucket(endpoint_url=s3_endpoint)
+    return "media"
+
+
+@pytest.fixture
+def directory(settings: Settings, tmp_path: Path) -> Path:
     """Make this empty directory the default storage."""
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": "media.storage.local.filesystem.FileStorage"}}
     settings.MEDIA_ROOT = str(tmp_path)

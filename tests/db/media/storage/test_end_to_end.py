@@ -19,11 +19,11 @@ from tests.support.api_user import ApiUser
 from tests.support.pictures import jpeg
 
 DOCS = PROJECT_ROOT / "docs" / "media.md"
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("instafeed.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("instafeed.urls")]
 
 
 @pytest.fixture(autouse=True)
-def _documented_bucket(s3: Any, bucket: str) -> Iterator[None]:
+def documented_bucket(s3: Any, bucket: str) -> Iterator[None]:
     """An empty bucket with the policy of docs/media.md for a set-up without CloudFront."""
     for path in stored_paths(s3, bucket):
         s3.delete_object(Bucket=bucket, Key=path)

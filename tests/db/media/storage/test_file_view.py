@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.http import HttpResponseBase
 from django.test import Client
+from pytest_django import Settings
 
 from media import storage
 from media.storage.local import signatures
@@ -24,9 +24,8 @@ def save_file(kind: str, name: str = "1080.webp", content: bytes = b"0123456789"
 
 
 def body(response: HttpResponseBase) -> bytes:
-    content = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]
-    response.close()
-    return content
+    """Return the content. A stream is closed at its end."""
+    return b"".join(response)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_one_signature_covers_all_files_of_a_picture(client: Client) -> None:
     assert len({url.partition("?")[2] for url in urls}) == 1
 
 
-def test_signed_url_expires(client: Client, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+def test_signed_url_expires(client: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     url = storage.url(save_file("private"))
     now = signatures.time.time()
 

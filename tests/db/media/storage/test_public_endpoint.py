@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from django.core.files.storage import default_storage
 
 from instafeed.core import storage_settings
 from media import storage
@@ -27,7 +26,7 @@ def public(s3_endpoint: str, s3: Any, bucket: str, use_bucket: UseStorage) -> st
 
 
 def save_file(path: str, content: bytes = b"a picture") -> str:
-    default_storage.put(path, BytesIO(content), "image/webp")
+    storage.save(path, BytesIO(content), "image/webp")
     return path
 
 
@@ -67,9 +66,9 @@ def test_forms_use_the_public_endpoint(public: str, s3: Any, bucket: str) -> Non
 def test_app_itself_uses_the_internal_endpoint(s3_endpoint: str, bucket: str, use_bucket: UseStorage) -> None:
     use_bucket(endpoint_url=s3_endpoint, public_endpoint_url="http://127.0.0.1:1")
     path = save_file(f"public/{storage.new_key()}/150.webp")
-    assert default_storage.file_size(path) == len(b"a picture")
-    default_storage.remove([path])
-    assert default_storage.file_size(path) is None
+    assert storage.size(path) == len(b"a picture")
+    storage.delete([path])
+    assert storage.size(path) is None
 
 
 def test_csp_allows_the_public_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
