@@ -58,14 +58,14 @@ def run(media_id: int) -> Outcome:
 
 
 def _process(job: ProcessingJob) -> Outcome:
-    if not _begin_attempt(job):
+    if not begin_attempt(job):
         return Outcome.OVERTAKEN
     with MEDIA_SECONDS.time():
         return _attempt(job)
 
 
 @transaction.atomic
-def _begin_attempt(job: ProcessingJob) -> bool:
+def begin_attempt(job: ProcessingJob) -> bool:
     """Give the picture a new key and schedule the deletion of the last attempt's files; return False if overtaken.
 
     Sets `job.media` to the row as it is now.
@@ -83,15 +83,15 @@ def _begin_attempt(job: ProcessingJob) -> bool:
 
 def _attempt(job: ProcessingJob) -> Outcome:
     if job.attempts >= MAX_FAILURES or job.created_at < timezone.now() - RETRY_DEADLINE:
-        return _mark_failed(job, GAVE_UP_MESSAGE, keep_original=True)
+        return mark_failed(job, GAVE_UP_MESSAGE, keep_original=True)
     try:
         with tempdirs.temporary_directory() as directory:
             picture = store_variants(job.media, directory)
     except BadPicture as error:
-        return _mark_failed(job, str(error))
+        return mark_failed(job, str(error))
     except (storage.StorageError, ProcessingError, OSError) as error:
-        return _retry_later(job, error)
-    return _mark_ready(job, picture)
+        return retry_later(job, error)
+    return mark_ready(job, picture)
 
 
 def store_variants(media: Media, directory: Path) -> Picture:
@@ -113,7 +113,11 @@ def store_variants(media: Media, directory: Path) -> Picture:
 
 
 @transaction.atomic
-def _mark_ready(job: ProcessingJob, picture: Picture) -> Outcome:
+def mark_ready(job: ProcessingJob, picture: Picture) -> Outcome:
+    """End a claimed job whose variants are stored: publish them and schedule the deletion of the original.
+
+    If the picture was deleted or the lease was lost in the meantime, the attempt's files are deleted instead.
+    """
     media = job.media
     owner = _lock_owner(media)
     # Read again: a moderator may have withheld it in the meantime.
@@ -130,8 +134,11 @@ def _mark_ready(job: ProcessingJob, picture: Picture) -> Outcome:
 
 
 @transaction.atomic
-def _mark_failed(job: ProcessingJob, reason: str, *, keep_original: bool = False) -> Outcome:
-    """`keep_original`: the picture may not be at fault, and an operator can reprocess it (`media.reprocessing`)."""
+def mark_failed(job: ProcessingJob, reason: str, *, keep_original: bool = False) -> Outcome:
+    """End a claimed job without success, with the reason that the owner sees, and schedule the deletion of its files.
+
+    `keep_original`: the picture may not be at fault, and an operator can reprocess it (`media.reprocessing`).
+    """
     media = job.media
     _lock_owner(media)
     current = Media.objects.select_for_update(no_key=True).filter(pk=media.pk).first()
@@ -145,7 +152,8 @@ def _mark_failed(job: ProcessingJob, reason: str, *, keep_original: bool = False
     return _finish(media, Result.FAILED)
 
 
-def _retry_later(job: ProcessingJob, error: Exception) -> Outcome:
+def retry_later(job: ProcessingJob, error: Exception) -> Outcome:
+    """Give a claimed job back for a later attempt. An unavailable storage does not count as a failed attempt."""
     is_unavailable = isinstance(error, storage.StorageError | OSError) and not isinstance(error, storage.FileMissing)
     logger.warning("media %s, after %d failures: %r", job.pk, job.attempts, error)
     # Grows with the outage: a quarter of the time since the upload.

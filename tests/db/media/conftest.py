@@ -11,7 +11,7 @@ from tests.support.api_user import ApiUser
 
 
 @pytest.fixture
-def _empty_storage(settings: Settings, tmp_path: Path) -> None:
+def empty_storage(settings: Settings, tmp_path: Path) -> None:
     """An empty storage, so that a test can assert what is left in it."""
     settings.MEDIA_ROOT = str(tmp_path)
 
@@ -30,7 +30,7 @@ def reader(author: ApiUser) -> ApiUser:
 
 
 @pytest.fixture
-def _served_files(settings: Settings) -> Iterator[None]:
+def served_files(settings: Settings) -> Iterator[None]:
     """The app serves the storage's files, as in the embedded stack."""
     settings.ROOT_URLCONF = "tests.db.media.storage.urls"
     clear_url_caches()

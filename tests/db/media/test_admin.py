@@ -33,14 +33,9 @@ from tests.support.factories import UserFactory
 from tests.support.pictures import expected_paths, jpeg
 from tests.support.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
 
 LIST = "/admin/media/media/"
-
-
-@pytest.fixture
-def _empty_storage(settings: Settings, tmp_path: Any) -> None:
-    settings.MEDIA_ROOT = str(tmp_path)
 
 
 @pytest.fixture
@@ -67,9 +62,9 @@ def list_media_ids(**query: str) -> list[int]:
 
 
 def refusal_of(media: Media) -> str:
-    with pytest.raises(reprocessing.NotReprocessable) as refused:
-        reprocessing._reprocess_one(media.pk, create_staff())
-    return str(refused.value)
+    started, refused = reprocessing.reprocess([media.pk], create_staff())
+    assert started == 0
+    return refused[media.pk]
 
 
 def test_search_and_filter_by_status_id_and_username(owner: User) -> None:
@@ -215,12 +210,16 @@ def test_unavailable_storage_is_tried_only_once(owner: User) -> None:
     assert refused == {each.pk: "the storage is unavailable" for each in media[1:]}
 
 
-def test_only_one_of_two_operators_starts_reprocessing(owner: User) -> None:
-    media = fail_permanently(upload(owner))
-    stale = reload(media)
-    reprocessing.reprocess([media.pk], create_staff())
-    with pytest.raises(reprocessing.NotReprocessable, match="in the meantime"):
-        reprocessing._record_request(stale, create_staff())
+def test_only_one_of_two_operators_starts_reprocessing(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    media, size = fail_permanently(upload(owner)), storage.size
+
+    def meanwhile(path: str) -> int | None:
+        monkeypatch.setattr(storage, "size", size)
+        assert reprocessing.reprocess([media.pk], create_staff()) == (1, {})
+        return size(path)
+
+    monkeypatch.setattr(storage, "size", meanwhile)
+    assert refusal_of(media) == "it changed in the meantime"
     assert AuditEntry.objects.count() == 1
 
 

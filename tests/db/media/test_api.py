@@ -18,7 +18,7 @@ from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, jpeg, ready_media
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("instafeed.urls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("instafeed.urls")]
 
 REFUSED = {
     "empty": b"",

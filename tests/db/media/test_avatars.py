@@ -16,7 +16,7 @@ from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, ready_media
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
 
 
 @pytest.fixture

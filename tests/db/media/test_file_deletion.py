@@ -1,48 +1,42 @@
-"""Deletion of files: orphans, purged posts, erased accounts, failures of the storage, and concurrent changes."""
+"""Deletion of files: orphans, purged posts, erased accounts, and failures of the storage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
-from random import Random
 from typing import Any
 
 import pytest
 import redis
-from django.db import connection, transaction
+from django.db import connection
 from django.http import Http404
 from django.test import Client
 from django.utils import timezone
 
 from accounts import deletion
 from accounts import services as accounts
-from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs.leased import Outcome
-from media import file_deletion, processing_job, relocation, storage, tasks, uploads
+from media import file_deletion, relocation, storage, tasks, uploads
 from media import services as media_services
-from media.models import FileDeletion, Media, ProcessingJob, Status
-from media.services import MediaInUse, UnknownMedia
+from media.models import FileDeletion, Media, Status
+from media.services import UnknownMedia
 from media.storage.cloudfront import INVALIDATION_BATCH_SIZE
-from posts import purge, services
-from posts.models import Post, PostMedia
+from posts import services
 from tests.db.media.lifecycle import (
-    claim_media,
+    assert_consistent,
     delete_due_files,
     erase_deleted_accounts,
-    make_variants,
+    make_old,
     purge_deleted_posts,
     reload,
-    relocate_all,
     stored_paths,
     upload,
 )
 from tests.support.api_user import ApiUser
-from tests.support.concurrency import run_concurrently
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, ready_media
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
 
 DAY, TWO_HOURS, MINUTE = timedelta(hours=24), timedelta(hours=2), timedelta(minutes=1)
 
@@ -50,33 +44,6 @@ DAY, TWO_HOURS, MINUTE = timedelta(hours=24), timedelta(hours=2), timedelta(minu
 @pytest.fixture
 def owner() -> ApiUser:
     return ApiUser(Client(raise_request_exception=False))
-
-
-def make_old(media: Media, age: timedelta) -> Media:
-    """Return the picture as if it were this old. Ids contain the creation time."""
-    id_ = first_id_at(timezone.now() - age) + Media.objects.count()
-    with transaction.atomic():
-        Media.objects.filter(pk=media.pk).update(id=id_)
-        ProcessingJob.objects.filter(pk=media.pk).update(media_id=id_)
-    return Media.objects.get(pk=id_)
-
-
-def paths_in_rows() -> set[str]:
-    """Return the paths of all files that rows name."""
-    files = {path for media in Media.objects.filter(status=Status.READY) for path in expected_paths(media)}
-    return files | set(Media.objects.exclude(original_path="").values_list("original_path", flat=True))
-
-
-def assert_consistent() -> None:
-    """Assert that attached pictures are those of posts and that the storage contains exactly the files in rows."""
-    delete_due_files(ahead_of_time=True)
-    attached = set(Media.objects.filter(is_attached=True).values_list("pk", flat=True))
-    assert attached == set(PostMedia.objects.values_list("media_id", flat=True))
-    assert stored_paths() == paths_in_rows()
-
-
-def unexpected_errors(answers: list[Any], *expected: type[Exception]) -> list[Any]:
-    return [answer for answer in answers if isinstance(answer, Exception) and not isinstance(answer, expected)]
 
 
 # --- Orphans -----------------------------------------------------------------------------------------
@@ -175,17 +142,16 @@ def test_unavailable_storage_is_retried_with_growing_delays(owner: ApiUser, monk
 
     media = ready_media(owner.user)
     media_services.delete(owner.id, media.pk)
-    pauses = []
     with monkeypatch.context() as patch:
         patch.setattr(storage, "delete", unavailable)
-        for _ in range(4):
-            FileDeletion.objects.update(due_at=timezone.now())
+        for delay in (timedelta(seconds=seconds) for seconds in (2, 4, 8, 16)):
+            began = timezone.now()
+            FileDeletion.objects.update(due_at=began)
             assert not file_deletion.delete_due_files()
-            pauses.append((FileDeletion.objects.get().due_at - timezone.now()).total_seconds())
+            assert began + delay <= FileDeletion.objects.get().due_at <= timezone.now() + delay
         for _ in range(12):
             FileDeletion.objects.update(due_at=timezone.now())
             file_deletion.delete_due_files()
-    assert [round(pause) for pause in pauses] == [2, 4, 8, 16]
     assert FileDeletion.objects.get().due_at - timezone.now() <= file_deletion.queue.max_retry_delay
     delete_due_files()
     assert stored_paths() == set(expected_paths(media)), "the second deletion is not due yet"
@@ -214,7 +180,7 @@ def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis
     media_services.delete(owner.id, ready_media(owner.user).pk)
     redis_broker.flushdb()
     tasks.sweep_media()
-    assert b"remove_files" in b"".join(redis_broker.lrange("maintenance", 0, -1))
+    assert "remove_files" in str(redis_broker.lrange("maintenance", 0, -1))
     tasks.remove_files()
     assert stored_paths() == set()
 
@@ -226,15 +192,17 @@ def test_nothing_is_sent_while_no_deletion_is_due(redis_broker: redis.Redis) -> 
 
 
 def test_files_are_deleted_outside_of_transactions(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    delete = storage.delete
+    delete, outside = storage.delete, len(connection.atomic_blocks)
+    depths: list[int] = []
 
     def check(paths: list[str]) -> None:
-        assert not connection.in_atomic_block
+        depths.append(len(connection.atomic_blocks))
         delete(paths)
 
     monkeypatch.setattr(storage, "delete", check)
     media_services.delete(owner.id, ready_media(owner.user).pk)
     delete_due_files()
+    assert depths == [outside], "no transaction but the test's own"
     assert stored_paths() == set()
 
 
@@ -256,15 +224,6 @@ def test_files_that_a_worker_has_tried_to_delete_cannot_be_kept() -> None:
     file_deletion.queue.retry_later(claimed, storage.StorageError("unavailable"))
     assert not file_deletion.confirm_files(pending), "some of them may be deleted"
     assert file_deletion.confirm_files(file_deletion.register_pending_files([path]))
-
-
-def test_concurrent_workers_delete_everything_once(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_deletion, "DELETION_BATCH_SIZE", 2)
-    for _ in range(12):
-        media_services.delete(owner.id, ready_media(owner.user).pk)
-    assert not unexpected_errors(run_concurrently([tasks.remove_files] * 3))
-    tasks.remove_files()
-    assert (stored_paths(), FileDeletion.objects.count()) == (set(), 0)
 
 
 def test_no_batch_asks_more_of_the_cdn_than_it_accepts_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,93 +264,3 @@ def test_one_bad_row_does_not_block_the_others(owner: ApiUser, monkeypatch: pyte
     delete_due_files()
     assert stored_paths() == set(expected_paths(stuck))
     assert FileDeletion.objects.get().public_key == stuck.key
-
-
-# --- Concurrent changes ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("deletes", ["orphans", "by hand"])
-def test_delete_and_post_at_the_same_time(owner: ApiUser, deletes: str) -> None:
-    for number in range(6):
-        media = make_old(ready_media(owner.user), DAY + MINUTE)
-        delete: Callable[[], Any] = partial(media_services.delete, owner.id, media.pk)
-        if deletes == "orphans":
-            delete = file_deletion.delete_orphans
-        share = partial(services.create_post, owner.id, "", [media.pk])
-        answers = run_concurrently([share, delete] if number % 2 else [delete, share])
-        assert not unexpected_errors(answers, UnknownMedia, MediaInUse)
-        posted = any(isinstance(answer, Post) for answer in answers)
-        assert posted == Media.objects.filter(pk=media.pk).exists()
-    assert_consistent()
-    assert Post.objects.count() == PostMedia.objects.count()
-
-
-def test_two_posts_with_the_same_picture_at_the_same_time(owner: ApiUser) -> None:
-    for _ in range(5):
-        media = [ready_media(owner.user) for _ in range(3)]
-        ids = [picture.pk for picture in media]
-        answers = run_concurrently([partial(services.create_post, owner.id, "", order) for order in (ids, ids[::-1])])
-        assert len([answer for answer in answers if isinstance(answer, Post)]) == 1
-        assert len(unexpected_errors(answers, media_services.UnusableMedia)) == 0
-    assert_consistent()
-
-
-def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(owner: ApiUser) -> None:
-    """Locks must be taken in the order owner, media, posts. Any other order deadlocks here."""
-    random = Random(4)
-    pool = [services.create_post(owner.id, "", [ready_media(owner.user).pk]).pk for _ in range(6)]
-    claims = [claim_media(upload(owner.user)) for _ in range(6)]
-    made = make_variants(claims[0])
-    for claim in claims[1:]:
-        for name in {variant.filename for variant in made.variants}:
-            storage.copy(f"public/{claims[0].media.key}/{name}", f"public/{claim.media.key}/{name}")
-    pool += [services.create_post(owner.id, "", [claim.pk]).pk for claim in claims]
-
-    def rounds(*steps: Callable[[], Any]) -> Callable[[], None]:
-        def run() -> None:
-            for step in steps:
-                step()
-
-        return run
-
-    posts = random.sample(pool, len(pool))
-    steps_of_threads = [
-        rounds(*(partial(processing_job._mark_ready, claim, made) for claim in claims[:4])),
-        rounds(*(partial(processing_job._mark_failed, claim, "no") for claim in claims[4:])),
-        rounds(*(partial(services.delete_post, post, owner.id) for post in posts[:8])),
-        rounds(
-            *(partial(services.hide_post, post) for post in pool), *map(partial(partial, services.restore_post), posts)
-        ),
-        rounds(*(partial(services.edit_post, post, f"#tag{post % 3}") for post in posts)),
-        rounds(*[partial(relocation.relocate_batch, owner.id)] * 8),
-        rounds(*[purge.purge_batch, file_deletion.delete_orphans, file_deletion.delete_due_files] * 6),
-        rounds(*(partial(accounts.update_profile, owner.id, {"is_private": private}) for private in [True, False] * 4)),
-        rounds(*(lambda: services.create_post(owner.id, "", [ready_media(owner.user).pk]) for _ in range(4))),
-    ]
-    assert not unexpected_errors(run_concurrently(steps_of_threads))
-    purge_deleted_posts()
-    relocate_all(owner.user)
-    assert_consistent()
-    assert all(media.is_public != media.is_withheld for media in Media.objects.filter(status=Status.READY))
-    assert not Post.objects.filter(media_pending=True).exclude(media__status=Status.FAILED).exists()
-
-
-def test_processing_that_ends_during_a_purge_does_not_deadlock(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The purge locks the post, then the picture. Processing locks the picture and must not lock the post."""
-    release = media_services.delete_for_posts
-
-    for _ in range(3):
-        claim = claim_media(upload(owner.user))
-        picture = make_variants(claim)
-        post = services.create_post(owner.id, "", [claim.pk])
-        services.delete_post(post.pk, owner.id)
-
-        def meanwhile(media_ids: list[int], claim: ProcessingJob = claim, picture: Any = picture) -> None:
-            assert not unexpected_errors(run_concurrently([partial(processing_job._mark_ready, claim, picture)]))
-            release(media_ids)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(media_services, "delete_for_posts", meanwhile)
-            purge_deleted_posts()
-    assert not Media.objects.exists()
-    assert_consistent()

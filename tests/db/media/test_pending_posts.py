@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -11,18 +10,18 @@ from django.test import Client
 from accounts.models import User
 from feeds import celebrity_transitions
 from feeds.models import FanOut
-from instafeed.core.jobs.leased import Outcome
 from media import processing_job
 from media.models import Media, Status
 from posts import explore, services
 from posts.models import Post
-from social.notifications.consumer import consume_batches
 from tests.db.feeds.feed_setup import deliver_all, read_feed
 from tests.db.media.lifecycle import (
     claim_media,
     create_post,
     delete_due_files,
+    list_ids,
     make_variants,
+    post_notifications,
     purge_deleted_posts,
     relocate_all,
     stored_paths,
@@ -30,23 +29,10 @@ from tests.db.media.lifecycle import (
     upload_and_process,
 )
 from tests.support.api_user import ApiUser
-from tests.support.concurrency import run_concurrently
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, jpeg, ready_media
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
-
-
-def list_ids(caller: ApiUser, path: str) -> list[str]:
-    return [row["id"] for row in caller.get(path)["results"]]
-
-
-def post_notifications(caller: ApiUser) -> list[tuple[str, str]]:
-    """Return the kinds and post ids of a user's notifications about posts."""
-    while consume_batches():
-        pass
-    entries = caller.get("/notifications?limit=100")["results"]
-    return [(entry["kind"], entry["post_id"]) for entry in entries if entry["kind"] != "follow"]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
 
 
 def found_hashtags(caller: ApiUser) -> list[str]:
@@ -166,34 +152,6 @@ def test_mentions_are_notified_once_at_publication(author: ApiUser, reader: ApiU
     assert (post_notifications(other), post_notifications(reader)) == ([("mention", post)], [("mention", post)])
 
 
-def test_two_pictures_ready_at_once_publish_exactly_once(author: ApiUser, reader: ApiUser) -> None:
-    for _ in range(3):
-        claims = [claim_media(upload(author.user)) for _ in range(3)]
-        post = create_post(author, *(claim.media for claim in claims), caption=f"with @{reader.username}")
-        made = [make_variants(claim) for claim in claims]
-        ends = [
-            partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
-        ]
-        assert run_concurrently(ends) == [Outcome.FINISHED] * 3
-        assert not Post.objects.get(pk=post).media_pending
-        assert post_notifications(reader)[0] == ("mention", post)
-    assert len(post_notifications(reader)) == 3
-    deliver_all()
-    assert len(set(list_ids(reader, "/feed"))) == 3
-
-
-def test_post_created_while_its_last_picture_becomes_ready_is_published(author: ApiUser, reader: ApiUser) -> None:
-    for _ in range(5):
-        claim = claim_media(upload(author.user))
-        picture = make_variants(claim)
-        run_concurrently(
-            [partial(create_post, author, claim.media), partial(processing_job._mark_ready, claim, picture)]
-        )
-        assert not Post.objects.filter(media_pending=True).exists()
-    deliver_all()
-    assert len(list_ids(reader, "/feed")) == 5
-
-
 def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: ApiUser, reader: ApiUser) -> None:
     good, bad, worse = (upload(author.user, content) for content in (None, jpeg()[:300], jpeg()[:250]))
     post = create_post(author, good, bad, worse, caption=f"with @{reader.username}")
@@ -239,7 +197,7 @@ def test_deleting_a_pending_post_deletes_its_pictures(author: ApiUser, reader: A
     picture = make_variants(claim)
     post = create_post(author, claim.media, waiting)
     assert author.call("delete", f"/posts/{post}").status_code == 204
-    processing_job._mark_ready(claim, picture)
+    processing_job.mark_ready(claim, picture)
     processing_job.run(waiting.pk)
     assert_error(author.call("get", f"/posts/{post}"), 404)
     deliver_all()

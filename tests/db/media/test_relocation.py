@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import pytest
@@ -16,32 +15,26 @@ from accounts import services as accounts
 from accounts.models import User
 from instafeed.core.cache.client import get_client as cache
 from instafeed.core.jobs.leased import Outcome
-from media import processing_job, relocation, storage, tasks
+from media import relocation, storage, tasks
 from media import services as media_services
 from media.models import FileDeletion, Media, Relocation
 from posts import services
 from tests.db.feeds.feed_setup import deliver_all
 from tests.db.media.lifecycle import (
-    claim_media,
+    assert_files_in_place,
     create_post,
     delete_due_files,
-    make_variants,
     reload,
     relocate_all,
+    set_private,
     stored_paths,
-    upload,
     upload_and_process,
 )
 from tests.support.api_user import ApiUser
-from tests.support.concurrency import run_concurrently
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, ready_media
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_empty_storage")]
-
-
-def set_private(owner: ApiUser, *, private: bool) -> None:
-    accounts.update_profile(owner.id, {"is_private": private})
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
 
 
 def picture_urls(caller: ApiUser, post: str) -> list[str]:
@@ -57,18 +50,10 @@ def fetch(url: str) -> bytes | None:
     return b"".join(answer) if answer.status_code == 200 else None
 
 
-def assert_files_in_place(owner: ApiUser, *, public: bool) -> None:
-    """Assert that all rows and files are public or private, and that there are no other files."""
-    pictures = list(Media.objects.filter(owner=owner.id))
-    assert [media.is_public for media in pictures] == [public] * len(pictures)
-    assert stored_paths() == {path for media in pictures for path in expected_paths(media)}
-    assert all(path.startswith("public/" if public else "private/") for path in stored_paths())
-
-
 # --- Both directions ---------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("_served_files")
+@pytest.mark.usefixtures("served_files")
 def test_turning_private_kills_old_urls_and_turning_public_gives_new_ones(author: ApiUser, reader: ApiUser) -> None:
     post = create_post(author, ready_media(author.user), ready_media(author.user))
     old_urls, keys = picture_urls(reader, post), set(Media.objects.values_list("key", flat=True))
@@ -162,7 +147,7 @@ def test_sweep_sends_a_lost_task_again(author: ApiUser, redis_broker: redis.Redi
     redis_broker.flushdb()
     Relocation.objects.update(dispatch_at=timezone.now())
     tasks.sweep_media()
-    assert b"relocate_media" in b"".join(redis_broker.lrange("maintenance", 0, -1))
+    assert "relocate_media" in str(redis_broker.lrange("maintenance", 0, -1))
 
 
 def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,17 +189,16 @@ def test_picture_that_cannot_be_moved_does_not_keep_the_others_public(
 
 
 def test_cause_during_a_batch_is_not_lost(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    find = relocation._misplaced_media
+    delete = relocation.queue.delete
 
-    def meanwhile(owner: User) -> list[Media]:
-        found = find(owner)
+    def meanwhile(jobs: list[Relocation]) -> int:
         ready_media(author.user)  # in public, although the account is private
         relocation.schedule_relocation(author.id)
-        return found
+        return delete(jobs)
 
     set_private(author, private=True)
     with monkeypatch.context() as patch:
-        patch.setattr(relocation, "_misplaced_media", meanwhile)
+        patch.setattr(relocation.queue, "delete", meanwhile)
         assert relocation.relocate_batch(author.id) is Outcome.OVERTAKEN
     relocate_all(author.user)
     assert_files_in_place(author, public=False)
@@ -277,7 +261,7 @@ def test_late_worker_does_not_undo_a_newer_state(
     author: ApiUser, ends_private: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The owner switches back while a picture is copied, and another worker finds it in the right place."""
-    copy, turned = storage.copy, []
+    copy, turned = storage.copy, list[bool]()
 
     def meanwhile(source: str, target: str) -> None:
         if not turned:
@@ -297,53 +281,6 @@ def test_late_worker_does_not_undo_a_newer_state(
     delete_due_files()
     assert_files_in_place(author, public=not ends_private)
     assert reload(media).key == media.key
-
-
-def test_concurrent_workers_move_each_picture_once(author: ApiUser) -> None:
-    pictures = [ready_media(author.user) for _ in range(4)]
-    set_private(author, private=True)
-    answers = run_concurrently([partial(relocation.relocate_batch, author.id)] * 3 + [delete_due_files] * 2)
-    assert not [answer for answer in answers if isinstance(answer, Exception)]
-    relocate_all(author.user)
-    delete_due_files(ahead_of_time=True)
-    assert_files_in_place(author, public=False)
-    assert all(reload(media).key != media.key for media in pictures)
-
-
-def test_rapid_privacy_changes_end_in_the_right_place(author: ApiUser) -> None:
-    for _ in range(3):
-        ready_media(author.user)
-
-    def flip() -> None:
-        for private in (True, False) * 4:
-            set_private(author, private=private)
-        set_private(author, private=True)
-
-    def move() -> None:
-        for _ in range(12):
-            relocation.relocate_batch(author.id)
-            delete_due_files()
-
-    answers = run_concurrently([flip, move, move])
-    assert not [answer for answer in answers if isinstance(answer, Exception)]
-    relocate_all(author.user)
-    delete_due_files(ahead_of_time=True)
-    assert_files_in_place(author, public=False)
-
-
-def test_processing_and_relocation_at_the_same_time(author: ApiUser) -> None:
-    for private in (True, False):
-        claims = [claim_media(upload(author.user)) for _ in range(2)]
-        made = [make_variants(claim) for claim in claims]
-        ends = [
-            partial(processing_job._mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)
-        ]
-        mover = partial(relocation.relocate_batch, author.id)
-        answers = run_concurrently([*ends, partial(set_private, author, private=private), mover, mover])
-        assert not [answer for answer in answers if isinstance(answer, Exception)]
-        relocate_all(author.user)
-        delete_due_files(ahead_of_time=True)
-        assert_files_in_place(author, public=not private)
 
 
 @pytest.mark.parametrize("gone", ["deleted", "erased"])
