@@ -32,7 +32,7 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def _clock() -> None:
+def clock() -> None:
     Clock.minute = timezone.now().replace(second=0, microsecond=0)
 
 

@@ -1,0 +1,38 @@
+"""Dashboard samples while another connection blocks a query."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from feeds.models import FanOut
+from instafeed.backoffice.dashboard import sampling
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def locked_table(name: str) -> Iterator[None]:
+    """Keep all other connections from reading a table."""
+    with psycopg.connect(os.environ["DATABASE_URL"], dbname=connection.settings_dict["NAME"]) as other:
+        other.execute(f"LOCK TABLE {name}")
+        yield
+
+
+def test_blocked_query_is_cancelled_and_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "STATEMENT_TIMEOUT", "1s")
+    with locked_table(FanOut._meta.db_table):
+        values = sampling.measure(timezone.now())
+    assert {name for name, value in values.items() if value is None} == {
+        *("lag_p50", "lag_p99", "fan_outs_open", "fan_outs_dead")
+    }
+    assert values["posts"] == 0
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
