@@ -17,8 +17,8 @@ from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
 from social.models import NotificationState
 from social.notifications import Event, announce, warn
 from social.notifications.consumer import consume_batches
-from tests.db.social.follow_graph import assert_counts_match_follows
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.support.follow_graph import assert_counts_match_follows
 from tests.support.pictures import ready_media
 
 _HOSTILE_RELATIONS = (

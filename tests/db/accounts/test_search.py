@@ -16,8 +16,8 @@ from rest_framework.test import APIClient
 from accounts import search, services
 from accounts.models import User
 from instafeed.core.api.pagination.cursors import encode_text_cursor
-from tests.db.social.follow_graph import API, signed_in_client
 from tests.support.factories import BlockFactory, UserFactory
+from tests.support.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from social.counter_rollup import roll_up
 from social.errors import OwnAccount, UnknownUser
 from social.models import Block, Follow, FollowRequest, Mute
 from social.signals import audience_changed, relations_changed
-from tests.db.social.follow_graph import Write, assert_counts_match_follows, captured_signals
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.support.follow_graph import Write, assert_counts_match_follows, captured_signals
 
 pytestmark = pytest.mark.django_db
 

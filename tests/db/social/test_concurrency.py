@@ -26,10 +26,10 @@ from social.errors import RelationError, UnknownUser
 from social.models import Block, Follow, FollowRequest
 from social.services import locks
 from social.signals import relations_changed
-from tests.db.social.follow_graph import assert_counts_match_follows, shown_counts
 from tests.support.concurrency import close_connection_after, run_concurrently
 from tests.support.eventually import TIMEOUT, eventually
 from tests.support.factories import FollowRequestFactory, UserFactory
+from tests.support.follow_graph import assert_counts_match_follows, shown_counts
 from tests.support.lock_waits import count_lock_waiters
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -16,16 +16,16 @@ from social import services
 from social.counter_rollup import roll_up
 from social.models import Follow
 from social.services import follow_count_repair, locks
-from tests.db.social.follow_graph import (
+from tests.support.concurrency import close_connection_after, repeated_in_threads, run_concurrently
+from tests.support.eventually import TIMEOUT, eventually
+from tests.support.factories import FollowFactory, UserFactory
+from tests.support.follow_graph import (
     Write,
     assert_counts_match_follows,
     shown_counts,
     stored_counts,
     user_with_wrong_counts,
 )
-from tests.support.concurrency import close_connection_after, repeated_in_threads, run_concurrently
-from tests.support.eventually import TIMEOUT, eventually
-from tests.support.factories import FollowFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -21,7 +21,8 @@ from social import services, tasks
 from social.counter_rollup import roll_up
 from social.services import follow_count_repair
 from social.signals import audience_changed
-from tests.db.social.follow_graph import (
+from tests.support.factories import FollowFactory, UserFactory
+from tests.support.follow_graph import (
     API,
     assert_counts_match_follows,
     captured_signals,
@@ -30,7 +31,6 @@ from tests.db.social.follow_graph import (
     stored_counts,
     user_with_wrong_counts,
 )
-from tests.support.factories import FollowFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from social.counter_rollup import roll_up
 from social.errors import NoRequest, UnknownUser
 from social.models import Follow, FollowRequest
 from social.signals import audience_changed, relations_changed
-from tests.db.social.follow_graph import Write, assert_counts_match_follows, captured_signals, shown_counts
 from tests.support.factories import FollowFactory, FollowRequestFactory, UserFactory
+from tests.support.follow_graph import Write, assert_counts_match_follows, captured_signals, shown_counts
 
 pytestmark = pytest.mark.django_db
 

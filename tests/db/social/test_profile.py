@@ -7,8 +7,8 @@ from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
 from accounts.models import CelebrityState
-from tests.db.social.follow_graph import API, signed_in_client
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.support.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 

@@ -7,8 +7,8 @@ from rest_framework.test import APIClient
 
 from accounts import services as accounts
 from accounts.models import User
-from tests.db.social.follow_graph import API, signed_in_client
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, UserFactory
+from tests.support.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,8 @@ from accounts.models import User
 from accounts.user_cache import get_user_summaries
 from social import services, user_lists
 from social.models import Follow
-from tests.db.social.follow_graph import API, signed_in_client
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
+from tests.support.follow_graph import API, signed_in_client
 
 pytestmark = pytest.mark.django_db
 

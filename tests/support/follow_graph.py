@@ -1,4 +1,4 @@
-"""Helpers for tests of the social graph: clients, counts, captured signals."""
+"""Clients, counts and captured signals for tests of the social graph."""
 
 from __future__ import annotations
 
