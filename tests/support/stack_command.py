@@ -21,9 +21,11 @@ class StackCommand:
     """`manage.py stack --empty` in an existing directory. Leaving the `with` block stops it.
 
     * `data_dir`, `port`, `base_url`; `get()`, `post()` and `client`, an httpx client for `base_url`
-    * `start()` returns when it is ready; `stop()` sends a signal and returns the status; both can be repeated
+    * `start()` returns when it is ready, `launch()` at once; `stop()` sends a signal and returns the status; all can be
+      repeated
     * `output` since the last start; `record` and `environment` of the running stack; `supervisor`, its process
-    * `process("worker")`: the current process of a part; `processes()`: all of them, the supervisor first
+    * `process("worker")`: the current process of a part; `children()`: those that the supervisor started;
+      `processes()`: all of them with their descendants, the supervisor first
     """
 
     def __init__(self, data_dir: Path, *options: str, **environment: str) -> None:
@@ -68,6 +70,11 @@ class StackCommand:
 
     def start(self) -> Self:
         """Start the stack and wait until it is ready. Fail with its output if it ends before."""
+        self.launch()
+        eventually(self._has_started)
+        return self
+
+    def launch(self) -> None:
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "manage.py", "stack", "--data-dir", str(self.data_dir), *self._options],
@@ -76,8 +83,6 @@ class StackCommand:
                 stdout=output,
                 stderr=output,
             )
-        eventually(self._has_started)
-        return self
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and return the supervisor's exit status."""
@@ -90,6 +95,9 @@ class StackCommand:
 
     def process(self, name: str) -> psutil.Process:
         return psutil.Process(self.record.children[name].pid)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.supervisor.pid).children()
 
     def processes(self) -> list[psutil.Process]:
         supervisor = psutil.Process(self.supervisor.pid)
