@@ -27,7 +27,7 @@ from instafeed.devstack.state import ProcessIdentity, StackError
 
 Sleep = Callable[[float], None]
 
-_MAX_LOG_BYTES = 20 * 2**20
+MAX_LOG_BYTES = 20 * 2**20
 
 
 class Child:
@@ -237,7 +237,7 @@ def last_line(log: Path) -> str:
 def trim_log(log: Path) -> None:
     """Rotate a log that is too long. It is truncated in place, as its writers append to it."""
     with suppress(OSError):
-        if log.stat().st_size > _MAX_LOG_BYTES:
+        if log.stat().st_size > MAX_LOG_BYTES:
             shutil.copyfile(log, log.with_name(log.name + ".1"))
             os.truncate(log, 0)
 

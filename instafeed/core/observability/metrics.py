@@ -17,8 +17,8 @@ from typing import NamedTuple
 from instafeed.core import env
 
 
-def _multiprocess_dir() -> str:
-    """Create and return the shared directory; empty for none.
+def create_multiprocess_dir() -> str:
+    """Create and return the shared directory; empty for none. Raises SettingError.
 
     An empty variable is removed: prometheus_client would take it for the current directory.
     """
@@ -34,7 +34,7 @@ def _multiprocess_dir() -> str:
 
 
 # Must run before prometheus_client is imported, which then decides where values are stored.
-MULTIPROCESS_DIR = _multiprocess_dir()
+MULTIPROCESS_DIR = create_multiprocess_dir()
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics  # noqa: E402
 

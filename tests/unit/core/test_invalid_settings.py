@@ -1,30 +1,26 @@
-"""An invalid setting stops every program with status 1 and one line that names the variable."""
+"""An invalid setting ends the settings with one line that names the variable.
+
+tests/system/core/test_invalid_settings.py shows that every program prints it.
+"""
 
 from __future__ import annotations
 
 import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+import runpy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from deploy import settings_reference
+from instafeed.core import env
+from instafeed.core.http import gunicorn_worker  # noqa: F401 (reads LOG_FORMAT once, so not in a test's environment)
+from instafeed.core.monitoring import worker_exporter
+from instafeed.core.observability import metrics
 from instafeed.devstack.state import PROJECT_ROOT
-from tests.support.preloaded_process import PreloadedProcess, preloaded_process
 
-pytestmark = pytest.mark.timeout(300)  # starts many programs, perhaps beside other tests
+Load = Callable[..., dict[str, Any]]
 
-PROGRAMS = {
-    "manage.py": ("manage.py", "check"),
-    "gunicorn": ("-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi:application"),
-    "worker": ("-m", "celery", "-q", "-A", "instafeed", "worker"),
-    "beat": ("-m", "celery", "-q", "-A", "instafeed", "beat", "--pidfile=", "--schedule=/dev/null/never"),
-}
 PRODUCTION = {
-    "DJANGO_SETTINGS_MODULE": "instafeed.settings",
     "DATABASE_URL": "postgresql://instafeed:secret@127.0.0.1:1/instafeed",
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
@@ -32,43 +28,21 @@ PRODUCTION = {
 }
 
 
-def start(*arguments: str, **changed: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=PROJECT_ROOT,
-        env={"PATH": os.environ["PATH"], **PRODUCTION, **changed},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Return a function that runs the settings with these variables only. The session's settings stay as they are."""
+
+    def run(*, file: str = "instafeed/settings.py", **changed: str) -> dict[str, Any]:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "environ", {**PRODUCTION, **changed})
+            return runpy.run_path(str(PROJECT_ROOT / file))
+
+    return run
 
 
-def assert_refused(process: subprocess.Popen[str], name: str) -> None:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 1, err
-    assert err.startswith(f"instafeed: {name} "), err
-    assert len(err.splitlines()) == 1, err
-    assert out == ""
-
-
-@pytest.fixture(scope="module")
-def fresh() -> Iterator[PreloadedProcess]:
-    """A process that forks for each run with other settings."""
-    with preloaded_process({"PATH": os.environ["PATH"], **PRODUCTION}) as program:
-        yield program
-
-
-@pytest.mark.parametrize(
-    ("program", "name", "value"),
-    [
-        ("manage.py", "DATABASE_URL", "mysql://x"),
-        ("gunicorn", "SECRET_KEY", ""),
-        ("worker", "FAN_OUT_BATCH_SIZE", "-5"),
-        ("beat", "CELEBRITY_THRESHOLD", "many"),
-    ],
-)
-def test_every_program_refuses_an_invalid_setting(program: str, name: str, value: str) -> None:
-    assert_refused(start(*PROGRAMS[program], **{name: value}), name)
+def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) -> None:
+    assert str(error.value).startswith(f"instafeed: {name} ")
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -99,75 +73,50 @@ def test_every_program_refuses_an_invalid_setting(program: str, name: str, value
         ("THROTTLE_LOGIN", "30"),
         ("MEDIA_MAX_BYTES", "1GB"),
         ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # without a bucket
+        ("METRICS_PORT", "http"),
+        ("METRICS_PORT", "65536"),
+        ("METRICS_PORT", "-1"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_REQUESTS", "some"),
+        ("LOG_LEVEL", "LOUD"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "1.5"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "-0.1"),
+        ("SENTRY_TRACES_SAMPLE_RATE", "nan"),
+        ("SENTRY_DSN", "https://nowhere"),
     ],
 )
-def test_invalid_values_are_refused(fresh: PreloadedProcess, name: str, value: str) -> None:
-    done = fresh.run("from django.conf import settings; settings.DEBUG", {**PRODUCTION, name: value})
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"instafeed: {name} "), done.stderr
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+def test_invalid_values_are_refused(load: Load, name: str, value: str) -> None:
+    with pytest.raises(env.SettingError) as error:
+        load(**{name: value})
+    assert_one_line(error, name)
 
 
-def test_valid_settings_load_without_output(fresh: PreloadedProcess) -> None:
-    done = fresh.run("from django.conf import settings; print(settings.DEBUG)", PRODUCTION)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+def test_valid_settings_load_without_output(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
+    assert load()["DEBUG"] is False
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("value", ["0", "1", "0.25", ".5", "1.0"])
+def test_a_fraction_is_a_number_from_0_to_1(load: Load, value: str) -> None:
+    assert load(SENTRY_TRACES_SAMPLE_RATE=value)["SENTRY_TRACES_SAMPLE_RATE"] == float(value)
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("PORT", "0"), ("WEB_WORKERS", "x"), ("WEB_THREADS", "0"), ("LOG_LEVEL", "LOUD")]
 )
-def test_gunicorn_refuses_its_own_invalid_settings(name: str, value: str) -> None:
-    assert_refused(start(*PROGRAMS["gunicorn"], **{name: value}), name)
+def test_gunicorns_own_invalid_settings_are_refused(load: Load, name: str, value: str) -> None:
+    with pytest.raises(env.SettingError) as error:
+        load(file="deploy/gunicorn.conf.py", **{name: value})
+    assert_one_line(error, name)
 
 
-def test_check_passes_with_valid_settings() -> None:
-    process = start(*PROGRAMS["manage.py"])
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
-    assert "no issues" in out
+def test_a_metrics_directory_that_cannot_be_created_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/dev/null/metrics")
+    with pytest.raises(env.SettingError) as error:
+        metrics.create_multiprocess_dir()
+    assert_one_line(error, "PROMETHEUS_MULTIPROC_DIR")
 
 
-# --- The reference ------------------------------------------------------------------------------------------------
-
-
-def start_reference() -> subprocess.Popen[str]:
-    return start("-m", "deploy.settings_reference", CELEBRITY_THRESHOLD="7", DEBUG="true")
-
-
-def test_the_reference_is_up_to_date_in_any_environment() -> None:
-    out, err = start_reference().communicate(timeout=120)
-    assert err == ""
-    assert out == (PROJECT_ROOT / "docs" / "configuration.md").read_text()
-
-
-def test_the_reference_lists_every_variable_in_the_code() -> None:
-    listed = set(re.findall(r"^\| `(\w+)` \|", (PROJECT_ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE))
-    sources = [
-        path
-        for folder in ("instafeed", "accounts", "social", "media", "posts", "feeds", "deploy")
-        for path in sorted((PROJECT_ROOT / folder).rglob("*.py"))
-    ]
-    read = {
-        name
-        for path in sources
-        for name in re.findall(r'(?:os\.environ(?:\.get\(|\[)|env\.\w+\(\s*)"([A-Z][A-Z0-9_]+)"', path.read_text())
-    }
-    assert len(read) > 50
-    assert read - listed == {"PATH"}  # not a setting
-
-
-def test_differences_between_example_and_code_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    example = tmp_path / ".env.example"
-    right = (PROJECT_ROOT / ".env.example").read_text()
-    wrong = right.replace("\nFEED_LENGTH=500", "\nFEED_LENGTH=501").replace("\nFEED_TTL=604800", "\nFEED_LIFE=604800")
-    example.write_text(wrong)
-    (tmp_path / "docker-compose.yml").write_text((PROJECT_ROOT / "docker-compose.yml").read_text())
-    monkeypatch.setattr(settings_reference, "ROOT", tmp_path)
-    read = {
-        "FEED_LENGTH": settings_reference.env.Variable("FEED_LENGTH", "", "500"),
-        "FEED_TTL": settings_reference.env.Variable("FEED_TTL", "", "604800"),
-    }
-    said = "\n".join(settings_reference.disagreements(read, list(settings_reference.example_entries())))
-    assert "FEED_LENGTH: is '501' in .env.example, but its default is '500'" in said
-    assert "FEED_LIFE: is in .env.example, but not read" in said
-    assert "FEED_TTL: is read, but not in .env.example" in said
+def test_a_worker_serves_metrics_only_with_the_metrics_directory() -> None:
+    with pytest.raises(env.SettingError, match="instafeed: METRICS_PORT needs PROMETHEUS_MULTIPROC_DIR"):
+        worker_exporter.start_server("127.0.0.1", 1)

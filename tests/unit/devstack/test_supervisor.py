@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from instafeed.devstack import supervisor as supervisor_module
 from instafeed.devstack.child_process import Program, stop_children, trim_log
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
@@ -33,14 +33,14 @@ def program(tmp_path: Path) -> Iterator[NewProgram]:
         each.kill()
 
 
-def tick_until(supervisor: Supervisor, condition: Callable[[], object], seconds: float = 60) -> None:
+def tick_until(supervisor: Supervisor, condition: Callable[[], object]) -> None:
     """Let the supervisor tick until the condition is true."""
 
     def tick() -> object:
         supervisor.tick()
         return condition()
 
-    eventually(tick, seconds)
+    eventually(tick)
 
 
 def python(code: str) -> list[str]:
@@ -65,14 +65,31 @@ def test_restart_delay_doubles(program: NewProgram) -> None:
     assert [line.partition("restarting in ")[2][:3] for line in messages] == ["0.2", "0.4", "0.8"]
 
 
-def test_failing_child_does_not_delay_others(program: NewProgram) -> None:
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_failing_child_does_not_delay_others(program: NewProgram, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tick waits."""
     failing, other = program("no-such-program-anywhere"), program("sleep", "60")
     with pytest.raises(StackError, match="cannot be started"):
         failing.launch()
     other.start()
-    supervisor, first = Supervisor([failing, other]), other.pid
+    clock, supervisor, first = Clock(), Supervisor([failing, other]), other.pid
+    monkeypatch.setattr(supervisor_module, "time", clock)
+    supervisor.tick()
     other.kill()
-    tick_until(supervisor, lambda: other.running and other.pid != first, seconds=5)
+    supervisor.tick()
+    clock.now += 1
+    supervisor.tick()
+    assert other.running
+    assert other.pid != first
 
 
 def test_process_group_of_a_killed_child_is_killed(program: NewProgram) -> None:
@@ -118,15 +135,14 @@ def test_failed_program_reports_the_error_in_its_log(program: NewProgram) -> Non
 
 def test_signal_interrupts_only_sleep() -> None:
     with StopSignals() as signals:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
         with pytest.raises(StopRequested):
             signals.sleep(60)
 
 
 def test_long_log_is_rotated_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instafeed.devstack.child_process._MAX_LOG_BYTES", 10)
+    monkeypatch.setattr("instafeed.devstack.child_process.MAX_LOG_BYTES", 10)
     log = tmp_path / "log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"x" * 11)
