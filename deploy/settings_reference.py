@@ -73,7 +73,8 @@ def read_variables() -> dict[str, env.Variable]:
 
 def example_entries() -> Iterator[Entry]:
     """Parse .env.example: `NAME=value` lines, commented out or not, each below a comment with its meaning."""
-    section, meaning = "", []
+    section = ""
+    meaning: list[str] = []
     for line in (ROOT / ".env.example").read_text().splitlines():
         if title := re.fullmatch(r"# --- (.+?) -*", line):
             section, meaning = title[1], []
