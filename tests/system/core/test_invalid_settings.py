@@ -1,4 +1,4 @@
-"""Every program ends with status 1 and one line for an invalid setting. tests/unit/core has the list of wrong values."""
+"""Every program ends with status 1 and one line for an invalid setting. tests/unit/core lists more wrong values."""
 
 from __future__ import annotations
 
