@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from threading import Semaphore
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
 
@@ -24,8 +25,10 @@ from social.models import Follow
 from social.notifications.consumer import consume_batches
 from tests.db.accounts.auth_client import PASSWORD, delete_me, post, refresh, start_session
 from tests.support.api_user import ApiUser
-from tests.support.concurrency import run_concurrently
+from tests.support.concurrency import close_connection_after, run_concurrently
+from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
+from tests.support.lock_waits import count_lock_waiters
 from tests.support.populated_account import (
     assert_counts_are_exact,
     count_rows_mentioning,
@@ -77,6 +80,20 @@ def test_concurrent_refresh_causes_no_deadlock(end: str) -> None:
         results = run_concurrently([ends[end], *(partial(rotate, token) for token in refreshed)])
         assert {type(result) for result in results if result is not None} <= {TokenRefused}
         assert not Session.objects.filter(user=user, ended_at=None).exists()
+
+
+def test_refresh_waits_for_the_user_before_it_locks_the_session() -> None:
+    """Code that ends all sessions locks the user first. The opposite order would deadlock."""
+    user = UserFactory()
+    token = sessions.start(user).refresh
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            User.objects.select_for_update(no_key=True).get(pk=user.pk)
+            refreshed = pool.submit(close_connection_after, sessions.rotate, token)
+            eventually(lambda: count_lock_waiters() == 1)
+            assert sessions.end_all(user.pk) == 1
+        with pytest.raises(TokenRefused):
+            refreshed.result()
 
 
 def test_concurrent_deletions_enqueue_one_erasure(alice: User) -> None:

@@ -1,19 +1,32 @@
-"""Races of operators and of readers, on several database connections."""
+"""Races of operators, of readers and of posts with celebrity transitions, on several database connections."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
+from django.db import transaction
 
 from accounts.models import AuditEntry
-from feeds import admin_actions, backfill, timeline_store
+from feeds import admin_actions, backfill, celebrity_transitions, timeline_store
 from feeds.admin_actions import ResumeResult
-from feeds.models import FanOut
+from feeds.models import DeliveryMode, FanOut
 from instafeed.core.jobs.leased import JobState
-from tests.db.feeds.feed_setup import create_old_posts, create_posts, create_users, follow, read_feed
-from tests.support.concurrency import run_concurrently
+from posts.models import Post
+from tests.db.feeds.feed_setup import (
+    create_old_posts,
+    create_posts,
+    create_users,
+    deliver_all,
+    follow,
+    get_fan_out,
+    read_feed,
+)
+from tests.support.concurrency import close_connection_after, run_concurrently
+from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
+from tests.support.lock_waits import count_lock_waiters
 from tests.support.staff import create_staff
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,3 +55,26 @@ def test_concurrent_readers_of_a_cold_feed_share_one_rebuild(monkeypatch: pytest
     monkeypatch.setattr(backfill, "load_home_timeline", count_and_load)
     assert run_concurrently([partial(read_feed, viewer, 3)] * 6) == [expected] * 6
     assert len(loads) == 1
+
+
+def test_post_that_commits_during_a_demotion_is_in_the_followers_feeds() -> None:
+    """The demotion waits for the post. Otherwise the post, which is not pushed, would no longer be pulled either."""
+    author, follower = create_users(2)
+    follow(author, follower)
+    celebrity_transitions.promote([author.pk])
+    read_feed(follower)
+
+    def demote_and_read() -> None:
+        celebrity_transitions.demote([author.pk])
+        read_feed(follower)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            # Not by the service, which locks the author for another reason: to count the post.
+            post_id = Post.objects.create(author=author, caption="pulled").pk
+            demotion = pool.submit(close_connection_after, demote_and_read)
+            eventually(lambda: count_lock_waiters() == 1 or demotion.done())
+        demotion.result()
+    assert get_fan_out(post_id).mode == DeliveryMode.PULL
+    deliver_all()
+    assert read_feed(follower) == [post_id]
