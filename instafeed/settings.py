@@ -188,7 +188,7 @@ MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, max
 # --- Redis: the cache holds timelines and JSON, the broker holds tasks -------------------------------
 
 REDIS_TIMEOUT = 0.5  # seconds per command, then the request falls back to SQL
-CACHES = {
+CACHES: dict[str, Any] = {
     # The code uses django-redis' raw client (instafeed.core.cache.client), not the API of django.core.cache.
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",

@@ -22,8 +22,8 @@ from social.notifications.selectors import Entry
 
 MAX_SHOWN_ACTORS = 3
 MAX_UNREAD_COUNT = 1_000  # the count is exact up to this number
-_UNREAD_BATCH_SIZE = 500  # entries read at once
-_MAX_UNREAD_BATCHES = 4  # enough to count MAX_UNREAD_COUNT entries although as many are invisible
+UNREAD_BATCH_SIZE = 500  # entries read at once
+MAX_UNREAD_BATCHES = 4  # enough to count MAX_UNREAD_COUNT entries although as many are invisible
 
 
 @dataclass
@@ -47,14 +47,14 @@ class NotificationList:
 def count_unread(user_id: int) -> int:
     """Return the number of visible unread entries, at most MAX_UNREAD_COUNT.
 
-    Reads the newest `_MAX_UNREAD_BATCHES * _UNREAD_BATCH_SIZE` unread entries. The result is too small if visible
+    Reads the newest `MAX_UNREAD_BATCHES * UNREAD_BATCH_SIZE` unread entries. The result is too small if visible
     entries come after that many.
     """
     count, before = 0, None
-    for _ in range(_MAX_UNREAD_BATCHES):
-        found = selectors.list_entries(user_id, before, _UNREAD_BATCH_SIZE, unread=True)
+    for _ in range(MAX_UNREAD_BATCHES):
+        found = selectors.list_entries(user_id, before, UNREAD_BATCH_SIZE, unread=True)
         count += sum(not entry.read for entry, _ in _filter_visible(user_id, found))
-        if len(found) < _UNREAD_BATCH_SIZE or count >= MAX_UNREAD_COUNT:
+        if len(found) < UNREAD_BATCH_SIZE or count >= MAX_UNREAD_COUNT:
             break
         before = found[-1].position
     return min(count, MAX_UNREAD_COUNT)

@@ -21,5 +21,7 @@ from instafeed.settings import *  # noqa: E402, F403
 from tests.support.prebuilt_data import TEMPLATE_DATABASE  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"TEMPLATE": TEMPLATE_DATABASE}  # noqa: F405
+# With the timeouts of production a busy machine would look like a Redis outage, which causes more queries.
+CACHES["default"]["OPTIONS"] |= {"SOCKET_CONNECT_TIMEOUT": 30, "SOCKET_TIMEOUT": 30}  # noqa: F405
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by design

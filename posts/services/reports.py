@@ -12,12 +12,12 @@ from posts.services.row_locks import lock_account, lock_comment, lock_post
 # Raw SQL: the ORM's upsert cannot add to existing values. A new report reopens a closed case.
 _ADD_TO_CASE_SQL = """
 INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at, last_reported_at)
-VALUES (%(type)s, %(id)s, %(user)s, 1, ARRAY[%(reason)s], now(), now())
+VALUES (%(type)s, %(id)s, %(user)s, 1, ARRAY[%(reason)s], statement_timestamp(), statement_timestamp())
 ON CONFLICT (target_type, target_id) DO UPDATE SET
     report_count = posts_case.report_count + 1,
     reasons = CASE WHEN %(reason)s = ANY(posts_case.reasons) THEN posts_case.reasons
                    ELSE posts_case.reasons || EXCLUDED.reasons END,
-    last_reported_at = now(), state = %(open)s, closed_at = NULL, closed_by_id = NULL
+    last_reported_at = statement_timestamp(), state = %(open)s, closed_at = NULL, closed_by_id = NULL
 """
 
 

@@ -24,7 +24,7 @@ from social.notifications import consumer
 from tests.db.feeds.feed_setup import deliver_all
 from tests.support.api_user import ApiUser
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 VIEWERS = ("owner", "follower", "requester", "stranger", "blocked", "blocker", "anonymous", "suspended")
 SECRET_WORD = "zebrafinch"

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
-from instafeed.core.db.replicas import session
-from instafeed.core.db.snowflake import first_id_at
 from posts import hashtag_index, services
 from posts.models import Hashtag, Post, PostHashtag
 from social import services as social
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
-from tests.support.replica_reads import wait_for_replica
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def list_hashtag_posts(caller: ApiUser, tag: str, limit: int = 2) -> list[str]:
@@ -258,86 +249,3 @@ def test_indexing_query_count_does_not_depend_on_hashtag_count(
     ):  # own links, known hashtags, new hashtags, their ids, new links
         hashtag_index.index_caption(post.pk, caption)
     assert PostHashtag.objects.filter(post=post).count() == 400
-
-
-def index_in_thread(post_id: int, caption: str, errors: list[BaseException]) -> threading.Thread:
-    def work() -> None:
-        try:
-            with transaction.atomic():
-                hashtag_index.index_caption(post_id, caption)
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
-
-
-def wait_for_lock_waiters(count: int) -> None:
-    """Wait until at least `count` connections wait for a lock."""
-    ends = time.monotonic() + 20
-    while time.monotonic() < ends:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0] >= count:
-                return
-        time.sleep(0.02)
-    pytest.fail(f"fewer than {count} connections wait for a lock")
-
-
-def test_concurrent_posts_with_the_same_new_hashtags_do_not_deadlock() -> None:
-    """A third transaction locks the middle hashtag. If the other two inserted in different orders, they would deadlock
-    as soon as it ends."""
-    first, second = (services.create_post(UserFactory().pk, "hello").pk for _ in range(2))
-    errors: list[BaseException] = []
-    with transaction.atomic():
-        Hashtag.objects.create(name="m")
-        threads = [index_in_thread(first, "#a #m #z", errors), index_in_thread(second, "#z #m #a", errors)]
-        wait_for_lock_waiters(2)
-        transaction.set_rollback(True)
-    for thread in threads:
-        thread.join(20)
-    assert errors == []
-    assert sorted(Hashtag.objects.values_list("name", flat=True)) == ["a", "m", "z"]
-    assert PostHashtag.objects.count() == 6
-
-
-def test_indexing_waits_for_a_hashtag_of_another_transaction() -> None:
-    first, second = (services.create_post(UserFactory().pk, "hello").pk for _ in range(2))
-    errors: list[BaseException] = []
-    with transaction.atomic():
-        hashtag_index.index_caption(first, "#new")
-        thread = index_in_thread(second, "#new", errors)
-        wait_for_lock_waiters(1)
-    thread.join(20)
-    assert errors == []
-    assert set(PostHashtag.objects.values_list("post_id", flat=True)) == {first, second}
-    assert Hashtag.objects.count() == 1
-
-
-# --- Replicas ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "replica1"])
-def test_later_pages_use_a_replica_only_if_it_is_current() -> None:
-    newest = services.create_post(UserFactory().pk, "#sea").pk
-    old = first_id_at(timezone.now() - timedelta(days=1))
-    reads: list[tuple[Any, ...]] = [
-        (1, hashtag_index.list_post_ids, ("sea", None, 5)),
-        (1, hashtag_index.list_post_ids, ("sea", newest, 5)),
-        (2, hashtag_index.list_post_ids, ("sea", old, 5)),
-        (3, hashtag_index.find_by_prefix, ("s", None, 5)),
-        (3, hashtag_index.find_by_prefix, ("s", hashtag_index.HashtagRef("s"), 5)),
-        (3, hashtag_index.render_visible_hashtags, (1, [hashtag_index.HashtagRef("sea", 1)])),
-    ]
-    wait_for_replica()
-    session.begin_session(is_write=False)
-    try:
-        with CaptureQueriesContext(connections["replica1"]) as on_replica:
-            for so_far, read, arguments in reads:
-                read(*arguments)
-                assert len(on_replica) == so_far, (read, arguments)
-    finally:
-        session.end_session()

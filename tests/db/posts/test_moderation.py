@@ -1,11 +1,10 @@
-"""Moderation actions: effect, audit entry and closed case in one transaction, permissions and concurrency."""
+"""Moderation actions: effect, audit entry and closed case in one transaction, and permissions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -15,18 +14,23 @@ from accounts import deletion
 from accounts.models import AuditEntry, User
 from accounts.moderation import ActionRefused, count_suspensions
 from posts import counters, moderation, services
-from posts.counter_repair import COUNTER_REPAIRS
-from posts.models import Case, CaseState, Comment, Post, Reason, TargetType
+from posts.models import Case, CaseState, Post, TargetType
 from posts.moderation.history import ModerationHistory
 from posts.services import Target
 from social.notifications.consumer import consume_batches
 from tests.db.media.lifecycle import purge_deleted_posts
+from tests.db.posts.moderation_cases import (
+    ACTIONS,
+    account_target,
+    create_comment_target,
+    create_post_target,
+    file_reports,
+)
 from tests.support.api_user import ApiUser
-from tests.support.concurrency import run_concurrently
 from tests.support.factories import UserFactory
 from tests.support.populated_account import assert_counts_are_exact
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -36,18 +40,12 @@ def moderator() -> User:
 
 @pytest.fixture
 def post(author: ApiUser) -> Target:
-    return Target(TargetType.POST, int(author.create_post()), author.id)
+    return create_post_target(author)
 
 
 @pytest.fixture
 def comment(author: ApiUser, post: Target) -> Target:
-    return Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
-
-
-def report_target(target: Target, times: int = 1) -> Case:
-    for _ in range(times):
-        services.file_report(UserFactory().pk, target, Reason.SPAM, "look")
-    return Case.objects.get(target_type=target.type, target_id=target.id)
+    return create_comment_target(author, post)
 
 
 def audit_entries() -> list[tuple[str, str, int, str]]:
@@ -59,22 +57,13 @@ def case_states() -> list[CaseState]:
     return [CaseState(state) for state in Case.objects.order_by("pk").values_list("state", flat=True)]
 
 
-ACTIONS: dict[str, Callable[..., bool]] = {
-    "hide": lambda actor, target: moderation.hide(actor, target, "spam"),
-    "delete": lambda actor, target: moderation.delete(actor, target, "spam"),
-    "warn": lambda actor, target: moderation.warn(actor, target, "spam", expected_version=0),
-    "suspend": lambda actor, target: moderation.suspend_author(actor, target, None, "spam", expected_version=0),
-    "dismiss": lambda actor, target: moderation.dismiss(actor, target, expected_version=1),
-}
-
-
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("kind", ["post", "comment"])
 def test_action_closes_the_case_and_writes_one_audit_entry(
     action: str, kind: str, moderator: User, post: Target, comment: Target
 ) -> None:
     target = post if kind == "post" else comment
-    case = report_target(target)
+    case = file_reports(target)
     assert ACTIONS[action](moderator, target)
     case.refresh_from_db()
     assert case.state == (CaseState.DISMISSED if action == "dismiss" else CaseState.ACTED)
@@ -85,21 +74,6 @@ def test_action_closes_the_case_and_writes_one_audit_entry(
     assert entry.before["case"] == "open"
     expected = ("user", target.user_id) if action == "suspend" else (target.type, target.id)
     assert (entry.target_type, entry.target_id) == expected
-
-
-@pytest.mark.parametrize("action", ACTIONS)
-def test_concurrent_moderators_act_once(action: str, post: Target) -> None:
-    case = report_target(post)
-    moderators = [UserFactory(is_staff=True) for _ in range(4)]
-    outcomes = run_concurrently([partial(ACTIONS[action], moderator, post) for moderator in moderators])
-    others = [outcome for outcome in outcomes if outcome is not True]
-    assert len(others) == 3
-    assert all(isinstance(outcome, ActionRefused) if action == "suspend" else outcome is False for outcome in others), (
-        outcomes
-    )
-    assert AuditEntry.objects.count() == 1
-    case.refresh_from_db()
-    assert case.state != CaseState.OPEN
 
 
 def test_actions_work_without_a_report(moderator: User, post: Target) -> None:
@@ -113,31 +87,16 @@ def test_actions_work_without_a_report(moderator: User, post: Target) -> None:
 
 
 def test_dismiss_is_refused_after_a_new_report(moderator: User, post: Target) -> None:
-    report_target(post, 2)
+    file_reports(post, 2)
     with pytest.raises(ActionRefused, match="1 new report"):
         moderation.dismiss(moderator, post, expected_version=1)
     assert case_states() == [CaseState.OPEN]
     assert audit_entries() == []
     assert moderation.dismiss(moderator, post, expected_version=2)
-    report_target(post)
+    file_reports(post)
     assert case_states() == [CaseState.OPEN]
     with pytest.raises(ActionRefused):
         moderation.dismiss(moderator, post, expected_version=2)
-
-
-def test_concurrent_report_keeps_or_reopens_the_case(post: Target) -> None:
-    moderator = UserFactory(is_staff=True)
-    for _ in range(6):
-        case = report_target(post)
-        reporter = UserFactory()
-        outcomes = run_concurrently(
-            [
-                partial(moderation.dismiss, moderator, post, expected_version=case.report_count),
-                partial(services.file_report, reporter.pk, post, Reason.SPAM, ""),
-            ]
-        )
-        case.refresh_from_db()
-        assert case.state == CaseState.OPEN, outcomes
 
 
 @pytest.mark.parametrize("action", ["hide", "delete", "warn", "suspend"])
@@ -158,7 +117,7 @@ def test_destructive_actions_require_a_reason(action: str, moderator: User, post
 @pytest.mark.parametrize("power", ["is_staff", "is_superuser"])
 def test_only_superusers_moderate_staff(action: str, power: str, moderator: User, post: Target) -> None:
     User.objects.filter(pk=post.user_id).update(**{power: True})
-    report_target(post)
+    file_reports(post)
     with pytest.raises(ActionRefused, match="superusers"):
         ACTIONS[action](moderator, post)
     assert (case_states(), audit_entries()) == ([CaseState.OPEN], [])
@@ -167,7 +126,7 @@ def test_only_superusers_moderate_staff(action: str, power: str, moderator: User
 
 @pytest.mark.parametrize("action", ["hide", "delete", "warn", "suspend"])
 def test_deleted_target_can_only_be_dismissed(action: str, moderator: User, post: Target) -> None:
-    report_target(post)
+    file_reports(post)
     services.delete_post(post.id, post.user_id)
     if action == "delete":
         assert not ACTIONS[action](moderator, post)
@@ -212,7 +171,7 @@ def test_actions_are_refused_during_erasure(moderator: User, post: Target) -> No
 
 
 def test_accounts_cannot_be_hidden_or_deleted(moderator: User, author: ApiUser) -> None:
-    account = Target(TargetType.USER, author.id, author.id)
+    account = account_target(author)
     for action in ("hide", "delete"):
         with pytest.raises(ActionRefused):
             ACTIONS[action](moderator, account)
@@ -226,8 +185,8 @@ def test_accounts_cannot_be_hidden_or_deleted(moderator: User, author: ApiUser) 
 
 def test_suspension_also_closes_the_case_of_the_account(moderator: User, post: Target) -> None:
     account = Target(TargetType.USER, post.user_id, post.user_id)
-    report_target(post)
-    report_target(account)
+    file_reports(post)
+    file_reports(account)
     until = timezone.now() + timedelta(days=3)
     assert moderation.suspend_author(moderator, post, until, "again and again", expected_version=0)
     assert case_states() == [CaseState.ACTED] * 2
@@ -236,9 +195,9 @@ def test_suspension_also_closes_the_case_of_the_account(moderator: User, post: T
 
 
 def test_related_cases_are_closed_without_another_suspension(moderator: User, author: ApiUser) -> None:
-    targets = [Target(TargetType.POST, int(author.create_post()), author.id) for _ in range(3)]
+    targets = [create_post_target(author) for _ in range(3)]
     for target in targets:
-        report_target(target)
+        file_reports(target)
     assert moderation.suspend_author(moderator, targets[0], None, "spammer", expected_version=0)
     assert [moderation.close_related_case(moderator, target, "spammer") for target in targets] == [False, True, True]
     assert case_states() == [CaseState.ACTED] * 3
@@ -251,7 +210,7 @@ def test_suspension_unknown_to_the_moderator_is_not_overwritten(post: Target) ->
     one, other = UserFactory(is_staff=True), UserFactory(is_staff=True)
     until = timezone.now() + timedelta(days=30)
     assert moderation.suspend_author(one, post, until, "a month", expected_version=0)
-    report_target(post)
+    file_reports(post)
     with pytest.raises(ActionRefused, match=rf"until {until:%Y-%m-%d %H:%M} UTC. Check the account again"):
         moderation.suspend_author(other, post, timezone.now() + timedelta(days=1), "a day", expected_version=0)
     assert (case_states(), AuditEntry.objects.count()) == ([CaseState.OPEN], 1)
@@ -302,25 +261,8 @@ def test_hidden_comment_is_invisible_and_not_counted(
     assert_counts_are_exact()
 
 
-def test_concurrent_hide_and_delete_count_a_comment_once(moderator: User, author: ApiUser, post: Target) -> None:
-    for _ in range(6):
-        target = Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
-        outcomes = run_concurrently(
-            [
-                partial(moderation.hide, moderator, target, "rude"),
-                partial(services.delete_comment, target.id),
-                partial(services.hide_comment, target.id),
-            ]
-        )
-        assert not [
-            outcome for outcome in outcomes if isinstance(outcome, Exception) and not isinstance(outcome, ActionRefused)
-        ]
-        assert get_comment_count(post) == Comment.objects.filter(hidden_at=None).count() == 0
-    assert all(not repair.find_wrong([post.id]) for repair in COUNTER_REPAIRS if repair.model is Post)
-
-
 def test_deleting_a_hidden_comment_keeps_counts_exact(moderator: User, author: ApiUser, post: Target) -> None:
-    target = Target(TargetType.COMMENT, int(author.create_comment(str(post.id))), author.id)
+    target = create_comment_target(author, post)
     author.create_comment(str(post.id))
     assert moderation.hide(moderator, target, "rude")
     assert moderation.delete(moderator, target, "very rude")
@@ -353,7 +295,7 @@ def test_warning_does_not_name_the_moderator(moderator: User, author: ApiUser, p
 def test_warning_survives_deletion_of_its_target(
     kind: str, moderator: User, author: ApiUser, post: Target, comment: Target
 ) -> None:
-    targets = {"post": post, "comment": comment, "user": Target(TargetType.USER, author.id, author.id)}
+    targets = {"post": post, "comment": comment, "user": account_target(author)}
     assert moderation.warn(moderator, targets[kind], "Careful.", expected_version=0)
     (entry,) = list_notifications(author)
     about = (entry["post_id"], entry["comment_id"])

@@ -21,7 +21,7 @@ from tests.db.feeds.feed_setup import deliver_all
 from tests.support.api_user import ApiUser
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 Act = Callable[[User, Target], bool]
 REVERSIBLE_ACTIONS: dict[str, tuple[Act, Act]] = {

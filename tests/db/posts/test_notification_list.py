@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ from social.notifications.consumer import consume_batches
 from tests.support.api_user import ApiUser
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 PAGE_QUERIES = 6  # entries, deliverability, posts, relationships to their authors, comments, captions
 
 
@@ -129,7 +130,7 @@ def test_muted_blocked_and_suspended_actors_are_left_out(owner: ApiUser) -> None
         fan.like(post_id)
     consume_all()
     mute, block, blocked_by, suspended = fans
-    steps = [
+    steps: list[tuple[Callable[..., object], Callable[..., object], tuple[int, ...]]] = [
         (social.mute, social.unmute, (owner.id, mute.id)),
         (social.block, social.unblock, (owner.id, block.id)),
         (social.block, social.unblock, (blocked_by.id, owner.id)),
@@ -344,7 +345,7 @@ def test_invalid_id_is_a_400(owner: ApiUser, up_to: object) -> None:
 
 def test_unread_count_is_exact_up_to_the_maximum(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notification_list, "MAX_UNREAD_COUNT", 6)
-    monkeypatch.setattr(notification_list, "_UNREAD_BATCH_SIZE", 4)
+    monkeypatch.setattr(notification_list, "UNREAD_BATCH_SIZE", 4)
     fans = create_followers(owner, 5)
     assert get_unread_count(owner) == 5
     fans += create_followers(owner, 3)

@@ -19,7 +19,7 @@ from social import services as social
 from tests.support.api_user import ApiUser
 from tests.support.pictures import ready_media
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 UNKNOWN_IDS = ["1", "0", "-1", "abc", "9" * 19, "9" * 30, "1.0", "%00", "٣"]
 
 

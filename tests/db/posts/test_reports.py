@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 from django.http import Http404
 from django.utils import timezone
 
 from accounts.models import User
-from posts import moderation, services
+from posts import services
 from posts.models import Case, CaseState, Reason, Report, TargetType
 from posts.services import Target
 from social import services as social
 from tests.support.api_user import ApiUser
-from tests.support.concurrency import run_concurrently
 from tests.support.error_shape import assert_error
-from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def report_body(kind: str, target: object, **more: object) -> dict[str, object]:
@@ -37,12 +33,6 @@ def test_repeated_report_returns_the_first_one(author: ApiUser, reader: ApiUser)
         assert first.json() | body == first.json()
     assert Report.objects.count() == 3
     assert author.call("post", "/reports", report_body("post", post)).status_code == 201
-
-
-def test_concurrent_reports_create_one(author: ApiUser, reader: ApiUser) -> None:
-    body = report_body("post", author.create_post())
-    responses = run_concurrently([lambda: reader.call("post", "/reports", body)] * 4)
-    assert sorted(response.status_code for response in responses) == [200, 200, 200, 201]
 
 
 def test_reports_of_one_target_share_a_case(author: ApiUser, reader: ApiUser) -> None:
@@ -90,17 +80,6 @@ def test_target_deleted_meanwhile_gets_no_case(kind: str, gone: str, author: Api
         services.file_report(reader.id, target, Reason.SPAM, "")
     assert not Report.objects.exists()
     assert not Case.objects.exists()
-
-
-def test_concurrent_report_and_deletion_do_not_deadlock(author: ApiUser) -> None:
-    moderator, post = UserFactory(is_staff=True), author.create_post()
-    for _ in range(5):
-        target = Target(TargetType.COMMENT, int(author.create_comment(post)), author.id)
-        services.file_report(UserFactory().pk, target, Reason.SPAM, "")
-        reports = [partial(services.file_report, UserFactory().pk, target, Reason.SPAM, "") for _ in range(2)]
-        outcomes = run_concurrently([partial(moderation.delete, moderator, target, "spam"), *reports])
-        assert outcomes[0] is True, outcomes
-        assert all(isinstance(outcome, tuple | Http404) for outcome in outcomes[1:]), outcomes
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from accounts import services as accounts
 from social import services as social
 from tests.support.api_user import ApiUser
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def save_post(caller: ApiUser, post: str) -> None:

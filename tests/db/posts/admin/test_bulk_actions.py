@@ -15,11 +15,11 @@ from posts.admin.actions import HIDE
 from posts.admin.content import PostAdmin
 from posts.models import Case, CaseState, Post
 from posts.moderation.targets import TargetSnapshot
-from tests.db.posts.admin.case_factories import create_post_target, file_reports
+from tests.db.posts.moderation_cases import create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.staff import StaffMember
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def choose_bulk_action(staff: StaffMember, model: str, action: str, rows: list[Any], **more: Any) -> Any:

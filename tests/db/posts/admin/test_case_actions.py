@@ -14,11 +14,11 @@ from accounts.models import AuditEntry, User
 from posts import services
 from posts.models import Case, CaseState, Post
 from social.models import Warning
-from tests.db.posts.admin.case_factories import create_post_target, file_reports
+from tests.db.posts.moderation_cases import create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.staff import StaffMember
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def get_expected_versions(page: Any, action: str) -> dict[str, int]:

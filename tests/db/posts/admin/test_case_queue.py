@@ -11,12 +11,12 @@ from django.utils import timezone
 from posts import services
 from posts.models import Case, CaseState, Reason, TargetType
 from posts.services import Target
-from tests.db.posts.admin.case_factories import account_target, create_comment_target, create_post_target, file_reports
+from tests.db.posts.moderation_cases import account_target, create_comment_target, create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.pictures import ready_media
 from tests.support.staff import StaffMember
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_queue_lists_open_cases_most_reported_first(moderator: StaffMember, author: ApiUser) -> None:

@@ -10,11 +10,11 @@ from django.urls import reverse
 from accounts.models import AuditEntry
 from posts import services
 from posts.models import CaseState, Comment, Post
-from tests.db.posts.admin.case_factories import create_comment_target, create_post_target, file_reports
+from tests.db.posts.moderation_cases import create_comment_target, create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.staff import StaffMember
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def test_search_and_filter_posts_and_comments(moderator: StaffMember, author: ApiUser, reader: ApiUser) -> None:

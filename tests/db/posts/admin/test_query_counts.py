@@ -14,12 +14,12 @@ from accounts.models import AuditEntry
 from posts import services
 from posts.models import Case, Comment, Post, TargetType
 from posts.services import Target
-from tests.db.posts.admin.case_factories import account_target, create_comment_target, file_reports
+from tests.db.posts.moderation_cases import account_target, create_comment_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.pictures import ready_media
 from tests.support.staff import StaffMember
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 MAX_QUERIES = 15
 
@@ -38,7 +38,7 @@ def create_reported_content(author: ApiUser, size: int) -> None:
 def list_page_urls(author: ApiUser) -> dict[str, tuple[str, dict[str, str]]]:
     post = Post.objects.filter(author=author.id).order_by("pk")[0]
     comment = Comment.objects.filter(author=author.id).order_by("pk")[0]
-    found = {
+    found: dict[str, tuple[str, dict[str, str]]] = {
         f"list of {model}": (reverse(f"admin:posts_{model}_changelist"), {}) for model in ("case", "post", "comment")
     }
     found["search"] = (reverse("admin:posts_case_changelist"), {"q": author.username})
@@ -88,7 +88,7 @@ SELECT 1 + author_id %% 20, 'mod', CASE WHEN id %% 9 = 0 THEN 'warn' ELSE 'hide'
        '{}', '{}' FROM posts_post;
 ANALYZE accounts_user, accounts_auditentry, posts_post, posts_comment, posts_case
 """
-LISTS: list[tuple[str, dict[str, str], int]] = [  # and the maximum of rows read for a page, and for the number of pages
+LISTS: list[tuple[str, dict[str, Any], int]] = [  # and the maximum of rows read for a page, and for the number of pages
     ("posts_case", {}, 2_100),
     ("posts_case", {"reason": "spam"}, 4_000),  # at most the open cases
     ("posts_case", {"state": "1"}, 5_100),  # half of the closed cases

@@ -1,12 +1,22 @@
-"""Factories of targets and cases for the tests of the admin."""
+"""Targets, cases and actions for the tests of moderation."""
 
 from __future__ import annotations
 
-from posts import services
+from collections.abc import Callable
+
+from posts import moderation, services
 from posts.models import Case, Reason, TargetType
 from posts.services import Target
 from tests.support.api_user import ApiUser
 from tests.support.factories import UserFactory
+
+ACTIONS: dict[str, Callable[..., bool]] = {
+    "hide": lambda actor, target: moderation.hide(actor, target, "spam"),
+    "delete": lambda actor, target: moderation.delete(actor, target, "spam"),
+    "warn": lambda actor, target: moderation.warn(actor, target, "spam", expected_version=0),
+    "suspend": lambda actor, target: moderation.suspend_author(actor, target, None, "spam", expected_version=0),
+    "dismiss": lambda actor, target: moderation.dismiss(actor, target, expected_version=1),
+}
 
 
 def file_reports(target: Target, times: int = 1, reason: Reason = Reason.SPAM, note: str = "") -> Case:
