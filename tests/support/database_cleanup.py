@@ -50,5 +50,5 @@ def empty_database() -> None:
 
 
 def install() -> None:
-    """Every transactional test ends with this instead of a flush."""
-    TransactionTestCase._fixture_teardown = lambda case: empty_database()  # type: ignore[attr-defined]
+    """Let every transactional test end with this instead of a flush. Django has no public hook for it."""
+    TransactionTestCase._fixture_teardown = lambda case: empty_database()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -13,4 +13,4 @@ def eventually(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, f"still false after {TIMEOUT} s"
-        time.sleep(0.02)
+        time.sleep(0.02)  # noqa: TID251
