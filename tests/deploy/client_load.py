@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 
+from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 
 REQUEST_INTERVAL = 0.06  # seconds between two requests of a client
@@ -45,11 +46,16 @@ class ClientLoad:
     ) -> None:
         self._stopped.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join()
+
+    def wait_for_responses(self, number: int) -> None:
+        """Wait until this many more responses have arrived, or a failure."""
+        goal = self.responses + number
+        eventually(lambda: self.responses >= goal or self.failures)
 
     def _work(self, actor: HttpUser, job: Callable[[httpx.Client], None]) -> None:
         with httpx.Client(
-            base_url=f"{actor.stack.base_url}/api/v1", headers=actor.headers, timeout=30, trust_env=False
+            base_url=f"{actor.stack.base_url}/api/v1", headers=actor.headers, timeout=60, trust_env=False
         ) as client:
             while not self._stopped.wait(REQUEST_INTERVAL):
                 started = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -24,6 +26,7 @@ from PIL import Image
 
 from deploy.loopback.deployment import Deployment
 from instafeed.core.api.errors import RequestTooLarge
+from instafeed.devstack.child_process import Child
 from instafeed.devstack.ports import free_port
 from tests.deploy.client_load import ClientLoad
 from tests.support.eventually import eventually
@@ -34,7 +37,6 @@ pytestmark = [pytest.mark.xdist_group("loopback"), pytest.mark.timeout(600)]
 
 FRESH = 2  # seconds before a cached picture is revalidated
 REGISTRATIONS = 30  # per hour and address
-FAIL_TIMEOUT = 2.3  # seconds before nginx retries a failed app: its fail_timeout plus a margin
 SETTINGS = {
     "MEDIA_CACHE_FRESH": f"{FRESH}s",
     "THROTTLE_REGISTER": f"{REGISTRATIONS}/hour",
@@ -50,26 +52,31 @@ class Site(Deployment):
 
     client: httpx.Client
 
-    def log(self) -> list[dict[str, Any]]:
-        """Return nginx's access log lines."""
-        text = (self.root / "log" / "nginx.log").read_text()
-        return [json.loads(line) for line in text.splitlines()]
-
     def line_of(self, request_id: str) -> dict[str, Any]:
         """Return the log line of a request. It is written shortly after the response."""
-        lines: list[dict[str, Any]] = []
+        lines: list[str] = []
 
         def is_logged() -> bool:
-            lines[:] = [line for line in self.log() if line["request_id"] == request_id]
+            text = (self.root / "log" / "nginx.log").read_text()
+            lines[:] = [line for line in text.splitlines() if request_id in line]
             return bool(lines)
 
         eventually(is_logged)
-        return lines[0]
+        line: dict[str, Any] = json.loads(lines[0])
+        assert line["request_id"] == request_id
+        return line
 
     def wait_for(self, name: str) -> None:
-        """Wait until the app answers and nginx uses it again."""
-        self.programs[name].wait_ready(60)
-        time.sleep(FAIL_TIMEOUT)
+        """Wait until the app answers and nginx uses it again, which it does only after its fail_timeout."""
+        app = self.programs[name]
+        app.wait_ready(120)
+
+        def is_used() -> bool:
+            request_id = uuid4().hex
+            assert self.client.get("/health/live", headers={"X-Request-ID": request_id}).status_code == 200
+            return bool(self.line_of(request_id)["upstream"] == f"127.0.0.1:{app.port}")
+
+        eventually(is_used)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +85,7 @@ def site(nginx_program: str) -> Iterator[Site]:
     with (
         tempfile.TemporaryDirectory(prefix="instafeed-loopback-", ignore_cleanup_errors=True) as directory,
         Site(Path(directory), free_port(), variables=SETTINGS) as site,
-        httpx.Client(base_url=site.base_url, timeout=20, trust_env=False) as site.client,
+        httpx.Client(base_url=site.base_url, timeout=60, trust_env=False) as site.client,
     ):
         yield site
 
@@ -106,7 +113,7 @@ def path_of(url: str) -> str:
 def client_with_address(stack: ExitStack, site: Site, number: int) -> httpx.Client:
     """Return a client with its own local address."""
     transport = httpx.HTTPTransport(local_address=f"127.0.0.{number}")
-    return stack.enter_context(httpx.Client(base_url=site.base_url, transport=transport, timeout=20, trust_env=False))
+    return stack.enter_context(httpx.Client(base_url=site.base_url, transport=transport, timeout=60, trust_env=False))
 
 
 # --- The load balancer -----------------------------------------------------------------------------------
@@ -127,22 +134,28 @@ def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: Http
         reader.follow(author)
     post = author.create_post()
     with ClientLoad(author, readers, post) as load:
-        time.sleep(1)
+        load.wait_for_responses(20)
         site.programs["api-1"].kill()
-        time.sleep(2)
+        load.wait_for_responses(40)
         site.programs["api-1"].launch()
         site.wait_for("api-1")
         for name in ("api-2", "api-1"):
             site.programs[name].stop()
             site.programs[name].launch()
             site.wait_for(name)
-        os.kill(site.programs["api-2"].pid, signal.SIGHUP)
-        site.wait_for("api-2")
+        reload_workers(site.programs["api-2"])
+        load.wait_for_responses(20)
     assert load.failures == []
-    assert load.responses > 100
     captions = Counter(each["caption"] for each in posts_of(author) if each["id"] != post)
     assert captions == Counter(load.keys), "each post exists once"
     eventually(lambda: author.get(f"/posts/{post}")["like_count"] == 0)
+
+
+def reload_workers(app: Child) -> None:
+    """Send SIGHUP to gunicorn and wait until other workers have replaced the present ones."""
+    workers = set(app.tree()[1:])
+    os.kill(app.pid, signal.SIGHUP)
+    eventually(lambda: len(app.tree()) > 1 and not workers.intersection(app.tree()))
 
 
 def posts_of(actor: HttpUser) -> list[dict[str, Any]]:
@@ -160,12 +173,9 @@ def test_slow_uploads_hold_no_thread_of_the_apps(site: Site) -> None:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", site.port))) for _ in range(12)]
         for connection in slow:
             connection.sendall(head + b"x" * 1000)
-        began = time.monotonic()
         for _ in range(10):
             assert site.client.get("/health/live").status_code == 200
-        assert time.monotonic() - began < 3
-        for connection in slow:
-            connection.sendall(b"still there")
+        assert select.select(slow, [], [], 0)[0] == [], "none is answered, so all still wait for the rest"
 
 
 def test_rate_limits_use_the_address_that_nginx_sees(site: Site) -> None:
@@ -247,7 +257,7 @@ def test_maximum_upload_size(site: Site, author: HttpUser) -> None:
 @pytest.mark.parametrize(("path", "size"), [("/media", 33 * 2**20), ("/posts", 2 * 2**20)])
 def test_nginx_refuses_oversized_bodies(site: Site, author: HttpUser, path: str, size: int) -> None:
     headers = author.headers | {"X-Request-ID": f"too-large{path.replace('/', '-')}"}
-    with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=f"{site.base_url}/api/v1", timeout=60, trust_env=False) as client:
         response = client.post(path, content=bytes(size), headers=headers)
     assert response.status_code == 413
     (error,) = response.json()["errors"]
@@ -282,7 +292,7 @@ def test_public_picture_is_cached_and_revalidated(site: Site, author: HttpUser) 
         statuses.append(third.headers["X-Cache-Status"])
         return statuses[-1] != "HIT"
 
-    eventually(is_revalidated, FRESH + 10)  # nginx counts in whole seconds
+    eventually(is_revalidated)
     assert statuses[-1] == "REVALIDATED"
 
 
@@ -315,7 +325,16 @@ def test_deleted_picture_leaves_the_cache_in_time(site: Site, author: HttpUser) 
     assert author.call("DELETE", f"/media/{media['id']}").status_code == 204
     store = f"http://127.0.0.1:{site.programs['minio'].port}{path}"
     eventually(lambda: httpx.get(store, trust_env=False).status_code != 200)
-    assert eventually(lambda: site.client.get(path).status_code != 200) <= FRESH + 1
+    deleted = time.monotonic()
+
+    def is_gone() -> bool:
+        asked = time.monotonic()
+        if site.client.get(path).status_code != 200:
+            return True
+        assert asked - deleted <= FRESH + 1, "nginx counts in whole seconds"
+        return False
+
+    eventually(is_gone)
 
 
 def test_private_picture_needs_a_signed_url_and_is_not_cached(site: Site) -> None:
@@ -335,7 +354,7 @@ def test_private_picture_needs_a_signed_url_and_is_not_cached(site: Site) -> Non
         response = site.client.get(path)
         assert response.status_code == 403
         assert response.headers["Cache-Control"] == "private"
-    assert eventually(lambda: site.client.get(public).status_code != 200) < 30
+    eventually(lambda: site.client.get(public).status_code != 200)
 
 
 def test_signed_request_for_a_public_picture_bypasses_the_cache(site: Site, picture: str) -> None:

@@ -68,7 +68,7 @@ def test_lifecycle_deletes_incomplete_uploads() -> None:
 
 def test_script_is_valid_and_uses_existing_files() -> None:
     script = MINIO / "init.sh"
-    assert subprocess.run(["sh", "-n", str(script)], timeout=10).returncode == 0
+    assert subprocess.run(["sh", "-n", str(script)], timeout=60).returncode == 0
     assert set(re.findall(r"[\w-]+\.json", script.read_text())) == {path.name for path in MINIO.glob("*.json")}
     service = compose_file.services()["minio-init"]
     assert (

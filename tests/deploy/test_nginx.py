@@ -101,12 +101,12 @@ class Balancer:
             mounted = programs.mapping.mounts(service)["/etc/nginx/templates"]
             shutil.copy(TLS, mounted)
         self.program = nginx.nginx_program(service, programs, self.port)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
 
     def restart(self) -> None:
         """Restart nginx, so that it uses all apps again."""
         self.program.kill()
-        self.program.start(20)
+        self.program.start()
 
     def close(self) -> None:
         self.program.kill()
@@ -125,7 +125,7 @@ class Balancer:
         return [request for app in self.apps for request in app.requests]
 
     def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(request)
             response = connection.makefile("rb")
             status = int(response.readline().split()[1])
@@ -140,7 +140,7 @@ class Balancer:
 def _balancer(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancer]:
     balancer = Balancer(tmp_path_factory.mktemp("nginx"))
     try:
-        balancer.program.start(20)
+        balancer.program.start()
         yield balancer
     finally:
         balancer.close()
@@ -354,7 +354,7 @@ def chained(nginx_program: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     (directory / "tls/privkey.pem").chmod(0o644)
     balancer = Balancer(directory, tls=True, TRUSTED_PROXIES="127.0.0.0/30, 2001:db8::/32")
     try:
-        balancer.program.start(20)
+        balancer.program.start()
         yield balancer
     finally:
         balancer.close()

@@ -1,0 +1,58 @@
+"""Redis from the wheel, started as in docker-compose.yml."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from instafeed.devstack.child_process import Program
+from instafeed.devstack.ports import free_port
+from instafeed.devstack.redis import redis_executable
+from tests.deploy import compose_file
+
+
+class ComposeRedis(Program):
+    """`redis` or `redis-broker`, in its own directory."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        service = compose_file.services()[name]
+        self.port = free_port()
+        words = [*service["entrypoint"], *shlex.split(service["command"])]
+        mounted = compose_file.mounts(service)
+        words = [str(mounted.get(word, word)) for word in words]
+        local = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(root)]
+        super().__init__(name, root / f"{name}.log", [*words, *local])
+        programs = root / "bin"
+        programs.mkdir(exist_ok=True)
+        (programs / "redis-server").symlink_to(redis_executable())
+        self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", **service["environment"]}
+
+    def client(self, password: str | None = compose_file.SECRETS["REDIS_PASSWORD"]) -> redis.Redis:
+        return redis.Redis(
+            port=self.port, password=password, decode_responses=True, socket_timeout=10, retry=Retry(NoBackoff(), 0)
+        )
+
+    def ready(self) -> bool:
+        try:
+            return self.running and bool(self.client().ping())
+        except redis.RedisError:
+            return False
+
+
+@contextmanager
+def run_redis(name: str) -> Iterator[ComposeRedis]:
+    with tempfile.TemporaryDirectory(prefix="instafeed-redis-") as root:
+        server = ComposeRedis(name, Path(root))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
