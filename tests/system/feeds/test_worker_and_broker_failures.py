@@ -26,7 +26,7 @@ def author(live_stack: LiveStack) -> HttpUser:
     author = register_author(live_stack)
     live_stack.manage("shell", "-c", _PUSH.format(author.id))
     import_follows(author, live_stack, followers=FOLLOWERS)
-    live_stack.manage("backfill_feeds", "--all")
+    live_stack.manage("backfill_feeds", "--user", author.username, *(f"u{number}" for number in range(FOLLOWERS)))
     return author
 
 
