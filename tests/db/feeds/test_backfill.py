@@ -13,6 +13,7 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
 from instafeed.core.db.snowflake import MAX_ID
 from tests.db.feeds.feed_setup import create_old_posts, create_posts, create_users, deliver_all, follow, read_feed
+from tests.support.broken_redis import break_redis
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +60,17 @@ def test_feed_continues_below_the_timeline_to_the_first_post(settings: Settings)
         assert read_feed(viewer, size) == expected
     stored = timeline_store.peek(keys.home_timeline(viewer.pk))
     assert stored == timeline_store.Timeline(expected[:5], floor=expected[5])
+
+
+@pytest.mark.parametrize("is_redis_up", [True, False])
+def test_cursor_of_0_is_the_end_of_the_feed(is_redis_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is below it. It must not be taken for no cursor, which is the top."""
+    author = UserFactory()
+    expected = create_old_posts(author, 3)
+    assert read_feed(author) == expected
+    if not is_redis_up:
+        break_redis(monkeypatch)
+    assert timeline.get_page(author.pk, 0, 5) == ([], None)
 
 
 def test_empty_feed_stays_warm() -> None:
