@@ -8,11 +8,12 @@ from functools import partial
 import psycopg
 import pytest
 import redis
-from django.conf import settings
+from django.conf import settings as django_settings
+from pytest_django import Settings
 
 from instafeed.core.cache import client as cache_client
+from instafeed.core.db.replicas import timeout_connection
 from instafeed.core.db.replicas.monitor import monitor
-from instafeed.core.db.replicas.timeout_connection import query_row
 from instafeed.core.jobs import enqueue
 from instafeed.core.monitoring import exporter, health, probes
 from tests.support import database_cleanup, prebuilt_data
@@ -32,13 +33,13 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None) -> None:
     """Wait until the replicas have replayed the creation of the test database."""
-    for alias in settings.REPLICA_ALIASES:
+    for alias in django_settings.REPLICA_ALIASES:
         eventually(partial(_answers, alias))
 
 
 def _answers(alias: str) -> bool:
     try:
-        return query_row(alias, "SELECT true") == (True,)
+        return timeout_connection.query_row(alias, "SELECT true") == (True,)
     except psycopg.OperationalError:
         return False
 
@@ -46,8 +47,8 @@ def _answers(alias: str) -> bool:
 @pytest.fixture(scope="session")
 def _redis_servers() -> Iterator[tuple[redis.Redis, redis.Redis]]:
     with (
-        redis.Redis.from_url(settings.REDIS_URL) as cache,
-        redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker,
+        redis.Redis.from_url(django_settings.REDIS_URL) as cache,
+        redis.Redis.from_url(django_settings.CELERY_BROKER_URL) as broker,
     ):
         yield cache, broker
 
@@ -86,15 +87,23 @@ def _replicas_only_where_named(request: pytest.FixtureRequest, monkeypatch: pyte
     if not marked and not {"db", "transactional_db"}.intersection(request.fixturenames):
         return
     named = (marked.kwargs.get("databases") if marked else None) or ()
-    if named != "__all__" and not set(settings.REPLICA_ALIASES).intersection(named):
+    if named != "__all__" and not set(django_settings.REPLICA_ALIASES).intersection(named):
         monkeypatch.setattr(monitor, "usable", list)
 
 
 @pytest.fixture
-def fresh_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_probes(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
     """Forget the results and the hanging threads of earlier tests, and wait longer for probes than in production."""
     for module in (health, exporter):
         monkeypatch.setattr(module, "PROBES_TIMEOUT", 60.0)
-    probes.reset()
+    monkeypatch.setattr(health, "REDIS_TIMEOUT", 60.0)
+    monkeypatch.setattr(timeout_connection, "CONNECT_TIMEOUT", 60)
+    settings.REPLICA_STATEMENT_TIMEOUT = 60
+    _forget_probes()
     yield
+    _forget_probes()
+
+
+def _forget_probes() -> None:
     probes.reset()
+    health.redis_client.cache_clear()

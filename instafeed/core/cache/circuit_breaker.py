@@ -9,7 +9,7 @@ class CircuitBreaker:
     """Stay open for `cooldown` seconds after each failure. Thread-safe."""
 
     def __init__(self, cooldown: float) -> None:
-        self._cooldown = cooldown
+        self.cooldown = cooldown
         self._open_until = 0.0
 
     @property
@@ -18,7 +18,7 @@ class CircuitBreaker:
 
     def trip(self) -> None:
         """Record a failure."""
-        self._open_until = time.monotonic() + self._cooldown
+        self._open_until = time.monotonic() + self.cooldown
 
     def reset(self) -> None:
         """Forget past failures."""

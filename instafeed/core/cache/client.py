@@ -20,7 +20,7 @@ from instafeed.core.observability.metrics import BREAKER_TRIPS
 
 FAILURE_COOLDOWN = 1.0  # seconds without an attempt after a failure
 logger = logging.getLogger(__name__)
-_breaker = CircuitBreaker(FAILURE_COOLDOWN)
+breaker = CircuitBreaker(FAILURE_COOLDOWN)
 
 
 class CacheUnavailable(Exception):
@@ -37,7 +37,7 @@ def guarded_client() -> Iterator[redis.Redis]:
 
     Raises CacheUnavailable for every Redis failure, and without an attempt during the cooldown after one.
     """
-    if _breaker.is_open:
+    if breaker.is_open:
         raise CacheUnavailable("circuit breaker is open")
     try:
         yield get_client()
@@ -48,7 +48,7 @@ def guarded_client() -> Iterator[redis.Redis]:
 
 def record_failure(error: Exception) -> None:
     """Open the circuit breaker for `FAILURE_COOLDOWN` seconds."""
-    _breaker.trip()
+    breaker.trip()
     BREAKER_TRIPS.labels("cache").inc()
     # An error reply (out of memory, read-only, or a bug of ours) needs its traceback; a lost connection does not.
     is_error_reply = isinstance(error, redis.ResponseError)
@@ -57,4 +57,4 @@ def record_failure(error: Exception) -> None:
 
 def reset_circuit_breaker() -> None:
     """Forget past failures (tests)."""
-    _breaker.reset()
+    breaker.reset()

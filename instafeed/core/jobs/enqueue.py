@@ -20,7 +20,7 @@ from instafeed.core.observability.metrics import BREAKER_TRIPS
 logger = logging.getLogger(__name__)
 
 RETRY_COOLDOWN = 5.0  # seconds without an attempt after a failure
-_breaker = CircuitBreaker(RETRY_COOLDOWN)
+breaker = CircuitBreaker(RETRY_COOLDOWN)
 
 
 def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool:
@@ -28,7 +28,7 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
 
     Return False if the broker did not accept it within its timeout (under a second, see settings).
     """
-    if _breaker.is_open:
+    if breaker.is_open:
         return False
     try:
         options: dict[str, Any] = {"countdown": countdown, "retry": False, "ignore_result": True}
@@ -37,7 +37,7 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
         else:
             task.apply_async(arguments, **options)
     except (OperationalError, RedisError, OSError) as error:
-        _breaker.trip()
+        breaker.trip()
         BREAKER_TRIPS.labels("broker").inc()
         logger.warning("broker unavailable, %s is left to the sweep: %s", getattr(task, "name", task), error)
         return False
@@ -46,4 +46,4 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
 
 def reset_circuit_breaker() -> None:
     """Forget past failures (tests)."""
-    _breaker.reset()
+    breaker.reset()

@@ -41,12 +41,15 @@ def test_invalidate_requires_a_transaction() -> None:
     assert isinstance(error, transaction.TransactionManagementError)
 
 
-def test_the_sweep_deletes_the_keys_of_a_dead_process(redis_cache: redis.Redis) -> None:
+def test_the_sweep_deletes_the_keys_of_a_dead_process(
+    redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(invalidation, "MIN_SWEEP_AGE", timedelta(hours=1))
     redis_cache.set("a", 1)
     Invalidation.objects.create(keys=["a"])
     sweep_invalidations()
     assert redis_cache.exists("a"), "a young row may belong to a commit in progress"
-    Invalidation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+    Invalidation.objects.update(created_at=timezone.now() - timedelta(hours=1))
     sweep_invalidations()
     assert not redis_cache.exists("a")
     assert not Invalidation.objects.exists()

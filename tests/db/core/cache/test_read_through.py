@@ -94,6 +94,7 @@ def test_during_an_outage_all_values_are_loaded_and_redis_is_tried_once(
         raise redis.ConnectionError("gone")
 
     monkeypatch.setattr(redis.Redis, "execute_command", gone)
+    monkeypatch.setattr(cache_client.breaker, "cooldown", 1_000.0)
     source = Source(_1=b"one")
     try:
         assert cache_of(source).get([1]) == cache_of(source).get([1]) == {1: b"one"}

@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from feeds import fanout, fanout_outbox, timeline, timeline_store
 from instafeed.celery import app
-from instafeed.core.cache import client as breaker
+from instafeed.core.cache import client as cache_client
 from instafeed.core.db.replicas import read_your_writes
 from instafeed.core.db.replicas.session import Session
 from instafeed.core.jobs import enqueue, instrumentation
@@ -137,7 +137,8 @@ def _raising(error: Exception) -> Callable[..., None]:
     return fail
 
 
-def test_feed_and_cache_reads() -> None:
+def test_feed_and_cache_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_client.breaker, "cooldown", 1_000.0)
     author, viewer = create_users(2)
     follow(author, viewer)
     create_posts(author)
@@ -153,13 +154,14 @@ def test_feed_and_cache_reads() -> None:
     assert (cards["hit"].by, cards["miss"].by, rebuilt.by) == (1, 1, 1)
     assert pulled.by >= 1
     tripped = MetricChange("instafeed_breaker_trips_total", part="cache")
-    breaker.record_failure(redis.ConnectionError("gone"))
+    cache_client.record_failure(redis.ConnectionError("gone"))
     timeline.get_page(viewer.pk, None, 5)
     assert (reads["sql"].by, tripped.by) == (1, 1)
     assert cards["bypassed"].by == 1
 
 
 def test_broker_breaker_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enqueue.breaker, "cooldown", 1_000.0)
     tripped = MetricChange("instafeed_breaker_trips_total", part="broker")
     monkeypatch.setattr(succeeding, "apply_async", _raising(redis.ConnectionError("gone")))
     assert not enqueue.try_enqueue(succeeding)
