@@ -234,3 +234,10 @@ def test_rows_do_not_reach_the_next_test(turn: str) -> None:
     assert not User.objects.exists()
     with atomic():
         UserFactory()
+
+
+def test_connection_of_a_rolled_back_test_cannot_be_closed() -> None:
+    user = UserFactory()
+    with pytest.raises(AssertionError, match="needs django_db"):
+        connection.close()
+    assert User.objects.get() == user

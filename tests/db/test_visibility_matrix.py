@@ -23,6 +23,7 @@ from social import services as social
 from social.notifications import consumer
 from tests.db.feeds.feed_setup import deliver_all
 from tests.support.api_user import ApiUser
+from tests.support.client_response import ClientResponse
 
 pytestmark = pytest.mark.django_db
 
@@ -128,13 +129,14 @@ class World:
     names: dict[str, str]
     client: Client
 
-    def request(self, viewer: str, method: str, path: str, body: dict[str, str]) -> Any:
+    def request(self, viewer: str, method: str, path: str, body: dict[str, str]) -> ClientResponse:
         caller = self.viewers[viewer]
         data = body or None
         if caller is not None:
             return caller.call(method, path, data)
         options = {"data": data, "content_type": "application/json"} if data else {}
-        return getattr(self.client, method)(f"/api/v1{path}", **options)
+        response: ClientResponse = getattr(self.client, method)(f"/api/v1{path}", **options)
+        return response
 
 
 def build_world(*, private: bool) -> World:

@@ -9,6 +9,7 @@ from django.test import Client
 from accounts import sessions
 from accounts.models import User
 from social import services as social
+from tests.support.client_response import ClientResponse
 from tests.support.factories import UserFactory
 
 
@@ -28,11 +29,12 @@ class ApiUser:
     def username(self) -> str:
         return self.user.username
 
-    def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> ClientResponse:
         options: dict[str, Any] = {"headers": self.headers | headers}
         if body is not None:
             options |= {"data": body, "content_type": "application/json"}
-        return getattr(self.client, method)(f"/api/v1{path}", **options)
+        response: ClientResponse = getattr(self.client, method)(f"/api/v1{path}", **options)
+        return response
 
     def get(self, path: str) -> Any:
         """GET `path`, which must return 200, and return the JSON."""
@@ -48,7 +50,7 @@ class ApiUser:
         """Create a comment and return its id."""
         return self._create(f"/posts/{post_id}/comments", {"text": text, "reply_to": reply_to})
 
-    def like(self, post_id: str) -> Any:
+    def like(self, post_id: str) -> ClientResponse:
         return self.call("post", f"/posts/{post_id}/like")
 
     def follow(self, other: ApiUser) -> None:

@@ -28,7 +28,7 @@ _ROLLBACK = "ROLLBACK TO SAVEPOINT tested_code; RELEASE SAVEPOINT tested_code"
 
 
 class SavepointConnection:
-    """A psycopg connection with an open transaction. Transactions on it are savepoints, and it cannot be closed."""
+    """A psycopg connection with an open transaction. Transactions on it are savepoints."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -53,8 +53,10 @@ class SavepointConnection:
     def rollback(self) -> None:
         self._connection.execute(_ROLLBACK)
 
-    def close(self) -> NoReturn:
-        raise AssertionError("tested code closes the connection: the test needs django_db(transaction=True)")
+
+def _refuse_to_close() -> NoReturn:
+    """Keep Django from opening another connection, whose rows would not be rolled back."""
+    raise AssertionError("tested code closes its connection: the test needs django_db(transaction=True)")
 
 
 @contextmanager
@@ -65,6 +67,7 @@ def savepoint_transactions() -> Iterator[None]:
     with patch.multiple(
         database,
         connection=SavepointConnection(database.connection),
+        close=_refuse_to_close,
         autocommit=True,
         in_atomic_block=False,
         atomic_blocks=[],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
 from accounts.models import User
@@ -220,7 +220,7 @@ def test_malformed_cursor_is_a_400(author: ApiUser, cursor: str) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 50])
-def test_user_posts_query_count(author: ApiUser, size: int, django_assert_num_queries: Any) -> None:
+def test_user_posts_query_count(author: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(size):
         services.create_post(author.user.pk, "x")
     path = f"/users/{author.user.username}/posts?limit={size}"
