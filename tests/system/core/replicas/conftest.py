@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from instafeed.core import env
 from instafeed.core.cache import client as cache_client
-from instafeed.core.db.replicas import read_your_writes, session, wal
+from instafeed.core.db.replicas import read_your_writes, session, timeout_connection, wal
 from instafeed.core.db.replicas.monitor import ReplicaMonitor, monitor
 from instafeed.core.models import Invalidation
 from instafeed.devstack.data_services import DataServices
@@ -139,6 +139,13 @@ def site(
         session.end_session()
         Invalidation.objects.all().delete()
         _forget()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Wait longer for a replica that works: on a busy machine it may need more than the usual two seconds."""
+    monkeypatch.setattr(timeout_connection, "CONNECT_TIMEOUT", 60)
+    settings.REPLICA_STATEMENT_TIMEOUT = 60
 
 
 @pytest.fixture(params=["plain", "pool"])

@@ -17,6 +17,8 @@ from instafeed.core.db.replicas.monitor import MAX_TRANSACTION_AGE, ReplicaMonit
 from tests.support.eventually import eventually
 from tests.system.core.replicas.conftest import Site
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 def test_a_new_process_waits_for_its_first_check(
     site: Site, fresh_monitor: ReplicaMonitor, monkeypatch: pytest.MonkeyPatch

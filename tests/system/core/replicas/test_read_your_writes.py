@@ -13,6 +13,8 @@ from instafeed.core.db.replicas.monitor import monitor
 from tests.support.eventually import eventually
 from tests.system.core.replicas.conftest import Outage, Site
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 WRITER, OTHER = 1, 2
 
 

@@ -20,6 +20,8 @@ from tests.settings import REDIS_NUMBER
 from tests.system.core.replicas.conftest import Site
 from tests.system.core.replicas.notes_site import ran_on_standby
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 
 def test_reads_outside_a_request_use_the_primary(site: Site) -> None:
     assert session.current_session() is None
