@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +41,7 @@ READ_TABLE = "SELECT FROM migrated_app_note"
 # What a dump does: it locks no table, but an index build waits for its end.
 TAKE_SNAPSHOT = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
 BUILDING_PID = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CREATE INDEX CONC%'"
+LONGER_THAN_THE_LOCK_TIMEOUT = "clock_timestamp() - query_start > interval '1.5 s'"
 
 
 class Database:
@@ -79,8 +79,8 @@ class Database:
             yield held
 
     def query(self, query: str) -> object:
-        """Return the first value of the first row. Fails after 3 s of waiting for a lock."""
-        with psycopg.connect(self.url, autocommit=True, options="-c statement_timeout=3000") as asking:
+        """Return the first value of the first row. Fails if it waits for a lock much longer than a lock timeout."""
+        with psycopg.connect(self.url, autocommit=True, options="-c statement_timeout=30000") as asking:
             row = asking.execute(query).fetchone()
             return row and row[0]
 
@@ -129,9 +129,12 @@ def without_attachments(migrated: Database) -> Database:
 def test_gives_up_without_blocking_readers_and_fails_with_one_line(without_column: Database) -> None:
     with without_column.transaction(READ_TABLE):
         process = without_column.start_migrate(program=("-c", TWO_QUICK_RETRIES))
-        while process.poll() is None:
+
+        def has_ended_while_others_read() -> bool:
             without_column.query(f"SELECT count(*) FROM ({READ_TABLE}) AS rows")
-            time.sleep(0.1)
+            return process.poll() is not None
+
+        eventually(has_ended_while_others_read)
     out, err = process.communicate()
     assert process.returncode == 1
     assert err.startswith("CommandError: Could not acquire a lock within 1 s (3 attempts).")
@@ -177,8 +180,7 @@ def test_second_migrate_waits_and_finds_nothing_to_do(without_column: Database) 
 def test_index_build_waits_for_a_long_transaction(without_index: Database) -> None:
     with without_index.transaction(*TAKE_SNAPSHOT) as old:
         process = without_index.start_migrate()
-        eventually(lambda: without_index.query(BUILDING_PID))
-        time.sleep(1.5)  # longer than the lock timeout
+        eventually(lambda: without_index.query(f"{BUILDING_PID} AND {LONGER_THAN_THE_LOCK_TIMEOUT}"))
         assert process.poll() is None
         old.rollback()
         out, err = process.communicate(timeout=120)
@@ -214,7 +216,7 @@ def test_error_of_deferred_sql_is_reported(without_attachments: Database) -> Non
 
 
 @pytest.fixture
-def migrations_with_sql(transactional_db: None) -> list[tuple[Migration, list[str]]]:
+def migrations_with_sql(db: None) -> list[tuple[Migration, list[str]]]:
     """The project's migrations, each with its SQL statements."""
     configuration = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["tool"]["django_migration_linter"]
     loader = MigrationLoader(connection, replace_migrations=False)

@@ -21,19 +21,15 @@ from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, StackLayout, running_environment, running_record
 from tests.support import prebuilt_data
 from tests.support.eventually import eventually
-from tests.support.processes import clean_environment, manage
+from tests.support.processes import clean_environment, has_ended, manage
 from tests.support.stack_command import StackCommand
 
 # Each start runs a dozen processes: seconds on an idle machine, much longer on a busy one.
 pytestmark = [pytest.mark.xdist_group("stack-command"), pytest.mark.timeout(600)]
 
 
-def is_running(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 def wait_until_ended(processes: list[psutil.Process]) -> None:
-    eventually(lambda: not any(is_running(process) for process in processes))
+    eventually(lambda: all(has_ended(process) for process in processes))
 
 
 def assert_stopped_in_order(
@@ -41,7 +37,7 @@ def assert_stopped_in_order(
 ) -> None:
     """Assert that the supervisor ended without an error, after its children."""
     assert stack.supervisor.wait(60) == 0, stack.output
-    assert not [child for child in children if is_running(child)]
+    assert all(has_ended(child) for child in children)
     wait_until_ended(everything)
     assert stack.output.rstrip().endswith("Stopped.")
     assert "Traceback" not in stack.output

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from instafeed.devstack import supervisor as supervisor_module
@@ -16,6 +15,7 @@ from instafeed.devstack.child_process import Program, stop_children, trim_log
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 from tests.support.eventually import eventually
+from tests.support.processes import has_ended
 
 NewProgram = Callable[..., Program]
 
@@ -99,7 +99,7 @@ def test_process_group_of_a_killed_child_is_killed(program: NewProgram) -> None:
     orphan = child.tree()[1]
     os.kill(child.pid, signal.SIGKILL)
     eventually(lambda: not child.running)
-    eventually(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: has_ended(orphan))
 
 
 def test_paused_child_is_stopped_in_order(program: NewProgram, tmp_path: Path) -> None:
