@@ -23,19 +23,19 @@ up: install  ## Run the whole system on http://127.0.0.1:8000 (PORT=…, ARGS="-
 down:  ## Stop the running system
 	@$(BIN)/python manage.py stack --stop
 
-# Without a path in ARGS, pytest runs `testpaths` of pyproject.toml. Each process needs its own Redis database, of 16.
+# A path in ARGS replaces `testpaths`, which are those of pyproject.toml for `make test`. Each process needs its own Redis database, of 16.
 test: $(VENV)/.installed-test  ## Run what to run after each change: unit and db tests, the main path (ARGS="tests/db/feeds -k …")
 	$(PYTEST) $(ARGS)
 
 test-system: $(VENV)/.installed-test  ## Run the tests with real processes
-	$(PYTEST) tests/system $(ARGS)
+	$(PYTEST) -o testpaths=tests/system $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## Run all tests: also deployment, browser and benchmarks
-	$(PYTEST) --durations=25 tests $(ARGS)
+	$(PYTEST) --durations=25 -o testpaths=tests $(ARGS)
 
 coverage: $(VENV)/.installed-test  ## Measure the branch coverage of all tests, processes that they start included
 	@rm -f $(VENV)/coverage.*
-	$(BIN)/coverage run $(subst $(BIN)/pytest,-m pytest,$(PYTEST)) tests $(ARGS)
+	$(BIN)/coverage run $(subst $(BIN)/pytest,-m pytest,$(PYTEST)) -o testpaths=tests $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty --sort=miss
 
