@@ -8,6 +8,8 @@ when a callback runs.
 These differences from real commits remain:
 * No other connection sees the rows.
 * After a statement fails outside an `atomic` block, PostgreSQL refuses all further statements of the test.
+* A statement outside an `atomic` block that breaks a foreign key fails at the next commit or at the end of the test.
+* Each commit drops all temporary tables, also those without ON COMMIT DROP.
 * Row locks, advisory locks, SET LOCAL and the time of SQL's `now()` last until the end of the test.
 """
 
