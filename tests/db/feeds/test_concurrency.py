@@ -1,4 +1,4 @@
-"""Races of operators, of readers and of posts with celebrity transitions, on several database connections."""
+"""Races of operators, of readers, and of posts and pins with celebrity transitions, on several database connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, CelebrityState, User
 from feeds import admin_actions, backfill, celebrity_transitions, timeline_store
 from feeds.admin_actions import ResumeResult
 from feeds.models import DeliveryMode, FanOut
@@ -78,3 +78,15 @@ def test_post_that_commits_during_a_demotion_is_in_the_followers_feeds() -> None
     assert get_fan_out(post_id).mode == DeliveryMode.PULL
     deliver_all()
     assert read_feed(follower) == [post_id]
+
+
+def test_pin_that_commits_during_a_demotion_holds() -> None:
+    """The demotion reads the pin under the row's lock."""
+    author = UserFactory(celebrity_state=CelebrityState.CELEBRITY)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            User.objects.filter(pk=author.pk).update(celebrity_pin=True)
+            demotion = pool.submit(close_connection_after, celebrity_transitions.demote, [author.pk])
+            eventually(lambda: count_lock_waiters() == 1)
+        assert demotion.result() == 0
+    assert User.objects.get(pk=author.pk).celebrity_state == CelebrityState.CELEBRITY
