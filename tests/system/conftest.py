@@ -6,7 +6,9 @@ running system, tests that restart one of its programs with other settings, test
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from instafeed.devstack.data_services import DataServices
 from tests.support.live_stack import LiveStack
 from tests.support.prebuilt_data import prebuilt_services
 
+NewDirectory = Callable[[], Path]
 TIMEOUT = 600  # seconds, against hanging; a busy machine needs a minute to start everything
 _HERE = Path(__file__).parent
 _MARKERS = ("restarts_a_program", "kills_a_part")
@@ -38,6 +41,29 @@ def _stage(item: pytest.Item) -> int:
     if _HERE not in item.path.parents or "live_stack" not in getattr(item, "fixturenames", ()):
         return 0
     return 1 + max((1 + _MARKERS.index(name) for name in _MARKERS if item.get_closest_marker(name)), default=0)
+
+
+@pytest.fixture(scope="session")
+def new_directory() -> Iterator[NewDirectory]:
+    """Create empty directories.
+
+    Not tmp_path: under root, PostgreSQL runs as another account, to which the stack opens the parent directories, and
+    pytest closes those again when a second session starts.
+    """
+    directories: list[Path] = []
+
+    def create() -> Path:
+        directories.append(Path(tempfile.mkdtemp(prefix="instafeed-stack-")))
+        return directories[-1]
+
+    yield create
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def directory(new_directory: NewDirectory) -> Path:
+    return new_directory()
 
 
 @pytest.fixture(scope="session")

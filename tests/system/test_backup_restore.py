@@ -85,7 +85,7 @@ class Network:
         return [(post["id"], post["like_count"], post["comment_count"]) for post in posts]
 
 
-def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, tmp_path: Path) -> None:
+def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, directory: Path, tmp_path: Path) -> None:
     network = Network(live_stack)
     before = network.feed()
     url, old = live_stack.environment["DATABASE_URL"], StackLayout(live_stack.data_dir)
@@ -97,12 +97,10 @@ def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, tmp_path: Pa
     largest_id = query(url, "SELECT max(id) FROM accounts_user")
     assert int(network.star.id) in celebrities
 
-    restored_dir = tmp_path / "restored"
-    restored_dir.mkdir(mode=0o700)
-    new = StackLayout(restored_dir)
+    new = StackLayout(directory)
     shutil.copy(old.secrets, new.secrets)
     new.unfinished.touch()  # as left by an interrupted first start
-    with StackCommand(restored_dir, "--data-only") as stack:
+    with StackCommand(directory, "--data-only") as stack:
         stack.start()
         assert {"web", "worker", "beat"}.isdisjoint(stack.record.children)
         url = stack.environment["DATABASE_URL"]
@@ -114,7 +112,7 @@ def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, tmp_path: Pa
         assert stack.stop() == 0
 
     options = ("--web-workers", "1", "--celery-workers", "1")
-    with StackCommand(restored_dir, *options, CELEBRITY_THRESHOLD="5") as stack:
+    with StackCommand(directory, *options, CELEBRITY_THRESHOLD="5") as stack:
         stack.start()
         stack.manage("resume_fan_outs")
         assert "Rebuilt" in stack.manage("backfill_feeds", "--all")

@@ -19,7 +19,7 @@ from instafeed.devstack.child_process import terminate_leftover
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.state import ProcessIdentity, StackError, StackLayout, StackRecord, running_environment
 from tests.support.eventually import eventually
-from tests.system.devstack.conftest import NewDirectory
+from tests.system.conftest import NewDirectory
 
 
 def write(services: DataServices) -> str:

@@ -91,6 +91,21 @@ def test_invalid_values_are_refused(load: Load, name: str, value: str) -> None:
     assert_one_line(error, name)
 
 
+def test_a_bucket_is_the_default_storage(load: Load) -> None:
+    settings = load(AWS_STORAGE_BUCKET_NAME="pictures", AWS_S3_REGION_NAME="eu-central-1")
+    assert settings["STORAGES"]["default"]["BACKEND"] == "media.storage.s3.BucketStorage"
+    assert settings["STORAGES"]["default"]["OPTIONS"]["bucket_name"] == "pictures"
+
+
+def test_a_broker_that_does_not_answer_delays_a_request_by_less_than_two_seconds(load: Load) -> None:
+    """A test with a frozen broker could only compare seconds on a machine that may be busy."""
+    settings = load()
+    options = settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    assert options["socket_connect_timeout"] + options["socket_timeout"] < 2
+    assert options["max_retries"] == 0
+    assert settings["CELERY_TASK_PUBLISH_RETRY"] is False
+
+
 def test_valid_settings_load_without_output(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
     assert load()["DEBUG"] is False
     assert capfd.readouterr() == ("", "")
