@@ -72,11 +72,11 @@ class LiveStack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.client.close()
         self._stopping.set()
         with self._changing:
             stop_children(self._programs.values())
         self._thread.join()
-        self.client.close()
 
     def connect(self) -> None:
         """Open a new client, without connections to a web process that has ended."""
@@ -129,12 +129,12 @@ class LiveStack:
             self._restart(program, own)
 
     def _restart(self, program: Program, environment: dict[str, str]) -> None:
+        self.client.close()  # a web server that stops waits for open connections
         with self._changing:
             program.stop()
             program.environment = environment
             program.launch()
         program.wait_ready(_START_TIMEOUT)
-        self.client.close()
         self.connect()
 
     def _supervise(self) -> None:
