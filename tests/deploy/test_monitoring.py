@@ -48,7 +48,7 @@ def test_promtool_finds_no_errors(promtool: str, arguments: str) -> None:
 def known_series() -> dict[str, set[str]]:
     """Return the labels of each series by the table in docs/operations.md. A test of the metrics compares that one."""
     page = (PROJECT_ROOT / "docs" / "operations.md").read_text()
-    series = {}
+    series: dict[str, set[str]] = {}
     for name, kind, cell in re.findall(r"^\| `(instafeed_\w+)` \| (\w+) \| ([^|]*) \|", page, re.MULTILINE):
         labels = set(re.findall(r"`(\w+)`", cell))
         suffixes = ("_bucket", "_count", "_sum") if kind == "histogram" else ("",)
