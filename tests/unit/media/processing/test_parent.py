@@ -159,8 +159,11 @@ def has_unread_job(pid: int) -> bool:
 def stop_child(processor: Processor) -> int:
     """Stop the child and return its id. It takes the next job when it is continued."""
     assert processor.child_pid
-    os.kill(processor.child_pid, signal.SIGSTOP)
-    return processor.child_pid
+    child = psutil.Process(processor.child_pid)
+    child.suspend()
+    # A child that has not noticed the signal yet would still read the job.
+    eventually(lambda: child.status() == psutil.STATUS_STOPPED)
+    return child.pid
 
 
 def kill(processor: Processor) -> None:
