@@ -17,9 +17,9 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.utils.functional import cached_property
 from psycopg import IsolationLevel
 
-from instafeed.core.db.replicas import session
+from instafeed.core.db.replicas import session, timeout_connection
 from instafeed.core.db.replicas.monitor import monitor
-from instafeed.core.db.replicas.timeout_connection import CONNECT_TIMEOUT, TimeoutConnection
+from instafeed.core.db.replicas.timeout_connection import TimeoutConnection
 
 # The server cannot serve: connection exception, insufficient resources, shutting down or starting up, system error.
 _SERVER_FAILURE_SQLSTATES = ("08", "53", "57", "58")
@@ -82,7 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         milliseconds = settings.REPLICA_STATEMENT_TIMEOUT * 1000
         options = f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"
         parameters["options"] = f"{parameters.get('options', '')} {options}".strip()
-        parameters["connect_timeout"] = CONNECT_TIMEOUT
+        parameters["connect_timeout"] = timeout_connection.CONNECT_TIMEOUT
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
