@@ -296,7 +296,10 @@ def test_output_of_libraries_is_no_answer() -> None:
     assert (finished.stdout, finished.stderr) == (b"answer", b"")
 
 
-def test_threads_take_turns(shared_processor: Processor, tmp_path: Path) -> None:
+def test_threads_take_turns(shared_processor: Processor, source: Path, tmp_path: Path) -> None:
+    # The kernel kills a child when the thread that started it ends, and the fixture's child must live on.
+    assert can_process(shared_processor, source)
+
     def process_one(width: int) -> bool:
         directory = tmp_path / str(width)
         directory.mkdir()
