@@ -101,7 +101,9 @@ class Site:
             connections["replica1"].close()  # as at the end of a request; the test client leaves it open
 
     def wait_until_idle_for(self, seconds: float) -> None:
-        """Wait until the last transaction that the replica has replayed is that old."""
+        """Write, and wait until the replica's last replayed transaction is that old. After a restart it knows none."""
+        self.write("last")
+        self.catch_up()
         query = f"SELECT clock_timestamp() - pg_last_xact_replay_timestamp() > interval '{seconds} s'"
         eventually(lambda: self.ask_replica(query))
 
