@@ -112,7 +112,13 @@ class Site:
         target = wal.sample_primary().position
         query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
         eventually(lambda: self.ask_replica(query) >= target)
-        monitor.check_now()
+
+        def is_usable() -> bool:
+            """The check samples the primary again, which may be ahead of the replica once more."""
+            monitor.check_now()
+            return bool(monitor.usable())
+
+        eventually(is_usable)
 
 
 def _headers(user: int | None) -> dict[str, str]:
