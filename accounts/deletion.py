@@ -5,15 +5,12 @@ The username and email address stay taken until the erasure has finished. A dele
 
 from __future__ import annotations
 
-from functools import partial
-
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 
-from accounts import erasure_worker, sessions, tasks
+from accounts import erasure_worker, sessions
 from accounts.models import User
 from accounts.services import WrongPassword, announce_access_change
-from instafeed.core.jobs import enqueue
 
 
 class StaffAccount(Exception):
@@ -52,6 +49,4 @@ def delete_account(user_id: int, *, expected_password_hash: str | None = None) -
     erasure_worker.enqueue(user_id)
     if was_active:
         announce_access_change(user)
-    # robust: the deletion is committed even if the broker is unreachable; Celery beat starts the erasure later.
-    transaction.on_commit(partial(enqueue.try_enqueue, tasks.erase_accounts), robust=True)
     return True

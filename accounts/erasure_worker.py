@@ -18,6 +18,8 @@ from django.utils import timezone
 from accounts import personal_data_registry
 from accounts.models import Erasure, User
 from instafeed.core.cache.invalidation import invalidate
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import LeasedQueue, Outcome
 
 SLICE_SECONDS = 1.0  # of work before other tasks get their turn
@@ -26,22 +28,26 @@ CLAIM_TTL = timedelta(seconds=15)  # much longer than a slice: a claim expires o
 IN_FLIGHT_WRITES_TIMEOUT = timedelta(seconds=5)
 
 
-queue = LeasedQueue(Erasure.objects.all(), lease=CLAIM_TTL, retry_delay=timedelta(seconds=1))
+queue = LeasedQueue(
+    Erasure.objects.all(),
+    task=CoalescedTask(queues.ERASE_ACCOUNTS),
+    lease=CLAIM_TTL,
+    retry_delay=timedelta(seconds=1),
+)
 
 
 def enqueue(user_id: int) -> None:
     """Queue the account for erasure. Call it in the transaction that deletes the account."""
     Erasure.objects.create(user_id=user_id)
+    queue.request_task_on_commit()
 
 
-def process_next() -> bool:
-    """Work for about a second on the account that is due longest. Return whether any account is due now.
+def process_next() -> Outcome:
+    """Work for about a second on the account that is due longest.
 
     Failures are retried without limit, with a delay that doubles up to five minutes.
     """
-    claimed = queue.claim_due(1)
-    queue.run(claimed[0] if claimed else None, _erase)
-    return queue.has_due()
+    return queue.run_next(_erase)
 
 
 def _erase(erasure: Erasure) -> Outcome:

@@ -3,7 +3,6 @@
 from celery import shared_task
 
 from accounts import erasure_worker, services, sessions
-from instafeed.core.jobs import enqueue
 
 
 @shared_task
@@ -20,6 +19,11 @@ def lift_suspensions() -> None:
 
 @shared_task
 def erase_accounts() -> None:
-    """Erase deleted accounts for about a second, then queue this task again behind the others if work is left."""
-    if erasure_worker.process_next():
-        enqueue.try_enqueue(erase_accounts)
+    """Erase a part of a deleted account, for about a second."""
+    erasure_worker.process_next()
+
+
+@shared_task
+def sweep_erasures() -> None:
+    """Continue erasures whose task was lost, whose worker died, or whose retry delay is over."""
+    erasure_worker.queue.sweep()

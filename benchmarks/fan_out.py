@@ -63,9 +63,7 @@ class FanOutBench:
     pushed: list[int] = field(default_factory=list)  # post ids that every feed must hold in the end
 
     def __post_init__(self) -> None:
-        source = "\n".join(
-            (timeline_store.LUA_DIR / name).read_text() for name in ("common.lua", "push_to_home_timelines.lua")
-        )
+        source = "\n".join((timeline_store.LUA_DIR / name).read_text() for name in timeline_store.PUSH_SCRIPT)
         self._digest: Any = self.client.script_load(source)
         self._batches = _batched(self.names, settings.FAN_OUT_BATCH_SIZE)
         self._arguments = [settings.FEED_LENGTH, timeline_store.trim_slack()]
@@ -98,7 +96,7 @@ class FanOutBench:
     def _push_bare(self, post_id: int) -> float:
         started = time.perf_counter()
         for batch in self._batches:
-            self.client.evalsha(self._digest, len(batch), *batch, post_id, *self._arguments)
+            self.client.evalsha(self._digest, len(batch), *batch, *self._arguments, post_id, len(batch))
         elapsed = time.perf_counter() - started
         self.pushed.append(post_id)
         return elapsed

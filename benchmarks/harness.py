@@ -47,9 +47,11 @@ class Stack:
         self.start(site)
         return site
 
-    def fan_out_worker(self) -> None:
+    def fan_out_worker(self) -> Worker:
         """Start a Celery worker of one process for the fan-out queue."""
-        self.start(Worker(self.services, "fan_out"))
+        worker = Worker(self.services, "fan_out")
+        self.start(worker)
+        return worker
 
     def notifications_worker(self) -> None:
         """Start a Celery worker of one process for the notifications queue."""

@@ -12,12 +12,12 @@ from instafeed.core.observability import logging_config, multiprocess_files
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
-# Processes use the cores; threads wait for PostgreSQL and Redis. Each thread may hold one pooled connection per
-# database, so threads beyond the pool's size would only wait for a connection.
+# Processes use the cores; threads wait for PostgreSQL and Redis. There are more threads than pooled connections:
+# requests that need no SQL are answered even while every connection waits for a frozen PostgreSQL.
 worker_class = "instafeed.core.http.gunicorn_worker.GunicornWorker"  # gthread, with errors in the API's format
 workers = env.integer("WEB_WORKERS", max(2, os.cpu_count() or 1), minimum=1, maximum=256, computed=True)
 _pool = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
-threads = env.integer("WEB_THREADS", _pool, minimum=1, maximum=200, computed=True)
+threads = env.integer("WEB_THREADS", _pool + 4, minimum=1, maximum=200, computed=True)
 
 # Not preloaded: connection pools and their threads must start after the fork, and a reload (SIGHUP) must load new code.
 preload_app = False

@@ -42,7 +42,7 @@ class FanOutAdmin(ActionButtonsAdmin):
     search_fields = ("post_id",)
     search_help_text = "A post's id, or an author's full username."
     fields = (
-        *("post_link", "author_link", "mode", "state_label", "progress", "lag", "attempts", "dispatches"),
+        *("post_link", "author_link", "mode", "state_label", "progress", "lag", "attempts"),
         *("created_at", "due_at", "finished_at", "error"),
     )
     readonly_fields = fields
@@ -63,7 +63,7 @@ class FanOutAdmin(ActionButtonsAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[FanOut]) -> None:
         post_ids = list(queryset.values_list("pk", flat=True))
         result = admin_actions.resume_fan_outs(post_ids, cast(User, request.user))
-        parts = [f"Dead letters requeued: {result.requeued}", f"waiting fan-outs dispatched: {result.dispatched}"]
+        parts = [f"Dead letters requeued: {result.requeued}", f"waiting fan-outs resumed: {result.waiting}"]
         if result.skipped:
             parts.append(f"skipped because done or running: {result.skipped}")
         self.message_user(request, "; ".join(parts) + ".")

@@ -1,4 +1,4 @@
-"""The operator's action on fan-outs in the admin: dispatch them now. The sweep is in `feeds.fanout_sweeper`."""
+"""The operator's action on fan-outs in the admin: resume them now."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
-from feeds import fanout_outbox, tasks
+from feeds import fanout_outbox
 from feeds.models import FanOut
-from instafeed.core.jobs.enqueue import try_enqueue
 from instafeed.core.jobs.leased import JobState
 
 
@@ -20,18 +19,18 @@ class ResumeResult:
     """How many of the chosen fan-outs were dead letters, waiting, or left alone."""
 
     requeued: int  # dead letters
-    dispatched: int  # pending, or abandoned by a dead worker
+    waiting: int  # pending, or abandoned by a dead worker
     skipped: int  # done, or claimed by a live worker
 
 
 @transaction.atomic
 def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
-    """Requeue dead letters and dispatch waiting fan-outs; each goes on from its checkpoint.
+    """Requeue dead letters and end the retry delay of waiting fan-outs; each goes on from its checkpoint.
 
     Only dead letters leave an audit entry: a waiting fan-out is delivered anyway, a little later. If the broker is
-    down, the sweep dispatches them once it is back.
+    down, the workers continue once it is back.
     """
-    # Locked in the order of ids, so that two operators cannot deadlock; workers claim one row at a time.
+    # Locked in the order of ids, so that two operators cannot deadlock; workers skip locked rows.
     lockable = FanOut.objects.select_for_update(no_key=True).order_by("pk")
     dead_letters = list(lockable.filter(pk__in=post_ids, state=JobState.DEAD))
     unclaimed = fanout_outbox.queue.unclaimed().filter(pk__in=post_ids)
@@ -40,9 +39,9 @@ def resume_fan_outs(post_ids: Collection[int], operator: User) -> ResumeResult:
     fanout_outbox.queue.make_due([fan_out.pk for fan_out in waiting])
     for fan_out in dead_letters:
         _record_requeue(fan_out, operator)
-    dispatched_ids = [fan_out.pk for fan_out in (*dead_letters, *waiting)]
-    transaction.on_commit(lambda: _dispatch(dispatched_ids), robust=True)
-    return ResumeResult(len(dead_letters), len(waiting), len(set(post_ids)) - len(dispatched_ids))
+    fanout_outbox.queue.request_task_on_commit()
+    skipped = len(set(post_ids)) - len(dead_letters) - len(waiting)
+    return ResumeResult(len(dead_letters), len(waiting), skipped)
 
 
 def _record_requeue(fan_out: FanOut, operator: User) -> None:
@@ -55,8 +54,3 @@ def _record_requeue(fan_out: FanOut, operator: User) -> None:
         before={"state": JobState.DEAD.label},
         after={"state": JobState.PENDING.label},
     )
-
-
-def _dispatch(post_ids: Collection[int]) -> None:
-    for post_id in post_ids:
-        try_enqueue(tasks.deliver_post, post_id)

@@ -37,7 +37,7 @@ from accounts.models import User
 from feeds import celebrity_policy, timeline_store, visible_authors
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
-from social.selectors import fetch_follower_page
+from social.selectors import fetch_follower_pages
 
 FOLLOWER_PAGE_SIZE = 1_000  # followers whose home timelines one call deletes
 TRANSITION_BATCH_SIZE = 500  # authors
@@ -178,6 +178,6 @@ def evict_follower_timelines(author_id: int) -> None:
     """Delete the home timelines of an author and of all followers, page by page."""
     timeline_store.evict([keys.home_timeline(author_id)])
     last_follower_id = 0
-    while follower_ids := fetch_follower_page(author_id, last_follower_id, FOLLOWER_PAGE_SIZE):
+    while follower_ids := fetch_follower_pages([(author_id, last_follower_id)], FOLLOWER_PAGE_SIZE)[0]:
         timeline_store.evict([keys.home_timeline(follower_id) for follower_id in follower_ids])
         last_follower_id = follower_ids[-1]

@@ -1,6 +1,4 @@
-"""Deliver a post to its author's followers: page through the audience, push to Redis, save a checkpoint.
-
-`deliver_slice` works for about a second, so that one author's million followers do not hold up other posts.
+"""Deliver posts: to their authors at once, to followers in rounds that save how far they came.
 
 Every step may run twice, late, or after a crash: pushing a post that a timeline already holds adds a duplicate
 that readers drop, and the checkpoint is never ahead of the deliveries.
@@ -10,109 +8,170 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import redis
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from feeds import fanout_outbox, rate_limiter, timeline_store
+from feeds.fanout_outbox import Progress
 from feeds.models import DeliveryMode, FanOut
+from feeds.timeline_store import Push
 from instafeed.core.jobs.leased import Outcome
-from instafeed.core.observability.metrics import DELIVERIES, FAN_OUT_SLICES, POST_VISIBLE_SECONDS
-from social.selectors import fetch_follower_page
+from instafeed.core.observability.metrics import DELIVERIES, POST_VISIBLE_SECONDS
+from social.selectors import fetch_follower_pages
 
+Batch = list[tuple[Progress, list[int]]]  # parts of audiences: the follower ids after each `last_follower_id`
 logger = logging.getLogger(__name__)
 
-READ_AHEAD_BATCHES = 5  # batches that one query reads
-SLICE_SECONDS = 1.0
+READ_AHEAD_BATCHES = 5  # batches that one query reads, if few fan-outs share it
+ROUND_SECONDS = 0.25
+RATE_LIMIT_WAIT = 1.0  # seconds that a round may wait for the rate limiter
+_REDIS_OUTAGE = (redis.ConnectionError, redis.TimeoutError)  # other errors of Redis may be those of one key
 
 
 def deliver_to_author(post_id: int, author_id: int) -> None:
     """Push a new post to its author's own timelines right after the commit, before any worker runs.
 
-    Only log a Redis failure: readers without Redis use SQL, and the first slice pushes again.
+    Only log a Redis failure: readers without Redis use SQL, and the first round pushes again.
     """
     try:
-        _push_to_author(post_id, author_id)
+        timeline_store.push_to_author_timelines([(author_id, post_id)])
+        timeline_store.push_to_home_timelines([Push(post_id, [author_id])])
     except redis.RedisError as error:
         logger.warning("post %s is not in its author's timelines yet: %s", post_id, error)
 
 
-def deliver_slice(post_id: int) -> Outcome:
-    """Claim a post and deliver it to followers for about `SLICE_SECONDS`.
+def deliver(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:
+    """Deliver claimed fan-outs for about `ROUND_SECONDS`, and save which are finished and how far the others came.
 
-    Save failures in the outbox; the sweep dispatches the post again (`feeds.fanout_sweeper`).
+    If that fails, deliver each alone, so that a fan-out that cannot be delivered does not delay the others. Raises
+    django.db.OperationalError or InterfaceError if PostgreSQL fails: then the leases expire.
     """
-    fan_out = fanout_outbox.queue.claim(post_id)
-    outcome = fanout_outbox.queue.run(fan_out, _deliver)
-    FAN_OUT_SLICES.labels(outcome).inc()
-    return outcome
+    try:
+        outcomes = _deliver_together(fan_outs)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if len(fan_outs) > 1 and not isinstance(error, _REDIS_OUTAGE):
+            return sum((deliver([fan_out]) for fan_out in fan_outs), Counter())
+        outcomes = _retry_later(fan_outs, error)
+    for outcome, count in outcomes.items():
+        fanout_outbox.queue.count(outcome, count)
+    return outcomes
 
 
-def _deliver(fan_out: FanOut) -> Outcome:
-    _push_to_author(fan_out.post_id, fan_out.author_id)
-    if fan_out.mode == DeliveryMode.PULL:
-        return _finish(fan_out, deliveries=0)
-    return _push_to_followers(fan_out)
+def _retry_later(fan_outs: Sequence[FanOut], error: Exception) -> Counter[Outcome]:
+    if isinstance(error, redis.RedisError):  # without Redis there are no timelines to deliver to
+        logger.warning("%d fan-outs are postponed: %s", len(fan_outs), error)
+        fanout_outbox.queue.postpone(fan_outs, error)
+        return Counter({Outcome.POSTPONED: len(fan_outs)})
+    logger.exception("%s failed", fan_outs[0])
+    fanout_outbox.queue.retry_later(fan_outs[0], error)
+    return Counter({Outcome.FAILED: 1})
 
 
-def _push_to_author(post_id: int, author_id: int) -> None:
+def _deliver_together(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:
+    progress = [Progress(fan_out) for fan_out in fan_outs]
+    _push_to_authors([fan_out for fan_out in fan_outs if not fan_out.last_follower_id])
+    for one in progress:
+        one.is_finished = one.fan_out.mode == DeliveryMode.PULL
+    _push_to_followers(progress)
+    return _save(progress)
+
+
+def _push_to_authors(fan_outs: Sequence[FanOut]) -> None:
+    """Push to the authors' own timelines once more: the web process may have failed."""
     # The author timeline is written in every celebrity state: during a transition, pushed posts are pulled as well.
-    timeline_store.push_to_author_timeline(author_id, post_id)
-    timeline_store.push_to_home_timelines([author_id], post_id)
+    timeline_store.push_to_author_timelines([(fan_out.author_id, fan_out.post_id) for fan_out in fan_outs])
+    timeline_store.push_to_home_timelines([Push(fan_out.post_id, [fan_out.author_id]) for fan_out in fan_outs])
 
 
-def _push_to_followers(fan_out: FanOut) -> Outcome:
-    """Push to the audience batch by batch until it or the slice ends."""
-    slice_end = time.monotonic() + SLICE_SECONDS
-    last_follower_id, deliveries = fan_out.last_follower_id, 0
-    for follower_ids in _follower_batches(fan_out.author_id, last_follower_id):
-        if not _wait_for_rate_limiter(len(follower_ids), slice_end):
-            break
-        pushed = timeline_store.push_to_home_timelines(follower_ids, fan_out.post_id)
-        DELIVERIES.inc(pushed)
-        deliveries += pushed
-        last_follower_id = follower_ids[-1]
-        if time.monotonic() > slice_end:
-            break
-    else:
-        # A user who follows from now on gets a rebuilt home timeline that has the post.
-        return _finish(fan_out, deliveries)
-    is_saved = fanout_outbox.checkpoint(fan_out, last_follower_id, deliveries)
-    return Outcome.CONTINUED if is_saved else Outcome.OVERTAKEN
+def _push_to_followers(progress: Sequence[Progress]) -> None:
+    """Push page after page of each audience until all audiences or the round end."""
+    round_end = time.monotonic() + ROUND_SECONDS
+    size = _batch_size()
+    has_time = True
+    while has_time and (unfinished := [one for one in progress if not one.is_finished]):
+        limit = max(size, READ_AHEAD_BATCHES * size // len(unfinished))
+        pages = fetch_follower_pages([(one.fan_out.author_id, one.last_follower_id) for one in unfinished], limit)
+        has_time = _push_pages(_batches(zip(unfinished, pages, strict=True), size), round_end)
+        for one, follower_ids in zip(unfinished, pages, strict=True):
+            # A user who follows from now on gets a rebuilt home timeline that has the post.
+            is_pushed = not follower_ids or one.last_follower_id == follower_ids[-1]
+            one.is_finished = is_pushed and len(follower_ids) < limit
 
 
-def _finish(fan_out: FanOut, deliveries: int) -> Outcome:
-    if not fanout_outbox.mark_done(fan_out, deliveries):
-        return Outcome.OVERTAKEN
-    if not fan_out.post.media_pending:
-        seconds = (timezone.now() - fan_out.created_at).total_seconds()
-        POST_VISIBLE_SECONDS.labels(DeliveryMode(fan_out.mode).name.lower()).observe(max(0.0, seconds))
-    return Outcome.FINISHED
+def _push_pages(batches: Iterable[Batch], round_end: float) -> bool:
+    """Push the batches. Return False if the round ended before the last one."""
+    for batch in batches:
+        if not _wait_for_rate_limiter(sum(len(ids) for _, ids in batch), round_end):
+            return False
+        _push_batch(batch)
+        if time.monotonic() > round_end:
+            return False
+    return True
 
 
-def _follower_batches(author_id: int, last_follower_id: int) -> Iterator[list[int]]:
-    """Yield the ids of the audience after the checkpoint in batches of one Redis call.
+def _push_batch(batch: Batch) -> None:
+    counts = timeline_store.push_to_home_timelines([Push(one.fan_out.post_id, ids) for one, ids in batch])
+    DELIVERIES.inc(sum(counts))
+    for (one, follower_ids), pushed in zip(batch, counts, strict=True):
+        one.deliveries += pushed
+        one.last_follower_id = follower_ids[-1]
 
-    One query reads several batches: five queries for as many rows take twice as long.
-    """
-    size = settings.FAN_OUT_BATCH_SIZE
+
+def _batch_size() -> int:
+    size: int = settings.FAN_OUT_BATCH_SIZE
     if settings.FAN_OUT_RATE_LIMIT:
-        size = min(size, settings.FAN_OUT_RATE_LIMIT)  # a larger batch would wait longer than a slice, every time
-    while True:
-        follower_ids = fetch_follower_page(author_id, last_follower_id, READ_AHEAD_BATCHES * size)
-        for start in range(0, len(follower_ids), size):
-            yield follower_ids[start : start + size]
-        if len(follower_ids) < READ_AHEAD_BATCHES * size:
-            return
-        last_follower_id = follower_ids[-1]
+        size = min(size, settings.FAN_OUT_RATE_LIMIT)  # a larger batch would wait longer than a round, every time
+    return size
 
 
-def _wait_for_rate_limiter(deliveries: int, slice_end: float) -> bool:
-    """Wait until the rate limiter grants the deliveries. Return False if that takes longer than a slice more."""
+def _batches(pages: Iterable[tuple[Progress, list[int]]], size: int) -> Iterator[Batch]:
+    """Cut the pages into batches of `size` followers. A batch is one Redis call; small audiences share it."""
+    batch: Batch = []
+    free = size
+    for one, follower_ids in pages:
+        start = 0
+        while start < len(follower_ids):
+            part = follower_ids[start : start + free]
+            batch.append((one, part))
+            start += len(part)
+            free -= len(part)
+            if not free:
+                yield batch
+                batch, free = [], size
+    if batch:
+        yield batch
+
+
+def _wait_for_rate_limiter(deliveries: int, round_end: float) -> bool:
+    """Wait until the rate limiter grants the deliveries. Return False if that takes longer than `RATE_LIMIT_WAIT`."""
     while (wait := rate_limiter.acquire(deliveries)) > 0:
-        if time.monotonic() + wait > slice_end + SLICE_SECONDS:
+        if time.monotonic() + wait > round_end + RATE_LIMIT_WAIT:
             return False
         time.sleep(wait)
     return True
+
+
+def _save(progress: Sequence[Progress]) -> Counter[Outcome]:
+    """Finish what is delivered and save the checkpoints of the rest. Return the outcomes."""
+    finished = [one for one in progress if one.is_finished]
+    unfinished = [one for one in progress if not one.is_finished]
+    done, saved = fanout_outbox.mark_done(finished), fanout_outbox.checkpoint(unfinished)
+    _observe_delay([one.fan_out for one in finished])
+    counts = {Outcome.FINISHED: done, Outcome.CONTINUED: saved, Outcome.OVERTAKEN: len(progress) - done - saved}
+    return Counter({outcome: count for outcome, count in counts.items() if count})
+
+
+def _observe_delay(fan_outs: Iterable[FanOut]) -> None:
+    """Record how long the posts took to their last followers."""
+    now = timezone.now()
+    for fan_out in fan_outs:
+        if not fan_out.post.media_pending:
+            seconds = (now - fan_out.created_at).total_seconds()
+            POST_VISIBLE_SECONDS.labels(DeliveryMode(fan_out.mode).name.lower()).observe(max(0.0, seconds))

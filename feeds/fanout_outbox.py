@@ -1,50 +1,85 @@
 """The transactional outbox of fan-outs: one `FanOut` row for each post, from enqueued to done.
 
-A row is a leased job (`instafeed.core.jobs.leased`): pending, running, then done. It returns to pending at the end of a
-slice and after a failure, and becomes a dead letter after `MAX_ATTEMPTS` retries in a row.
+A row is a leased job (`instafeed.core.jobs.leased`): pending, running, then done. It returns to pending at the end of
+an unfinished round and after a failure, and becomes a dead letter after `MAX_ATTEMPTS` retries in a row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-import redis
-from django.db.models import F
+from django.db.models import Case, F, Value, When
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from feeds.models import DeliveryMode, FanOut
-from instafeed.core.jobs.leased import LeasedQueue, now_plus
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.coalesced import CoalescedTask
+from instafeed.core.jobs.leased import LeasedQueue
 
-CLAIM_TTL = timedelta(seconds=15)  # many times the length of a slice: only a dead worker's claim expires
-RETRY_DELAY = timedelta(seconds=5)  # a row that is still pending then has lost its task
+CLAIM_TTL = timedelta(seconds=15)  # many times the length of a round: only a dead worker's claim expires
+RETRY_DELAY = timedelta(seconds=5)
 MAX_ATTEMPTS = 10  # failures in a row that are retried
 
 queue = LeasedQueue(
     FanOut.objects.select_related("post").only(
-        *("author_id", "mode", "state", "attempts", "dispatches", "last_follower_id", "created_at"),
-        "post__media_pending",
+        *("author_id", "mode", "state", "attempts", "last_follower_id", "created_at"), "post__media_pending"
     ),
+    task=CoalescedTask(queues.DELIVER_POSTS),
     lease=CLAIM_TTL,
     retry_delay=RETRY_DELAY,
     max_attempts=MAX_ATTEMPTS,
-    # Without Redis there are no timelines to deliver to. An outage never makes a dead letter.
-    transient=(redis.RedisError,),
+    isolates_failures=True,
 )
+
+
+@dataclass(eq=False)
+class Progress:
+    """How far a round has delivered a claimed fan-out."""
+
+    fan_out: FanOut
+    last_follower_id: int = 0
+    deliveries: int = 0  # pushes of this round to warm home timelines
+    is_finished: bool = False
+
+    def __post_init__(self) -> None:
+        self.last_follower_id = self.fan_out.last_follower_id
 
 
 def enqueue(post_id: int, author_id: int, mode: DeliveryMode) -> None:
     """Write the row of a new post. Call it in the transaction that creates the post."""
-    FanOut.objects.create(post_id=post_id, author_id=author_id, mode=mode, dispatch_at=now_plus(RETRY_DELAY))
+    FanOut.objects.create(post_id=post_id, author_id=author_id, mode=mode)
 
 
-def checkpoint(fan_out: FanOut, last_follower_id: int, deliveries: int) -> bool:
-    """End a slice of an unfinished fan-out and save its progress. Return False if the lease was lost."""
-    return queue.checkpoint(fan_out, last_follower_id=last_follower_id, deliveries=F("deliveries") + deliveries)
+def checkpoint(progress: Sequence[Progress]) -> int:
+    """End a round of unfinished fan-outs and save their progress. Return how many still had their lease."""
+    if not progress:
+        return 0
+    return queue.checkpoint(
+        *(one.fan_out for one in progress),
+        last_follower_id=Case(*(When(pk=one.fan_out.pk, then=Value(one.last_follower_id)) for one in progress)),
+        deliveries=_added_deliveries(progress),
+    )
 
 
-def mark_done(fan_out: FanOut, deliveries: int) -> bool:
-    """Finish the fan-out. Return False if the lease was lost.
+def mark_done(progress: Sequence[Progress]) -> int:
+    """Finish fan-outs. Return how many still had their lease.
 
-    Clear the checkpoint too: it is a follower's id, and a finished row must not keep personal data.
+    Clear the checkpoints too: they are followers' ids, and a finished row must not keep personal data.
     """
-    return queue.finish(fan_out, last_follower_id=0, deliveries=F("deliveries") + deliveries, finished_at=Now())
+    if not progress:
+        return 0
+    return queue.finish(
+        *(one.fan_out for one in progress),
+        last_follower_id=0,
+        deliveries=_added_deliveries(progress),
+        finished_at=Now(),
+    )
+
+
+def _added_deliveries(progress: Sequence[Progress]) -> CombinedExpression:
+    """One statement for all rows of a round, each with its own number."""
+    counts = (When(pk=one.fan_out.pk, then=Value(one.deliveries)) for one in progress)
+    return F("deliveries") + Case(*counts)

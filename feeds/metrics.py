@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instafeed.core.db.replicas.timeout_connection import query_row
+from instafeed.core.db.timeout_connection import query_row
 from instafeed.core.jobs.leased import JobState
 
 MAX_COUNTED_ROWS = 10_000  # bounds the cost of a scrape
@@ -15,7 +15,7 @@ SELECT (
 ), count(*), extract(epoch FROM greatest(clock_timestamp() - min(created_at), interval '0'))::float8
 FROM (
     SELECT created_at FROM feeds_fanout WHERE state IN ({JobState.PENDING:d}, {JobState.RUNNING:d})
-    ORDER BY dispatch_at LIMIT {MAX_COUNTED_ROWS}
+    ORDER BY due_at LIMIT {MAX_COUNTED_ROWS}
 ) AS open
 """  # noqa: S608 (numbers)
 

@@ -32,9 +32,9 @@ class FanOut(LeasedJob):
         verbose_name = "fan-out"
         permissions = [("resume_fanout", "Can resume fan-outs")]
         indexes = [
-            # Unfinished rows: a few among millions, queried every few seconds.
+            # Unfinished rows: a few among millions, claimed in this order.
             models.Index(
-                fields=["dispatch_at"], name="fan_out_open", condition=Q(state__in=[JobState.PENDING, JobState.RUNNING])
+                fields=["due_at"], name="fan_out_open", condition=Q(state__in=[JobState.PENDING, JobState.RUNNING])
             ),
             models.Index(fields=["post"], name="fan_out_dead", condition=Q(state=JobState.DEAD)),
         ]

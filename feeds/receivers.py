@@ -25,7 +25,7 @@ from social.signals import audience_changed, relations_changed
 def enqueue_fanout_on_post_created(instance: Post, created: bool, raw: bool, **_: Any) -> None:
     """Start the write path of a new post: write its outbox row and, after the commit, deliver it.
 
-    The author sees the post at once; followers see it when a worker has run `feeds.tasks.deliver_post`.
+    The author sees the post at once; followers see it when a worker has run `feeds.tasks.deliver_posts`.
     """
     if not created or raw:
         return
@@ -37,9 +37,9 @@ def enqueue_fanout_on_post_created(instance: Post, created: bool, raw: bool, **_
 
     def deliver_after_commit() -> None:
         fanout.deliver_to_author(instance.pk, author.pk)
-        try_enqueue(tasks.deliver_post, instance.pk)
+        fanout_outbox.queue.task.request()
 
-    # robust: the post is committed even if this fails, and the sweep dispatches it again.
+    # robust: the post is committed even if this fails, and the sweep requests the task again.
     transaction.on_commit(deliver_after_commit, robust=True)
 
 

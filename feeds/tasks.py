@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from feeds import celebrity_transitions, fanout, fanout_sweeper
-from instafeed.core.jobs.enqueue import try_enqueue
-from instafeed.core.jobs.leased import Outcome
+from feeds import celebrity_transitions, fanout_drain, fanout_outbox
 
 
 @shared_task
-def deliver_post(post_id: int) -> None:
-    """Deliver a slice of a post's fan-out; enqueue the next slice behind the other posts in the queue."""
-    if fanout.deliver_slice(post_id) is Outcome.CONTINUED:
-        try_enqueue(deliver_post, post_id)
+def deliver_posts() -> None:
+    """Deliver posts to followers, for about a second."""
+    fanout_drain.drain()
 
 
 @shared_task
-def sweep_fan_outs() -> int:
-    """Dispatch overdue fan-outs again: lost tasks, dead workers, failures. Return their number."""
-    return fanout_sweeper.dispatch_overdue(deliver_post)
+def sweep_fan_outs() -> None:
+    """Continue fan-outs whose task was lost, whose worker died, or whose retry delay is over."""
+    fanout_outbox.queue.sweep()
 
 
 @shared_task

@@ -14,7 +14,7 @@ import redis
 
 from feeds import backfill, render, timeline_store, visible_authors
 from feeds.timeline_store import Snapshot, Timeline
-from instafeed.core.api.pagination.filtered import MAX_SCAN_BATCH_SIZE, fetch_filtered_page
+from instafeed.core.api.pagination.filtered import MAX_ROUNDS, MAX_SCAN_BATCH_SIZE, fetch_filtered_page
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, record_failure
 from instafeed.core.db.replicas import session
@@ -42,14 +42,18 @@ def get_page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes
 
 
 def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:
-    """Return how many visible posts have an id above `since`, at most `cap`, and whether there are more."""
-    count, before, is_exhausted, wanted = 0, None, False, cap + 1
-    while count <= cap and not is_exhausted:
+    """Return how many visible posts have an id above `since`, at most `cap`, and whether there are more.
+
+    If so many newer posts are hidden that MAX_ROUNDS do not reach `cap`, the count may be too small.
+    """
+    count, before, wanted = 0, None, cap + 1
+    for _ in range(MAX_ROUNDS):
         post_ids, is_exhausted = candidate_post_ids(viewer_id, before, wanted)
         newer = [post_id for post_id in post_ids if post_id > since]
-        is_exhausted = is_exhausted or len(newer) < len(post_ids)
         before = post_ids[-1] if post_ids else None
         count += len(render.render_posts(viewer_id, newer))
+        if count > cap or is_exhausted or len(newer) < len(post_ids):
+            break
         wanted = min(2 * wanted, MAX_SCAN_BATCH_SIZE)
     return min(count, cap), count > cap
 

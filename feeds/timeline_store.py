@@ -15,9 +15,10 @@ Functions raise redis.RedisError when Redis fails; `read_snapshot` raises CacheU
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -27,8 +28,9 @@ from instafeed.core.cache.lua import Argument, Script
 
 LUA_DIR = Path(__file__).parent / "lua"
 _COMMON_LUA = LUA_DIR / "common.lua"
-_push_to_home_timelines_script = Script.from_files(_COMMON_LUA, LUA_DIR / "push_to_home_timelines.lua")
-_push_to_author_timeline_script = Script.from_files(_COMMON_LUA, LUA_DIR / "push_to_author_timeline.lua")
+PUSH_SCRIPT = ("common.lua", "push_to_home_timelines.lua")  # benchmarks run it, too
+_push_to_home_timelines_script = Script.from_files(*(LUA_DIR / name for name in PUSH_SCRIPT))
+_push_to_author_timelines_script = Script.from_files(_COMMON_LUA, LUA_DIR / "push_to_author_timelines.lua")
 _begin_rebuild_script = Script.from_files(LUA_DIR / "begin_rebuild.lua")
 _finish_rebuild_script = Script.from_files(_COMMON_LUA, LUA_DIR / "finish_rebuild.lua")
 _read_snapshot_script = Script.from_files(_COMMON_LUA, LUA_DIR / "read_snapshot.lua")
@@ -55,18 +57,31 @@ class Snapshot:
     rebuilding: frozenset[str]  # keys that another process is rebuilding
 
 
-def push_to_home_timelines(viewer_ids: Iterable[int], post_id: int) -> int:
-    """Push a post to the warm home timelines of these viewers in one call. Return how many were warm."""
-    names = [keys.home_timeline(viewer_id) for viewer_id in viewer_ids]
+class Push(NamedTuple):
+    """A post and the viewers to whose home timelines it is pushed."""
+
+    post_id: int
+    viewer_ids: Sequence[int]
+
+
+def push_to_home_timelines(pushes: Sequence[Push]) -> list[int]:
+    """Push posts to the viewers' warm home timelines, all in one call. Return for each post how many were warm."""
+    names = [keys.home_timeline(viewer_id) for push in pushes for viewer_id in push.viewer_ids]
     if not names:
-        return 0
-    return int(_push_to_home_timelines_script(get_client(), names, [post_id, settings.FEED_LENGTH, trim_slack()]))
+        return [0] * len(pushes)
+    arguments: list[Argument] = [settings.FEED_LENGTH, trim_slack()]
+    for push in pushes:
+        arguments += (push.post_id, len(push.viewer_ids))
+    counts: list[int] = _push_to_home_timelines_script(get_client(), names, arguments)
+    return counts
 
 
-def push_to_author_timeline(author_id: int, post_id: int) -> None:
-    """Insert a post into the author timeline if that is warm."""
-    name = keys.author_timeline(author_id)
-    _push_to_author_timeline_script(get_client(), [name], [post_id, settings.FEED_LENGTH, trim_slack()])
+def push_to_author_timelines(posts: Sequence[tuple[int, int]]) -> None:
+    """Insert posts, given as (author id, post id), into their author timelines if these are warm, all in one call."""
+    if posts:
+        names = [keys.author_timeline(author_id) for author_id, _ in posts]
+        post_ids = [post_id for _, post_id in posts]
+        _push_to_author_timelines_script(get_client(), names, [settings.FEED_LENGTH, trim_slack(), *post_ids])
 
 
 def trim_slack() -> int:

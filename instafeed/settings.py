@@ -150,8 +150,8 @@ DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200
 def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
     database = env.postgres_database(name, url)
     database["OPTIONS"].setdefault("connect_timeout", "3")
+    database["ENGINE"] = "instafeed.core.db.replicas.backend" if replica else "instafeed.core.db.primary"
     if replica:
-        database["ENGINE"] = "instafeed.core.db.replicas.backend"
         database["TEST"] = {"MIRROR": "default"}
     if DATABASE_POOL:
         smallest = 0 if replica else 1
@@ -181,6 +181,10 @@ if not SECRET_KEY:
 if not OFFLINE:
     env.require("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
 DATABASE_ROUTERS = ["instafeed.core.db.replicas.router.ReplicaRouter"]
+# Seconds for a statement, lock waits included; 0: no limit, for workers and commands.
+PRIMARY_STATEMENT_TIMEOUT = env.integer(
+    "PRIMARY_STATEMENT_TIMEOUT", 5 if DATABASE_POOL else 0, maximum=600, computed=True
+)
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
 MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, maximum=60)  # seconds; `migrate`

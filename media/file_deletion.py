@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
-from functools import partial
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Q, QuerySet
@@ -18,7 +17,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from instafeed.core.db.snowflake import first_id_at
-from instafeed.core.jobs import enqueue, queues
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import JobState, LeasedQueue, Outcome, now_plus
 from media import storage, variants
 from media.models import FileDeletion, Media, Status
@@ -40,6 +40,7 @@ NEVER_CLAIMED = Q(state=JobState.PENDING, attempts=0)
 
 queue = LeasedQueue(
     FileDeletion.objects.all(),
+    task=CoalescedTask(queues.REMOVE_FILES),
     lease=timedelta(seconds=30),  # deleting files twice is harmless
     retry_delay=timedelta(seconds=1),
     max_retry_delay=timedelta(hours=1),
@@ -64,7 +65,7 @@ def schedule_deletion(paths: Iterable[str], *, public_key: str = "", repeat: boo
     FileDeletion.objects.create(paths=wanted, public_key=public_key)
     if repeat:
         FileDeletion.objects.create(paths=wanted, due_at=now_plus(LATE_WRITES_TIMEOUT))
-    transaction.on_commit(partial(enqueue.try_enqueue, queues.REMOVE_FILES), robust=True)
+    queue.request_task_on_commit()
 
 
 def register_pending_files(paths: Sequence[str]) -> FileDeletion:

@@ -76,7 +76,7 @@ class ProcessingJob(LeasedJob):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["dispatch_at"], name="processing_job_dispatch")]
+        indexes = [models.Index(fields=["due_at"], name="processing_job_due")]
 
     def __str__(self) -> str:
         return f"processing of media {self.pk}"
@@ -102,7 +102,7 @@ class Relocation(LeasedJob):
     owner_id = models.BigIntegerField(primary_key=True)
 
     class Meta:
-        indexes = [models.Index(fields=["dispatch_at"], name="relocation_dispatch")]
+        indexes = [models.Index(fields=["due_at"], name="relocation_due")]
 
     def __str__(self) -> str:
         return f"relocation for user {self.owner_id}"

@@ -11,7 +11,6 @@ import logging
 import shutil
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -20,8 +19,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from instafeed.core.jobs import queues
-from instafeed.core.jobs.enqueue import try_enqueue
-from instafeed.core.jobs.leased import MAX_TASK_DURATION, LeasedQueue, Outcome, now_plus
+from instafeed.core.jobs.coalesced import CoalescedTask
+from instafeed.core.jobs.leased import MAX_TASK_DURATION, LeasedQueue, Outcome
 from instafeed.core.observability.metrics import MEDIA_RESULTS, MEDIA_SECONDS
 from media import file_deletion, relocation, storage, tempdirs, variants
 from media.models import Media, ProcessingJob, Status
@@ -32,10 +31,15 @@ logger = logging.getLogger(__name__)
 
 MAX_FAILURES = 6  # attempts that killed their worker, or failed for reasons other than the picture or the storage
 RETRY_DEADLINE = timedelta(days=1)  # how long to wait for an unavailable storage
-RETRY_DELAY = timedelta(seconds=5)  # a job that is still pending then has lost its task
+RETRY_DELAY = timedelta(seconds=5)
 GAVE_UP_MESSAGE = "It could not be processed; please upload it again."
 
-queue = LeasedQueue(ProcessingJob.objects.all(), lease=MAX_TASK_DURATION, retry_delay=RETRY_DELAY)
+queue = LeasedQueue(
+    ProcessingJob.objects.all(),
+    task=CoalescedTask(queues.PROCESS_MEDIA),
+    lease=MAX_TASK_DURATION,
+    retry_delay=RETRY_DELAY,
+)
 
 
 class Result(StrEnum):
@@ -47,14 +51,14 @@ class Result(StrEnum):
 
 
 def enqueue(media_id: int) -> None:
-    """Write the job of a picture and enqueue its task. Call it in the transaction that sets the status PROCESSING."""
-    ProcessingJob.objects.create(media_id=media_id, dispatch_at=now_plus(RETRY_DELAY))
-    transaction.on_commit(partial(try_enqueue, queues.PROCESS_MEDIA, media_id), robust=True)
+    """Write the job of a picture and request its task. Call it in the transaction that sets the status PROCESSING."""
+    ProcessingJob.objects.create(media_id=media_id)
+    queue.request_task_on_commit()
 
 
-def run(media_id: int) -> Outcome:
-    """Claim a picture's job and process the picture."""
-    return queue.run(queue.claim(media_id), _process)
+def process_next() -> Outcome:
+    """Process the picture that has waited longest."""
+    return queue.run_next(_process)
 
 
 def _process(job: ProcessingJob) -> Outcome:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import F, Q
 from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed
-from instafeed.core.jobs import enqueue, queues
-from instafeed.core.jobs.leased import LeasedQueue, Outcome, now_plus
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.coalesced import CoalescedTask
+from instafeed.core.jobs.leased import LeasedQueue, Outcome
 from media import file_deletion, file_swap, storage, variants
 from media.models import Media, Relocation, Status
 
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 
 RELOCATION_BATCH_SIZE = 20  # pictures moved before the task makes room for other tasks
 MAX_FAILURES = 3  # pictures that fail before the storage is taken to be down
-DISPATCH_DELAY = timedelta(seconds=5)  # a job that is still pending then has lost its task
 # The opposite of `should_be_public`, as a filter of `Media`.
 SHOULD_BE_PRIVATE = Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__is_private=True)
 
 queue = LeasedQueue(
     Relocation.objects.all(),
+    task=CoalescedTask(queues.RELOCATE_MEDIA),
     lease=timedelta(seconds=20),  # renewed for each picture; moving one twice is harmless
     retry_delay=timedelta(seconds=30),
     max_retry_delay=timedelta(seconds=30),  # short: until then private pictures may be public
@@ -57,12 +57,12 @@ def schedule_relocation(owner_id: int) -> None:
     A worker that is moving the owner's files loses its claim, so it cannot delete the row of this cause.
     """
     Relocation.objects.bulk_create(
-        [Relocation(owner_id=owner_id, dispatch_at=now_plus(DISPATCH_DELAY))],
+        [Relocation(owner_id=owner_id)],
         update_conflicts=True,
         unique_fields=["owner_id"],
-        update_fields=["state", "lease", "due_at", "dispatch_at", "dispatches"],
+        update_fields=["state", "lease", "due_at"],
     )
-    transaction.on_commit(partial(enqueue.try_enqueue, queues.RELOCATE_MEDIA, owner_id), robust=True)
+    queue.request_task_on_commit()
 
 
 def set_withheld(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> None:
@@ -71,9 +71,9 @@ def set_withheld(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> 
         schedule_relocation(owner_id)
 
 
-def relocate_batch(owner_id: int) -> Outcome:
-    """Claim an owner's relocation and move a batch of pictures. Return CONTINUED if more may be left."""
-    return queue.run(queue.claim(owner_id), _relocate)
+def relocate_next() -> Outcome:
+    """Move a batch of pictures of the owner who has waited longest. Return CONTINUED if more may be left."""
+    return queue.run_next(_relocate)
 
 
 def _relocate(job: Relocation) -> Outcome:

@@ -1,6 +1,6 @@
-"""Celery tasks of media. They carry ids only and delegate.
+"""Celery tasks of media; they delegate.
 
-The work to do is in the database, so a lost task is sent again by `sweep_media`. Modules of this app enqueue these
+The work to do is in the database, so a lost task is requested again by `sweep_media`. Modules of this app enqueue these
 tasks by name (`instafeed.core.jobs.queues`), because this module imports them.
 """
 
@@ -10,18 +10,15 @@ import time
 
 from celery import shared_task
 
-from instafeed.core.jobs import enqueue
-from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, processing_job, relocation, reprocessing, tempdirs
 
 SLICE_SECONDS = 1.0  # seconds of work before a task makes room for others
-SWEEP_BATCH_SIZE = 100  # tasks of a kind sent in one sweep
 
 
 @shared_task
-def process_media(media_id: int) -> None:
-    """Generate the variants of one picture."""
-    processing_job.run(media_id)
+def process_media() -> None:
+    """Generate the variants of the picture that has waited longest."""
+    processing_job.process_next()
 
 
 @shared_task
@@ -31,27 +28,27 @@ def remake_media(media_id: int) -> None:
 
 
 @shared_task
-def relocate_media(owner_id: int) -> None:
-    """Move a batch of an owner's pictures between public and private; enqueue the task again while more are left."""
-    if relocation.relocate_batch(owner_id) is Outcome.CONTINUED:
-        enqueue.try_enqueue(relocate_media, owner_id)
+def relocate_media() -> None:
+    """Move a batch of an owner's pictures between public and private."""
+    relocation.relocate_next()
 
 
 @shared_task
 def remove_files() -> None:
     """Delete files that are due, for `SLICE_SECONDS`."""
+    file_deletion.queue.task.begin_look()
     ends = time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < ends and file_deletion.delete_due_files():
-        pass
+    while file_deletion.delete_due_files():
+        if time.monotonic() > ends:
+            file_deletion.queue.task.request()
+            return
 
 
 @shared_task
 def sweep_media() -> None:
-    """Send tasks for due work: lost tasks, expired leases of dead workers, retries."""
-    processing_job.queue.dispatch_overdue(SWEEP_BATCH_SIZE, lambda pk: enqueue.try_enqueue(process_media, pk))
-    relocation.queue.dispatch_overdue(SWEEP_BATCH_SIZE, lambda pk: enqueue.try_enqueue(relocate_media, pk))
-    if file_deletion.queue.has_due():
-        enqueue.try_enqueue(remove_files)
+    """Continue jobs whose task was lost, whose worker died, or whose retry delay is over."""
+    for queue in (processing_job.queue, relocation.queue, file_deletion.queue):
+        queue.sweep()
 
 
 @shared_task

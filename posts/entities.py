@@ -9,7 +9,8 @@ Intended differences from twitter-text:
 * variation selectors and keycaps belong to emoji, not to words: `#1️⃣` is no hashtag, `1️⃣#tag` contains one;
 * usernames are those of this site: 3 to 30 characters of `a-z 0-9 . _`. A longer run is no username, and a trailing dot
   ends the sentence;
-* a hashtag has at most 100 characters, the maximum that the index can store.
+* a hashtag has at most 100 characters, the maximum that the index can store;
+* the first 30 hashtags of a text count.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import unicodedata
 import regex
 
 MAX_HASHTAG_LENGTH = 100  # characters, the size of the column
+MAX_HASHTAGS = 30  # of a text; more are plain text
 _USERNAME_LENGTHS = range(3, 31)  # of a username
 
 _EMOJI_MARKS = r"\uFE0E\uFE0F\u20E3"
@@ -55,9 +57,10 @@ _FULL_PREFIX = regex.compile(f"[#＃]?({_WORD}++)", regex.V1)
 
 
 def extract_hashtags(text: str) -> list[str]:
-    """Return the distinct hashtags of a text without their `#`, in lower case and in order of first appearance."""
+    """Return the first MAX_HASHTAGS distinct hashtags of a text, without their `#`, in lower case and in order."""
     names = (_normalize(match["name"]) for match in _HASHTAG_OR_URL.finditer(text) if match["name"])
-    return list(dict.fromkeys(name for name in names if len(name) <= MAX_HASHTAG_LENGTH))
+    distinct = dict.fromkeys(name for name in names if len(name) <= MAX_HASHTAG_LENGTH)
+    return list(distinct)[:MAX_HASHTAGS]
 
 
 def extract_mentions(text: str) -> list[str]:

@@ -6,14 +6,16 @@ an account that turns private takes effect at once and rewrites no index rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Exists, OuterRef
 
 from instafeed.core import compact_json
-from instafeed.core.db.keyset import fetch_ids
+from instafeed.core.api.pagination.filtered import Candidates
+from instafeed.core.db.keyset import BoundedScan
 from instafeed.core.db.replicas import session
 from posts import entities
 from posts.models import Hashtag, PostHashtag
@@ -40,6 +42,7 @@ def index_caption(post_id: int, caption: str) -> None:
     removed = [hashtag_id for name, hashtag_id in known.items() if name not in wanted]
     if removed:
         PostHashtag.objects.filter(post_id=post_id, hashtag_id__in=removed).delete()
+        _delete_unused(removed)
     new = wanted - known.keys()
     if new:
         links = [PostHashtag(hashtag_id=hashtag_id, post_id=post_id) for hashtag_id in _get_or_create_ids(new)]
@@ -48,21 +51,59 @@ def index_caption(post_id: int, caption: str) -> None:
 
 def _get_or_create_ids(names: set[str]) -> list[int]:
     """Return the ids of the hashtags in ascending order; insert those that are new."""
-    existing = dict(Hashtag.objects.filter(name__in=names).values_list("name", "pk"))
-    missing = sorted(names - existing.keys())
-    if missing:
+    existing = _lock_existing(names)
+    while missing := sorted(names - existing.keys()):
         # Two transactions may insert the same new hashtags at once. Both insert in the order of names, so one waits
-        # for the other and they cannot deadlock. The next statement reads the rows of either transaction.
+        # for the other and they cannot deadlock. The next statement reads the rows of either transaction, unless they
+        # have been deleted as unused meanwhile.
         Hashtag.objects.bulk_create([Hashtag(name=name) for name in missing], ignore_conflicts=True)
-        existing |= dict(Hashtag.objects.filter(name__in=missing).values_list("name", "pk"))
+        existing |= _lock_existing(missing)
     return sorted(existing.values())
 
 
-def list_post_ids(name: str, before: int | None, limit: int) -> tuple[list[int], bool]:
-    """Return the next `limit` post ids of a hashtag below `before`, newest first, and whether the list ends there."""
-    # A subquery with one value instead of a join: only then does the planner use the order of the index.
-    uses = PostHashtag.objects.filter(hashtag_id=Hashtag.objects.filter(name=name).values("pk")[:1])
-    return fetch_ids(uses, "post_id", before, limit, reading_after=session.reading_before_id)
+def _lock_existing(names: Iterable[str]) -> dict[str, int]:
+    """Return the ids of these hashtags, locked so that `_delete_unused` leaves them alone until the commit.
+
+    Raw SQL: Django has no FOR KEY SHARE, and a stronger lock would make posts with the same hashtag wait.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT name, id FROM posts_hashtag WHERE name = ANY(%s) FOR KEY SHARE", [sorted(names)])
+        return dict(cursor.fetchall())
+
+
+def remove_posts(post_ids: Collection[int]) -> None:
+    """Remove posts that are being purged from the index."""
+    uses = PostHashtag.objects.filter(post_id__in=post_ids)
+    hashtag_ids = set(uses.values_list("hashtag_id", flat=True))
+    uses.delete()
+    _delete_unused(hashtag_ids)
+
+
+def _delete_unused(hashtag_ids: Collection[int]) -> None:
+    """Delete those of the hashtags that no post uses. Skip those that another transaction is about to use."""
+    is_used = Exists(PostHashtag.objects.filter(hashtag=OuterRef("pk")))
+    unused = Hashtag.objects.filter(~is_used, pk__in=hashtag_ids).order_by("pk")
+    locked = list(unused.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
+    # Checked again: a use may have been committed between the snapshot and the lock.
+    Hashtag.objects.filter(~is_used, pk__in=locked).delete()
+
+
+PUBLIC_USES = BoundedScan(
+    PostHashtag,
+    rows="""
+        SELECT post_id AS id FROM posts_posthashtag
+        WHERE hashtag_id = (SELECT id FROM posts_hashtag WHERE name = %(name)s) AND post_id < %(after)s
+    """,
+    joins="""
+        JOIN posts_post AS post ON post.id = row.id AND post.hidden_at IS NULL AND post.deleted_at IS NULL
+        JOIN accounts_user AS author ON author.id = post.author_id AND author.is_active AND NOT author.is_private
+    """,
+)
+
+
+def list_post_ids(name: str, before: int | None, limit: int) -> Candidates[int]:
+    """Return the next post ids of a hashtag below `before`, newest first: up to `limit` of public accounts."""
+    return Candidates(*PUBLIC_USES.fetch({"name": name}, before, limit, session.reading_before_id))
 
 
 def find_by_prefix(prefix: str, after: HashtagRef | None, limit: int) -> tuple[list[HashtagRef], bool]:

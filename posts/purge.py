@@ -13,8 +13,8 @@ from accounts.models import User
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 from media import services as media
-from posts import counters
-from posts.models import Comment, CommentLike, Like, Post, PostHashtag, PostMedia, Save
+from posts import counters, hashtag_index
+from posts.models import Comment, CommentLike, Like, Post, PostMedia, Save
 from social import notifications
 
 POST_BATCH_SIZE = 100  # posts purged at once
@@ -78,7 +78,7 @@ def _purge_comments(post_ids: list[int]) -> bool:
 
 def _purge_posts(post_ids: list[int]) -> None:
     """Delete posts that have no reactions and comments left, and release their media."""
-    PostHashtag.objects.filter(post_id__in=post_ids).delete()
+    hashtag_index.remove_posts(post_ids)
     pictures = PostMedia.objects.filter(post_id__in=post_ids)
     media_ids = list(pictures.values_list("media_id", flat=True))
     pictures.delete()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from django.db import DEFAULT_DB_ALIAS
 
-from instafeed.core.db.keyset import fetch_ids
+from instafeed.core.api.pagination.filtered import Candidates
+from instafeed.core.db.keyset import BoundedScan, fetch_ids
 from instafeed.core.db.replicas import session
 from posts.models import Comment, Like, Post, Save
 from social.user_lists import UserList
@@ -32,7 +33,17 @@ def get_post_ids_by_save(save_ids: Sequence[int]) -> dict[int, int]:
     return dict(Save.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=save_ids).values_list("pk", "post_id"))
 
 
-def list_comment_ids(post_id: int, after: int | None, limit: int) -> tuple[list[int], bool]:
-    """Return the next `limit` comment ids above `after`, oldest first, and whether the list ends there."""
-    comments = Comment.objects.filter(post_id=post_id, hidden_at=None)
-    return fetch_ids(comments, "id", after, limit, descending=False)
+SHOWN_COMMENTS = BoundedScan(
+    Comment,
+    rows="SELECT id, author_id, hidden_at FROM posts_comment WHERE post_id = %(post_id)s AND id > %(after)s",
+    joins="""
+        JOIN accounts_user AS author ON author.id = row.author_id AND author.is_active
+        WHERE row.hidden_at IS NULL
+    """,
+    descending=False,
+)
+
+
+def list_comment_ids(post_id: int, after: int | None, limit: int) -> Candidates[int]:
+    """Return the next comment ids above `after`, oldest first: up to `limit` that are shown to anyone."""
+    return Candidates(*SHOWN_COMMENTS.fetch({"post_id": post_id}, after, limit))

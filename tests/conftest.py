@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from pytest_django import Settings
 
 from instafeed.core.cache import client as cache_client
-from instafeed.core.db.replicas import timeout_connection
+from instafeed.core.db import timeout_connection
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.jobs import enqueue
 from instafeed.core.monitoring import exporter, health, probes

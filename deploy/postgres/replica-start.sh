@@ -8,7 +8,7 @@
 #
 # * The backup is taken next to PGDATA and renamed when it is complete, so an interrupted one is never used.
 # * If the primary no longer has the WAL that this replica needs (its slot is lost or missing), a new backup is taken. The
-#   old data are removed when it is complete, so this needs the space of both.
+#   old data are kept in PGDATA.old until the next time, so this needs the space of three.
 # * A primary that was restored from its own base backup looks like one that lost the slot: stop the replica before
 #   (docs/backup.md).
 # * Nothing happens while the primary is down, or if it has another system identifier: it may be a new, empty primary, and
@@ -66,10 +66,12 @@ take_backup() {
         pause 2
     done
     # Rename, as a partially removed directory would be taken for a complete one.
-    rm -rf "$old"
-    [ ! -e "$PGDATA" ] || mv "$PGDATA" "$old"
+    # The old data are kept: if the primary was restored to an earlier state, they are the only newer copy.
+    if [ -e "$PGDATA" ]; then
+        rm -rf "$old"
+        mv "$PGDATA" "$old"
+    fi
     mv "$copy" "$PGDATA"
-    rm -rf "$old"
 }
 
 # Long commands run in the background: the shell handles signals while it waits, not while it runs a program. The shell

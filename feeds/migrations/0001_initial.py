@@ -38,9 +38,7 @@ class Migration(migrations.Migration):
                 ("last_follower_id", models.BigIntegerField(db_default=0, default=0)),
                 ("deliveries", models.PositiveIntegerField(db_default=0, default=0)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
-                ("dispatches", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ("dispatch_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("lease", models.UUIDField(editable=False, null=True)),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
@@ -58,7 +56,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "fan-out",
                 "permissions": [("resume_fanout", "Can resume fan-outs")],
                 "indexes": [
-                    models.Index(condition=models.Q(("state__in", [0, 1])), fields=["dispatch_at"], name="fan_out_open"),
+                    models.Index(condition=models.Q(("state__in", [0, 1])), fields=["due_at"], name="fan_out_open"),
                     models.Index(condition=models.Q(("state", 3)), fields=["post"], name="fan_out_dead"),
                 ],
             },

@@ -7,9 +7,9 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from instafeed.core.jobs.queues import QUEUES
+from instafeed.core.jobs.queues import FAN_OUT, QUEUES
 from instafeed.devstack.child_process import Program
 from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 
@@ -66,22 +66,40 @@ class Web(Program):
 
 
 class Worker(Program):
-    """One worker for all queues. A deployment has one for each queue."""
+    """A Celery worker. The stack has two; a deployment has one for each queue."""
 
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)  # warm, then cold shutdown
     death_signal = signal.SIGQUIT
     grace = 15.0
 
-    def __init__(self, layout: StackLayout, services: Mapping[str, str], port: int, processes: int) -> None:
+    def __init__(
+        self,
+        layout: StackLayout,
+        services: Mapping[str, str],
+        port: int,
+        *,
+        name: str,
+        queues: Sequence[str],
+        processes: int,
+    ) -> None:
         command = [
-            *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "worker", "--queues", ",".join(QUEUES)),
-            *("--concurrency", str(processes), "--hostname", f"stack-{port}@%h"),
+            *(sys.executable, "-m", "celery", "-q", "-A", "instafeed", "worker", "--queues", ",".join(queues)),
+            *("--concurrency", str(processes), "--hostname", f"{name}-{port}@%h"),
             # Celery's heartbeat retries without limit and so prevents a worker from stopping while its broker is down.
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ]
         variables = {"PROMETHEUS_MULTIPROC_DIR": str(layout.metrics)}
-        super().__init__("worker", layout.log / "worker.log", command, child_environment(services) | variables)
+        super().__init__(name, layout.log / f"{name}.log", command, child_environment(services) | variables)
         self.directory = PROJECT_ROOT
+
+
+def workers(layout: StackLayout, services: Mapping[str, str], port: int, processes: int) -> list[Worker]:
+    """Return the worker of the fan-out, which no other task delays, and one with `processes` for all other queues."""
+    others = [queue for queue in QUEUES if queue != FAN_OUT]
+    return [
+        Worker(layout, services, port, name="worker-fan-out", queues=[FAN_OUT], processes=1),
+        Worker(layout, services, port, name="worker", queues=others, processes=processes),
+    ]
 
 
 class Beat(Program):

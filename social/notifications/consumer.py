@@ -13,18 +13,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import Enum, auto
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
 from social.models import NotificationEvent, Verb
 from social.notifications import aggregation
 from social.notifications.deletion import delete_for_targets
+from social.notifications.outbox import consumer_task
 from social.notifications.writer_lock import lock_writer, try_lock_consumer
 
 logger = logging.getLogger(__name__)
@@ -48,7 +46,7 @@ def consume_batches() -> bool:
         if result is BatchResult.BUSY:
             return False
         # Another task may have found the lock taken after this consumer had already read the outbox.
-        if result is BatchResult.EMPTY and not _is_consumer_requested():
+        if result is BatchResult.EMPTY and not consumer_task.is_look_coming():
             return False
         if time.monotonic() > deadline:
             return True
@@ -64,7 +62,7 @@ def consume_batch() -> BatchResult:
         if not try_lock_consumer():
             return BatchResult.BUSY
         lock_writer()
-        _clear_consumer_request()
+        consumer_task.begin_look()
         deletions, events = _next_events()
         if events:
             _apply_or_mark_failed(events)
@@ -116,20 +114,3 @@ def _target_ids(deletions: Sequence[NotificationEvent]) -> tuple[list[int], list
     """Return (post ids, comment ids) of DELETE events."""
     post_ids = [event.post_id for event in deletions if event.post_id is not None]
     return post_ids, [event.comment_id for event in deletions if event.comment_id is not None]
-
-
-def _is_consumer_requested() -> bool:
-    try:
-        with guarded_client() as client:
-            return bool(client.exists(keys.NOTIFICATIONS_DUE))
-    except CacheUnavailable:
-        return False
-
-
-def _clear_consumer_request() -> None:
-    """Remove the mark of a requested consumer, so that the next writer enqueues a task again.
-
-    Runs under the lock and before events are read.
-    """
-    with suppress(CacheUnavailable), guarded_client() as client:  # the mark expires
-        client.delete(keys.NOTIFICATIONS_DUE)

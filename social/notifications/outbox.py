@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
 from instafeed.core.db.replicas.session import mark_written
-from instafeed.core.jobs import enqueue, queues
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.coalesced import CoalescedTask
 from social.models import NotificationKind, Verb, Warning
 from social.notifications.aggregation_keys import build_key, warning_key
 
-# Seconds between the first event and the task that consumes it. Other events join it: at most five tasks a second.
-CONSUMER_DELAY = 0.2
+consumer_task = CoalescedTask(queues.DRAIN_NOTIFICATIONS, countdown=0.2)  # at most five tasks a second
 
 # A NotificationEvent: verb, kind, aggregation key, recipient, actor, post, comment.
 EventRow = tuple[int, str, str, int, int, int | None, int | None]
@@ -109,18 +107,4 @@ def _insert_rows(rows: list[EventRow]) -> None:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*rows, strict=True)])
     # robust: the change is committed even if this callback fails; the periodic task consumes the events then.
-    transaction.on_commit(_request_consumer, using=DEFAULT_DB_ALIAS, robust=True)
-
-
-def _request_consumer() -> None:
-    """Enqueue a consumer task soon. Many calls within a moment enqueue one task.
-
-    The consumer removes the mark before it reads events, so events written while the mark is set are always read.
-    """
-    try:
-        with guarded_client() as client:
-            is_first = client.set(keys.NOTIFICATIONS_DUE, 1, nx=True, px=keys.NOTIFICATIONS_DUE_TTL_MS)
-    except CacheUnavailable:
-        return  # the periodic task runs within seconds
-    if is_first:
-        enqueue.try_enqueue(queues.DRAIN_NOTIFICATIONS, countdown=CONSUMER_DELAY)
+    transaction.on_commit(consumer_task.request, using=DEFAULT_DB_ALIAS, robust=True)

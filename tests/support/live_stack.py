@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from instafeed.devstack.child_process import Child, Program, stop_children
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.programs import Beat, Web, Worker
+from instafeed.devstack.programs import Beat, Web, workers
 from instafeed.devstack.supervisor import Supervisor
 from tests.support.processes import manage_output
 
@@ -31,9 +31,9 @@ class LiveStack:
     * `environment`: the variables that commands on this stack need; `manage("verify_feeds", …)` runs one
     * `metric("instafeed_up", part="cache")`: the value on /metrics
     * `data_dir`, `log("worker")` and `services`, the data services
-    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker`, `beat`
+    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker-fan-out`, `worker` (all other queues), `beat`
     * `with paused("broker"):` the part hangs. `kill("worker")`: its processes are killed; the supervisor restarts it.
-    * `with restarted("worker", FAN_OUT_RATE_LIMIT="150"):` the program runs with other settings.
+    * `with restarted("worker-fan-out", FAN_OUT_RATE_LIMIT="150"):` the program runs with other settings.
 
     `settings` are environment variables for all programs. Rate limits are off, unless set.
     """
@@ -47,11 +47,12 @@ class LiveStack:
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.environment = services.environment | NO_RATE_LIMITS | settings
         self.connect()
-        self._programs: dict[str, Program] = {
-            "web": Web(services.layout, self.environment, self.port, web_workers),
-            "worker": Worker(services.layout, self.environment, self.port, celery_workers),
-            "beat": Beat(services.layout, self.environment),
-        }
+        programs = (
+            Web(services.layout, self.environment, self.port, web_workers),
+            *workers(services.layout, self.environment, self.port, celery_workers),
+            Beat(services.layout, self.environment),
+        )
+        self._programs: dict[str, Program] = {program.name: program for program in programs}
         self._children: dict[str, Child] = {child.name: child for child in services.children} | self._programs
         self._supervisor = Supervisor([*self._children.values()], chores=[services.replica.mend])
         self._changing = threading.Lock()  # held while a part is stopped, so that the supervisor does not restart it
@@ -119,7 +120,7 @@ class LiveStack:
 
     @contextmanager
     def restarted(self, name: str, **settings: str) -> Iterator[None]:
-        """Run web, worker or beat with these settings, then with its own again. The data services keep running."""
+        """Run a program with these settings, then with its own again. The data services keep running."""
         program = self._programs[name]
         own = dict(program.environment or {})
         self._restart(program, own | settings)

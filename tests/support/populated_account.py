@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts import audit, deletion, erasure_worker, personal_data_registry, sessions
 from accounts.models import CountChange, User
+from instafeed.core.jobs.leased import Outcome
 from instafeed.core.models import IdempotentResponse
 from media.models import Media
 from media.relocation import schedule_relocation
@@ -130,6 +131,6 @@ def run_erasure() -> int:
     """Run the erasure worker to its end, as if all in-flight requests were over. Return the number of slices."""
     end_in_flight_requests()
     slices = 1
-    while erasure_worker.process_next():
+    while erasure_worker.process_next() is not Outcome.UNCLAIMED:
         slices += 1
     return slices

@@ -106,4 +106,4 @@ def source_files(path: Path) -> list[Path]:
 
 def test_names_are_found_at_all() -> None:
     found = {name for page in PAGES for name in path_names(page)}
-    assert {"feeds/fanout.deliver_slice", "feeds/timeline.get_page", "posts/services.create_post"} <= found
+    assert {"feeds/fanout.deliver", "feeds/timeline.get_page", "posts/services.create_post"} <= found

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from instafeed.core.jobs.queues import QUEUES
-
 Format = Callable[[float], str]
 
 
@@ -45,18 +43,26 @@ def format_bytes(value: float) -> str:
     return f"{value:,.1f} GB"
 
 
-def queue_metric(queue: str) -> str:
-    """Return the metric's name for the depth of a queue."""
-    return f"queue_{queue}"
+def jobs_metric(kind: str) -> str:
+    """Return the metric's name for the number of due jobs of a kind."""
+    return f"jobs_{kind}"
 
 
-_QUEUE_LINES = tuple(PanelLine(queue_metric(queue), queue.replace("_", "-")) for queue in QUEUES)
+_JOB_LINES = tuple(
+    PanelLine(jobs_metric(kind), label)
+    for kind, label in (
+        ("processingjob", "pictures"),
+        ("relocation", "file moves"),
+        ("filedeletion", "file deletions"),
+        ("erasure", "erasures"),
+    )
+)
 _FAN_OUT_LINES = (PanelLine("fan_outs_open", "open"), PanelLine("fan_outs_dead", "dead letters"))
 _LAG_LINES = (PanelLine("lag_p50", "median"), PanelLine("lag_p99", "99th percentile"))
 _MEMORY_LINES = (PanelLine("memory_cache", "cache"), PanelLine("memory_broker", "broker"))
 
 PANELS = (
-    Panel("Waiting tasks", _QUEUE_LINES, format_count, "in the queues"),
+    Panel("Waiting jobs", _JOB_LINES, format_count),
     Panel("Fan-out lag", _LAG_LINES, format_seconds),
     Panel("Fan-outs", _FAN_OUT_LINES, format_count),
     Panel("Warm feeds", (PanelLine("feeds_warm", "estimate"),), format_count),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -14,12 +15,12 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from feeds.models import FanOut
-from instafeed.backoffice.dashboard.panels import METRIC_NAMES, queue_metric
+from instafeed.backoffice.dashboard.panels import METRIC_NAMES, jobs_metric
 from instafeed.backoffice.models import Sample
 from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import first_id_at
+from instafeed.core.jobs.backlog import measure_backlogs
 from instafeed.core.jobs.leased import JobState
-from instafeed.core.jobs.queues import QUEUES
 from instafeed.core.monitoring import health
 from posts.models import Post, Report
 
@@ -67,6 +68,7 @@ def measure(at: datetime) -> Values:
         _measure_replica,
         lambda: _measure_fan_out_lag(at),
         _count_fan_outs,
+        _count_due_jobs,
         lambda: _count_new_rows(at),
     ):
         values.update(_measure_or_skip(measurement))
@@ -94,13 +96,8 @@ def _measure_cache() -> Values:
 
 
 def _measure_broker() -> Values:
-    """Measure the queue depths. Unlike /health it writes nothing, so it still works when the broker is full."""
-    with health.redis_client(settings.CELERY_BROKER_URL).pipeline(transaction=False) as pipeline:
-        pipeline.info("memory")
-        for name in QUEUES:
-            pipeline.llen(name)
-        memory, *depths = pipeline.execute()
-    return {"memory_broker": memory["used_memory"], **dict(zip(map(queue_metric, QUEUES), depths, strict=True))}
+    """Unlike /health this writes nothing, so it still works when the broker is full."""
+    return {"memory_broker": health.redis_client(settings.CELERY_BROKER_URL).info("memory")["used_memory"]}
 
 
 def _measure_replica() -> Values:
@@ -130,6 +127,18 @@ def _count_fan_outs() -> Values:
     dead = fan_outs.filter(state=JobState.DEAD)
     with _primary_cursor():
         return {"fan_outs_open": open_[:MAX_COUNTED_ROWS].count(), "fan_outs_dead": dead[:MAX_COUNTED_ROWS].count()}
+
+
+def _count_due_jobs() -> Values:
+    with _primary_cursor() as cursor:
+
+        def query_row(sql: str) -> Sequence[Any]:
+            cursor.execute(sql)
+            row: Sequence[Any] = cursor.fetchone()
+            return row
+
+        counts = {jobs_metric(kind): backlog.due for kind, backlog in measure_backlogs(query_row).items()}
+    return {name: count for name, count in counts.items() if name in METRIC_NAMES}
 
 
 def _count_new_rows(at: datetime) -> Values:

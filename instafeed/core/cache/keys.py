@@ -23,7 +23,7 @@ unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish 
 | worker:{queue}   | exists while a Celery worker consumes the queue | core.jobs.heartbeat |
 | swept            | exists since the last sweep; its TTL gives the sweep's age | core.jobs.heartbeat |
 | probe            | written to see whether Redis accepts writes; also in the broker | core.monitoring.health |
-| notifications-due | exists while a task that consumes the notification outbox is enqueued | social.notifications |
+| due:{task}       | exists while the task is enqueued, or about to look for work again | core.jobs.coalesced |
 | budget           | token bucket of deliveries | feeds.rate_limiter |
 | limit:…          | a client's requests in the current window, made by `limits` | core.api.throttling |
 
@@ -48,14 +48,13 @@ WAL_FLOOR_TTL = 3_600
 WORKER_TTL = 8  # several heartbeats
 LAST_SWEEP_TTL = 3_600
 PROBE_TTL = 10
-NOTIFICATIONS_DUE_TTL_MS = 3_000  # bounds the delay that a lost task causes
+LOOK_COMING_TTL_MS = 3_000  # bounds the delay that a lost task causes
 LEASE_TTL_MS = 5_000  # longer than any fill; bounds how long a dead filler blocks others
 REBUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
 
 CELEBRITIES = f"{PREFIX}celebrities"
 FANOUT_RATE = f"{PREFIX}budget"
 CURRENT_RANKING = f"{PREFIX}explore"
-NOTIFICATIONS_DUE = f"{PREFIX}notifications-due"
 PROBE = f"{PREFIX}probe"
 LAST_SWEEP = f"{PREFIX}swept"
 WAL_FLOOR = f"{PREFIX}wal-floor"
@@ -115,3 +114,7 @@ def wal_position(user_id: int) -> str:
 
 def worker(queue: str) -> str:
     return f"{PREFIX}worker:{queue}"
+
+
+def look_coming(task: str) -> str:
+    return f"{PREFIX}due:{task}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db import connections, router
+from django.db.models import Model, QuerySet
 
 from instafeed.core.db.replicas import session
+from instafeed.core.db.snowflake import MAX_ID
 
 
 def fetch_ids(
@@ -33,3 +36,51 @@ def fetch_ids(
         with reading_after(after):
             ids = list(ordered.filter(**{f"{column}__{'lt' if descending else 'gt'}": after})[:limit])
     return ids, len(ids) < limit
+
+
+@dataclass(frozen=True)
+class BoundedScan:
+    """A list of ids that are filtered in SQL, where one read examines at most `max_rows` rows.
+
+    `rows` selects the rows by an index as `id` and other columns, past `%(after)s` and with other parameters, without
+    ORDER BY and LIMIT. `joins` filters them: JOIN and WHERE clauses that refer to them as `row`. Raw SQL, because the
+    ORM cannot filter behind a LIMIT. The inner query is in the order of the index, so the outer one stops as soon as it
+    has enough rows.
+    """
+
+    model: type[Model]
+    rows: str
+    joins: str
+    descending: bool = True
+    max_rows: int = 1_000
+
+    def fetch(
+        self,
+        parameters: dict[str, Any],
+        after: int | None,
+        limit: int,
+        reading_after: Callable[[int], AbstractContextManager[None]] = lambda after: session.use_primary(),
+    ) -> tuple[list[int], bool, int | None]:
+        """Return up to `limit` ids past `after`, whether the list ends there, and the last id examined.
+
+        The last one is None if `limit` was reached. For `reading_after` see `fetch_ids`.
+        """
+        start = MAX_ID if self.descending else 0
+        reading = nullcontext() if after is None else reading_after(after)
+        parameters = parameters | {
+            "limit": limit,
+            "max_rows": self.max_rows,
+            "after": start if after is None else after,
+        }
+        direction = "DESC" if self.descending else "ASC"
+        rows = f"{self.rows} ORDER BY id {direction} LIMIT %(max_rows)s"
+        shown = f"SELECT row.id FROM ({rows}) AS row {self.joins}"  # noqa: S608 (constants)
+        with reading, connections[router.db_for_read(self.model)].cursor() as cursor:
+            cursor.execute(f"{shown} ORDER BY row.id {direction} LIMIT %(limit)s", parameters)
+            ids = [id_ for (id_,) in cursor.fetchall()]
+            if len(ids) == limit:
+                return ids, False, None
+            last = "min" if self.descending else "max"
+            cursor.execute(f"SELECT {last}(id), count(*) FROM ({rows}) AS row", parameters)  # noqa: S608 (constants)
+            last_id, examined = cursor.fetchone()
+        return ids, examined < self.max_rows, last_id

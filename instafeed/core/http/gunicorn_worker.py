@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 import os
+import selectors
 import socket
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -32,6 +35,10 @@ STALL_TIMEOUT = 10  # seconds without a byte within a request or a response
 MAX_ACCEPTED_AT_END = 16  # connections per thread
 LINGER_TIMEOUT = 2.0  # seconds for a client to read the last response of a connection
 MAX_LINGER_BYTES = 16 * 1024 * 1024  # that the client may still send during that time
+
+MAX_QUEUE_SECONDS = 2.0  # that a request may wait for a thread; by then its client may have given up
+RETRY_AFTER = 1  # seconds, for refused requests
+_LIVENESS_REQUEST = b"GET /health/live"
 
 _STALL_TIMEVAL = struct.pack("@ll", STALL_TIMEOUT, 0)  # a struct timeval
 
@@ -75,7 +82,34 @@ class GunicornLogger(glogging.Logger):
 
 
 class GunicornWorker(ThreadWorker):
-    """Answer errors before or after Django in the API's format too, and bound all waits for clients."""
+    """Bound all waits: of threads for clients, and of requests for threads. Answer errors in the API's format.
+
+    * A connection gets a thread when its client has sent something.
+    * Requests that have waited for a thread for too long are refused with 503. Under overload all requests would
+      otherwise be answered, but too late to be of use.
+    * Liveness checks have a thread of their own: a process whose threads all wait for PostgreSQL is alive.
+    """
+
+    def init_process(self) -> None:
+        self._liveness_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="liveness")
+        super().init_process()
+
+    def enqueue_req(self, conn: Any) -> None:
+        start = _peek(conn.sock)
+        if start is None and self.alive and not conn.initialized:
+            self._wait_for_data(conn)
+            return
+        conn.queued_at = time.monotonic()
+        pool = self._liveness_pool if start == _LIVENESS_REQUEST else self.tpool
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _wait_for_data(self, conn: Any) -> None:
+        """Wait without a thread until the client of a new connection sends something, as gunicorn does after 5 s."""
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """On shutdown, accept the connections in the queue and stop listening at once.
@@ -114,6 +148,8 @@ class GunicornWorker(ThreadWorker):
         return keep_alive
 
     def handle_request(self, req: Any, conn: Any) -> Any:
+        if time.monotonic() - conn.queued_at > MAX_QUEUE_SECONDS:
+            return _refuse(req, conn)
         # gunicorn calls should_close when it writes the response headers. An unread body would be parsed as the next
         # request, so the connection must not be kept alive.
         should_close = req.should_close
@@ -133,18 +169,41 @@ class GunicornWorker(ThreadWorker):
             util.write_nonblock(client, _error_response(status, request_id))
 
 
-def _error_response(status: int, request_id: str) -> bytes:
+def _peek(sock: socket.socket) -> bytes | None:
+    """Return the first bytes that a client has sent; None if there are none yet, and empty at the end."""
+    try:
+        return sock.recv(len(_LIVENESS_REQUEST), socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return None
+    except OSError:  # reset by the client; the thread will see that, too
+        return b""
+
+
+def _refuse(req: Any, conn: Any) -> bool:
+    """Answer 503. Return whether the connection can be kept: the client will send its next request over it."""
+    from instafeed.core.observability.metrics import REQUESTS_REFUSED
+
+    REQUESTS_REFUSED.inc()
+    keep = not req.should_close() and not _unread_bytes(req.body)
+    headers = {"Connection": "keep-alive" if keep else "close", "Retry-After": str(RETRY_AFTER)}
+    response = _error_response(503, uuid4().hex, headers)
+    util.write(conn.sock, response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if req.method == "HEAD" else response)
+    return keep
+
+
+def _error_response(status: int, request_id: str, headers: Mapping[str, str] | None = None) -> bytes:
     from instafeed.core.api.errors import error_body
 
     body = error_body(status)
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        "Connection: close",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        f"X-Request-ID: {request_id}",
-    )
-    return "\r\n".join((*head, "", "")).encode() + body
+    fields = {
+        "Connection": "close",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "private, no-store",
+        "X-Request-ID": request_id,
+    }
+    lines = [f"{name}: {value}" for name, value in (fields | dict(headers or {})).items()]
+    return "\r\n".join((f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *lines, "", "")).encode() + body
 
 
 def _unread_bytes(body: Any) -> float:

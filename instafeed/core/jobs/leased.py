@@ -1,16 +1,17 @@
 """Background jobs as rows in PostgreSQL: claimed under a lease, retried, never lost.
 
 A job's row is written in the transaction that causes the job (a transactional outbox), so a crash loses neither. The
-Celery task may be lost: a sweep enqueues it again (`dispatch_overdue`).
+rows are the queue: one coalesced Celery task (`instafeed.core.jobs.coalesced`) says that there is work, and names none
+of them. It may be lost; a sweep requests it again.
 
     PENDING ──claim──▶ RUNNING ──finish or delete──▶ DONE, or no row
        ▲                 │ │
        └──checkpoint,────┘ └──retry_later, after more than `max_attempts` failures in a row──▶ DEAD
           retry_later
 
-* A job can be claimed from `due_at` on. A claim draws a random token, `lease`, and moves `due_at` to its end. Every
-  later write names the token: a worker that outlived its lease finds another one there and changes nothing.
-* The sweep looks at `dispatch_at` only. So tasks that are enqueued twice cannot cut a retry delay short.
+* A job can be claimed from `due_at` on, and the job that has been due longest is claimed first. A claim draws a random
+  token, `lease`, and moves `due_at` to its end. Every later write names the token: a worker that outlived its lease
+  finds another one there and changes nothing.
 * An exception delays the next claim, longer each time. A claim that follows an expired lease counts as a failure too,
   as the worker died, but is not delayed.
 * Leases and delays use the database's clock, so the clocks of workers need not agree.
@@ -30,10 +31,11 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, models, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
+from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.observability.metrics import JOB_SLICES
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ logger = logging.getLogger(__name__)
 MAX_ERROR_LENGTH = 1_000  # characters
 MAX_TASK_DURATION = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 5)  # by then Celery has killed the worker
 _MAX_DOUBLINGS = 16
-_MAX_COUNT = 1_000  # of attempts without an end, and of dispatches: the columns are small integers
+_MAX_COUNT = 1_000  # of attempts without an end: the column is a small integer
 
 
 class JobState(models.IntegerChoices):
@@ -66,14 +68,12 @@ class Outcome(StrEnum):
 
 
 class LeasedJob(models.Model):
-    """The columns of a job. The subclass adds an index on `dispatch_at` or, if it uses `claim_due`, on `due_at`."""
+    """The columns of a job. The subclass adds an index on `due_at`; if finished rows are kept, without these."""
 
     state = models.PositiveSmallIntegerField(choices=JobState, default=JobState.PENDING, db_default=JobState.PENDING)
     due_at = models.DateTimeField(db_default=Now())  # from when it can be claimed; while RUNNING: the end of the lease
-    dispatch_at = models.DateTimeField(db_default=Now())  # when the sweep enqueues its task (again)
     lease = models.UUIDField(null=True, editable=False)  # the token of the current claim
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)  # failures and lost workers in a row
-    dispatches = models.PositiveSmallIntegerField(default=0, db_default=0)  # by the sweep, since the last failure
     error = models.TextField(blank=True, default="", db_default="")  # of the last failure
 
     class Meta:
@@ -81,6 +81,10 @@ class LeasedJob(models.Model):
 
 
 JobT = TypeVar("JobT", bound=LeasedJob)
+
+
+def _has_failed(job: LeasedJob) -> bool:
+    return bool(job.attempts) or job.state == JobState.RUNNING  # running, though due: its worker died
 
 
 def now_plus(delay: timedelta) -> CombinedExpression:
@@ -91,31 +95,65 @@ def now_plus(delay: timedelta) -> CombinedExpression:
 class LeasedQueue(Generic[JobT]):
     """The jobs of one model, and how they are claimed and retried.
 
-    `jobs`: the queryset that a claim reads. `lease`: how long a claim holds; make it much longer than a slice.
-    `retry_delay` doubles with each failure up to `max_retry_delay`; the sweep also waits that long for an enqueued
-    task. `max_attempts`: how many failures in a row are retried; one more makes a dead letter. None: no limit.
+    `jobs`: the queryset that a claim reads. `task`: the task that works on due jobs. `lease`: how long a claim holds;
+    make it much longer than a slice. `retry_delay` doubles with each failure up to `max_retry_delay`. `max_attempts`:
+    how many failures in a row are retried; one more makes a dead letter. None: no limit.
     `transient`: exceptions that mean that a service is down. They are retried without limit.
+    `isolates_failures`: a job that failed, or whose worker died, is claimed without others. Otherwise a job that kills
+    its workers would make dead letters of the jobs that are claimed with it.
     """
 
     def __init__(
         self,
         jobs: QuerySet[JobT],
         *,
+        task: CoalescedTask,
         lease: timedelta,
         retry_delay: timedelta = timedelta(seconds=5),
         max_retry_delay: timedelta = timedelta(minutes=5),
         max_attempts: int | None = None,
         transient: tuple[type[Exception], ...] = (),
+        isolates_failures: bool = False,
     ) -> None:
         self._jobs = jobs.using(DEFAULT_DB_ALIAS)
         self._rows: QuerySet[JobT] = jobs.model._default_manager.using(DEFAULT_DB_ALIAS)
         self._name = jobs.model._meta.model_name
+        self.task = task
         self.lease = lease
         self.retry_delay, self.max_retry_delay = retry_delay, max_retry_delay
         self.max_attempts = max_attempts
         self.transient = transient
+        self.isolates_failures = isolates_failures
 
-    # --- Working on a job ------------------------------------------------------------------------------
+    # --- The task --------------------------------------------------------------------------------------
+
+    def request_task_on_commit(self) -> None:
+        """Request the task after the commit of the current transaction, which writes a job or makes it due.
+
+        robust: the transaction is committed even if this fails; the sweep requests the task then.
+        """
+        transaction.on_commit(self.task.request, using=DEFAULT_DB_ALIAS, robust=True)
+
+    def sweep(self) -> None:
+        """Request the task if a job is due: its task was lost, its worker died, or its retry delay is over."""
+        if self.has_due():
+            self.task.request()
+
+    # --- Working on jobs -------------------------------------------------------------------------------
+
+    def run_next(self, work: Callable[[JobT], Outcome]) -> Outcome:
+        """Have `work` do a slice of the job that has been due longest. For tasks that work on one job at a time.
+
+        If more jobs are due, request the task again at once, so that another worker can start.
+        """
+        self.task.begin_look()
+        claimed = self.claim_due(1)
+        if claimed and self.has_due():
+            self.task.request()
+        outcome = self.run(claimed[0] if claimed else None, work)
+        if outcome is Outcome.CONTINUED:
+            self.task.request()
+        return outcome
 
     def run(self, job: JobT | None, work: Callable[[JobT], Outcome]) -> Outcome:
         """Have `work` do a slice of a claimed job; exceptions become retries. Count the outcome and return it.
@@ -142,20 +180,21 @@ class LeasedQueue(Generic[JobT]):
             self.retry_later(job, error)
             return Outcome.FAILED
 
-    def claim(self, pk: int) -> JobT | None:
-        """Claim one job. None if it is finished, deleted, not due yet, or leased by a living worker."""
-        with transaction.atomic(DEFAULT_DB_ALIAS):
-            claimed = self._take(self._jobs.filter(self._due(), pk=pk))
-        return claimed[0] if claimed else None
-
     def claim_due(self, limit: int) -> list[JobT]:
-        """Claim the jobs that have been due longest."""
+        """Claim the jobs that have been due longest, in this order."""
         with transaction.atomic(DEFAULT_DB_ALIAS):
-            return self._take(self._jobs.filter(self._due()).order_by("due_at")[:limit])
+            due = self._lock(self._jobs.filter(self._due()).order_by("due_at")[:limit])
+            if self.isolates_failures:
+                due = due[:1] if due and _has_failed(due[0]) else [job for job in due if not _has_failed(job)]
+            return self._take(due)
 
-    def _take(self, candidates: QuerySet[JobT]) -> list[JobT]:
+    @staticmethod
+    def _lock(candidates: QuerySet[JobT]) -> list[JobT]:
+        return list(candidates.select_for_update(of=("self",), skip_locked=True, no_key=True))
+
+    def _take(self, candidates: Iterable[JobT]) -> list[JobT]:
         claimed, lease = [], uuid4()
-        for job in candidates.select_for_update(of=("self",), skip_locked=True, no_key=True):
+        for job in candidates:
             if job.state == JobState.RUNNING:  # its worker died
                 job.attempts = min(job.attempts + 1, _MAX_COUNT)
                 self._rows.filter(pk=job.pk).update(attempts=job.attempts)
@@ -167,37 +206,28 @@ class LeasedQueue(Generic[JobT]):
         if claimed:
             end = now_plus(self.lease)
             rows = self._rows.filter(pk__in=[job.pk for job in claimed])
-            rows.update(state=JobState.RUNNING, lease=lease, due_at=end, dispatch_at=end)
+            rows.update(state=JobState.RUNNING, lease=lease, due_at=end)
         return claimed
 
     def renew(self, job: JobT) -> bool:
         """Let the lease hold for its whole duration again. False if it was lost."""
-        end = now_plus(self.lease)
-        return bool(self.owned([job]).update(due_at=end, dispatch_at=end))
+        return bool(self.owned([job]).update(due_at=now_plus(self.lease)))
 
-    def checkpoint(self, job: JobT, **changes: Any) -> bool:
-        """End a slice that leaves work, and save `changes`. False if the lease was lost, and nothing was saved.
+    def checkpoint(self, *jobs: JobT, **changes: Any) -> int:
+        """End a slice that leaves work, and save `changes`. Return how many jobs still had their lease.
 
-        The job can be claimed at once, or from `due_at` on if that is among the changes. The caller enqueues the next
-        task itself.
+        The jobs can be claimed at once, behind those that are due already, or from `due_at` on if that is among the
+        changes.
         """
-        progress = {
-            "state": JobState.PENDING,
-            "lease": None,
-            "due_at": Now(),
-            # Behind a long queue there are copies of the task. More of them would only make the queue longer.
-            "dispatch_at": now_plus(self._delay_after(job.dispatches)),
-            "attempts": 0,
-            "error": "",
-        }
-        return bool(self.owned([job]).update(**(progress | changes)))
+        progress = {"state": JobState.PENDING, "lease": None, "due_at": Now(), "attempts": 0, "error": ""}
+        return self.owned(jobs).update(**(progress | changes))
 
-    def finish(self, job: JobT, **changes: Any) -> bool:
-        """End the job and keep its row, with `changes`. False if the lease was lost, and nothing was saved."""
-        return bool(self.owned([job]).update(state=JobState.DONE, lease=None, error="", **changes))
+    def finish(self, *jobs: JobT, **changes: Any) -> int:
+        """End jobs and keep their rows, with `changes`. Return how many still had their lease."""
+        return self.owned(jobs).update(state=JobState.DONE, lease=None, error="", **changes)
 
     def delete(self, jobs: Iterable[JobT]) -> int:
-        """End jobs that keep no row; return how many, without those whose lease was lost."""
+        """End jobs that keep no row. Return how many still had their lease."""
         return self.owned(jobs).delete()[0]
 
     def retry_later(self, job: JobT, error: Exception, *, counts: bool = True, delay: timedelta | None = None) -> bool:
@@ -218,12 +248,19 @@ class LeasedQueue(Generic[JobT]):
                 state=JobState.PENDING,
                 lease=None,
                 attempts=row.attempts,
-                dispatches=0,
                 error=repr(error)[:MAX_ERROR_LENGTH],
                 due_at=retry_at,
-                dispatch_at=retry_at,
             )
         return True
+
+    def postpone(self, jobs: Iterable[JobT], error: Exception) -> int:
+        """Give jobs back while a service is down. Return how many still had their lease."""
+        return self.owned(jobs).update(
+            state=JobState.PENDING,
+            lease=None,
+            error=repr(error)[:MAX_ERROR_LENGTH],
+            due_at=now_plus(self.retry_delay),
+        )
 
     def owned(self, jobs: Iterable[JobT]) -> QuerySet[JobT]:
         """The rows of claimed jobs whose lease still holds, for writes of the caller's transaction."""
@@ -239,37 +276,7 @@ class LeasedQueue(Generic[JobT]):
     def _delay_after(self, times: int) -> timedelta:
         return min(self.retry_delay * 2 ** min(times, _MAX_DOUBLINGS), self.max_retry_delay)
 
-    # --- Enqueuing jobs again ----------------------------------------------------------------------------
-
-    def dispatch_overdue(self, limit: int, enqueue: Callable[[int], bool]) -> int:
-        """Enqueue the tasks of up to `limit` overdue jobs again; return how many.
-
-        `enqueue(pk)` returns False if the broker did not accept the task. Then the rest stays overdue.
-        """
-        pks = self.claim_overdue(limit)
-        for done, pk in enumerate(pks):
-            if not enqueue(pk):
-                # A worker that had an earlier copy of the task may have failed meanwhile, which resets the count.
-                refused = self._rows.filter(pk__in=pks[done:], state=JobState.PENDING, dispatches__gt=0)
-                refused.update(dispatch_at=Now(), dispatches=F("dispatches") - 1)
-                return done
-        return len(pks)
-
-    def claim_overdue(self, limit: int) -> list[int]:
-        """Return the ids of up to `limit` overdue jobs, whose tasks must be enqueued again.
-
-        A job is overdue if its task was lost, its worker died, or its retry delay is over. The pause until it is
-        overdue again doubles each time. Behind a long queue no task is lost, and more copies of the tasks would only
-        make the queue longer.
-        """
-        overdue = self._rows.filter(state__in=UNFINISHED, dispatch_at__lte=Now()).order_by("dispatch_at")
-        with transaction.atomic(DEFAULT_DB_ALIAS):
-            jobs = list(overdue.select_for_update(skip_locked=True, no_key=True)[:limit])
-            for job in jobs:
-                job.dispatch_at = now_plus(self._delay_after(job.dispatches))
-                job.dispatches = min(job.dispatches + 1, _MAX_COUNT)
-            self._rows.bulk_update(jobs, ["dispatch_at", "dispatches"])
-        return [job.pk for job in jobs]
+    # --- The queue -------------------------------------------------------------------------------------
 
     def has_due(self) -> bool:
         """Return whether `claim_due` would find a job now."""
@@ -279,16 +286,19 @@ class LeasedQueue(Generic[JobT]):
         """All unfinished jobs that no living worker has, due or not."""
         return self._rows.filter(Q(state=JobState.PENDING) | self._due())
 
-    def make_due(self, pks: Iterable[int]) -> None:
-        """End the retry delay of pending jobs, so that they can be claimed at once."""
-        self._rows.filter(state=JobState.PENDING, due_at__gt=Now(), pk__in=list(pks)).update(due_at=Now())
+    def make_due(self, pks: Iterable[int] | None = None) -> None:
+        """End the retry delay of pending jobs, all or those named, so that they can be claimed at once."""
+        waiting = self._rows.filter(state=JobState.PENDING, due_at__gt=Now())
+        if pks is not None:
+            waiting = waiting.filter(pk__in=list(pks))
+        waiting.update(due_at=Now())
 
     def requeue_dead_letters(self, pks: Iterable[int] | None = None) -> int:
         """Start dead letters again, all or those named; return how many."""
         dead = self._rows.filter(state=JobState.DEAD)
         if pks is not None:
             dead = dead.filter(pk__in=list(pks))
-        return dead.update(state=JobState.PENDING, attempts=0, dispatches=0, error="", due_at=Now(), dispatch_at=Now())
+        return dead.update(state=JobState.PENDING, attempts=0, error="", due_at=Now())
 
     @staticmethod
     def _due() -> Q:

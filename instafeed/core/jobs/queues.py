@@ -1,8 +1,11 @@
 """The Celery queues. Each can have its own workers; /health reports a queue without a worker as degraded."""
 
-QUEUES = ("fan_out", "notifications", "media", "maintenance")
+FAN_OUT = "fan_out"
+QUEUES = (FAN_OUT, "notifications", "media", "bulk", "maintenance")
 
 # Tasks that are enqueued by name, because their modules import the modules that enqueue them.
+DELIVER_POSTS = "feeds.tasks.deliver_posts"
+ERASE_ACCOUNTS = "accounts.tasks.erase_accounts"
 PROCESS_MEDIA = "media.tasks.process_media"
 REMAKE_MEDIA = "media.tasks.remake_media"
 RELOCATE_MEDIA = "media.tasks.relocate_media"
@@ -11,8 +14,14 @@ DRAIN_NOTIFICATIONS = "social.tasks.drain_notifications"
 
 # By task name; all other tasks go to `maintenance`.
 ROUTES = {
-    "feeds.tasks.deliver_post": {"queue": "fan_out"},
+    DELIVER_POSTS: {"queue": FAN_OUT},
     DRAIN_NOTIFICATIONS: {"queue": "notifications"},
     PROCESS_MEDIA: {"queue": "media"},
     REMAKE_MEDIA: {"queue": "media"},
+    # Long work in slices of a second. In `maintenance` it would delay the sweeps.
+    RELOCATE_MEDIA: {"queue": "bulk"},
+    REMOVE_FILES: {"queue": "bulk"},
+    ERASE_ACCOUNTS: {"queue": "bulk"},
+    "posts.tasks.purge_posts": {"queue": "bulk"},
+    "media.tasks.delete_orphans": {"queue": "bulk"},
 }

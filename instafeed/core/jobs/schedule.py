@@ -32,7 +32,7 @@ SCHEDULE = {
     # At each full minute. With an interval of 60 s, a run that is slightly late would skip a minute.
     "take-sample": _entry(crontab(), "instafeed.backoffice.tasks.take_sample", expires=50),
     "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),
-    "erase-accounts": _entry(5.0, "accounts.tasks.erase_accounts", expires=10),
+    "sweep-erasures": _entry(5.0, "accounts.tasks.sweep_erasures", expires=10),
     "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),
     "delete-orphans": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
 }

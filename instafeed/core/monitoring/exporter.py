@@ -35,8 +35,11 @@ GaugeValue = tuple[str, tuple[str, ...], float]
 _registered_probes: dict[str, Probe] = {}
 
 
-def register_probe(name: str, check: Callable[[], dict[str, float]]) -> None:
-    """Run `check` at each scrape. It returns values by gauge name; `metrics.SCRAPED_GAUGES` lists the gauges."""
+def register_probe(name: str, check: Callable[[], Report]) -> None:
+    """Run `check` at each scrape. It returns values by gauge name; `metrics.SCRAPED_GAUGES` lists the gauges.
+
+    The value of a gauge with a label is a mapping by label value.
+    """
     _registered_probes[name] = Probe(check)
 
 
@@ -100,7 +103,16 @@ def _gauge_values(reports: Mapping[str, Report]) -> Iterator[GaugeValue]:
     yield from _queue_values(reports["broker"])
     yield from _worker_values(reports["workers"])
     for name in _registered_probes:
-        yield from ((gauge, (), value) for gauge, value in reports[name].items() if gauge in metrics.SCRAPED_GAUGES)
+        for gauge, value in reports[name].items():
+            if gauge in metrics.SCRAPED_GAUGES:
+                yield from _labelled_values(gauge, value)
+
+
+def _labelled_values(gauge: str, value: float | Mapping[str, float]) -> Iterator[GaugeValue]:
+    if isinstance(value, Mapping):
+        yield from ((gauge, (label,), each) for label, each in value.items())
+    else:
+        yield gauge, (), value
 
 
 def _is_up(report: Report) -> float:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from instafeed.core.cache import keys
 from instafeed.core.db.replicas import wal
-from instafeed.core.db.replicas.timeout_connection import query_row
+from instafeed.core.db.timeout_connection import query_row
 from instafeed.core.jobs import heartbeat
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.core.monitoring.probes import Probe, Report, run_probes
@@ -31,9 +31,9 @@ RECHECK_LAG = 1.0  # seconds; a longer lag is measured twice
 RECHECK_DELAY = 0.25  # seconds between the two measurements
 HEALTHY_STATUSES = ("ok", "off")  # any other status makes the site "degraded"
 
-# The replay position, and the age in seconds of the newest replayed transaction.
+# The replayed LSN, and the age in seconds of the newest replayed transaction.
 _LAG_SQL = """
-SELECT CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint END,
+SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint,
        extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8
 """
 
@@ -75,7 +75,7 @@ def probe_replica() -> Report:
     if not settings.REPLICA_ALIASES:
         return {"status": "off"}
     try:
-        primary: int | None = wal.sample_primary().position
+        primary: wal.WalSample | None = wal.sample_primary()
     except psycopg.Error:
         primary = None
     replicas = {alias: _probe_one_replica(alias, primary) for alias in settings.REPLICA_ALIASES}
@@ -83,17 +83,24 @@ def probe_replica() -> Report:
     return {**worst, "replicas": replicas}
 
 
-def _probe_one_replica(alias: str, primary: int | None) -> Report:
+def _probe_one_replica(alias: str, primary: wal.WalSample | None) -> Report:
     try:
-        replayed, seconds = query_row(alias, _LAG_SQL)
-        if None not in (replayed, primary, seconds) and replayed < primary and seconds > RECHECK_LAG:
-            # The first write after an idle hour looks like an hour of lag. Measure again.
-            time.sleep(RECHECK_DELAY)
-            replayed, seconds = query_row(alias, _LAG_SQL)
+        status = wal.fetch_replica_status(alias)
+        fault = wal.find_fault(status, primary) if primary else None
+        if fault or status.lsn is None:
+            return {"status": "down", "error": (fault or wal.Fault.NOT_A_REPLICA).value}
+        return _measure_lag(alias, primary.lsn if primary else None)
     except psycopg.Error as error:
         return {"status": "down", "error": type(error).__name__}
-    if replayed is None:
-        return {"status": "down", "error": "NotAReplica"}
+
+
+def _measure_lag(alias: str, primary: int | None) -> Report:
+    """Return the report of a replica that is up. `primary` is the primary's LSN. Raises psycopg.Error."""
+    replayed, seconds = query_row(alias, _LAG_SQL)
+    if None not in (replayed, primary, seconds) and replayed < primary and seconds > RECHECK_LAG:
+        # The first write after an idle hour looks like an hour of lag. Measure again.
+        time.sleep(RECHECK_DELAY)
+        replayed, seconds = query_row(alias, _LAG_SQL)
     behind = None if primary is None else max(0, primary - replayed)
     # On an idle primary the last transaction is old. That is not lag.
     lag = 0.0 if behind == 0 else seconds

@@ -69,6 +69,7 @@ REQUESTS_IN_PROGRESS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+REQUESTS_REFUSED = _counter("instafeed_requests_refused_total", "Requests that waited for a thread for too long.")
 THROTTLED = _counter("instafeed_throttled_total", "Requests beyond a rate limit.", "scope")
 # rejected, ignored: by the task itself, or interrupted; lost: killed by its time limit or with its process.
 TASK_OUTCOMES = ("success", "failure", "retry", "rejected", "ignored", "lost")
@@ -92,11 +93,6 @@ JOB_SLICES = _counter(
     "instafeed_job_slices_total",
     "Slices of leased jobs, by kind of job: finished, continued, overtaken, postponed, failed, unclaimed.",
     *("kind", "outcome"),  # not "job": Prometheus sets that label itself
-)
-FAN_OUT_SLICES = _counter(
-    "instafeed_fan_out_slices_total",
-    "Fan-out slices: finished, continued, overtaken, postponed (no Redis), failed, unclaimed.",
-    "outcome",
 )
 FEED_READS = _counter(
     "instafeed_feed_reads_total",
@@ -150,6 +146,8 @@ SCRAPED_GAUGES: dict[str, ScrapedGauge] = {
     "instafeed_unacked_tasks": ScrapedGauge("Tasks held by workers."),
     "instafeed_worker_alive": ScrapedGauge("1 if the queue has a live worker.", ("queue",)),
     "instafeed_beat_alive": ScrapedGauge("1 if beat's tasks have run recently."),
+    "instafeed_jobs_due": ScrapedGauge("Leased jobs that wait for a worker, counted up to 10,000.", ("kind",)),
+    "instafeed_job_wait_seconds": ScrapedGauge("Seconds that the first of them has waited; 0: none.", ("kind",)),
     "instafeed_fan_outs_open": ScrapedGauge("Unfinished fan-outs, counted up to 10,000."),
     "instafeed_fan_out_oldest_seconds": ScrapedGauge("Age of the oldest unfinished fan-out; 0: none."),
     "instafeed_fan_outs_dead": ScrapedGauge("Dead fan-outs, counted up to 10,000."),

@@ -11,12 +11,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from accounts import deletion, services, sessions, tasks, user_cache
+from accounts import deletion, services, sessions, user_cache
 from accounts.models import Erasure, User
 from accounts.signals import access_changed
 from tests.db.accounts.auth_client import PASSWORD, delete_me, get, is_token_accepted, post, refresh, start_session
 from tests.support.error_shape import assert_error
 from tests.support.factories import FollowFactory, UserFactory
+from tests.support.leased_jobs import lose_tasks
 from tests.support.populated_account import delete_account, run_erasure
 
 pytestmark = pytest.mark.django_db
@@ -154,13 +155,14 @@ def test_deletion_query_count_is_constant(alice: User, size: int) -> None:
         sessions.start(alice)
     access = start_session(alice).access
     assert is_token_accepted(access)
-    with CaptureQueriesContext(connection) as queries, patch.object(deletion.enqueue, "try_enqueue"):
+    with CaptureQueriesContext(connection) as queries:
         assert delete_me(access).status_code == 204
     assert len(queries) == DELETION_QUERIES
 
 
 def test_worker_is_nudged_and_broker_failure_is_ignored(alice: User, redis_broker: redis.Redis) -> None:
     delete_account(alice)
-    assert redis_broker.llen("maintenance") == 2  # the erasure, and the relocation of public files
-    with patch.object(tasks.erase_accounts, "apply_async", side_effect=redis.ConnectionError):
+    assert redis_broker.llen("bulk") == 2  # the erasure, and the relocation of public files
+    lose_tasks(redis_broker)
+    with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert deletion.delete_account(UserFactory().pk)

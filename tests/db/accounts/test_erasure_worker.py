@@ -24,6 +24,7 @@ from accounts import erasure_worker, personal_data_registry, second_factor, task
 from accounts.models import Erasure, User
 from accounts.personal_data_registry import PersonalDataCategory
 from instafeed.core.cache import keys
+from instafeed.core.jobs.leased import Outcome
 from instafeed.core.models import Invalidation
 from media import storage
 from media.file_deletion import delete_due_files
@@ -32,6 +33,7 @@ from posts.models import Comment, Like, Post, Report
 from social.models import Follow, Mute
 from tests.db.accounts.auth_client import get, start_session
 from tests.support.factories import FollowFactory, UserFactory
+from tests.support.leased_jobs import lose_tasks
 from tests.support.pictures import expected_paths
 from tests.support.populated_account import (
     assert_counts_are_exact,
@@ -87,7 +89,7 @@ def test_counts_stay_exact_between_slices(alice: User, monkeypatch: pytest.Monke
     delete_account(alice)
     left, slices = sum(count_rows_mentioning(alice.pk).values()), 0
     end_in_flight_requests()
-    while erasure_worker.process_next():
+    while erasure_worker.process_next() is not Outcome.UNCLAIMED:
         assert_counts_are_exact()
         now = sum(count_rows_mentioning(alice.pk).values())
         assert now <= left
@@ -178,7 +180,7 @@ def test_admin_log_of_former_staff_is_deleted(alice: User) -> None:
 def test_claimed_account_is_skipped_until_claim_expires(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     delete_account(alice)
     assert len(erasure_worker.queue.claim_due(1)) == 1
-    assert not erasure_worker.process_next()
+    assert erasure_worker.process_next() is Outcome.UNCLAIMED
     assert User.objects.filter(pk=alice.pk).exists()
     Erasure.objects.update(due_at=timezone.now())  # the claim expired
     run_erasure()
@@ -187,7 +189,8 @@ def test_claimed_account_is_skipped_until_claim_expires(alice: User, monkeypatch
 
 def test_erasure_waits_for_in_flight_requests(alice: User) -> None:
     delete_account(alice)
-    assert not erasure_worker.process_next()
+    assert erasure_worker.process_next() is Outcome.CONTINUED
+    assert erasure_worker.process_next() is Outcome.UNCLAIMED
     erasure, deleted_at = Erasure.objects.get(), User.objects.get(pk=alice.pk).deleted_at
     assert deleted_at
     assert erasure.due_at == deleted_at + erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
@@ -256,14 +259,17 @@ def test_user_row_is_not_deleted_before_dependent_rows(alice: User) -> None:
     assert Follow.objects.filter(followee=alice).count() == 2
 
 
-def test_task_requeues_itself_while_accounts_are_due(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_requests_another_while_accounts_are_due(
+    alice: User, monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis
+) -> None:
     monkeypatch.setattr(erasure_worker, "IN_FLIGHT_WRITES_TIMEOUT", timedelta(0))
     delete_account(alice)
     delete_account(UserFactory())
-    with patch.object(tasks.enqueue, "try_enqueue") as try_enqueue:
-        tasks.erase_accounts()
-        assert try_enqueue.call_count == 1
-        tasks.erase_accounts()
-        assert try_enqueue.call_count == 1
+    assert redis_broker.llen("bulk") == 2, "one for both erasures, one for both relocations"
+    lose_tasks(redis_broker)
+    tasks.erase_accounts()
+    assert redis_broker.llen("bulk") == 1
+    tasks.erase_accounts()
+    assert redis_broker.llen("bulk") == 1
     assert not Erasure.objects.exists()
     tasks.erase_accounts()  # nothing is left

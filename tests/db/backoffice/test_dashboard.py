@@ -55,10 +55,10 @@ def count_segments(path: str) -> int:
 
 
 def test_latest_values_are_formatted_with_units() -> None:
-    add_sample(timedelta(minutes=1), queue_media=7)
+    add_sample(timedelta(minutes=1), jobs_relocation=7)
     add_sample(
         timedelta(0),
-        queue_fan_out=1_234,
+        jobs_processingjob=1_234,
         lag_p50=0.25,
         lag_p99=3,
         feeds_warm=410_000,
@@ -67,7 +67,7 @@ def test_latest_values_are_formatted_with_units() -> None:
         memory_broker=999,
     )
     charts_by_title = get_charts(operator_client())
-    assert latest(charts_by_title["Waiting tasks"]) == ["1,234", "1", "1", "1"]
+    assert latest(charts_by_title["Waiting jobs"]) == ["1,234", "1", "1", "1"]
     assert latest(charts_by_title["Fan-out lag"]) == ["250 ms", "3.0 s"]
     assert latest(charts_by_title["Warm feeds"]) == ["410,000"]
     assert latest(charts_by_title["Redis memory"]) == ["5.2 GB", "999 bytes"]
@@ -109,10 +109,10 @@ def test_stale_or_missing_samples_give_no_latest_value() -> None:
 
 def test_every_span_has_at_most_300_points() -> None:
     for hours in (1, 30, 100, 167, 169):
-        add_sample(timedelta(hours=hours), queue_fan_out=hours)
+        add_sample(timedelta(hours=hours), jobs_processingjob=hours)
     client = operator_client()
-    assert get_charts(client)["Waiting tasks"].highest == "1"
-    assert get_charts(client, "week")["Waiting tasks"].highest == "167"
+    assert get_charts(client)["Waiting jobs"].highest == "1"
+    assert get_charts(client, "week")["Waiting jobs"].highest == "167"
     for span in series.SPANS.values():
         points = series.read_series(span).points
         assert {len(line) for line in points.values()} == {int(span.length / span.step)}
@@ -134,10 +134,10 @@ def test_query_count_does_not_depend_on_sample_count() -> None:
 
 
 def test_charts_are_plain_svg_paths_with_a_label() -> None:
-    add_sample(timedelta(0), queue_fan_out=3)
+    add_sample(timedelta(0), jobs_processingjob=3)
     page = operator_client().get(INDEX).content.decode()
     assert page.count('<svg viewBox="0 0 300 80"') == len(PANELS)
-    assert 'aria-label="Waiting tasks in the queues: fan-out 3, notifications 1' in page
+    assert 'aria-label="Waiting jobs : pictures 3, file moves 1' in page
     paths = re.findall(r'<path class="line-[1-4]" d="([^"]+)"', page)
     assert all(re.fullmatch(r"[MLH0-9. ]+", path) for path in paths), paths
 

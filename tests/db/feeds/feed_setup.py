@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import timedelta
 from unittest.mock import patch
 
-from django.utils import timezone
-
 from accounts.models import User
-from feeds import fanout, timeline
+from feeds import fanout, fanout_outbox, timeline
 from feeds.models import FanOut
 from instafeed.core.jobs.leased import JobState, Outcome
 from posts import services as posts
 from posts.models import Post
 from social import services as social
 from tests.support.factories import UserFactory
+from tests.support.leased_jobs import claim_job, make_due
 
 
 def create_users(count: int) -> list[User]:
@@ -35,7 +33,7 @@ def create_posts(author: User, count: int = 1) -> list[int]:
 
 def create_old_posts(author: User, count: int) -> list[int]:
     """Create posts that were delivered before any reader came. Return their ids, newest first."""
-    with patch("feeds.receivers.fanout.deliver_to_author"), patch("feeds.receivers.try_enqueue"):
+    with patch("feeds.receivers.fanout.deliver_to_author"):
         post_ids = [Post.objects.create(author=author, caption="old").pk for _ in range(count)]
     FanOut.objects.filter(pk__in=post_ids).update(state=JobState.DONE)
     return post_ids[::-1]
@@ -44,8 +42,22 @@ def create_old_posts(author: User, count: int) -> list[int]:
 def deliver_all() -> None:
     """Finish every pending fan-out, in the order of the posts."""
     for post_id in FanOut.objects.filter(state=JobState.PENDING).order_by("pk").values_list("pk", flat=True):
-        while fanout.deliver_slice(post_id) is Outcome.CONTINUED:
+        while deliver(post_id) is Outcome.CONTINUED:
             pass
+
+
+def deliver(post_id: int) -> Outcome:
+    """Deliver one round of this post alone."""
+    fan_out = claim(post_id)
+    if fan_out is None:
+        return Outcome.UNCLAIMED
+    (outcome,) = fanout.deliver([fan_out])
+    return outcome
+
+
+def claim(post_id: int) -> FanOut | None:
+    """Claim this fan-out, if it is due."""
+    return claim_job(fanout_outbox.queue, FanOut, post_id)
 
 
 def read_feed(viewer: User, size: int = 100) -> list[int]:
@@ -69,5 +81,4 @@ def get_fan_out(post_id: int) -> FanOut:
 
 def make_overdue(post_id: int) -> None:
     """Let a fan-out's lease or retry delay expire now."""
-    past = timezone.now() - timedelta(seconds=1)
-    FanOut.objects.filter(pk=post_id).update(due_at=past, dispatch_at=past)
+    make_due(FanOut, post_id)

@@ -12,12 +12,13 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from feeds import admin_actions, fanout
+from feeds import admin_actions
 from feeds.admin_actions import ResumeResult
 from feeds.models import DeliveryMode, FanOut
 from instafeed.core.jobs.leased import JobState
-from tests.db.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
+from tests.db.feeds.feed_setup import create_posts, deliver, deliver_all, follow, read_feed
 from tests.support.factories import UserFactory
+from tests.support.leased_jobs import lose_tasks
 from tests.support.staff import admin_client, create_staff, moderator_client, operator_client, run_bulk_action
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +81,7 @@ def test_change_page_shows_progress_lag_and_failures(author: User) -> None:
     assert "nothing to deliver" in get_change_page(client, pulled)
 
 
-def test_resume_requeues_dead_letters_and_dispatches_waiting_fan_outs(author: User, redis_broker: redis.Redis) -> None:
+def test_resume_requeues_dead_letters_and_waiting_fan_outs(author: User, redis_broker: redis.Redis) -> None:
     reader = UserFactory()
     follow(author, reader)
     read_feed(reader)
@@ -91,12 +92,12 @@ def test_resume_requeues_dead_letters_and_dispatches_waiting_fan_outs(author: Us
     set_state(abandoned, JobState.RUNNING, due_at=past)
     set_state(running, JobState.RUNNING, due_at=future)
     set_state(done, JobState.DONE)
-    redis_broker.delete("fan_out")
+    lose_tasks(redis_broker)
     user = create_staff("Operator", username="otto")
     (message,) = run_bulk_action(admin_client(user), LIST_URL, "resume", *post_ids)
-    parts = ("Dead letters requeued: 1", "waiting fan-outs dispatched: 2", "skipped because done or running: 2.")
+    parts = ("Dead letters requeued: 1", "waiting fan-outs resumed: 2", "skipped because done or running: 2.")
     assert message == "; ".join(parts)
-    assert redis_broker.llen("fan_out") == 3
+    assert redis_broker.llen("fan_out") == 1
     states = dict(FanOut.objects.values_list("pk", "state"))
     assert (states[dead], states[running], states[done]) == (JobState.PENDING, JobState.RUNNING, JobState.DONE)
     assert FanOut.objects.get(pk=dead).last_follower_id == 1, "the checkpoint is kept"
@@ -108,7 +109,7 @@ def test_resume_requeues_dead_letters_and_dispatches_waiting_fan_outs(author: Us
         author.pk,
     )
     assert (entry.target_id, entry.before, entry.after) == (dead, {"state": "dead letter"}, {"state": "pending"})
-    fanout.deliver_slice(waiting)
+    deliver(waiting)
     assert waiting in read_feed(reader)
 
 
@@ -123,10 +124,8 @@ def test_resume_and_its_audit_entry_commit_together(author: User) -> None:
 def test_resume_without_a_broker_is_left_to_the_sweep(author: User) -> None:
     dead = create_posts(author)[0]
     set_state(dead, JobState.DEAD)
-    with patch("feeds.tasks.deliver_post.apply_async", side_effect=redis.ConnectionError):
-        assert admin_actions.resume_fan_outs([dead], create_staff()) == ResumeResult(
-            requeued=1, dispatched=0, skipped=0
-        )
+    with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
+        assert admin_actions.resume_fan_outs([dead], create_staff()) == ResumeResult(requeued=1, waiting=0, skipped=0)
     deliver_all()
     assert FanOut.objects.get(pk=dead).state == JobState.DONE
 

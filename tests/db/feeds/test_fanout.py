@@ -9,13 +9,24 @@ from pytest_django import Settings
 
 from accounts.models import User
 from feeds import celebrity_transitions, fanout, fanout_outbox, rate_limiter, tasks, timeline_store
+from feeds.fanout_outbox import Progress
 from feeds.models import DeliveryMode, FanOut
+from feeds.timeline_store import Push
 from instafeed.core.cache import keys
 from instafeed.core.jobs.leased import JobState, Outcome
 from posts import purge
 from posts import services as posts
 from posts.models import Post
-from tests.db.feeds.feed_setup import create_posts, create_users, deliver_all, follow, get_fan_out, read_feed
+from tests.db.feeds.feed_setup import (
+    claim,
+    create_posts,
+    create_users,
+    deliver,
+    deliver_all,
+    follow,
+    get_fan_out,
+    read_feed,
+)
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -52,37 +63,23 @@ def test_author_sees_a_post_at_once_and_followers_after_the_fan_out() -> None:
     assert read_feed(follower) == [post_id]
 
 
-def test_slice_saves_a_checkpoint_from_which_the_next_goes_on(
+def test_round_saves_a_checkpoint_from_which_the_next_goes_on(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.FAN_OUT_BATCH_SIZE = 2
-    monkeypatch.setattr(fanout, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(fanout, "ROUND_SECONDS", 0.0)
     author, *followers = create_users(6)
     follow(author, *followers)
     for follower in followers:
         read_feed(follower)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
+    assert deliver(post_id) is Outcome.CONTINUED
     assert get_fan_out(post_id).last_follower_id == followers[1].pk
     assert get_fan_out(post_id).deliveries == 2
-    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
-    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED, "time is over before the end is known"
-    assert fanout.deliver_slice(post_id) is Outcome.FINISHED
+    assert deliver(post_id) is Outcome.CONTINUED
+    assert deliver(post_id) is Outcome.FINISHED
     assert (get_fan_out(post_id).state, get_fan_out(post_id).deliveries) == (JobState.DONE, 5)
     assert all(read_feed(follower) == [post_id] for follower in followers)
-
-
-def test_task_of_an_unfinished_slice_enqueues_the_next(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, redis_broker: redis.Redis
-) -> None:
-    settings.FAN_OUT_BATCH_SIZE = 1
-    monkeypatch.setattr(fanout, "SLICE_SECONDS", 0.0)
-    author, *followers = create_users(3)
-    follow(author, *followers)
-    (post_id,) = create_posts(author)
-    redis_broker.flushdb()
-    tasks.deliver_post(post_id)
-    assert redis_broker.llen("fan_out") == 1
 
 
 def test_post_deleted_during_its_fan_out_is_in_no_feed() -> None:
@@ -90,13 +87,13 @@ def test_post_deleted_during_its_fan_out_is_in_no_feed() -> None:
     follow(author, follower)
     read_feed(follower)
     (post_id,) = create_posts(author)
-    claim = fanout_outbox.queue.claim(post_id)
-    assert claim
+    fan_out = claim(post_id)
+    assert fan_out
     posts.delete_post(post_id, author.pk)
     assert purge.purge_batch()
-    timeline_store.push_to_home_timelines([follower.pk], post_id)
-    assert not fanout_outbox.mark_done(claim, 1)
-    tasks.deliver_post(post_id)
+    timeline_store.push_to_home_timelines([Push(post_id, [follower.pk])])
+    assert not fanout_outbox.mark_done([Progress(fan_out)])
+    tasks.deliver_posts()
     assert read_feed(follower) == []
 
 
@@ -120,18 +117,18 @@ def test_slice_ends_if_the_rate_limiter_demands_a_long_wait(settings: Settings) 
     follow(author, *followers)
     rate_limiter.acquire(3_000)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
+    assert deliver(post_id) is Outcome.CONTINUED
     assert (get_fan_out(post_id).state, get_fan_out(post_id).deliveries) == (JobState.PENDING, 0)
 
 
 def test_rate_limit_below_the_batch_size_shrinks_batches(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that needs more tokens than a slice can wait for would never be delivered."""
     settings.FAN_OUT_RATE_LIMIT = 2
-    monkeypatch.setattr(fanout, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(fanout, "ROUND_SECONDS", 0.0)
     author, *followers = create_users(5)
     follow(author, *followers)
     for follower in followers:
         read_feed(follower)
     (post_id,) = create_posts(author)
-    assert fanout.deliver_slice(post_id) is Outcome.CONTINUED
+    assert deliver(post_id) is Outcome.CONTINUED
     assert get_fan_out(post_id).deliveries == 2

@@ -31,7 +31,7 @@ from pytest_django import Settings
 
 from accounts import services as accounts
 from accounts.models import User
-from feeds import celebrity_policy, celebrity_transitions, fanout, timeline
+from feeds import celebrity_policy, celebrity_transitions, timeline
 from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
@@ -41,7 +41,7 @@ from posts.counter_repair import COUNTER_REPAIRS
 from social import services as social
 from social.counter_rollup import roll_up
 from social.errors import RelationError
-from tests.db.feeds.feed_setup import deliver_all
+from tests.db.feeds.feed_setup import deliver, deliver_all
 from tests.support.database_cleanup import empty_database
 
 USERS = 5
@@ -240,7 +240,7 @@ class FeedMachine(RuleBasedStateMachine):
         """Deliver a slice of any pending post, not only of the oldest."""
         pending = sorted(FanOut.objects.filter(state=JobState.PENDING).values_list("pk", flat=True))
         if pending:
-            fanout.deliver_slice(data.draw(st.sampled_from(pending)))
+            deliver(data.draw(st.sampled_from(pending)))
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data(), from_the_start=st.booleans())
@@ -249,7 +249,7 @@ class FeedMachine(RuleBasedStateMachine):
         post_id, _ = data.draw(st.sampled_from(self.model.posts))
         if from_the_start:
             FanOut.objects.filter(pk=post_id).update(state=JobState.PENDING, due_at=Now(), last_follower_id=0)
-        fanout.deliver_slice(post_id)
+        deliver(post_id)
 
     # --- Celebrity transitions ---
 

@@ -7,7 +7,7 @@ import redis
 from pytest_django import Settings
 
 from feeds import timeline_store
-from feeds.timeline_store import Timeline
+from feeds.timeline_store import Push, Timeline
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
 
@@ -31,7 +31,7 @@ def peek(key: str) -> Timeline:
 
 def test_push_leaves_cold_timelines_cold(redis_cache: redis.Redis) -> None:
     fill_home_timeline(1, [])
-    assert timeline_store.push_to_home_timelines([1, 2, 3], BASE) == 1
+    assert timeline_store.push_to_home_timelines([Push(BASE, [1, 2, 3])]) == [1]
     assert redis_cache.keys("*feed*") == [keys.home_timeline(1).encode()]
 
 
@@ -41,8 +41,8 @@ def test_empty_timeline_is_warm_and_complete() -> None:
 
 def test_post_pushed_twice_is_read_once() -> None:
     key = fill_home_timeline(1, [BASE])
-    timeline_store.push_to_home_timelines([1], BASE + 5)
-    timeline_store.push_to_home_timelines([1], BASE + 5)
+    timeline_store.push_to_home_timelines([Push(BASE + 5, [1])])
+    timeline_store.push_to_home_timelines([Push(BASE + 5, [1])])
     assert peek(key).ids == [BASE + 5, BASE]
 
 
@@ -50,7 +50,7 @@ def test_trimming_raises_the_floor(settings: Settings) -> None:
     settings.FEED_LENGTH = 10
     key = fill_home_timeline(1, [])
     for number in range(12):
-        timeline_store.push_to_home_timelines([1], BASE + number)
+        timeline_store.push_to_home_timelines([Push(BASE + number, [1])])
     assert peek(key) == Timeline([BASE + number for number in range(11, 1, -1)], floor=BASE + 1)
 
 
@@ -59,9 +59,9 @@ def test_late_deliveries_do_not_lower_the_floor(settings: Settings) -> None:
     settings.FEED_LENGTH = 10
     key = fill_home_timeline(1, [])
     for number in range(100, 110):
-        timeline_store.push_to_home_timelines([1], BASE + number)
+        timeline_store.push_to_home_timelines([Push(BASE + number, [1])])
     for late in (1, 2):
-        timeline_store.push_to_home_timelines([1], BASE + late)
+        timeline_store.push_to_home_timelines([Push(BASE + late, [1])])
     timeline = peek(key)
     assert timeline.floor == BASE + 101, "a newer post than the oldest one left was trimmed"
     assert timeline.ids == [BASE + number for number in range(109, 101, -1)]
@@ -71,7 +71,7 @@ def test_ids_that_a_double_cannot_distinguish_stay_distinct(settings: Settings) 
     settings.FEED_LENGTH = 2
     key = fill_home_timeline(1, [])
     for number in range(4):
-        timeline_store.push_to_home_timelines([1], BASE + number)
+        timeline_store.push_to_home_timelines([Push(BASE + number, [1])])
     assert peek(key) == Timeline([BASE + 3, BASE + 2], floor=BASE + 1)
 
 
@@ -79,7 +79,7 @@ def test_push_during_a_rebuild_is_kept() -> None:
     key = keys.home_timeline(1)
     token = timeline_store.begin_rebuild(key)
     assert token
-    assert timeline_store.push_to_home_timelines([1], BASE + 7) == 1
+    assert timeline_store.push_to_home_timelines([Push(BASE + 7, [1])]) == [1]
     assert timeline_store.peek(key) is None, "not readable before the rebuild is finished"
     assert timeline_store.finish_rebuild(key, token, Timeline([BASE + 5, BASE + 3], 0))
     assert peek(key).ids == [BASE + 7, BASE + 5, BASE + 3]
@@ -91,7 +91,7 @@ def test_rebuild_merges_pushes_in_order_and_trims(settings: Settings) -> None:
     token = timeline_store.begin_rebuild(key)
     assert token
     for number in (6, 9, 1, 6):
-        timeline_store.push_to_home_timelines([1], BASE + number)
+        timeline_store.push_to_home_timelines([Push(BASE + number, [1])])
     timeline_store.finish_rebuild(key, token, Timeline([BASE + 8, BASE + 6, BASE + 5, BASE + 4], floor=BASE + 3))
     assert peek(key) == Timeline([BASE + number for number in (9, 8, 6, 5)], floor=BASE + 4)
 
@@ -135,7 +135,7 @@ def test_author_timeline_is_strictly_descending(order: tuple[int, ...]) -> None:
     assert token
     timeline_store.finish_rebuild(key, token, Timeline([BASE], 0))
     for number in order:
-        timeline_store.push_to_author_timeline(1, BASE + number)
+        timeline_store.push_to_author_timelines([(1, BASE + number)])
     elements = get_client().lrange(key, 0, -1)
     assert [int(element) for element in elements] == [BASE + 3, BASE + 2, BASE + 1, BASE, 0]
 
@@ -145,7 +145,7 @@ def test_author_timeline_rejects_posts_below_its_floor() -> None:
     token = timeline_store.begin_rebuild(key)
     assert token
     timeline_store.finish_rebuild(key, token, Timeline([BASE + 9], floor=BASE + 5))
-    timeline_store.push_to_author_timeline(1, BASE + 5)
+    timeline_store.push_to_author_timelines([(1, BASE + 5)])
     assert peek(key) == Timeline([BASE + 9], floor=BASE + 5)
 
 
@@ -155,7 +155,7 @@ def test_post_in_a_timeline_takes_at_most_11_bytes(redis_cache: redis.Redis, set
     key = fill_home_timeline(1, [BASE - number * step for number in range(500)], floor=BASE - 600 * step)
     assert memory_of(redis_cache, key) <= 11 * 500
     for number in range(1, 5_000):
-        timeline_store.push_to_home_timelines([1], BASE + number * step)
+        timeline_store.push_to_home_timelines([Push(BASE + number * step, [1])])
     entries = redis_cache.llen(key) - 1
     assert entries >= 500
     assert memory_of(redis_cache, key) <= 11 * entries

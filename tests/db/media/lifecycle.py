@@ -22,7 +22,9 @@ from media.processing import Picture
 from posts import purge, services
 from posts.models import PostMedia
 from social.notifications.consumer import consume_batches
+from tests.support import leased_jobs
 from tests.support.api_user import ApiUser
+from tests.support.leased_jobs import claim_job, make_first
 from tests.support.pictures import expected_paths, jpeg
 
 
@@ -44,13 +46,18 @@ def reload(media: Media) -> Media:
 def upload_and_process(owner: User) -> Media:
     """Upload and process a picture."""
     media = upload(owner)
-    processing_job.run(media.pk)
+    process(media.pk)
     return reload(media)
+
+
+def process(media_id: int) -> Outcome:
+    """Let a worker process this picture, if it is due."""
+    return processing_job.process_next() if make_first(ProcessingJob, media_id) else Outcome.UNCLAIMED
 
 
 def claim_media(media: Media) -> ProcessingJob:
     """Claim a picture as a worker that has just started on it."""
-    job = processing_job.queue.claim(media.pk)
+    job = claim_job(processing_job.queue, ProcessingJob, media.pk)
     assert job is not None
     assert processing_job.begin_attempt(job)
     return job
@@ -73,7 +80,7 @@ def make_variants(claim: ProcessingJob) -> Picture:
 
 def make_due(media: Media) -> None:
     """End the lease or the retry delay of a picture."""
-    ProcessingJob.objects.filter(pk=media.pk).update(due_at=timezone.now(), dispatch_at=timezone.now())
+    leased_jobs.make_due(ProcessingJob, media.pk)
 
 
 def set_private(owner: ApiUser, *, private: bool) -> None:
@@ -88,9 +95,14 @@ def delete_due_files(*, ahead_of_time: bool = False) -> None:
         pass
 
 
+def relocate(owner_id: int) -> Outcome:
+    """Let a worker move a batch of this owner's pictures, if the relocation is due."""
+    return relocation.relocate_next() if make_first(Relocation, owner_id) else Outcome.UNCLAIMED
+
+
 def relocate_all(owner: User) -> None:
     """Relocate all of the owner's pictures and delete the old files."""
-    while relocation.relocate_batch(owner.pk) is Outcome.CONTINUED:
+    while relocate(owner.pk) is Outcome.CONTINUED:
         pass
     assert not Relocation.objects.filter(pk=owner.pk).exists()
     delete_due_files()
@@ -100,7 +112,7 @@ def erase_deleted_accounts() -> None:
     User.objects.filter(deleted_at__isnull=False).update(
         deleted_at=timezone.now() - erasure_worker.IN_FLIGHT_WRITES_TIMEOUT
     )
-    while erasure_worker.process_next():
+    while erasure_worker.process_next() is not Outcome.UNCLAIMED:
         pass
 
 

@@ -22,6 +22,7 @@ from tests.db.media.lifecycle import (
     create_post,
     delete_due_files,
     make_due,
+    process,
     reload,
     relocate_all,
     stored_paths,
@@ -48,7 +49,7 @@ def fail_permanently(media: Media) -> Media:
     for _ in range(processing_job.MAX_FAILURES):
         claim_media(media)
         make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     failed = reload(media)
     assert failed.status == Status.FAILED
@@ -69,7 +70,7 @@ def refusal_of(media: Media) -> str:
 
 def test_search_and_filter_by_status_id_and_username(owner: User) -> None:
     ready, failed, waiting = upload_and_process(owner), upload(owner, jpeg()[:300]), upload(owner)
-    processing_job.run(failed.pk)
+    process(failed.pk)
     uploading = Media.objects.create(owner=UserFactory(), original_path="incoming/x")
     assert list_media_ids() == [uploading.pk, waiting.pk, failed.pk, ready.pk]
     for media in (ready, failed, waiting, uploading):
@@ -82,7 +83,7 @@ def test_search_and_filter_by_status_id_and_username(owner: User) -> None:
 def test_list_shows_failures_and_page_shows_picture_and_post(owner: User) -> None:
     author = ApiUser()
     failed = upload(owner, jpeg()[:300])
-    processing_job.run(failed.pk)
+    process(failed.pk)
     ready = upload_and_process(author.user)
     post = create_post(author, ready)
     client = operator_client()
@@ -98,11 +99,11 @@ def test_page_shows_the_job_of_a_picture_that_is_retried(owner: User, monkeypatc
     media = upload(owner)
     with monkeypatch.context() as broken:
         broken.setattr(processing_job, "store_variants", _raise(ProcessingError, "no disk space"))
-        processing_job.run(media.pk)
+        process(media.pk)
     answer = operator_client().get(f"{LIST}{media.pk}/change/")
     assert "no disk space" in answer.content.decode()
     make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     answer = operator_client().get(f"{LIST}{media.pk}/change/")
     assert "no disk space" not in answer.content.decode()
 
@@ -130,7 +131,7 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
     again = reload(media)
     assert (again.status, again.error, again.processing_job.attempts) == (Status.PROCESSING, "", 0)
     assert author.get(f"/media/{media.pk}")["status"] == "processing"
-    processing_job.run(media.pk)
+    process(media.pk)
     assert reload(media).status == Status.READY
     assert read_feed(reader) == [post]
     assert not Post.objects.get(pk=post).media_pending
@@ -146,17 +147,17 @@ def test_failed_picture_is_reprocessed_and_its_post_published(redis_broker: redi
 def test_reprocessed_picture_waits_another_day_for_the_storage(owner: User, monkeypatch: pytest.MonkeyPatch) -> None:
     media = upload(owner)
     ProcessingJob.objects.update(created_at=timezone.now() - timedelta(days=3))
-    processing_job.run(media.pk)
+    process(media.pk)
     assert reload(media).error == processing_job.GAVE_UP_MESSAGE
     reprocessing.reprocess([media.pk], create_staff())
     with monkeypatch.context() as away:
         away.setattr(storage, "open", _raise(storage.StorageError))
-        processing_job.run(media.pk)
+        process(media.pk)
     waiting = reload(media)
     assert waiting.status == Status.PROCESSING, "the wait starts again"
     assert waiting.processing_job.due_at < timezone.now() + timedelta(seconds=6), "and so do the retry delays"
     make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     assert reload(media).status == Status.READY
 
 
@@ -165,7 +166,7 @@ def test_sweep_reprocesses_when_the_broker_is_down(owner: User) -> None:
     with patch("celery.Celery.send_task", side_effect=redis.ConnectionError):
         assert reprocessing.reprocess([media.pk], create_staff()) == (1, {})
     make_due(media)
-    assert processing_job.queue.claim_overdue(10) == [media.pk]
+    assert processing_job.queue.has_due()
 
 
 def test_kept_original_is_deleted_with_its_row(owner: User) -> None:
@@ -178,7 +179,7 @@ def test_kept_original_is_deleted_with_its_row(owner: User) -> None:
 
 def test_refusals_have_reasons(owner: User) -> None:
     bad, gone = upload(owner, jpeg()[:300]), fail_permanently(upload(owner))
-    processing_job.run(bad.pk)
+    process(bad.pk)
     storage.delete([gone.original_path])
     assert refusal_of(bad) == "the picture is invalid"
     assert refusal_of(gone) == "its original is not in the storage"

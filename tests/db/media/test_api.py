@@ -11,9 +11,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from pytest_django import Settings
 
-from media import processing_job, storage
+from media import storage
 from media.models import FileDeletion, Media, Status
 from media.variants import possible_paths
+from tests.db.media.lifecycle import process
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, jpeg, ready_media
@@ -65,7 +66,7 @@ def test_upload_is_processed_and_visible_only_to_its_owner(owner: ApiUser, stran
         {},
         "a teal field",
     )
-    processing_job.run(int(taken["id"]))
+    process(int(taken["id"]))
     media = owner.get(f"/media/{taken['id']}")
     assert (media["status"], media["error"], media["width"], media["height"]) == ("ready", None, 60, 40)
     assert set(media["variants"]) == {"150", "320", "640", "1080"}
@@ -84,13 +85,13 @@ def test_non_pictures_are_refused_and_leave_nothing(owner: ApiUser, content: byt
 
 def test_file_name_and_declared_type_are_ignored(owner: ApiUser) -> None:
     taken = upload(owner, jpeg(), name="../../evil.svg").json()
-    processing_job.run(int(taken["id"]))
+    process(int(taken["id"]))
     assert owner.get(f"/media/{taken['id']}")["status"] == "ready"
 
 
 def test_undecodable_picture_fails_with_a_reason_for_the_owner(owner: ApiUser) -> None:
     taken = upload(owner, jpeg()[:300]).json()
-    processing_job.run(int(taken["id"]))
+    process(int(taken["id"]))
     media = owner.get(f"/media/{taken['id']}")
     assert media["status"] == "failed"
     assert media["error"]
@@ -142,7 +143,7 @@ def test_direct_upload_from_form_to_ready(owner: ApiUser, stranger: ApiUser) -> 
     for _ in range(2):
         answer = owner.call("post", f"/media/{id_}/complete")
         assert (answer.status_code, answer.json()["status"]) == (202, "processing")
-    processing_job.run(int(id_))
+    process(int(id_))
     assert owner.get(f"/media/{id_}")["status"] == "ready"
     assert owner.call("post", f"/media/{id_}/complete").json()["status"] == "ready"
     assert owner.get(f"/media/{id_}")["alt_text"] == "a field"
@@ -195,7 +196,7 @@ def test_delete_while_processing(owner: ApiUser) -> None:
     taken = upload(owner, jpeg()).json()
     media = Media.objects.get(pk=taken["id"])
     assert owner.call("delete", f"/media/{media.pk}").status_code == 204
-    processing_job.run(media.pk)
+    process(media.pk)
     assert not Media.objects.filter(status=Status.READY).exists()
     assert FileDeletion.objects.earliest("due_at").paths == [media.original_path, *possible_paths(media)]
 

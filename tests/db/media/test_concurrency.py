@@ -31,6 +31,7 @@ from tests.db.media.lifecycle import (
     post_notifications,
     purge_deleted_posts,
     reload,
+    relocate,
     relocate_all,
     set_private,
     stored_paths,
@@ -54,7 +55,7 @@ def unexpected_errors(answers: list[Any], *expected: type[Exception]) -> list[Ex
 
 def test_only_one_of_concurrent_workers_processes_a_picture(author: ApiUser) -> None:
     media = upload(author.user)
-    outcomes = run_concurrently([lambda: processing_job.run(media.pk)] * 3)
+    outcomes = run_concurrently([processing_job.process_next] * 3)
     assert sorted(outcomes) == [Outcome.FINISHED, Outcome.UNCLAIMED, Outcome.UNCLAIMED]
     assert reload(media).status == Status.READY
     delete_due_files()
@@ -92,7 +93,7 @@ def test_post_created_while_its_last_picture_becomes_ready_is_published(author: 
 def test_concurrent_workers_move_each_picture_once(author: ApiUser) -> None:
     pictures = [ready_media(author.user) for _ in range(4)]
     set_private(author, private=True)
-    movers: list[Callable[[], object]] = [partial(relocation.relocate_batch, author.id)] * 3
+    movers: list[Callable[[], object]] = [relocation.relocate_next] * 3
     assert not unexpected_errors(run_concurrently([*movers, delete_due_files, delete_due_files]))
     relocate_all(author.user)
     delete_due_files(ahead_of_time=True)
@@ -111,7 +112,7 @@ def test_rapid_privacy_changes_end_in_the_right_place(author: ApiUser) -> None:
 
     def move() -> None:
         for _ in range(12):
-            relocation.relocate_batch(author.id)
+            relocate(author.id)
             delete_due_files()
 
     assert not unexpected_errors(run_concurrently([flip, move, move]))
@@ -125,7 +126,7 @@ def test_processing_and_relocation_at_the_same_time(author: ApiUser) -> None:
         claims = [claim_media(upload(author.user)) for _ in range(2)]
         made = [make_variants(claim) for claim in claims]
         ends = [partial(processing_job.mark_ready, claim, picture) for claim, picture in zip(claims, made, strict=True)]
-        mover = partial(relocation.relocate_batch, author.id)
+        mover = relocation.relocate_next
         answers = run_concurrently([*ends, partial(set_private, author, private=private), mover, mover])
         assert not unexpected_errors(answers)
         relocate_all(author.user)
@@ -199,7 +200,7 @@ def test_concurrent_changes_of_one_account_neither_deadlock_nor_leak_files(autho
             *(partial(services.restore_post, post) for post in posts),
         ),
         rounds(*(partial(services.edit_post, post, f"#tag{post % 3}") for post in posts)),
-        rounds(*[partial(relocation.relocate_batch, author.id)] * 8),
+        rounds(*[relocation.relocate_next] * 8),
         rounds(*[purge.purge_batch, file_deletion.delete_orphans, file_deletion.delete_due_files] * 6),
         rounds(*(partial(set_private, author, private=private) for private in [True, False] * 4)),
         rounds(*(lambda: services.create_post(author.id, "", [ready_media(author.user).pk]) for _ in range(4))),

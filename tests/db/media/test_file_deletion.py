@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import deletion
 from accounts import services as accounts
 from instafeed.core.jobs.leased import Outcome
-from media import file_deletion, relocation, storage, tasks, uploads
+from media import file_deletion, storage, tasks, uploads
 from media import services as media_services
 from media.models import FileDeletion, Media, Status
 from media.services import UnknownMedia
@@ -29,11 +29,13 @@ from tests.db.media.lifecycle import (
     make_old,
     purge_deleted_posts,
     reload,
+    relocate,
     stored_paths,
     upload,
 )
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
+from tests.support.leased_jobs import lose_tasks
 from tests.support.pictures import expected_paths, ready_media
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
@@ -125,7 +127,7 @@ def test_erased_account_leaves_no_file(owner: ApiUser, monkeypatch: pytest.Monke
     uploads.begin(owner.id, "image/jpeg", 5, "")
     accounts.update_profile(owner.id, {"avatar": pictures[0].pk})
     deletion.delete_account(owner.id)
-    while relocation.relocate_batch(owner.id) is Outcome.CONTINUED:
+    while relocate(owner.id) is Outcome.CONTINUED:
         pass
     erase_deleted_accounts()
     delete_due_files()
@@ -178,9 +180,9 @@ def test_unavailable_cdn_is_retried(owner: ApiUser, monkeypatch: pytest.MonkeyPa
 
 def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis) -> None:
     media_services.delete(owner.id, ready_media(owner.user).pk)
-    redis_broker.flushdb()
+    lose_tasks(redis_broker)
     tasks.sweep_media()
-    assert "remove_files" in str(redis_broker.lrange("maintenance", 0, -1))
+    assert "remove_files" in str(redis_broker.lrange("bulk", 0, -1))
     tasks.remove_files()
     assert stored_paths() == set()
 
@@ -188,7 +190,7 @@ def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis
 def test_nothing_is_sent_while_no_deletion_is_due(redis_broker: redis.Redis) -> None:
     file_deletion.register_pending_files(["incoming/x"])
     tasks.sweep_media()
-    assert redis_broker.llen("maintenance") == 0
+    assert redis_broker.llen("bulk") == 0
 
 
 def test_files_are_deleted_outside_of_transactions(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:

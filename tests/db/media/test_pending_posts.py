@@ -22,6 +22,7 @@ from tests.db.media.lifecycle import (
     list_ids,
     make_variants,
     post_notifications,
+    process,
     purge_deleted_posts,
     relocate_all,
     stored_paths,
@@ -112,7 +113,7 @@ def test_last_ready_picture_publishes_the_post_once_at_its_place(
             assert list_ids(reader, path) == [newer, older], path
         assert list_ids(stranger, public[1]) == list_ids(stranger, public[2]) == [newer, older]
         assert read_feed(reader.user) == [int(newer), int(older)]
-        processing_job.run(picture.pk)
+        process(picture.pk)
     for path in public:
         assert list_ids(reader, path) == [newer, post, older], path
     assert read_feed(reader.user) == [int(newer), int(post), int(older)]
@@ -131,7 +132,7 @@ def test_later_followers_and_rebuilt_timelines_contain_the_post(author: ApiUser,
     late = ApiUser()
     late.follow(author)
     assert list_ids(late, "/feed") == []
-    processing_job.run(picture.pk)
+    process(picture.pk)
     deliver_all()
     assert list_ids(reader, "/feed") == list_ids(late, "/feed") == [post]
 
@@ -141,9 +142,9 @@ def test_mentions_are_notified_once_at_publication(author: ApiUser, reader: ApiU
     other = ApiUser()
     post = create_post(author, *pictures, caption=f"with @{reader.username}")
     assert author.call("patch", f"/posts/{post}", {"caption": f"with @{other.username}"}).status_code == 200
-    processing_job.run(pictures[0].pk)
+    process(pictures[0].pk)
     assert post_notifications(other) == post_notifications(reader) == []
-    processing_job.run(pictures[1].pk)
+    process(pictures[1].pk)
     assert post_notifications(other) == [("mention", post)]
     assert post_notifications(reader) == [], "the mention was edited out"
     assert (
@@ -157,7 +158,7 @@ def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: Api
     post = create_post(author, good, bad, worse, caption=f"with @{reader.username}")
     deliver_all()
     for picture in (bad, good, worse):
-        processing_job.run(picture.pk)
+        process(picture.pk)
         assert post_notifications(author) == [("media_failed", post)]
     assert post_notifications(reader) == []
     assert list_ids(author, "/feed") == list_ids(author, f"/users/{author.username}/posts") == [post]
@@ -172,7 +173,7 @@ def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: Api
 
 def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
     failed = upload(author.user, jpeg()[:300])
-    processing_job.run(failed.pk)
+    process(failed.pk)
     uploading = Media.objects.create(owner=author.user, original_path="", status=Status.UPLOADING)
     used = ready_media(author.user)
     create_post(author, used)
@@ -198,7 +199,7 @@ def test_deleting_a_pending_post_deletes_its_pictures(author: ApiUser, reader: A
     post = create_post(author, claim.media, waiting)
     assert author.call("delete", f"/posts/{post}").status_code == 204
     processing_job.mark_ready(claim, picture)
-    processing_job.run(waiting.pk)
+    process(waiting.pk)
     assert_error(author.call("get", f"/posts/{post}"), 404)
     deliver_all()
     assert list_ids(reader, "/feed") == []
@@ -212,7 +213,7 @@ def test_edits_while_pending_are_published(author: ApiUser, reader: ApiUser) -> 
     post = create_post(author, picture, caption="#first")
     assert author.call("patch", f"/posts/{post}", {"caption": ""}).json()["media"][0]["url"] is None
     assert author.call("patch", f"/posts/{post}", {"caption": "#second"}).status_code == 200
-    processing_job.run(picture.pk)
+    process(picture.pk)
     assert reader.get(f"/posts/{post}")["caption"] == "#second"
     assert (list_ids(reader, "/hashtags/first/posts"), list_ids(reader, "/hashtags/second/posts")) == ([], [post])
 
@@ -221,7 +222,7 @@ def test_idempotent_replay_returns_the_pending_answer(author: ApiUser) -> None:
     picture = upload(author.user)
     body: dict[str, Any] = {"caption": "x", "media": [str(picture.pk)]}
     first = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
-    processing_job.run(picture.pk)
+    process(picture.pk)
     again = author.call("post", "/posts", body, **{"Idempotency-Key": "k"})
     assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (201, 201, "true")
     assert first.content == again.content
@@ -235,7 +236,7 @@ def test_hidden_pending_post_appears_after_restore(author: ApiUser, reader: ApiU
     deliver_all()
     services.hide_post(int(post))
     assert_error(author.call("get", f"/posts/{post}"), 404)
-    processing_job.run(picture.pk)
+    process(picture.pk)
     assert list_ids(reader, "/feed") == []
     services.restore_post(int(post))
     assert list_ids(reader, "/feed") == [post]

@@ -23,6 +23,7 @@ from tests.db.media.lifecycle import (
     erase_deleted_accounts,
     make_due,
     make_variants,
+    process,
     reload,
     relocate_all,
     stored_paths,
@@ -30,6 +31,7 @@ from tests.db.media.lifecycle import (
     upload_and_process,
 )
 from tests.support.factories import UserFactory
+from tests.support.leased_jobs import lose_tasks
 from tests.support.pictures import expected_paths, jpeg
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
@@ -51,7 +53,7 @@ def test_picture_becomes_ready_and_its_original_is_deleted(owner: User) -> None:
     media = upload(owner, jpeg(1600, 900))
     assert media.status == Status.PROCESSING
     assert stored_paths() == {media.original_path}
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     ready = reload(media)
     assert (ready.status, ready.error, ready.original_path) == (Status.READY, "", "")
@@ -80,7 +82,7 @@ def test_small_picture_has_one_file_for_all_sizes_and_optional_jpegs(owner: User
 def test_kept_originals_are_deleted_with_the_picture(owner: User, settings: Settings) -> None:
     settings.MEDIA_KEEP_ORIGINALS = True
     media = upload(owner)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     assert reload(media).original_path == media.original_path
     assert stored_paths() == {media.original_path, *expected_paths(reload(media))}
@@ -98,9 +100,9 @@ def test_picture_of_a_private_account_is_private_at_once() -> None:
 
 def test_second_run_changes_nothing(owner: User) -> None:
     ready = upload_and_process(owner)
-    processing_job.run(ready.pk)
+    process(ready.pk)
     assert reload(ready).__dict__ | {"_state": 0} == ready.__dict__ | {"_state": 0}
-    processing_job.run(12345)
+    process(12345)
 
 
 # --- Dead workers ------------------------------------------------------------------------------------
@@ -109,15 +111,12 @@ def test_second_run_changes_nothing(owner: User) -> None:
 def test_sweep_sends_a_lost_task_again(owner: User, redis_broker: redis.Redis) -> None:
     media = upload(owner)
     assert redis_broker.llen("media") == 1, "enqueued by the upload"
-    redis_broker.flushdb()
-    tasks.sweep_media()
-    assert redis_broker.llen("media") == 0, "the task may still arrive"
-    make_due(media)
+    lose_tasks(redis_broker)
     for _ in range(2):
         tasks.sweep_media()
         assert redis_broker.llen("media") == 1, "once, not at every sweep"
     claim_media(media)
-    redis_broker.flushdb()
+    lose_tasks(redis_broker)
     tasks.sweep_media()
     assert redis_broker.llen("media") == 0, "claimed by a worker"
     make_due(media)
@@ -130,7 +129,7 @@ def test_files_of_a_dead_worker_are_deleted(owner: User) -> None:
     first = claim_media(media)
     make_variants(first)
     make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     ready = reload(media)
     assert ready.status == Status.READY
@@ -143,7 +142,7 @@ def test_attempt_that_lost_its_lease_changes_nothing(owner: User, end: str) -> N
     media = upload(owner)
     late = claim_media(media)
     make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     ready = reload(media)
     media.original_path = ready.original_path
@@ -164,8 +163,7 @@ def test_attempt_that_lost_its_lease_changes_nothing(owner: User, end: str) -> N
 
 def test_worker_that_is_overtaken_before_it_begins_leaves_the_picture_alone(owner: User) -> None:
     media = upload(owner)
-    late = processing_job.queue.claim(media.pk)
-    assert late is not None
+    (late,) = processing_job.queue.claim_due(1)
     make_due(media)
     current = claim_media(media)
     assert not processing_job.begin_attempt(late)
@@ -177,7 +175,7 @@ def test_picture_that_kills_workers_is_given_up(owner: User) -> None:
     for _ in range(processing_job.MAX_FAILURES):
         claim_media(media)
         make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
     assert stored_paths() == {media.original_path}, "kept, so that an operator can reprocess it"
@@ -206,7 +204,7 @@ def test_transient_failures_are_retried_with_growing_delays_and_then_given_up(
         make_due(media)
         began = timezone.now()
         ProcessingJob.objects.update(created_at=began - timedelta(seconds=age))
-        processing_job.run(media.pk)
+        process(media.pk)
         took = timezone.now() - began
         job = ProcessingJob.objects.get()
         assert (reload(media).status, reload(media).error) == (Status.PROCESSING, "")
@@ -216,7 +214,7 @@ def test_transient_failures_are_retried_with_growing_delays_and_then_given_up(
     if broken != "child":
         ProcessingJob.objects.update(created_at=timezone.now() - processing_job.RETRY_DEADLINE)
     make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     assert (reload(media).status, reload(media).error) == (Status.FAILED, processing_job.GAVE_UP_MESSAGE)
     delete_due_files()
     assert stored_paths() == {media.original_path}
@@ -231,17 +229,17 @@ def test_storage_failure_half_way_leaves_no_files(owner: User, monkeypatch: pyte
         patch.setattr(
             storage, "save", lambda path, *rest: unavailable() if path.endswith("640.webp") else save(path, *rest)
         )
-        processing_job.run(media.pk)
+        process(media.pk)
     assert len(stored_paths()) == 3, "the original and two variants"
     make_due(media)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     assert stored_paths() == set(expected_paths(reload(media)))
 
 
 def test_bad_picture_fails_at_once_with_a_reason(owner: User) -> None:
     media = upload(owner, jpeg(600, 400)[:700])
-    processing_job.run(media.pk)
+    process(media.pk)
     failed = reload(media)
     assert failed.status == Status.FAILED
     assert not ProcessingJob.objects.exists()
@@ -283,7 +281,7 @@ def test_worker_that_dies_after_the_deletion_leaves_no_files(owner: User) -> Non
 
 def test_form_reused_after_processing_leaves_no_file(owner: User) -> None:
     media = upload(owner)
-    processing_job.run(media.pk)
+    process(media.pk)
     delete_due_files()
     with storage.open(expected_paths(reload(media))[0]) as file:
         storage.save(media.original_path, file, "image/jpeg")

@@ -25,6 +25,7 @@ from tests.db.media.lifecycle import (
     create_post,
     delete_due_files,
     reload,
+    relocate,
     relocate_all,
     set_private,
     stored_paths,
@@ -32,6 +33,7 @@ from tests.db.media.lifecycle import (
 )
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
+from tests.support.leased_jobs import lose_tasks, make_due
 from tests.support.pictures import expected_paths, ready_media
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
@@ -127,11 +129,11 @@ def test_relocation_works_in_batches(
     monkeypatch.setattr(relocation, "RELOCATION_BATCH_SIZE", 2)
     for _ in range(5):
         ready_media(author.user)
-    redis_broker.flushdb()
+    lose_tasks(redis_broker)
     set_private(author, private=True)
-    assert redis_broker.llen("maintenance") == 1
+    assert redis_broker.llen("bulk") == 1
     for left in (3, 1, 0):
-        tasks.relocate_media(author.id)
+        tasks.relocate_media()
         assert Media.objects.filter(is_public=True).count() == left
     assert Relocation.objects.exists(), "deleted by the next batch, which finds nothing to move"
     relocate_all(author.user)
@@ -144,10 +146,9 @@ def test_relocation_works_in_batches(
 def test_sweep_sends_a_lost_task_again(author: ApiUser, redis_broker: redis.Redis) -> None:
     ready_media(author.user)
     set_private(author, private=True)
-    redis_broker.flushdb()
-    Relocation.objects.update(dispatch_at=timezone.now())
+    lose_tasks(redis_broker)
     tasks.sweep_media()
-    assert "relocate_media" in str(redis_broker.lrange("maintenance", 0, -1))
+    assert "relocate_media" in str(redis_broker.lrange("bulk", 0, -1))
 
 
 def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +159,11 @@ def test_unavailable_storage_delays_the_relocation(author: ApiUser, monkeypatch:
     set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", unavailable)
-        assert relocation.relocate_batch(author.id) is Outcome.POSTPONED
+        assert relocate(author.id) is Outcome.POSTPONED
     assert Relocation.objects.get().due_at > timezone.now()
-    assert relocation.queue.claim_overdue(10) == []
+    assert not relocation.queue.has_due()
     assert all(reload(media).key == media.key for media in pictures)
-    Relocation.objects.update(due_at=timezone.now(), dispatch_at=timezone.now())
-    assert relocation.queue.claim_overdue(10) == [author.id]
+    make_due(Relocation, author.id)
     relocate_all(author.user)
     delete_due_files(ahead_of_time=True)
     assert_files_in_place(author, public=False)
@@ -182,7 +182,7 @@ def test_picture_that_cannot_be_moved_does_not_keep_the_others_public(
         copy(source, target)
 
     monkeypatch.setattr(storage, "copy", fail_for_one)
-    assert relocation.relocate_batch(author.id) is Outcome.POSTPONED
+    assert relocate(author.id) is Outcome.POSTPONED
     assert reload(broken).is_public
     assert not any(reload(media).is_public for media in others)
     assert Relocation.objects.filter(pk=author.id).exists(), "and it is retried"
@@ -199,7 +199,7 @@ def test_cause_during_a_batch_is_not_lost(author: ApiUser, monkeypatch: pytest.M
     set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(relocation.queue, "delete", meanwhile)
-        assert relocation.relocate_batch(author.id) is Outcome.OVERTAKEN
+        assert relocate(author.id) is Outcome.OVERTAKEN
     relocate_all(author.user)
     assert_files_in_place(author, public=False)
 
@@ -226,10 +226,10 @@ def test_copies_of_a_dead_worker_are_deleted(author: ApiUser, monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(User.objects, "select_for_update", die)
         with pytest.raises(Killed):
-            relocation.relocate_batch(author.id)
+            relocate(author.id)
     assert reload(media).key == media.key
     assert len(stored_paths()) == 8
-    Relocation.objects.update(due_at=timezone.now(), dispatch_at=timezone.now())  # the lease expires
+    make_due(Relocation, author.id)  # the lease expires
     relocate_all(author.user)
     assert len(stored_paths()) == 8, "they could belong to a worker that still runs"
     delete_due_files(ahead_of_time=True)
@@ -248,7 +248,7 @@ def test_expired_copies_are_not_used(author: ApiUser, monkeypatch: pytest.Monkey
     set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", slow)
-        relocation.relocate_batch(author.id)
+        relocate(author.id)
     assert reload(media).key == media.key
     delete_due_files()
     assert stored_paths() == set(expected_paths(media))
@@ -267,7 +267,7 @@ def test_late_worker_does_not_undo_a_newer_state(
         if not turned:
             turned.append(True)
             set_private(author, private=ends_private)
-            assert relocation.relocate_batch(author.id) is Outcome.FINISHED, "nothing to move"
+            assert relocate(author.id) is Outcome.FINISHED, "nothing to move"
         copy(source, target)
 
     set_private(author, private=ends_private)
@@ -276,7 +276,7 @@ def test_late_worker_does_not_undo_a_newer_state(
     set_private(author, private=not ends_private)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", meanwhile)
-        assert relocation.relocate_batch(author.id) is Outcome.OVERTAKEN
+        assert relocate(author.id) is Outcome.OVERTAKEN
     assert not Relocation.objects.exists(), "no further batch will run"
     delete_due_files()
     assert_files_in_place(author, public=not ends_private)
@@ -302,7 +302,7 @@ def test_picture_deleted_while_it_moves_leaves_nothing(
     set_private(author, private=True)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", meanwhile)
-        relocation.relocate_batch(author.id)
+        relocate(author.id)
     relocate_all(author.user)
     assert stored_paths() == set()
     assert not FileDeletion.objects.exists()

@@ -18,9 +18,10 @@ from accounts import services as accounts
 from media import relocation, storage, tasks, unpublish
 from media.models import FileDeletion, Media, Relocation
 from posts import services
-from tests.db.media.lifecycle import create_post, delete_due_files, reload, relocate_all, stored_paths
+from tests.db.media.lifecycle import create_post, delete_due_files, reload, relocate, relocate_all, stored_paths
 from tests.support.api_user import ApiUser
 from tests.support.concurrency import run_concurrently
+from tests.support.leased_jobs import lose_tasks
 from tests.support.pictures import expected_paths, ready_media
 from tests.support.staff import StaffMember
 
@@ -107,7 +108,7 @@ def test_concurrent_workers_do_no_harm(author: ApiUser) -> None:
     urls = picture_urls(author, post)
     services.hide_post(int(post))
     withdrawn = partial(unpublish.unpublish_files, [author.id])
-    answers = run_concurrently([withdrawn, withdrawn, partial(relocation.relocate_batch, author.id), delete_due_files])
+    answers = run_concurrently([withdrawn, withdrawn, relocation.relocate_next, delete_due_files])
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     assert not any(is_served(url) for url in urls)
     relocate_all(author.user)
@@ -119,7 +120,7 @@ def test_files_moved_by_a_worker_are_deleted_at_once(author: ApiUser) -> None:
     post = create_post(author, ready_media(author.user))
     urls = picture_urls(author, post)
     services.hide_post(int(post))
-    relocation.relocate_batch(author.id)
+    relocate(author.id)
     assert all(is_served(url) for url in urls)
     unpublish.unpublish_files([author.id])
     assert not any(is_served(url) for url in urls)
@@ -137,15 +138,15 @@ def test_unavailable_storage_leaves_the_work_to_the_workers(
     picture = ready_media(author.user)
     post = create_post(author, picture)
     urls = picture_urls(author, post)
-    redis_broker.flushdb()
+    lose_tasks(redis_broker)
     with monkeypatch.context() as patch:
         patch.setattr(storage, "copy", unavailable)
         assert moderator.run_action("posts_post", "hide", post, reason="nudity") == ["hidden."]
     assert is_served(urls[0])
     assert reload(picture).key == picture.key
     assert Relocation.objects.filter(pk=author.id).exists()
-    assert "relocate_media" in str(redis_broker.lrange("maintenance", 0, -1))
-    tasks.relocate_media(author.id)
+    assert "relocate_media" in str(redis_broker.lrange("bulk", 0, -1))
+    tasks.relocate_media()
     delete_due_files()
     assert not is_served(urls[0])
 

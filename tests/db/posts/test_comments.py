@@ -137,8 +137,9 @@ def test_comment_page_query_count(
     for _ in range(size):
         ApiUser().create_comment(post)
     reader.get(f"/posts/{post}/comments?limit={size}")
-    # the post's author and the relationship to them, ids, rows, relationships to the authors, the reader's likes
-    with django_assert_num_queries(5):
+    # the post's author and the relationship to them, ids, the end of the list, rows, relationships to the authors, the
+    # reader's likes
+    with django_assert_num_queries(6):
         assert len(reader.get(f"/posts/{post}/comments?limit={size}")["results"]) == size
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -10,9 +11,11 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
-from posts import hashtag_index, services
+from instafeed.core.api.pagination import filtered
+from posts import entities, hashtag_index, services
 from posts.models import Hashtag, Post, PostHashtag
 from social import services as social
+from tests.db.media.lifecycle import purge_deleted_posts
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
@@ -125,8 +128,26 @@ def test_hashtag_posts_query_count(
     for _ in range(size):
         services.create_post(UserFactory().pk, "#sea")
     reader.get(f"/hashtags/sea/posts?limit={size}")
-    with django_assert_num_queries(3):  # ids, the public authors, the relationships to them
+    with django_assert_num_queries(4):  # ids, the end of the list, the public authors, the relationships to them
         assert len(reader.get(f"/hashtags/sea/posts?limit={size}")["results"]) == size
+
+
+def test_posts_of_a_private_account_do_not_slow_the_list_down(
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """A page examines a bounded number of posts. If all of them are hidden, it is empty and has a cursor."""
+    monkeypatch.setattr(hashtag_index, "PUBLIC_USES", replace(hashtag_index.PUBLIC_USES, max_rows=4))
+    monkeypatch.setattr(filtered, "MAX_ROUNDS", 3)
+    first = reader.create_post("#sea")
+    accounts.update_profile(author.id, {"is_private": True})
+    for _ in range(30):
+        services.create_post(author.id, "#sea")
+    reader.get("/me")
+    with django_assert_num_queries(2 * 3):  # ids and the end of the scan, in each round
+        page = reader.get("/hashtags/sea/posts?limit=5")
+    assert page["results"] == []
+    assert page["next"] is not None
+    assert [post["id"] for post in reader.list_all("/hashtags/sea/posts", 5, may_be_short=True)] == [first]
 
 
 # --- Search ------------------------------------------------------------------------------------------
@@ -211,7 +232,8 @@ def test_post_count_and_scan_are_bounded(author: ApiUser, reader: ApiUser, monke
 def test_hashtag_search_query_count(
     author: ApiUser, reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    author.create_post(" ".join(f"#sea{number}a" for number in range(size)))
+    for number in range(size):
+        author.create_post(f"#sea{number}a")
     reader.get("/me")
     with django_assert_num_queries(2):  # the hashtags, their counts
         assert len(reader.get(f"/hashtags?search=sea&limit={size}")["results"]) == size
@@ -234,18 +256,34 @@ def test_index_follows_the_caption(post: Post, django_assert_num_queries: Django
     assert indexed("#a #b") == indexed("#B #A #a") == {"a", "b"}
     assert indexed("#b #c") == {"b", "c"}
     assert indexed("") == set()
-    assert set(Hashtag.objects.values_list("name", flat=True)) == {"a", "b", "c"}, "hashtags are never deleted"
+    assert not Hashtag.objects.exists(), "unused hashtags are deleted"
     with django_assert_num_queries(1):
         hashtag_index.index_caption(post.pk, "")
+
+
+def test_hashtags_are_deleted_with_their_last_use(author: ApiUser) -> None:
+    first, second = author.create_post("#sea #sun"), author.create_post("#sea")
+    author.call("delete", f"/posts/{first}")
+    purge_deleted_posts()
+    assert set(Hashtag.objects.values_list("name", flat=True)) == {"sea"}
+    author.call("patch", f"/posts/{second}", {"caption": "plain"})
+    assert not Hashtag.objects.exists()
+
+
+def test_only_the_first_thirty_hashtags_count(author: ApiUser) -> None:
+    names = [f"t{number}" for number in range(entities.MAX_HASHTAGS + 5)]
+    post = author.create_post(" ".join(f"#{name}" for name in names))
+    assert author.get(f"/posts/{post}")["hashtags"] == names[: entities.MAX_HASHTAGS]
+    assert list_hashtag_posts(author, names[-1]) == []
 
 
 def test_indexing_query_count_does_not_depend_on_hashtag_count(
     post: Post, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    caption = " ".join(f"#t{number}" for number in range(400))
+    caption = " ".join(f"#t{number}" for number in range(entities.MAX_HASHTAGS))
     with (
         transaction.atomic(),
         django_assert_num_queries(5),
     ):  # own links, known hashtags, new hashtags, their ids, new links
         hashtag_index.index_caption(post.pk, caption)
-    assert PostHashtag.objects.filter(post=post).count() == 400
+    assert PostHashtag.objects.filter(post=post).count() == entities.MAX_HASHTAGS

@@ -23,12 +23,12 @@ def test_later_hashtag_pages_use_a_replica_only_if_it_is_current() -> None:
     newest = services.create_post(UserFactory().pk, "#sea").pk
     old = first_id_at(timezone.now() - timedelta(days=1))
     reads: list[tuple[Any, ...]] = [
-        (1, hashtag_index.list_post_ids, ("sea", None, 5)),
-        (1, hashtag_index.list_post_ids, ("sea", newest, 5)),
-        (2, hashtag_index.list_post_ids, ("sea", old, 5)),
-        (3, hashtag_index.find_by_prefix, ("s", None, 5)),
-        (3, hashtag_index.find_by_prefix, ("s", hashtag_index.HashtagRef("s"), 5)),
-        (3, hashtag_index.render_visible_hashtags, (1, [hashtag_index.HashtagRef("sea", 1)])),
+        (2, hashtag_index.list_post_ids, ("sea", None, 5)),  # two queries
+        (2, hashtag_index.list_post_ids, ("sea", newest, 5)),
+        (4, hashtag_index.list_post_ids, ("sea", old, 5)),
+        (5, hashtag_index.find_by_prefix, ("s", None, 5)),
+        (5, hashtag_index.find_by_prefix, ("s", hashtag_index.HashtagRef("s"), 5)),
+        (5, hashtag_index.render_visible_hashtags, (1, [hashtag_index.HashtagRef("sea", 1)])),
     ]
     wait_for_replica()
     session.begin_session(is_write=False)

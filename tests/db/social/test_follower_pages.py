@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from social.models import Follow
-from social.selectors import fetch_follower_page
+from social.selectors import fetch_follower_pages
 from tests.support.factories import FollowFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ def test_pages_cover_all_followers_in_ascending_order() -> None:
     FollowFactory(follower=author)
     FollowFactory()
     seen: list[int] = []
-    while page := fetch_follower_page(author.pk, seen[-1] if seen else 0, 3):
+    while page := fetch_follower_pages([(author.pk, seen[-1] if seen else 0)], 3)[0]:
         assert len(page) <= 3
         seen += page
     assert seen == sorted(followers)
@@ -29,22 +29,21 @@ def test_pages_cover_all_followers_in_ascending_order() -> None:
 def test_unfollows_between_pages_cause_no_gaps_or_repeats() -> None:
     author = UserFactory()
     followers = sorted(FollowFactory(followee=author).follower_id for _ in range(6))
-    first = fetch_follower_page(author.pk, 0, 3)
+    (first,) = fetch_follower_pages([(author.pk, 0)], 3)
     Follow.objects.filter(followee=author, follower_id__in=(followers[0], followers[2], followers[3])).delete()
-    assert fetch_follower_page(author.pk, first[-1], 3) == followers[4:]
+    assert fetch_follower_pages([(author.pk, first[-1])], 3) == [followers[4:]]
 
 
 def test_unknown_author_has_an_empty_page() -> None:
-    assert fetch_follower_page(2**60, 0, 10) == []
+    assert fetch_follower_pages([(2**60, 0)], 10) == [[]]
 
 
-def test_page_is_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    author = UserFactory()
-    for count in (2, 48):
-        for _ in range(count):
-            FollowFactory(followee=author)
-        with django_assert_num_queries(1):
-            fetch_follower_page(author.pk, 0, 100)
+def test_pages_of_many_authors_are_one_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    authors = UserFactory.create_batch(3)
+    followers = [[FollowFactory(followee=author).follower_id for _ in range(4)] for author in authors]
+    with django_assert_num_queries(1):
+        pages = fetch_follower_pages([(author.pk, 0) for author in (*authors, authors[0])], 100)
+    assert pages == [*followers, followers[0]]
 
 
 def test_page_is_an_index_only_scan_of_the_primary_key() -> None:
@@ -54,7 +53,7 @@ def test_page_is_an_index_only_scan_of_the_primary_key() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE social_follow")
         with CaptureQueriesContext(connection) as captured:
-            fetch_follower_page(authors[1].pk, fans[10].pk, 20)
+            fetch_follower_pages([(authors[1].pk, fans[10].pk)], 20)
         # PostgreSQL prefers a sequential scan for such a small table. Force the plan of a large one.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")

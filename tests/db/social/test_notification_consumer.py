@@ -10,6 +10,7 @@ from django.db import OperationalError
 
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import record_failure, reset_circuit_breaker
+from instafeed.core.jobs import queues
 from social import tasks
 from social.models import (
     Notification,
@@ -98,7 +99,8 @@ def test_many_events_within_a_moment_enqueue_one_task(redis_broker: redis.Redis,
     for fan in fans:
         announce(like(owner, fan))
     assert redis_broker.llen("notifications") == 1
-    assert 0 < redis_cache.pttl(keys.NOTIFICATIONS_DUE) <= keys.NOTIFICATIONS_DUE_TTL_MS
+    mark = keys.look_coming(queues.DRAIN_NOTIFICATIONS)
+    assert 0 < redis_cache.pttl(mark) <= keys.LOOK_COMING_TTL_MS
     consume_all_events()
     assert redis_broker.llen("notifications") == 1
     announce(like(owner, fans[0], POST + 1))

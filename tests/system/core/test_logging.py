@@ -7,12 +7,15 @@ import uuid
 from typing import Any
 
 import pytest
+import redis
 
+from instafeed.core.cache import keys
+from instafeed.core.jobs import queues
 from tests.support.eventually import eventually
 from tests.support.http_user import PASSWORD, HttpUser
 from tests.support.live_stack import LiveStack
 
-PROGRAMS = ("web", "worker", "beat")
+PROGRAMS = ("web", "worker-fan-out", "worker", "beat")
 PERIODIC_TASK = "instafeed.core.tasks.sweep_invalidations"
 
 
@@ -31,11 +34,19 @@ class NewLogs:
         return [json.loads(line) for line in self.text(program).splitlines()]
 
 
+def is_look_coming(stack: LiveStack, task: str) -> bool:
+    """Return whether this task is enqueued, or about to look for work again."""
+    with redis.Redis.from_url(stack.environment["REDIS_URL"]) as cache:
+        return bool(cache.exists(keys.look_coming(task)))
+
+
 def test_request_id_appears_in_web_and_worker_logs(live_stack: LiveStack) -> None:
     logs = NewLogs(live_stack)
     request_id = f"test-{uuid.uuid4().hex}"
     author, follower = HttpUser(live_stack), HttpUser(live_stack)
     follower.follow(author)
+    # A running delivery would take the post along, with the id of another request.
+    eventually(lambda: not is_look_coming(live_stack, queues.DELIVER_POSTS))
     headers = author.headers | {"X-Request-ID": request_id}
     response = live_stack.post("/api/v1/posts", json={"caption": "traced"}, headers=headers)
     assert response.headers["X-Request-ID"] == request_id
@@ -44,7 +55,7 @@ def test_request_id_appears_in_web_and_worker_logs(live_stack: LiveStack) -> Non
         return [line for line in logs.lines(program) if line.get("request_id") == request_id]
 
     def deliveries() -> list[dict[str, Any]]:
-        return [line for line in lines("worker") if line["task"] == "feeds.tasks.deliver_post"]
+        return [line for line in lines("worker-fan-out") if line["task"] == queues.DELIVER_POSTS]
 
     eventually(lambda: lines("web"))  # written after the response
     (request,) = lines("web")
@@ -61,7 +72,7 @@ def test_periodic_task_does_not_keep_the_request_id_of_another_task(live_stack: 
         return live_stack.metric("instafeed_tasks_total", task=PERIODIC_TASK)
 
     logs, runs = NewLogs(live_stack), count_runs()
-    HttpUser(live_stack).create_post()
+    HttpUser(live_stack).follow(HttpUser(live_stack))
     eventually(lambda: [line for line in logs.lines("worker") if "request_id" in line])
     eventually(lambda: count_runs() >= runs + 2)
     # A task without a request id is logged at the level DEBUG, so it has no line.

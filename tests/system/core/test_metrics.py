@@ -69,7 +69,7 @@ def test_post_delivery_is_measured(live_stack: LiveStack) -> None:
     eventually(lambda: increase("instafeed_post_visible_seconds_count"))
     assert increase("instafeed_post_visible_seconds_count") == increase("instafeed_deliveries_total") == 1
     assert 0 < increase("instafeed_post_visible_seconds_sum") <= time.monotonic() - started
-    eventually(lambda: live_stack.metric("instafeed_tasks_total", task="feeds.tasks.deliver_post", outcome="success"))
+    eventually(lambda: live_stack.metric("instafeed_tasks_total", task="feeds.tasks.deliver_posts", outcome="success"))
 
 
 def test_scrape_answers_while_the_broker_is_paused(live_stack: LiveStack) -> None:

@@ -88,7 +88,8 @@ def test_flood_of_likes_does_not_delay_fan_out(
     author, reader = HttpUser(live_stack), HttpUser(live_stack)
     reader.follow(author)
     assert reader.feed() == []
-    with live_stack.paused("worker"):  # until the whole flood and the post are pending
+    # Until the whole flood and the post are pending.
+    with live_stack.paused("worker"), live_stack.paused("worker-fan-out"):
         liked = flood(live_stack, star)
         post_id = author.create_post("behind the flood")
     eventually(lambda: post_id in reader.feed(limit=5))

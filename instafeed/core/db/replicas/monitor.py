@@ -3,7 +3,8 @@
 A *proof* is a sample of the primary's position that a replica was later seen to have replayed: the replica then has
 everything committed by the sample's moment. A replica is usable while its proof is younger than REPLICA_MAX_LAG.
 Because positions are compared, not `pg_last_xact_replay_timestamp()`, an idle primary does not look like a lagging
-replica, and no lag passes for zero.
+replica, and no lag passes for zero. A server that is not a streaming replica of this primary is left out
+(`wal.find_fault`). While the primary is down nothing new is proved, and the last proofs age.
 
 Checks run one at a time in a background thread, one to two seconds apart (with jitter over the processes), while
 there are reads. A request never waits for a frozen server. Only in a process that has no recent check does a read
@@ -24,7 +25,6 @@ import psycopg
 from django.conf import settings
 
 from instafeed.core.db.replicas import wal
-from instafeed.core.db.replicas.timeout_connection import query_row
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class _ReplicaState:
     down_since: float | None = None
     proof: wal.WalSample | None = None
     replayed: int = 0  # its position at the last check
+    timeline: int = 0
 
 
 class ReplicaMonitor:
@@ -73,6 +74,10 @@ class ReplicaMonitor:
         proof = self._state(alias).proof
         return proof is not None and proof.moment >= moment + MAX_TRANSACTION_AGE
 
+    def replayed_position(self, alias: str, lsn: int) -> int:
+        """Return the position that the replica's LSN stands for. Its timeline is that of the last check."""
+        return wal.encode_position(self._state(alias).timeline, lsn)
+
     def has_replayed(self, alias: str, position: int) -> bool:
         """Return whether the replica had replayed `position` at its last check."""
         return self._state(alias).replayed >= position
@@ -85,7 +90,7 @@ class ReplicaMonitor:
         state = self._state(alias)
         if state.down_since is None:
             logger.warning("%s is left out of reads: %s", alias, str(reason).strip() or type(reason).__name__)
-        state.down_since, state.proof, state.replayed = time.monotonic(), None, 0
+        state.down_since, state.proof, state.replayed, state.timeline = time.monotonic(), None, 0, 0
 
     def check_now(self) -> None:
         """Check all replicas in this thread, after any check that is running (tests)."""
@@ -117,31 +122,38 @@ class ReplicaMonitor:
 
     def _check_all(self) -> None:
         started_at = time.monotonic()
-        self._sample_primary()
+        primary = self._sample_primary()
         for alias in settings.REPLICA_ALIASES:
-            self._check(alias, started_at)
+            self._check(alias, started_at, primary)
         self._checked_at = time.monotonic()
 
-    def _sample_primary(self) -> None:
+    def _sample_primary(self) -> wal.WalSample | None:
+        sample = None
         try:
-            self._samples.append(wal.sample_primary())
+            sample = wal.sample_primary()
+            self._samples.append(sample)
         except psycopg.Error as error:
             # Proofs age until the primary is back. Older samples can still be proved.
             logger.warning("the primary's position is unknown: %s", str(error).strip())
         oldest = time.monotonic() - settings.REPLICA_MAX_LAG
         while self._samples and self._samples[0].taken_at < oldest:
             self._samples.popleft()
+        return sample
 
-    def _check(self, alias: str, started_at: float) -> None:
+    def _check(self, alias: str, started_at: float, primary: wal.WalSample | None) -> None:
         try:
-            (replayed,) = query_row(alias, wal.REPLAYED_POSITION_SQL)
+            status = wal.fetch_replica_status(alias)
         except psycopg.Error as error:
             self.report_failure(alias, error)
             return
-        if replayed is None:
-            self.report_failure(alias, "it is not a replica")
+        fault = wal.find_fault(status, primary) if primary else None
+        if fault or status.lsn is None:
+            self.report_failure(alias, fault or wal.Fault.NOT_A_REPLICA)
             return
         state = self._state(alias)
+        if primary:
+            state.timeline = primary.timeline
+        replayed = wal.encode_position(state.timeline, status.lsn)
         if state.down_since is not None and state.down_since > started_at:
             return  # it failed during this check: the reply may be older than the failure
         if state.down_since is not None:

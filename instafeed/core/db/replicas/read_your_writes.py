@@ -150,8 +150,8 @@ def _required_positions(user_id: int) -> tuple[int | None, int]:
 
 
 def _has_passed(alias: str, position: int) -> bool:
-    replayed = wal.replayed_position(alias)
-    return replayed is not None and replayed >= position
+    lsn = wal.replayed_lsn(alias)
+    return lsn is not None and monitor.replayed_position(alias, lsn) >= position
 
 
 def _may_have_written(session: Session) -> bool:
@@ -171,4 +171,4 @@ def _position_ttl() -> int:
 
 
 def _encode_position(position: int) -> str:
-    return f"{position:020d}"
+    return f"{position:030d}"  # 32 bits of timeline, 64 of LSN

@@ -21,7 +21,7 @@ from instafeed.devstack import demo_credentials, state, static_files
 from instafeed.devstack.child_process import Child, stop_children
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import is_free
-from instafeed.devstack.programs import Beat, ManagementCommand, Web, Worker
+from instafeed.devstack.programs import Beat, ManagementCommand, Web, workers
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 
@@ -34,7 +34,7 @@ curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
 
 
 class Command(BaseCommand):
-    help = "Run the whole system: PostgreSQL with a replica, two Redis servers, web, Celery worker, beat."
+    help = "Run the whole system: PostgreSQL with a replica, two Redis servers, web, Celery workers, beat."
     requires_system_checks = ()  # they may need services, which do not run yet
     requires_migrations_checks = False
 
@@ -170,11 +170,11 @@ class Command(BaseCommand):
         web = Web(layout, environment, port, options["web_workers"])
         programs = [
             web,
-            Worker(layout, environment, port, options["celery_workers"]),
+            *workers(layout, environment, port, options["celery_workers"]),
             Beat(layout, environment),
         ]
         try:
-            with self._step("Web server, Celery worker and beat"):
+            with self._step("Web server, Celery workers and beat"):
                 for program in programs:
                     services.track(program)
                     program.launch()

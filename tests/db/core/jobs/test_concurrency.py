@@ -7,13 +7,16 @@ from functools import partial
 
 import pytest
 
+from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import LeasedQueue
 from media.models import Relocation
 from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-queue = LeasedQueue(Relocation.objects.all(), lease=timedelta(minutes=2))
+queue = LeasedQueue(
+    Relocation.objects.all(), task=CoalescedTask("media.tasks.relocate_media"), lease=timedelta(minutes=2)
+)
 
 
 def test_concurrent_workers_claim_each_job_once() -> None:

@@ -1,4 +1,4 @@
-"""Leased jobs: claims, expired leases, retries, dead letters and dispatches, on rows of a real model."""
+"""Leased jobs: claims, expired leases, retries, dead letters and tasks, on rows of a real model."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+import redis
+from django.db import transaction
 from django.utils import timezone
 
+from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import JobState, LeasedQueue, Outcome, now_plus
 from media.models import Relocation
+from tests.support import leased_jobs
 from tests.support.database_clock import assert_sets_ahead
+from tests.support.leased_jobs import claim_job, lose_tasks
 from tests.support.metric_values import MetricChange
 
 pytestmark = pytest.mark.django_db
@@ -20,8 +25,10 @@ pytestmark = pytest.mark.django_db
 LEASE = timedelta(minutes=2)
 MAX_ATTEMPTS = 2
 
+task = CoalescedTask("media.tasks.relocate_media")
 queue = LeasedQueue(
     Relocation.objects.all(),
+    task=task,
     lease=LEASE,
     retry_delay=timedelta(seconds=10),
     max_retry_delay=timedelta(seconds=60),
@@ -35,16 +42,18 @@ def create_job(owner_id: int = 1) -> Relocation:
 
 
 def claim(job: Relocation) -> Relocation:
-    claimed = queue.claim(job.pk)
+    claimed = try_claim(job)
     assert claimed is not None
     return claimed
 
 
+def try_claim(job: Relocation) -> Relocation | None:
+    return claim_job(queue, Relocation, job.pk)
+
+
 def make_due(job: Relocation) -> None:
     """End the lease or the retry delay."""
-    Relocation.objects.filter(pk=job.pk).update(
-        due_at=now_plus(timedelta(seconds=-1)), dispatch_at=now_plus(timedelta(seconds=-1))
-    )
+    leased_jobs.make_due(Relocation, job.pk)
 
 
 def reload(job: Relocation) -> Relocation:
@@ -54,11 +63,6 @@ def reload(job: Relocation) -> Relocation:
 def sets_due(job: Relocation, delay: timedelta) -> AbstractContextManager[None]:
     """Assert that the block makes the job due after the delay."""
     return assert_sets_ahead(Relocation.objects.filter(pk=job.pk), "due_at", delay)
-
-
-def sets_dispatch(job: Relocation, delay: timedelta) -> AbstractContextManager[None]:
-    """Assert that the block lets the sweep enqueue the job after the delay."""
-    return assert_sets_ahead(Relocation.objects.filter(pk=job.pk), "dispatch_at", delay)
 
 
 def seconds(count: int) -> timedelta:
@@ -71,7 +75,7 @@ def fail(job: Relocation, error: Exception) -> Outcome:
     def work(_: Relocation) -> Outcome:
         raise error
 
-    return queue.run(queue.claim(job.pk), work)
+    return queue.run(try_claim(job), work)
 
 
 # --- Claims ------------------------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ def test_claimed_job_is_not_claimed_again() -> None:
     with sets_due(job, LEASE):
         job = claim(job)
     assert (reload(job).state, reload(job).lease) == (JobState.RUNNING, job.lease)
-    assert queue.claim(job.pk) is None
+    assert try_claim(job) is None
     assert queue.claim_due(10) == []
     assert not queue.has_due()
 
@@ -91,9 +95,9 @@ def test_job_is_not_claimed_before_it_is_due() -> None:
     job = create_job()
     Relocation.objects.update(due_at=now_plus(LEASE))
     assert queue.claim_due(10) == []
-    assert queue.claim(job.pk) is None
+    assert try_claim(job) is None
     queue.make_due([job.pk])
-    assert queue.claim(job.pk) == job
+    assert try_claim(job) == job
 
 
 def test_tasks_enqueued_twice_do_not_cut_the_retry_delay_short() -> None:
@@ -158,28 +162,25 @@ def test_expired_lease_holds_until_another_worker_claims_the_job() -> None:
 # --- The ends of a slice ---------------------------------------------------------------------------------------
 
 
-def test_checkpoint_resets_failures_and_keeps_the_pause_between_dispatches() -> None:
-    job = create_job()
+def test_checkpoint_resets_failures_and_puts_the_job_behind_the_others() -> None:
+    job, other = create_job(1), create_job(2)
     assert fail(job, ValueError("broken")) is Outcome.FAILED
     make_due(job)
-    queue.claim_overdue(1)
-    assert (reload(job).attempts, reload(job).dispatches) == (1, 1)
-    assert "broken" in reload(job).error
-    job = claim(job)
-    with sets_dispatch(job, seconds(20)):
-        assert queue.checkpoint(job)
+    assert (reload(job).attempts, "broken" in reload(job).error) == (1, True)
+    assert queue.checkpoint(claim(job))
     saved = reload(job)
-    assert (saved.state, saved.lease, saved.attempts, saved.dispatches) == (JobState.PENDING, None, 0, 1)
-    assert saved.error == ""
+    assert (saved.state, saved.lease, saved.attempts, saved.error) == (JobState.PENDING, None, 0, "")
+    assert queue.claim_due(10) == [other, job]
 
 
-def test_finished_job_is_not_claimed_or_dispatched() -> None:
+def test_finished_job_is_not_claimed() -> None:
     job = claim(create_job())
     assert queue.finish(job)
     make_due(job)
     assert reload(job).state == JobState.DONE
-    assert queue.claim(job.pk) is None
-    assert queue.claim_due(1) == queue.claim_overdue(1) == []
+    assert try_claim(job) is None
+    assert queue.claim_due(1) == []
+    assert not queue.has_due()
 
 
 def test_run_counts_outcomes() -> None:
@@ -191,8 +192,8 @@ def test_run_counts_outcomes() -> None:
     make_due(job)
     fail(job, ValueError())
     make_due(job)
-    queue.run(queue.claim(job.pk), lambda job: Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN)
-    queue.run(queue.claim(job.pk), lambda _: Outcome.FINISHED)
+    queue.run(try_claim(job), lambda job: Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN)
+    queue.run(try_claim(job), lambda _: Outcome.FINISHED)
     counted = {outcome for outcome, change in changes.items() if change.by == 1}
     assert counted == {Outcome.POSTPONED, Outcome.FAILED, Outcome.FINISHED, Outcome.UNCLAIMED}
 
@@ -201,10 +202,10 @@ def test_run_counts_outcomes() -> None:
 
 
 def test_retry_delay_doubles_with_each_failure() -> None:
-    endless, job = LeasedQueue(Relocation.objects.all(), lease=LEASE, retry_delay=timedelta(seconds=10)), create_job()
+    endless = LeasedQueue(Relocation.objects.all(), task=task, lease=LEASE, retry_delay=timedelta(seconds=10))
+    job = create_job()
     for delay in (20, 40, 80, 160, 300, 300):
-        claimed = endless.claim(job.pk)
-        assert claimed is not None
+        (claimed,) = endless.claim_due(1)
         with sets_due(job, seconds(delay)):
             endless.retry_later(claimed, ValueError())
         make_due(job)
@@ -239,62 +240,82 @@ def test_job_that_kills_its_workers_becomes_a_dead_letter() -> None:
     for _ in range(MAX_ATTEMPTS + 1):
         claim(job)
         make_due(job)
-    assert queue.claim(job.pk) is None
+    assert try_claim(job) is None
     assert reload(job).state == JobState.DEAD
 
 
-# --- Dispatches ----------------------------------------------------------------------------------------------
+def test_postponed_jobs_are_due_after_the_retry_delay_without_an_attempt() -> None:
+    jobs = [claim(create_job(owner_id)) for owner_id in (1, 2)]
+    with sets_due(jobs[0], seconds(10)), sets_due(jobs[1], seconds(10)):
+        assert queue.postpone(jobs, ConnectionError("down")) == 2
+    assert [(reload(job).state, reload(job).attempts) for job in jobs] == [(JobState.PENDING, 0)] * 2
+    assert "down" in reload(jobs[0]).error
 
 
-def test_pause_between_dispatches_doubles() -> None:
+def test_failed_job_is_claimed_alone_by_a_queue_that_isolates_failures() -> None:
+    """A job that kills its worker must not make dead letters of the jobs that are claimed with it."""
+    isolating = LeasedQueue(Relocation.objects.all(), task=task, lease=LEASE, isolates_failures=True)
+    first, second, failed, third, abandoned = [create_job(owner_id) for owner_id in range(1, 6)]
+    Relocation.objects.filter(pk=failed.pk).update(attempts=1)
+    Relocation.objects.filter(pk=abandoned.pk).update(state=JobState.RUNNING)
+    assert isolating.claim_due(10) == [first, second, third]
+    assert isolating.claim_due(10) == [failed]
+    assert isolating.claim_due(10) == [abandoned]
+    assert isolating.claim_due(10) == []
+
+
+# --- Tasks ---------------------------------------------------------------------------------------------------
+
+
+def count_tasks(redis_broker: redis.Redis) -> int:
+    return redis_broker.llen("bulk")
+
+
+def finish(job: Relocation) -> Outcome:
+    return Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN
+
+
+def test_task_is_requested_after_the_commit(redis_broker: redis.Redis) -> None:
+    with transaction.atomic():
+        create_job()
+        queue.request_task_on_commit()
+        assert count_tasks(redis_broker) == 0
+    assert count_tasks(redis_broker) == 1
+
+
+def test_sweep_requests_the_task_while_a_job_is_due(redis_broker: redis.Redis) -> None:
+    queue.sweep()
+    assert count_tasks(redis_broker) == 0
     job = create_job()
-    for pause in (10, 20, 40, 60, 60):
-        make_due(job)
-        with sets_dispatch(job, seconds(pause)):
-            assert queue.claim_overdue(10) == [job.pk]
-        assert queue.claim_overdue(10) == []
-
-
-def test_dispatch_keeps_the_expired_lease_of_a_dead_worker() -> None:
-    job = claim(create_job())
-    assert queue.claim_overdue(10) == []
+    for _ in range(2):
+        queue.sweep()
+        assert count_tasks(redis_broker) == 1
+    lose_tasks(redis_broker)
+    job = claim(job)
+    queue.sweep()
+    assert count_tasks(redis_broker) == 0, "a worker has it"
     make_due(job)
-    assert queue.claim_overdue(10) == [job.pk]
-    assert claim(job).attempts == 1
+    queue.sweep()
+    assert count_tasks(redis_broker) == 1, "the worker died"
 
 
-def test_tasks_that_the_broker_refuses_stay_overdue() -> None:
-    jobs = [create_job(owner_id) for owner_id in range(1, 4)]
-    for job in jobs:
-        make_due(job)
-    sent: list[int] = []
+def test_worker_that_takes_a_job_calls_another_for_the_next(redis_broker: redis.Redis) -> None:
+    for owner_id in (1, 2):
+        create_job(owner_id)
+    started: list[int] = []
 
-    def enqueue(pk: int) -> bool:
-        sent.append(pk)
-        return len(sent) < 2
+    def work(job: Relocation) -> Outcome:
+        started.append(count_tasks(redis_broker))
+        return finish(job)
 
-    assert queue.dispatch_overdue(10, enqueue) == 1
-    refused = {job.pk for job in jobs} - {sent[0]}
-    assert set(queue.claim_overdue(10)) == refused
+    assert [queue.run_next(work) for _ in range(3)] == [Outcome.FINISHED, Outcome.FINISHED, Outcome.UNCLAIMED]
+    assert started == [1, 1], "only the first found another job"
 
 
-def test_refused_task_does_not_shorten_the_retry_delay_of_a_job_that_failed_meanwhile() -> None:
-    job = create_job()
-
-    def refuse(pk: int) -> bool:
-        fail(job, ValueError())
-        return False
-
-    with sets_dispatch(job, seconds(20)):
-        assert queue.dispatch_overdue(10, refuse) == 0
-    assert (reload(job).state, reload(job).dispatches) == (JobState.PENDING, 0)
-
-
-def test_expired_leases_do_not_crowd_out_other_overdue_jobs() -> None:
-    expired, waiting = claim(create_job(1)), create_job(2)
-    make_due(expired)
-    assert queue.claim_overdue(1) == [expired.pk]
-    assert queue.claim_overdue(1) == [waiting.pk]
+def test_unfinished_job_requests_the_task_again(redis_broker: redis.Redis) -> None:
+    create_job()
+    outcome = queue.run_next(lambda job: Outcome.CONTINUED if queue.checkpoint(job) else Outcome.OVERTAKEN)
+    assert (outcome, count_tasks(redis_broker)) == (Outcome.CONTINUED, 1)
 
 
 # --- Clocks ------------------------------------------------------------------------------------------------------
@@ -307,10 +328,7 @@ def test_clock_of_the_worker_does_not_matter(skew: timedelta) -> None:
         job = create_job()
         with sets_due(job, LEASE):
             (claimed,) = queue.claim_due(1)
-        assert queue.claim(job.pk) is None
+        assert not queue.has_due()
         with sets_due(job, seconds(20)):
             queue.retry_later(claimed, ValueError())
-        assert queue.claim_due(1) == queue.claim_overdue(1) == []
-        make_due(job)
-        with sets_dispatch(job, seconds(10)):
-            assert queue.claim_overdue(1) == [job.pk]
+        assert queue.claim_due(1) == []

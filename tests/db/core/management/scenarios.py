@@ -27,17 +27,17 @@ Snapshot = dict[str, object]
 def take_snapshot() -> Snapshot:
     """Return a snapshot of every table, every key of both Redis servers, and every media file.
 
-    Expiry times are left out, and so is the short-lived mark of a requested notification consumer.
+    Expiry times are left out, and so are the short-lived marks of requested tasks.
     """
     snapshot: Snapshot = {}
-    consumer_request = keys.NOTIFICATIONS_DUE.encode()
+    marks = keys.look_coming("").encode()
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row")
             snapshot[table] = cursor.fetchone()
     for url in (settings.REDIS_URL, settings.CELERY_BROKER_URL):
         with redis.Redis.from_url(url) as server:
-            snapshot |= {f"{url} {key!r}": server.dump(key) for key in server.keys("*") if key != consumer_request}
+            snapshot |= {f"{url} {key!r}": server.dump(key) for key in server.keys("*") if not key.startswith(marks)}
     root = Path(settings.MEDIA_ROOT)
     return snapshot | {str(path): path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 

@@ -22,11 +22,11 @@ from instafeed.core.db.replicas import read_your_writes
 from instafeed.core.db.replicas.session import Session
 from instafeed.core.jobs import enqueue, instrumentation
 from instafeed.core.observability import metrics
-from media import processing_job, variants
+from media import variants
 from media.processing import ProcessingError
 from posts import services as posts
-from tests.db.feeds.feed_setup import create_posts, create_users, deliver_all, follow, make_overdue
-from tests.db.media.lifecycle import upload
+from tests.db.feeds.feed_setup import create_posts, create_users, deliver, deliver_all, follow, make_overdue
+from tests.db.media.lifecycle import process, upload
 from tests.support.factories import UserFactory
 from tests.support.metric_values import MetricChange
 
@@ -89,7 +89,7 @@ def test_fan_out_counts_deliveries_slices_and_visibility_delay() -> None:
         timeline.get_page(follower.pk, None, 5)
     began = time.monotonic()
     pushed = MetricChange("instafeed_deliveries_total")
-    finished = MetricChange("instafeed_fan_out_slices_total", outcome="finished")
+    finished = MetricChange("instafeed_job_slices_total", kind="fanout", outcome="finished")
     seen, seconds = (MetricChange(f"instafeed_post_visible_seconds_{part}", mode="push") for part in ("count", "sum"))
     create_posts(author)
     deliver_all()
@@ -101,7 +101,7 @@ def test_post_that_waits_for_media_has_no_visibility_delay() -> None:
     author = UserFactory()
     media = upload(author)
     seen = MetricChange("instafeed_post_visible_seconds_count", mode="push")
-    finished = MetricChange("instafeed_fan_out_slices_total", outcome="finished")
+    finished = MetricChange("instafeed_job_slices_total", kind="fanout", outcome="finished")
     post = posts.create_post(author.pk, "", [media.pk])
     assert post.media_pending
     deliver_all()
@@ -112,21 +112,22 @@ def test_fan_out_slice_outcomes(monkeypatch: pytest.MonkeyPatch, settings: Setti
     settings.FAN_OUT_BATCH_SIZE = 1
     author, *followers = create_users(3)
     follow(author, *followers)
-    outcomes = ("continued", "postponed", "failed", "overtaken", "unclaimed")
-    changes = {outcome: MetricChange("instafeed_fan_out_slices_total", outcome=outcome) for outcome in outcomes}
+    outcomes = ("continued", "postponed", "failed", "overtaken")
+    changes = {
+        outcome: MetricChange("instafeed_job_slices_total", kind="fanout", outcome=outcome) for outcome in outcomes
+    }
     (post_id,) = create_posts(author)
     with monkeypatch.context() as patch:
-        patch.setattr(fanout, "SLICE_SECONDS", 0.0)
-        fanout.deliver_slice(post_id)
+        patch.setattr(fanout, "ROUND_SECONDS", 0.0)
+        deliver(post_id)
     for error in (redis.ConnectionError("gone"), ZeroDivisionError()):
         with monkeypatch.context() as patch:
             patch.setattr(timeline_store, "push_to_home_timelines", _raising(error))
-            fanout.deliver_slice(post_id)
+            deliver(post_id)
         make_overdue(post_id)
     with monkeypatch.context() as patch:
-        patch.setattr(fanout_outbox, "mark_done", lambda *_: False)
-        fanout.deliver_slice(post_id)
-    fanout.deliver_slice(post_id)  # still claimed
+        patch.setattr(fanout_outbox, "mark_done", lambda _: 0)
+        deliver(post_id)
     assert {outcome: change.by for outcome, change in changes.items()} == dict.fromkeys(outcomes, 1)
 
 
@@ -180,9 +181,9 @@ def test_media_results(result: str, settings: Settings, tmp_path: Path, monkeypa
         MetricChange("instafeed_media_seconds_count"),
     )
     media = upload(UserFactory(), content)
-    processing_job.run(media.pk)
+    process(media.pk)
     if result != "retried":
-        processing_job.run(media.pk)  # the job is gone
+        process(media.pk)  # the job is gone
     assert (change.by, attempts.by) == (1, 1)
 
 

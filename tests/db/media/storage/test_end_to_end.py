@@ -12,9 +12,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from instafeed.core.jobs.leased import Outcome
 from instafeed.devstack.state import PROJECT_ROOT
-from media import file_deletion, processing_job, relocation
+from media import file_deletion
 from media.models import Media
 from posts import purge
+from tests.db.media.lifecycle import process, relocate
 from tests.support.api_user import ApiUser
 from tests.support.pictures import jpeg
 
@@ -40,8 +41,8 @@ def stored_paths(s3: Any, bucket: str) -> list[str]:
 def run_workers(owner: ApiUser) -> None:
     """Do all due work of the workers."""
     for media in Media.objects.all():
-        processing_job.run(media.pk)
-    while relocation.relocate_batch(owner.id) is Outcome.CONTINUED:
+        process(media.pk)
+    while relocate(owner.id) is Outcome.CONTINUED:
         pass
     while file_deletion.delete_due_files():
         pass

@@ -20,7 +20,8 @@ from redis.retry import Retry
 
 from instafeed.core import env
 from instafeed.core.cache import client as cache_client
-from instafeed.core.db.replicas import read_your_writes, session, timeout_connection, wal
+from instafeed.core.db import timeout_connection
+from instafeed.core.db.replicas import read_your_writes, session, wal
 from instafeed.core.db.replicas.monitor import ReplicaMonitor, monitor
 from instafeed.core.models import Invalidation
 from instafeed.devstack.data_services import DataServices
@@ -109,7 +110,7 @@ class Site:
 
     def catch_up(self) -> None:
         """Wait until the replica has replayed everything and this process knows it."""
-        target = wal.sample_primary().position
+        target = wal.sample_primary().lsn
         query = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint"
         eventually(lambda: self.ask_replica(query) >= target)
 

@@ -12,8 +12,8 @@ from django.db import DataError, ProgrammingError, connections
 from django.db.transaction import atomic
 from pytest_django import Settings
 
-from instafeed.core.db.replicas import monitor as monitor_module
-from instafeed.core.db.replicas import session, timeout_connection
+from instafeed.core.db import timeout_connection
+from instafeed.core.db.replicas import session, wal
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.models import Invalidation
 from instafeed.core.monitoring import health
@@ -37,16 +37,16 @@ class Checks:
 @pytest.fixture
 def checks(site: Site, monkeypatch: pytest.MonkeyPatch) -> Checks:
     checks = Checks()
-    query_row = timeout_connection.query_row
+    fetch_replica_status = wal.fetch_replica_status
 
-    def counted(alias: str, query: str) -> tuple[Any, ...]:
+    def counted(alias: str) -> wal.ReplicaStatus:
         checks.begun += 1
         try:
-            return query_row(alias, query)
+            return fetch_replica_status(alias)
         finally:
             checks.ended += 1
 
-    monkeypatch.setattr(monitor_module, "query_row", counted)
+    monkeypatch.setattr(wal, "fetch_replica_status", counted)
     return checks
 
 

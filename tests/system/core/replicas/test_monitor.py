@@ -74,11 +74,13 @@ def test_a_failure_discards_the_proof(site: Site, fresh_monitor: ReplicaMonitor)
 def test_a_check_that_started_before_a_failure_does_not_end_it(
     site: Site, fresh_monitor: ReplicaMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail_during_the_check(alias: str, query: str) -> tuple[int]:
-        fresh_monitor.report_failure(alias, "just now")
-        return (2**60,)
+    fetch_replica_status = wal.fetch_replica_status
 
-    monkeypatch.setattr("instafeed.core.db.replicas.monitor.query_row", fail_during_the_check)
+    def fail_during_the_check(alias: str) -> wal.ReplicaStatus:
+        fresh_monitor.report_failure(alias, "just now")
+        return fetch_replica_status(alias)
+
+    monkeypatch.setattr(wal, "fetch_replica_status", fail_during_the_check)
     fresh_monitor.check_now()
     assert fresh_monitor.is_down("replica1")
 

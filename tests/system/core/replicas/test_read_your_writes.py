@@ -91,7 +91,8 @@ def test_the_position_is_kept_until_both_replicas_have_passed_it(
     site.catch_up()
     settings.REPLICA_ALIASES = ["replica1", "replica2"]
     replayed = {"replica1": position, "replica2": position - 1}
-    monkeypatch.setattr(read_your_writes.wal, "replayed_position", replayed.get)
+    monkeypatch.setattr(read_your_writes.wal, "replayed_lsn", replayed.get)
+    monkeypatch.setattr(monitor, "replayed_position", lambda _, lsn: lsn)
     monkeypatch.setattr(monitor, "usable", lambda: ["replica2", "replica1"])
 
     assert site.read(WRITER)["standby"] is True
@@ -165,7 +166,7 @@ def test_an_insert_position_is_never_before_an_unflushed_commit(site: Site) -> N
         for _ in range(50):
             connection.execute("INSERT INTO scratch VALUES (1)")
             committed = _insert_position(connection)
-            assert wal.primary_position() >= committed - HEADER
+            assert wal.sample_primary().lsn >= committed - HEADER
 
 
 def test_a_replica_catches_up_with_an_idle_primary_at_any_log_position(site: Site) -> None:
@@ -177,7 +178,9 @@ def test_a_replica_catches_up_with_an_idle_primary_at_any_log_position(site: Sit
             if not _end_log_at_a_page(connection):
                 return False
             site.catch_up()
-            positions = wal.replayed_position("replica1"), wal.primary_position()
+            lsn = wal.replayed_lsn("replica1")
+            assert lsn is not None
+            positions = monitor.replayed_position("replica1", lsn), wal.primary_position()
             if _insert_position(connection) % PAGE != HEADER:
                 return False
             assert positions[0] == positions[1]

@@ -17,9 +17,10 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from django.utils.functional import cached_property
 from psycopg import IsolationLevel
 
-from instafeed.core.db.replicas import session, timeout_connection
+from instafeed.core.db import timeout_connection
+from instafeed.core.db.replicas import session
 from instafeed.core.db.replicas.monitor import monitor
-from instafeed.core.db.replicas.timeout_connection import TimeoutConnection
+from instafeed.core.db.timeout_connection import TimeoutConnection
 
 # The server cannot serve: connection exception, insufficient resources, shutting down or starting up, system error.
 _SERVER_FAILURE_SQLSTATES = ("08", "53", "57", "58")

@@ -1,4 +1,4 @@
-"""A psycopg connection with a client-side timeout, for servers that may be frozen.
+"""psycopg connections with a client-side timeout, for servers that may be frozen.
 
 The server enforces `statement_timeout` and its kernel answers TCP keep-alives. A stopped process (SIGSTOP, a hung
 disk, a paused machine) enforces nothing, and a client would wait for ever. So this client keeps the time itself.
@@ -19,16 +19,26 @@ CANCEL_GRACE = 0.5  # seconds for the server to cancel a slow statement itself, 
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
-    """Raise OperationalError after waiting REPLICA_STATEMENT_TIMEOUT + 0.5 s for the server."""
+    """Raise OperationalError after waiting `statement_timeout()` + 0.5 s for the server."""
+
+    @classmethod
+    def statement_timeout(cls) -> float:
+        """Return the seconds that the server may need for a statement."""
+        timeout: float = settings.REPLICA_STATEMENT_TIMEOUT
+        return timeout
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         try:
-            return super().wait(gen, interval, timeout or settings.REPLICA_STATEMENT_TIMEOUT + CANCEL_GRACE)
+            return super().wait(gen, interval, timeout or self.statement_timeout() + CANCEL_GRACE)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 # A late reply would be taken for the next statement's: the connection is unusable.
                 self.pgconn.finish()
+                self.on_timeout()
             raise
+
+    def on_timeout(self) -> None:
+        """Called when the server has not answered in time."""
 
 
 def query_row(alias: str, query: str) -> tuple[Any, ...]:

@@ -1,0 +1,75 @@
+"""Django's PostgreSQL backend for the primary, with bounded waits in web processes.
+
+PRIMARY_STATEMENT_TIMEOUT bounds every statement, on the server and in the client. Without it (workers, commands) this
+backend is Django's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import OperationalError
+from django.db.backends.postgresql import base
+from psycopg import IsolationLevel
+
+from instafeed.core.db.primary.breaker import breaker
+from instafeed.core.db.timeout_connection import TimeoutConnection
+
+# A request that holds a transaction open between two statements waits for Redis or the file storage, or is frozen.
+_IDLE_IN_TRANSACTION_TIMEOUT = 30  # seconds
+_UNACKNOWLEDGED_TIMEOUT = 10  # seconds until the kernel gives up a connection to a host that has vanished
+
+
+class PrimaryConnection(TimeoutConnection):
+    @classmethod
+    def statement_timeout(cls) -> float:
+        timeout: float = settings.PRIMARY_STATEMENT_TIMEOUT
+        return timeout
+
+    def on_timeout(self) -> None:
+        breaker.trip("a statement has timed out")
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def __init__(self, settings_dict: dict[str, Any], alias: str = "default") -> None:
+        pool = settings_dict["OPTIONS"].get("pool")
+        if pool and settings.PRIMARY_STATEMENT_TIMEOUT:
+            # In place: Django and its test runner share this dictionary between threads.
+            pool = {} if pool is True else pool
+            settings_dict["OPTIONS"]["pool"] = pool | {"connection_class": PrimaryConnection}
+        super().__init__(settings_dict, alias)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        parameters = super().get_connection_params()
+        if settings.PRIMARY_STATEMENT_TIMEOUT:
+            options = (
+                f"-c statement_timeout={settings.PRIMARY_STATEMENT_TIMEOUT * 1000}"
+                f" -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_TIMEOUT * 1000}"
+            )
+            parameters["options"] = f"{parameters.get('options', '')} {options}".strip()
+            parameters.setdefault("tcp_user_timeout", _UNACKNOWLEDGED_TIMEOUT * 1000)
+        return parameters
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        if not settings.PRIMARY_STATEMENT_TIMEOUT:
+            return super().get_new_connection(conn_params)
+        _require_closed_breaker()
+        try:
+            if self.pool:
+                return super().get_new_connection(conn_params)
+            self.isolation_level = IsolationLevel.READ_COMMITTED
+            return PrimaryConnection.connect(**conn_params)
+        except Exception as error:  # no connection within the pool's timeout, or none at all
+            breaker.trip(error)
+            raise
+
+    def _cursor(self, name: str | None = None) -> Any:
+        if settings.PRIMARY_STATEMENT_TIMEOUT:
+            _require_closed_breaker()
+        return super()._cursor(name)  # type: ignore[misc]
+
+
+def _require_closed_breaker() -> None:
+    if breaker.is_open:
+        raise OperationalError("the primary does not answer")

@@ -1,0 +1,60 @@
+"""A Celery task that says "there is work", enqueued once for many requests.
+
+A task for each row would cost more than the work on the row, and behind a backlog the queue would fill with tasks
+that find nothing to do. So the rows in PostgreSQL are the queue, and the task names none of them.
+
+A mark in Redis says that a look at the rows is coming: a task is enqueued, or a running task looks again soon.
+Requests do nothing while it is set. The look begins with the removal of the mark, so rows that were committed before
+a request are always found. A periodic task must look too: the mark, or the task, may be lost.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.jobs import enqueue
+
+
+class CoalescedTask:
+    """`task`: its name; it takes no arguments. `countdown`: seconds between a request and the task."""
+
+    def __init__(self, task: str, *, countdown: float = 0) -> None:
+        self.task, self.countdown = task, countdown
+        self._mark = keys.look_coming(task)
+
+    def request(self) -> bool:
+        """Enqueue the task, unless a look is coming. Call it after the commit of the rows.
+
+        Return False if Redis does not answer, cache or broker; then the next look is that of the periodic task.
+        """
+        try:
+            is_first = self._set_mark()
+        except CacheUnavailable:
+            return False
+        return not is_first or enqueue.try_enqueue(self.task, countdown=self.countdown)
+
+    def announce_look(self) -> bool:
+        """Announce that the caller looks itself soon. False if another look is coming, or Redis does not answer."""
+        try:
+            return self._set_mark()
+        except CacheUnavailable:
+            return False
+
+    def _set_mark(self) -> bool:
+        with guarded_client() as client:
+            return bool(client.set(self._mark, 1, nx=True, px=keys.LOOK_COMING_TTL_MS))
+
+    def begin_look(self) -> None:
+        """Remove the mark, before the task looks for rows: later requests enqueue a task again."""
+        with suppress(CacheUnavailable), guarded_client() as client:  # the mark expires
+            client.delete(self._mark)
+
+    def is_look_coming(self) -> bool:
+        """Return whether the mark is set."""
+        try:
+            with guarded_client() as client:
+                return bool(client.exists(self._mark))
+        except CacheUnavailable:
+            return False
