@@ -6,6 +6,7 @@ number of posts.
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from multiprocessing.connection import Connection as Pipe
 from threading import Thread
+from typing import Any
 
 from benchmarks.child_process import ChildProcess
 
@@ -89,6 +91,14 @@ def get(path: str, token: str = "") -> bytes:
 def post(path: str, token: str) -> bytes:
     """Return the bytes of a POST request without a body."""
     return _request("POST", path, token, "Content-Length: 0\r\n")
+
+
+def request(method: str, path: str, token: str, body: Any) -> bytes:
+    """Return the bytes of a request with a JSON body."""
+    content = json.dumps(body).encode()
+    return (
+        _request(method, path, token, f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n") + content
+    )
 
 
 def _request(method: str, path: str, token: str, headers: str = "") -> bytes:

@@ -94,11 +94,10 @@ class Worker(Program):
 
 
 def workers(layout: StackLayout, services: Mapping[str, str], port: int, processes: int) -> list[Worker]:
-    """Return the worker of the fan-out, which no other task delays, and one with `processes` for all other queues."""
-    others = [queue for queue in QUEUES if queue != FAN_OUT]
+    """Return a worker with `processes` for all queues, and one for the fan-out only, which no other task delays."""
     return [
+        Worker(layout, services, port, name="worker", queues=QUEUES, processes=processes),
         Worker(layout, services, port, name="worker-fan-out", queues=[FAN_OUT], processes=1),
-        Worker(layout, services, port, name="worker", queues=others, processes=processes),
     ]
 
 

@@ -23,7 +23,9 @@ RATIOS = {
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
     "likes": {"one_post_p50", "one_post_p99"},
     "media": {"plain"},
+    "overload": {"goodput", "after_to_before_p99"},
     "small_posts": {"backlog_cpu_to_yardstick"},
+    "soak": set(),
 }
 
 

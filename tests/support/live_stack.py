@@ -31,7 +31,7 @@ class LiveStack:
     * `environment`: the variables that commands on this stack need; `manage("verify_feeds", …)` runs one
     * `metric("instafeed_up", part="cache")`: the value on /metrics
     * `data_dir`, `log("worker")` and `services`, the data services
-    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker-fan-out`, `worker` (all other queues), `beat`
+    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker` (all queues), `worker-fan-out`, `beat`
     * `with paused("broker"):` the part hangs. `kill("worker")`: its processes are killed; the supervisor restarts it.
     * `with restarted("worker-fan-out", FAN_OUT_RATE_LIMIT="150"):` the program runs with other settings.
 

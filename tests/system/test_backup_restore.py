@@ -90,7 +90,7 @@ def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, directory: P
     before = network.feed()
     url, old = live_stack.environment["DATABASE_URL"], StackLayout(live_stack.data_dir)
     dump = tmp_path / "instafeed.dump"
-    with live_stack.paused("worker-fan-out"):
+    with live_stack.paused("worker"), live_stack.paused("worker-fan-out"):
         unfinished = [network.friend.create_post("not yet delivered"), network.friend.create_post("nor this one")]
         celebrities = query(url, CELEBRITIES)
         run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=url)

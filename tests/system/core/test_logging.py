@@ -55,7 +55,8 @@ def test_request_id_appears_in_web_and_worker_logs(live_stack: LiveStack) -> Non
         return [line for line in logs.lines(program) if line.get("request_id") == request_id]
 
     def deliveries() -> list[dict[str, Any]]:
-        return [line for line in lines("worker-fan-out") if line["task"] == queues.DELIVER_POSTS]
+        both = lines("worker") + lines("worker-fan-out")
+        return [line for line in both if line["task"] == queues.DELIVER_POSTS]
 
     eventually(lambda: lines("web"))  # written after the response
     (request,) = lines("web")

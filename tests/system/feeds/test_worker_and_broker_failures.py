@@ -66,9 +66,10 @@ def assert_feed(stack: LiveStack, reader: HttpUser, expected: list[str]) -> None
 def test_killed_worker_loses_no_delivery(
     live_stack: LiveStack, author: HttpUser, reader: HttpUser, cache: redis.Redis
 ) -> None:
-    with live_stack.restarted("worker-fan-out", **SLOW):
+    with live_stack.restarted("worker", **SLOW), live_stack.restarted("worker-fan-out", **SLOW):
         post_id = author.create_post("kill the worker")
         eventually(lambda: count_feeds_with(cache, post_id) > 1)
+        live_stack.kill("worker")
         live_stack.kill("worker-fan-out")
         assert count_feeds_with(cache, post_id) < FOLLOWERS, "the fan-out was over before the kill"
     eventually(lambda: all_feeds_have(cache, [post_id]))

@@ -14,6 +14,7 @@ from pytest_django import Settings
 from instafeed.core.db.replicas import monitor as monitor_module
 from instafeed.core.db.replicas import wal
 from instafeed.core.db.replicas.monitor import MAX_TRANSACTION_AGE, ReplicaMonitor, monitor
+from instafeed.core.monitoring import health
 from tests.support.eventually import eventually
 from tests.system.core.replicas.conftest import Site
 
@@ -90,6 +91,34 @@ def test_a_server_that_is_not_a_replica_is_not_used(site: Site, fresh_monitor: R
     where["PORT"] = str(site.services.primary.port)
     fresh_monitor.check_now()
     assert fresh_monitor.is_down("replica1")
+
+
+def test_a_replica_that_does_not_stream_from_the_primary_is_not_used(
+    site: Site, fresh_monitor: ReplicaMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its position says nothing then: it may be a replica of another cluster, or of an earlier state of this one."""
+    fresh_monitor.check_now()
+    assert fresh_monitor.usable() == ["replica1"]
+    with site.services.primary.connect() as primary:
+        primary.execute("ALTER ROLE replicator NOLOGIN")
+        try:
+            primary.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_replication")
+
+            def is_left_out() -> bool:
+                fresh_monitor.check_now()
+                return fresh_monitor.is_down("replica1")
+
+            eventually(is_left_out)
+            assert wal.Fault.NOT_STREAMING in caplog.text
+            assert health.probe_replica()["error"] == wal.Fault.NOT_STREAMING
+        finally:
+            primary.execute("ALTER ROLE replicator LOGIN")
+
+    def is_back() -> bool:
+        fresh_monitor.check_now()
+        return fresh_monitor.usable() == ["replica1"]
+
+    eventually(is_back)
 
 
 def test_checks_run_one_at_a_time_with_pauses(
