@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -37,6 +38,16 @@ def is_live(port: int) -> bool:
         with direct.open(f"http://127.0.0.1:{port}/health/live", timeout=2) as response:
             return bool(response.status == 200)
     except (OSError, urllib.error.URLError):
+        return False
+
+
+def is_healthy(port: int) -> bool:
+    """Return whether every part of the stack works."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+            return bool(json.load(response)["status"] == "ok")
+    except (OSError, ValueError):
         return False
 
 

@@ -29,6 +29,8 @@ REDIS_TIMEOUT = 1.0  # seconds per command
 FULL_MEMORY_SHARE = 0.95  # a noeviction Redis above this share of its memory is "full"
 RECHECK_LAG = 1.0  # seconds; a longer lag is measured twice
 RECHECK_DELAY = 0.25  # seconds between the two measurements
+STARTING_SECONDS = 60.0
+_STARTED_AT = time.monotonic()
 HEALTHY_STATUSES = ("ok", "off")  # any other status makes the site "degraded"
 
 # The replayed LSN, and the age in seconds of the newest replayed transaction.
@@ -146,11 +148,19 @@ def _probe_redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
 
 def probe_workers() -> Report:
     """Check the heartbeats. A queue's is missing WORKER_TTL seconds after its last worker died, beat's after
-    SWEEP_TIMEOUT seconds."""
+    SWEEP_TIMEOUT seconds.
+
+    The status is "starting" for STARTING_SECONDS after the start of this process if no sweep has run yet.
+    """
     client = redis_client(settings.REDIS_URL)
     queues, age = heartbeat.queues_with_workers(client), heartbeat.seconds_since_sweep(client)
     beat = age is not None and age < heartbeat.SWEEP_TIMEOUT
-    return {"status": "ok" if beat and all(queues.values()) else "missing", "queues": queues, "beat": beat}
+    if beat and all(queues.values()):
+        status = "ok"
+    else:
+        is_starting = age is None and time.monotonic() - _STARTED_AT < STARTING_SECONDS
+        status = "starting" if is_starting else "missing"
+    return {"status": status, "queues": queues, "beat": beat}
 
 
 PROBES = {
@@ -165,7 +175,10 @@ PROBES = {
 def _overall_status(checks: Mapping[str, Report]) -> str:
     if checks["database"]["status"] != "ok":
         return "down"
-    return "ok" if all(report["status"] in HEALTHY_STATUSES for report in checks.values()) else "degraded"
+    unhealthy = [name for name, report in checks.items() if report["status"] not in HEALTHY_STATUSES]
+    if unhealthy == ["workers"] and checks["workers"]["status"] == "starting":
+        return "starting"
+    return "degraded" if unhealthy else "ok"
 
 
 @lru_cache

@@ -20,7 +20,7 @@ def _check_schema(description: str, statuses: list[str], **more: Json) -> Json:
         "properties": {
             "status": {"type": "string", "enum": statuses},
             "latency_ms": {"type": "number", "description": "The duration of the check."},
-            "error": {"type": "string", "description": "The type of failure, if there is one."},
+            "error": {"type": "string", "description": "The failure, if there is one."},
             **more,
         },
     }
@@ -58,7 +58,7 @@ _CHECKS: Json = {
     ),
     "workers": _check_schema(
         "Whether each queue has a worker, and whether beat's tasks have run lately.",
-        ["ok", "missing", "down"],
+        ["ok", "starting", "missing", "down"],
         queues={"type": "object", "additionalProperties": {"type": "boolean"}},
         beat={"type": "boolean"},
     ),
@@ -120,9 +120,9 @@ HEALTH_PATHS: Json = {
     "/health": _get_operation(
         "get_health",
         "The state of every part",
-        "`degraded` is a 200 too: the site works without that part.",
+        "`starting` (the workers have just been started) and `degraded` (the site works without that part) are 200.",
         {
-            "200": _response("The site works.", _report_schema(["ok", "degraded"], _CHECKS), _HEALTHY),
+            "200": _response("The site works.", _report_schema(["ok", "starting", "degraded"], _CHECKS), _HEALTHY),
             "503": _response("The primary is down.", _report_schema(["down"], _CHECKS), _DOWN),
         },
     ),

@@ -21,11 +21,12 @@ from instafeed.devstack import demo_credentials, state, static_files
 from instafeed.devstack.child_process import Child, stop_children
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import is_free
-from instafeed.devstack.programs import Beat, ManagementCommand, Web, workers
+from instafeed.devstack.programs import Beat, ManagementCommand, Web, is_healthy, workers
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 
 _STOP_TIMEOUT = 90  # seconds; longer than the sum of all children's grace periods
+_HEALTH_TIMEOUT = 60  # seconds
 _FEED_EXAMPLE = """\
 curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
   curl -s {base}/api/v1/auth/token -H 'Content-Type: application/json' \\
@@ -179,6 +180,7 @@ class Command(BaseCommand):
                     services.track(program)
                     program.launch()
                 web.wait_ready(timeout=180, sleep=signals.sleep)
+                _wait_until_healthy(port, signals)
             self._print_welcome(port, demo_network=layout.seeded.exists() and not options["empty"])
             self._watch(services, signals, programs)
         finally:
@@ -231,6 +233,13 @@ class Command(BaseCommand):
             self._say("")
             raise
         self._say(f"{time.monotonic() - started:.1f} s")
+
+
+def _wait_until_healthy(port: int, signals: StopSignals) -> None:
+    """Wait until the workers and beat work too, but not for ever: /health says what is missing."""
+    deadline = time.monotonic() + _HEALTH_TIMEOUT
+    while time.monotonic() < deadline and not is_healthy(port):
+        signals.sleep(0.2)
 
 
 def _require_known_migrations(services: DataServices) -> None:

@@ -84,9 +84,23 @@ def test_beat_without_recent_sweep_is_degraded(client: Client, redis_cache: redi
 
 
 @pytest.mark.usefixtures("all_workers")
-def test_beat_that_never_ran_is_degraded(client: Client, redis_cache: redis.Redis) -> None:
+@pytest.mark.parametrize(
+    ("starting_seconds", "status", "overall"), [(0.0, "missing", "degraded"), (1e9, "starting", "starting")]
+)
+def test_beat_that_never_ran_is_starting_at_first(
+    client: Client,
+    redis_cache: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    starting_seconds: float,
+    status: str,
+    overall: str,
+) -> None:
+    settings.REPLICA_MAX_LAG = 1_000
+    monkeypatch.setattr(health, "STARTING_SECONDS", starting_seconds)
     redis_cache.delete(keys.LAST_SWEEP)
-    assert get_health(client)[1]["checks"]["workers"]["status"] == "missing"
+    code, body = get_health(client)
+    assert (code, body["status"], body["checks"]["workers"]["status"]) == (200, overall, status)
 
 
 def test_sweep_is_beats_heartbeat(redis_cache: redis.Redis) -> None:
