@@ -18,9 +18,8 @@ from instafeed.core.api.formats import optional_id, rfc3339
 from posts.models import Comment, Post
 from posts.visibility import get_visible_post_ids
 from social.notifications import selectors
-from social.notifications.selectors import Entry
+from social.notifications.selectors import MAX_SHOWN_ACTORS, Entry
 
-MAX_SHOWN_ACTORS = 3
 MAX_UNREAD_COUNT = 1_000  # the count is exact up to this number
 UNREAD_BATCH_SIZE = 500  # entries read at once
 MAX_UNREAD_BATCHES = 4  # enough to count MAX_UNREAD_COUNT entries although as many are invisible
@@ -105,10 +104,12 @@ def _load_captions(post_ids: Iterable[int]) -> dict[int, str]:
 
 
 def _render_entries(visible: Sequence[tuple[Entry, str]]) -> list[tuple[int, bytes]]:
-    summaries = get_user_summaries({actor_id for entry, _ in visible for actor_id in entry.actors[:MAX_SHOWN_ACTORS]})
+    summaries = get_user_summaries(
+        {actor_id for entry, _ in visible for actor_id in entry.actor_ids[:MAX_SHOWN_ACTORS]}
+    )
     rows = []
     for entry, text in visible:
-        actors = [summaries[actor_id] for actor_id in entry.actors[:MAX_SHOWN_ACTORS] if actor_id in summaries]
+        actors = [summaries[actor_id] for actor_id in entry.actor_ids[:MAX_SHOWN_ACTORS] if actor_id in summaries]
         if actors:  # skip an entry if all shown actors were deactivated since the query
             rows.append((entry.position, _render_entry(entry, text, actors)))
     return rows

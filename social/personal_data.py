@@ -115,7 +115,7 @@ def export_notifications(user_id: int) -> Iterator[Row]:
         for entry in filter_visible_actors(user_id, entries):
             yield {
                 "kind": entry.kind,
-                "actor_ids": [str(actor_id) for actor_id in entry.actors],
+                "actor_ids": [str(actor_id) for actor_id in entry.actor_ids],
                 "actor_count": entry.actor_count,
                 "post_id": optional_id(entry.post_id),
                 "comment_id": optional_id(entry.comment_id),

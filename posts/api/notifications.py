@@ -15,10 +15,11 @@ from accounts.api.views import current_user
 from instafeed.core.api.fields import IdField, IdInputField
 from instafeed.core.api.openapi.components import example, list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
-from posts.notification_list import MAX_SHOWN_ACTORS, MAX_UNREAD_COUNT, NotificationList, count_unread
+from posts.notification_list import MAX_UNREAD_COUNT, NotificationList, count_unread
 from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 from social.models import NotificationKind
 from social.notifications.read_state import mark_read
+from social.notifications.selectors import MAX_SHOWN_ACTORS
 
 LIST_NAME = "notifications"  # identifies the list in its cursors
 _TAGS = ["notifications"]

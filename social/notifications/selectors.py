@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from instafeed.core.db.replicas import session
 from instafeed.core.db.snowflake import MAX_ID
@@ -20,20 +20,26 @@ from social.models import Notification, Warning
 from social.notifications.aggregation_keys import parse_warning_id
 from social.notifications.deliverability import filter_deliverable
 
+MAX_SHOWN_ACTORS = 3
 MAX_EXAMINED_ACTORS = 25  # the newest actors of an entry, which are checked for blocks and mutes
+# Older actors that are examined, in these steps, while fewer than MAX_SHOWN_ACTORS may be shown: of one entry, and of
+# all entries in one step.
+FURTHER_ACTORS = (100, 1_000)
+MAX_FURTHER_ACTORS = 10_000
 
 # Raw: the ORM has no LATERAL, which reads only the newest actors of each entry from the index.
 _SELECT_ENTRIES = """
 WITH state AS MATERIALIZED (
     SELECT coalesce(max(read_up_to), 0) AS read_up_to FROM social_notificationstate WHERE user_id = %(recipient)s
 )
-SELECT entry.*, newest.actors, newest.positions, (SELECT read_up_to FROM state)
+SELECT entry.*, newest.actors, newest.positions, newest.times, (SELECT read_up_to FROM state)
 FROM social_notification AS entry
 CROSS JOIN LATERAL (
     SELECT array_agg(actor_id ORDER BY position DESC) AS actors,
-           array_agg(position ORDER BY position DESC) AS positions
+           array_agg(position ORDER BY position DESC) AS positions,
+           array_agg(announced_at ORDER BY position DESC) AS times
     FROM (
-        SELECT actor_id, position FROM social_notificationactor
+        SELECT actor_id, position, announced_at FROM social_notificationactor
         WHERE notification_id = entry.id AND is_active ORDER BY position DESC LIMIT %(max_actors)s
     ) AS actor
 ) AS newest
@@ -42,27 +48,54 @@ WHERE entry.recipient_id = %(recipient)s AND entry.position < %(before)s AND ent
 ORDER BY entry.position DESC
 LIMIT %(limit)s
 """
+_SELECT_OLDER_ACTORS = """
+SELECT entry.id, actor.actor_id, actor.position, actor.announced_at
+FROM unnest(%(entries)s::bigint[], %(positions)s::bigint[]) AS entry (id, position)
+CROSS JOIN LATERAL (
+    SELECT actor_id, position, announced_at FROM social_notificationactor
+    WHERE notification_id = entry.id AND is_active AND position < entry.position
+    ORDER BY position DESC LIMIT %(limit)s
+) AS actor
+ORDER BY entry.id, actor.position DESC
+"""
+
+
+class Actor(NamedTuple):
+    """An actor of an entry, and where and when they joined it."""
+
+    user_id: int
+    position: int
+    joined_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A notification as its recipient sees it, with its newest actors."""
 
+    id: int
     position: int
     kind: str
     post_id: int | None
     comment_id: int | None
-    created_at: datetime
-    actors: tuple[int, ...]  # user ids, newest first, at most MAX_EXAMINED_ACTORS
-    positions: tuple[int, ...]  # the position at which each of them was added
-    actor_count: int  # all actors
+    actors: tuple[Actor, ...]  # newest first
+    actor_count: int  # all actors, without those that were examined and left out
     read_up_to: int
+    older_than: int | None  # older actors than this position are not examined yet; None if there are none
     warning_id: int | None = None
+
+    @property
+    def actor_ids(self) -> list[int]:
+        return [actor.user_id for actor in self.actors]
+
+    @property
+    def created_at(self) -> datetime:
+        """When the newest of these actors joined. The row has the time of one who may have left since."""
+        return self.actors[0].joined_at
 
     @property
     def read(self) -> bool:
         """Whether the recipient has read up to the newest of these actors."""
-        return self.positions[0] <= self.read_up_to
+        return self.actors[0].position <= self.read_up_to
 
 
 def list_entries(recipient_id: int, before: int | None, limit: int, *, unread: bool = False) -> list[Entry]:
@@ -88,13 +121,36 @@ def list_entries(recipient_id: int, before: int | None, limit: int, *, unread: b
 
 
 def filter_visible_actors(recipient_id: int, entries: Sequence[Entry]) -> list[Entry]:
-    """Remove actors of whom the recipient must not be notified, and entries without any other actor. One query.
+    """Remove actors of whom the recipient must not be notified, and entries without any other actor.
 
-    `actor_count` is exact up to MAX_EXAMINED_ACTORS actors. Older actors are counted without a check.
+    One query, unless the newest actors of an entry cannot be shown: then two more for each of FURTHER_ACTORS, at most.
+    `actor_count` is exact up to the examined actors. Older actors are counted without a check.
     """
-    pairs = {(recipient_id, actor_id) for entry in entries for actor_id in entry.actors}
-    visible = {actor_id for _, actor_id in filter_deliverable(pairs)}
-    return [kept for entry in entries if (kept := _keep_actors(entry, visible)).actors]
+    kept = _keep_visible_actors(recipient_id, {entry.id: entry for entry in entries})
+    for limit in FURTHER_ACTORS:
+        wanting = [entry for entry in kept.values() if entry.older_than and len(entry.actors) < MAX_SHOWN_ACTORS]
+        if not wanting:
+            break
+        older = _load_older_actors(wanting, min(limit, MAX_FURTHER_ACTORS // len(wanting)))
+        for entry in _keep_visible_actors(recipient_id, older).values():
+            kept[entry.id] = replace(entry, actors=(*kept[entry.id].actors, *entry.actors))
+    return [entry for entry in kept.values() if entry.actors]
+
+
+def _load_older_actors(entries: Sequence[Entry], limit: int) -> dict[int, Entry]:
+    """Return the entries, by id, with the next `limit` actors instead of those that were examined."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        ids, positions = [entry.id for entry in entries], [entry.older_than for entry in entries]
+        cursor.execute(_SELECT_OLDER_ACTORS, {"entries": ids, "positions": positions, "limit": limit})
+        found: dict[int, list[Actor]] = {id_: [] for id_ in ids}
+        for id_, *actor in cursor.fetchall():
+            found[id_].append(Actor(*actor))
+    return {entry.id: _with_examined_actors(entry, found[entry.id], limit) for entry in entries}
+
+
+def _with_examined_actors(entry: Entry, actors: Sequence[Actor], limit: int) -> Entry:
+    older_than = actors[-1].position if len(actors) == limit else None
+    return replace(entry, actors=tuple(actors), older_than=older_than)
 
 
 def fetch_warning_texts(warning_ids: Collection[int]) -> dict[int, str]:
@@ -103,28 +159,31 @@ def fetch_warning_texts(warning_ids: Collection[int]) -> dict[int, str]:
     return dict(warnings.values_list("pk", "text"))
 
 
+def _keep_visible_actors(recipient_id: int, entries: dict[int, Entry]) -> dict[int, Entry]:
+    """Return the entries without the actors of whom the recipient must not be notified. One query."""
+    pairs = {(recipient_id, actor_id) for entry in entries.values() for actor_id in entry.actor_ids}
+    visible = {actor_id for _, actor_id in filter_deliverable(pairs)}
+    return {id_: _keep_actors(entry, visible) for id_, entry in entries.items()}
+
+
 def _keep_actors(entry: Entry, visible: set[int]) -> Entry:
-    kept = [index for index, actor_id in enumerate(entry.actors) if actor_id in visible]
-    if len(kept) == len(entry.actors):
-        return entry
-    return replace(
-        entry,
-        actors=tuple(entry.actors[index] for index in kept),
-        positions=tuple(entry.positions[index] for index in kept),
-        actor_count=entry.actor_count - len(entry.actors) + len(kept),
-    )
+    kept = tuple(actor for actor in entry.actors if actor.user_id in visible)
+    removed = len(entry.actors) - len(kept)
+    return replace(entry, actors=kept, actor_count=entry.actor_count - removed) if removed else entry
 
 
 def _build_entry(row: Any) -> Entry:
-    return Entry(
-        row.position,
-        row.kind,
-        row.post_id,
-        row.comment_id,
-        row.created_at,
-        tuple(row.actors or ()),
-        tuple(row.positions or ()),
-        row.actor_count,
-        row.read_up_to,
-        parse_warning_id(row.aggregation_key),
+    entry = Entry(
+        id=row.pk,
+        position=row.position,
+        kind=row.kind,
+        post_id=row.post_id,
+        comment_id=row.comment_id,
+        actors=(),
+        actor_count=row.actor_count,
+        read_up_to=row.read_up_to,
+        older_than=None,
+        warning_id=parse_warning_id(row.aggregation_key),
     )
+    actors = map(Actor, row.actors or (), row.positions or (), row.times or ())
+    return _with_examined_actors(entry, list(actors), MAX_EXAMINED_ACTORS)

@@ -208,8 +208,8 @@ def test_unlike_and_unfollow_remove_the_entry(owner: ApiUser, fan: ApiUser) -> N
 
 
 def test_only_the_newest_actors_are_examined(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Older actors are counted without a check, and an entry is left out if no examined actor is visible."""
-    monkeypatch.setattr(selectors, "MAX_EXAMINED_ACTORS", 3)
+    """Older actors are counted without a check, if enough of the newest are visible."""
+    monkeypatch.setattr(selectors, "MAX_EXAMINED_ACTORS", 4)
     post_id, fans = owner.create_post(), [ApiUser() for _ in range(6)]
     for fan in fans:
         fan.like(post_id)
@@ -220,11 +220,54 @@ def test_only_the_newest_actors_are_examined(owner: ApiUser, monkeypatch: pytest
     (entry,) = list_notifications(owner)
     assert (entry["actor_count"], [actor["username"] for actor in entry["actors"]]) == (
         5,
-        [fans[4].username, fans[3].username],
+        [fans[4].username, fans[3].username, fans[2].username],
     )
-    for fan in fans[3:5]:
+
+
+def test_like_behind_many_hidden_likers_is_shown(
+    owner: ApiUser, fan: ApiUser, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    post_id = owner.create_post()
+    fan.like(post_id)
+    hidden: list[User] = UserFactory.create_batch(selectors.MAX_EXAMINED_ACTORS + 1)
+    consume_all()
+    with transaction.atomic():
+        notifications.announce(*(Event("like", owner.id, user.pk, int(post_id)) for user in hidden))
+    consume_all()
+    User.objects.filter(pk__in=[user.pk for user in hidden]).update(is_active=False)
+    (entry,) = list_notifications(owner)
+    assert ([actor["username"] for actor in entry["actors"]], entry["actor_count"]) == ([fan.username], 1)
+    with django_assert_num_queries(6):  # entries, deliverability, older actors, deliverability, posts, relationships
+        assert owner.get("/notifications/unread-count") == {"count": 1}
+
+
+def test_number_of_examined_actors_is_bounded(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "MAX_EXAMINED_ACTORS", 2)
+    monkeypatch.setattr(selectors, "FURTHER_ACTORS", (1, 2))
+    post_id, fans = owner.create_post(), [ApiUser() for _ in range(6)]
+    for fan in fans:
+        fan.like(post_id)
+    consume_all()
+    for fan in fans[2:]:
         social.mute(owner.id, fan.id)
-    assert list_notifications(owner) == []
+    (entry,) = list_notifications(owner)
+    assert ([actor["username"] for actor in entry["actors"]], entry["actor_count"]) == ([fans[1].username], 2)
+    social.mute(owner.id, fans[1].id)
+    assert list_notifications(owner) == [], "the sixth is not examined"
+
+
+@pytest.mark.parametrize("leaves", ["withdrawal", "suspension"])
+def test_time_is_that_of_the_newest_actor_left(owner: ApiUser, fan: ApiUser, leaves: str) -> None:
+    post_id, other = owner.create_post(), ApiUser()
+    fan.like(post_id)
+    before = list_notifications(owner)[0]["created_at"]
+    other.like(post_id)
+    assert list_notifications(owner)[0]["created_at"] > before
+    if leaves == "withdrawal":
+        other.call("delete", f"/posts/{post_id}/like")
+    else:
+        accounts.suspend(other.id)
+    assert list_notifications(owner)[0]["created_at"] == before
 
 
 # --- Pages -------------------------------------------------------------------------------------------
