@@ -5,7 +5,9 @@ class PostsConfig(AppConfig):
     name = "posts"
 
     def ready(self) -> None:
-        from posts import media_pending, personal_data  # noqa: F401  (media_pending connects its receiver)
+        from posts import comment_selectors, media_pending, personal_data  # noqa: F401  (media_pending: its receiver)
         from posts.moderation import cases  # noqa: F401  (connects its receiver)
+        from social import visibility
 
         personal_data.register_categories()
+        visibility.register_contact_check(comment_selectors.has_commented_on_posts_of)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -21,6 +22,19 @@ from posts.models import Comment, CommentLike
 from posts.visibility import get_visible_post_author_id
 from social.selectors import Relationship, fetch_relationships
 
+MAX_COMMENTS_SEARCHED = 10_000  # of one writer
+
+# Raw SQL: the ORM cannot join behind a LIMIT.
+_COMMENTED_SQL = """
+SELECT EXISTS (
+    SELECT FROM (
+        SELECT post_id FROM posts_comment WHERE author_id = %(writer)s ORDER BY id DESC LIMIT %(limit)s
+    ) AS comment
+    JOIN posts_post AS post ON post.id = comment.post_id
+    WHERE post.author_id = %(post_author)s AND post.deleted_at IS NULL
+)
+"""
+
 
 def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
     """Return the comment and the id of its post's author. Raises Http404 if the viewer cannot see the comment."""
@@ -31,15 +45,42 @@ def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
 
 
 def get_removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
-    """Return a comment that the viewer may delete, and the id of its post's author. Raises Http404.
+    """Return a comment that the viewer may delete or sees, and the id of its post's author. Raises Http404.
 
-    Unlike `get_visible_comment`, it finds comments by accounts that the viewer blocks, on the viewer's own posts.
+    Viewers may delete all of their own comments, also those that they no longer see, and comments on their posts.
     """
-    comment, relation = _get_comment_and_relationship(viewer_id, comment_id)
-    post_author_id = get_visible_post_author_id(viewer_id, comment.post_id)
-    if relation.blocked_by or (relation.blocking and post_author_id != viewer_id):
-        raise Http404
-    return comment, post_author_id
+    comment = _existing_comments().filter(author=viewer_id, pk=comment_id).select_related("post").first()
+    comment = comment or _find_comment_on_own_post(viewer_id, comment_id)
+    return (comment, comment.post.author_id) if comment else get_visible_comment(viewer_id, comment_id)
+
+
+def get_reportable_comment(viewer_id: int, comment_id: int) -> Comment:
+    """Return a comment that the viewer sees or that is on the viewer's post. Raises Http404."""
+    return _find_comment_on_own_post(viewer_id, comment_id) or get_visible_comment(viewer_id, comment_id)[0]
+
+
+def has_commented_on_posts_of(post_author_id: int, writer_id: int) -> bool:
+    """Return whether a comment is on a post of `post_author_id`, among the writer's newest MAX_COMMENTS_SEARCHED."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(
+            _COMMENTED_SQL, {"writer": writer_id, "post_author": post_author_id, "limit": MAX_COMMENTS_SEARCHED}
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _find_comment_on_own_post(viewer_id: int, comment_id: int) -> Comment | None:
+    """Return a comment on the viewer's post, whichever of the two blocks the other.
+
+    Someone who comments and then blocks the author of the post must not escape the author's actions.
+    """
+    comments = _existing_comments().filter(post__author=viewer_id, hidden_at=None, author__is_active=True)
+    return comments.select_related("post").filter(pk=comment_id).first()
+
+
+def _existing_comments() -> QuerySet[Comment]:
+    """Return the comments that are not deleted, nor their post, nor the accounts of their authors."""
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(author__deleted_at=None)
+    return comments.filter(post__deleted_at=None, post__author__deleted_at=None)
 
 
 def _get_comment_and_relationship(viewer_id: int, comment_id: int) -> tuple[Comment, Relationship]:

@@ -6,14 +6,24 @@ A user whom the viewer may not see raises Http404, like a user who does not exis
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from accounts.follower_counts import with_pending_counts
 from accounts.models import USERNAME_PATTERN, User
 from social.selectors import Relationship, annotate_relationship, fetch_relationships, read_annotated_relationship
+
+# Functions of two user ids that return whether the second has acted on content of the first.
+_contact_checks: list[Callable[[int, int], bool]] = []
+
+
+def register_contact_check(has_contacted: Callable[[int, int], bool]) -> None:
+    """Let an app above tell who has acted on a user's content. See `get_reachable_user`."""
+    _contact_checks.append(has_contacted)
 
 
 def get_visible_user(viewer_id: int | None, username: str) -> User:
@@ -30,26 +40,66 @@ def get_visible_user_and_relationship(viewer_id: int | None, username: str) -> t
     The relationship is None for anonymous viewers and for the viewer's own account. The user carries what
     `accounts.follower_counts.get_exact_counts` needs.
     """
-    name = username.lower()
-    if not re.match(USERNAME_PATTERN, name):  # keeps NUL characters away from PostgreSQL
-        raise Http404
-    users = with_pending_counts(User.objects.using(DEFAULT_DB_ALIAS).filter(username=name, is_active=True))
-    user = get_object_or_404(users if viewer_id is None else annotate_relationship(users, viewer_id))
-    if viewer_id is None or user.pk == viewer_id:
-        return user, None
-    relationship = read_annotated_relationship(user)
-    if relationship.blocked_by:
+    active = User.objects.filter(is_active=True)
+    user, relationship = _get_user_and_relationship(viewer_id, username, with_pending_counts(active))
+    if relationship is not None and relationship.blocked_by:
         raise Http404
     return user, relationship
 
 
-def get_visible_user_by_id(viewer_id: int, user_id: int) -> User:
-    """Return the active user with that id. Raises Http404 if there is none or they block the viewer."""
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id, is_active=True)
-    user = get_object_or_404(annotate_relationship(users, viewer_id))
-    if read_annotated_relationship(user).blocked_by:
+def get_user_to_withdraw_from(viewer_id: int, username: str, relations: Collection[str]) -> User:
+    """Return a user whom the viewer sees or to whom they have one of `relations`, fields of `Relationship`.
+
+    What a viewer made can be taken back although the other is suspended or blocks them. All others raise Http404, in
+    the same query.
+    """
+    existing = User.objects.filter(deleted_at=None)
+    user, relationship = _get_user_and_relationship(viewer_id, username, existing)
+    if relationship is None or any(getattr(relationship, relation) for relation in relations):
+        return user
+    if not user.is_active or relationship.blocked_by:
         raise Http404
     return user
+
+
+def get_reachable_user(viewer_id: int, username: str) -> User:
+    """Return a user whom the viewer may block: one whom they see, or who blocks them after a contact.
+
+    Someone who comments on a post and then blocks its author can be blocked and reported. Raises Http404.
+    """
+    active = User.objects.filter(is_active=True)
+    user, relationship = _get_user_and_relationship(viewer_id, username, active)
+    _require_reachable(viewer_id, user, relationship)
+    return user
+
+
+def get_reachable_user_by_id(viewer_id: int, user_id: int) -> User:
+    """Return a user whom the viewer may report, by the rule of `get_reachable_user`. Raises Http404."""
+    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id, is_active=True)
+    user = get_object_or_404(annotate_relationship(users, viewer_id))
+    _require_reachable(viewer_id, user, read_annotated_relationship(user))
+    return user
+
+
+def _require_reachable(viewer_id: int, user: User, relationship: Relationship | None) -> None:
+    if relationship is None or not relationship.blocked_by:
+        return
+    if not any(has_contacted(viewer_id, user.pk) for has_contacted in _contact_checks):
+        raise Http404
+
+
+def _get_user_and_relationship(
+    viewer_id: int | None, username: str, users: QuerySet[User]
+) -> tuple[User, Relationship | None]:
+    """Return the user with that username, in any case, on the primary. Raises Http404 if there is none."""
+    name = username.lower()
+    if not re.match(USERNAME_PATTERN, name):  # keeps NUL characters away from PostgreSQL
+        raise Http404
+    users = users.using(DEFAULT_DB_ALIAS).filter(username=name)
+    user = get_object_or_404(users if viewer_id is None else annotate_relationship(users, viewer_id))
+    if viewer_id is None or user.pk == viewer_id:
+        return user, None
+    return user, read_annotated_relationship(user)
 
 
 def can_see_posts(viewer_id: int | None, author: User, relationship: Relationship | None = None) -> bool:

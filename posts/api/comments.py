@@ -72,7 +72,7 @@ class CommentsView(APIView):
 class CommentView(APIView):
     @extend_schema(operation_id="delete_comment", responses={204: None, **_NOT_AUTHOR_RESPONSE}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
-        """Delete your own comment, or any comment on your post. Replies to it stay."""
+        """Delete your own comment, or any comment on your post, also after a block. Replies to it stay."""
         user_id = current_user(request).pk
         comment, post_author_id = comment_selectors.get_removable_comment(user_id, id_or_404(comment_id))
         if user_id not in (comment.author_id, post_author_id):

@@ -14,10 +14,11 @@ from accounts.api.views import current_user
 from instafeed.core.api.openapi.components import list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from instafeed.core.api.requests import id_or_404
-from posts import selectors, services
+from posts import selectors, services, withdrawal
 from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
 from posts.comment_selectors import get_visible_comment
 from posts.counters import Counts
+from posts.models import Like, Save
 from posts.visibility import get_visible_post_author_id, render_visible_posts
 from social.api.base import user_list_response
 from social.api.serializers import PersonSerializer
@@ -33,8 +34,14 @@ class PostLikeView(APIView):
 
     @extend_schema(operation_id="unlike_post", responses={200: LikedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
-        """Remove your like of a post. Succeeds if there is none."""
-        return _liked_response(services.unlike_post(*_resolve_post(request, post_id)), liked=False)
+        """Remove your like of a post. Succeeds if there is none.
+
+        If you can no longer see the post, your like is removed too, and `like_count` is 0.
+        """
+        user_id, id_ = current_user(request).pk, id_or_404(post_id)
+        is_visible = withdrawal.can_see_post_to_withdraw(user_id, id_, Like)
+        counts = services.unlike_post(user_id, id_)
+        return _liked_response(counts if is_visible else Counts(), liked=False)
 
 
 class PostLikesView(APIView):
@@ -60,8 +67,9 @@ class PostSaveView(APIView):
 
     @extend_schema(operation_id="unsave_post", responses={200: SavedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
-        """Unsave a post. Succeeds if it is not saved."""
-        user_id, id_, _ = _resolve_post(request, post_id)
+        """Unsave a post, also if you can no longer see it. Succeeds if it is not saved."""
+        user_id, id_ = current_user(request).pk, id_or_404(post_id)
+        withdrawal.can_see_post_to_withdraw(user_id, id_, Save)
         services.unsave_post(user_id, id_)
         return Response({"saved": False})
 
@@ -89,8 +97,14 @@ class CommentLikeView(APIView):
 
     @extend_schema(operation_id="unlike_comment", responses={200: LikedSerializer}, tags=["comments"])
     def delete(self, request: Request, comment_id: str) -> Response:
-        """Remove your like of a comment. Succeeds if there is none."""
-        return _liked_response(services.unlike_comment(*_resolve_comment(request, comment_id)), liked=False)
+        """Remove your like of a comment. Succeeds if there is none.
+
+        If you can no longer see the comment, your like is removed too, and `like_count` is 0.
+        """
+        user_id, id_ = current_user(request).pk, id_or_404(comment_id)
+        is_visible = withdrawal.can_see_comment_to_withdraw(user_id, id_)
+        counts = services.unlike_comment(user_id, id_)
+        return _liked_response(counts if is_visible else Counts(), liked=False)
 
 
 def _resolve_post(request: Request, post_id: str) -> tuple[int, int, int]:

@@ -11,10 +11,10 @@ from accounts.api.views import current_user
 from instafeed.core.api.openapi.components import not_found_response
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
-from posts.comment_selectors import get_visible_comment
+from posts.comment_selectors import get_reportable_comment
 from posts.models import Reason, TargetType
 from posts.visibility import get_visible_post_author_id
-from social.visibility import get_visible_user_by_id
+from social.visibility import get_reachable_user_by_id
 
 
 class ReportsView(APIView):
@@ -42,7 +42,7 @@ def _resolve_target(user_id: int, target_type: TargetType, target_id: int) -> se
     if target_type == TargetType.POST:
         owner_id = get_visible_post_author_id(user_id, target_id)
     elif target_type == TargetType.COMMENT:
-        owner_id = get_visible_comment(user_id, target_id)[0].author_id
+        owner_id = get_reportable_comment(user_id, target_id).author_id
     else:
-        owner_id = get_visible_user_by_id(user_id, target_id).pk
+        owner_id = get_reachable_user_by_id(user_id, target_id).pk
     return services.Target(target_type, target_id, owner_id)

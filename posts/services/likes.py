@@ -1,7 +1,8 @@
 """Like and unlike posts and comments. Each call is one transaction; repeating it changes nothing.
 
 A like and its count change in one transaction. Of two identical concurrent calls, the primary key allows only one to
-insert, and only one deletes. All functions raise Http404 if the post or comment no longer exists.
+insert, and only one deletes. All functions raise Http404 if the post or comment no longer exists; likes also if it is
+hidden.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from instafeed.core.cache import keys
 from posts import counters
 from posts.counters import Counts
 from posts.models import CommentLike, Like
-from posts.services.row_locks import lock_comment, lock_post
+from posts.services.row_locks import lock_comment, lock_comment_to_withdraw, lock_post, lock_post_to_withdraw
 from social import notifications
 from social.notifications import Event
 
@@ -31,10 +32,10 @@ def like_post(user_id: int, post_id: int, author_id: int) -> Counts:
     return counters.fetch_subject_counts(post_id)
 
 
-def unlike_post(user_id: int, post_id: int, author_id: int) -> Counts:
+def unlike_post(user_id: int, post_id: int) -> Counts:
     """Remove the user's like of a post, if any, and return the post's new counts."""
     with transaction.atomic():
-        lock_post(post_id)
+        author_id = lock_post_to_withdraw(post_id)
         deleted, _ = Like.objects.filter(post_id=post_id, user_id=user_id).delete()
         if deleted:
             notifications.retract(Event("like", author_id, user_id, post_id))
@@ -52,10 +53,10 @@ def like_comment(user_id: int, comment_id: int, post_id: int, author_id: int) ->
     return counters.fetch_subject_counts(comment_id)
 
 
-def unlike_comment(user_id: int, comment_id: int, post_id: int, author_id: int) -> Counts:
+def unlike_comment(user_id: int, comment_id: int) -> Counts:
     """Remove the user's like of a comment, if any, and return the comment's new counts."""
     with transaction.atomic():
-        lock_comment(comment_id)
+        author_id, post_id = lock_comment_to_withdraw(comment_id)
         deleted, _ = CommentLike.objects.filter(comment_id=comment_id, user_id=user_id).delete()
         if deleted:
             notifications.retract(Event("like", author_id, user_id, post_id, comment_id))

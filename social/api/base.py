@@ -18,7 +18,7 @@ from instafeed.core.api.pagination.list_page import filtered_page_response
 from social.errors import Blocking, OwnAccount, RelationError
 from social.selectors import filter_blockers
 from social.user_lists import UserList
-from social.visibility import get_visible_user
+from social.visibility import get_user_to_withdraw_from, get_visible_user
 
 NO_CONTENT = 204
 
@@ -28,6 +28,14 @@ class RelationView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         return super().handle_exception(_to_api_exception(exc) if isinstance(exc, RelationError) else exc)
+
+    def get_ids_to_withdraw(self, request: Request, username: str, *relations: str) -> tuple[int, int]:
+        """Return the ids for a service that ends one of `relations`, also if the viewer can no longer see the user.
+
+        Raises Http404 if the viewer cannot see the user and has no such relation.
+        """
+        viewer_id = current_user(request).pk
+        return viewer_id, get_user_to_withdraw_from(viewer_id, username, relations).pk
 
     def get_viewer_and_user_ids(self, request: Request, username: str) -> tuple[int, int]:
         """Return the ids for a service. Raises Http404 if the viewer cannot see the user."""

@@ -18,7 +18,7 @@ from instafeed.core.api.openapi.components import error_response, list_parameter
 from social import services, user_lists
 from social.api.base import NO_CONTENT, RelationView, user_list_response
 from social.api.serializers import FollowStateSerializer, PersonSerializer, SeenProfileSerializer
-from social.visibility import get_visible_user_and_relationship
+from social.visibility import get_reachable_user, get_visible_user_and_relationship
 
 _ViewT = TypeVar("_ViewT", bound=type[APIView])
 _USERS_TAG, _ME_TAG = ["users"], ["me"]
@@ -60,8 +60,8 @@ class FollowView(RelationView):
 
     @extend_schema(operation_id="unfollow_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)
     def delete(self, request: Request, username: str) -> Response:
-        """Unfollow an account, or withdraw the follow request."""
-        services.unfollow(*self.get_viewer_and_user_ids(request, username))
+        """Unfollow an account, or withdraw the follow request, also while the account is suspended."""
+        services.unfollow(*self.get_ids_to_withdraw(request, username, "following", "requested"))
         return Response(status=NO_CONTENT)
 
 
@@ -73,14 +73,18 @@ class BlockView(RelationView):
         tags=_USERS_TAG,
     )
     def post(self, request: Request, username: str) -> Response:
-        """Block a user. Follows and requests end both ways, and your account becomes a 404 for them."""
-        services.block(*self.get_viewer_and_user_ids(request, username))
+        """Block a user. Follows and requests end both ways, and your account becomes a 404 for them.
+
+        You can also block users who commented on your posts and then blocked you.
+        """
+        viewer_id = current_user(request).pk
+        services.block(viewer_id, get_reachable_user(viewer_id, username).pk)
         return Response(status=NO_CONTENT)
 
     @extend_schema(operation_id="unblock_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)
     def delete(self, request: Request, username: str) -> Response:
         """Unblock a user. The follows that the block ended are not restored."""
-        services.unblock(*self.get_viewer_and_user_ids(request, username))
+        services.unblock(*self.get_ids_to_withdraw(request, username, "blocking"))
         return Response(status=NO_CONTENT)
 
 
@@ -99,7 +103,7 @@ class MuteView(RelationView):
     @extend_schema(operation_id="unmute_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)
     def delete(self, request: Request, username: str) -> Response:
         """Unmute a user. Their posts return to your feed."""
-        services.unmute(*self.get_viewer_and_user_ids(request, username))
+        services.unmute(*self.get_ids_to_withdraw(request, username, "muting"))
         return Response(status=NO_CONTENT)
 
 

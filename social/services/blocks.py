@@ -16,10 +16,13 @@ from social.signals import relations_changed
 
 @with_pair_lock
 def block(blocker_id: int, blocked_id: int) -> None:
-    """Block a user and end follows and requests both ways. Raises OwnAccount, UnknownUser."""
+    """Block a user and end follows and requests both ways. Raises OwnAccount, UnknownUser.
+
+    The other may already block the blocker: `social.visibility.get_reachable_user` decides who can be blocked then.
+    """
     if blocker_id == blocked_id:
         raise OwnAccount
-    _, relationship = get_target_and_relationship(blocker_id, blocked_id)
+    _, relationship = get_target_and_relationship(blocker_id, blocked_id, despite_block=True)
     if relationship.blocking:
         return
     edges = [(blocker_id, blocked_id), (blocked_id, blocker_id)]  # follower, followee

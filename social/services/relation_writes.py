@@ -19,10 +19,13 @@ from social.services.count_changes import record_count_changes
 from social.signals import relations_changed
 
 
-def get_target_and_relationship(actor_id: int, target_id: int) -> tuple[User, Relationship]:
+def get_target_and_relationship(
+    actor_id: int, target_id: int, *, despite_block: bool = False
+) -> tuple[User, Relationship]:
     """Return the target user and the actor's relationship to them in one query. Under the lock it stays true.
 
-    Raises UnknownUser if either user is inactive or deleted, or if the target blocks the actor.
+    Raises UnknownUser if either user is inactive or deleted, or, without `despite_block`, if the target blocks the
+    actor.
     """
     actor_is_active = Exists(User.objects.filter(pk=actor_id, is_active=True))
     targets = User.objects.using(DEFAULT_DB_ALIAS).filter(actor_is_active, pk=target_id, is_active=True)
@@ -30,7 +33,7 @@ def get_target_and_relationship(actor_id: int, target_id: int) -> tuple[User, Re
     if target is None:
         raise UnknownUser
     relationship = read_annotated_relationship(target)
-    if relationship.blocked_by:
+    if relationship.blocked_by and not despite_block:
         raise UnknownUser
     return target, relationship
 

@@ -182,9 +182,10 @@ def test_likes_and_comments_during_erasure() -> None:
     def write_as_leaver() -> None:
         """Write like the account's own in-flight requests."""
         for post_id, author_id in theirs:
-            for change in (posts.like_post, posts.unlike_post, posts.like_post):
+            like = partial(posts.like_post, leaver.id, post_id, author_id)
+            for change in (like, partial(posts.unlike_post, leaver.id, post_id), like):
                 with suppress(IntegrityError):
-                    change(leaver.id, post_id, author_id)
+                    change()
             with suppress(IntegrityError):
                 posts.create_comment(leaver.id, post_id, author_id, "late", None)
         with suppress(IntegrityError):

@@ -36,8 +36,10 @@ def moderator() -> User:
 def test_concurrent_likes_are_all_counted(author: ApiUser) -> None:
     post = int(author.create_post())
     users = [ApiUser().id for _ in range(24)]
-    for write, writers, left in ((services.like_post, users, 24), (services.unlike_post, users[:12], 12)):
-        results = run_concurrently([partial(write, user, post, author.id) for user in writers])
+    likes = [partial(services.like_post, user, post, author.id) for user in users]
+    unlikes = [partial(services.unlike_post, user, post) for user in users[:12]]
+    for writes, left in ((likes, 24), (unlikes, 12)):
+        results = run_concurrently(writes)
         assert not [result for result in results if isinstance(result, Exception)]
         assert author.get(f"/posts/{post}")["like_count"] == Like.objects.count() == left
 
@@ -45,12 +47,8 @@ def test_concurrent_likes_are_all_counted(author: ApiUser) -> None:
 def test_concurrent_like_and_unlike_keep_the_count_exact(author: ApiUser, reader: ApiUser) -> None:
     post = int(author.create_post())
     for _ in range(5):
-        run_concurrently(
-            [
-                partial(write, reader.id, post, author.id)
-                for write in (services.like_post, services.like_post, services.unlike_post)
-            ]
-        )
+        like = partial(services.like_post, reader.id, post, author.id)
+        run_concurrently([like, like, partial(services.unlike_post, reader.id, post)])
         assert reader.get(f"/posts/{post}")["like_count"] == Like.objects.count()
 
 

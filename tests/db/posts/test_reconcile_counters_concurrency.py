@@ -62,10 +62,14 @@ class Writer:
         star, post, comment = choose(self.site.users), choose(self.site.posts), choose(self.site.comments)
         follow = social.follow if self.is_likely() else social.unfollow
         follow(user, star.pk)
-        like = services.like_post if self.is_likely() else services.unlike_post
-        like(user, post.pk, post.author_id)
-        like_comment = services.like_comment if self.is_likely() else services.unlike_comment
-        like_comment(user, comment.pk, comment.post_id, comment.author_id)
+        if self.is_likely():
+            services.like_post(user, post.pk, post.author_id)
+        else:
+            services.unlike_post(user, post.pk)
+        if self.is_likely():
+            services.like_comment(user, comment.pk, comment.post_id, comment.author_id)
+        else:
+            services.unlike_comment(user, comment.pk)
         mine = services.create_comment(user, post.pk, post.author_id, "me too", None)
         if self.is_likely():
             services.delete_comment(mine.pk)

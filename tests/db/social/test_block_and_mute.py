@@ -93,17 +93,20 @@ def test_unmute_sends_one_signal() -> None:
     assert relations == [{"viewer_ids": [mute.muter_id]}]
 
 
+def test_blocker_can_be_blocked_but_not_muted() -> None:
+    block = BlockFactory()
+    with pytest.raises(UnknownUser):
+        services.mute(block.blocked_id, block.blocker_id)
+    services.block(block.blocked_id, block.blocker_id)
+    assert Block.objects.filter(blocker=block.blocked, blocked=block.blocker).exists()
+
+
 @pytest.mark.parametrize("write", [services.block, services.mute])
 class TestRefusals:
     def test_own_account_is_refused(self, write: Write) -> None:
         ann = UserFactory()
         with pytest.raises(OwnAccount):
             write(ann.pk, ann.pk)
-
-    def test_blocker_is_unknown(self, write: Write) -> None:
-        block = BlockFactory()
-        with pytest.raises(UnknownUser):
-            write(block.blocked_id, block.blocker_id)
 
     def test_inactive_account_is_unknown(self, write: Write) -> None:
         ann, bob = UserFactory(), UserFactory(is_active=False)
