@@ -38,7 +38,7 @@ MAX_LINGER_BYTES = 16 * 1024 * 1024  # that the client may still send during tha
 
 MAX_QUEUE_SECONDS = 2.0  # that a request may wait for a thread; by then its client may have given up
 RETRY_AFTER = 1  # seconds, for refused requests
-_LIVENESS_REQUEST = b"GET /health/live"
+MAX_PEEKED_BYTES = 2048
 
 _STALL_TIMEVAL = struct.pack("@ll", STALL_TIMEOUT, 0)  # a struct timeval
 
@@ -100,7 +100,8 @@ class GunicornWorker(ThreadWorker):
             self._wait_for_data(conn)
             return
         conn.queued_at = time.monotonic()
-        pool = self._liveness_pool if start == _LIVENESS_REQUEST else self.tpool
+        conn.is_liveness_check = _is_liveness_check(start)
+        pool = self._liveness_pool if conn.is_liveness_check else self.tpool
         future = pool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
@@ -143,7 +144,7 @@ class GunicornWorker(ThreadWorker):
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             conn.sock.setsockopt(socket.SOL_SOCKET, option, _STALL_TIMEVAL)
         keep_alive = super().handle(conn)
-        if keep_alive is False:
+        if keep_alive is False and not conn.is_liveness_check:
             _linger_close(conn.sock)
         return keep_alive
 
@@ -172,11 +173,16 @@ class GunicornWorker(ThreadWorker):
 def _peek(sock: socket.socket) -> bytes | None:
     """Return the first bytes that a client has sent; None if there are none yet, and empty at the end."""
     try:
-        return sock.recv(len(_LIVENESS_REQUEST), socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return sock.recv(MAX_PEEKED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return None
     except OSError:  # reset by the client; the thread will see that, too
         return b""
+
+
+def _is_liveness_check(start: bytes | None) -> bool:
+    """Return whether a client has sent this request, and all of it: a slow client must not hold the only thread."""
+    return start is not None and start.startswith(b"GET /health/live ") and start.endswith(b"\r\n\r\n")
 
 
 def _refuse(req: Any, conn: Any) -> bool:

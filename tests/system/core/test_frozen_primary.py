@@ -32,6 +32,7 @@ def test_frozen_primary_does_not_hang_the_site(live_stack: LiveStack) -> None:
 
     with ThreadPoolExecutor(LIKES) as threads:
         list(threads.map(like, range(LIKES)))  # opens the connections of the pools
+        assert reader.feed() == [post_id]  # and warms the page again
         with live_stack.paused("primary"):
             likes = threads.map(like, range(LIKES))
             assert [call("GET", "/health/live") for _ in range(5)] == [200] * 5

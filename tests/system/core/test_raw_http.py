@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -180,8 +181,8 @@ def test_clients_that_do_not_close_do_not_block_others(live_stack: LiveStack) ->
         with ExitStack() as held:
             clients = [held.enter_context(connected(live_stack)) for _ in range(6)]
             for client in clients:
-                client.send("GET /health/live HTTP/1.1", "Connection: close")
-                assert client.receive()[0] == 200
+                client.send("GET /nowhere HTTP/1.1", "Connection: close")
+                assert client.receive()[0] == 404
             assert all(client.is_closed() for client in clients), "the server has ended its side"
             return count_held(processes, clients) > len(processes)
 
@@ -232,3 +233,18 @@ def test_refused_host_is_logged_without_its_value(live_stack: LiveStack) -> None
     log = live_stack.log("web")
     eventually(lambda: "refused: DisallowedHost" in log.read_text())
     assert "evil-host" not in log.read_text()
+
+
+def test_liveness_is_answered_while_all_threads_are_busy(live_stack: LiveStack) -> None:
+    """Clients that stall within a request hold every thread for ten seconds, also if they ask for this path."""
+    with ExitStack() as held:
+        stalled = [held.enter_context(connected(live_stack)).socket for _ in range(80)]
+        for number, sock in enumerate(stalled):
+            path = ("/api/v1/feed", "/health/live")[number % 2]
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode())
+        client = held.enter_context(connected(live_stack))
+        for _ in range(3):
+            client.send("GET /health/live HTTP/1.1")
+            assert client.receive()[0] == 200
+        ended, _, _ = select.select(stalled, [], [], 0)
+        assert len(ended) < len(stalled), "the threads were free again"
