@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Func, Q
 from django.db.models.functions import Collate, Lower, Now
 
+from accounts.usernames import canonical_username
 from instafeed.core.db.snowflake import NextId
 from instafeed.core.jobs.leased import LeasedJob
 
@@ -41,7 +42,7 @@ class CelebrityState(models.IntegerChoices):
 class UserManager(BaseUserManager["User"]):
     def create_user(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
         """Create an active user. The password is hashed; None makes it unusable."""
-        user = self.model(username=username.lower(), email=self.normalize_email(email), **fields)
+        user = self.model(username=canonical_username(username), email=self.normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user

@@ -15,6 +15,7 @@ from psycopg.errors import UniqueViolation
 from accounts import avatar_storage, sessions
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed, privacy_changing
+from accounts.usernames import canonical_username
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 
@@ -49,7 +50,7 @@ def verify_password(username: str, password: str) -> User | None:
 
     Reads the primary. An unknown username takes about as long as a wrong password.
     """
-    user = User.objects.using(DEFAULT_DB_ALIAS).filter(username=username.strip().lower()).first()
+    user = User.objects.using(DEFAULT_DB_ALIAS).filter(username=canonical_username(username)).first()
     if user is None:
         make_password(password)
         return None

@@ -92,10 +92,10 @@ def _get_user_and_relationship(
     viewer_id: int | None, username: str, users: QuerySet[User]
 ) -> tuple[User, Relationship | None]:
     """Return the user with that username, in any case, on the primary. Raises Http404 if there is none."""
-    name = username.lower()
-    if not re.match(USERNAME_PATTERN, name):  # keeps NUL characters away from PostgreSQL
+    # Keeps NUL characters away from PostgreSQL. Checked before lowering: the Kelvin sign's lower case is an ASCII k.
+    if not re.match(USERNAME_PATTERN, username, re.IGNORECASE | re.ASCII):
         raise Http404
-    users = users.using(DEFAULT_DB_ALIAS).filter(username=name)
+    users = users.using(DEFAULT_DB_ALIAS).filter(username=username.lower())
     user = get_object_or_404(users if viewer_id is None else annotate_relationship(users, viewer_id))
     if viewer_id is None or user.pk == viewer_id:
         return user, None

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import second_factor
 from accounts.models import User
+from accounts.usernames import canonical_username
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--replace", action="store_true", help="replace the existing key and backup codes")
 
     def handle(self, username: str, replace: bool, **options: Any) -> None:
-        user = User.objects.filter(username=username.lower()).first()
+        user = User.objects.filter(username=canonical_username(username)).first()
         if user is None or not user.is_staff:
             raise CommandError(f"{username} is not a member of staff")
         try:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.models import User
+from accounts.usernames import canonical_username
 from feeds import backfill, timeline_store, visible_authors
 from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, whole_number
 
@@ -59,7 +60,7 @@ class Command(OperatorCommand):
     def _select_users(self, *, user: list[str] | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
         users = User.objects.filter(is_active=True).order_by("pk")
         if user is not None:
-            usernames = {name.lower() for name in user}
+            usernames = {canonical_username(name) for name in user}
             users = users.filter(username__in=usernames)
             if unknown := usernames - set(users.values_list("username", flat=True)):
                 raise CommandError(f"no active user is named {', '.join(sorted(unknown))}")

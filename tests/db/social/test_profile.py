@@ -91,3 +91,10 @@ def test_invalid_token_is_refused_on_a_public_path() -> None:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
     assert client.get(f"{API}/users/ann").status_code == 401
+
+
+@pytest.mark.parametrize("spelling", ["\u212aate", "\uff4bate", "%20kate", "kate%00", "k\u0131te"])
+def test_only_ascii_spellings_find_a_user(spelling: str) -> None:
+    UserFactory(username="kate")
+    assert APIClient().get(f"{API}/users/KATE").status_code == 200
+    assert APIClient().get(f"{API}/users/{spelling}").status_code == 404

@@ -1,0 +1,14 @@
+"""The one form that all spellings of a username share."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def canonical_username(text: str) -> str:
+    """Return a typed username as it is stored: compatibility characters replaced (NFKC), stripped, in lower case.
+
+    Code that compares or counts usernames uses this form. Otherwise look-alikes, such as full-width letters, would have
+    rate limits of their own and still sign in to the same account.
+    """
+    return unicodedata.normalize("NFKC", text).strip().lower()
