@@ -52,6 +52,7 @@ FAN_OUT_BATCH_SIZE = env.integer("FAN_OUT_BATCH_SIZE", 1_000, minimum=1, maximum
 FAN_OUT_RATE_LIMIT = env.integer("FAN_OUT_RATE_LIMIT", 0)  # deliveries per second over all workers; 0: none
 FEED_LENGTH = env.integer("FEED_LENGTH", 500, minimum=1, maximum=5_000)  # post ids per cached feed
 FEED_TTL = env.integer("FEED_TTL", 7 * 86_400, minimum=1)  # seconds after the last read
+MAX_FOLLOWING = env.integer("MAX_FOLLOWING", 7_500, minimum=1)  # accounts that a user follows or asks to follow
 
 # --- Django ------------------------------------------------------------------------------------------
 
@@ -89,6 +90,7 @@ MIDDLEWARE = [
     "instafeed.core.observability.request_id.RequestIdMiddleware",
     "instafeed.core.http.request_log.RequestLogMiddleware",
     "instafeed.core.http.security_headers.SecurityHeadersMiddleware",
+    "instafeed.core.api.headers.ApiHeadersMiddleware",
     "instafeed.core.api.errors.ApiErrorMiddleware",  # outside of all middleware that may fail
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -290,14 +292,25 @@ SPECTACULAR_SETTINGS = {
 }
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
-CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After", "Idempotency-Replayed"]
+CORS_EXPOSE_HEADERS = [
+    *("X-Request-ID", "Retry-After", "Idempotency-Replayed"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+]
 THROTTLES = {
     "anon": env.throttle_rate("THROTTLE_ANON", "1200/minute"),
     "user": env.throttle_rate("THROTTLE_USER", "3000/minute"),
     "register": env.throttle_rate("THROTTLE_REGISTER", "60/hour"),
-    "login": env.throttle_rate("THROTTLE_LOGIN", "30/minute"),
+    "login": env.throttle_rate("THROTTLE_LOGIN", "30/hour"),
+    "login_address": env.throttle_rate("THROTTLE_LOGIN_ADDRESS", "300/hour"),
     "upload": env.throttle_rate("THROTTLE_UPLOAD", "600/hour"),
     "export": env.throttle_rate("THROTTLE_EXPORT", "60/hour"),
+    "post": env.throttle_rate("THROTTLE_POST", "60/hour"),
+    "comment": env.throttle_rate("THROTTLE_COMMENT", "200/hour"),
+    "follow": env.throttle_rate("THROTTLE_FOLLOW", "200/hour"),
+    "report": env.throttle_rate("THROTTLE_REPORT", "60/hour"),
+    "profile": env.throttle_rate("THROTTLE_PROFILE", "60/hour"),
+    "privacy": env.throttle_rate("THROTTLE_PRIVACY", "5/hour"),
+    "avatar": env.throttle_rate("THROTTLE_AVATAR", "10/hour"),
 }
 
 # --- Files and security ------------------------------------------------------------------------------

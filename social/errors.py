@@ -20,6 +20,13 @@ class NoRequest(RelationError, LookupError):
     """The follow request does not exist: never sent, withdrawn, or already answered (404)."""
 
 
+class FollowingLimit(RelationError):
+    """The acting user follows, or asks to follow, settings.MAX_FOLLOWING accounts already (409)."""
+
+    def __init__(self) -> None:
+        super().__init__("You follow too many accounts: unfollow some first.")
+
+
 class Blocking(RelationError):
     """The acting user blocks the account that they try to follow (409)."""
 

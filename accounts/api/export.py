@@ -39,5 +39,4 @@ class Export(OwnAccountView):
         body = chain([next(pieces)], pieces)
         response = StreamingHttpResponse(body, content_type="application/json")
         response["Content-Disposition"] = f'attachment; filename="instafeed-{user.username}.json"'
-        response["Cache-Control"] = "no-store"
         return response

@@ -7,14 +7,14 @@ from typing import cast
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import ErrorDetail, NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import deletion, services, sessions
+from accounts.api.password_checks import PasswordCheckView, WrongCredentials, WrongCurrentPassword
 from accounts.api.serializers import (
     DeletionSerializer,
     OwnProfileSerializer,
@@ -29,16 +29,18 @@ from accounts.api.serializers import (
 )
 from accounts.avatar_storage import PictureNotFound
 from accounts.models import User
+from accounts.throttles import (
+    AvatarThrottle,
+    OwnAccountPasswordThrottle,
+    PasswordThrottle,
+    PrivacyThrottle,
+    ProfileThrottle,
+    SignInThrottle,
+    remember_address,
+)
 from accounts.tokens import SESSION_CLAIM, TokenRefused
 from instafeed.core.api.openapi.components import error_response, not_found_response
-from instafeed.core.api.throttling import (
-    AnonThrottle,
-    LoginAccountThrottle,
-    LoginAddressThrottle,
-    PasswordThrottle,
-    RegisterThrottle,
-    UserThrottle,
-)
+from instafeed.core.api.throttling import AnonThrottle, RegisterThrottle, UserThrottle
 from instafeed.core.db.replicas.session import identify_user
 
 _INVALID_TOKEN_RESPONSE = error_response(
@@ -79,11 +81,12 @@ class Register(UnauthenticatedView):
             raise _taken_error(error) from None
         identify_user(user.pk)
         tokens = sessions.start(user)
+        remember_address(request, user)
         return Response({"user": OwnProfileSerializer(user).data, **asdict(tokens)}, status=201)
 
 
-class SignIn(UnauthenticatedView):
-    throttle_classes = [AnonThrottle, LoginAddressThrottle, LoginAccountThrottle]
+class SignIn(PasswordCheckView, UnauthenticatedView):
+    throttle_classes = [AnonThrottle, SignInThrottle]
 
     @extend_schema(
         operation_id="sign_in",
@@ -101,9 +104,11 @@ class SignIn(UnauthenticatedView):
         serializer.is_valid(raise_exception=True)
         user = services.verify_password(**serializer.validated_data)
         if user is None:
-            raise AuthenticationFailed("No account with this username and password.", "wrong_credentials")
+            raise WrongCredentials
         identify_user(user.pk)
-        return Response(asdict(sessions.start(user)))
+        tokens = sessions.start(user)
+        remember_address(request, user)
+        return Response(asdict(tokens))
 
 
 class Refresh(UnauthenticatedView):
@@ -135,7 +140,7 @@ class SignOut(UnauthenticatedView):
         return Response(status=204)
 
 
-class Password(APIView):
+class Password(PasswordCheckView):
     throttle_classes = [UserThrottle, PasswordThrottle]
 
     @extend_schema(
@@ -155,7 +160,7 @@ class Password(APIView):
                 keep_session=cast(AccessToken, request.auth).get(SESSION_CLAIM),
             )
         except services.WrongPassword:
-            raise _wrong_password_error("current_password") from None
+            raise WrongCurrentPassword("current_password") from None
         return Response(status=204)
 
 
@@ -166,7 +171,9 @@ class OwnAccountView(APIView):
         return super().handle_exception(TokenRefused() if isinstance(exc, User.DoesNotExist) else exc)
 
 
-class Me(OwnAccountView):
+class Me(PasswordCheckView, OwnAccountView):
+    throttle_classes = [UserThrottle, ProfileThrottle, PrivacyThrottle, AvatarThrottle, OwnAccountPasswordThrottle]
+
     @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
         """Return your profile."""
@@ -209,15 +216,10 @@ class Me(OwnAccountView):
         try:
             deletion.delete_own_account(current_user(request).pk, serializer.validated_data["password"])
         except services.WrongPassword:
-            raise _wrong_password_error("password") from None
+            raise WrongCurrentPassword("password") from None
         except deletion.StaffAccount:
             raise PermissionDenied("Staff accounts are deleted by an administrator.", "staff_account") from None
         return Response(status=204)
-
-    def get_throttles(self) -> list[BaseThrottle]:
-        """Count password attempts in DELETE together with sign-ins."""
-        password_throttles = [PasswordThrottle()] if self.request.method == "DELETE" else []
-        return [*super().get_throttles(), *password_throttles]
 
 
 def current_user(request: Request) -> User:
@@ -234,10 +236,6 @@ def _read_refresh_token(request: Request) -> str:
     serializer = RefreshSerializer(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data["refresh"]
-
-
-def _wrong_password_error(field: str) -> ValidationError:
-    return ValidationError({field: [ErrorDetail("This is not the current password.", "wrong_password")]})
 
 
 def _taken_error(error: services.AlreadyTaken) -> ValidationError:

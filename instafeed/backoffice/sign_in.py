@@ -12,9 +12,11 @@ from typing import Any, cast
 from django import forms
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django_otp import verify_token
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice
@@ -23,7 +25,9 @@ from rest_framework.request import Request
 
 from accounts import sessions
 from accounts.models import User
-from instafeed.core.api.throttling import LoginAddressThrottle, PasswordThrottle, Throttle, account_key
+from accounts.throttles import PasswordThrottle, SignInThrottle, accept_password, remember_address
+from accounts.usernames import canonical_username
+from instafeed.core.api.throttling import Throttle
 
 SIGN_IN_REFUSED = "No member of staff with these credentials."
 
@@ -45,7 +49,7 @@ class SignInForm(AdminAuthenticationForm):
             del self.fields["code"]
 
     def clean_username(self) -> str:
-        return str(self.cleaned_data["username"]).lower()
+        return canonical_username(self.cleaned_data["username"])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -55,6 +59,9 @@ class SignInForm(AdminAuthenticationForm):
             if device is None:
                 raise ValidationError(SIGN_IN_REFUSED, code="invalid_login")
             user.otp_device = device  # type: ignore[attr-defined]  # django-otp stores it in the session
+        if user is not None and self.request is not None:
+            accept_password(self.request)
+            remember_address(self.request, user)
         return cleaned
 
 
@@ -82,18 +89,24 @@ class StaffPasswordChangeForm(AdminPasswordChangeForm):
         return user
 
 
-class _AccountThrottle(Throttle):
-    """Count attempts on the account, together with those at POST /auth/token."""
+class StaffPasswordChangeView(PasswordChangeView):
+    """Change the password. Only wrong current passwords count as attempts, not weak new ones."""
 
-    scope = "login"
+    form_class = StaffPasswordChangeForm
 
-    def identify(self, request: Request) -> str | None:
-        return account_key(request.POST.get("username", ""))
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        accept_password(self.request)
+        return super().form_valid(form)
+
+    def form_invalid(self, form: PasswordChangeForm) -> HttpResponse:
+        if "old_password" not in form.errors:
+            accept_password(self.request)
+        return super().form_invalid(form)
 
 
 def throttle_sign_in(request: HttpRequest) -> int | None:
-    """Count a sign-in attempt by address and by account. Return the seconds to wait, or None if it is allowed."""
-    return _throttle(request, LoginAddressThrottle(), _AccountThrottle())
+    """Count a sign-in attempt, with those of the API. Return the seconds to wait, or None if it is allowed."""
+    return _throttle(request, SignInThrottle())
 
 
 def throttle_password_change(request: HttpRequest) -> int | None:
@@ -101,8 +114,7 @@ def throttle_password_change(request: HttpRequest) -> int | None:
     return _throttle(request, PasswordThrottle())
 
 
-def _throttle(request: HttpRequest, *throttles: Throttle) -> int | None:
-    for throttle in throttles:
-        if not throttle.allows(cast(Request, request)):  # the throttles read only what a plain HttpRequest has
-            return int(throttle.wait() or 1)
-    return None
+def _throttle(request: HttpRequest, throttle: Throttle) -> int | None:
+    if throttle.allows(cast(Request, request)):  # the throttles read only what a plain HttpRequest has
+        return None
+    return int(throttle.wait() or 1)

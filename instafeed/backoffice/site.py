@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.auth.views import PasswordChangeView
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -51,8 +50,7 @@ class InstafeedAdminSite(admin.AdminSite):
     ) -> HttpResponseBase:
         if request.method == "POST" and (wait := sign_in.throttle_password_change(request)) is not None:
             return self._too_many_attempts(request, wait)
-        view = PasswordChangeView.as_view(
-            form_class=sign_in.StaffPasswordChangeForm,
+        view = sign_in.StaffPasswordChangeView.as_view(
             success_url=reverse("admin:password_change_done", current_app=self.name),
             extra_context={**self.each_context(request), **(extra_context or {})},
         )

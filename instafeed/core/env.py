@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-_RATE_PERIODS = ("second", "minute", "hour", "day")
+_RATE_PERIODS = ("second", "minute", "hour", "day")  # as in instafeed.core.api.rate_limits.PERIODS
 _LIBPQ_TO_DJANGO = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
 _ROOT = Path(__file__).resolve().parents[2]
 _TEXT_KIND = "text"

@@ -14,15 +14,19 @@ from instafeed.core.jobs.queues import FAN_OUT, QUEUES
 from instafeed.devstack.child_process import Program
 from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 
+_ACTIONS = ("POST", "COMMENT", "FOLLOW", "REPORT", "PROFILE", "PRIVACY", "AVATAR")
 # Defaults that environment variables override. The stack serves plain HTTP on the loopback address. All clients share
-# that address, so the rate limits per address are high.
+# that address, so the rate limits per address are high; those per action are, too, for demos and load tests.
 _DEFAULT_ENVIRONMENT = {
     "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
     "HTTPS_ONLY": "false",
     "SERVE_FILES": "true",
+    "ADMIN_OTP": "false",
     "THROTTLE_ANON": "60000/minute",
     "THROTTLE_REGISTER": "10000/hour",
     "THROTTLE_LOGIN": "1000/minute",
+    "THROTTLE_LOGIN_ADDRESS": "1000/minute",
+    **{f"THROTTLE_{action}": "6000/minute" for action in _ACTIONS},
 }
 
 

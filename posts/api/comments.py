@@ -17,6 +17,7 @@ from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempo
 from instafeed.core.api.openapi.components import error_response, list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from instafeed.core.api.requests import id_or_404
+from instafeed.core.api.throttling import CommentThrottle, UserThrottle
 from posts import comment_selectors, selectors, services
 from posts.api.serializers import CommentInputSerializer, CommentSerializer
 from posts.counters import Counts
@@ -29,6 +30,8 @@ _NOT_AUTHOR_RESPONSE = error_response(403, "permission_denied", _NOT_AUTHOR_MESS
 
 
 class CommentsView(APIView):
+    throttle_classes = [UserThrottle, CommentThrottle]
+
     @extend_schema(
         operation_id="list_comments",
         parameters=list_parameters(LIST_NAME),

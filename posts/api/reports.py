@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.core.api.openapi.components import not_found_response
+from instafeed.core.api.throttling import ReportThrottle, UserThrottle
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
 from posts.comment_selectors import get_reportable_comment
@@ -18,6 +19,8 @@ from social.visibility import get_reachable_user_by_id
 
 
 class ReportsView(APIView):
+    throttle_classes = [UserThrottle, ReportThrottle]
+
     @extend_schema(
         operation_id="report",
         request=ReportInputSerializer,

@@ -18,6 +18,7 @@ from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempo
 from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from instafeed.core.api.requests import id_or_404
+from instafeed.core.api.throttling import AnonThrottle, PostThrottle, UserThrottle
 from posts import post_parts, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import get_visible_post_author_id, render_visible_post
@@ -39,6 +40,8 @@ _PRIVATE_ACCOUNT_RESPONSE = error_response(
 
 
 class PostListView(APIView):
+    throttle_classes = [UserThrottle, PostThrottle]
+
     @extend_schema(
         operation_id="create_post",
         parameters=[IDEMPOTENCY_PARAMETER],
@@ -66,6 +69,7 @@ class PostListView(APIView):
 
 class PostView(APIView):
     permission_classes = [IsAuthenticatedOrReadOnly]
+    throttle_classes = [AnonThrottle, UserThrottle, PostThrottle]
 
     @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
     def get(self, request: Request, post_id: str) -> HttpResponse:

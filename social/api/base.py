@@ -15,7 +15,7 @@ from accounts.api.views import current_user
 from accounts.user_cache import get_user_summaries
 from instafeed.core.api.errors import Conflict
 from instafeed.core.api.pagination.list_page import filtered_page_response
-from social.errors import Blocking, OwnAccount, RelationError
+from social.errors import Blocking, FollowingLimit, OwnAccount, RelationError
 from social.selectors import filter_blockers
 from social.user_lists import UserList
 from social.visibility import get_user_to_withdraw_from, get_visible_user
@@ -48,6 +48,8 @@ def _to_api_exception(error: RelationError) -> Exception:
         return ValidationError({"username": [ErrorDetail(str(error), "own_account")]})
     if isinstance(error, Blocking):
         return Conflict(str(error), "blocking")
+    if isinstance(error, FollowingLimit):
+        return Conflict(str(error), "following_limit")
     return NotFound()  # UnknownUser, NoRequest
 
 

@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from instafeed.core.api.openapi.components import error_response, list_parameters, page_serializer
+from instafeed.core.api.openapi.components import error_response, error_responses, list_parameters, page_serializer
+from instafeed.core.api.throttling import FollowThrottle, UserThrottle
 from social import services, user_lists
 from social.api.base import NO_CONTENT, RelationView, user_list_response
 from social.api.serializers import FollowStateSerializer, PersonSerializer, SeenProfileSerializer
@@ -25,7 +26,11 @@ _USERS_TAG, _ME_TAG = ["users"], ["me"]
 _PAGE_OF_USERS = page_serializer(PersonSerializer)
 _NO_CONTENT_RESPONSE = {204: None}
 _OWN_ACCOUNT_RESPONSE = error_response(400, "own_account", "This is your own account.", attr="username")
-_BLOCKING_RESPONSE = error_response(409, "blocking", "You block this account: unblock it first.")
+_CANNOT_FOLLOW_RESPONSE = error_responses(
+    409,
+    ("blocking", "You block this account: unblock it first."),
+    ("following_limit", "You follow too many accounts: unfollow some first."),
+)
 _PRIVATE_RESPONSE = error_response(
     403, "permission_denied", "The account is private and you do not follow it.", detail="This account is private."
 )
@@ -48,14 +53,20 @@ class ProfileView(APIView):
 
 
 class FollowView(RelationView):
+    throttle_classes = [UserThrottle, FollowThrottle]
+
     @extend_schema(
         operation_id="follow_user",
         request=None,
-        responses={200: FollowStateSerializer, **_OWN_ACCOUNT_RESPONSE, **_BLOCKING_RESPONSE},
+        responses={200: FollowStateSerializer, **_OWN_ACCOUNT_RESPONSE, **_CANNOT_FOLLOW_RESPONSE},
         tags=_USERS_TAG,
     )
     def post(self, request: Request, username: str) -> Response:
-        """Follow a public account, or request to follow a private one. 409 while you block the account."""
+        """Follow a public account, or request to follow a private one.
+
+        409 while you block the account (`blocking`), and beyond the number of accounts that you may follow
+        (`following_limit`).
+        """
         return Response({"state": services.follow(*self.get_viewer_and_user_ids(request, username))})
 
     @extend_schema(operation_id="unfollow_user", responses=_NO_CONTENT_RESPONSE, tags=_USERS_TAG)

@@ -5,7 +5,8 @@
    and what one of them reads under the lock stays true until it commits.
 3. *Account*: shared by every relation write on that user, exclusive for a change between public and private, so that
    a follow does not use a rule that has just ended.
-4. *Count repair*: exclusive for a repair of counts, so that no difference is corrected twice.
+4. *Following*: exclusive for a user's new follows and follow requests, so that they cannot exceed the limit together.
+5. *Count repair*: exclusive for a repair of counts, so that no difference is corrected twice.
 
 Every writer takes them in this order, and rows of `User` after them, so writers cannot deadlock. They are advisory
 locks that end with the transaction: they cost no write, and readers never wait for them. A relation write locks no row
@@ -76,6 +77,11 @@ def lock_account(user_id: int) -> None:
     Must be called before the transaction locks any row of `User`.
     """
     acquire(Lock(_GRAPH, is_shared=True), Lock(f"account:{user_id}"))
+
+
+def lock_following(follower_id: int) -> None:
+    """Wait for other new follows and follow requests of this user and keep others out until the commit."""
+    acquire(Lock(f"following:{follower_id}"))
 
 
 def lock_graph() -> None:

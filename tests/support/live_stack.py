@@ -18,7 +18,11 @@ from instafeed.devstack.programs import Beat, Web, workers
 from instafeed.devstack.supervisor import Supervisor
 from tests.support.processes import manage_output
 
-NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in ("ANON", "USER", "REGISTER", "LOGIN", "UPLOAD", "EXPORT")}
+_SCOPES = (
+    *("ANON", "USER", "REGISTER", "LOGIN", "LOGIN_ADDRESS", "UPLOAD", "EXPORT"),
+    *("POST", "COMMENT", "FOLLOW", "REPORT", "PROFILE", "PRIVACY", "AVATAR"),
+)
+NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in _SCOPES}
 _START_TIMEOUT = 300  # seconds; a busy machine needs longer than a minute
 _TICK_INTERVAL = 0.1  # seconds
 _LOG_LINES = 15

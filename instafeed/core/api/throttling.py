@@ -1,77 +1,81 @@
-"""Rate limits shared by all processes, counted in Redis by the library `limits`.
+"""Rate limits of the API. A scope's rate is settings.THROTTLES[scope]; None switches it off.
 
-The windows are fixed and begin with a client's first request: one atomic increment and one round trip a request, a
-few bytes a client, and an exact Retry-After. A scope's rate is settings.THROTTLES[scope]; None switches it off.
-While Redis is down requests pass: a limit protects the service and must not take it down.
+While Redis is down requests pass: a limit protects the service and must not take it down. Limits with `local_fallback`
+are counted by each process alone then.
 
 AnonThrottle and UserThrottle limit every path under /api/v1. A view that sets its own `throttle_classes` must
-repeat the one that applies to it.
+repeat those that apply to it. The limits of passwords and profiles are in `accounts.throttles`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
-import math
-import time
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
 
-import redis
 from django.conf import settings
-from limits import RateLimitItem, parse
-from limits.storage import RedisStorage
-from limits.strategies import FixedWindowRateLimiter
+from django.http import HttpRequest
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
+from instafeed.core.api import rate_limits
+from instafeed.core.api.rate_limits import Window, parse_rate
 from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
 from instafeed.core.observability.metrics import THROTTLED
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # imports the default throttles itself
+
+_WINDOWS_ATTRIBUTE = "rate_limit_windows"  # of the HttpRequest: the windows in which it was counted
+
+
+class Bucket(NamedTuple):
+    """What a throttle counts a request in: a scope, and a short name of the client without personal data."""
+
+    scope: str
+    client: str
 
 
 class Throttle(BaseThrottle):
     """One limit: `scope` names its rate, `identify` returns the client that it counts."""
 
     scope: str
+    local_fallback = False
     _wait: int | None = None
 
     def identify(self, request: Request) -> str | None:
         """Return a short name of the client, without personal data; None lets the request pass."""
         raise NotImplementedError
 
+    def buckets(self, request: Request) -> Collection[Bucket]:
+        """Return where to count the request. It must be within the limit of each bucket."""
+        client = self.identify(request) if is_limited(self.scope) else None
+        return [] if client is None else [Bucket(self.scope, client)]
+
     def allow_request(self, request: Request, view: APIView) -> bool:
         return self.allows(request)
 
     def allows(self, request: Request) -> bool:
-        """Count the request; return False if it exceeds the limit."""
-        rate = settings.THROTTLES[self.scope]
-        client = self.identify(request) if rate else None
-        if rate is None or client is None:
-            return True
-        try:
-            return self._hit(_parse_rate(rate), client)
-        except (CacheUnavailable, redis.RedisError):
-            return True
+        """Count the request; return False if it exceeds a limit."""
+        windows = [window for bucket in self.buckets(request) if (window := self._count(bucket)) is not None]
+        _windows_of(request).extend(windows)
+        exceeded = [window for window in windows if window.is_exceeded]
+        for window in exceeded:
+            THROTTLED.labels(window.scope).inc()
+        self._wait = max((window.reset for window in exceeded), default=None)
+        return not exceeded
 
     def wait(self) -> float | None:
         """Return the seconds until the window ends, at least 1: the Retry-After header."""
         return self._wait
 
-    def _hit(self, rate: RateLimitItem, client: str) -> bool:
-        with guarded_client():
-            limiter = _limiter()
-            if limiter.hit(rate, self.scope, client):
-                return True
-            window_end = limiter.storage.get_expiry(rate.key_for(self.scope, client))
-        THROTTLED.labels(self.scope).inc()
-        self._wait = max(1, math.ceil(window_end - time.time()))
-        return False
+    def _count(self, bucket: Bucket) -> Window | None:
+        rate = settings.THROTTLES[bucket.scope]
+        if rate is None:
+            return None
+        return rate_limits.count(bucket.scope, bucket.client, parse_rate(rate), local_fallback=self.local_fallback)
 
 
 class AnonThrottle(Throttle):
@@ -96,6 +100,34 @@ class ExportThrottle(UserThrottle):
     scope = "export"
 
 
+class ActionThrottle(UserThrottle):
+    """Count a user's requests with one of `methods`. Other methods of the view, such as taking back, are unlimited."""
+
+    methods: Collection[str] = ("POST",)
+
+    def identify(self, request: Request) -> str | None:
+        return super().identify(request) if request.method in self.methods else None
+
+
+class PostThrottle(ActionThrottle):
+    """Count new and edited posts: both notify the users whom they mention."""
+
+    scope = "post"
+    methods = ("POST", "PATCH")
+
+
+class CommentThrottle(ActionThrottle):
+    scope = "comment"
+
+
+class FollowThrottle(ActionThrottle):
+    scope = "follow"
+
+
+class ReportThrottle(ActionThrottle):
+    scope = "report"
+
+
 class RegisterThrottle(Throttle):
     scope = "register"
 
@@ -103,37 +135,42 @@ class RegisterThrottle(Throttle):
         return client_address(request)
 
 
-class LoginAddressThrottle(Throttle):
-    scope = "login"
-
-    def identify(self, request: Request) -> str | None:
-        return f"address:{client_address(request)}"
+def is_limited(scope: str) -> bool:
+    return settings.THROTTLES[scope] is not None
 
 
-class LoginAccountThrottle(Throttle):
-    """Count attempts to sign in to one account from any address, whether the account exists or not."""
-
-    scope = "login"
-
-    def identify(self, request: Request) -> str | None:
-        username = request.data.get("username") if isinstance(request.data, dict) else None
-        return account_key(username) if isinstance(username, str) else None
+def give_back(request: Request | HttpRequest, scope: str) -> None:
+    """Do not count this request in `scope` after all."""
+    windows = _windows_of(request)
+    for window in [window for window in windows if window.scope == scope]:
+        rate_limits.give_back(window)
+        windows.remove(window)
 
 
-class PasswordThrottle(Throttle):
-    """Count password attempts from inside a session, with the same counter as LoginAccountThrottle."""
-
-    scope = "login"
-
-    def identify(self, request: Request) -> str | None:
-        return account_key(request.user.get_username()) if request.user.is_authenticated else None
+def rate_limit_headers(request: HttpRequest) -> dict[str, str]:
+    """Return the RateLimit headers of the window in which the request's client has least left."""
+    windows = _windows_of(request)
+    if not windows:
+        return {}
+    tightest = min(windows, key=lambda window: (window.remaining, -window.reset))
+    return {
+        "RateLimit-Limit": str(tightest.rate.limit),
+        "RateLimit-Remaining": str(tightest.remaining),
+        "RateLimit-Reset": str(tightest.reset),
+    }
 
 
 def counter_keys(user_id: int) -> list[str]:
     """Return the Redis keys of a signed-in user's counters."""
     rates = {throttle.scope: settings.THROTTLES[throttle.scope] for throttle in _with_subclasses(UserThrottle)}
-    counters = [_parse_rate(rate).key_for(scope, str(user_id)) for scope, rate in rates.items() if rate]
-    return [f"{keys.THROTTLE_PREFIX}:{counter}" for counter in counters]
+    return [keys.rate_limit(scope, str(user_id), parse_rate(rate).seconds) for scope, rate in rates.items() if rate]
+
+
+def _windows_of(request: Request | HttpRequest) -> list[Window]:
+    """Return the windows in which the request was counted, as a list to change."""
+    plain = getattr(request, "_request", request)
+    windows: list[Window] = vars(plain).setdefault(_WINDOWS_ATTRIBUTE, [])
+    return windows
 
 
 def _with_subclasses(throttle: type[Throttle]) -> list[type[Throttle]]:
@@ -151,13 +188,7 @@ def throttle_unauthenticated(request: Request) -> None:
         raise Throttled(throttle.wait())
 
 
-def account_key(username: str) -> str:
-    """Return a short name of fixed size for an account; the username may be any text."""
-    digest = hashlib.sha256(username.strip().lower().encode()).hexdigest()
-    return f"account:{digest[:32]}"
-
-
-def client_address(request: Request) -> str:
+def client_address(request: Request | HttpRequest) -> str:
     """Return the client's address; of an IPv6 address its /64 network, which is what one client is assigned.
 
     With NUM_PROXIES = n, the n-th entry of X-Forwarded-For from the right is the one that the outermost trusted
@@ -179,14 +210,3 @@ def client_address(request: Request) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
     return str(parsed)
-
-
-@cache
-def _parse_rate(rate: str) -> RateLimitItem:
-    return parse(rate)
-
-
-@cache
-def _limiter() -> FixedWindowRateLimiter:
-    pool = get_client().connection_pool  # the cache's own pool has the right timeouts
-    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool, key_prefix=keys.THROTTLE_PREFIX))

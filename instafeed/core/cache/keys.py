@@ -25,7 +25,8 @@ unread. TTLs are in seconds. Redis is a cache of PostgreSQL: any key may vanish 
 | probe            | written to see whether Redis accepts writes; also in the broker | core.monitoring.health |
 | due:{task}       | exists while the task is enqueued, or about to look for work again | core.jobs.coalesced |
 | budget           | token bucket of deliveries | feeds.rate_limiter |
-| limit:…          | a client's requests in the current window, made by `limits` | core.api.throttling |
+| limit:{scope}:…  | how often a client did something in its current window | core.api.rate_limits |
+| signed-in:{hash} | exists if an address signed in to an account in the last 30 days | accounts.throttles |
 
 The first part of a key is also the `kind` label of the cache metrics, so it stays as it is.
 """
@@ -45,6 +46,7 @@ VISIBLE_AUTHORS_TTL = 86_400
 CELEBRITIES_TTL = 3_600
 WAL_POSITION_TTL = 30  # at least; longer if replicas may lag longer, see db.replicas.read_your_writes
 WAL_FLOOR_TTL = 3_600
+KNOWN_ADDRESS_TTL = 30 * 86_400
 WORKER_TTL = 8  # several heartbeats
 LAST_SWEEP_TTL = 3_600
 PROBE_TTL = 10
@@ -60,7 +62,7 @@ LAST_SWEEP = f"{PREFIX}swept"
 WAL_FLOOR = f"{PREFIX}wal-floor"
 HOME_TIMELINE_PREFIX = f"{PREFIX}feed:"
 AUTHOR_TIMELINE_PREFIX = f"{PREFIX}author:"
-THROTTLE_PREFIX = f"{PREFIX}limit"
+RATE_LIMIT_PREFIX = f"{PREFIX}limit"
 
 
 def kind(key: str) -> str:
@@ -114,6 +116,15 @@ def wal_position(user_id: int) -> str:
 
 def worker(queue: str) -> str:
     return f"{PREFIX}worker:{queue}"
+
+
+def rate_limit(scope: str, client: str, seconds: int) -> str:
+    """`seconds` is the length of the window: a change of it begins new windows."""
+    return f"{RATE_LIMIT_PREFIX}:{scope}:{client}:{seconds}"
+
+
+def known_address(digest: str) -> str:
+    return f"{PREFIX}signed-in:{digest}"
 
 
 def look_coming(task: str) -> str:

@@ -36,7 +36,7 @@ def has_access(client: Client) -> bool:
 
 @pytest.fixture
 def limited(settings: Settings) -> None:
-    settings.THROTTLES = {**settings.THROTTLES, "login": "3/hour"}
+    settings.THROTTLES = {**settings.THROTTLES, "login": "3/hour", "login_address": "3/hour"}
 
 
 def test_username_is_case_insensitive() -> None:
@@ -97,9 +97,31 @@ def test_rate_limit_per_address() -> None:
 
 
 @pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("spelling", ["\uff4d\uff41\uff52\uff49\uff41", "\u217faria", "MARIA", "\u00a0maria"])
+def test_look_alikes_share_the_limit_of_their_account(spelling: str) -> None:
+    create_staff(password=PASSWORD, username="maria")
+    statuses = [sign_in(spelling, "x", REMOTE_ADDR=f"10.0.0.{number}").status_code for number in range(3)]
+    assert statuses == [200, 200, 200]
+    assert sign_in("maria", REMOTE_ADDR="10.0.0.9").status_code == 429
+    assert sign_in(spelling, REMOTE_ADDR="10.0.0.9").status_code == 429
+
+
+@pytest.mark.usefixtures("limited")
+def test_only_failures_count_and_known_addresses_are_not_locked_out() -> None:
+    create_staff(password=PASSWORD, username="maria")
+    assert [sign_in("maria", REMOTE_ADDR="10.0.0.1").status_code for _ in range(5)] == [302] * 5
+    for number in range(2, 5):
+        sign_in("maria", "x", REMOTE_ADDR=f"10.0.0.{number}")
+    assert sign_in("maria", REMOTE_ADDR="10.0.0.9").status_code == 429
+    assert sign_in("maria", REMOTE_ADDR="10.0.0.1").status_code == 302
+
+
+@pytest.mark.usefixtures("limited")
 def test_password_change_attempts_are_limited() -> None:
     client = admin_client(create_staff(password=PASSWORD))
     data = {"old_password": "x", "new_password1": "a new and long one", "new_password2": "a new and long one"}
+    weak = data | {"old_password": PASSWORD, "new_password1": "short", "new_password2": "short"}
+    assert [client.post(CHANGE, weak).status_code for _ in range(4)] == [200] * 4, "only wrong passwords count"
     assert [client.post(CHANGE, data).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 

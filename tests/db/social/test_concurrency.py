@@ -17,12 +17,13 @@ import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.dispatch import Signal
+from pytest_django import Settings
 
 from accounts.models import User
 from accounts.services import update_profile
 from accounts.signals import privacy_changed
 from social import services
-from social.errors import RelationError, UnknownUser
+from social.errors import FollowingLimit, RelationError, UnknownUser
 from social.models import Block, Follow, FollowRequest
 from social.services import locks
 from social.signals import relations_changed
@@ -279,4 +280,14 @@ def test_concurrent_changes_to_public_do_not_deadlock() -> None:
         results = run_concurrently([partial(update_profile, user.pk, {"is_private": False}) for user in (one, other)])
         assert [result for result in results if isinstance(result, Exception)] == []
         assert Follow.objects.filter(followee__in=[one, other]).count() == 4
+    assert_counts_match_follows()
+
+
+def test_concurrent_follows_do_not_exceed_the_limit(settings: Settings) -> None:
+    ann, others = UserFactory(), UserFactory.create_batch(12)
+    settings.MAX_FOLLOWING = 3
+    results = run_concurrently([partial(services.follow, ann.pk, other.pk) for other in others])
+    assert results.count("following") == 3
+    assert sum(isinstance(result, FollowingLimit) for result in results) == 9
+    assert Follow.objects.filter(follower=ann).count() == 3
     assert_counts_match_follows()

@@ -7,12 +7,16 @@ import re
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
+from accounts.models import User
 from social import services
 from social.counter_rollup import roll_up
 from social.errors import Blocking, OwnAccount, UnknownUser
 from social.models import Follow, FollowRequest
 from social.signals import audience_changed, relations_changed
+from tests.support.api_user import ApiUser
+from tests.support.error_shape import assert_error
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, UserFactory
 from tests.support.follow_graph import Write, assert_counts_match_follows, captured_signals, shown_counts
 
@@ -189,3 +193,26 @@ def test_relation_writes_lock_no_user_rows(write: Write) -> None:
     assert not [sql for sql in statements if re.match("(UPDATE|INSERT INTO|DELETE FROM) .accounts_user.", sql)]
     assert not [sql for sql in statements if "FOR " in sql and "accounts_user" in sql]
     assert [sql for sql in statements if sql.startswith('INSERT INTO "accounts_countchange"')]
+
+
+def test_the_number_of_accounts_followed_is_limited(settings: Settings) -> None:
+    ann = ApiUser()
+    settings.MAX_FOLLOWING = 2
+    first, second, private = UserFactory(), UserFactory(), UserFactory(is_private=True)
+    services.follow(ann.id, first.pk)
+    assert services.follow(ann.id, private.pk) == "requested"
+    for other in (second, UserFactory(is_private=True)):
+        assert_error(ann.call("post", f"/users/{other.username}/follow"), 409, "following_limit")
+    assert ann.call("post", f"/users/{first.username}/follow").json() == {"state": "following"}
+    assert ann.call("post", f"/users/{private.username}/follow").json() == {"state": "requested"}
+    services.accept_request(private.pk, ann.id)
+    services.unfollow(ann.id, first.pk)
+    assert services.follow(ann.id, second.pk) == "following"
+    assert services.follow(second.pk, ann.id) == "following", "followers are not limited"
+
+
+def test_a_request_becomes_a_follow_at_the_limit(settings: Settings) -> None:
+    request = FollowRequestFactory()
+    settings.MAX_FOLLOWING = 1
+    User.objects.filter(pk=request.followee_id).update(is_private=False)
+    assert services.follow(request.follower_id, request.followee_id) == "following"

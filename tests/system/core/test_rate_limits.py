@@ -32,7 +32,7 @@ def limited_stack(live_stack: LiveStack) -> Iterator[LiveStack]:
 @pytest.fixture(autouse=True)
 def _reset_counters(limited_stack: LiveStack) -> None:
     with redis.Redis.from_url(limited_stack.environment["REDIS_URL"]) as cache:
-        for key in cache.scan_iter(f"{keys.THROTTLE_PREFIX}*"):
+        for key in cache.scan_iter(f"{keys.RATE_LIMIT_PREFIX}*"):
             cache.delete(key)
 
 

@@ -71,6 +71,10 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("PUBLIC_URL", "https://example.org/feed"),
         ("THROTTLE_LOGIN", "30"),
+        ("THROTTLE_LOGIN_ADDRESS", "0/hour"),
+        *((f"THROTTLE_{action}", "5/week") for action in ("POST", "COMMENT", "FOLLOW", "REPORT")),
+        *((f"THROTTLE_{action}", "many") for action in ("PROFILE", "PRIVACY", "AVATAR")),
+        ("MAX_FOLLOWING", "0"),
         ("MEDIA_MAX_BYTES", "1GB"),
         ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # without a bucket
         ("METRICS_PORT", "http"),

@@ -24,7 +24,7 @@ from instafeed.core.api.openapi.components import (
     UNKNOWN_FIELDS,
     ErrorResponseSerializer,
 )
-from instafeed.core.api.openapi.error_responses import ERROR_RESPONSES, HEADERS, RESPONSES
+from instafeed.core.api.openapi.error_responses import ERROR_RESPONSES, HEADERS, RATE_LIMIT_HEADERS, RESPONSES
 from instafeed.core.api.openapi.health_paths import HEALTH_PATHS
 
 Json = dict[str, Any]
@@ -113,7 +113,13 @@ class ApiSchema(AutoSchema):
     def _get_response_headers_for_code(self, status_code: str, direction: Any = "response") -> Json:
         status = int(status_code)
         more = ERROR_RESPONSES[status].headers if status in ERROR_RESPONSES else {}
-        return {**super()._get_response_headers_for_code(status_code, direction), **_REQUEST_ID_HEADER, **more}
+        limits = RATE_LIMIT_HEADERS if self.view.get_throttles() else {}
+        return {
+            **super()._get_response_headers_for_code(status_code, direction),
+            **_REQUEST_ID_HEADER,
+            **limits,
+            **more,
+        }
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[Json]:
         return [_path_parameter(name) or super()._resolve_path_parameters([name])[0] for name in variables]

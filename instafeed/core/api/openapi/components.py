@@ -97,6 +97,15 @@ def error_response(
     return {status: OpenApiResponse(ErrorResponseSerializer, description, [example])}
 
 
+def error_responses(status: int, *errors: tuple[str, str], attr: str | None = None) -> dict[int, OpenApiResponse]:
+    """Return several errors of one status, each as its code and its description, which is also its `detail`."""
+    examples = [
+        OpenApiExample(code, value=error_example(status, code, detail, attr), status_codes=[str(status)])
+        for code, detail in errors
+    ]
+    return {status: OpenApiResponse(ErrorResponseSerializer, " ".join(detail for _, detail in errors), examples)}
+
+
 def not_found_response(description: str) -> dict[int, OpenApiResponse]:
     """Return the 404 of a resource that the request names outside its path. Its body is that of every 404."""
     return error_response(404, "not_found", description, detail="Not found.")

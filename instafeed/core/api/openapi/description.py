@@ -20,7 +20,11 @@ for people, and `attr` names the invalid field, if there is one. A resource that
 **Repeated requests.** Following, liking, saving, blocking, muting and their opposites are idempotent. Give requests
 that create something an `Idempotency-Key`: repeating the request then returns the first response again.
 
-**Rate limits.** Too many requests return 429 with the seconds to wait in `Retry-After`.
+**Rate limits.** Too many requests return 429 with the seconds to wait in `Retry-After`. Posting, commenting,
+following, reporting and editing the profile have limits of their own. `RateLimit-Limit`, `RateLimit-Remaining` and
+`RateLimit-Reset` (seconds) describe the limit that is closest to being reached.
+
+**Caching.** Responses are `Cache-Control: private, no-store`.
 
 **Request ids.** Each response carries an `X-Request-ID`; include it when you report a problem. To choose the id
 yourself, send the header with 1 to 128 letters, digits, dots, dashes and underscores.

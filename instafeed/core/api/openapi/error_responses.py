@@ -25,11 +25,28 @@ _AUTHENTICATE: Json = {
     "schema": {"type": "string"},
     "example": 'Bearer realm="api"',
 }
-HEADERS: Json = {"X-Request-ID": _REQUEST_ID, "Retry-After": _RETRY_AFTER, "WWW-Authenticate": _AUTHENTICATE}
+_RATE_LIMIT_MEANINGS = {
+    "RateLimit-Limit": "Requests per window, of the rate limit that is closest to being reached.",
+    "RateLimit-Remaining": "Requests that are left in the current window.",
+    "RateLimit-Reset": "Seconds until the window ends.",
+}
+_RATE_LIMITS: Json = {
+    name: {"description": meaning, "schema": {"type": "integer", "minimum": 0}, "example": 60}
+    for name, meaning in _RATE_LIMIT_MEANINGS.items()
+}
+HEADERS: Json = {
+    "X-Request-ID": _REQUEST_ID,
+    "Retry-After": _RETRY_AFTER,
+    "WWW-Authenticate": _AUTHENTICATE,
+    **_RATE_LIMITS,
+}
 
 
 def _header_references(*names: str) -> Json:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+RATE_LIMIT_HEADERS = _header_references(*_RATE_LIMIT_MEANINGS)
 
 
 def error_example(status: int, code: str, detail: str, attr: str | None = None) -> Json:
@@ -50,7 +67,7 @@ class ErrorResponse:
     def as_response(self) -> Json:
         return {
             "description": self.description,
-            "headers": _header_references("X-Request-ID") | self.headers,
+            "headers": _header_references("X-Request-ID") | RATE_LIMIT_HEADERS | self.headers,
             "content": {
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/ErrorResponse"},

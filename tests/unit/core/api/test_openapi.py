@@ -163,6 +163,7 @@ def test_every_operation_documents_its_errors(document: Json, operations: dict[t
             response = _resolved(document, operation["responses"][status])
             assert response["description"], (method, path, status)
             assert "X-Request-ID" in response["headers"], (method, path, status)
+            assert "RateLimit-Remaining" in response["headers"], (method, path, status)
             if status in ("429", "503"):
                 assert "Retry-After" in response["headers"], (method, path, status)
             if status >= "400":

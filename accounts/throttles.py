@@ -1,0 +1,159 @@
+"""Limits on guessing passwords, for the API and the admin, and on changes of a profile.
+
+A password attempt is counted before the password is checked, so that concurrent attempts cannot exceed the limit. It
+is given back if the password was right: only failures count.
+
+Failures from unknown addresses lock an account for unknown addresses only. An address that signed in to the account
+in the last 30 days has a bucket of its own, and so has each session for the passwords that it asks for. So an attacker
+cannot lock out the owner of an account.
+
+While Redis is down, each process counts alone and knows no addresses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+from rest_framework.request import Request
+
+from accounts.models import User
+from accounts.tokens import SESSION_CLAIM
+from accounts.usernames import canonical_username
+from instafeed.core.api.throttling import (
+    ActionThrottle,
+    Bucket,
+    Throttle,
+    client_address,
+    give_back,
+    is_limited,
+)
+from instafeed.core.cache import keys
+from instafeed.core.cache.client import CacheUnavailable, guarded_client
+
+MAX_USERNAME_LENGTH = 254  # characters that are counted; POST /auth/token refuses longer ones
+_ACCOUNT_SCOPE, _ADDRESS_SCOPE = "login", "login_address"
+_PASSWORD_METHODS = ("POST", "PATCH", "DELETE")
+
+
+class SignInThrottle(Throttle):
+    """Count attempts to sign in, by account and by address, whether the account exists or not."""
+
+    scope = _ACCOUNT_SCOPE
+    local_fallback = True
+
+    def buckets(self, request: Request) -> Collection[Bucket]:
+        if not is_limited(_ACCOUNT_SCOPE) and not is_limited(_ADDRESS_SCOPE):
+            return []
+        address, username = client_address(request), _submitted_username(request)
+        if username is None:
+            return [Bucket(_ADDRESS_SCOPE, address)]
+        account = account_key(username)
+        if _is_known_address(account, address):
+            return [Bucket(_ACCOUNT_SCOPE, f"{account}:{address}")]
+        return [Bucket(_ADDRESS_SCOPE, address), Bucket(_ACCOUNT_SCOPE, account)]
+
+
+class PasswordThrottle(Throttle):
+    """Count passwords that are tried inside a session, by session. Sessions of the admin are counted by user."""
+
+    scope = _ACCOUNT_SCOPE
+    local_fallback = True
+
+    def identify(self, request: Request) -> str | None:
+        if not request.user.is_authenticated or not self.asks_for_password(request):
+            return None
+        token = getattr(request, "auth", None)
+        session_id = token.get(SESSION_CLAIM) if token is not None else None
+        return f"user:{request.user.pk}" if session_id is None else f"session:{session_id}"
+
+    def asks_for_password(self, request: Request) -> bool:
+        return request.method in _PASSWORD_METHODS
+
+
+class OwnAccountPasswordThrottle(PasswordThrottle):
+    """The same for /me, where a change asks for the password only if it is one of the email address."""
+
+    def asks_for_password(self, request: Request) -> bool:
+        return request.method == "DELETE" or (request.method == "PATCH" and "email" in _body(request))
+
+
+class ProfileThrottle(ActionThrottle):
+    scope = "profile"
+    methods = ("PATCH",)
+
+
+class PrivacyThrottle(ActionThrottle):
+    """Count private accounts that become public: each change moves all pictures of the account.
+
+    The opposite is never refused. It can only follow a change that was counted.
+    """
+
+    scope = "privacy"
+    methods = ("PATCH",)
+
+    def identify(self, request: Request) -> str | None:
+        becomes_public = request.method == "PATCH" and _body(request).get("is_private") is False
+        return super().identify(request) if becomes_public and getattr(request.user, "is_private", False) else None
+
+
+class AvatarThrottle(ActionThrottle):
+    """Count new avatars: each is a copy, a deletion, and later an invalidation of the CDN. Removing one is free."""
+
+    scope = "avatar"
+    methods = ("PATCH",)
+
+    def identify(self, request: Request) -> str | None:
+        sets_avatar = request.method == "PATCH" and _body(request).get("avatar") is not None
+        return super().identify(request) if sets_avatar else None
+
+
+def accept_password(request: Request | HttpRequest) -> None:
+    """Give back the attempt of a request whose password was right or was not checked."""
+    give_back(request, _ACCOUNT_SCOPE)
+    give_back(request, _ADDRESS_SCOPE)
+
+
+def remember_address(request: Request | HttpRequest, user: User) -> None:
+    """Remember that someone signed in to the account from the request's address."""
+    key = _known_address_key(account_key(user.username), client_address(request))
+    try:
+        with guarded_client() as redis:
+            redis.set(key, 1, ex=keys.KNOWN_ADDRESS_TTL)
+    except CacheUnavailable:
+        pass  # the next sign-in remembers it
+
+
+def account_key(username: str) -> str:
+    """Return a short name of fixed size for an account; the username may be any text."""
+    name = canonical_username(username[:MAX_USERNAME_LENGTH])
+    return f"account:{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:32]}"
+
+
+def _is_known_address(account: str, address: str) -> bool:
+    """Return whether someone signed in to the account from this address in the last 30 days."""
+    try:
+        with guarded_client() as redis:
+            return bool(redis.exists(_known_address_key(account, address)))
+    except CacheUnavailable:
+        return False
+
+
+def _known_address_key(account: str, address: str) -> str:
+    """Return a key that reveals the address only to those who know SECRET_KEY: it is kept for long."""
+    return keys.known_address(salted_hmac("accounts.known_address", f"{account}:{address}").hexdigest()[:32])
+
+
+def _submitted_username(request: Request | HttpRequest) -> str | None:
+    """Return the username of a request to the API or of the admin's form."""
+    username = _body(request).get("username")
+    return username if isinstance(username, str) else None
+
+
+def _body(request: Request | HttpRequest) -> Mapping[str, object]:
+    """Return the request's fields; none if its JSON is not an object, which the view refuses."""
+    if not isinstance(request, Request):
+        return request.POST.dict()
+    return request.data if isinstance(request.data, dict) else {}
