@@ -353,7 +353,7 @@ CONTENT_SECURITY_POLICY = security_headers.content_security_policy(
     [*storage_settings.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
 )
 CSRF_FAILURE_VIEW = "instafeed.core.api.errors.csrf_failure"
-ADMIN_OTP = env.boolean("ADMIN_OTP", False)  # require a second factor in the admin
+ADMIN_OTP = env.boolean("ADMIN_OTP", True)  # require a second factor in the admin
 OTP_TOTP_ISSUER = "instafeed"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_REFERRER_POLICY = "same-origin"
