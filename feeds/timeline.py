@@ -91,10 +91,13 @@ def _read_or_rebuild(viewer_id: int, before: int | None, wanted: int) -> list[Ti
     """Read the home timeline and the author timelines of the viewer's celebrities, as of one instant.
 
     After rebuilding cold timelines, read everything again: only timelines and a celebrity set of the same instant
-    fit together. Return None if they are still incomplete after `MAX_READ_ATTEMPTS`.
+    fit together. Return None if they are still incomplete after `MAX_READ_ATTEMPTS`, or if the viewer follows too many
+    celebrities.
     """
     for attempt in range(MAX_READ_ATTEMPTS):
         snapshot = timeline_store.read_snapshot(viewer_id, before, wanted)
+        if snapshot.too_many_celebrities:
+            return None
         timelines = [snapshot.home_timeline, *snapshot.author_timelines.values()]
         warm = [timeline for timeline in timelines if timeline is not None]
         if snapshot.has_visible_authors and snapshot.has_celebrities and len(warm) == len(timelines):

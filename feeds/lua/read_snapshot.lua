@@ -1,8 +1,10 @@
 -- Read everything that a page can consist of, at one instant.
 -- KEYS: the viewer's home timeline, the viewer's visible authors, the celebrities.
--- ARGV: key prefix of author timelines, cursor ("" for the top), posts wanted of each author, TTL in seconds.
+-- ARGV: key prefix of author timelines, cursor ("" for the top), posts wanted of each author, TTL in seconds, maximum
+-- number of author timelines.
 -- Returns {home timeline or "", 1 if the visible authors are cached, 1 if the celebrities are cached,
---          author id, timeline or "", author id, timeline or "", …}.
+--          author id, timeline or "", author id, timeline or "", …}. The third is -1 if the viewer follows too many
+-- celebrities: reading the timelines of thousands would block Redis for everyone.
 -- A timeline is its elements joined by commas, or "B" while it is rebuilt. Of an author timeline only the window
 -- below the cursor is returned, with the marker only where the list ends.
 -- All author timelines are read in this one call, because they must match the celebrity set of the same instant.
@@ -43,7 +45,12 @@ local function seek(key)
     return low
 end
 
-for _, author in ipairs(redis.call('SINTER', KEYS[2], KEYS[3])) do
+local authors = redis.call('SINTER', KEYS[2], KEYS[3]) -- the marker 0 is among them
+if #authors > tonumber(ARGV[5]) + 1 then
+    answer[3] = -1
+    return answer
+end
+for _, author in ipairs(authors) do
     if author ~= '0' then
         local key = ARGV[1] .. author
         local author_marker = redis.call('LINDEX', key, -1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import services as accounts
 from accounts import sessions
 from accounts.models import User
-from feeds import celebrity_transitions, timeline
+from feeds import celebrity_transitions, timeline, timeline_store
+from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import next_ids
 from posts.models import Post
 from tests.db.feeds.feed_setup import (
@@ -23,6 +25,7 @@ from tests.db.feeds.feed_setup import (
 )
 from tests.support.broken_redis import break_redis
 from tests.support.factories import UserFactory
+from tests.support.metric_values import MetricChange
 from tests.support.redis_round_trips import count_round_trips
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +106,23 @@ def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> 
     with count_round_trips() as many:
         timeline.get_page(viewer.pk, None, 20)
     assert len(many) == len(few) == 2
+
+
+def test_viewer_of_very_many_celebrities_is_answered_from_sql(
+    viewer: User, monkeypatch: pytest.MonkeyPatch, redis_cache: redis.Redis
+) -> None:
+    """One call that read thousands of author timelines would block Redis for everyone."""
+    expected = read_feed(viewer, 5)
+    assert len(expected) == 60
+    monkeypatch.setattr(timeline_store, "MAX_AUTHOR_TIMELINES", 8)
+    sql_reads = MetricChange("instafeed_feed_reads_total", source="sql")
+    assert read_feed(viewer, 5) == expected
+    assert sql_reads.by == 0
+    monkeypatch.setattr(timeline_store, "MAX_AUTHOR_TIMELINES", 7)
+    redis_cache.delete(*redis_cache.keys(f"{keys.AUTHOR_TIMELINE_PREFIX}*"))
+    assert read_feed(viewer, 5) == expected
+    assert sql_reads.by == 12
+    assert not redis_cache.keys(f"{keys.AUTHOR_TIMELINE_PREFIX}*"), "none was read or rebuilt"
 
 
 @pytest.mark.parametrize("size", [2, 50])

@@ -275,7 +275,7 @@ def test_picture_moved_or_deleted_during_regeneration(kept: Media, monkeypatch: 
         return make(*args)
 
     monkeypatch.setattr(processing_job, "store_variants", turns_private)
-    with patch("media.relocation.transaction.on_commit"):
+    with patch("media.relocation.queue.request_task_on_commit"):
         reprocessing.regenerate(kept.pk)
     moved = reload(kept)
     assert not moved.is_public
