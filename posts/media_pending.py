@@ -41,7 +41,7 @@ def _update_pending_post(post: Post, changed: set[int]) -> None:
     statuses = dict(post.post_media_set.values_list("media_id", "media__status"))
     if all(status == Status.READY for status in statuses.values()):
         post.media_pending = False
-        post.save(update_fields=["media_pending"])
-        notifications.announce(*mentions.build_mention_events(post, mentions.get_mentioned_user_ids(post.caption)))
+        mentions.update_caption_mentions(post)
+        post.save(update_fields=["media_pending", "notified_mentions"])
     elif any(status == Status.FAILED and media_id in changed for media_id, status in statuses.items()):
         notifications.announce(Event("media_failed", post.author_id, post.author_id, post.pk))

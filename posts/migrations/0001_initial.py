@@ -143,6 +143,7 @@ class Migration(migrations.Migration):
                 ("hidden_at", models.DateTimeField(blank=True, null=True)),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
                 ("media_pending", models.BooleanField(db_default=False, default=False, editable=False)),
+                ("notified_mentions", models.JSONField(db_default={}, default=dict, editable=False)),
                 (
                     "author",
                     models.ForeignKey(

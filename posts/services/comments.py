@@ -30,7 +30,7 @@ def create_comment(author_id: int, post_id: int, post_author_id: int, text: str,
     comment = Comment.objects.create(author_id=author_id, post_id=post_id, text=text, reply_to_id=reply_to_id)
     # One notification per recipient: a reply overrides a mention, a mention overrides a comment.
     kinds = {post_author_id: "comment"}
-    kinds |= dict.fromkeys(mentions.get_mentioned_user_ids(text), "mention")
+    kinds |= dict.fromkeys(mentions.get_mentioned_users(text).values(), "mention")
     if reply_to:
         kinds[reply_to.author_id] = "reply"
     notifications.announce(

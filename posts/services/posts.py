@@ -20,7 +20,6 @@ from media import services as media
 from media.models import Status
 from posts import hashtag_index, mentions
 from posts.models import Post, PostMedia
-from social import notifications
 
 
 class EmptyPost(ValueError):
@@ -38,31 +37,32 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
         raise TokenRefused  # the account was erased after the token was checked
     pictures = media.attach(author_id, media_ids)
     media_pending = any(picture.status != Status.READY for picture in pictures)
-    post = Post.objects.create(author_id=author_id, caption=caption, media_pending=media_pending)
+    mentioned = {} if media_pending else mentions.get_mentioned_users(caption)
+    post = Post.objects.create(
+        author_id=author_id, caption=caption, media_pending=media_pending, notified_mentions=mentioned
+    )
     PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
-    if not media_pending:
-        notifications.announce(*mentions.build_mention_events(post, mentions.get_mentioned_user_ids(caption)))
+    mentions.announce_caption_mentions(post)
     hashtag_index.index_caption(post.pk, caption)
     return post
 
 
 @transaction.atomic
 def edit_post(post_id: int, caption: str) -> None:
-    """Change the caption; do nothing if the post is deleted. Raises EmptyPost if the post would have no content."""
+    """Change the caption; do nothing if the post is deleted or has this caption already.
+
+    Raises EmptyPost if the post would have no content.
+    """
     if not caption.strip() and not PostMedia.objects.filter(post_id=post_id).exists():
         raise EmptyPost("A post needs a caption or media.")
     post = Post.objects.select_for_update(no_key=True).filter(pk=post_id, deleted_at=None).first()
-    if post is None:
+    if post is None or post.caption == caption:
         return
-    notified = set(mentions.get_mentioned_user_ids(post.caption))
     post.caption, post.edited_at = caption, timezone.now()
-    post.save(update_fields=["caption", "edited_at"])
-    if not post.media_pending:  # else the mentions are announced when the media are ready
-        mentioned = set(mentions.get_mentioned_user_ids(caption))
-        notifications.announce(*mentions.build_mention_events(post, mentioned - notified))
-        notifications.retract(*mentions.build_mention_events(post, notified - mentioned))
+    mentions.update_caption_mentions(post)
+    post.save(update_fields=["caption", "edited_at", "notified_mentions"])
     hashtag_index.index_caption(post_id, caption)
     invalidate([keys.post_card(post_id)])
 

@@ -247,3 +247,12 @@ def test_refused_post_does_not_use_its_idempotency_key(author: ApiUser) -> None:
     key = {"Idempotency-Key": "k"}
     assert author.call("post", "/posts", {"media": ["123"]}, **key).status_code == 404
     assert author.call("post", "/posts", {"caption": "now"}, **key).status_code == 201
+
+
+def test_edit_with_the_same_caption_changes_nothing(author: ApiUser) -> None:
+    path = f"/posts/{author.create_post('as it is')}"
+    before = author.get(path)
+    assert author.call("patch", path, {"caption": "as it is"}).json() == before
+    assert before["edited_at"] is None
+    edited = author.call("patch", path, {"caption": "otherwise"}).json()
+    assert author.call("patch", path, {"caption": "otherwise"}).json() == edited
