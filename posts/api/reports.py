@@ -32,7 +32,11 @@ class ReportsView(APIView):
         tags=["reports"],
     )
     def post(self, request: Request) -> Response:
-        """Report a post, comment or account to the moderators. A repeated report returns the first one with 200."""
+        """Report a post, comment or account to the moderators.
+
+        A repeated report returns the first one with 200. If the text was edited since, it gets the new reason and note,
+        and the moderators see it again.
+        """
         data = ReportInputSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         user_id, given = current_user(request).pk, data.validated_data

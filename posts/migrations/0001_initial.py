@@ -85,6 +85,12 @@ class Migration(migrations.Migration):
                         size=None,
                     ),
                 ),
+                (
+                    "reported_texts",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), db_default=[], default=list, size=None
+                    ),
+                ),
                 ("first_reported_at", models.DateTimeField()),
                 ("last_reported_at", models.DateTimeField()),
                 (

@@ -56,7 +56,8 @@ class CaseState(models.IntegerChoices):
 class Case(models.Model):
     """All reports of one target: an entry of the moderators' queue (posts.moderation).
 
-    Counts every report ever filed, including those of erased accounts. A new report reopens a closed case.
+    Counts every report ever filed, including those of erased accounts. A new report reopens a closed case, and so does
+    a repeated one if the text has changed.
     """
 
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
@@ -65,6 +66,8 @@ class Case(models.Model):
     user_id = models.BigIntegerField()  # the reported account or the author; no foreign key, as in Report
     report_count = models.PositiveIntegerField(default=0)
     reasons = ArrayField(models.CharField(max_length=14, choices=Reason), default=list)  # distinct, in order of arrival
+    # The texts of the target when it was reported: distinct, oldest first, and only the newest ones.
+    reported_texts = ArrayField(models.TextField(), default=list, db_default=[])
     first_reported_at = models.DateTimeField()
     last_reported_at = models.DateTimeField()
     state = models.PositiveSmallIntegerField(choices=CaseState, default=CaseState.OPEN, db_default=CaseState.OPEN)

@@ -21,6 +21,7 @@ from media.models import Media, Status
 from posts.models import Case, CaseState, Comment, Post, PostMedia, TargetType
 from posts.moderation.history import ModerationHistory
 from posts.services import Target
+from posts.services.reports import get_profile_text
 
 THUMBNAIL_SIZE, FULL_SIZE = 150, 1080
 MAX_EXCERPT_LENGTH = 140  # characters
@@ -67,6 +68,12 @@ class TargetSnapshot:
     @property
     def excerpt(self) -> str:
         return self.text if len(self.text) <= MAX_EXCERPT_LENGTH else f"{self.text[: MAX_EXCERPT_LENGTH - 1]}…"
+
+    @property
+    def earlier_texts(self) -> list[str]:
+        """The texts that were reported and have been changed since, newest first."""
+        reported = self.case.reported_texts if self.case is not None else []
+        return [text for text in reversed(reported) if text != self.text]
 
     @property
     def thumbnail(self) -> str | None:
@@ -122,7 +129,9 @@ def load_snapshots(targets: Iterable[Target]) -> dict[Target, TargetSnapshot]:
         elif target.type == TargetType.COMMENT:
             snapshot = _build_comment_snapshot(target, author, comments.get(target.id))
         else:
-            snapshot = TargetSnapshot(target, author, _get_gone_reason(author), author.bio if author else "")
+            snapshot = TargetSnapshot(
+                target, author, _get_gone_reason(author), get_profile_text(author) if author else ""
+            )
         snapshots[target] = replace(snapshot, history=history)
     return snapshots
 

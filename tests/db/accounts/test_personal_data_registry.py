@@ -39,6 +39,7 @@ COLUMNS_WITHOUT_USER_IDS = {
     "backoffice.Sample.metrics",
     "posts.Post.notified_mentions",  # with the names in the caption; the ids refer to no user after the erasure
     "posts.Case.reasons",
+    "posts.Case.reported_texts",
     "posts.Case.closed_by_id",  # the id of a moderator
     "core.Invalidation.keys",  # deleted within seconds
     "media.Media.variants",

@@ -55,6 +55,50 @@ def test_new_report_reopens_a_closed_case(author: ApiUser, reader: ApiUser) -> N
     assert Case.objects.get().state == CaseState.OPEN
 
 
+def test_repeated_report_counts_again_after_an_edit(author: ApiUser, reader: ApiUser) -> None:
+    """An author must not be able to edit a post after the dismissal of its reports."""
+    post = author.create_post("harmless")
+    body = report_body("post", post, note="first")
+    first = reader.call("post", "/reports", body).json()
+    Case.objects.update(state=CaseState.DISMISSED)
+    assert author.call("patch", f"/posts/{post}", {"caption": "harmful"}).status_code == 200
+    again = reader.call("post", "/reports", body | {"reason": "violence", "note": "second"})
+    assert (again.status_code, again.json()["id"]) == (200, first["id"])
+    assert (again.json()["reason"], again.json()["note"]) == ("violence", "second")
+    case = Case.objects.get()
+    assert (case.state, case.report_count, case.reasons) == (CaseState.OPEN, 2, ["spam", "violence"])
+    assert case.reported_texts == ["harmless", "harmful"]
+    assert Report.objects.count() == 1
+
+
+def test_repeated_report_of_a_known_text_changes_nothing(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post("one")
+    for caption in ("two", "one"):
+        reader.call("post", "/reports", report_body("post", post))
+        author.call("patch", f"/posts/{post}", {"caption": caption})
+    ApiUser().call("post", "/reports", report_body("post", post))
+    Case.objects.update(state=CaseState.DISMISSED)
+    assert reader.call("post", "/reports", report_body("post", post)).status_code == 200
+    case = Case.objects.get()
+    assert (case.state, case.report_count, case.reported_texts) == (CaseState.DISMISSED, 3, ["one", "two"])
+
+
+def test_edited_profile_can_be_reported_again(author: ApiUser, reader: ApiUser) -> None:
+    for bio in ("kind", "unkind"):
+        author.call("patch", "/me", {"display_name": "Ada", "bio": bio})
+        reader.call("post", "/reports", report_body("user", author.id))
+    case = Case.objects.get()
+    assert (case.report_count, case.reported_texts) == (2, ["Ada\n\nkind", "Ada\n\nunkind"])
+
+
+def test_case_keeps_the_newest_texts(author: ApiUser, reader: ApiUser) -> None:
+    post = author.create_post("0")
+    for number in range(1, 13):
+        reader.call("post", "/reports", report_body("post", post))
+        author.call("patch", f"/posts/{post}", {"caption": str(number)})
+    assert Case.objects.get().reported_texts == [str(number) for number in range(2, 12)]
+
+
 def test_reporting_an_invisible_target_is_a_404(author: ApiUser, reader: ApiUser) -> None:
     post = author.create_post()
     comment = author.create_comment(post)
