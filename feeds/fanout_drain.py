@@ -1,20 +1,16 @@
 """Work off due fan-outs: the task of the queue `fan_out`.
 
-    drain → _deliver_next → fanout_outbox.queue.claim_due
-                          → fanout.deliver
-
 Fan-outs are delivered in the order in which they became due, many in one round. A round is short, and what it leaves
-unfinished goes behind the others: a post of an author with many followers delays no other post for long. A worker
-that finds more than one round can take asks for help, so as many workers drain at once as there are for it.
+unfinished goes behind the others: a post of an author with many followers delays no other post for long. If more are
+due than a round can take, another worker is asked for help, so as many workers drain at once as there are for it.
 
-After its last delivery a drain waits for `WATCH_SECONDS` and looks again. Under a steady load of small posts one task a
-second is enough, instead of one for each post.
+After a round a drain waits for `WATCH_SECONDS` and looks again. Under a steady load of small posts one task a second is
+enough, instead of one for each post.
 """
 
 from __future__ import annotations
 
 import time
-from enum import Enum, auto
 
 from feeds import fanout, fanout_outbox
 from instafeed.core.jobs.leased import Outcome
@@ -24,39 +20,28 @@ DRAIN_SECONDS = 1.0  # then another task continues
 WATCH_SECONDS = 0.1
 
 
-class RoundResult(Enum):
-    EMPTY = auto()  # no fan-out is due
-    DELIVERED = auto()
-    POSTPONED = auto()  # Redis is down
-
-
 def drain() -> None:
-    """Deliver due fan-outs for about `DRAIN_SECONDS`; request the task again if more may be due then."""
-    task = fanout_outbox.queue.task
+    """Deliver due fan-outs for about `DRAIN_SECONDS`; request the task again if more may be due then.
+
+    A post that is committed meanwhile needs no task of its own while this drain looks again, or while another task is
+    enqueued. The mark that says so is removed before the look, by the drain or the task that set it.
+    """
+    queue, task = fanout_outbox.queue, fanout_outbox.queue.task
     ends = time.monotonic() + DRAIN_SECONDS
     task.begin_look()
-    has_waited = False
     while time.monotonic() < ends:
-        result = _deliver_next()
-        if result is RoundResult.POSTPONED:
-            return  # the sweep continues
-        if result is RoundResult.DELIVERED:
-            has_waited = False
-            continue
-        if has_waited or not task.announce_look():
+        claimed = queue.claim_due(CLAIM_LIMIT)
+        if not claimed:
             return
-        time.sleep(WATCH_SECONDS)
-        task.begin_look()
-        has_waited = True
+        is_full = len(claimed) == CLAIM_LIMIT
+        if is_full:
+            task.request()  # another worker, if there is one
+        looks_again = not is_full and task.announce_look()
+        outcomes = fanout.deliver(claimed)
+        if set(outcomes) == {Outcome.POSTPONED}:
+            return  # Redis is down; the sweep continues
+        if not is_full and Outcome.CONTINUED not in outcomes:
+            time.sleep(WATCH_SECONDS)
+        if looks_again:
+            task.begin_look()
     task.request()
-
-
-def _deliver_next() -> RoundResult:
-    """Deliver the fan-outs that have been due longest."""
-    claimed = fanout_outbox.queue.claim_due(CLAIM_LIMIT)
-    if not claimed:
-        return RoundResult.EMPTY
-    if len(claimed) == CLAIM_LIMIT:
-        fanout_outbox.queue.task.request()  # another worker, if there is one
-    outcomes = fanout.deliver(claimed)
-    return RoundResult.POSTPONED if set(outcomes) == {Outcome.POSTPONED} else RoundResult.DELIVERED
