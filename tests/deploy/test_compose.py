@@ -278,13 +278,20 @@ def test_grace_periods_exceed_graceful_shutdown(settings: Any) -> None:
     assert int(graceful) < int(SERVICES["api-1"]["stop_grace_period"].removesuffix("s"))
 
 
-def test_cache_container_has_room_for_fragmentation() -> None:
+def size(text: str) -> int:
     units = {"m": 2**20, "g": 2**30, "mb": 2**20, "gb": 2**30}
+    number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()  # type: ignore[union-attr]
+    return int(number) * units[unit]
 
-    def size(text: str) -> int:
-        number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()  # type: ignore[union-attr]
-        return int(number) * units[unit]
 
+def test_nginx_container_has_room_for_its_files_in_memory() -> None:
+    nginx = SERVICES["nginx"]
+    sizes = {entry.split(":")[0]: size(entry.rpartition("size=")[2]) for entry in nginx["tmpfs"]}
+    assert {"/tmp/bodies", "/tmp/media"} <= sizes.keys(), "bodies cannot fill the space of the cache"
+    assert size(nginx["mem_limit"]) >= sum(sizes.values()) + 512 * 2**20
+
+
+def test_cache_container_has_room_for_fragmentation() -> None:
     *_, maxmemory = SERVICES["redis"]["command"].split()
     assert size(SERVICES["redis"]["mem_limit"]) >= 1.5 * size(maxmemory)
 

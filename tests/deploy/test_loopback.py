@@ -168,9 +168,16 @@ def posts_of(actor: HttpUser) -> list[dict[str, Any]]:
 
 
 def test_slow_uploads_hold_no_thread_of_the_apps(site: Site) -> None:
-    head = b"POST /api/v1/media HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+    """They come from several addresses, as nginx limits the uploads of each."""
+    head = (
+        b"POST /api/v1/media HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: 1000000\r\n\r\n"
+    )
     with ExitStack() as stack:
-        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", site.port))) for _ in range(12)]
+        addresses = [(f"127.0.0.{60 + number % 4}", 0) for number in range(12)]
+        slow = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), source_address=address))
+            for address in addresses
+        ]
         for connection in slow:
             connection.sendall(head + b"x" * 1000)
         for _ in range(10):

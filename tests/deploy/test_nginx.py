@@ -1,4 +1,4 @@
-"""nginx in front of fake apps: forwarded headers, retries, its own errors, pictures."""
+"""nginx in front of fake apps: forwarded headers, retries, its own errors, uploads, pictures."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from rest_framework.exceptions import NotAuthenticated, Throttled
 
 from deploy.loopback import compose, nginx
 from deploy.loopback.compose import Service
@@ -24,11 +27,14 @@ from deploy.loopback.programs import ProgramFactory
 from instafeed.core.api.errors import RequestTooLarge, ServiceUnavailable, error_body
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.xdist_group("nginx")
 
 PICTURE = f"/media/public/{'k' * 32}/150.webp"
 PRIVATE = f"/media/private/{'k' * 32}/150.webp"
+UPLOAD = "/api/v1/media"
+TOKEN = {"Authorization": "Bearer t"}
 TLS = PROJECT_ROOT / "deploy/nginx/tls/tls.conf.template"
 
 
@@ -49,6 +55,11 @@ class App(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *arguments: Any) -> None:
+        """Ignore connections that a test closes in the middle of a request."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*arguments)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -97,6 +108,7 @@ class Balancer:
         }
         service = Service(**{**vars(service), "environment": service.environment | addresses})
         programs = ProgramFactory(HostMapping(directory), set())
+        self.files = programs.mapping.directory("tmp", service.name)
         if tls:
             mounted = programs.mapping.mounts(service)["/etc/nginx/templates"]
             shutil.copy(TLS, mounted)
@@ -203,7 +215,7 @@ NOT_RETRIED = [
     ("POST", "/api/v1/posts", {}),
     ("POST", "/api/v1/auth/token/refresh", {"Idempotency-Key": "k"}),
     ("POST", "/api/v1/auth/register", {"Idempotency-Key": "k"}),
-    ("POST", "/api/v1/media", {"Idempotency-Key": "k"}),
+    ("POST", UPLOAD, TOKEN | {"Idempotency-Key": "k"}),
     ("POST", "/api/v1/posts/1/like%0A", {}),
     ("POST", "/api/v1/posts%0A", {"Idempotency-Key": "k"}),
     ("PATCH", "/api/v1/me", {}),
@@ -242,6 +254,7 @@ OWN_ERRORS = [
     (b"GET / HTTP/1.1\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: nonsense\r\n\r\n", 400),
     (b"POST / HTTP/1.1\r\n" + HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+    (b"POST /api/v1/media HTTP/1.1\r\n" + HEAD + b"Content-Length: 30000000\r\n\r\n", 401),
     (b"GET /metrics HTTP/1.1\r\n" + HEAD + b"\r\n", 404),
     (b"TRACE / HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
     (b"DELETE /media HTTP/1.1\r\n" + HEAD + b"\r\n", 405),
@@ -251,7 +264,12 @@ OWN_ERRORS = [
     (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 414),
     (b"GET / HTTP/1.1\r\n" + HEAD + b"X: " + b"x" * 9000 + b"\r\n\r\n", 431),
 ]
-BODIES = {413: error_body(413, RequestTooLarge.default_code, RequestTooLarge.default_detail)}
+BODIES = {
+    401: error_body(401, NotAuthenticated.default_code, str(NotAuthenticated.default_detail)),
+    413: error_body(413, RequestTooLarge.default_code, RequestTooLarge.default_detail),
+    429: error_body(429, Throttled.default_code, str(Throttled.default_detail)),
+    503: error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail),
+}
 
 
 @pytest.mark.parametrize(("request_", "status"), OWN_ERRORS, ids=range(len(OWN_ERRORS)))
@@ -269,7 +287,7 @@ def test_without_apps_503_with_retry_after(balancer: Balancer) -> None:
         app.dies = True
     response = balancer.client.get("/api/v1/feed", headers={"X-Request-ID": "mine"})
     assert response.status_code == 503
-    assert response.content == error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)
+    assert response.content == BODIES[503]
     assert response.headers["Retry-After"] == str(ServiceUnavailable.wait)
     assert response.headers["X-Request-ID"] == "mine"
 
@@ -277,10 +295,85 @@ def test_without_apps_503_with_retry_after(balancer: Balancer) -> None:
 def test_all_error_bodies_match_the_api(balancer: Balancer) -> None:
     """Including errors that are hard to trigger."""
     text = (PROJECT_ROOT / "deploy/nginx/snippets/errors.conf").read_text()
-    own = {413: BODIES[413], 503: error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail)}
-    for status in (400, 404, 405, 408, 412, 413, 414, 416, 431, 500, 503):
-        body = own.get(status) or error_body(status)
+    for status in (400, 401, 404, 405, 408, 412, 413, 414, 416, 429, 431, 503):
+        body = BODIES.get(status) or error_body(status)
         assert f"return {status} '{body.decode()}';" in text
+
+
+# --- Uploads -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic eA==", "Token x"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET", "OPTIONS"])
+def test_upload_without_a_token_is_refused_before_its_body(balancer: Balancer, method: str, value: str | None) -> None:
+    sent = b"" if value is None else f"Authorization: {value}\r\n".encode()
+    head = f"{method} {UPLOAD} HTTP/1.1\r\n".encode() + HEAD + sent
+    for body in (b"Content-Length: 30000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"):
+        status, headers, content = balancer.raw(head + body)
+        assert (status, content) == (401, BODIES[401])
+        assert headers["WWW-Authenticate"].startswith("Bearer")
+    assert balancer.requests_to_apps() == []
+
+
+def test_preflight_request_of_an_upload_needs_no_token(balancer: Balancer) -> None:
+    assert balancer.client.options(UPLOAD).status_code == 200
+
+
+def begin_uploads(stack: ExitStack, balancer: Balancer, path: str, *headers: str) -> None:
+    """Begin the four uploads that a client may send at once, and let their bodies wait."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Authorization: Bearer t", "Content-Length: 1000000", *headers]
+    for _ in range(4):
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", balancer.port)))
+        connection.sendall("\r\n".join([*lines, "", "x"]).encode())
+
+
+def upload_status(client: httpx.Client, balancer: Balancer, path: str, **headers: str) -> int:
+    return client.post(f"http://127.0.0.1:{balancer.port}{path}", content=b"x", headers=TOKEN | headers).status_code
+
+
+@pytest.mark.parametrize("path", [UPLOAD, "/media"])
+def test_client_has_four_uploads_at_once(balancer: Balancer, path: str) -> None:
+    other = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.9"))
+    with other, ExitStack() as stack:
+        begin_uploads(stack, balancer, path)
+        eventually(lambda: upload_status(balancer.client, balancer, path) == 429)
+        assert upload_status(other, balancer, path) == 200
+        assert balancer.client.get("/").status_code == 200
+    eventually(lambda: upload_status(balancer.client, balancer, path) == 200)
+
+
+@pytest.mark.parametrize("path", [UPLOAD, "/media"])
+def test_rate_of_uploads_of_a_client_is_limited(balancer: Balancer, path: str) -> None:
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.8")) as client:
+        url = f"http://127.0.0.1:{balancer.port}{path}"
+        responses = [client.post(url, headers=TOKEN) for _ in range(30)]
+        assert {response.status_code for response in responses} == {200}
+        further = (client.post(url, headers=TOKEN) for _ in range(1_000))
+        response = next(response for response in further if response.status_code != 200)
+    assert (response.status_code, response.content) == (429, BODIES[429])
+    assert int(response.headers["Retry-After"]) > 0
+    balancer.restart()
+
+
+def test_number_of_requests_of_a_client_is_limited(balancer: Balancer) -> None:
+    with ExitStack() as stack:
+        for _ in range(100):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", balancer.port)))
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx")
+        eventually(lambda: balancer.client.get("/").status_code == 429)
+    eventually(lambda: balancer.client.get("/").status_code == 200)
+
+
+def test_without_space_for_a_body_503_with_retry_after(balancer: Balancer) -> None:
+    aside = balancer.files / "aside"
+    (balancer.files / "bodies").rename(aside)
+    try:
+        response = balancer.client.post(UPLOAD, content=bytes(100_000), headers=TOKEN)
+        assert (response.status_code, response.content) == (503, BODIES[503])
+        assert response.headers["Retry-After"]
+        assert balancer.request("POST", "/api/v1/posts", content=bytes(1_000))["body"] == 1_000
+    finally:
+        aside.rename(balancer.files / "bodies")
 
 
 # --- Pictures ----------------------------------------------------------------------------------------------
@@ -372,6 +465,16 @@ def test_other_clients_cannot_set_client_or_scheme(chained: Balancer) -> None:
     with httpx.Client(transport=transport) as client:
         headers = client.get(f"http://127.0.0.1:{chained.port}/", headers=claims).json()["headers"]
     assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.9", "http")
+
+
+@pytest.mark.parametrize("network", ["3fff:9:9:1:", "3fff:9:"])
+def test_ipv6_network_is_one_client(chained: Balancer, network: str) -> None:
+    with ExitStack() as stack:
+        begin_uploads(stack, chained, UPLOAD, f"X-Forwarded-For: {network}:1")
+        forwarded = {"X-Forwarded-For": f"{network}:2"}
+        eventually(lambda: upload_status(chained.client, chained, UPLOAD, **forwarded) == 429)
+        other = {"X-Forwarded-For": "3fff:9:9:2::1"}
+        assert upload_status(chained.client, chained, UPLOAD, **other) == 200
 
 
 def test_tls_is_terminated_here(chained: Balancer) -> None:
