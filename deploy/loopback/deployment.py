@@ -104,13 +104,15 @@ class Deployment:
         for name in ("redis", "redis-broker"):
             self._launch(factory.redis(services[name]))
         self._launch(self._object_store())
-        self._launch(factory.postgres(services["postgres"]))
-        for name in ("postgres", "redis", "redis-broker", "minio"):
+        primary = services["postgres"].environment["POSTGRES_PRIMARY"]
+        (replica,) = {"postgres", "postgres-replica"} - {primary}
+        self._launch(factory.postgres(services[primary]))
+        for name in (primary, "redis", "redis-broker", "minio"):
             self._wait_until_ready(self.programs[name])
-        self._launch(factory.postgres(services["postgres-replica"]))
+        self._launch(factory.postgres(services[replica]))
         self._say("Migrations, static files ...")
         self._prepare()
-        self._wait_until_ready(self.programs["postgres-replica"])
+        self._wait_until_ready(self.programs[replica])
         self._say("Web servers, workers, beat, nginx ...")
         for name, service in services.items():
             if name.startswith(_APP_PREFIXES):

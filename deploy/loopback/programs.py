@@ -25,7 +25,6 @@ _LOOPBACK_DIR = Path(__file__).parent
 _EXECUTABLES = {
     "python": [sys.executable],
     "celery": [sys.executable, "-m", "celery"],
-    "docker-entrypoint.sh": ["sh", str(_LOOPBACK_DIR / "docker-entrypoint.sh")],
 }
 # Set by the postgres image.
 _POSTGRES_ENVIRONMENT = {"PGDATA": "/var/lib/postgresql/18/docker"}
@@ -96,12 +95,10 @@ class ProgramFactory:
             "PGPORT": str(port),
             "INITDB_SCRIPTS": " ".join(str(self.mapping.mounts(service)[inside]) for inside in sorted(scripts)),
         }
-        if upstream := service.environment.get("PRIMARY_HOST"):
+        upstream = service.environment["POSTGRES_PRIMARY"]
+        if upstream != service.name:
             overrides |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(self.mapping.port(upstream, 5432))}
-        entrypoint = [] if service.entrypoint else ["docker-entrypoint.sh"]
-        program = self._program(
-            service, [*entrypoint, *self._words(service), *listen], _POSTGRES_ENVIRONMENT, overrides
-        )
+        program = self._program(service, [*self._words(service), *listen], _POSTGRES_ENVIRONMENT, overrides)
         program.port = port
         self.run_unprivileged(program, service)
         return program

@@ -8,12 +8,15 @@
 #
 # * The backup is taken next to PGDATA and renamed when it is complete, so an interrupted one is never used.
 # * If the primary no longer has the WAL that this replica needs (its slot is lost or missing), a new backup is taken. The
-#   old data are kept in PGDATA.old until the next time, so this needs the space of three.
+#   old data are kept in PGDATA.old until the next time, so this needs the space of three. docs/backup.md says how to use
+#   them.
+# * A former primary takes a new backup too, if the server that it should follow was promoted since: that has a newer
+#   timeline.
 # * A primary that was restored from its own base backup looks like one that lost the slot: stop the replica before
 #   (docs/backup.md).
 # * Nothing happens while the primary is down, or if it has another system identifier: it may be a new, empty primary, and
 #   this the last good copy. To start again from it, remove PGDATA.
-# * A promoted replica is no longer watched.
+# * A promoted replica keeps its data, also when its old primary returns.
 set -eu
 
 slot=${REPLICA_SLOT:-replica}
@@ -35,17 +38,32 @@ primary() {
     psql --no-psqlrc --quiet --no-align --tuples-only --dbname "$upstream dbname=replication replication=true" -c "$1"
 }
 
-# Print the state of the replica: follows, lost, away, foreign or promoted.
+# Print the state of this server: follows, lost, away, foreign, promoted or superseded.
 state() {
-    is_standby || { echo promoted; return; }
+    is_standby || { is_superseded && echo superseded || echo promoted; return; }
     theirs=$(primary 'IDENTIFY_SYSTEM' 2>/dev/null) || { echo away; return; }
-    ours=$(pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
-    [ "${theirs%%|*}" = "$ours" ] || { echo foreign; return; }
+    [ "${theirs%%|*}" = "$(control_value 'Database system identifier')" ] || { echo foreign; return; }
     held=$(primary "READ_REPLICATION_SLOT $slot" 2>/dev/null) || { echo away; return; }
     # type|position|timeline: all empty if there is no such slot, no position if the slot is lost.
     case $held in physical\|?*\|*) echo follows; return ;; esac
     # Checked again: it may have been promoted since, and its slot dropped.
     is_standby && echo lost || echo promoted
+}
+
+needs_backup() {
+    [ ! -s "$PGDATA/PG_VERSION" ] || { ! is_standby && is_superseded; }
+}
+
+# Whether the other server was promoted after this one was the primary. Two equal timelines prove nothing.
+is_superseded() {
+    theirs=$(primary 'IDENTIFY_SYSTEM' 2>/dev/null) || return 1 # identifier|timeline|position|database
+    timeline=${theirs#*|}
+    [ "${theirs%%|*}" = "$(control_value 'Database system identifier')" ] &&
+        [ "${timeline%%|*}" -gt "$(control_value "Latest checkpoint's TimeLineID")" ]
+}
+
+control_value() {
+    pg_controldata "$PGDATA" | sed -n "s/^$1: *//p"
 }
 
 is_standby() {
@@ -98,22 +116,32 @@ follow() {
     background "$@" -c "primary_conninfo=$upstream" -c "primary_slot_name=$slot"
 }
 
+replace_data() {
+    stop
+    take_backup
+    follow "$@"
+}
+
 trap 'stop; rm -f "$PGPASSFILE"; exit 0' TERM INT
-[ -s "$PGDATA/PG_VERSION" ] || take_backup
+promoted=
+if needs_backup; then take_backup; fi
 follow "$@"
 while kill -0 "$child" 2>/dev/null; do
     pause "${REPLICA_WATCH:-10}"
     case $(state) in
     lost)
         say 'the primary no longer has the WAL that this replica needs: taking a new base backup'
-        stop
-        take_backup
-        follow "$@"
+        replace_data "$@"
+        ;;
+    superseded)
+        say "$PRIMARY_HOST was promoted since this server was the primary: taking a base backup of it"
+        replace_data "$@"
+        promoted=
         ;;
     foreign) say "the primary has another system identifier; remove $PGDATA to start again from it" ;;
     promoted)
-        say 'it was promoted, and is no longer watched'
-        break
+        [ "$promoted" ] || say 'it was promoted, and keeps its data'
+        promoted=yes
         ;;
     esac
 done

@@ -63,7 +63,7 @@ class ComposePostgres(Program):
             make_parents_traversable(PROJECT_ROOT / "deploy" / "postgres")
             make_programs_executable()
         mounted = compose_file.mounts(self.service)
-        inside = self.service.get("entrypoint", [str(ENTRYPOINT)]) + shlex.split(self.service["command"])
+        inside = self.service["entrypoint"] + shlex.split(self.service["command"])
         command = [_host_paths(argument, mounted) for argument in inside]
         super().__init__(name, root / f"{name}.log", [*command, "-p", str(self.port), *self._local_options()])
         self.environment = {
@@ -121,6 +121,7 @@ class ComposePostgres(Program):
             wrapper = self.programs / name
             wrapper.write_text(_WRAPPER.format(program=shutil.which(name, path=_PATH)))
             wrapper.chmod(0o755)
+        (self.programs / ENTRYPOINT.name).symlink_to(ENTRYPOINT)
 
     def ask(self, query: str, user: str = "instafeed", **more: Any) -> Any:
         """Return the first row of a query."""

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -217,7 +218,7 @@ def test_containers_are_confined(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["logging"]["options"]["max-size"]
     assert not {"privileged", "cap_add", "pid", "network_mode", "devices"} & service.keys()
-    assert service["restart"] == ("no" if name in ("migrate", "minio-init") else "unless-stopped")
+    assert service["restart"] == ("no" if name in ("migrate", "minio-init", "primary") else "unless-stopped")
 
 
 def test_edge_network_has_no_data_services() -> None:
@@ -251,8 +252,29 @@ def test_dependencies_have_health_checks() -> None:
         for name, condition in dependencies.items() if isinstance(dependencies, dict) else ():
             if condition["condition"] == "service_healthy":
                 assert SERVICES[name]["healthcheck"]["test"]
-            else:
+            elif condition["condition"] == "service_completed_successfully":
                 assert SERVICES[name]["restart"] == "no"
+
+
+def test_everything_uses_the_primary_that_env_names() -> None:
+    services = compose_file.services(POSTGRES_PRIMARY="postgres-replica", POSTGRES_REPLICA="postgres")
+    for name in compose_file.APP_SERVICES:
+        environment = services[name]["environment"]
+        assert urlsplit(environment["DATABASE_URL"]).hostname == services["primary"]["environment"]["PGHOST"]
+        assert urlsplit(environment["DATABASE_URL"]).hostname == "postgres-replica"
+        assert urlsplit(environment["DATABASE_REPLICA_URLS"]).hostname == "postgres"
+    for name in ("postgres", "postgres-replica"):
+        environment = services[name]["environment"]
+        assert (environment["SERVER_NAME"], environment["POSTGRES_PRIMARY"]) == (name, "postgres-replica")
+    assert "primary" in services["migrate"]["depends_on"]
+
+
+def test_no_service_waits_for_a_server_that_may_be_lost() -> None:
+    """Only for the service `primary`, which waits for the current primary."""
+    for name, service in SERVICES.items():
+        conditions = service.get("depends_on", {})
+        for server in {"postgres", "postgres-replica"} & set(conditions):
+            assert conditions[server]["condition"] == "service_started", name
 
 
 # --- Workers -----------------------------------------------------------------------------------------

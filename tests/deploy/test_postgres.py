@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from instafeed.devstack.postgres_wheel import POSTGRES_BIN
 from tests.deploy import compose_file
 from tests.deploy.postgres_server import ComposePostgres
 from tests.support.eventually import eventually
@@ -188,7 +192,7 @@ def test_lost_slot_is_repaired_by_a_new_backup(
     replica.start(60)
     eventually(lambda: returns_count(replica, written, rows))
     eventually(lambda: slot(primary) == (True, "reserved"))
-    assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker"]
+    assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker", "docker.old"]
 
 
 def test_interrupted_backup_is_repeated(replica: ComposePostgres, written: str) -> None:
@@ -260,7 +264,7 @@ def promotable(primary: ComposePostgres, replica: ComposePostgres) -> Iterator[C
     shutil.rmtree(replica.data)
 
 
-def test_promoted_replica_is_not_watched(primary: ComposePostgres, promotable: ComposePostgres) -> None:
+def test_promoted_replica_keeps_its_data(primary: ComposePostgres, promotable: ComposePostgres) -> None:
     """It is a primary now, even though its slot on the old primary is lost."""
     before = stopped_watching(promotable)
     promote(primary, promotable)
@@ -279,3 +283,110 @@ def test_promotion_during_a_check_keeps_the_data(primary: ComposePostgres, promo
         promote(primary, promotable)
     eventually(lambda: stopped_watching(promotable) == before + 1)
     assert promotable.ask("SELECT count(*) FROM after_promotion") == (0,)
+
+
+# --- After a failover or a restore -----------------------------------------------------------------------
+
+STREAMING = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+ROWS = "SELECT count(*) FROM written"
+
+
+@pytest.fixture
+def pair(root: Path) -> Iterator[tuple[ComposePostgres, ComposePostgres]]:
+    """A primary and a replica of its own for a test, which may exchange their roles."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pair-", dir=root)))
+        first = ComposePostgres("postgres", directory, REPLICA_WATCH="1")
+        second = ComposePostgres("postgres-replica", directory, REPLICA_WATCH="1")
+        for server, other in ((first, second), (second, first)):
+            assert server.environment is not None
+            server.environment |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(other.port)}
+            stack.callback(server.stop)
+        first.start(60)
+        with first.connect() as connection:
+            connection.execute("CREATE TABLE written AS SELECT 1 AS number")
+        second.start(60)
+        eventually(lambda: returns_count(second, ROWS, 1))
+        yield first, second
+
+
+def insert(server: ComposePostgres) -> None:
+    with server.connect() as connection:
+        connection.execute("INSERT INTO written VALUES (2)")
+
+
+def restart_with_primary(server: ComposePostgres, name: str) -> None:
+    """Do what `docker compose up -d` does after a change of POSTGRES_PRIMARY in .env."""
+    server.stop()
+    assert server.environment is not None
+    server.environment["POSTGRES_PRIMARY"] = name
+    server.start(60)
+
+
+def test_former_primary_follows_the_promoted_replica(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
+    """Its data, with a commit that the replica never received, are kept."""
+    first, second = pair
+    second.stop()
+    insert(first)
+    first.stop()
+    restart_with_primary(second, "postgres-replica")
+    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
+    for _ in range(2):
+        insert(second)
+    restart_with_primary(first, "postgres-replica")
+    eventually(lambda: returns_count(first, STREAMING, 1))
+    eventually(lambda: returns_count(first, ROWS, 3))
+    assert (first.data.with_name("docker.old") / "PG_VERSION").exists()
+    insert(second)
+    eventually(lambda: returns_count(first, ROWS, 4))
+
+
+def test_copy_that_is_ahead_of_a_restored_primary_is_kept(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
+    """docs/backup.md says how to return to it."""
+    first, second = pair
+    earlier = first.data.with_name("earlier")
+    first.stop()
+    subprocess.run(["cp", "-a", first.data, earlier], check=True)
+    shutil.rmtree(earlier / "pg_replslot" / "replica")  # a base backup contains no slots
+    first.start(60)
+    insert(first)
+    eventually(lambda: returns_count(second, ROWS, 2))
+    first.stop()
+    shutil.rmtree(first.data)
+    earlier.rename(first.data)
+    first.start(60)
+    eventually(lambda: returns_count(second, ROWS, 1))
+
+    second.stop()
+    second.data.rename(second.data.with_name("docker.restored"))
+    second.data.with_name("docker.old").rename(second.data)
+    restart_with_primary(second, "postgres-replica")
+    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
+    assert second.ask(ROWS) == (2,)
+
+
+# --- Clients of the primary ------------------------------------------------------------------------------
+
+
+def run_client(server: ComposePostgres, *command: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in the environment of the service `primary`, on one server."""
+    environment = compose_file.services()["primary"]["environment"]
+    return subprocess.run(
+        command,
+        env={"PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}", **environment, "PGHOST": "127.0.0.1"}
+        | {"PGPORT": str(server.port)},
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def test_backup_refuses_a_server_that_is_not_the_primary(primary: ComposePostgres, replica: ComposePostgres) -> None:
+    dumped = run_client(primary, "pg_dump", "--format=custom")
+    assert (dumped.returncode, dumped.stdout[:5]) == (0, b"PGDMP")
+    refused = run_client(replica, "pg_dump", "--format=custom")
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert b"standby" in refused.stderr
+
+
+def test_service_primary_ends_when_the_primary_answers(primary: ComposePostgres) -> None:
+    assert run_client(primary, *compose_file.services()["primary"]["command"]).returncode == 0

@@ -93,7 +93,7 @@ def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, directory: P
     with live_stack.paused("worker"), live_stack.paused("worker-fan-out"):
         unfinished = [network.friend.create_post("not yet delivered"), network.friend.create_post("nor this one")]
         celebrities = query(url, CELEBRITIES)
-        run(command("pg_dump ", **{"instafeed.dump": str(dump)}), url=url)
+        run(command("PGTARGETSESSIONATTRS=primary pg_dump ", **{"instafeed.dump": str(dump)}), url=url)
     largest_id = query(url, "SELECT max(id) FROM accounts_user")
     assert int(network.star.id) in celebrities
 
