@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from io import StringIO
 from random import Random
 
 from django.core.management import call_command
@@ -194,7 +195,7 @@ def _delays(since: datetime, until: datetime | None) -> list[float]:
 def _count_wrong_feeds() -> int:
     """Return 1 if `verify_feeds` finds a feed that differs from the database."""
     try:
-        call_command("verify_feeds", verbosity=0)
+        call_command("verify_feeds", stdout=StringIO())
     except SystemExit as error:
         return int(bool(error.code))
     return 0
