@@ -23,12 +23,16 @@ from social.services.locks import lock_count_repair
 
 Ids = Collection[int]
 
-# Deleted accounts and posts are left out: their rows are deleted without updating counts.
+# Deleted accounts and posts are left out: their rows are deleted without updating counts. Posts with pending media are
+# not counted.
 _POST_COUNT_DRIFT_SQL = """
 SELECT * FROM (
     SELECT person.id, written.total - person.post_count AS posts
     FROM accounts_user person,
-    LATERAL (SELECT count(*) AS total FROM posts_post WHERE author_id = person.id AND deleted_at IS NULL) AS written
+    LATERAL (
+        SELECT count(*) AS total FROM posts_post
+        WHERE author_id = person.id AND deleted_at IS NULL AND NOT media_pending
+    ) AS written
     WHERE person.id = ANY(%s) AND person.deleted_at IS NULL
 ) AS drift WHERE posts <> 0
 """

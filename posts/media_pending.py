@@ -17,6 +17,7 @@ from media.models import Status
 from media.signals import media_changed
 from posts import mentions
 from posts.models import Post, PostMedia
+from posts.services.posts import change_post_count
 from social import notifications
 from social.notifications import Event
 
@@ -37,11 +38,15 @@ def update_posts_on_media_changed(media_ids: Sequence[int], **_: Any) -> None:
 
 
 def _update_pending_post(post: Post, changed: set[int]) -> None:
-    """Publish the post if all its media are ready; notify its author if one of the changed media failed."""
+    """Publish the post if all its media are ready; notify its author if one of the changed media failed.
+
+    The sender of the signal has locked the author's row, which publishing changes.
+    """
     statuses = dict(post.post_media_set.values_list("media_id", "media__status"))
     if all(status == Status.READY for status in statuses.values()):
         post.media_pending = False
         mentions.update_caption_mentions(post)
         post.save(update_fields=["media_pending", "notified_mentions"])
+        change_post_count(post.author_id, 1)
     elif any(status == Status.FAILED and media_id in changed for media_id, status in statuses.items()):
         notifications.announce(Event("media_failed", post.author_id, post.author_id, post.pk))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from django.db import transaction
 from django.db.models import F
@@ -32,8 +33,7 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
 
     While any of its media are still being processed, the post is visible to its author only (posts.media_pending).
     """
-    # First, because it locks the author's row: all writers of posts lock in this order.
-    if not User.objects.filter(pk=author_id).update(post_count=F("post_count") + 1):
+    if not _lock_author(author_id):
         raise TokenRefused  # the account was erased after the token was checked
     pictures = media.attach(author_id, media_ids)
     media_pending = any(picture.status != Status.READY for picture in pictures)
@@ -44,6 +44,8 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
+    if not media_pending:
+        change_post_count(author_id, 1)
     mentions.announce_caption_mentions(post)
     hashtag_index.index_caption(post.pk, caption)
     return post
@@ -73,14 +75,26 @@ def delete_post(post_id: int, author_id: int) -> bool:
 
     The purge task deletes its rows, which may include a million likes, in the background (posts.purge).
     """
-    # Lock the author's row first, as in create_post: transactions that lock in different orders deadlock.
-    User.objects.select_for_update(no_key=True).only("pk").get(pk=author_id)
+    _lock_author(author_id)
     posts = Post.objects.filter(pk=post_id, author_id=author_id, deleted_at=None)
+    # The owner's row is locked while media change, so the post cannot be published in between.
+    media_pending = posts.values_list("media_pending", flat=True).first()
     if not posts.update(deleted_at=timezone.now()):
         return False
-    User.objects.filter(pk=author_id, post_count__gt=0).update(post_count=F("post_count") - 1)
+    if not media_pending:
+        change_post_count(author_id, -1)
     invalidate([keys.post_card(post_id)])
     return True
+
+
+def change_post_count(author_id: int, change: Literal[1, -1]) -> None:
+    """Count a post that is published or deleted. Posts with pending media do not count: only their author sees them.
+
+    Call it while the author's row is locked.
+    """
+    authors = User.objects.filter(pk=author_id)
+    authors = authors.filter(post_count__gt=0) if change < 0 else authors
+    authors.update(post_count=F("post_count") + change)
 
 
 def hide_post(post_id: int) -> bool:
@@ -98,8 +112,7 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
     author_id = Post.objects.filter(pk=post_id).values_list("author_id", flat=True).first()
     if author_id is None:
         return False
-    # Lock the author's row first, as in create_post.
-    User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first()
+    _lock_author(author_id)
     posts = Post.objects.filter(pk=post_id, hidden_at__isnull=hidden, deleted_at=None)
     if not posts.update(hidden_at=timezone.now() if hidden else None):
         return False
@@ -107,3 +120,11 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
     relocation.set_withheld(pictures, author_id, withheld=hidden)
     invalidate([keys.post_card(post_id)])
     return True
+
+
+def _lock_author(author_id: int) -> bool:
+    """Lock the author's row; return False if it does not exist.
+
+    All writers of posts do this first: transactions that lock in different orders deadlock.
+    """
+    return User.objects.select_for_update(no_key=True).only("pk").filter(pk=author_id).first() is not None

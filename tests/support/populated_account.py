@@ -102,7 +102,8 @@ def count_rows_mentioning(user_id: int) -> dict[str, int]:
 def assert_counts_are_exact() -> None:
     """Compare the counts of follows, posts, likes and comments with the rows, except for deleted posts and users."""
     assert_counts_match_follows()
-    posts = dict(Post.objects.filter(deleted_at=None).values_list("author").annotate(Count("pk")))
+    published = Post.objects.filter(deleted_at=None, media_pending=False)
+    posts = dict(published.values_list("author").annotate(Count("pk")))
     post_counts = dict(User.objects.filter(is_active=True).values_list("pk", "post_count"))
     assert post_counts == {pk: posts.get(pk, 0) for pk in post_counts}
     likes = dict(Like.objects.values_list("post").annotate(Count("user")))

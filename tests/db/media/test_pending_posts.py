@@ -12,7 +12,7 @@ from feeds import celebrity_transitions
 from feeds.models import FanOut
 from media import processing_job
 from media.models import Media, Status
-from posts import explore, services
+from posts import counter_repair, explore, services
 from posts.models import Post
 from tests.db.feeds.feed_setup import deliver_all, read_feed
 from tests.db.media.lifecycle import (
@@ -32,6 +32,7 @@ from tests.db.media.lifecycle import (
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, jpeg, ready_media
+from tests.support.populated_account import assert_counts_are_exact
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
 
@@ -169,6 +170,36 @@ def test_failure_notifies_the_author_once_and_keeps_the_post_private(author: Api
     purge_deleted_posts()
     delete_due_files()
     assert stored_paths() == set()
+
+
+def test_post_is_counted_once_it_is_published(author: ApiUser) -> None:
+    def count() -> int:
+        assert_counts_are_exact()
+        return int(author.get("/me")["post_count"])
+
+    pictures = [upload(author.user) for _ in range(2)]
+    published, deleted = (create_post(author, picture) for picture in pictures)
+    assert count() == 0
+    process(pictures[0].pk)
+    assert count() == 1
+    assert author.call("delete", f"/posts/{deleted}").status_code == 204
+    assert count() == 1
+    assert author.call("delete", f"/posts/{published}").status_code == 204
+    assert count() == 0
+
+
+def test_post_with_failed_pictures_is_not_counted(author: ApiUser) -> None:
+    bad = upload(author.user, jpeg()[:300])
+    post = create_post(author, bad, caption="with a broken picture")
+    process(bad.pk)
+    assert_counts_are_exact()
+    assert author.get("/me")["post_count"] == 0
+    User.objects.filter(pk=author.id).update(post_count=1)
+    (repair,) = (repair for repair in counter_repair.COUNTER_REPAIRS if repair.name == "post counts")
+    repair.correct(repair.find_wrong([author.id]))
+    assert author.get("/me")["post_count"] == 0
+    assert author.call("delete", f"/posts/{post}").status_code == 204
+    assert author.get("/me")["post_count"] == 0
 
 
 def test_post_with_unusable_pictures_is_refused(author: ApiUser) -> None:
