@@ -1,7 +1,8 @@
 """A user's notifications as JSON. This lives in posts, because it needs the visibility of posts and comments.
 
 An entry is shown while its recipient can see one of its actors (`social.notifications.selectors`) and its post, and
-its comment is neither deleted nor hidden. Every read checks this. A moderator's warning is always shown.
+its comment is neither deleted nor hidden. Every read checks this. A moderator's warning is always shown. That a
+moderator hid the recipient's own post or comment is shown while it is hidden.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def count_unread(user_id: int) -> int:
 def _filter_visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """Return the visible entries, reduced to their visible actors, each with its text."""
     entries = selectors.filter_visible_actors(user_id, found)
-    texts = _load_texts(user_id, [entry for entry in entries if entry.warning_id is None])
+    hidden = [entry for entry in entries if entry.kind == "content_hidden"]
+    others = [entry for entry in entries if entry.kind != "content_hidden" and entry.warning_id is None]
+    texts = _load_texts(user_id, others) | _load_hidden_texts(user_id, hidden)
     warnings = selectors.fetch_warning_texts([entry.warning_id for entry in entries if entry.warning_id is not None])
     texts |= {entry.position: warnings[entry.warning_id] for entry in entries if entry.warning_id in warnings}
     return [(entry, texts[entry.position]) for entry in entries if entry.position in texts]
@@ -79,6 +82,20 @@ def _load_texts(user_id: int, found: Sequence[Entry]) -> dict[int, str]:
         for entry in visible
         if entry.comment_id is None or entry.comment_id in comments
     }
+
+
+def _load_hidden_texts(user_id: int, found: Sequence[Entry]) -> dict[int, str]:
+    """Return the texts, by position, of the entries whose post or comment is the user's and still hidden."""
+    if not found:
+        return {}
+    hidden = {"author": user_id, "hidden_at__isnull": False}
+    posts = Post.objects.using(DEFAULT_DB_ALIAS).filter(**hidden, deleted_at=None)
+    posts = posts.filter(pk__in=[entry.post_id for entry in found if entry.comment_id is None])
+    comments = Comment.objects.using(DEFAULT_DB_ALIAS).filter(**hidden, post__deleted_at=None)
+    comments = comments.filter(pk__in=[entry.comment_id for entry in found if entry.comment_id is not None])
+    texts = dict(posts.values_list("pk", "caption")) | dict(comments.values_list("pk", "text"))  # ids are distinct
+    subjects = {entry.position: entry.comment_id or entry.post_id or 0 for entry in found}
+    return {position: texts[subject] for position, subject in subjects.items() if subject in texts}
 
 
 def _select_text(entry: Entry, comments: dict[int, str], captions: dict[int, str]) -> str:

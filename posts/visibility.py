@@ -48,6 +48,11 @@ def get_visible_post_author_id(viewer_id: int | None, post_id: int) -> int:
     return int(row[0])
 
 
+def is_own_post(user_id: int, post_id: int) -> bool:
+    """Return whether the post is the user's and not deleted. A moderator may have hidden it."""
+    return Post.objects.using(DEFAULT_DB_ALIAS).filter(pk=post_id, author=user_id, deleted_at=None).exists()
+
+
 def render_visible_post(viewer_id: int | None, post_id: int) -> bytes:
     """Return the post's JSON. Raises Http404 if the viewer cannot see the post."""
     get_visible_post_author_id(viewer_id, post_id)

@@ -64,7 +64,7 @@ DISMISS = AdminAction(
     get_versions=_count_reports,
 )
 HIDE = AdminAction(
-    *("hide", "Hide", "hidden", "Hide it from everyone, its author included. Can be restored."),
+    *("hide", "Hide", "hidden", "Hide it from everyone. Its author is notified. Can be restored."),
     _MODERATE_PERMISSION,
     perform=with_reason(moderation.hide, "target"),
     is_destructive=True,

@@ -41,16 +41,22 @@ class NotificationSerializer(serializers.Serializer[Any]):
     """Documents the JSON that `posts.notification_list` renders; used for the schema only."""
 
     id = IdField(help_text="Changes when a new actor joins the entry, which then moves to the top of the list.")
-    kind = serializers.ChoiceField(choices=NotificationKind.values)
+    kind = serializers.ChoiceField(
+        choices=NotificationKind.values,
+        help_text="More kinds may be added. `content_hidden`: a moderator hid your post, or your comment if there is "
+        "a `comment_id`. No one can see it, and you can delete it.",
+    )
     actors = PersonSerializer(
         many=True,
-        help_text=f"The newest {MAX_SHOWN_ACTORS}. For `media_failed` and `warning`, this is your own account.",
+        help_text=f"The newest {MAX_SHOWN_ACTORS}. For `media_failed`, `warning` and `content_hidden`, "
+        "this is your own account.",
     )
     actor_count = serializers.IntegerField(min_value=1)
     post_id = IdField(allow_null=True)
     comment_id = IdField(allow_null=True)
     text = serializers.CharField(
-        help_text="The text of the comment, the caption that mentions you, or the moderators' warning."
+        help_text="The text of the comment, the caption that mentions you, the moderators' warning, or your hidden "
+        "caption or comment."
     )
     created_at = serializers.DateTimeField(help_text="When the newest actor joined the entry.")
     read = serializers.BooleanField()

@@ -21,7 +21,7 @@ from instafeed.core.api.requests import id_or_404
 from instafeed.core.api.throttling import AnonThrottle, PostThrottle, UserThrottle
 from posts import post_parts, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
-from posts.visibility import get_visible_post_author_id, render_visible_post
+from posts.visibility import get_visible_post_author_id, is_own_post, render_visible_post
 from social.visibility import can_see_posts, get_visible_user_and_relationship
 
 USER_POSTS_LIST_NAME = "user_posts"  # identifies the list in its cursors
@@ -96,8 +96,11 @@ class PostView(APIView):
 
     @extend_schema(operation_id="delete_post", responses={204: None, **_NOT_AUTHOR_RESPONSE}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
-        """Delete your post."""
-        services.delete_post(self._get_own_post_id(request, post_id), current_user(request).pk)
+        """Delete your post, also if a moderator has hidden it."""
+        user_id, id_ = current_user(request).pk, id_or_404(post_id)
+        if not is_own_post(user_id, id_):
+            self._get_own_post_id(request, post_id)  # raises what the viewer may know
+        services.delete_post(id_, user_id)
         return Response(status=204)
 
     def _get_own_post_id(self, request: Request, post_id: str) -> int:

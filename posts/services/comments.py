@@ -52,7 +52,10 @@ def delete_comment(comment_id: int) -> bool:
 
 
 def hide_comment(comment_id: int) -> bool:
-    """Hide a comment from all viewers and from its post's count. Return False if it is hidden or deleted already."""
+    """Hide a comment from all viewers and from its post's count, and notify its author.
+
+    Return False if it is hidden or deleted already.
+    """
     return _set_hidden(comment_id, hidden=True)
 
 
@@ -69,6 +72,8 @@ def _set_hidden(comment_id: int, *, hidden: bool) -> bool:
     if comment is None:
         return False
     Comment.objects.filter(pk=comment_id).update(hidden_at=timezone.now() if hidden else None)
+    event = Event("content_hidden", comment.author_id, comment.author_id, comment.post_id, comment_id)
+    (notifications.announce if hidden else notifications.retract)(event)
     counters.increment(comment.post_id, comments=-1 if hidden else 1)
     return True
 

@@ -21,6 +21,8 @@ from media import services as media
 from media.models import Status
 from posts import hashtag_index, mentions
 from posts.models import Post, PostMedia
+from social import notifications
+from social.notifications import Event
 
 
 class EmptyPost(ValueError):
@@ -98,7 +100,10 @@ def change_post_count(author_id: int, change: Literal[1, -1]) -> None:
 
 
 def hide_post(post_id: int) -> bool:
-    """Hide a post from all viewers, its author included. Return False if it is hidden or deleted already."""
+    """Hide a post from all viewers, its author included, who is notified and can delete it.
+
+    Return False if it is hidden or deleted already.
+    """
     return _set_hidden(post_id, hidden=True)
 
 
@@ -118,6 +123,8 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
         return False
     pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)
     relocation.set_withheld(pictures, author_id, withheld=hidden)
+    event = Event("content_hidden", author_id, author_id, post_id)
+    (notifications.announce if hidden else notifications.retract)(event)
     invalidate([keys.post_card(post_id)])
     return True
 

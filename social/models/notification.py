@@ -21,6 +21,7 @@ class NotificationKind(models.TextChoices):
     MENTION = "mention"  # in a caption or a comment
     MEDIA_FAILED = "media_failed"  # processing failed for a file of the recipient's own post
     WARNING = "warning"  # by a moderator
+    CONTENT_HIDDEN = "content_hidden"  # a moderator hid the recipient's own post or comment
 
 
 class Verb(models.IntegerChoices):

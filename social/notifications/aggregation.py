@@ -18,6 +18,7 @@ from social.models import Notification, NotificationActor, NotificationEvent, No
 from social.notifications.deletion import RENOTIFY_COOLDOWN
 from social.notifications.deliverability import filter_deliverable
 
+_KINDS_BY_MODERATORS = (NotificationKind.WARNING, NotificationKind.CONTENT_HIDDEN)
 _EntryKey = tuple[int, str]  # recipient id, aggregation key
 _ActorKey = tuple[_EntryKey, int]
 
@@ -60,10 +61,10 @@ def _latest_event_per_actor(events: Iterable[NotificationEvent]) -> list[Notific
 def _filter_deliverable_events(events: list[NotificationEvent]) -> list[NotificationEvent]:
     """Drop announcements that their recipients must not see.
 
-    A warning is kept for a suspended recipient, who sees it when the suspension ends.
+    What moderators did is kept for a suspended recipient, who sees it when the suspension ends.
     """
-    warned = [event.recipient_id for event in events if event.kind == NotificationKind.WARNING]
-    existing = _filter_existing_users(warned) if warned else set()
+    moderated = [event.recipient_id for event in events if event.kind in _KINDS_BY_MODERATORS]
+    existing = _filter_existing_users(moderated) if moderated else set()
     pairs = {_recipient_and_actor(event) for event in events if event.verb == Verb.ANNOUNCE}
     deliverable = filter_deliverable(pairs)
     return [
@@ -71,7 +72,7 @@ def _filter_deliverable_events(events: list[NotificationEvent]) -> list[Notifica
         for event in events
         if event.verb != Verb.ANNOUNCE
         or _recipient_and_actor(event) in deliverable
-        or (event.kind == NotificationKind.WARNING and event.recipient_id in existing)
+        or (event.kind in _KINDS_BY_MODERATORS and event.recipient_id in existing)
     ]
 
 

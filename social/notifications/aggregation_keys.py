@@ -23,6 +23,10 @@ def build_key(kind: str, actor_id: int, post_id: int | None, comment_id: int | N
         return _comment_like_key(comment_id)
     if comment_id is not None and kind in _COMMENT_KINDS:
         return _comment_key(comment_id)
+    if comment_id is not None and kind == NotificationKind.CONTENT_HIDDEN:
+        return _hidden_comment_key(comment_id)
+    if post_id is not None and kind == NotificationKind.CONTENT_HIDDEN:
+        return _hidden_post_key(post_id)
     if post_id is not None and kind == NotificationKind.LIKE:
         return _post_like_key(post_id)
     if post_id is not None and kind == NotificationKind.MENTION:
@@ -44,12 +48,14 @@ def parse_warning_id(key: str) -> int | None:
 
 def post_keys(post_ids: Iterable[int]) -> list[str]:
     """Return all keys about the posts themselves. Their comments have keys of their own."""
-    return [build(post_id) for post_id in post_ids for build in (_post_like_key, _caption_key, _media_key)]
+    builders = (_post_like_key, _caption_key, _media_key, _hidden_post_key)
+    return [build(post_id) for post_id in post_ids for build in builders]
 
 
 def comment_keys(comment_ids: Iterable[int]) -> list[str]:
     """Return all keys about the comments."""
-    return [build(comment_id) for comment_id in comment_ids for build in (_comment_like_key, _comment_key)]
+    builders = (_comment_like_key, _comment_key, _hidden_comment_key)
+    return [build(comment_id) for comment_id in comment_ids for build in builders]
 
 
 def _post_like_key(post_id: int) -> str:
@@ -70,3 +76,11 @@ def _caption_key(post_id: int) -> str:
 
 def _media_key(post_id: int) -> str:
     return f"media:{post_id}"
+
+
+def _hidden_post_key(post_id: int) -> str:
+    return f"hidden:post:{post_id}"
+
+
+def _hidden_comment_key(comment_id: int) -> str:
+    return f"hidden:comment:{comment_id}"

@@ -22,6 +22,8 @@ from social.notifications.aggregation_keys import build_key, warning_key
 
 consumer_task = CoalescedTask(queues.DRAIN_NOTIFICATIONS, countdown=0.2)  # at most five tasks a second
 
+# Kinds whose actor is the recipient.
+_KINDS_ABOUT_ONESELF = (NotificationKind.MEDIA_FAILED, NotificationKind.CONTENT_HIDDEN)
 # A NotificationEvent: verb, kind, aggregation key, recipient, actor, post, comment.
 EventRow = tuple[int, str, str, int, int, int | None, int | None]
 # Raw: every like runs this. bulk_create would build objects and compile the same statement each time.
@@ -50,8 +52,8 @@ class Event:
 def announce(*events: Event) -> None:
     """Write `events` to the outbox with one INSERT, inside the transaction of the change that they report.
 
-    A user's own actions are skipped, except for failed media. Repeating a call changes nothing. Raises ValueError for
-    an impossible combination of kind and ids.
+    A user's own actions are skipped, except for failed media and hidden content. Repeating a call changes nothing.
+    Raises ValueError for an impossible combination of kind and ids.
     """
     _enqueue_events(Verb.ANNOUNCE, events)
 
@@ -93,7 +95,7 @@ def _enqueue_events(verb: Verb, events: Iterable[Event]) -> None:
                 *(event.recipient_id, event.actor_id, event.post_id, event.comment_id),
             )
             for event in events
-            if event.recipient_id != event.actor_id or event.kind == NotificationKind.MEDIA_FAILED
+            if event.recipient_id != event.actor_id or event.kind in _KINDS_ABOUT_ONESELF
         ]
     )
 
