@@ -17,8 +17,14 @@ from instafeed.core.jobs.leased import LeasedJob
 
 END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
-# Unicode's full case folding, ordered by code points: built into PostgreSQL 18, the same on every system.
-FOLDED_DISPLAY_NAME = Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")')
+# What search compares: without white space around it, as Python strips it from the searched text, and the same for
+# composed and decomposed characters. Unicode's full case folding, ordered by code points, is built into PostgreSQL 18.
+_WHITE_SPACE_SQL = (
+    r"E' \t\n\v\f\r\x1c\x1d\x1e\x1f\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    r"\u2028\u2029\u202f\u205f\u3000'"
+)
+SEARCH_FORM_SQL = f'normalize(casefold(normalize(btrim({{}}, {_WHITE_SPACE_SQL}), NFD) COLLATE "pg_unicode_fast"), NFC)'
+FOLDED_DISPLAY_NAME = Func("display_name", template=SEARCH_FORM_SQL.format("%(expressions)s"))
 # The length of the common prefix of the username and the folded display name: 0 to 30 characters. A username contains
 # no space, and the regular expression matches the longest repeated part.
 COMMON_PREFIX_LENGTH = Func(

@@ -1,4 +1,4 @@
-"""Search for users by the beginning of their username or display name, in any case and script.
+"""Search for users by the beginning of their username or display name, in any case, script and composition.
 
 Usernames that match come first, in their own order, so an exact match leads. Users whose display name matches and
 whose username does not follow, ordered by case-folded display name and id. Inactive accounts are excluded. Both orders
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from django.db.models.query import RawQuerySet
 
-from accounts.models import User
+from accounts.models import SEARCH_FORM_SQL, User
 from instafeed.core.db.replicas import session
 
 MIN_BATCH_SIZE = 20  # users, so that a page with many hidden users is filled in a few rounds
@@ -37,9 +37,8 @@ FIRST_POSITION = SearchPosition(False, "", 0)
 
 # Raw SQL: the ORM lacks `^@` (starts with), which needs no escaping, and comparisons in a given collation.
 # The text arrives as a literal, so the planner folds it and turns `^@` into a range of the index.
-_CASEFOLD_SQL = """casefold({} COLLATE "pg_unicode_fast")"""
-_PREFIX_SQL = _CASEFOLD_SQL.format("%(text)s::text")
-_DISPLAY_NAME_SQL = _CASEFOLD_SQL.format("display_name")
+_PREFIX_SQL = SEARCH_FORM_SQL.format("%(text)s::text")
+_DISPLAY_NAME_SQL = SEARCH_FORM_SQL.format("display_name")
 # Must equal the expression of the index: COMMON_PREFIX_LENGTH in accounts.models.
 _COMMON_PREFIX_SQL = rf"length(substring(username || ' ' || {_DISPLAY_NAME_SQL} from '^([^ ]*)[^ ]* \1'))"
 _BY_USERNAME_SQL = f"""

@@ -58,9 +58,19 @@ _FULL_PREFIX = regex.compile(f"[#＃]?({_WORD}++)", regex.V1)
 
 def extract_hashtags(text: str) -> list[str]:
     """Return the first MAX_HASHTAGS distinct hashtags of a text, without their `#`, in lower case and in order."""
-    names = (_normalize(match["name"]) for match in _HASHTAG_OR_URL.finditer(text) if match["name"])
+    return [display_hashtag(name) for name in extract_folded_hashtags(text)]
+
+
+def extract_folded_hashtags(text: str) -> list[str]:
+    """Return the hashtags of `extract_hashtags` in the form of the index, which all spellings share."""
+    names = (_fold(match["name"]) for match in _HASHTAG_OR_URL.finditer(text) if match["name"])
     distinct = dict.fromkeys(name for name in names if len(name) <= MAX_HASHTAG_LENGTH)
     return list(distinct)[:MAX_HASHTAGS]
+
+
+def display_hashtag(folded: str) -> str:
+    """Return a folded hashtag as it is shown: a Greek sigma at the end of a word is final again."""
+    return folded.replace("σ", "Σ").lower()  # lower() looks at the letters around a capital sigma
 
 
 def extract_mentions(text: str) -> list[str]:
@@ -70,21 +80,24 @@ def extract_mentions(text: str) -> list[str]:
 
 
 def parse_hashtag(raw: str) -> str | None:
-    """Normalize a hashtag, with or without its `#`, to the form of `extract_hashtags`. Return None if it is invalid."""
+    """Fold a hashtag, with or without its `#`, to the form of the index. Return None if it is invalid."""
     return _match_name(_FULL_HASHTAG, raw)
 
 
 def parse_hashtag_prefix(raw: str) -> str | None:
-    """Normalize the beginning of a hashtag, with or without its `#`. Return None if no hashtag can begin with it."""
+    """Fold the beginning of a hashtag, with or without its `#`. Return None if no hashtag can begin with it."""
     return _match_name(_FULL_PREFIX, raw)
 
 
 def _match_name(pattern: regex.Pattern[str], raw: str) -> str | None:
     match = pattern.fullmatch(raw)
-    name = _normalize(match[1]) if match else ""
+    name = _fold(match[1]) if match else ""
     return name if 0 < len(name) <= MAX_HASHTAG_LENGTH else None
 
 
-def _normalize(name: str) -> str:
-    """Return the one form that all spellings of a hashtag share: lower case, composed characters (NFC)."""
-    return unicodedata.normalize("NFC", name.lower())
+def _fold(name: str) -> str:
+    """Return the one form that all spellings of a hashtag share: lower case, composed characters (NFC), no final sigma.
+
+    The beginning of a word cannot tell whether its last sigma is final.
+    """
+    return unicodedata.normalize("NFC", name.lower()).replace("ς", "σ")

@@ -37,7 +37,7 @@ def index_caption(post_id: int, caption: str) -> None:
 
     Call this last in the transaction: the row of a new hashtag stays locked until the commit.
     """
-    wanted = set(entities.extract_hashtags(caption))
+    wanted = set(entities.extract_folded_hashtags(caption))
     known = dict(PostHashtag.objects.filter(post_id=post_id).values_list("hashtag__name", "hashtag_id"))
     removed = [hashtag_id for name, hashtag_id in known.items() if name not in wanted]
     if removed:
@@ -134,11 +134,11 @@ def render_visible_hashtags(viewer_id: int, tags: Sequence[HashtagRef]) -> list[
         bounds = {"max_uses": MAX_USES_SCANNED, "max_count": MAX_POST_COUNT}
         cursor.execute(_VISIBLE_POST_COUNTS_SQL, {"tags": ids, "viewer": viewer_id, **bounds})
         counts = dict(cursor.fetchall())
-    return [
-        (tag, compact_json.encode({"name": tag.name, "post_count": counts[tag.hashtag_id]}))
-        for tag in tags
-        if tag.hashtag_id in counts
-    ]
+    return [(tag, _render_hashtag(tag.name, counts[tag.hashtag_id])) for tag in tags if tag.hashtag_id in counts]
+
+
+def _render_hashtag(name: str, post_count: int) -> bytes:
+    return compact_json.encode({"name": entities.display_hashtag(name), "post_count": post_count})
 
 
 # Raw SQL, because the ORM has no LATERAL. It reads each hashtag's newest uses from the end of its range of the index,

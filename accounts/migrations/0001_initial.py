@@ -28,6 +28,14 @@ DROP FUNCTION accounts_audit_is_append_only();
 """
 
 
+SEARCH_FORM = (
+    "normalize(casefold(normalize(btrim(%(expressions)s, "
+    r"E' \t\n\v\f\r\x1c\x1d\x1e\x1f\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    r"\u2028\u2029\u202f\u205f\u3000'"
+    '), NFD) COLLATE "pg_unicode_fast"), NFC)'
+)
+
+
 class Migration(migrations.Migration):
     initial = True
 
@@ -147,12 +155,12 @@ class Migration(migrations.Migration):
                     models.Index(
                         models.Func(
                             "username",
-                            models.Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")'),
+                            models.Func("display_name", template=SEARCH_FORM),
                             arg_joiner=" || ' ' || ",
                             output_field=models.IntegerField(),
                             template="length(substring(%(expressions)s from '^([^ ]*)[^ ]* \\1'))",
                         ),
-                        models.Func("display_name", template='casefold(%(expressions)s COLLATE "pg_unicode_fast")'),
+                        models.Func("display_name", template=SEARCH_FORM),
                         models.F("id"),
                         condition=models.Q(("is_active", True), models.Q(("display_name", ""), _negated=True)),
                         include=("display_name", "username"),

@@ -88,7 +88,7 @@ class HashtagIndex:
     """Hashtag ids by caption. Captions repeat, so each is parsed once."""
 
     def __init__(self, captions: Iterable[str]) -> None:
-        by_caption = {caption: entities.extract_hashtags(caption) for caption in captions}
+        by_caption = {caption: entities.extract_folded_hashtags(caption) for caption in captions}
         names = sorted({name for tags in by_caption.values() for name in tags})
         Hashtag.objects.bulk_create([Hashtag(name=name) for name in names], ignore_conflicts=True)
         id_of = dict(Hashtag.objects.filter(name__in=names).values_list("name", "pk"))

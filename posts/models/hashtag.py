@@ -8,7 +8,7 @@ from posts.models.post import Post
 
 
 class Hashtag(models.Model):
-    """A hashtag in lower case, without its `#`. The row is deleted with its last use."""
+    """A hashtag in lower case, without its `#`, folded by `posts.entities`. The row is deleted with its last use."""
 
     id = models.BigAutoField(primary_key=True)
     # Collation C orders by code point, so prefix searches can use the index. Longer hashtags are not indexed.

@@ -152,7 +152,7 @@ def test_reaction_counts_and_hashtag_index_are_exact() -> None:
     assert {post_id: (found.likes, found.comments) for post_id, found in counts.items()} == {
         post_id: (likes[post_id], comments[post_id]) for post_id in counts
     }
-    tagged = {(post.pk, name) for post in Post.objects.all() for name in entities.extract_hashtags(post.caption)}
+    tagged = {(post.pk, name) for post in Post.objects.all() for name in entities.extract_folded_hashtags(post.caption)}
     assert tagged
     assert set(PostHashtag.objects.values_list("post_id", "hashtag__name")) == tagged
 

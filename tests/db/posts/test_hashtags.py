@@ -167,6 +167,21 @@ def test_search_ignores_case_and_hash_sign(author: ApiUser, search: str) -> None
     assert search_hashtags(author, search) == {"sea_100": 1}
 
 
+def test_search_and_list_fold_the_final_sigma(author: ApiUser) -> None:
+    posts = [author.create_post(caption) for caption in ("#ΟΔΟΣ", "#οδοσ", "#Οδοστρωτήρας")]
+    for search in ("ΟΔΟΣ", "οδος", "οδοσ", "#Οδοσ"):
+        assert search_hashtags(author, search) == {"οδος": 2, "οδοστρωτήρας": 1}
+        assert list_hashtag_posts(author, search) == posts[1::-1]
+    assert author.get(f"/posts/{posts[1]}")["hashtags"] == ["οδος"]
+
+
+@pytest.mark.parametrize("search", ["Ünï", "U\u0308ni\u0308", "ünï "])
+def test_search_finds_all_compositions(author: ApiUser, search: str) -> None:
+    author.create_post("#Ünïcode")
+    author.create_post("#u\u0308ni\u0308code")
+    assert search_hashtags(author, search) == {"ünïcode": 2}
+
+
 def test_search_treats_wildcards_as_text(author: ApiUser) -> None:
     author.create_post("#a_b #axb #20years")
     assert search_hashtags(author, "a_") == {"a_b": 1}

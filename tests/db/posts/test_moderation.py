@@ -308,7 +308,7 @@ def test_only_the_author_can_delete_a_hidden_post(
     assert_counts_are_exact()
 
 
-def test_hidden_content_is_told_after_a_suspension_ends(moderator: User, author: ApiUser, post: Target) -> None:
+def test_author_is_notified_after_a_suspension(moderator: User, author: ApiUser, post: Target) -> None:
     moderation.suspend_author(moderator, post, None, "not careful", expected_version=0)
     moderation.hide(moderator, post, "rude")
     while consume_batches():

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from posts.entities import MAX_HASHTAG_LENGTH, extract_hashtags, extract_mentions, parse_hashtag, parse_hashtag_prefix
+from posts.entities import (
+    MAX_HASHTAG_LENGTH,
+    display_hashtag,
+    extract_folded_hashtags,
+    extract_hashtags,
+    extract_mentions,
+    parse_hashtag,
+    parse_hashtag_prefix,
+)
 from tests.unit.linear_time import assert_linear_time
 
 HASHTAGS: list[tuple[str, list[str]]] = [
@@ -212,9 +220,9 @@ def test_extraction_takes_linear_time(unit: str) -> None:
 @given(st.text(max_size=60))
 @example("#Σ ΣΑΣ")
 def test_extracted_hashtags_parse_to_themselves(text: str) -> None:
-    for name in extract_hashtags(text):
-        assert parse_hashtag(name) == name
-        assert parse_hashtag_prefix(name) == name
+    for name, folded in zip(extract_hashtags(text), extract_folded_hashtags(text), strict=True):
+        assert parse_hashtag(name) == parse_hashtag_prefix(name) == parse_hashtag(folded) == folded
+        assert display_hashtag(folded) == name
 
 
 @given(st.text(alphabet=st.characters(categories=["L"]), min_size=1, max_size=20))
@@ -223,7 +231,12 @@ def test_case_and_unicode_composition_do_not_change_the_hashtag(word: str) -> No
     for form in ("NFC", "NFD"):
         written = unicodedata.normalize(form, word)
         assert parse_hashtag(written) == name
-        assert extract_hashtags(f"#{written} #{written.lower()}") == [name]
+        assert extract_folded_hashtags(f"#{written} #{written.lower()}") == [name]
+
+
+def test_final_sigma_is_shown_and_does_not_change_the_hashtag() -> None:
+    assert extract_hashtags("#ΟΔΟΣ #οδοσ #Οδός #Σ #σοφός_ΣΟΦΟΣ") == ["οδος", "οδός", "σ", "σοφός_σοφος"]
+    assert parse_hashtag("ΟΔΟΣ") == parse_hashtag("οδος") == parse_hashtag_prefix("ΟΔΟσ") == "οδοσ"
 
 
 @pytest.mark.parametrize("raw", ["Sunset", "#Sunset", "＃SUNSET"])
