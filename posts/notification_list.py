@@ -7,7 +7,7 @@ moderator hid the recipient's own post or comment is shown while it is hidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,18 @@ class NotificationList:
     def render(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         """Return id and JSON of the visible entries, in a fixed number of queries."""
         return _render_entries(_filter_visible(self.user_id, [self._fetched[id_] for id_ in ids]))
+
+
+def iterate_visible(user_id: int, batch_size: int) -> Iterator[Entry]:
+    """Yield all entries that the user can see, newest first, in the form in which the list shows them."""
+    before = None
+    while True:
+        found = selectors.list_entries(user_id, before, batch_size)
+        for entry, _ in _filter_visible(user_id, found):
+            yield entry
+        if len(found) < batch_size:
+            return
+        before = found[-1].position
 
 
 def count_unread(user_id: int) -> int:

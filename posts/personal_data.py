@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import QuerySet
 
 from accounts.personal_data_registry import (
+    CHUNK_SIZE,
     PersonalDataCategory,
     Row,
     delete_locked_rows,
@@ -22,10 +23,12 @@ from accounts.personal_data_registry import (
     lock_chunk,
     register,
 )
+from instafeed.core.api.formats import optional_id
 from instafeed.core.cache import keys
-from posts import counters, entities, purge, services
+from posts import counters, entities, notification_list, purge, services
 from posts.counters import Counts
 from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
+from social import notifications
 from social.services.locks import retry_on_conflict
 
 PURGE_POLL_INTERVAL = 0.05  # seconds between checks while another process purges the last posts
@@ -69,6 +72,27 @@ def export_likes(user_id: int) -> Iterator[Row]:
 
 def export_comment_likes(user_id: int) -> Iterator[Row]:
     return _export_rows(CommentLike.objects.filter(user=user_id).values("comment_id", "created_at"), "comment_id")
+
+
+# The export of entries includes their actors and the read state.
+NOTIFICATIONS = (
+    *("social.Notification.recipient_id", "social.NotificationActor.actor_id", "social.NotificationState.user_id"),
+    *("social.NotificationEvent.recipient_id", "social.NotificationEvent.actor_id"),
+)
+
+
+def export_notifications(user_id: int) -> Iterator[Row]:
+    """Yield the notifications that the user can see: those about hidden posts and comments are left out."""
+    for entry in notification_list.iterate_visible(user_id, CHUNK_SIZE):
+        yield {
+            "kind": entry.kind,
+            "actor_ids": [str(actor_id) for actor_id in entry.actor_ids],
+            "actor_count": entry.actor_count,
+            "post_id": optional_id(entry.post_id),
+            "comment_id": optional_id(entry.comment_id),
+            "created_at": entry.created_at,
+            "read": entry.read,
+        }
 
 
 def export_saves(user_id: int) -> Iterator[Row]:
@@ -150,6 +174,8 @@ def redis_keys(user_id: int) -> Iterable[str]:
 
 def register_categories() -> None:
     register(
+        # Of social, but only posts can tell which entries are visible. Erased after what announces and retracts them.
+        PersonalDataCategory("notifications", NOTIFICATIONS, export_notifications, notifications.delete_for_user),
         PersonalDataCategory("posts", ["posts.Post.author"], export_posts, erase_posts),
         PersonalDataCategory("comments", ["posts.Comment.author"], export_comments, erase_comments),
         PersonalDataCategory("likes", ["posts.Like.user"], export_likes, erase_likes),

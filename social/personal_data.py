@@ -11,7 +11,6 @@ from django.db.models import Model
 
 from accounts.models import CountChange, User
 from accounts.personal_data_registry import (
-    CHUNK_SIZE,
     PersonalDataCategory,
     Row,
     delete_locked_rows,
@@ -23,8 +22,6 @@ from accounts.personal_data_registry import (
 from instafeed.core.api.formats import optional_id
 from social.counter_rollup import roll_up
 from social.models import Block, Follow, FollowRequest, Mute, Warning
-from social.notifications import delete_for_user
-from social.notifications.selectors import filter_visible_actors, list_entries
 from social.selectors import filter_blockers
 from social.services.count_changes import record_count_changes
 from social.services.locks import lock_account, retry_on_conflict
@@ -100,33 +97,6 @@ BLOCKS, BLOCKED_BY = RelationSide(Block, "blocker", "blocked"), RelationSide(Blo
 MUTES, MUTED_BY = RelationSide(Mute, "muter", "muted"), RelationSide(Mute, "muted", "muter")
 
 
-# The export of entries includes their actors and the read state.
-NOTIFICATIONS = (
-    *("social.Notification.recipient_id", "social.NotificationActor.actor_id", "social.NotificationState.user_id"),
-    *("social.NotificationEvent.recipient_id", "social.NotificationEvent.actor_id"),
-)
-
-
-def export_notifications(user_id: int) -> Iterator[Row]:
-    """Yield the notifications that the user can see, with their newest actors."""
-    before = None
-    while True:
-        entries = list_entries(user_id, before, CHUNK_SIZE)
-        for entry in filter_visible_actors(user_id, entries):
-            yield {
-                "kind": entry.kind,
-                "actor_ids": [str(actor_id) for actor_id in entry.actor_ids],
-                "actor_count": entry.actor_count,
-                "post_id": optional_id(entry.post_id),
-                "comment_id": optional_id(entry.comment_id),
-                "created_at": entry.created_at,
-                "read": entry.read,
-            }
-        if len(entries) < CHUNK_SIZE:
-            return
-        before = entries[-1].position
-
-
 def export_warnings(user_id: int) -> Iterator[Row]:
     """Yield the moderators' warnings to the user."""
     rows = Warning.objects.filter(recipient_id=user_id).values("id", "text", "post_id", "comment_id", "created_at")
@@ -158,7 +128,6 @@ def register_categories() -> None:
         PersonalDataCategory("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase),
         PersonalDataCategory("mutes", [MUTES.column], MUTES.export, MUTES.erase),
         PersonalDataCategory("warnings", ["social.Warning.recipient_id"], export_warnings, erase_warnings),
-        PersonalDataCategory("notifications", NOTIFICATIONS, export_notifications, delete_for_user),
         # Not exported: users must not learn who blocks or mutes them.
         PersonalDataCategory("blocked_by", [BLOCKED_BY.column], erase=BLOCKED_BY.erase),
         PersonalDataCategory("muted_by", [MUTED_BY.column], erase=MUTED_BY.erase),

@@ -11,14 +11,17 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import audit, export, personal_data_registry, sessions
+from accounts import audit, export, personal_data_registry, services, sessions
 from accounts.models import Session, User
 from instafeed.core.api import throttling
 from posts.models import Comment, Post
 from social.models import Follow
+from social.notifications.consumer import consume_batches
 from tests.db.accounts.auth_client import PASSWORD, bearer, get, start_session
+from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.factories import BlockFactory, FollowFactory, MuteFactory, UserFactory
 from tests.support.populated_account import populate_account
@@ -121,6 +124,29 @@ def test_hidden_posts_are_exported_and_deleted_posts_are_not(alice: User) -> Non
         )
     (post,) = download_export(alice)["posts"]
     assert (post["caption"], post["hidden_at"]) == ("hidden", "2026-01-31T09:30:00Z")
+
+
+def test_notifications_about_hidden_posts_and_comments_are_omitted() -> None:
+    """The export has the entries of GET /notifications, in the same order."""
+    alice, bob, carol = ApiUser(username="alice", password=PASSWORD), ApiUser(), ApiUser()
+    shown_post, hidden_post = bob.create_post("for @alice"), bob.create_post("also for @alice")
+    private_post = carol.create_post("and for @alice")
+    own_post = alice.create_post()
+    hidden_comment = bob.create_comment(own_post, "rude")
+    bob.create_comment(own_post, "kind")
+    while consume_batches():
+        pass
+    assert len(download_export(alice.user)["notifications"]) == 5
+    Post.objects.filter(pk=hidden_post).update(hidden_at=timezone.now())
+    Comment.objects.filter(pk=hidden_comment).update(hidden_at=timezone.now())
+    services.update_profile(carol.id, {"is_private": True})
+    exported = download_export(alice.user)["notifications"]
+    shown = alice.get("/notifications?limit=100")["results"]
+    assert {entry["post_id"] for entry in exported} == {shown_post, own_post}
+    assert private_post not in str(exported)
+    assert [(entry["kind"], entry["comment_id"]) for entry in exported] == [
+        (entry["kind"], entry["comment_id"]) for entry in shown
+    ]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 7])
