@@ -64,6 +64,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         max_length=30, unique=True, validators=[MinLengthValidator(3), RegexValidator(USERNAME_PATTERN)]
     )
     email = models.EmailField(blank=True, max_length=254)
+    # The address that the user asked for although another account has it. Shown to the user like a changed address, so
+    # that a change does not tell which addresses are registered.
+    requested_email = models.EmailField(blank=True, max_length=254, default="", db_default="", editable=False)
     display_name = models.CharField(max_length=60, blank=True, default="")
     bio = models.TextField(max_length=500, blank=True, default="")
     website = models.URLField(max_length=200, blank=True, default="")
@@ -152,6 +155,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return Django's hash of the password, extended by the session epoch."""
         password_hash = super()._get_session_auth_hash(secret)  # type: ignore[misc]
         return f"{password_hash}:{self.session_epoch}"
+
+    @property
+    def shown_email(self) -> str:
+        """The address that the user gave last, which is what the user sees."""
+        return self.requested_email or self.email
 
     @property
     def is_celebrity(self) -> bool:

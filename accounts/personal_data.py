@@ -21,7 +21,7 @@ from instafeed.core.cache import keys
 from instafeed.core.models import IdempotentResponse
 
 _PROFILE_FIELDS = (
-    *("username", "email", "display_name", "bio", "website", "is_private", "is_staff"),
+    *("username", "display_name", "bio", "website", "is_private", "is_staff"),
     *("post_count", "created_at", "last_login"),
 )
 
@@ -32,6 +32,7 @@ def export_profile(user_id: int) -> Iterator[Row]:
     yield {
         "id": str(user.pk),
         **{field: getattr(user, field) for field in _PROFILE_FIELDS},
+        "email": user.shown_email,
         **get_exact_counts(user)._asdict(),
         "avatar_url": file_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,

@@ -69,12 +69,32 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
         sessions.end_all(user_id, keep=keep_session)
 
 
+def update_own_profile(user_id: int, changes: dict[str, Any], current_password: str) -> User:
+    """Do `update_profile` for the user itself. A new email address needs the current password.
+
+    The result does not tell whether another account has the address: see User.requested_email. Raises WrongPassword,
+    AlreadyTaken for the username only, and what `update_profile` raises.
+    """
+    others = {name: value for name, value in changes.items() if name != "email"}
+    if "email" not in changes:
+        return update_profile(user_id, others)
+    if not User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id).check_password(current_password):
+        raise WrongPassword
+    update_profile(user_id, others)
+    try:
+        return update_profile(user_id, {"email": changes["email"]})
+    except AlreadyTaken:
+        return update_profile(user_id, {"requested_email": changes["email"]})
+
+
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
     Raises AlreadyTaken, avatars.PictureNotFound, DependencyUnavailable, User.DoesNotExist.
     """
     changes = dict(changes)
+    if "email" in changes:
+        changes["requested_email"] = ""
     if "avatar" in changes:
         changes["avatar_path"] = avatar_storage.create_copy(user_id, changes.pop("avatar"))
     with transaction.atomic():

@@ -148,7 +148,9 @@ class OwnProfileSerializer(ProfileSerializer):
     """The profile as its owner sees it."""
 
     relationship = serializers.SerializerMethodField()
-    email = serializers.CharField(read_only=True, help_text="Empty for imported accounts without an address.")
+    email = serializers.CharField(
+        source="shown_email", read_only=True, help_text="Empty for imported accounts without an address."
+    )
 
     class Meta:
         model = User
@@ -160,17 +162,33 @@ class OwnProfileSerializer(ProfileSerializer):
         return None
 
 
-@extend_schema_serializer(examples=[example("A new biography", {"bio": "A ship in port is safe."})])
+@extend_schema_serializer(
+    examples=[
+        example("A new biography", {"bio": "A ship in port is safe."}),
+        example("A new address", {"email": "hopper@mail.example", "current_password": _EXAMPLE_PASSWORD}),
+    ]
+)
 class ProfileChangeSerializer(serializers.Serializer[Any]):
     """The fields of PATCH /me. Unknown fields are ignored."""
 
+    schema_rules = {"anyOf": [{"not": {"required": ["email"]}}, {"required": ["current_password"]}]}
+
     username = UsernameField(required=False)
-    email = EmailAddressField(required=False)
+    email = EmailAddressField(
+        required=False, help_text="Needs `current_password`. The answer is the same if the address is in use."
+    )
+    current_password = PasswordField(required=False, help_text="Required to change the email address.")
     display_name = VerbatimCharField(required=False, allow_blank=True, max_length=60)
     bio = VerbatimCharField(required=False, allow_blank=True, max_length=500)
     website = WebsiteField(required=False)
     is_private = StrictBooleanField(required=False)
     avatar = IdInputField(required=False, allow_null=True, help_text="The id of one of your media; null for none.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "email" in attrs and "current_password" not in attrs:
+            message = self.fields["current_password"].error_messages["required"]
+            raise serializers.ValidationError({"current_password": message}, "required")
+        return attrs
 
 
 @extend_schema_serializer(

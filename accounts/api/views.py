@@ -120,7 +120,10 @@ class Refresh(UnauthenticatedView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for a new pair of tokens. It works once; using it again ends the whole session."""
+        """Exchange a refresh token for a new pair of tokens. It works once; using it again ends the whole session.
+
+        For ten seconds the token just before the newest returns the newest again, for clients with several tabs.
+        """
         user_id, tokens = sessions.rotate(_read_refresh_token(request))
         identify_user(user_id)
         return Response(asdict(tokens))
@@ -189,11 +192,15 @@ class Me(PasswordCheckView, OwnAccountView):
         },
     )
     def patch(self, request: Request) -> Response:
-        """Change the given fields of your profile."""
+        """Change the given fields of your profile. A new email address needs `current_password`."""
         serializer = ProfileChangeSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
+        changes = dict(serializer.validated_data)
+        password = changes.pop("current_password", "")
         try:
-            user = services.update_profile(current_user(request).pk, serializer.validated_data)
+            user = services.update_own_profile(current_user(request).pk, changes, password)
+        except services.WrongPassword:
+            raise WrongCurrentPassword("current_password") from None
         except services.AlreadyTaken as error:
             raise _taken_error(error) from None
         except PictureNotFound:

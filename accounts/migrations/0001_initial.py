@@ -71,6 +71,10 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("email", models.EmailField(blank=True, max_length=254)),
+                (
+                    "requested_email",
+                    models.EmailField(blank=True, db_default="", default="", editable=False, max_length=254),
+                ),
                 ("display_name", models.CharField(blank=True, default="", max_length=60)),
                 ("bio", models.TextField(blank=True, default="", max_length=500)),
                 ("website", models.URLField(blank=True, default="")),

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from accounts import export
 from accounts.models import User
 from accounts.signals import privacy_changed
-from tests.db.accounts.auth_client import get, patch, start_session
+from tests.db.accounts.auth_client import PASSWORD, get, patch, start_session
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
 from tests.support.pictures import ready_media
@@ -36,7 +37,7 @@ NAUGHTY_STRINGS = [
 
 @pytest.fixture
 def alice() -> User:
-    return UserFactory(username="alice", email="alice@example.org", avatar_path="avatars/a b.jpg")
+    return UserFactory(username="alice", email="alice@example.org", password=PASSWORD, avatar_path="avatars/a b.jpg")
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_patch_changes_only_given_fields(alice: User, access: str) -> None:
         "website": "https://example.org/~alicia?a=b#c",
         "is_private": True,
     }
-    response = patch("me", changes, access)
+    response = patch("me", changes | {"current_password": PASSWORD}, access)
     assert response.status_code == 200
     expected = {**before, **changes, "username": "alicia", "email": "alicia@example.org"}
     assert response.json() == expected
@@ -131,15 +132,48 @@ def test_invalid_value_is_400_and_changes_nothing(access: str, field: str, value
     assert get("me", access).json() == before
 
 
-@pytest.mark.parametrize(("field", "value"), [("username", "BOB"), ("email", "Bob@Example.org")])
-def test_taken_username_or_email_is_400(access: str, field: str, value: str) -> None:
+def test_taken_username_is_400(access: str) -> None:
+    UserFactory(username="bob")
+    error = assert_error(patch("me", {"username": "BOB"}, access), 400, "unique")
+    assert error["attr"] == "username"
+
+
+def test_a_new_email_does_not_tell_whether_it_is_registered(alice: User, access: str) -> None:
+    bob = UserFactory(username="bob", email="bob@example.org")
+    answers = []
+    for email in ("Bob@example.org", "new@example.org", "BOB@example.org"):
+        response = patch("me", {"email": email, "current_password": PASSWORD}, access)
+        assert response.status_code == 200
+        assert get("me", access).json() == response.json()
+        assert b"".join(export.stream_export(alice.pk)).decode().count(email) == 1
+        assert response.json()["email"] == email
+        answers.append(response.json() | {"email": None})
+    assert answers[0] == answers[1] == answers[2]
+    alice.refresh_from_db()
+    bob.refresh_from_db()
+    assert (alice.email, bob.email) == ("new@example.org", "bob@example.org")
+
+
+@pytest.mark.parametrize("email", ["new@example.org", "bob@example.org"])
+def test_a_new_email_needs_the_current_password(access: str, email: str) -> None:
     UserFactory(username="bob", email="bob@example.org")
-    error = assert_error(patch("me", {field: value}, access), 400, "unique")
-    assert error["attr"] == field
+    before = get("me", access).json()
+    missing = assert_error(patch("me", {"email": email, "bio": "x"}, access), 400, "required")
+    wrong = patch("me", {"email": email, "bio": "x", "current_password": "wrong"}, access)
+    assert missing["attr"] == assert_error(wrong, 400, "wrong_password")["attr"] == "current_password"
+    assert get("me", access).json() == before
+
+
+def test_passwords_for_a_new_email_are_limited(access: str, settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"login": "2/hour"}
+    guess = {"email": "new@example.org", "current_password": "wrong"}
+    assert [patch("me", guess, access).status_code for _ in range(3)] == [400, 400, 429]
+    assert patch("me", {"bio": "x"}, access).status_code == 200
 
 
 def test_own_username_and_email_are_accepted(access: str) -> None:
-    assert patch("me", {"username": "ALICE", "email": "ALICE@example.org"}, access).status_code == 200
+    own = {"username": "ALICE", "email": "ALICE@example.org", "current_password": PASSWORD}
+    assert patch("me", own, access).status_code == 200
 
 
 @pytest.mark.parametrize("body", [[], "text", 5, None])

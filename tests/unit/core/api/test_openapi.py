@@ -233,6 +233,8 @@ def test_every_pattern_works_in_python_and_javascript(document: Json) -> None:
         ("RegistrationRequest", {"username": "an", "email": "a@b.example", "password": "1234567a"}, False),
         ("RegistrationRequest", {"username": "ann", "email": "a@b", "password": "1234567a"}, False),
         ("PatchedProfileChangeRequest", {"website": ""}, True),
+        ("PatchedProfileChangeRequest", {"email": "a@b.example"}, False),
+        ("PatchedProfileChangeRequest", {"email": "a@b.example", "current_password": "x"}, True),
         ("PatchedProfileChangeRequest", {"website": "https://a.example:8080/b?c#d"}, True),
         ("PatchedProfileChangeRequest", {"website": "ftp://a.example"}, False),
     ],
