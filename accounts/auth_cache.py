@@ -1,7 +1,11 @@
-"""Cache the user fields and ended sessions that authentication needs, so that a valid token costs no SQL.
+"""Cache the user fields and sessions that authentication needs, so that a valid token costs no SQL.
 
-Code that changes any of these values calls `invalidate_auth_state(user_id)` in the same transaction. A cache miss
-reads the primary: a replica could still accept a token that was just revoked.
+Code that changes any of these values or ends a session calls `invalidate_auth_state(user_id)` in the same transaction.
+A cache miss reads the primary: a replica could still accept a token that was just revoked. Starting a session
+invalidates nothing: sessions newer than the newest in the cached state are live.
+
+Live sessions are cached and not ended ones, because their number has a limit. An account that had signed in 200,000
+times made each of its requests 33 ms slower.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 from instafeed.core.cache.read_through import ReadThroughCache
 
+MAX_SESSIONS = 100  # of a user
+
 # All other fields of the user are deferred; views that need them cause a query.
 _AUTH_FIELD_NAMES = {"id", "username", "is_private", "is_active", "is_staff", "is_superuser"}
 # In the order of the model's fields, which `Model.from_db` requires.
@@ -28,11 +34,11 @@ AUTH_FIELDS = tuple(field.attname for field in User._meta.concrete_fields if fie
 # like in that case.
 _AUTH_STATE_SQL = f"""
 SELECT ARRAY(
-    SELECT id FROM accounts_session
-    WHERE user_id = accounts_user.id AND ended_at IS NOT NULL AND expires_at > now()
-), id, {", ".join(AUTH_FIELDS)}
+    SELECT id FROM accounts_session WHERE user_id = accounts_user.id AND ended_at IS NULL
+    ORDER BY id DESC LIMIT {MAX_SESSIONS}
+), (SELECT coalesce(max(id), 0) FROM accounts_session WHERE user_id = accounts_user.id), id, {", ".join(AUTH_FIELDS)}
 FROM accounts_user WHERE id = ANY(%s)
-"""  # noqa: S608 (column names)
+"""  # noqa: S608 (column names and a constant)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,12 @@ class AuthState:
     """The cached state of one user."""
 
     values: Sequence[Any]  # of AUTH_FIELDS, in that order
-    ended_session_ids: Sequence[int]  # sessions that may still have an unexpired access token
+    live_session_ids: Sequence[int]
+    newest_session_id: int  # ended or not, when the state was read; 0 if there was none
+
+    def has_ended(self, session_id: int) -> bool:
+        """Return whether a session of the user has ended."""
+        return session_id <= self.newest_session_id and session_id not in self.live_session_ids
 
     def to_user(self) -> User:
         """Return a User with AUTH_FIELDS loaded and all other fields deferred."""
@@ -62,7 +73,7 @@ def _load_auth_states(user_ids: Sequence[int]) -> dict[int, bytes]:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_AUTH_STATE_SQL, [list(user_ids)])
         rows = cursor.fetchall()
-    return {pk: compact_json.encode([values, ended]) for ended, pk, *values in rows}
+    return {pk: compact_json.encode([values, live, newest]) for live, newest, pk, *values in rows}
 
 
 _auth_state_cache = ReadThroughCache(keys.auth_state, _load_auth_states, keys.AUTH_STATE_TTL)

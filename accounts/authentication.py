@@ -26,7 +26,7 @@ class TokenAuthentication(JWTAuthentication):
             return None
         token, claims = read_access(raw.strip())
         state = get_auth_state(claims.user_id)
-        if state is None or claims.session_id in state.ended_session_ids:
+        if state is None or (claims.session_id is not None and state.has_ended(claims.session_id)):
             raise TokenRefused
         user = state.to_user()
         if not user.is_active:

@@ -185,15 +185,24 @@ class CountChange(models.Model):
 
 
 class Session(models.Model):
-    """A sign-in. Each refresh token replaces the one before; only the newest is valid."""
+    """A sign-in. Each refresh token replaces the one before; only the newest is valid (see accounts.sessions)."""
 
     id = models.BigAutoField(primary_key=True)
-    user = models.ForeignKey(User, models.CASCADE, related_name="session_set")
+    # db_index=False: the indexes below cover it.
+    user = models.ForeignKey(User, models.CASCADE, related_name="session_set", db_index=False)
     refresh_jti = models.CharField(max_length=32)  # of the newest refresh token
+    previous_jti = models.CharField(max_length=32, default="", db_default="")  # of the one before
+    refreshed_at = models.DateTimeField(null=True, blank=True)  # when the newest replaced it
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
     # When the last token of the session has expired; then the row can be deleted.
     expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["user", "id"], name="session_user"),
+            models.Index(fields=["user", "id"], name="session_live", condition=Q(ended_at__isnull=True)),
+        ]
 
     def __str__(self) -> str:
         return f"session {self.pk}"

@@ -2,13 +2,16 @@
 
 A refresh token works once: using it issues the next one, and the row holds the id of the newest. A refresh token that
 is not the newest was used before, by its owner or by a thief. Since the two cannot be told apart, the whole session
-ends (RFC 9700, section 4.14). Access tokens of an ended session are refused too: `accounts.auth_cache` lists the ended
-sessions until their last access token has expired.
+ends (RFC 9700, section 4.14). The exception is the token just before the newest: for `REUSE_GRACE` it answers with the
+newest again, because two tabs of one browser may refresh at the same time.
+
+Access tokens of an ended session are refused too: `accounts.auth_cache` lists the sessions that have not ended. So a
+user has at most `MAX_SESSIONS`; a sign-in beyond that ends the oldest.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import DEFAULT_DB_ALIAS, transaction
@@ -16,11 +19,12 @@ from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
 from accounts import tokens
-from accounts.auth_cache import invalidate_auth_state
+from accounts.auth_cache import MAX_SESSIONS, invalidate_auth_state
 from accounts.models import Session, User
 from accounts.tokens import TokenRefused, Tokens
 
 FLUSH_BATCH_SIZE = 5_000  # rows
+REUSE_GRACE = timedelta(seconds=10)
 
 
 def start(user: User) -> Tokens:
@@ -34,34 +38,32 @@ def start(user: User) -> Tokens:
         unchanged = User.objects.filter(pk=user.pk, password=user.password, is_active=True)
         if not unchanged.update(last_login=timezone.now()):
             raise TokenRefused
+        # Under the lock, so that the ids of a user's sessions commit in their order (accounts.auth_cache relies on it).
         session = Session.objects.create(user_id=user.pk, refresh_jti=jti, expires_at=_refresh_expiry())
+        _end_surplus(user.pk)
     return tokens.issue(user.pk, session.pk, jti)
 
 
 def rotate(raw: str) -> tuple[int, Tokens]:
     """Exchange a refresh token for a new pair of tokens. Return the user's id and the tokens.
 
-    Raises TokenRefused. If the token was used before, its session is ended first.
+    Raises TokenRefused. If the token was used before, its session is ended first, except within `REUSE_GRACE`.
     """
     claims = tokens.read_refresh(raw)
-    jti = uuid4().hex
     with transaction.atomic():
         # Lock the user before the session, in the same order as code that ends all sessions; otherwise they deadlock.
         users = User.objects.select_for_update(no_key=True).filter(pk=claims.user_id, is_active=True)
         session = _lock_session(claims) if users.exists() else None
         if session is None or session.ended_at is not None:
             raise TokenRefused
-        is_newest = session.refresh_jti == claims.jti
-        if is_newest:
-            session.refresh_jti = jti
-            session.expires_at = _refresh_expiry()
-            session.save(update_fields=["refresh_jti", "expires_at"])
-            User.objects.filter(pk=session.user_id).update(last_login=timezone.now())
-        else:
+        if session.refresh_jti == claims.jti:
+            _replace_refresh_token(session)
+        was_reused = not _was_just_replaced(session, claims.jti)
+        if was_reused:
             _end(session.user_id, [session.pk])
-    if not is_newest:  # outside of the transaction, which must commit
+    if was_reused:  # outside of the transaction, which must commit
         raise TokenRefused
-    return session.user_id, tokens.issue(session.user_id, session.pk, jti)
+    return session.user_id, tokens.issue(session.user_id, session.pk, session.refresh_jti, session.refreshed_at)
 
 
 def end(raw: str) -> int:
@@ -104,11 +106,32 @@ def delete_expired() -> int:
         deleted += Session.objects.filter(pk__in=batch).delete()[0]
 
 
+def _replace_refresh_token(session: Session) -> None:
+    session.previous_jti, session.refresh_jti = session.refresh_jti, uuid4().hex
+    session.refreshed_at, session.expires_at = timezone.now(), _refresh_expiry()
+    session.save(update_fields=["previous_jti", "refresh_jti", "refreshed_at", "expires_at"])
+    User.objects.filter(pk=session.user_id).update(last_login=timezone.now())
+
+
+def _was_just_replaced(session: Session, jti: str) -> bool:
+    """Return whether a token was replaced by the newest one within REUSE_GRACE."""
+    if session.refreshed_at is None or jti != session.previous_jti:
+        return False
+    return timezone.now() - session.refreshed_at <= REUSE_GRACE
+
+
 def _lock_session(claims: tokens.Claims) -> Session | None:
     """Lock and return the token's session, so that two concurrent uses of one token run one after the other."""
     if claims.session_id is None:
         return None
     return Session.objects.select_for_update().filter(pk=claims.session_id, user=claims.user_id).first()
+
+
+def _end_surplus(user_id: int) -> None:
+    """End the oldest sessions beyond MAX_SESSIONS."""
+    live = Session.objects.filter(user=user_id, ended_at__isnull=True).order_by("-pk").values_list("pk", flat=True)
+    if surplus := list(live[MAX_SESSIONS : MAX_SESSIONS + FLUSH_BATCH_SIZE]):
+        _end(user_id, surplus)
 
 
 def _end(user_id: int, session_ids: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from time import time
 from typing import TypeVar
@@ -65,9 +66,13 @@ def read_refresh(raw: str | bytes) -> Claims:
     return _read(RefreshToken, raw)[1]
 
 
-def issue(user_id: int, session_id: int, jti: str) -> Tokens:
-    """Create an access token and a refresh token whose id is `jti`."""
+def issue(user_id: int, session_id: int, jti: str, issued_at: datetime | None = None) -> Tokens:
+    """Create an access token and a refresh token whose id is `jti`. The same arguments make the same refresh token."""
     refresh = RefreshToken()
+    if issued_at is not None:
+        refresh.current_time = issued_at  # also of the access token
+        refresh.set_exp()
+        refresh.set_iat()
     refresh[api_settings.USER_ID_CLAIM] = str(user_id)
     refresh[SESSION_CLAIM] = session_id
     refresh[api_settings.JTI_CLAIM] = jti

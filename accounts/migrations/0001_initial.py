@@ -267,6 +267,8 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("refresh_jti", models.CharField(max_length=32)),
+                ("previous_jti", models.CharField(db_default="", default="", max_length=32)),
+                ("refreshed_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
@@ -276,12 +278,21 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="session_set",
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["user", "id"], name="session_user"),
+                    models.Index(
+                        condition=models.Q(("ended_at__isnull", True)), fields=["user", "id"], name="session_live"
+                    ),
+                ],
+            },
         ),
         migrations.RunSQL(APPEND_ONLY, DROP_APPEND_ONLY),
     ]

@@ -6,19 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from django.test import RequestFactory
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.request import Request
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import services
+from accounts import auth_cache, services, sessions
 from accounts.authentication import TokenAuthentication
-from accounts.models import User
+from accounts.models import Session, User
 from instafeed.core.cache import client as cache
 from instafeed.core.cache import keys
 from instafeed.core.db.replicas import session as replica_session
-from tests.db.accounts.auth_client import get, start_session
+from tests.db.accounts.auth_client import get, is_token_accepted, start_session
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
 
@@ -113,6 +115,40 @@ def test_suspension_and_reinstatement_take_effect_at_once() -> None:
     assert_error(get("token-optional", access), 401, "user_inactive")
     services.reinstate(user.pk)
     assert get("with-token", access).status_code == 200
+
+
+def test_the_oldest_session_ends_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_SESSIONS", 3)
+    user, other = UserFactory(), start_session(UserFactory())
+    tokens = [start_session(user) for _ in range(3)]
+    assert all(is_token_accepted(token.access) for token in tokens)
+    tokens.append(start_session(user))
+    assert [is_token_accepted(token.access) for token in tokens] == [False, True, True, True]
+    assert sessions.count_live(user.pk) == 3
+    assert is_token_accepted(other.access)
+
+
+def test_the_cached_state_stays_small_however_often_a_user_signs_in(redis_cache: redis.Redis) -> None:
+    user = UserFactory()
+    now = timezone.now()
+    expiry = {"expires_at": now + timedelta(hours=1)}
+    Session.objects.bulk_create(Session(user=user, refresh_jti="", ended_at=now, **expiry) for _ in range(1_000))
+    Session.objects.bulk_create(Session(user=user, refresh_jti="", **expiry) for _ in range(1_000))
+    tokens = start_session(user)
+    assert is_token_accepted(tokens.access)
+    assert redis_cache.strlen(keys.auth_state(user.pk)) < 100 + auth_cache.MAX_SESSIONS * 20
+    assert sessions.count_live(user.pk) == auth_cache.MAX_SESSIONS
+
+
+def test_sessions_that_start_after_the_state_was_cached_are_accepted_and_can_end() -> None:
+    user = UserFactory()
+    old = start_session(user)
+    assert is_token_accepted(old.access)
+    new = start_session(user)
+    assert is_token_accepted(new.access)
+    sessions.end(new.refresh)
+    assert is_token_accepted(old.access)
+    assert not is_token_accepted(new.access)
 
 
 def test_database_fallback_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:

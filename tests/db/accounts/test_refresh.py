@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from accounts import services
+from accounts import services, sessions
 from accounts.models import Session
 from accounts.tokens import Tokens
 from tests.db.accounts.auth_client import is_token_accepted, refresh, start_session
@@ -67,12 +67,32 @@ def test_reuse_ends_the_whole_session() -> None:
 def test_reuse_does_not_affect_other_sessions() -> None:
     user = UserFactory()
     old = start_session(user)
-    refresh(old.refresh)
-    refresh(old.refresh)
+    refresh(refresh(old.refresh).json()["refresh"])
+    assert_error(refresh(old.refresh), 401)
     new = start_session(user)
     refresh(old.refresh)
     assert is_token_accepted(new.access)
     assert refresh(new.refresh).status_code == 200
+
+
+def test_the_token_just_before_returns_the_same_successor_for_ten_seconds() -> None:
+    tokens = start_session(UserFactory())
+    first, second = refresh(tokens.refresh), refresh(tokens.refresh)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json()["refresh"] == second.json()["refresh"]
+    assert is_token_accepted(first.json()["access"])
+    assert is_token_accepted(second.json()["access"])
+    Session.objects.update(refreshed_at=timezone.now() - sessions.REUSE_GRACE)
+    assert_error(refresh(tokens.refresh), 401, "token_not_valid")
+    assert_error(refresh(first.json()["refresh"]), 401, "token_not_valid")
+    assert not is_token_accepted(first.json()["access"])
+
+
+def test_an_older_token_ends_the_session_at_once() -> None:
+    tokens = start_session(UserFactory())
+    newest = refresh(refresh(tokens.refresh).json()["refresh"]).json()
+    assert_error(refresh(tokens.refresh), 401, "token_not_valid")
+    assert not is_token_accepted(newest["access"])
 
 
 def test_refresh_is_refused_while_suspended() -> None:
