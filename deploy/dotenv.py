@@ -23,12 +23,12 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--local", action="store_true", help="for a trial on this machine: HTTPS_ONLY=false")
 parser.add_argument("file", type=Path, nargs="?", default=ROOT / ".env")
 options = parser.parse_args()
-text = SECRET.sub(random_value, (ROOT / ".env.example").read_text())
+text = SECRET.sub(random_value, (ROOT / ".env.example").read_text(encoding="utf-8"))
 if options.local:
     text = text.replace("\nHTTPS_ONLY=true\n", "\nHTTPS_ONLY=false\n")
 try:
     descriptor = os.open(options.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 except OSError as error:
     sys.exit(f"dotenv: cannot write {options.file}: {error.strerror}")
-with open(descriptor, "w") as file:
+with open(descriptor, "w", encoding="utf-8") as file:
     file.write(text)

@@ -20,7 +20,7 @@ class Script:
     @classmethod
     def from_files(cls, *paths: Path) -> Script:
         """Build a script from files, joined in order: shared functions first, the script last."""
-        return cls("\n".join(path.read_text() for path in paths))
+        return cls("\n".join(path.read_text(encoding="utf-8") for path in paths))
 
     def __call__(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         return self._script(keys=keys, args=arguments, client=client)
