@@ -343,8 +343,12 @@ SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("BEHIND_PROXY", False) else None
 SECURE_REDIRECT_EXEMPT = [r"^health", r"^metrics"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
-SECURE_HSTS_PRELOAD = HTTPS_ONLY
+# Both concern all other sites of the domain, and browsers remember the first for a year, the second for much longer.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.boolean("HSTS_INCLUDE_SUBDOMAINS", False) and HTTPS_ONLY
+SECURE_HSTS_PRELOAD = env.boolean("HSTS_PRELOAD", False) and HTTPS_ONLY
+if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
+    raise env.SettingError("HSTS_PRELOAD", "needs HSTS_INCLUDE_SUBDOMAINS, without which no browser accepts it")
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # that these two are off
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_HTTPONLY = True

@@ -51,6 +51,8 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("CELEBRITY_THRESHOLD", "many"),
         ("DATABASE_URL", "mysql://x"),
         ("FAN_OUT_BATCH_SIZE", "-5"),
+        ("HSTS_INCLUDE_SUBDOMAINS", "maybe"),
+        ("HSTS_PRELOAD", "true"),
         ("SECRET_KEY", ""),
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "a" * 60),
