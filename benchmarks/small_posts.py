@@ -1,4 +1,4 @@
-"""Measure the fan-out of many small posts: 50 a second on an idle stack, then a backlog after an outage of the worker.
+"""Measure the fan-out of many small posts: on an idle stack, beside a large audience, and as a backlog.
 
 A post is created with `posts.services.create_post`, on schedule, by one of many authors with a few followers each. Its
 delay is the time from its commit to the end of its fan-out, when it is in all followers' warm home timelines, by the
@@ -32,6 +32,7 @@ from posts.services import create_post
 
 TARGETS = {
     "visible_p99_ms": "< 1,000",
+    "beside_large_p99_ms": "< 1,000",
     "cpu_ms_per_post": "<= 3",
     "backlog_tasks_per_post": "much less than 1",
 }
@@ -44,10 +45,12 @@ class Size:
     rate: int  # posts/s
     seconds: int
     backlog: int  # posts
+    large_audience: int  # followers of one more author, to whom posts are pushed
+    large_posts: int
 
 
-FULL = Size(authors=500, followers=20, rate=50, seconds=20, backlog=5_000)
-QUICK = Size(authors=10, followers=5, rate=20, seconds=1, backlog=40)
+FULL = Size(500, 20, 50, 20, 5_000, large_audience=20_000, large_posts=15)
+QUICK = Size(10, 5, 20, 1, 40, large_audience=300, large_posts=2)
 
 
 @dataclass
@@ -70,10 +73,13 @@ def run(stack: Stack, *, quick: bool) -> Result:
 
     log(f"{size.rate} posts/s for {size.seconds} s")
     steady = _drain(worker, lambda: _post_on_schedule(author_ids, size.rate, size.rate * size.seconds, rng))
+    log(f"the same beside {size.large_posts} posts to {size.large_audience:,} followers")
+    large_author = _seed_large_author(size)
+    beside = _drain(worker, lambda: _post_beside(large_author, author_ids, size, rng))
     log(f"a backlog of {size.backlog:,} posts")
     backlog = _drain(worker, lambda: _post_while_paused(worker, author_ids, size.backlog, rng))
     yardstick = _push_bare(viewer_ids[: size.followers], size.backlog)
-    return _result(size, steady, backlog, yardstick)
+    return _result(size, steady, beside, backlog, yardstick)
 
 
 def _seed(size: Size, rng: Random) -> tuple[list[int], list[int]]:
@@ -87,6 +93,20 @@ def _seed(size: Size, rng: Random) -> tuple[list[int], list[int]]:
         assert token is not None
         timeline_store.finish_rebuild(key, token, timeline_store.Timeline([], floor=0))
     return [author.pk for author in authors], [viewer.pk for viewer in viewers]
+
+
+def _seed_large_author(size: Size) -> int:
+    """Create an author with a large audience whose home timelines are cold."""
+    (author,) = seeding.create_users("large", 1)
+    followers = seeding.create_users("follower", size.large_audience)
+    seeding.create_follows((follower, author) for follower in followers)
+    return author.pk
+
+
+def _post_beside(large_author: int, author_ids: list[int], size: Size, rng: Random) -> None:
+    for _ in range(size.large_posts):
+        create_post(large_author, seeding.CAPTION)
+    _post_on_schedule(author_ids, size.rate, size.rate * size.seconds, rng)
 
 
 def _post_on_schedule(author_ids: list[int], rate: int, count: int, rng: Random) -> None:
@@ -121,7 +141,8 @@ def _drain(worker: Worker, create: Any) -> Usage:
         every=0.05,
         what="the end of the task",
     )
-    new = FanOut.objects.filter(pk__gt=newest).annotate(delay=F("finished_at") - F("created_at"))
+    new = FanOut.objects.filter(pk__gt=newest, deliveries__gt=0)  # not those of the large audience, which is cold
+    new = new.annotate(delay=F("finished_at") - F("created_at"))
     delays = [delay.total_seconds() * 1000 for delay in new.values_list("delay", flat=True)]
     return Usage(delays, _cpu_seconds(worker) - cpu, _count_tasks() - tasks, elapsed)
 
@@ -157,9 +178,9 @@ def _push_bare(viewer_ids: list[int], count: int) -> float:
     return time.process_time() - started
 
 
-def _result(size: Size, steady: Usage, backlog: Usage, yardstick: float) -> Result:
+def _result(size: Size, steady: Usage, beside: Usage, backlog: Usage, yardstick: float) -> Result:
     posts = size.rate * size.seconds
-    expected = (posts + size.backlog + 1) * size.followers
+    small_posts = 2 * posts + size.backlog + 1
     done = FanOut.objects.filter(state=JobState.DONE).aggregate(posts=Count("pk"), deliveries=Sum("deliveries"))
     return Result(
         "small_posts",
@@ -170,6 +191,8 @@ def _result(size: Size, steady: Usage, backlog: Usage, yardstick: float) -> Resu
             "visible_p99_ms": percentile(steady.delays, 99),
             "cpu_ms_per_post": 1000 * steady.cpu / posts,
             "tasks_per_post": steady.tasks / posts,
+            "beside_large_p50_ms": percentile(beside.delays, 50),
+            "beside_large_p99_ms": percentile(beside.delays, 99),
             "backlog_posts": size.backlog,
             "backlog_posts_per_s": size.backlog / backlog.elapsed,
             "backlog_cpu_ms_per_post": 1000 * backlog.cpu / size.backlog,
@@ -178,8 +201,8 @@ def _result(size: Size, steady: Usage, backlog: Usage, yardstick: float) -> Resu
         },
         ratios={"backlog_cpu_to_yardstick": backlog.cpu / yardstick},
         checks={
-            "posts_unfinished": posts + size.backlog + 1 - done["posts"],
-            "deliveries_missing": expected - done["deliveries"],
+            "posts_unfinished": small_posts + size.large_posts - done["posts"],
+            "deliveries_missing": small_posts * size.followers - done["deliveries"],
         },
         targets=TARGETS,
     )
