@@ -58,7 +58,7 @@ class NotificationSerializer(serializers.Serializer[Any]):
         help_text="The text of the comment, the caption that mentions you, the moderators' warning, or your hidden "
         "caption or comment."
     )
-    created_at = serializers.DateTimeField(help_text="When the newest actor joined the entry.")
+    created_at = serializers.DateTimeField(help_text="When the newest of the actors shown joined the entry.")
     read = serializers.BooleanField()
 
 
