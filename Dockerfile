@@ -28,7 +28,7 @@ FROM base AS app
 RUN useradd --system --uid 10001 --no-create-home --home-dir /tmp instafeed
 COPY --from=build /venv /venv
 WORKDIR /app
-COPY manage.py ./
+COPY manage.py LICENSE NOTICE ./
 COPY deploy/gunicorn.conf.py deploy/
 COPY instafeed instafeed
 COPY accounts accounts

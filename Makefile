@@ -63,9 +63,11 @@ texts: $(VENV)/.installed-dev  ## Check all texts against the word list, and lin
 schema: $(VENV)/.installed-dev  ## Write openapi.json from the code
 	$(DESCRIBE) --file openapi.json
 
-reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the settings and .env.example
+reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the settings and .env.example, and NOTICE from the packages
 	$(BIN)/python -m deploy.settings_reference > $(VENV)/configuration.md
 	@mv $(VENV)/configuration.md docs/configuration.md
+	$(BIN)/python -m deploy.notice > $(VENV)/NOTICE
+	@mv $(VENV)/NOTICE NOTICE
 
 fuzz: $(VENV)/.installed-dev  ## Fuzz the API from its description, at length (ARGS="--examples 1000")
 	$(BIN)/python -m tests.fuzz $(ARGS)

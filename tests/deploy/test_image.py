@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import notice
 from instafeed.devstack.state import PROJECT_ROOT
 
 DOCKERFILE = (PROJECT_ROOT / "Dockerfile").read_text()
@@ -58,6 +59,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copyfile(PROJECT_ROOT / source, place)
     return root
+
+
+def test_notice_lists_all_packages_with_their_licences(capsys: pytest.CaptureFixture[str]) -> None:
+    """`make reference` writes it."""
+    notice.main()
+    assert (PROJECT_ROOT / "NOTICE").read_text() == capsys.readouterr().out
+    assert {"LICENSE", "NOTICE"} <= {source for source, _ in copied(stage("app"))}
 
 
 def run(root: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
