@@ -1,4 +1,4 @@
-"""Copies of media that serve as avatars.
+"""Copies of pictures that serve as avatars, and their URLs.
 
 Media belong to an app above this one, which registers an implementation of `AvatarStorage` at start-up.
 """
@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from instafeed.core.api.formats import file_url
+
 
 class AvatarStorage(Protocol):
-    """Public copies of users' pictures in the default storage. Unconfirmed copies are deleted automatically."""
+    """Copies of users' pictures in the default storage. Unconfirmed copies are deleted automatically.
+
+    They are public, except while their owner is suspended.
+    """
 
     def create_copy(self, owner_id: int, media_id: int) -> str | None:
         """Copy a picture and return the copy's path. Return None unless the picture is the owner's and ready.
@@ -17,11 +22,17 @@ class AvatarStorage(Protocol):
         Raises DependencyUnavailable.
         """
 
-    def confirm(self, path: str) -> None:
-        """Keep a copy, in the transaction that starts to use it. Raises DependencyUnavailable if the copy is gone."""
+    def confirm(self, path: str, media_id: int) -> bool:
+        """Keep a copy, in the transaction that starts to use it. Return False if its picture was withheld meanwhile.
 
-    def schedule_deletion(self, path: str) -> None:
-        """Delete a copy that is no longer used, in the background."""
+        The owner's row is locked. Raises DependencyUnavailable if the copy is gone.
+        """
+
+    def schedule_deletion(self, path: str, *, is_urgent: bool = False) -> None:
+        """Delete a copy that is no longer used, in the background. `is_urgent`: a moderator took it down."""
+
+    def url(self, path: str) -> str | None:
+        """Return a copy's URL, signed while it is private. None if it cannot be signed now."""
 
 
 class PictureNotFound(LookupError):
@@ -47,13 +58,26 @@ def create_copy(owner_id: int, media_id: int | None) -> str:
     return path
 
 
-def confirm(path: str) -> None:
-    """Keep the copy from the current transaction on. Does nothing for an empty path. Raises DependencyUnavailable."""
-    if path:
-        _storage.confirm(path)
+def confirm(path: str, media_id: int | None) -> None:
+    """Keep the copy from the current transaction on, which has locked the owner's row. Does nothing for None.
+
+    Raises PictureNotFound if a moderator has withheld the picture in the meantime, DependencyUnavailable.
+    """
+    if media_id is not None and not _storage.confirm(path, media_id):
+        raise PictureNotFound
 
 
-def schedule_deletion(path: str) -> None:
-    """Delete the copy in the background. Does nothing for an empty path."""
+def schedule_deletion(path: str, *, is_urgent: bool = False) -> None:
+    """Delete the copy in the background. Does nothing for an empty path. `is_urgent`: a moderator took it down."""
     if path:
-        _storage.schedule_deletion(path)
+        _storage.schedule_deletion(path, is_urgent=is_urgent)
+
+
+def staff_url(path: str) -> str | None:
+    """Return the avatar's URL for staff and for the export, signed while it is private. None if there is none."""
+    return _storage.url(path) if path else None
+
+
+def public_url(path: str) -> str | None:
+    """Return the avatar's permanent URL. None if there is none, or if it is not public (again) yet."""
+    return None if path.startswith("private/") else file_url(path)

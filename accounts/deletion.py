@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import erasure_worker, sessions
 from accounts.models import User
-from accounts.services import WrongPassword, announce_access_change
+from accounts.services import WrongPassword, announce_access_change, remove_avatar
 
 
 class StaffAccount(Exception):
@@ -45,6 +45,8 @@ def delete_account(user_id: int, *, expected_password_hash: str | None = None) -
     was_active = user.is_active
     user.is_active, user.deleted_at = False, timezone.now()
     user.save(update_fields=["is_active", "deleted_at"])
+    if user.avatar_path:
+        remove_avatar(user_id)
     sessions.end_all(user_id)
     erasure_worker.enqueue(user_id)
     if was_active:

@@ -70,7 +70,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     display_name = models.CharField(max_length=60, blank=True, default="")
     bio = models.TextField(max_length=500, blank=True, default="")
     website = models.URLField(max_length=200, blank=True, default="")
-    avatar_path = models.CharField(max_length=200, blank=True, default="")  # in the default storage
+    # In the default storage; private while the account is suspended (media.avatars).
+    avatar_path = models.CharField(max_length=200, blank=True, default="")
+    avatar_media = models.BigIntegerField(null=True, blank=True, editable=False)  # the picture that it was copied from
     is_private = models.BooleanField(default=False)
 
     # False for suspended accounts and for deleted ones until they are erased: no access, and 404 for everyone else.
@@ -110,7 +112,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(condition=Q(suspended_until__lt=END_OF_TIME), name="user_suspension_is_readable"),
         ]
         permissions = [
-            ("suspend_user", "Can suspend users, warn them, and end their sessions"),
+            ("suspend_user", "Can suspend users, warn them, end their sessions, and remove parts of their profiles"),
             ("pin_celebrity", "Can pin users to push or pull"),
         ]
         indexes = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from enum import StrEnum
 from unicodedata import category
 
 from django.db import DEFAULT_DB_ALIAS, transaction
@@ -22,6 +23,15 @@ from accounts.models import AuditEntry, User
 from accounts.signals import account_sanctioned, celebrity_pinned
 
 MAX_SUSPENSION = timedelta(days=3653)  # of a suspension with an end
+
+
+class ProfilePart(StrEnum):
+    """What a moderator can remove from a profile: the avatar, or the field of this name."""
+
+    AVATAR = "avatar"
+    DISPLAY_NAME = "display_name"
+    BIO = "bio"
+    WEBSITE = "website"
 
 
 class ActionRefused(Exception):
@@ -112,6 +122,26 @@ def end_sessions(actor: User, user_id: int, reason: str) -> bool:
         changes.add("session_epoch", user.session_epoch, user.session_epoch + 1)
     account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
     return changes.record(actor, "end_sessions", "user", user_id, user_id=user_id, reason=reason)
+
+
+@transaction.atomic
+def remove_profile_part(actor: User, user_id: int, part: ProfilePart, reason: str) -> bool:
+    """Remove the avatar, or empty a text of the profile. The user may set it again. Raises ActionRefused.
+
+    The audit entry says which part, and not what it was: users' texts and pictures must stay erasable.
+    """
+    require_reason(reason)
+    user = _lock_undeleted(actor, user_id)
+    changes = Changes()
+    if part is ProfilePart.AVATAR:
+        changes.add(part, bool(user.avatar_path), False)
+        services.remove_avatar(user_id, is_urgent=True)
+    else:
+        changes.add(part, bool(getattr(user, part)), False)
+        services.update_profile(user_id, {part: ""})
+    if changes:
+        account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
+    return changes.record(actor, f"remove_{part}", "user", user_id, user_id=user_id, reason=reason)
 
 
 @transaction.atomic

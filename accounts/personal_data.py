@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 
-from accounts import avatar_storage, second_factor
+from accounts import avatar_storage, second_factor, services
 from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import AuditEntry, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
-from instafeed.core.api.formats import file_url
 from instafeed.core.api.idempotency import delete_for_user
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
@@ -34,7 +33,7 @@ def export_profile(user_id: int) -> Iterator[Row]:
         **{field: getattr(user, field) for field in _PROFILE_FIELDS},
         "email": user.shown_email,
         **get_exact_counts(user)._asdict(),
-        "avatar_url": file_url(user.avatar_path),
+        "avatar_url": avatar_storage.staff_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,
         "groups": list(user.groups.using(DEFAULT_DB_ALIAS).values_list("name", flat=True)),
     }
@@ -90,12 +89,8 @@ def erase_idempotent_responses(user_id: int) -> bool:
 
 
 def erase_avatar(user_id: int) -> bool:
-    """Schedule the deletion of the avatar's file."""
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=user_id).exclude(avatar_path="")
-    for path in users.values_list("avatar_path", flat=True):
-        with transaction.atomic():
-            avatar_storage.schedule_deletion(path)
-            User.objects.filter(pk=user_id).update(avatar_path="")
+    """Schedule the deletion of an avatar that was set while the account was being deleted."""
+    services.remove_avatar(user_id)
     return True
 
 

@@ -90,21 +90,21 @@ def update_own_profile(user_id: int, changes: dict[str, Any], current_password: 
 def update_profile(user_id: int, changes: dict[str, Any]) -> User:
     """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
-    Raises AlreadyTaken, avatars.PictureNotFound, DependencyUnavailable, User.DoesNotExist.
+    Raises AlreadyTaken, avatar_storage.PictureNotFound, DependencyUnavailable, User.DoesNotExist.
     """
     changes = dict(changes)
     if "email" in changes:
         changes["requested_email"] = ""
     if "avatar" in changes:
-        changes["avatar_path"] = avatar_storage.create_copy(user_id, changes.pop("avatar"))
+        changes["avatar_media"] = changes.pop("avatar")
+        changes["avatar_path"] = avatar_storage.create_copy(user_id, changes["avatar_media"])
     with transaction.atomic():
         if "is_private" in changes:
             privacy_changing.send(User, user_id=user_id)
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
         if "avatar_path" in changed:
-            avatar_storage.confirm(changes["avatar_path"])
-            avatar_storage.schedule_deletion(user.avatar_path)
+            _confirm_avatar(user, changes["avatar_path"], changes["avatar_media"])
         for field in changed:
             setattr(user, field, changes[field])
         if "is_staff" in changed:
@@ -117,6 +117,29 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
         if "is_private" in changed:
             privacy_changed.send(User, user_id=user_id, is_private=user.is_private)
     return user
+
+
+def _confirm_avatar(user: User, path: str, media_id: int | None) -> None:
+    """Keep the new avatar of a locked user and delete the former one. Raises PictureNotFound, DependencyUnavailable."""
+    if path and not user.is_active:  # suspended since the request began: the new file would stay public
+        raise avatar_storage.PictureNotFound
+    avatar_storage.confirm(path, media_id)
+    avatar_storage.schedule_deletion(user.avatar_path)
+
+
+def remove_avatar(user_id: int, *, is_urgent: bool = False) -> bool:
+    """Remove the user's avatar and delete its file. Return False if there is none.
+
+    `is_urgent`: a moderator took it down, so its file is deleted before others.
+    """
+    with transaction.atomic():
+        user = User.objects.select_for_update(no_key=True).filter(pk=user_id).exclude(avatar_path="").first()
+        if user is None:
+            return False
+        avatar_storage.schedule_deletion(user.avatar_path, is_urgent=is_urgent)
+        User.objects.filter(pk=user_id).update(avatar_path="", avatar_media=None)
+        _invalidate_user(user_id)
+    return True
 
 
 def suspend(user_id: int, until: datetime | None = None) -> bool:

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
+from accounts import avatar_storage
 from accounts.models import User
 from accounts.tokens import TokenRefused
 from instafeed.core import compact_json
-from instafeed.core.api.formats import file_url
 from instafeed.core.cache import keys
 from instafeed.core.cache.read_through import ReadThroughCache
 
@@ -27,7 +27,7 @@ def render_user_summary(user: User) -> dict[str, Any]:
         "id": str(user.pk),
         "username": user.username,
         "display_name": user.display_name,
-        "avatar_url": file_url(user.avatar_path),
+        "avatar_url": avatar_storage.public_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,
     }
 

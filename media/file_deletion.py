@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 DELETION_BATCH_SIZE = INVALIDATION_BATCH_SIZE  # rows; each names up to nine files, and one pattern for the CDN
 MAX_SINGLE_FAILURES = 3  # jobs tried one by one while the storage refuses all of them
+MAX_HOLDING_ATTEMPTS = 20  # failures, in about ten minutes, after which an urgent job does not hold up others
 ORPHANS_BATCH_SIZE = 200
 UNATTACHED_TTL = timedelta(hours=24)  # of pictures without a post
 ABANDONED_UPLOAD_TTL = timedelta(hours=2)  # of uploads that were never completed; their form is valid for minutes
@@ -38,20 +39,31 @@ LATE_WRITES_TIMEOUT = timedelta(seconds=UPLOAD_TTL + 300)
 # A worker that failed or died may have deleted some of the files.
 NEVER_CLAIMED = Q(state=JobState.PENDING, attempts=0)
 
-queue = LeasedQueue(
-    FileDeletion.objects.all(),
-    task=CoalescedTask(queues.REMOVE_FILES),
-    lease=timedelta(seconds=30),  # deleting files twice is harmless
-    retry_delay=timedelta(seconds=1),
-    max_retry_delay=timedelta(hours=1),
-)
+
+def _make_queue(jobs: QuerySet[FileDeletion], max_retry_delay: timedelta) -> LeasedQueue[FileDeletion]:
+    return LeasedQueue(
+        jobs,
+        task=CoalescedTask(queues.REMOVE_FILES),
+        lease=timedelta(seconds=30),  # deleting files twice is harmless
+        retry_delay=timedelta(seconds=1),
+        max_retry_delay=max_retry_delay,
+    )
 
 
-def schedule_deletion(paths: Iterable[str], *, public_key: str = "", repeat: bool = False) -> None:
+queue = _make_queue(FileDeletion.objects.all(), timedelta(hours=1))
+# The same rows in parts. What a moderator took down goes first.
+_urgent_queue = _make_queue(FileDeletion.objects.filter(is_urgent=True), timedelta(seconds=30))
+_unpurged_queue = _make_queue(FileDeletion.objects.filter(public_key="", is_urgent=False), timedelta(hours=1))
+
+
+def schedule_deletion(
+    paths: Iterable[str], *, public_key: str = "", repeat: bool = False, is_urgent: bool = False
+) -> None:
     """Delete files after the current transaction commits. They need not exist.
 
-    `public_key`: the CDN's copies of everything under this key are purged, too. `repeat`: a worker or an upload may
-    still write these files, so they are deleted a second time after `LATE_WRITES_TIMEOUT`.
+    `public_key`: the CDN's copies of the files under this key are purged, too. `repeat`: a worker or an upload may
+    still write these files, so they are deleted a second time after `LATE_WRITES_TIMEOUT`. `is_urgent`: a moderator
+    took them down, so they are deleted before others.
 
     Raises TransactionManagementError outside a transaction.
     """
@@ -62,7 +74,7 @@ def schedule_deletion(paths: Iterable[str], *, public_key: str = "", repeat: boo
         raise transaction.TransactionManagementError(
             "schedule_deletion() must be called inside the transaction of the change"
         )
-    FileDeletion.objects.create(paths=wanted, public_key=public_key)
+    FileDeletion.objects.create(paths=wanted, public_key=public_key, is_urgent=is_urgent)
     if repeat:
         FileDeletion.objects.create(paths=wanted, due_at=now_plus(LATE_WRITES_TIMEOUT))
     queue.request_task_on_commit()
@@ -83,15 +95,29 @@ def confirm_files(pending: FileDeletion) -> bool:
 
 def delete_due_files() -> bool:
     """Delete a batch of due files. Return False if there was nothing to do, or nothing could be done."""
-    claimed = queue.claim_due(DELETION_BATCH_SIZE)
-    errors = _delete_batch(claimed)
+    return _delete_claimed(_urgent_queue.claim_due(DELETION_BATCH_SIZE)) or _delete_claimed(_claim_others())
+
+
+def _delete_claimed(claimed: Sequence[FileDeletion]) -> bool:
+    errors = _delete_batch(claimed) if claimed else {}
     deleted = [job for job in claimed if job.pk not in errors]
     queue.count(Outcome.FINISHED, queue.delete(deleted))
     for job in claimed:
         if (error := errors.get(job.pk)) is not None:
-            queue.retry_later(job, error)
+            (_urgent_queue if job.is_urgent else queue).retry_later(job, error)
             queue.count(Outcome.POSTPONED if isinstance(error, storage.StorageError) else Outcome.FAILED)
     return bool(deleted)
+
+
+def _claim_others() -> list[FileDeletion]:
+    """Claim a batch of jobs when no urgent one is due.
+
+    A CDN accepts only so many purges at a time. So while urgent jobs wait for their retry, jobs that need a purge wait
+    for them, unless the urgent ones fail again and again for a reason of their own.
+    """
+    urgent_jobs = FileDeletion.objects.using(DEFAULT_DB_ALIAS).filter(is_urgent=True)
+    is_held = urgent_jobs.filter(attempts__lt=MAX_HOLDING_ATTEMPTS).exists()
+    return (_unpurged_queue if is_held else queue).claim_due(DELETION_BATCH_SIZE)
 
 
 def delete_public_files(keys: Collection[str]) -> None:
@@ -99,10 +125,10 @@ def delete_public_files(keys: Collection[str]) -> None:
     _delete_now(FileDeletion.objects.using(DEFAULT_DB_ALIAS).filter(public_key__in=keys))
 
 
-def delete_newest_public_files() -> None:
-    """Delete the batch of due public pictures that was scheduled last. Raises StorageError."""
-    public = FileDeletion.objects.using(DEFAULT_DB_ALIAS).exclude(public_key="")
-    due = public.filter(Q(state=JobState.RUNNING) | Q(due_at__lte=Now()))
+def delete_newest_urgent_files() -> None:
+    """Delete the batch of files that moderators took down last. Raises StorageError."""
+    urgent = FileDeletion.objects.using(DEFAULT_DB_ALIAS).filter(is_urgent=True)
+    due = urgent.filter(Q(state=JobState.RUNNING) | Q(due_at__lte=Now()))
     _delete_now(due.order_by("-pk")[:DELETION_BATCH_SIZE])
 
 
@@ -143,8 +169,10 @@ def _delete_files(jobs: Sequence[FileDeletion]) -> None:
     """Delete the files and purge them from the CDN. Raises storage.StorageError."""
     if paths := [path for job in jobs for path in job.paths]:
         storage.delete(paths)
-    storage.purge([job.public_key for job in jobs if job.public_key])
-    storage.purge_files([path for path in paths if path.startswith("avatars/")])
+    published = [job for job in jobs if job.public_key]
+    avatars = [path for job in published for path in job.paths if path.startswith("avatars/")]
+    storage.purge([job.public_key for job in published if not set(job.paths) & set(avatars)])
+    storage.purge_files(avatars)
 
 
 @transaction.atomic

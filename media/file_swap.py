@@ -39,5 +39,9 @@ def swap_files(
         file_deletion.schedule_deletion(variants.possible_paths(target))
         return
     Media.objects.filter(pk=media.pk).update(key=target.key, is_public=target.is_public, **fields)
-    file_deletion.schedule_deletion(variants.possible_paths(media), public_key=media.key if media.is_public else "")
+    file_deletion.schedule_deletion(
+        variants.possible_paths(media),
+        public_key=media.key if media.is_public else "",
+        is_urgent=media.is_public and (current.is_withheld or owner.suspended_at is not None),
+    )
     media_changed.send(Media, media_ids=[media.pk])

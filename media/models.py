@@ -87,10 +87,16 @@ class FileDeletion(LeasedJob):
 
     id = models.BigAutoField(primary_key=True)
     paths = ArrayField(models.TextField())
-    public_key = models.CharField(max_length=64, blank=True, default="")  # the CDN's copies under it are purged too
+    # Of files that were public: the CDN's copies of them are purged, too.
+    public_key = models.CharField(max_length=64, blank=True, default="")
+    is_urgent = models.BooleanField(default=False, db_default=False)  # a moderator took them down
 
     class Meta:
-        indexes = [models.Index(fields=["due_at"], name="file_deletion_due")]
+        indexes = [
+            models.Index(fields=["due_at"], name="file_deletion_due"),
+            # A few rows, claimed before the others.
+            models.Index(fields=["due_at"], name="file_deletion_urgent", condition=Q(is_urgent=True)),
+        ]
 
     def __str__(self) -> str:
         return f"deletion of {len(self.paths)} files"

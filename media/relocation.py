@@ -1,8 +1,9 @@
-"""Relocation of files between public and private: public pictures have permanent URLs, others signed, expiring URLs.
+"""Relocation of files between public and private: public ones have permanent URLs, others signed, expiring URLs.
 
 When an account turns private or is suspended, or a moderator hides a post, the pictures' files are copied to a new,
 secret key and the public files are deleted, so the old URLs stop working. The way back is the same. Until a worker has
 moved the files, a moment later, the old URLs still work; a moderator's request waits for it (`media.unpublish`).
+Avatars are moved with the pictures (`media.avatars`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from accounts.signals import access_changed, privacy_changed
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import LeasedQueue, Outcome
-from media import file_deletion, file_swap, storage, variants
+from media import avatars, file_deletion, file_swap, storage, variants
 from media.models import Media, Relocation, Status
 
 logger = logging.getLogger(__name__)
@@ -66,9 +67,16 @@ def schedule_relocation(owner_id: int) -> None:
 
 
 def set_withheld(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> None:
-    """Withhold pictures from the public, or release them. Call it inside a transaction."""
-    if Media.objects.filter(pk__in=list(media_ids)).update(is_withheld=withheld):
-        schedule_relocation(owner_id)
+    """Withhold pictures from the public, or release them. Withholding also removes the avatar that shows one of them.
+
+    Call it inside a transaction that has locked the owner's row.
+    """
+    wanted = list(media_ids)
+    if not Media.objects.filter(pk__in=wanted).update(is_withheld=withheld):
+        return
+    schedule_relocation(owner_id)
+    if withheld:
+        avatars.remove_copies_of(wanted, owner_id)
 
 
 def relocate_next() -> Outcome:
@@ -80,6 +88,11 @@ def _relocate(job: Relocation) -> Outcome:
     owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=job.owner_id).first()
     misplaced = _misplaced_media(owner) if owner else []
     errors: list[storage.StorageError] = []
+    if owner:
+        try:
+            avatars.move_avatar(owner)
+        except storage.StorageError as error:
+            errors.append(error)
     for media in misplaced:
         if not queue.renew(job):
             return Outcome.OVERTAKEN

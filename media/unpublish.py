@@ -20,8 +20,9 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.dispatch import receiver
 
+from accounts.models import User
 from accounts.signals import public_files_revoked
-from media import file_deletion, relocation, storage
+from media import avatars, file_deletion, relocation, storage
 from media.models import Media, Status
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ _running = threading.Lock()  # held by the running thread
 
 
 def unpublish_files(owner_ids: Collection[int], first: Sequence[int] = ()) -> None:
-    """Move pictures of these owners that no longer belong in public, and delete their public files.
+    """Move pictures and avatars of these owners that no longer belong in public, and delete their public files.
 
     Call it after the commit. The pictures with the ids `first` are moved first. Returns when all is done or has failed,
     at the latest after `JOIN_TIMEOUT`; at once if another thread of this process is unpublishing. Does not raise.
@@ -59,11 +60,13 @@ def _on_public_files_revoked(user_ids: Sequence[int], **_: Any) -> None:
 
 def _run(owner_ids: list[int], first: list[int], ends: float) -> None:
     try:
+        _move_avatars(owner_ids, ends)
         for batch in _batches(owner_ids, first, ends):
             for media in batch:
                 relocation.move_media(media)
             file_deletion.delete_public_files([media.key for media in batch])
-        file_deletion.delete_newest_public_files()  # moved by a worker that has not deleted the files yet
+        # Removed avatars, and pictures that were moved by a worker that has not deleted the files yet.
+        file_deletion.delete_newest_urgent_files()
     except (storage.StorageError, OperationalError) as error:  # OperationalError also if no connection is free
         logger.warning("unpublishing is left to the workers: %s", error)
     except Exception:
@@ -73,6 +76,16 @@ def _run(owner_ids: list[int], first: list[int], ends: float) -> None:
             connections.close_all()
         finally:
             _running.release()
+
+
+def _move_avatars(owner_ids: list[int], ends: float) -> None:
+    """Move the avatars of suspended owners, and delete their public files."""
+    suspended = User.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=owner_ids, is_active=False)
+    keys = []
+    for owner in suspended.filter(avatar_path__startswith=avatars.PUBLIC_PREFIX):
+        if time.monotonic() < ends:
+            keys.append(avatars.move_avatar(owner))
+    file_deletion.delete_public_files(list(filter(None, keys)))
 
 
 def _batches(owner_ids: list[int], first: list[int], ends: float) -> Iterator[list[Media]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,16 +15,16 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from accounts import audit, moderation, services, sessions
+from accounts import audit, avatar_storage, moderation, services, sessions
 from accounts.admin.action_model_admin import ActionModelAdmin
 from accounts.admin.actions import ActionInput, AdminAction, OptionalReasonForm, SuspendForm, with_reason
 from accounts.follower_counts import get_exact_counts
 from accounts.models import AuditEntry, CelebrityState, User
+from accounts.moderation import ProfilePart
 from accounts.signals import public_files_revoked
 from instafeed.core.admin.display import state_badge
 from instafeed.core.admin.filters import FlagFilter
 from instafeed.core.admin.urls import changelist_url
-from instafeed.core.api.formats import file_url
 
 # Maintained by code and never edited by hand.
 MANAGED_FIELDS = (
@@ -46,6 +46,21 @@ def _suspend(actor: User, user: User, data: ActionInput) -> bool:
 
 def _revoke_public_files(users: Sequence[User]) -> None:
     public_files_revoked.send(User, user_ids=[user.pk for user in users])
+
+
+def _remove_action(
+    part: ProfilePart, label: str, after_commit: Callable[[Sequence[User]], None] = lambda users: None
+) -> AdminAction:
+    def has_part(user: User) -> bool:
+        return bool(user.avatar_path if part is ProfilePart.AVATAR else getattr(user, part))
+
+    return AdminAction(
+        *(f"remove_{part}", label, "changed", "The user may set it again.", "accounts.suspend_user"),
+        perform=lambda actor, user, data: moderation.remove_profile_part(actor, user.pk, part, data["reason"]),
+        is_destructive=True,
+        applies_to=has_part,
+        after_commit=after_commit,
+    )
 
 
 def _pin_action(name: str, label: str, done_label: str, help_: str, is_celebrity: bool | None) -> AdminAction:
@@ -82,6 +97,10 @@ ACTIONS = (
         perform=with_reason(moderation.end_sessions, "pk"),
         is_destructive=True,
     ),
+    _remove_action(ProfilePart.AVATAR, "Remove the avatar", after_commit=_revoke_public_files),
+    _remove_action(ProfilePart.DISPLAY_NAME, "Remove the display name"),
+    _remove_action(ProfilePart.BIO, "Remove the bio"),
+    _remove_action(ProfilePart.WEBSITE, "Remove the website"),
     _pin_action("pull", "Pin as celebrity", "pinned", "Followers pull new posts, for any follower count.", True),
     _pin_action("push", "Pin as ordinary", "pinned", "New posts are pushed, for any follower count.", False),
     _pin_action("unpin", "Remove the pin", "unpinned", "The follower count decides again.", None),
@@ -216,7 +235,7 @@ class UserAdmin(ActionModelAdmin):
         context |= {
             "account": user,
             "badges": render_state_badges(user),
-            "avatar": file_url(user.avatar_path),
+            "avatar": avatar_storage.staff_url(user.avatar_path),
             "counts": get_exact_counts(user),
             "live_sessions": sessions.count_live(user.pk),
             "bound_actions": self.get_bound_actions(request, user, user),

@@ -11,10 +11,10 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
+from accounts import avatar_storage
 from accounts.follower_counts import get_exact_counts
 from accounts.models import User
 from instafeed.core.api.fields import IdField, IdInputField, StrictBooleanField, StrictCharField, VerbatimCharField
-from instafeed.core.api.formats import file_url
 from instafeed.core.api.openapi.components import example
 
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 8, 1_024  # characters
@@ -136,7 +136,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
     def get_avatar_url(self, user: User) -> str | None:
-        return file_url(user.avatar_path)
+        return avatar_storage.public_url(user.avatar_path)
 
     def to_representation(self, instance: User) -> dict[str, Any]:
         """Return the profile with exact counts. The counts in the row are up to a second old."""

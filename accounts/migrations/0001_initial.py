@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                 ("bio", models.TextField(blank=True, default="", max_length=500)),
                 ("website", models.URLField(blank=True, default="")),
                 ("avatar_path", models.CharField(blank=True, default="", max_length=200)),
+                ("avatar_media", models.BigIntegerField(blank=True, editable=False, null=True)),
                 ("is_private", models.BooleanField(default=False)),
                 ("is_active", models.BooleanField(default=True)),
                 ("is_staff", models.BooleanField(default=False)),
@@ -128,7 +129,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "permissions": [
-                    ("suspend_user", "Can suspend users, warn them, and end their sessions"),
+                    (
+                        "suspend_user",
+                        "Can suspend users, warn them, end their sessions, and remove parts of their profiles",
+                    ),
                     ("pin_celebrity", "Can pin users to push or pull"),
                 ],
                 "indexes": [

@@ -41,6 +41,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
                 ("paths", django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None)),
                 ("public_key", models.CharField(blank=True, default="", max_length=64)),
+                ("is_urgent", models.BooleanField(db_default=False, default=False)),
                 (
                     "state",
                     models.PositiveSmallIntegerField(
@@ -54,7 +55,12 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("error", models.TextField(blank=True, db_default="", default="")),
             ],
-            options={"indexes": [models.Index(fields=["due_at"], name="file_deletion_due")]},
+            options={
+                "indexes": [
+                    models.Index(fields=["due_at"], name="file_deletion_due"),
+                    models.Index(condition=models.Q(("is_urgent", True)), fields=["due_at"], name="file_deletion_urgent"),
+                ]
+            },
         ),
         migrations.CreateModel(
             name="Media",

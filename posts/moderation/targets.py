@@ -13,9 +13,9 @@ from datetime import datetime
 
 from django.db import DEFAULT_DB_ALIAS
 
+from accounts import avatar_storage
 from accounts.follower_counts import with_pending_counts
 from accounts.models import User
-from instafeed.core.api.formats import file_url
 from media import storage, variants
 from media.models import Media, Status
 from posts.models import Case, CaseState, Comment, Post, PostMedia, TargetType
@@ -78,7 +78,7 @@ class TargetSnapshot:
     @property
     def thumbnail(self) -> str | None:
         if self.target.type == TargetType.USER and self.author:
-            return file_url(self.author.avatar_path)
+            return avatar_storage.staff_url(self.author.avatar_path)
         return _get_url(self.pictures[0].media, THUMBNAIL_SIZE) if self.pictures else None
 
     @property

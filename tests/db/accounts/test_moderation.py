@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import deletion, moderation, sessions
 from accounts.models import AuditEntry, CelebrityState, User
-from accounts.moderation import ActionRefused
+from accounts.moderation import ActionRefused, ProfilePart
 from feeds import celebrity_transitions, tasks
 from tests.db.accounts.auth_client import is_token_accepted, start_session
 from tests.db.feeds.feed_setup import create_posts, deliver_all, follow, read_feed
@@ -43,6 +43,20 @@ def test_suspend_and_lift(moderator: User) -> None:
         ("suspend", {"until": None}),
         ("lift", {"suspended": False}),
     ]
+
+
+@pytest.mark.parametrize("part", list(ProfilePart))
+def test_remove_a_part_of_a_profile(part: ProfilePart, moderator: User) -> None:
+    profile = {"display_name": "Spam", "bio": "Buy this.", "website": "https://spam.example", "avatar_path": "a.webp"}
+    user = UserFactory(**profile)
+    with pytest.raises(ActionRefused, match="reason"):
+        moderation.remove_profile_part(moderator, user.pk, part, " ")
+    assert moderation.remove_profile_part(moderator, user.pk, part, "spam")
+    assert not moderation.remove_profile_part(moderator, user.pk, part, "again")
+    user.refresh_from_db()
+    field = "avatar_path" if part is ProfilePart.AVATAR else part
+    assert {name: getattr(user, name) for name in profile} == profile | {field: ""}
+    assert audit_entries() == [(f"remove_{part}", {part: True}, {part: False})]
 
 
 def test_suspension_must_end_in_the_future(moderator: User) -> None:

@@ -30,6 +30,7 @@ PROJECT_APPS = {
 # Columns of those types that hold no user ids, or none that must be erased.
 COLUMNS_WITHOUT_USER_IDS = {
     "feeds.FanOut.last_follower_id",  # the start of the next batch, not personal data
+    "accounts.User.avatar_media",  # the id of a picture
     # The audit log is kept; its ids refer to no user after the erasure.
     "accounts.AuditEntry.actor_id",
     "accounts.AuditEntry.target_id",

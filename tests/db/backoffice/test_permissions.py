@@ -66,6 +66,7 @@ _MODERATION = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "su
 OBJECT_ACTIONS = {
     "accounts_user": {
         **dict.fromkeys(("suspend", "lift", "end_sessions"), MODERATORS),
+        **dict.fromkeys(("remove_avatar", "remove_display_name", "remove_bio", "remove_website"), MODERATORS),
         **dict.fromkeys(("pull", "push", "unpin"), OPERATORS),
     },
     "posts_case": _MODERATION,
@@ -89,7 +90,8 @@ class AdminObjects:
 @pytest.fixture
 def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
     settings.MEDIA_ROOT = str(tmp_path)
-    reported, reporter = UserFactory(username="reported"), UserFactory()
+    profile = {"display_name": "Spam", "bio": "Buy this.", "website": "https://spam.example", "avatar_path": "a.webp"}
+    reported, reporter = UserFactory(username="reported", **profile), UserFactory()
     post = services.create_post(reported.pk, "look at me")
     comment = services.create_comment(reported.pk, post.pk, reported.pk, "me again", None)
     for kind, target_id in ((TargetType.POST, post.pk), (TargetType.COMMENT, comment.pk)):

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts import deletion
 from accounts import services as accounts
 from media import avatars, storage
 from media import services as media_services
 from media.models import FileDeletion, Media
-from tests.db.media.lifecycle import delete_due_files, reload, relocate_all, stored_paths, upload
+from posts import services
+from tests.db.media.lifecycle import create_post, delete_due_files, reload, relocate, relocate_all, stored_paths, upload
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.pictures import expected_paths, ready_media
@@ -116,6 +118,117 @@ def test_expired_copy_is_not_used(owner: ApiUser, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(storage, "copy", slow)
     assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 503)
     assert owner.get("/me")["avatar_url"] is None
+
+
+# --- Taking avatars down -----------------------------------------------------------------------------------
+
+
+def test_suspension_takes_the_avatar_down_and_its_end_brings_it_back(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
+    public = set_avatar(owner, media)
+    accounts.suspend(owner.id)
+    relocate_all(owner.user)
+    owner.user.refresh_from_db()
+    private = owner.user.avatar_path
+    assert private.startswith("private/")
+    assert stored_paths() == {private, *expected_paths(reload(media))}
+    assert "?" in str(avatars.url(private)), "signed, for staff"
+
+    accounts.reinstate(owner.id)
+    assert owner.get("/me")["avatar_url"] is None, "until it is public again"
+    assert ApiUser().get(f"/users/{owner.username}")["avatar_url"] is None
+    relocate_all(owner.user)
+    path = owner.get("/me")["avatar_url"].partition("/files/")[2]
+    assert stored_paths() == {path, *expected_paths(reload(media))}
+    assert path.startswith("avatars/")
+    assert path != public, "a public key is never used again"
+
+
+def test_lost_avatar_does_not_block_a_relocation(owner: ApiUser) -> None:
+    storage.delete([set_avatar(owner, ready_media(owner.user))])
+    accounts.suspend(owner.id)
+    relocate_all(owner.user)
+    owner.user.refresh_from_db()
+    assert owner.user.avatar_path == ""
+
+
+def test_avatar_that_changes_while_it_is_moved_stays(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    media, copy = ready_media(owner.user), storage.copy
+    set_avatar(owner, media)
+    accounts.suspend(owner.id)
+
+    def reinstated_meanwhile(source: str, target: str) -> None:
+        monkeypatch.setattr(storage, "copy", copy)
+        copy(source, target)
+        accounts.reinstate(owner.id)
+        set_avatar(owner, media)
+
+    monkeypatch.setattr(storage, "copy", reinstated_meanwhile)
+    relocate(owner.id)
+    relocate_all(owner.user)
+    owner.user.refresh_from_db()
+    delete_due_files(ahead_of_time=True)
+    assert owner.user.avatar_path.startswith("avatars/")
+    assert stored_paths() == {owner.user.avatar_path, *expected_paths(reload(media))}
+
+
+def test_deletion_of_the_account_removes_the_avatar_at_once(owner: ApiUser) -> None:
+    path = set_avatar(owner, ready_media(owner.user))
+    deletion.delete_account(owner.id)
+    owner.user.refresh_from_db()
+    assert owner.user.avatar_path == ""
+    delete_due_files()
+    assert path not in stored_paths()
+
+
+def test_hiding_a_post_removes_the_avatar_that_shows_its_picture(owner: ApiUser) -> None:
+    shown, other = ready_media(owner.user), ready_media(owner.user)
+    post, harmless = create_post(owner, shown), create_post(owner, other)
+    path = set_avatar(owner, shown)
+    services.hide_post(int(harmless))
+    assert owner.get("/me")["avatar_url"].endswith(path)
+    services.hide_post(int(post))
+    assert owner.get("/me")["avatar_url"] is None
+    assert ApiUser().get(f"/users/{owner.username}")["avatar_url"] is None
+    delete_due_files()
+    assert path not in stored_paths()
+    assert_error(owner.call("patch", "/me", {"avatar": str(shown.pk)}), 404)
+
+
+@pytest.mark.parametrize("action", ["hide the picture", "suspend"])
+def test_avatar_of_a_request_that_a_moderator_overtakes_is_not_used(
+    action: str, owner: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, media = storage.copy, ready_media(owner.user)
+    post = create_post(owner, media)
+
+    def meanwhile(source: str, target: str) -> None:
+        copy(source, target)
+        if action == "suspend":
+            accounts.suspend(owner.id)
+        else:
+            services.hide_post(int(post))
+
+    monkeypatch.setattr(storage, "copy", meanwhile)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+    monkeypatch.setattr(storage, "copy", copy)
+    relocate_all(owner.user)
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() == set(expected_paths(reload(media)))
+
+
+def test_only_avatars_that_were_public_are_purged_from_the_cdn(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    purged: list[str] = []
+    monkeypatch.setattr(storage, "purge_files", purged.extend)
+    media = ready_media(owner.user)
+    avatars.create_copy(owner.id, media.pk)  # never confirmed
+    public = set_avatar(owner, media)
+    accounts.suspend(owner.id)
+    relocate_all(owner.user)
+    accounts.update_profile(owner.id, {"avatar": None})
+    delete_due_files(ahead_of_time=True)
+    assert stored_paths() == set(expected_paths(reload(media)))
+    assert purged == [public]
 
 
 def test_foreign_paths_are_never_deleted(owner: ApiUser) -> None:

@@ -266,3 +266,51 @@ def test_one_bad_row_does_not_block_the_others(owner: ApiUser, monkeypatch: pyte
     delete_due_files()
     assert stored_paths() == set(expected_paths(stuck))
     assert FileDeletion.objects.get().public_key == stuck.key
+
+
+# --- Moderation first ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused_purges(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The keys that the CDN refuses to purge."""
+    refused: set[str] = set()
+
+    def purge(keys: Sequence[str]) -> None:
+        if refused & set(keys):
+            raise storage.StorageError("TooManyInvalidationsInProgress")
+
+    monkeypatch.setattr(storage, "purge", purge)
+    return refused
+
+
+def test_what_a_moderator_took_down_is_deleted_first(refused_purges: set[str]) -> None:
+    """Although users made more files unwanted before than a batch has."""
+    for number in range(INVALIDATION_BATCH_SIZE + 5):
+        FileDeletion.objects.create(paths=[], public_key=str(number))
+    urgent = FileDeletion.objects.create(paths=[], public_key="urgent", is_urgent=True)
+    assert file_deletion.delete_due_files()
+    assert not FileDeletion.objects.filter(pk=urgent.pk).exists()
+    assert FileDeletion.objects.count() == INVALIDATION_BATCH_SIZE + 5
+
+
+def test_other_purges_wait_for_those_of_moderators(refused_purges: set[str]) -> None:
+    """Otherwise they would use up what the CDN accepts at a time."""
+    refused_purges.add("urgent")
+    urgent = FileDeletion.objects.create(paths=[], public_key="urgent", is_urgent=True)
+    other = FileDeletion.objects.create(paths=[], public_key="other")
+    FileDeletion.objects.create(paths=["incoming/no-copy-in-the-cdn-of-it"])
+    delete_due_files()
+    assert set(FileDeletion.objects.all()) == {urgent, other}
+    refused_purges.clear()
+    delete_due_files(ahead_of_time=True)
+    assert not FileDeletion.objects.exists()
+
+
+def test_purge_of_a_moderator_that_always_fails_does_not_block_others(refused_purges: set[str]) -> None:
+    refused_purges.add("urgent")
+    attempts = file_deletion.MAX_HOLDING_ATTEMPTS
+    urgent = FileDeletion.objects.create(paths=[], public_key="urgent", is_urgent=True, attempts=attempts)
+    FileDeletion.objects.create(paths=[], public_key="other")
+    delete_due_files()
+    assert set(FileDeletion.objects.all()) == {urgent}

@@ -95,6 +95,19 @@ def test_suspended_author_loses_public_urls_at_once(model: str, moderator: Staff
     assert all(is_served(url) for post in posts for url in picture_urls(author, post))
 
 
+@pytest.mark.parametrize(
+    ("model", "action"), [("accounts_user", "suspend"), ("accounts_user", "remove_avatar"), ("posts_post", "hide")]
+)
+def test_avatar_loses_its_public_url_at_once(model: str, action: str, moderator: StaffMember, author: ApiUser) -> None:
+    picture = ready_media(author.user)
+    post = create_post(author, picture)
+    author.call("patch", "/me", {"avatar": str(picture.pk)})
+    url = author.get("/me")["avatar_url"]
+    assert is_served(url)
+    moderator.run_action(model, action, author.id if model == "accounts_user" else post, reason="nudity")
+    assert not is_served(url)
+
+
 def test_bulk_action_unpublishes_all_posts(moderator: StaffMember) -> None:
     authors = [ApiUser() for _ in range(3)]
     posts = [create_post(author, ready_media(author.user)) for author in authors]
