@@ -9,6 +9,7 @@ from typing import Any
 from instafeed.core import env
 from instafeed.core.http import gunicorn_worker
 from instafeed.core.observability import logging_config, multiprocess_files
+from instafeed.core.process import hide_memory
 
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
@@ -51,8 +52,9 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Do the same for the workers of a gunicorn that was killed."""
+    """Do the same for the workers of a gunicorn that was killed. Protect the passwords in memory."""
     multiprocess_files.remove_dead_gauges()
+    hide_memory()
 
 
 gunicorn_worker.validate_settings()

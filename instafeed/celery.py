@@ -7,7 +7,7 @@ from signal import SIGKILL
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_init, worker_process_init
+from celery.signals import beat_init, celeryd_init, worker_init, worker_process_init
 from django.conf import settings
 
 # These two connect to Celery's signals, which must happen before Celery sets up its own logging.
@@ -15,7 +15,7 @@ from instafeed.core.jobs import instrumentation  # noqa: F401
 from instafeed.core.jobs.bounded_shutdown import BoundedShutdown
 from instafeed.core.jobs.heartbeat import Heartbeat
 from instafeed.core.observability import celery_logging  # noqa: F401
-from instafeed.core.process import die_with_parent
+from instafeed.core.process import die_with_parent, hide_memory
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
@@ -25,6 +25,13 @@ app.autodiscover_tasks()
 app.steps["worker"].update((Heartbeat, BoundedShutdown))
 
 _worker_pid = 0  # the worker's main process; the processes of its pool inherit the value
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _hide_secrets(**_: Any) -> None:
+    """Protect the passwords in memory from the processes that decode pictures; they run as the same user."""
+    hide_memory()
 
 
 @celeryd_init.connect

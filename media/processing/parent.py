@@ -1,14 +1,15 @@
 """The parent's side: starts the child process that decodes untrusted files, sends it jobs and checks its answers.
 
-The child is kept for many pictures, as starting one takes about 0.2 s. Its environment is empty, so it has no secrets.
-It dies with the thread that started it. After any failure it is killed, and the next picture gets a new one.
+The child is kept for many pictures, as starting one takes about 0.2 s. It gets a picture's bytes and returns those of
+the variants, and the kernel cuts it off from everything else (`child.sandbox`). It dies with the thread that started
+it. After any failure it is killed, and the next picture gets a new one.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -20,13 +21,17 @@ from pathlib import Path
 from typing import Any
 
 from media.processing.errors import BadPicture, ProcessingError, Reason
+from media.processing.pipes import Pipes
 from media.processing.protocol import Options, Picture, parse_picture
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_OPTIONS = Options()
 _PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _CHILD_MODULE = "media.processing.child"
 _START_TIMEOUT = 30.0
 _MAX_ANSWER_BYTES = 16 * 1024  # a normal one has about 1,000
+_MAX_FILES_BYTES = 32 * 2**20  # of all variants; one has at most a megabyte
 # Signals of a decoder that crashes on its input. SIGKILL, SIGTERM and others come from outside.
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
 
@@ -65,18 +70,27 @@ class Processor:
         Raises BadPicture if a retry would fail in the same way, ProcessingError otherwise. Blocks for at most
         `Limits.wall_seconds`, plus the time in which other threads use the child.
         """
-        directory = directory.absolute()
-        job = {"source": str(source.absolute()), "directory": str(directory), "options": asdict(options)}
+        try:
+            with source.open("rb") as file:
+                content = file.read(options.max_bytes + 1)
+            picture, files = self._process(content, options)
+            for name, variant in files.items():
+                (directory / name).write_bytes(variant)
+        except OSError as error:
+            raise ProcessingError(f"{type(error).__name__}: {error}"[:1000]) from error
+        return picture
+
+    def _process(self, content: bytes, options: Options) -> tuple[Picture, dict[str, bytes]]:
         with self._lock:
             try:
-                answer = self._running_child().ask(job, self._limits.wall_seconds)
-                result = _interpret_answer(answer, directory, options)
+                answer, files = self._running_child().ask(content, options, self._limits.wall_seconds)
+                result = _interpret_answer(answer, files, options)
             except BaseException:  # also a task's time limit: a late answer must not be taken for the next one
                 self._end_child()
                 raise
             if self._child and self._child.job_count >= self._limits.max_pictures:
                 self._end_child()
-        return result
+        return result, files
 
     def close(self) -> None:
         """Kill the child. The next picture starts another."""
@@ -125,6 +139,9 @@ class _Child:
             )
         except OSError as error:
             raise ProcessingError(f"cannot start the child process: {error}") from None
+        assert self._popen.stdin
+        assert self._popen.stdout
+        self._pipes = Pipes(self._popen.stdin, self._popen.stdout)
 
     @property
     def pid(self) -> int:
@@ -135,21 +152,19 @@ class _Child:
         return self._popen.poll() is None
 
     def wait_ready(self) -> None:
-        self._read_line(_START_TIMEOUT)
+        started, _ = self._receive_answer(_START_TIMEOUT)
+        if missing := started.get("missing"):
+            logger.warning("pictures are decoded with less protection; this system does not support %s", missing)
 
-    def ask(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Return its answer to a job. Raises ProcessingError, or BadPicture if the child died of the picture."""
+    def ask(self, content: bytes, options: Options, seconds: float) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return its answer to a job, and the files by name.
+
+        Raises ProcessingError, or BadPicture if the child died of the picture.
+        """
         self.job_count += 1
-        assert self._popen.stdin
-        try:
-            self._popen.stdin.write(json.dumps(job).encode() + b"\n")
-        except OSError as error:
-            raise ProcessingError(f"the child process is gone: {error}") from None
-        try:
-            answer = json.loads(self._read_line(seconds))
-        except (ValueError, RecursionError):
-            raise ProcessingError("the child process sent an invalid answer") from None
-        return answer if isinstance(answer, dict) else {}
+        job = {"size": len(content), "options": asdict(options)}
+        self._pipes.send(json.dumps(job).encode() + b"\n" + content)
+        return self._receive_answer(seconds)
 
     def kill(self) -> None:
         self._popen.kill()
@@ -163,23 +178,24 @@ class _Child:
         if self._popen.returncode is None:
             self._popen.returncode = 0  # another process waits for it
 
-    def _read_line(self, seconds: float) -> bytes:
-        """Read one line, after which nothing may follow."""
+    def _receive_answer(self, seconds: float) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Receive one answer with its files, after which nothing may follow."""
         deadline = time.monotonic() + seconds
-        line = b""
-        assert self._popen.stdout
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._popen.stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise ProcessingError(f"the child process took longer than {seconds:g} s")
-                part = os.read(self._popen.stdout.fileno(), _MAX_ANSWER_BYTES)
-                line += part
-                if not part:
-                    raise self._death()
-                if len(line) > _MAX_ANSWER_BYTES:
-                    raise ProcessingError("the child process sent too much")
-        return line
+        try:
+            answer = json.loads(self._pipes.receive_line(_MAX_ANSWER_BYTES, deadline))
+            sizes = dict[str, int](answer.get("files", {}))
+            if not 0 <= sum(sizes.values()) <= _MAX_FILES_BYTES or min(sizes.values(), default=0) < 0:
+                raise ValueError("too large")
+            files = {name: self._pipes.receive(size, deadline) for name, size in sizes.items()}
+        except TimeoutError:
+            raise ProcessingError(f"the child process took longer than {seconds:g} s") from None
+        except EOFError:
+            raise self._death() from None
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise ProcessingError("the child process sent an invalid answer") from None
+        if not self._pipes.is_idle:
+            raise ProcessingError("the child process sent too much")
+        return answer, files
 
     def _death(self) -> Exception:
         """Return the exception for a child that has closed its end of the pipe."""
@@ -201,15 +217,13 @@ def child_command(limits: Limits) -> list[str]:
     return [sys.executable, "-s", "-m", _CHILD_MODULE, *map(str, (os.getpid(), limits.memory, limits.cpu_seconds))]
 
 
-def _interpret_answer(answer: dict[str, Any], directory: Path, options: Options) -> Picture:
+def _interpret_answer(answer: dict[str, Any], files: dict[str, bytes], options: Options) -> Picture:
     try:
         if "refused" in answer:
             reason = Reason(answer["refused"])
-        elif "failed" in answer:
-            raise ProcessingError(str(answer["failed"]))
         else:
-            return parse_picture(answer["picture"], directory, options)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+            return parse_picture(answer["picture"], files, options)
+    except (ValueError, TypeError, KeyError) as error:
         raise ProcessingError(f"the child process sent an invalid answer: {error!r}") from None
     raise BadPicture(reason)
 

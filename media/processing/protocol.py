@@ -1,14 +1,14 @@
-"""The messages between parent and child: options of a job and the resulting picture, sent as JSON over a pipe.
+"""The messages between parent and child: options of a job, the resulting picture and its files, sent over pipes.
 
 The child reads untrusted files, so its answers are untrusted, too: `parse_picture` accepts only what a healthy child
-would answer, and only the files that the child was to write.
+would answer, and only the files that the child was to make.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from media.processing.formats import SNIFFED_BYTES, Format, sniff
@@ -59,17 +59,19 @@ def variant_filename(size: int, format: VariantFormat) -> str:
     return f"{size}.{format}"
 
 
-def parse_picture(answer: dict[str, Any], directory: Path, options: Options) -> Picture:
-    """Check the child's answer and its files in `directory`, and return the picture.
+def parse_picture(answer: dict[str, Any], files: Mapping[str, bytes], options: Options) -> Picture:
+    """Check the child's answer and its files by name, and return the picture.
 
-    Raises ValueError, TypeError or KeyError for an answer that no healthy child gives, and OSError for a missing file.
+    Raises ValueError, TypeError or KeyError for an answer that no healthy child gives.
     """
     variants = tuple(Variant(**fields) for fields in answer["variants"])
     expected = [(size, format) for format in VARIANT_FORMATS[: 1 + options.jpeg] for size in SIZES]
     if [(variant.size, variant.format) for variant in variants] != expected:
         raise ValueError("not the requested variants")
     for variant in variants:
-        _check_variant(variant, directory)
+        _check_variant(variant, files)
+    if files.keys() != {variant.filename for variant in variants}:
+        raise ValueError("files that are no variants")
     if not isinstance(answer["blurhash"], str) or not _BLURHASH.fullmatch(answer["blurhash"]):
         raise ValueError("not a blurhash")
     width, height = _positive_int(answer["width"]), _positive_int(answer["height"])
@@ -78,17 +80,16 @@ def parse_picture(answer: dict[str, Any], directory: Path, options: Options) -> 
     return Picture(width, height, answer["blurhash"], Format(answer["source_format"]), variants)
 
 
-def _check_variant(variant: Variant, directory: Path) -> None:
+def _check_variant(variant: Variant, files: Mapping[str, bytes]) -> None:
     if variant.filename not in {variant_filename(size, variant.format) for size in SIZES if size <= variant.size}:
         raise ValueError("not a file of this variant")
     if max(_positive_int(variant.width), _positive_int(variant.height)) > variant.size:
         raise ValueError("larger than its size")
-    path = directory / variant.filename
-    if path.is_symlink() or path.stat().st_size != _positive_int(variant.bytes):
-        raise ValueError("not the written file")
-    with path.open("rb") as file:
-        if sniff(file.read(SNIFFED_BYTES)) != variant.format:
-            raise ValueError("not a picture")
+    content = files[variant.filename]
+    if len(content) != _positive_int(variant.bytes):
+        raise ValueError("not the length of the file")
+    if sniff(content[:SNIFFED_BYTES]) != variant.format:
+        raise ValueError("not a picture")
 
 
 def _positive_int(value: Any) -> int:

@@ -9,10 +9,11 @@ from signal import SIGKILL
 
 from instafeed.core.process import die_with_parent
 from media.processing.child.job_loop import run_jobs, take_over_stdout
-from media.processing.child.sandbox import limit_resources
+from media.processing.child.sandbox import isolate, limit_resources
 
 if __name__ == "__main__":
     parent, memory, cpu_seconds = map(int, sys.argv[1:])
     die_with_parent(parent, SIGKILL)
+    answers = take_over_stdout()
     limit_resources(memory)
-    run_jobs(sys.stdin.buffer, take_over_stdout(), cpu_seconds)
+    run_jobs(sys.stdin.buffer, answers, cpu_seconds, missing_protection=isolate())

@@ -1,23 +1,21 @@
-"""The child's side of the pipe: one line of JSON per job on standard input, one per answer on standard output.
+"""The child's side of the pipe: jobs on standard input, answers on standard output. It opens no files.
 
-An answer is `{"picture": …}`, `{"refused": code}` for a bad picture, or `{"failed": text}` for any other failure.
+A job is a line of JSON, followed by the picture's bytes. An answer is a line of JSON: `{"picture": …, "files": …}`,
+followed by the bytes of these files, whose lengths `files` contains by name; or `{"refused": code}` for a bad picture.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from media.processing.child.rendering import render
 from media.processing.child.sandbox import limit_cpu
 from media.processing.errors import BadPicture
 from media.processing.protocol import Options
-
-READY_LINE = b'{"ready": true}\n'
 
 
 def take_over_stdout() -> BinaryIO:
@@ -33,34 +31,26 @@ def take_over_stdout() -> BinaryIO:
     return answers
 
 
-def run_jobs(jobs: Iterable[bytes], answers: BinaryIO, cpu_seconds: int) -> None:
+def run_jobs(jobs: BinaryIO, answers: BinaryIO, cpu_seconds: int, *, missing_protection: Sequence[str] = ()) -> None:
     """Run jobs until the parent closes the pipe or dies."""
-    answers.write(READY_LINE)
+    answers.write(json.dumps({"ready": True, "missing": missing_protection}).encode() + b"\n")
     answers.flush()
-    for line in jobs:
+    while line := jobs.readline():
+        job = json.loads(line)
+        content = jobs.read(job["size"])
         limit_cpu(cpu_seconds)
-        answers.write(json.dumps(run_job(json.loads(line))).encode() + b"\n")
+        answers.writelines(run_job(content, Options(**job["options"])))
         answers.flush()
 
 
-def run_job(job: dict[str, Any]) -> dict[str, Any]:
-    """Process one picture, write its variants to the job's directory, and return the answer."""
-    options = Options(**job["options"])
+def run_job(content: bytes, options: Options) -> Iterator[bytes]:
+    """Process one picture and yield the parts of the answer."""
+    answer: dict[str, Any]
+    contents: dict[str, bytes] = {}
     try:
-        with open(job["source"], "rb") as file:
-            content = file.read(options.max_bytes + 1)
         picture, contents = render(content, options)
-        _write_files(contents, Path(job["directory"]))
+        answer = {"picture": asdict(picture), "files": {name: len(file) for name, file in contents.items()}}
     except BadPicture as error:
-        return {"refused": error.reason}
-    except OSError as error:
-        return {"failed": f"{type(error).__name__}: {error}"[:1000]}
-    return {"picture": asdict(picture)}
-
-
-def _write_files(contents: dict[str, bytes], directory: Path) -> None:
-    """Write each file under another name first, so that a file with a variant's name is complete."""
-    for name, content in contents.items():
-        part = directory / f"{name}.part"
-        part.write_bytes(content)
-        part.rename(directory / name)
+        answer = {"refused": error.reason}
+    yield json.dumps(answer).encode() + b"\n"
+    yield from contents.values()

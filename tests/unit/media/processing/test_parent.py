@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -17,14 +18,11 @@ import psutil
 import pytest
 
 from media.processing import SIZES, BadPicture, Limits, Options, ProcessingError, Processor, Reason, parent
-from media.processing.child import job_loop
 from tests.support.eventually import eventually
 from tests.unit.media.processing.samples import encode, four_colours, png
 
 ROOT = Path(parent.__file__).parents[2]
-READY = (
-    f"import sys, os, signal, json; print({job_loop.READY_LINE.decode().strip()!r}, flush=True); sys.stdin.readline(); "
-)
+READY = "import sys, os, signal, json; print('{}', flush=True); sys.stdin.readline(); "
 
 
 class ProcessorFactory(Protocol):
@@ -113,6 +111,17 @@ def test_other_failures_are_processing_errors(shared_processor: Processor, sourc
     with pytest.raises(ProcessingError, match="IsADirectoryError"):
         shared_processor.process(tmp_path, tmp_path)
     assert can_process(shared_processor, source)
+
+
+def test_full_disk_is_not_the_pictures_fault(
+    shared_processor: Processor, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ProcessingError, match="No space left on device"):
+        shared_processor.process(source, source.parent)
 
 
 def test_child_is_replaced_after_its_number_of_pictures(make_processor: ProcessorFactory, source: Path) -> None:

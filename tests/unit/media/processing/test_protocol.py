@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from media.processing import Options
-from media.processing.child.job_loop import run_job
 from media.processing.child.rendering import render
 from media.processing.protocol import parse_picture
 from tests.unit.media.processing.samples import encode, four_colours
@@ -19,12 +17,19 @@ from tests.unit.media.processing.samples import encode, four_colours
 OPTIONS = Options()
 
 
+Files = dict[str, bytes]
+
+
 @pytest.fixture
-def valid_answer(tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "source").write_bytes(encode(four_colours(700, 500)))
-    job = {"source": str(tmp_path / "source"), "directory": str(tmp_path), "options": {}}
-    answer: dict[str, Any] = json.loads(json.dumps(run_job(job)["picture"]))
-    assert parse_picture(answer, tmp_path, OPTIONS) == render(encode(four_colours(700, 500)), OPTIONS)[0]
+def files() -> Files:
+    return render(encode(four_colours(700, 500)), OPTIONS)[1]
+
+
+@pytest.fixture
+def valid_answer(files: Files) -> dict[str, Any]:
+    picture = render(encode(four_colours(700, 500)), OPTIONS)[0]
+    answer: dict[str, Any] = json.loads(json.dumps(asdict(picture)))
+    assert parse_picture(answer, files, OPTIONS) == picture
     return answer
 
 
@@ -52,34 +57,21 @@ FALSE_ANSWERS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("change", FALSE_ANSWERS)
-def test_false_answers_are_rejected(change: str, valid_answer: dict[str, Any], tmp_path: Path) -> None:
+def test_false_answers_are_rejected(change: str, valid_answer: dict[str, Any], files: Files) -> None:
     FALSE_ANSWERS[change](valid_answer)
-    with pytest.raises((ValueError, TypeError, KeyError, OSError)):
-        parse_picture(valid_answer, tmp_path, OPTIONS)
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        parse_picture(valid_answer, files, OPTIONS)
 
 
-def test_symlink_is_rejected(valid_answer: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "150.webp").rename(tmp_path / "elsewhere")
-    with pytest.raises(FileNotFoundError):
-        parse_picture(valid_answer, tmp_path, OPTIONS)
-    (tmp_path / "150.webp").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match="not the written file"):
-        parse_picture(valid_answer, tmp_path, OPTIONS)
+FALSE_FILES: dict[str, Callable[[Files], object]] = {
+    "a missing file": lambda files: files.pop("150.webp"),
+    "another file": lambda files: files.update({"../../index.html": b"<html>"}),
+    "a file of another type": lambda files: files.update({"150.webp": b"<html>".ljust(len(files["150.webp"]))}),
+}
 
 
-def test_file_of_another_type_is_rejected(valid_answer: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "150.webp").write_bytes(b"<html>".ljust(valid_answer["variants"][0]["bytes"]))
-    with pytest.raises(ValueError, match="not a picture"):
-        parse_picture(valid_answer, tmp_path, OPTIONS)
-
-
-def test_full_disk_is_not_the_pictures_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "source").write_bytes(encode(four_colours()))
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    job = {"source": str(tmp_path / "source"), "directory": str(tmp_path), "options": {}}
-    assert run_job(job) == {"failed": "OSError: [Errno 28] No space left on device"}
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+@pytest.mark.parametrize("change", FALSE_FILES)
+def test_false_files_are_rejected(change: str, valid_answer: dict[str, Any], files: Files) -> None:
+    FALSE_FILES[change](files)
+    with pytest.raises((ValueError, KeyError)):
+        parse_picture(valid_answer, files, OPTIONS)
