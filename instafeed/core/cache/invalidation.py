@@ -3,12 +3,15 @@
 A writer calls `invalidate(keys)` inside its transaction, so an outbox row commits together with the change. Right
 after the commit the keys are deleted, then the row. If Redis is down, or the process dies between commit and
 deletion, the row stays and the sweep does both two to three seconds later. Deleting a key twice is harmless.
+
+No row and no command has more than `MAX_KEYS` keys: Redis executes one command at a time, and one with millions of keys
+would exceed its timeout again and again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -23,10 +26,11 @@ logger = logging.getLogger(__name__)
 
 MIN_SWEEP_AGE = timedelta(seconds=1)  # a younger row belongs to a commit whose own process is deleting the keys
 SWEEP_BATCH_SIZE = 500  # rows
+MAX_KEYS = 1_000  # of a row and of a command
 
 # Raw SQL: nearly every write runs both statements, and the ORM would compile them each time.
 _INSERT_SQL = "INSERT INTO core_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
-_DELETE_SQL = "DELETE FROM core_invalidation WHERE id = %s"
+_DELETE_SQL = "DELETE FROM core_invalidation WHERE id = ANY(%s)"
 
 
 def invalidate(keys: Iterable[str]) -> None:
@@ -39,28 +43,33 @@ def invalidate(keys: Iterable[str]) -> None:
         return
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("invalidate() must be called inside the change's transaction")
+    rows: dict[int, list[str]] = {}
     # Ask the router as the ORM would: it notes that this request wrote.
     with connections[router.db_for_write(Invalidation)].cursor() as cursor:
-        cursor.execute(_INSERT_SQL, [wanted])
-        (row_id,) = cursor.fetchone()
-    transaction.on_commit(partial(_delete_keys, row_id, wanted), robust=True)
+        for chunk in _split(wanted):
+            cursor.execute(_INSERT_SQL, [chunk])
+            (row_id,) = cursor.fetchone()
+            rows[row_id] = chunk
+    transaction.on_commit(partial(_delete_keys, rows), robust=True)
 
 
-def _delete_keys(row_id: int, keys: list[str]) -> None:
-    """Delete the keys, then their outbox row. A Redis failure leaves both to the sweep."""
+def _delete_keys(rows: dict[int, list[str]]) -> None:
+    """Delete the keys, then their outbox rows. A Redis failure leaves both to the sweep."""
     try:
-        get_client().unlink(*keys)
+        client = get_client()
+        for keys in rows.values():
+            client.unlink(*keys)
     except redis.RedisError as error:
-        logger.warning("keys of invalidation %s are left to the sweep: %s", row_id, error)
+        logger.warning("keys of invalidations %s are left to the sweep: %s", min(rows), error)
         return
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(_DELETE_SQL, [row_id])
+        cursor.execute(_DELETE_SQL, [list(rows)])
 
 
 def sweep() -> int:
     """Delete the keys and rows that writers left behind; return the number of rows.
 
-    Raises redis.RedisError while Redis is down.
+    Rows with a key that Redis does not delete stay, and delay no others. Raises redis.RedisError while Redis is down.
     """
     with transaction.atomic():
         rows = list(
@@ -68,7 +77,32 @@ def sweep() -> int:
             .filter(created_at__lt=timezone.now() - MIN_SWEEP_AGE)
             .order_by("pk")[:SWEEP_BATCH_SIZE]
         )
-        if rows:
-            get_client().unlink(*{key for row in rows for key in row.keys})
-            Invalidation.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    return len(rows)
+        if not rows:
+            return 0
+        client, failed = get_client(), set[str]()
+        for chunk in _split(sorted({key for row in rows for key in row.keys})):
+            failed |= _unlink(client, chunk)
+        done = [row.pk for row in rows if failed.isdisjoint(row.keys)]
+        Invalidation.objects.filter(pk__in=done).delete()
+    return len(done)
+
+
+def _unlink(client: redis.Redis, keys: Sequence[str]) -> set[str]:
+    """Delete keys. Return those that Redis does not delete, found by halving what fails.
+
+    Raises redis.RedisError while Redis is down.
+    """
+    try:
+        client.unlink(*keys)
+    except redis.RedisError as error:
+        client.ping()
+        if len(keys) == 1:
+            logger.warning("Redis does not delete %s: %s", keys[0], error)
+            return set(keys)
+        half = len(keys) // 2
+        return _unlink(client, keys[:half]) | _unlink(client, keys[half:])
+    return set()
+
+
+def _split(keys: list[str]) -> list[list[str]]:
+    return [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]

@@ -71,3 +71,72 @@ def test_a_redis_outage_fails_no_writer_and_leaves_the_keys_to_the_sweep(
         assert Invalidation.objects.count() == 1
     assert invalidation.sweep() == 1
     assert not redis_cache.exists("a")
+
+
+# --- Many keys ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def commands(redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of keys of each command that deletes keys."""
+    unlink, sizes = redis_cache.unlink, list[int]()
+
+    def count(*keys: str) -> int:
+        sizes.append(len(keys))
+        if "stuck" in keys:
+            raise redis.TimeoutError("this key takes too long")
+        return unlink(*keys)
+
+    monkeypatch.setattr(redis_cache, "unlink", count)
+    monkeypatch.setattr(invalidation, "get_client", lambda: redis_cache)
+    return sizes
+
+
+def make_old() -> None:
+    Invalidation.objects.update(created_at=timezone.now() - timedelta(seconds=10))
+
+
+def test_many_keys_are_split_over_rows_and_commands(redis_cache: redis.Redis, commands: list[int]) -> None:
+    redis_cache.mset({f"k{number}": 1 for number in range(2_500)})
+    with transaction.atomic():
+        invalidation.invalidate(f"k{number}" for number in range(2_500))
+        assert sorted(len(row.keys) for row in Invalidation.objects.all()) == [500, 1_000, 1_000]
+    assert sorted(commands) == [500, 1_000, 1_000]
+    assert not redis_cache.exists("k0", "k2499")
+    assert not Invalidation.objects.exists()
+
+
+def test_the_sweep_splits_the_keys_of_a_huge_row(redis_cache: redis.Redis, commands: list[int]) -> None:
+    """As older versions wrote them."""
+    redis_cache.set("k0", 1)
+    Invalidation.objects.create(keys=[f"k{number}" for number in range(2_500)])
+    make_old()
+    assert invalidation.sweep() == 1
+    assert max(commands) == 1_000
+    assert not redis_cache.exists("k0")
+
+
+def test_a_key_that_cannot_be_deleted_delays_no_other_row(redis_cache: redis.Redis, commands: list[int]) -> None:
+    redis_cache.mset({f"k{number}": 1 for number in range(100)})
+    stuck = Invalidation.objects.create(keys=["k0", "stuck"])
+    for number in range(1, 100):
+        Invalidation.objects.create(keys=[f"k{number}"])
+    make_old()
+    assert invalidation.sweep() == 99
+    assert list(Invalidation.objects.all()) == [stuck]
+    assert not redis_cache.exists(*(f"k{number}" for number in range(100)))
+    assert len(commands) < 20, "found by halving"
+
+
+def test_the_sweep_tries_once_while_redis_is_down(
+    redis_cache: redis.Redis, commands: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(redis_cache, "ping", gone)
+    Invalidation.objects.create(keys=["k0", "stuck"])
+    make_old()
+    with pytest.raises(redis.ConnectionError):
+        invalidation.sweep()
+    assert commands == [2]
