@@ -12,10 +12,9 @@ from media.models import Media, Status
 from media.processing import SNIFFED_BYTES, Format, sniff
 from media.storage import Upload
 
-CONTENT_TYPES = (
-    *(f"image/{format}" for format in Format),
-    "image/heif",
-)  # some clients send the container's type for HEIC
+# Some clients send the container's type for HEIC, or the usual extension for JPEG.
+CONTENT_TYPES = (*(f"image/{format}" for format in Format), "image/heif", "image/jpg")
+_REGISTERED_TYPES = {"image/jpg": "image/jpeg"}
 
 
 class InvalidImage(ValueError):
@@ -31,7 +30,7 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
 
     The row is created before the file, so a process that dies in between leaves no unknown file.
     """
-    format_ = _detect_format(file)
+    format_ = _detect_format(file.read(SNIFFED_BYTES))
     media = Media.objects.create(
         owner_id=owner_id,
         original_path=storage.new_incoming_path(),
@@ -45,6 +44,7 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
 
 def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
     """Prepare a direct upload of exactly `size` bytes of the given type. Return the new row and the form to send."""
+    content_type = _REGISTERED_TYPES.get(content_type, content_type)
     media = Media.objects.create(
         owner_id=owner_id,
         original_path=storage.new_incoming_path(),
@@ -69,8 +69,7 @@ def complete(owner_id: int, media_id: int) -> Media:
     try:
         if size != media.size:
             raise InvalidImage(f"The file has {size} bytes instead of the declared {media.size}.")
-        with storage.open(media.original_path) as file:
-            _detect_format(file)
+        _detect_format(storage.read_start(media.original_path, SNIFFED_BYTES))
     except InvalidImage as error:
         _mark_failed(media, str(error))
         raise
@@ -84,10 +83,7 @@ def _mark_failed(media: Media, reason: str) -> None:
         file_deletion.schedule_deletion([media.original_path], repeat=True)
 
 
-def _detect_format(file: IO[bytes]) -> Format:
-    head = file.read(SNIFFED_BYTES)
-    if file.seekable():
-        file.seek(0)
+def _detect_format(head: bytes) -> Format:
     format_ = sniff(head)
     if format_ is None:
         raise InvalidImage(

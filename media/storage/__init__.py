@@ -10,7 +10,7 @@ StorageError if the storage is unavailable or refuses.
 """
 
 from media.storage.backend import FileMissing, StorageError, Upload
-from media.storage.files import copy, delete, open, purge, purge_files, save, size
+from media.storage.files import copy, delete, open, purge, purge_files, read_start, save, size
 from media.storage.paths import new_incoming_path, new_key, variants_directory
 from media.storage.signed_urls import direct_upload, sign_placeholders, signed_urls, url, url_or_placeholder
 from media.storage.url_placeholders import PrivateFile, encode_with_placeholders
@@ -29,6 +29,7 @@ __all__ = [
     "open",
     "purge",
     "purge_files",
+    "read_start",
     "save",
     "sign_placeholders",
     "signed_urls",

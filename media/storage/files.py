@@ -24,6 +24,13 @@ def open(path: str) -> AbstractContextManager[IO[bytes]]:
     return _open_file(path)
 
 
+def read_start(path: str, size: int) -> bytes:
+    """Return the first `size` bytes of a file, without transferring the rest. Raises FileMissing."""
+    kind_of(path)
+    with default_backend() as backend:
+        return backend.read_start(path, size)
+
+
 def size(path: str) -> int | None:
     """Return a file's size in bytes, or None if it does not exist."""
     kind_of(path)

@@ -63,6 +63,10 @@ class FileStorage(FileSystemStorage):
         with file:
             yield file
 
+    def read_start(self, path: str, size: int) -> bytes:
+        with self.get(path) as file:
+            return file.read(size)
+
     def file_size(self, path: str) -> int | None:
         try:
             return os.stat(self.path(path)).st_size

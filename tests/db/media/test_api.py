@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from django.core.files.storage import default_storage
@@ -147,6 +147,27 @@ def test_direct_upload_from_form_to_ready(owner: ApiUser, stranger: ApiUser) -> 
     assert owner.get(f"/media/{id_}")["status"] == "ready"
     assert owner.call("post", f"/media/{id_}/complete").json()["status"] == "ready"
     assert owner.get(f"/media/{id_}")["alt_text"] == "a field"
+
+
+def test_complete_reads_only_the_start_of_the_file(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole_file(path: str) -> NoReturn:
+        raise AssertionError("20 MB are transferred to look at 256 bytes")
+
+    content = jpeg()
+    answer = begin_upload(owner, len(content)).json()
+    send_form(owner, answer["upload"], content)
+    monkeypatch.setattr(storage, "open", whole_file)
+    assert owner.call("post", f"/media/{answer['id']}/complete").status_code == 202
+
+
+def test_jpg_is_another_name_of_jpeg(owner: ApiUser) -> None:
+    content = jpeg()
+    answer = begin_upload(owner, len(content), content_type="image/jpg")
+    assert answer.status_code == 201
+    form = answer.json()["upload"]
+    assert form["fields"]["Content-Type"] == "image/jpeg"
+    assert send_form(owner, form, content).status_code in (200, 201, 204)
+    assert owner.call("post", f"/media/{answer.json()['id']}/complete").status_code == 202
 
 
 def test_content_of_a_direct_upload_is_checked(owner: ApiUser) -> None:

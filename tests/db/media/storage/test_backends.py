@@ -43,6 +43,29 @@ def test_saved_file_can_be_read_and_measured() -> None:
 
 
 @pytest.mark.usefixtures("each_backend")
+def test_start_of_a_file() -> None:
+    assert storage.read_start(save_file(content=b"abc" * 100_000), 4) == b"abca"
+    assert storage.read_start(save_file(content=b"ab"), 4) == b"ab"
+    assert storage.read_start(save_file(content=b""), 4) == b""
+    with pytest.raises(storage.FileMissing):
+        storage.read_start(f"incoming/{storage.new_key()}", 4)
+
+
+@pytest.mark.usefixtures("bucket")
+def test_start_of_a_file_is_read_without_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, send, lengths = save_file(content=b"x" * 300_000), URLLib3Session.send, list[str]()
+
+    def measured(self: URLLib3Session, request: AWSPreparedRequest) -> AWSResponse:
+        response = send(self, request)
+        lengths.append(response.headers["Content-Length"])
+        return response
+
+    monkeypatch.setattr(URLLib3Session, "send", measured)
+    storage.read_start(path, 256)
+    assert lengths == ["256"]
+
+
+@pytest.mark.usefixtures("each_backend")
 def test_save_replaces_the_file_and_reads_from_the_start() -> None:
     path = save_file(content=b"a longer one")
     file = ContentFile(b"new")
@@ -124,6 +147,7 @@ def test_paths_outside_the_layout_are_refused(path: str) -> None:
         lambda: storage.save(path, BytesIO(b""), "image/webp"),
         lambda: storage.open(path),
         lambda: storage.size(path),
+        lambda: storage.read_start(path, 1),
         lambda: storage.copy(path, good),
         lambda: storage.copy(good, path),
         lambda: storage.delete([good, path]),
@@ -188,6 +212,7 @@ def every_call() -> dict[str, Any]:
         "save": lambda: storage.save(path, BytesIO(b"x"), "image/webp"),
         "open": opened,
         "size": lambda: storage.size(path),
+        "read_start": lambda: storage.read_start(path, 1),
         "copy": lambda: storage.copy(path, other),
         "delete": lambda: storage.delete([path]),
     }
