@@ -14,7 +14,6 @@ from accounts import avatar_storage, second_factor, services
 from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import AuditEntry, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
-from instafeed.core.api.idempotency import delete_for_user
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
 from instafeed.core.models import IdempotentResponse
@@ -84,8 +83,7 @@ def erase_sessions(user_id: int) -> bool:
 
 
 def erase_idempotent_responses(user_id: int) -> bool:
-    delete_for_user(user_id)  # one day of requests at most, so one chunk
-    return True
+    return erase_rows(IdempotentResponse.objects.filter(user_id=user_id))
 
 
 def erase_avatar(user_id: int) -> bool:

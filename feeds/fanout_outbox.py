@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Case, F, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from feeds.models import DeliveryMode, FanOut
+from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
-from instafeed.core.jobs.leased import LeasedQueue
+from instafeed.core.jobs.leased import JobState, LeasedQueue
 
 CLAIM_TTL = timedelta(seconds=15)  # many times the length of a round: only a dead worker's claim expires
 RETRY_DELAY = timedelta(seconds=5)
+DELETE_BATCH_SIZE = 5_000  # rows
 MAX_ATTEMPTS = 10  # failures in a row that are retried
 
 queue = LeasedQueue(
@@ -77,6 +80,17 @@ def mark_done(progress: Sequence[Progress]) -> int:
         deliveries=_added_deliveries(progress),
         finished_at=Now(),
     )
+
+
+def delete_finished(before: datetime) -> bool:
+    """Delete a batch of finished fan-outs of posts from before a time. Return True when none is left.
+
+    Only the admin shows them. Dead letters stay until they are resumed.
+    """
+    old = FanOut.objects.using(DEFAULT_DB_ALIAS).filter(pk__lt=first_id_at(before), state=JobState.DONE)
+    batch = list(old.order_by("pk").values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
+    FanOut.objects.filter(pk__in=batch, state=JobState.DONE).delete()
+    return len(batch) < DELETE_BATCH_SIZE
 
 
 def _added_deliveries(progress: Sequence[Progress]) -> CombinedExpression:

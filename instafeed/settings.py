@@ -313,6 +313,13 @@ THROTTLES = {
     "avatar": env.throttle_rate("THROTTLE_AVATAR", "10/hour"),
 }
 
+# --- Retention: days after which rows are deleted; 0 keeps them (docs/operations.md) -------------------
+
+FAN_OUT_RETENTION_DAYS = env.integer("FAN_OUT_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
+NOTIFICATION_RETENTION_DAYS = env.integer("NOTIFICATION_RETENTION_DAYS", 365, minimum=0, maximum=36_500)
+IDEMPOTENCY_RETENTION_DAYS = env.integer("IDEMPOTENCY_RETENTION_DAYS", 1, minimum=0, maximum=36_500)
+SAMPLE_RETENTION_DAYS = env.integer("SAMPLE_RETENTION_DAYS", 7, minimum=0, maximum=36_500)
+
 # --- Files and security ------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"

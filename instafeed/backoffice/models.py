@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Sample(models.Model):
-    """The metrics of one minute, for the dashboard. One row a minute, deleted after a week."""
+    """The metrics of one minute, for the dashboard. One row a minute (`retention` deletes old ones)."""
 
     at = models.DateTimeField(primary_key=True)
     metrics = models.JSONField()  # {metric name: number, or null if its service did not answer}

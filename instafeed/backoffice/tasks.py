@@ -1,11 +1,20 @@
-"""The back office's Celery task."""
+"""The back office's Celery tasks."""
 
 from celery import shared_task
 
+from instafeed.backoffice import retention
 from instafeed.backoffice.dashboard import sampling
+from instafeed.core.jobs import enqueue
 
 
 @shared_task
 def take_sample() -> None:
     """Store the dashboard's sample of this minute."""
     sampling.take_sample()
+
+
+@shared_task
+def delete_expired_rows() -> None:
+    """Delete rows that are older than their retention. If some are left, queue again behind other tasks."""
+    if not retention.delete_expired_rows():
+        enqueue.try_enqueue(delete_expired_rows)

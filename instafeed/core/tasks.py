@@ -3,7 +3,6 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from instafeed.core.api import idempotency
 from instafeed.core.cache import invalidation
 from instafeed.core.jobs import heartbeat
 
@@ -13,12 +12,6 @@ def sweep_invalidations() -> None:
     """Delete the cache keys that a dead process or a Redis outage left behind. Also beat's sign of life."""
     heartbeat.record_sweep()
     invalidation.sweep()
-
-
-@shared_task
-def flush_idempotent_answers() -> None:
-    """Delete the responses to requests with an Idempotency-Key that are older than a day."""
-    idempotency.delete_expired()
 
 
 @shared_task

@@ -64,6 +64,7 @@ class Migration(migrations.Migration):
                     models.Index(
                         condition=models.Q(("comment_id__isnull", False)), fields=["post_id"], name="notification_post"
                     ),
+                    models.Index(fields=["created_at"], name="notification_age"),
                     models.Index(
                         condition=models.Q(("actor_count", 0)), fields=["created_at"], name="notification_empty"
                     ),

@@ -83,6 +83,7 @@ class Notification(models.Model):
             models.Index(fields=["recipient_id", "-position"], name="notification_newest"),
             # Entries about the comments on a post. Entries about the post itself are found by their key.
             models.Index(fields=["post_id"], name="notification_post", condition=Q(comment_id__isnull=False)),
+            models.Index(fields=["created_at"], name="notification_age"),  # old entries, to delete
             # Entries whose actors have all retracted. They are in no list and are deleted after a cooldown.
             models.Index(fields=["created_at"], name="notification_empty", condition=Q(actor_count=0)),
         ]

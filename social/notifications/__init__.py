@@ -7,14 +7,23 @@
 | `deliverability` | decides who may be notified of whom (blocks, mutes, suspensions) |
 | `aggregation_keys` | names the target of an event: events with the same key and recipient share an entry |
 | `aggregation` | merges a batch of events into entries: the likes of one post become one entry |
-| `deletion` | removes notifications of deleted posts, comments and users, and retracted ones |
+| `deletion` | removes notifications of deleted posts, comments and users, retracted ones, and old ones |
 | `writer_lock` | serializes the consumer, account erasure and the cleanup |
 | `selectors`, `read_state` | read a user's list, and mark it as read |
 
 Posts and comments are known by id only. `posts.notifications` decides which of them a recipient may see.
 """
 
-from social.notifications.deletion import delete_for_user
+from social.notifications.deletion import delete_for_user, delete_older
 from social.notifications.outbox import Event, announce, delete_for_comments, delete_for_posts, retract, warn
 
-__all__ = ["Event", "announce", "delete_for_comments", "delete_for_posts", "delete_for_user", "retract", "warn"]
+__all__ = [
+    "Event",
+    "announce",
+    "delete_for_comments",
+    "delete_for_posts",
+    "delete_for_user",
+    "delete_older",
+    "retract",
+    "warn",
+]

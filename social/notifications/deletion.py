@@ -1,4 +1,4 @@
-"""Delete notifications of erased users, of deleted posts and comments, and retracted ones.
+"""Delete notifications of erased users, of deleted posts and comments, retracted ones, and old ones.
 
 Each function deletes one bounded slice in its own transaction and may stop after any slice.
 """
@@ -6,7 +6,7 @@ Each function deletes one bounded slice in its own transaction and may stop afte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import F, Q, QuerySet
@@ -61,6 +61,17 @@ def delete_retracted() -> bool:
         entries_done = _delete_entries(Notification.objects.filter(actor_count=0, created_at__lt=cutoff))
         actors_done = _remove_actors(NotificationActor.objects.filter(is_active=False, announced_at__lt=cutoff))
         return actors_done and entries_done
+
+
+def delete_older(before: datetime) -> bool:
+    """Delete a slice of the entries whose newest actor is from before a time. Return True when none is left.
+
+    Warnings by moderators are kept.
+    """
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        lock_writer()
+        old = Notification.objects.filter(created_at__lt=before).exclude(kind=NotificationKind.WARNING)
+        return _delete_entries(old.order_by("created_at"))
 
 
 def _delete_entries(entries: QuerySet[Notification]) -> bool:

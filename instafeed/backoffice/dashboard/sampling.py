@@ -26,7 +26,6 @@ from posts.models import Post, Report
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_RETENTION = timedelta(days=7)
 LAG_WINDOW = timedelta(minutes=5)  # the age of the posts whose fan-outs are measured
 MAX_LAG_ROWS = 10_000
 MAX_COUNTED_ROWS = 100_000
@@ -49,13 +48,12 @@ FROM (
 
 
 def take_sample() -> bool:
-    """Store this minute's sample and delete expired ones. Return False if the minute has a sample already."""
+    """Store this minute's sample. Return False if the minute has a sample already."""
     at = timezone.now().replace(second=0, microsecond=0)
     samples = Sample.objects.using(DEFAULT_DB_ALIAS)
     if samples.filter(pk=at).exists():
         return False
     samples.bulk_create([Sample(at=at, metrics=measure(at))], ignore_conflicts=True)
-    samples.filter(at__lt=at - SAMPLE_RETENTION).delete()
     return True
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -76,23 +76,14 @@ def respond_idempotently(request: Request, user_id: int, create: Callable[[], tu
     return HttpResponse(body, status=status, content_type="application/json")
 
 
-def delete_expired() -> int:
-    """Delete the responses that are older than RESPONSE_TTL; return their number."""
-    deleted = 0
-    while True:
-        expired = IdempotentResponse.objects.using(DEFAULT_DB_ALIAS).filter(
-            created_at__lte=timezone.now() - RESPONSE_TTL
-        )
-        batch = list(expired.values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
-        if not batch:
-            return deleted
-        # The age is checked again: a key may have been claimed again since the SELECT.
-        deleted += expired.filter(pk__in=batch).delete()[0]
-
-
-def delete_for_user(user_id: int) -> None:
-    """Delete a user's responses: their bodies repeat what the user wrote."""
-    IdempotentResponse.objects.filter(user_id=user_id).delete()
+def delete_older(before: datetime) -> bool:
+    """Delete a batch of responses from before a time, but none that is still replayed. Return True if none is left."""
+    limit = min(before, timezone.now() - RESPONSE_TTL)
+    expired = IdempotentResponse.objects.using(DEFAULT_DB_ALIAS).filter(created_at__lte=limit)
+    batch = list(expired.order_by("created_at").values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
+    # The age is checked again: a key may have been claimed again since the SELECT.
+    expired.filter(pk__in=batch).delete()
+    return len(batch) < DELETE_BATCH_SIZE
 
 
 def _request_digest(request: Request) -> UUID | None:

@@ -24,4 +24,5 @@ ROUTES = {
     ERASE_ACCOUNTS: {"queue": "bulk"},
     "posts.tasks.purge_posts": {"queue": "bulk"},
     "media.tasks.delete_orphans": {"queue": "bulk"},
+    "instafeed.backoffice.tasks.delete_expired_rows": {"queue": "bulk"},
 }

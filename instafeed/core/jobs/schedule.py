@@ -27,7 +27,7 @@ SCHEDULE = {
     "purge-posts": _entry(5.0, "posts.tasks.purge_posts", expires=10),
     "rank-explore": _entry(15.0, "posts.tasks.rank_explore", expires=15),
     "flush-expired-tokens": _entry(_DAY, "accounts.tasks.flush_expired_tokens", expires=3_600),
-    "flush-idempotent-answers": _entry(_DAY, "instafeed.core.tasks.flush_idempotent_answers", expires=3_600),
+    "delete-expired-rows": _entry(_DAY, "instafeed.backoffice.tasks.delete_expired_rows", expires=3_600),
     "flush-expired-sessions": _entry(_DAY, "instafeed.core.tasks.flush_expired_sessions", expires=3_600),
     # At each full minute. With an interval of 60 s, a run that is slightly late would skip a minute.
     "take-sample": _entry(crontab(), "instafeed.backoffice.tasks.take_sample", expires=50),

@@ -50,15 +50,6 @@ def test_at_most_one_sample_per_minute() -> None:
     assert all(at.second == at.microsecond == 0 for at in Sample.objects.values_list("at", flat=True))
 
 
-def test_samples_older_than_a_week_are_deleted() -> None:
-    now = timezone.now()
-    for ago in (timedelta(days=7, minutes=2), timedelta(days=6, hours=23)):
-        Sample.objects.create(at=now - ago, metrics={})
-    assert sampling.take_sample()
-    assert Sample.objects.filter(at__lt=now - timedelta(days=7)).count() == 0
-    assert Sample.objects.count() == 2
-
-
 def test_fan_out_lag_includes_the_age_of_unfinished_ones() -> None:
     author = UserFactory()
     *done, stuck = create_posts(author, 4)
