@@ -106,9 +106,9 @@ class GunicornWorker(ThreadWorker):
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     def _wait_for_data(self, conn: Any) -> None:
-        """Wait without a thread until the client of a new connection sends something, as gunicorn does after 5 s."""
+        """Wait without a thread until the client of a new connection sends something, at most STALL_TIMEOUT."""
         conn.sock.setblocking(False)
-        conn.set_timeout()
+        conn.timeout = time.monotonic() + STALL_TIMEOUT
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
@@ -121,6 +121,8 @@ class GunicornWorker(ThreadWorker):
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
+        for conn in self.pending_conns:  # clients that have sent nothing must not delay the stop
+            conn.timeout = min(conn.timeout, time.monotonic() + LINGER_TIMEOUT)
         for listener in self.sockets:
             try:
                 self._accept_queued(listener)
