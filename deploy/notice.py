@@ -44,8 +44,8 @@ library does not load without it.
 
 So the terms of the GPL apply to an image as a whole when you pass it on. Pass this file and LICENSE on with it, offer
 the source of these libraries in the versions that pillow_heif-*.dist-info/licenses/LICENSES_bundled.txt names, and
-judge whether the licences below allow it for your purpose. Running an image, also as a service for others, needs none of
-this. docs/media.md says why a decoder without x265 was not chosen.
+judge whether the licences below allow it for your purpose. Running an image, also as a service for others, needs none
+of this. docs/media.md says why a decoder without x265 was not chosen.
 
 psycopg is under the LGPL, and certifi and a part of tqdm are under the MPL. Their packages contain their source, except
 for the compiled part of psycopg-binary (https://github.com/psycopg/psycopg).
