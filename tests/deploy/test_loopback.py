@@ -41,6 +41,7 @@ SETTINGS = {
     "MEDIA_CACHE_FRESH": f"{FRESH}s",
     "THROTTLE_REGISTER": f"{REGISTRATIONS}/hour",
     "THROTTLE_USER": "off",
+    "THROTTLE_POST": "off",
     "WEB_WORKERS": "1",
     "WEB_THREADS": "2",
     "LOG_REQUESTS": "all",
