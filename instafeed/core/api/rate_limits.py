@@ -61,6 +61,7 @@ class Window:
     rate: Rate
     used: int
     reset: int  # seconds until it ends, at least 1
+    is_local: bool = False  # counted by this process, because Redis was down
 
     @property
     def key(self) -> str:
@@ -119,19 +120,21 @@ def count(scope: str, client: str, rate: Rate, *, local_fallback: bool) -> Windo
     try:
         with guarded_client() as redis:
             used, left_ms = _count_script(redis, [window.key], [rate.seconds * 1_000])
-        seconds_left = left_ms / 1_000
     except CacheUnavailable:
         if not local_fallback:
             return None
         used, seconds_left = local_windows.count(window.key, rate.seconds)
-    return replace(window, used=used, reset=max(1, math.ceil(seconds_left)))
+        return replace(window, used=used, reset=math.ceil(seconds_left), is_local=True)
+    return replace(window, used=used, reset=max(1, math.ceil(left_ms / 1_000)))
 
 
 def give_back(window: Window) -> None:
     """Subtract a request that was counted in this window."""
+    if window.is_local:
+        local_windows.give_back(window.key)
+        return
     try:
         with guarded_client() as redis:
             _give_back_script(redis, [window.key])
     except CacheUnavailable:
         pass  # the request stays counted until its window ends
-    local_windows.give_back(window.key)

@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 
 from accounts import sessions
 from accounts.models import User
-from instafeed.core.api import throttling
+from instafeed.core.api import rate_limits, throttling
 from instafeed.core.api.throttling import AnonThrottle, UploadThrottle, UserThrottle, client_address
 from instafeed.core.cache import client as cache_client
 from tests.support.broken_redis import break_redis
@@ -125,6 +125,28 @@ def test_requests_pass_during_a_redis_outage(settings: Settings, monkeypatch: py
         assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
     finally:
         cache_client.reset_circuit_breaker()
+
+
+def test_a_request_is_given_back_where_it_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate = rate_limits.parse_rate("9/hour")
+    rate_limits.local_windows.clear()
+
+    def count() -> rate_limits.Window:
+        window = rate_limits.count("login", "alice", rate, local_fallback=True)
+        assert window is not None
+        return window
+
+    in_redis = count()
+    with monkeypatch.context() as outage:
+        break_redis(outage)
+        here = count()
+    cache_client.reset_circuit_breaker()
+    assert (in_redis.used, here.used) == (1, 1)
+    rate_limits.give_back(here)
+    assert count().used == 2
+    rate_limits.give_back(in_redis)
+    assert count().used == 2
+    assert rate_limits.local_windows.count(here.key, 3_600)[0] == 1
 
 
 def test_a_request_is_one_round_trip(settings: Settings) -> None:
