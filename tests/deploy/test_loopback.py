@@ -168,11 +168,11 @@ def posts_of(actor: HttpUser) -> list[dict[str, Any]]:
     return posts
 
 
-def test_slow_uploads_hold_no_thread_of_the_apps(site: Site) -> None:
+def test_slow_uploads_hold_no_thread_of_the_apps(site: Site, author: HttpUser) -> None:
     """They come from several addresses, as nginx limits the uploads of each."""
-    head = (
-        b"POST /api/v1/media HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer t\r\nContent-Length: 1000000\r\n\r\n"
-    )
+    token = author.headers["Authorization"]
+    lines = ["POST /api/v1/media HTTP/1.1", "Host: localhost", f"Authorization: {token}", "Content-Length: 1000000"]
+    head = "\r\n".join([*lines, "", ""]).encode()
     with ExitStack() as stack:
         addresses = [(f"127.0.0.{60 + number % 4}", 0) for number in range(12)]
         slow = [
@@ -182,8 +182,19 @@ def test_slow_uploads_hold_no_thread_of_the_apps(site: Site) -> None:
         for connection in slow:
             connection.sendall(head + b"x" * 1000)
         for _ in range(10):
-            assert site.client.get("/health/live").status_code == 200
+            assert author.call("GET", "/me").status_code == 200
         assert select.select(slow, [], [], 0)[0] == [], "none is answered, so all still wait for the rest"
+
+
+def test_upload_with_an_invalid_token_is_refused_before_its_body(site: Site) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
+        connection.sendall(
+            b"POST /api/v1/media HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Authorization: Bearer x\r\nContent-Length: 30000000\r\n\r\n"
+        )
+        status, *headers = iter(connection.makefile("rb").readline, b"\r\n")
+    assert status.startswith(b"HTTP/1.1 401 ")
+    assert sum(header.startswith(b"WWW-Authenticate: ") for header in headers) == 1
 
 
 def test_rate_limits_use_the_address_that_nginx_sees(site: Site) -> None:

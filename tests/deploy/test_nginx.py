@@ -34,12 +34,15 @@ pytestmark = pytest.mark.xdist_group("nginx")
 PICTURE = f"/media/public/{'k' * 32}/150.webp"
 PRIVATE = f"/media/private/{'k' * 32}/150.webp"
 UPLOAD = "/api/v1/media"
+VERIFICATION = "/api/v1/notifications/unread-count"
 TOKEN = {"Authorization": "Bearer t"}
 TLS = PROJECT_ROOT / "deploy/nginx/tls/tls.conf.template"
 
 
 class App(ThreadingHTTPServer):
     """Echoes the request. While `dies` is set, it reads a request and closes the connection.
+
+    `token_status` is its response to a token that is valid.
 
     Its CORS headers are those of MinIO.
     """
@@ -49,6 +52,7 @@ class App(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.dies = False
+        self.token_status = 200
         self.requests: list[str] = []
         threading.Thread(target=self.serve_forever, args=[0.05], daemon=True).start()
 
@@ -68,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == VERIFICATION:
+            self._answer_verification()
+            return
         self.server.requests.append(f"{self.command} {self.path}")
         if self.server.dies:
             self.close_connection = True
@@ -84,6 +91,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(response)
+
+    def _answer_verification(self) -> None:
+        """Answer nginx, which asks before an upload, as the app does."""
+        valid = self.headers["Authorization"] == TOKEN["Authorization"] and self.command == "GET"
+        status = self.server.token_status if valid else 401
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Bearer realm="api"')
+        self.end_headers()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
 
@@ -164,6 +181,7 @@ def balancer(_balancer: Balancer) -> Balancer:
     dead = [app for app in _balancer.apps if app.dies]
     for app in (*_balancer.apps, _balancer.store):
         app.dies = False
+        app.token_status = 200
         app.requests.clear()
     if dead:
         _balancer.restart()
@@ -303,7 +321,7 @@ def test_all_error_bodies_match_the_api(balancer: Balancer) -> None:
 # --- Uploads -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic eA==", "Token x"])
+@pytest.mark.parametrize("value", [None, "", "Bearer", "Bearer ", "Basic eA==", "Token x", "Bearer x"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "OPTIONS"])
 def test_upload_without_a_token_is_refused_before_its_body(balancer: Balancer, method: str, value: str | None) -> None:
     sent = b"" if value is None else f"Authorization: {value}\r\n".encode()
@@ -315,8 +333,22 @@ def test_upload_without_a_token_is_refused_before_its_body(balancer: Balancer, m
     assert balancer.requests_to_apps() == []
 
 
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_upload_is_refused_while_no_token_can_be_verified(balancer: Balancer, status: int) -> None:
+    for app in balancer.apps:
+        app.token_status = status
+    response = balancer.client.post(UPLOAD, content=bytes(100_000), headers=TOKEN)
+    assert (response.status_code, response.content) == (503, BODIES[503])
+    assert balancer.requests_to_apps() == []
+
+
 def test_preflight_request_of_an_upload_needs_no_token(balancer: Balancer) -> None:
     assert balancer.client.options(UPLOAD).status_code == 200
+
+
+def test_upload_of_unknown_length_reaches_an_app_whole(balancer: Balancer) -> None:
+    received = balancer.request("POST", UPLOAD, content=iter([bytes(100_000)] * 3), headers=TOKEN)
+    assert (received["body"], received["headers"]["Content-Length"]) == (300_000, "300000")
 
 
 def begin_uploads(stack: ExitStack, balancer: Balancer, path: str, *headers: str) -> None:
