@@ -36,9 +36,9 @@ COPY social social
 COPY media media
 COPY posts posts
 COPY feeds feeds
-ENV WEB_BIND=0.0.0.0 DATABASE_POOL=true MEDIA_ROOT=/tmp/media INSTAFEED_STATIC_ROOT=/app/staticfiles
+ENV WEB_BIND=0.0.0.0 MEDIA_ROOT=/tmp/media INSTAFEED_STATIC_ROOT=/app/staticfiles
 # collectstatic needs no database. The code is compiled here, as the container is read-only.
-RUN DATABASE_POOL=false python manage.py collectstatic --noinput && python -m compileall -q .
+RUN python manage.py collectstatic --noinput && python -m compileall -q .
 USER instafeed
 EXPOSE 8000
 # For the web server; docker-compose.yml has other checks for workers.

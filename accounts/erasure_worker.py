@@ -30,7 +30,7 @@ IN_FLIGHT_WRITES_TIMEOUT = timedelta(seconds=5)
 
 queue = LeasedQueue(
     Erasure.objects.all(),
-    task=CoalescedTask(queues.ERASE_ACCOUNTS),
+    task=CoalescedTask(queues.ERASE_ACCOUNTS, mark_ttl=30),
     lease=CLAIM_TTL,
     retry_delay=timedelta(seconds=1),
 )

@@ -11,6 +11,9 @@ from instafeed.core.http import gunicorn_worker
 from instafeed.core.observability import logging_config, multiprocess_files
 from instafeed.core.process import hide_memory
 
+# Only web servers have a connection pool and bounded statements: commands and workers run long statements, too.
+os.environ.setdefault("DATABASE_POOL", "true")
+
 bind = f"{env.text('WEB_BIND', '127.0.0.1')}:{env.integer('PORT', 8000, minimum=1, maximum=65535)}"
 
 # Processes use the cores; threads wait for PostgreSQL and Redis. There are more threads than pooled connections:

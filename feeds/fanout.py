@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 READ_AHEAD_BATCHES = 5  # batches that one query reads, if few fan-outs share it
 ROUND_SECONDS = 0.25
 RATE_LIMIT_WAIT = 1.0  # seconds that a round may wait for the rate limiter
-_REDIS_OUTAGE = (redis.ConnectionError, redis.TimeoutError)  # other errors of Redis may be those of one key
+# Errors of Redis that are not those of one key. A script reports the last ones as a plain ResponseError.
+_OUTAGES = (redis.ConnectionError, redis.TimeoutError)
+_OUTAGE_WORDS = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
 
 
 def deliver_to_author(post_id: int, author_id: int) -> None:
@@ -56,7 +58,7 @@ def deliver(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:
-        if len(fan_outs) > 1 and not isinstance(error, _REDIS_OUTAGE):
+        if len(fan_outs) > 1 and not _is_outage(error):
             return sum((deliver([fan_out]) for fan_out in fan_outs), Counter())
         outcomes = _retry_later(fan_outs, error)
     for outcome, count in outcomes.items():
@@ -65,13 +67,19 @@ def deliver(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:
 
 
 def _retry_later(fan_outs: Sequence[FanOut], error: Exception) -> Counter[Outcome]:
-    if isinstance(error, redis.RedisError):  # without Redis there are no timelines to deliver to
+    if _is_outage(error):  # without Redis there are no timelines to deliver to
         logger.warning("%d fan-outs are postponed: %s", len(fan_outs), error)
         fanout_outbox.queue.postpone(fan_outs, error)
         return Counter({Outcome.POSTPONED: len(fan_outs)})
     logger.exception("%s failed", fan_outs[0])
     fanout_outbox.queue.retry_later(fan_outs[0], error)
     return Counter({Outcome.FAILED: 1})
+
+
+def _is_outage(error: Exception) -> bool:
+    if isinstance(error, redis.ResponseError):
+        return any(word in str(error) for word in _OUTAGE_WORDS)
+    return isinstance(error, _OUTAGES)
 
 
 def _deliver_together(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:

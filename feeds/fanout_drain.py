@@ -33,14 +33,14 @@ def drain() -> None:
         claimed = queue.claim_due(CLAIM_LIMIT)
         if not claimed:
             return
-        is_full = len(claimed) == CLAIM_LIMIT
-        if is_full:
+        has_more = queue.has_due()
+        if has_more:
             task.request()  # another worker, if there is one
-        looks_again = not is_full and task.announce_look()
+        looks_again = not has_more and task.announce_look()
         outcomes = fanout.deliver(claimed)
         if set(outcomes) == {Outcome.POSTPONED}:
             return  # Redis is down; the sweep continues
-        if not is_full and Outcome.CONTINUED not in outcomes:
+        if not has_more and Outcome.CONTINUED not in outcomes:
             time.sleep(WATCH_SECONDS)
         if looks_again:
             task.begin_look()

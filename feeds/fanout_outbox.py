@@ -28,7 +28,7 @@ MAX_ATTEMPTS = 10  # failures in a row that are retried
 
 queue = LeasedQueue(
     FanOut.objects.select_related("post").only(
-        *("author_id", "mode", "state", "attempts", "last_follower_id", "created_at"), "post__media_pending"
+        *("author_id", "mode", "state", "due_at", "attempts", "last_follower_id", "created_at"), "post__media_pending"
     ),
     task=CoalescedTask(queues.DELIVER_POSTS),
     lease=CLAIM_TTL,
@@ -50,6 +50,11 @@ class Progress:
     def __post_init__(self) -> None:
         self.last_follower_id = self.fan_out.last_follower_id
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether this round has reached any follower."""
+        return self.last_follower_id != self.fan_out.last_follower_id
+
 
 def enqueue(post_id: int, author_id: int, mode: DeliveryMode) -> None:
     """Write the row of a new post. Call it in the transaction that creates the post."""
@@ -62,6 +67,11 @@ def checkpoint(progress: Sequence[Progress]) -> int:
         return 0
     return queue.checkpoint(
         *(one.fan_out for one in progress),
+        # Behind the others; but a fan-out that the round did not reach keeps its place before them.
+        due_at=Case(
+            *(When(pk=one.fan_out.pk, then=Value(one.fan_out.due_at)) for one in progress if not one.has_begun),
+            default=Now(),
+        ),
         last_follower_id=Case(*(When(pk=one.fan_out.pk, then=Value(one.last_follower_id)) for one in progress)),
         deliveries=_added_deliveries(progress),
     )

@@ -143,8 +143,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Databases: one primary, any number of replicas --------------------------------------------------
 
-# For the threads of a web process. Celery and commands use plain connections: Celery closes connections after each
-# task, which would close a pool.
+# For the threads of a web process; deploy/gunicorn.conf.py turns it on. Celery and commands use plain connections:
+# Celery closes connections after each task, which would close a pool.
 DATABASE_POOL = env.boolean("DATABASE_POOL", False)
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
 
@@ -183,10 +183,8 @@ if not SECRET_KEY:
 if not OFFLINE:
     env.require("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
 DATABASE_ROUTERS = ["instafeed.core.db.replicas.router.ReplicaRouter"]
-# Seconds for a statement, lock waits included; 0: no limit, for workers and commands.
-PRIMARY_STATEMENT_TIMEOUT = env.integer(
-    "PRIMARY_STATEMENT_TIMEOUT", 5 if DATABASE_POOL else 0, maximum=600, computed=True
-)
+# Seconds for a statement, lock waits included, in a web process; 0: no limit, as in workers and commands.
+PRIMARY_STATEMENT_TIMEOUT = env.integer("PRIMARY_STATEMENT_TIMEOUT", 5, maximum=600) if DATABASE_POOL else 0
 REPLICA_MAX_LAG = env.integer("REPLICA_MAX_LAG", 60, minimum=1)  # seconds
 REPLICA_STATEMENT_TIMEOUT = env.integer("REPLICA_STATEMENT_TIMEOUT", 2, minimum=1, maximum=60)  # seconds
 MIGRATION_LOCK_TIMEOUT = env.integer("MIGRATION_LOCK_TIMEOUT", 3, minimum=1, maximum=60)  # seconds; `migrate`

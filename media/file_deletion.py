@@ -43,7 +43,7 @@ NEVER_CLAIMED = Q(state=JobState.PENDING, attempts=0)
 def _make_queue(jobs: QuerySet[FileDeletion], max_retry_delay: timedelta) -> LeasedQueue[FileDeletion]:
     return LeasedQueue(
         jobs,
-        task=CoalescedTask(queues.REMOVE_FILES),
+        task=CoalescedTask(queues.REMOVE_FILES, mark_ttl=30),
         lease=timedelta(seconds=30),  # deleting files twice is harmless
         retry_delay=timedelta(seconds=1),
         max_retry_delay=max_retry_delay,

@@ -106,6 +106,7 @@ class Relocation(LeasedJob):
     """An owner whose files may have to move between public and private. Written with the change that causes it."""
 
     owner_id = models.BigIntegerField(primary_key=True)
+    last_media_id = models.BigIntegerField(default=0, db_default=0)  # the checkpoint
 
     class Meta:
         indexes = [models.Index(fields=["due_at"], name="relocation_due")]

@@ -36,7 +36,7 @@ GAVE_UP_MESSAGE = "It could not be processed; please upload it again."
 
 queue = LeasedQueue(
     ProcessingJob.objects.all(),
-    task=CoalescedTask(queues.PROCESS_MEDIA),
+    task=CoalescedTask(queues.PROCESS_MEDIA, mark_ttl=30),
     lease=MAX_TASK_DURATION,
     retry_delay=RETRY_DELAY,
 )

@@ -34,7 +34,7 @@ SHOULD_BE_PRIVATE = Q(is_withheld=True) | Q(owner__is_active=False) | Q(owner__i
 
 queue = LeasedQueue(
     Relocation.objects.all(),
-    task=CoalescedTask(queues.RELOCATE_MEDIA),
+    task=CoalescedTask(queues.RELOCATE_MEDIA, mark_ttl=30),
     lease=timedelta(seconds=20),  # renewed for each picture; moving one twice is harmless
     retry_delay=timedelta(seconds=30),
     max_retry_delay=timedelta(seconds=30),  # short: until then private pictures may be public
@@ -61,7 +61,7 @@ def schedule_relocation(owner_id: int) -> None:
         [Relocation(owner_id=owner_id)],
         update_conflicts=True,
         unique_fields=["owner_id"],
-        update_fields=["state", "lease", "due_at"],
+        update_fields=["state", "lease", "due_at", "last_media_id"],
     )
     queue.request_task_on_commit()
 
@@ -85,33 +85,42 @@ def relocate_next() -> Outcome:
 
 
 def _relocate(job: Relocation) -> Outcome:
+    """Move a batch of pictures. Those that cannot be moved are skipped until all others have been tried."""
     owner = User.objects.using(DEFAULT_DB_ALIAS).filter(pk=job.owner_id).first()
-    misplaced = _misplaced_media(owner) if owner else []
+    misplaced = _misplaced_media(owner, job.last_media_id) or _misplaced_media(owner, 0) if owner else []
     errors: list[storage.StorageError] = []
     if owner:
         try:
             avatars.move_avatar(owner)
         except storage.StorageError as error:
             errors.append(error)
+    tried = 0
     for media in misplaced:
         if not queue.renew(job):
             return Outcome.OVERTAKEN
+        tried += 1
+        job.last_media_id = media.pk
         try:
             move_media(media)
         except storage.StorageError as error:
-            errors.append(error)  # the other pictures must be moved even if this one never can
+            errors.append(error)
             if len(errors) == MAX_FAILURES:
                 break
+    if tried > len(errors):
+        return _continue(job)
     if errors:
+        queue.owned([job]).update(last_media_id=job.last_media_id)
         raise errors[0]
-    if misplaced:
-        return Outcome.CONTINUED if queue.checkpoint(job) else Outcome.OVERTAKEN
     return Outcome.FINISHED if queue.delete([job]) else Outcome.OVERTAKEN
 
 
-def _misplaced_media(owner: User) -> list[Media]:
-    """Return a batch of the owner's ready pictures whose files are in the wrong place."""
-    ready = Media.objects.using(DEFAULT_DB_ALIAS).filter(owner=owner, status=Status.READY)
+def _continue(job: Relocation) -> Outcome:
+    return Outcome.CONTINUED if queue.checkpoint(job, last_media_id=job.last_media_id) else Outcome.OVERTAKEN
+
+
+def _misplaced_media(owner: User, after: int) -> list[Media]:
+    """Return a batch of the owner's ready pictures with greater ids whose files are in the wrong place."""
+    ready = Media.objects.using(DEFAULT_DB_ALIAS).filter(owner=owner, status=Status.READY, pk__gt=after)
     if not (owner.is_active and not owner.is_private):
         return list(ready.filter(is_public=True).order_by("pk")[:RELOCATION_BATCH_SIZE])
     misplaced = ready.filter(is_public=F("is_withheld"))

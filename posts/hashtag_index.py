@@ -22,7 +22,8 @@ from posts.models import Hashtag, PostHashtag
 
 MIN_BATCH_SIZE = 20  # hashtags per read, so that filling a page takes few reads when many hashtags are left out
 MAX_POST_COUNT = 100  # visible posts of a hashtag; counting stops there
-MAX_USES_SCANNED = 1_000  # the newest uses of a hashtag, searched for visible posts
+MAX_USES_SCANNED = 200  # the newest uses of a hashtag, searched for visible posts
+MAX_SEARCH_BATCH_SIZE = 101  # hashtags per read: the uses of each are searched
 
 
 class HashtagRef(NamedTuple):
@@ -40,13 +41,13 @@ def index_caption(post_id: int, caption: str) -> None:
     wanted = set(entities.extract_folded_hashtags(caption))
     known = dict(PostHashtag.objects.filter(post_id=post_id).values_list("hashtag__name", "hashtag_id"))
     removed = [hashtag_id for name, hashtag_id in known.items() if name not in wanted]
-    if removed:
-        PostHashtag.objects.filter(post_id=post_id, hashtag_id__in=removed).delete()
-        _delete_unused(removed)
     new = wanted - known.keys()
     if new:
         links = [PostHashtag(hashtag_id=hashtag_id, post_id=post_id) for hashtag_id in _get_or_create_ids(new)]
         PostHashtag.objects.bulk_create(links, ignore_conflicts=True)
+    if removed:
+        PostHashtag.objects.filter(post_id=post_id, hashtag_id__in=removed).delete()
+        _delete_unused(removed)  # last, as it waits for no lock: two captions may swap their hashtags
 
 
 def _get_or_create_ids(names: set[str]) -> list[int]:
@@ -107,12 +108,15 @@ def list_post_ids(name: str, before: int | None, limit: int) -> Candidates[int]:
 
 
 def find_by_prefix(prefix: str, after: HashtagRef | None, limit: int) -> tuple[list[HashtagRef], bool]:
-    """Return at least `limit` hashtags after `after` that begin with the prefix, and whether the list ends there.
+    """Return the next hashtags after `after` that begin with the prefix, and whether the list ends there.
 
     `prefix` is a result of `entities.parse_hashtag_prefix`. The hashtags are ordered by name and not yet filtered by
     visibility: `render_visible_hashtags` does that.
     """
-    tags, count = Hashtag.objects.filter(name__startswith=prefix), max(limit, MIN_BATCH_SIZE)
+    tags, count = (
+        Hashtag.objects.filter(name__startswith=prefix),
+        min(max(limit, MIN_BATCH_SIZE), MAX_SEARCH_BATCH_SIZE),
+    )
     if after is not None:
         tags = tags.filter(name__gt=after.name)
     # The previous page may come from a server that was ahead of a replica. Leave no gap between the pages.

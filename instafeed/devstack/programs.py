@@ -69,7 +69,6 @@ class Web(Program):
             "WEB_BIND": "127.0.0.1",
             "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
             "WEB_WORKERS": str(workers),
-            "DATABASE_POOL": "true",
             "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}",
         }
         super().__init__("web", layout.log / "web.log", command, child_environment(services) | variables)

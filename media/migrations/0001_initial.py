@@ -32,6 +32,7 @@ class Migration(migrations.Migration):
                 ("lease", models.UUIDField(editable=False, null=True)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("error", models.TextField(blank=True, db_default="", default="")),
+                ("last_media_id", models.BigIntegerField(db_default=0, default=0)),
             ],
             options={"indexes": [models.Index(fields=["due_at"], name="relocation_due")]},
         ),

@@ -28,6 +28,7 @@ from social.notifications.writer_lock import lock_writer, try_lock_consumer
 logger = logging.getLogger(__name__)
 
 EVENT_BATCH_SIZE = 500
+WATCH_SECONDS = 0.1
 SLICE_SECONDS = 1.0  # after which the task yields its worker to other tasks
 _TRANSIENT_ERRORS = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
 
@@ -39,17 +40,23 @@ class BatchResult(Enum):
 
 
 def consume_batches() -> bool:
-    """Apply pending events for about a second. Return True if more may be left."""
+    """Apply pending events for about a second. Return True if more may be left.
+
+    After events it waits for `WATCH_SECONDS` and looks again, so a steady stream of events needs no task for each.
+    """
     deadline = time.monotonic() + SLICE_SECONDS
     while True:
         result = consume_batch()
         if result is BatchResult.BUSY:
             return False
-        # Another task may have found the lock taken after this consumer had already read the outbox.
+        # The mark is set by `consume_batch` after events; or by a writer whose task found the lock taken after this
+        # consumer had already read the outbox.
         if result is BatchResult.EMPTY and not consumer_task.is_look_coming():
             return False
         if time.monotonic() > deadline:
             return True
+        if result is BatchResult.EMPTY:
+            time.sleep(WATCH_SECONDS)
 
 
 def consume_batch() -> BatchResult:
@@ -64,6 +71,8 @@ def consume_batch() -> BatchResult:
         lock_writer()
         consumer_task.begin_look()
         deletions, events = _next_events()
+        if deletions or events:
+            consumer_task.announce_look()
         if events:
             _apply_or_mark_failed(events)
             _delete_events(events)

@@ -21,11 +21,12 @@ class Command(OperatorCommand):
     def handle(self, **options: Any) -> str:
         queue = fanout_outbox.queue
         dead, waiting = FanOut.objects.filter(state=JobState.DEAD).count(), queue.unclaimed().count()
-        self.stdout.write(f"{waiting:,} fan-outs are waiting, {dead:,} are dead letters.")
+        self.stdout.write(f"Resuming {waiting:,} waiting fan-outs and {dead:,} dead letters.")
         if self.dry_run:
             return f"Dry run: would resume {waiting + dead:,}; nothing was changed."
-        queue.requeue_dead_letters()
-        queue.make_due()
+        with self.progress("resumed", waiting + dead) as progress:
+            progress.add(queue.requeue_dead_letters())
+            progress.add(queue.make_due())
         if not queue.task.request():
-            raise CommandError("Redis does not answer. The workers resume the fan-outs once it is back.")
+            raise CommandError("the broker does not answer; the workers resume the fan-outs once it is back")
         return f"Resumed {waiting + dead:,} fan-outs."

@@ -50,7 +50,6 @@ KNOWN_ADDRESS_TTL = 30 * 86_400
 WORKER_TTL = 8  # several heartbeats
 LAST_SWEEP_TTL = 3_600
 PROBE_TTL = 10
-LOOK_COMING_TTL_MS = 3_000  # bounds the delay that a lost task causes
 LEASE_TTL_MS = 5_000  # longer than any fill; bounds how long a dead filler blocks others
 REBUILD_TTL_MS = 10_000  # a rebuild that died is forgotten after this
 

@@ -74,13 +74,21 @@ class BoundedScan:
         }
         direction = "DESC" if self.descending else "ASC"
         rows = f"{self.rows} ORDER BY id {direction} LIMIT %(max_rows)s"
-        shown = f"SELECT row.id FROM ({rows}) AS row {self.joins}"  # noqa: S608 (constants)
         with reading, connections[router.db_for_read(self.model)].cursor() as cursor:
-            cursor.execute(f"{shown} ORDER BY row.id {direction} LIMIT %(limit)s", parameters)
+            cursor.execute(self._shown(f"({rows})", direction), parameters)
             ids = [id_ for (id_,) in cursor.fetchall()]
             if len(ids) == limit:
                 return ids, False, None
+            # All three from one snapshot: rows that are deleted meanwhile would move the end of the scan.
             last = "min" if self.descending else "max"
-            cursor.execute(f"SELECT {last}(id), count(*) FROM ({rows}) AS row", parameters)  # noqa: S608 (constants)
-            last_id, examined = cursor.fetchone()
-        return ids, examined < self.max_rows, last_id
+            shown = self._shown("scan", direction)
+            cursor.execute(
+                f"WITH scan AS MATERIALIZED ({rows}) SELECT {last}(id), count(*), ARRAY({shown}) FROM scan",  # noqa: S608
+                parameters,
+            )
+            last_id, examined, ids = cursor.fetchone()
+        return ids, examined < self.max_rows and len(ids) < limit, None if len(ids) == limit else last_id
+
+    def _shown(self, rows: str, direction: str) -> str:
+        # Constants of this module's callers.
+        return f"SELECT row.id FROM {rows} AS row {self.joins} ORDER BY row.id {direction} LIMIT %(limit)s"  # noqa: S608

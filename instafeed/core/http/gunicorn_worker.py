@@ -141,17 +141,21 @@ class GunicornWorker(ThreadWorker):
             self.accept(listener)  # does nothing if the queue is empty
 
     def handle(self, conn: Any) -> Any:
+        conn.waited = time.monotonic() - conn.queued_at
         # gunicorn has no timeout here: one client per thread with half a request would stop the site. A client that
         # sends slowly still holds a thread; use a buffering proxy against that.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             conn.sock.setsockopt(socket.SOL_SOCKET, option, _STALL_TIMEVAL)
         keep_alive = super().handle(conn)
-        if keep_alive is False and not conn.is_liveness_check:
+        if keep_alive is False and conn.is_liveness_check:
+            with suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)  # the client has sent nothing more, so it gets the whole response
+        elif keep_alive is False:
             _linger_close(conn.sock)
         return keep_alive
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if time.monotonic() - conn.queued_at > MAX_QUEUE_SECONDS:
+        if conn.waited > MAX_QUEUE_SECONDS and not req.path.startswith("/health"):  # or all servers would look dead
             return _refuse(req, conn)
         # gunicorn calls should_close when it writes the response headers. An unread body would be parsed as the next
         # request, so the connection must not be kept alive.
@@ -183,8 +187,14 @@ def _peek(sock: socket.socket) -> bytes | None:
 
 
 def _is_liveness_check(start: bytes | None) -> bool:
-    """Return whether a client has sent this request, and all of it: a slow client must not hold the only thread."""
-    return start is not None and start.startswith(b"GET /health/live ") and start.endswith(b"\r\n\r\n")
+    """Return whether a client has sent just this request, whole and without a body.
+
+    The only thread must wait neither for the rest nor for a body.
+    """
+    if start is None or not start.startswith(b"GET /health/live ") or not start.endswith(b"\r\n\r\n"):
+        return False
+    head = start.lower()
+    return head.count(b"\r\n\r\n") == 1 and b"\r\ncontent-length:" not in head and b"\r\ntransfer-encoding:" not in head
 
 
 def _refuse(req: Any, conn: Any) -> bool:

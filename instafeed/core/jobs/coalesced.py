@@ -10,6 +10,7 @@ a request are always found. A periodic task must look too: the mark, or the task
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 from instafeed.core.cache import keys
@@ -18,22 +19,33 @@ from instafeed.core.jobs import enqueue
 
 
 class CoalescedTask:
-    """`task`: its name; it takes no arguments. `countdown`: seconds between a request and the task."""
+    """`task`: its name; it takes no arguments. `countdown`: seconds between a request and the task.
 
-    def __init__(self, task: str, *, countdown: float = 0) -> None:
-        self.task, self.countdown = task, countdown
+    `mark_ttl`: seconds until the mark expires. It bounds the delay that a lost task causes. While a task waits longer
+    than that in a long queue, requests add further tasks.
+    """
+
+    def __init__(self, task: str, *, countdown: float = 0, mark_ttl: float = 3.0) -> None:
+        self.task, self.countdown, self.mark_ttl = task, countdown, mark_ttl
         self._mark = keys.look_coming(task)
+        self._unmarked_until = 0.0
 
     def request(self) -> bool:
         """Enqueue the task, unless a look is coming. Call it after the commit of the rows.
 
-        Return False if Redis does not answer, cache or broker; then the next look is that of the periodic task.
+        Without the cache, each process enqueues one task in `mark_ttl` seconds. Return False if the broker does not
+        accept the task; then the periodic task requests it again.
         """
         try:
             is_first = self._set_mark()
         except CacheUnavailable:
-            return False
-        return not is_first or enqueue.try_enqueue(self.task, countdown=self.countdown)
+            is_first = self._is_first_without_cache()
+        if not is_first:
+            return True
+        if enqueue.try_enqueue(self.task, countdown=self.countdown):
+            return True
+        self.begin_look()  # the mark must not silence processes that reach the broker
+        return False
 
     def announce_look(self) -> bool:
         """Announce that the caller looks itself soon. False if another look is coming, or Redis does not answer."""
@@ -44,7 +56,14 @@ class CoalescedTask:
 
     def _set_mark(self) -> bool:
         with guarded_client() as client:
-            return bool(client.set(self._mark, 1, nx=True, px=keys.LOOK_COMING_TTL_MS))
+            return bool(client.set(self._mark, 1, nx=True, px=int(self.mark_ttl * 1000)))
+
+    def _is_first_without_cache(self) -> bool:
+        now = time.monotonic()
+        if now < self._unmarked_until:
+            return False
+        self._unmarked_until = now + self.mark_ttl
+        return True
 
     def begin_look(self) -> None:
         """Remove the mark, before the task looks for rows: later requests enqueue a task again."""

@@ -182,11 +182,14 @@ class LeasedQueue(Generic[JobT]):
 
     def claim_due(self, limit: int) -> list[JobT]:
         """Claim the jobs that have been due longest, in this order."""
-        with transaction.atomic(DEFAULT_DB_ALIAS):
-            due = self._lock(self._jobs.filter(self._due()).order_by("due_at")[:limit])
-            if self.isolates_failures:
-                due = due[:1] if due and _has_failed(due[0]) else [job for job in due if not _has_failed(job)]
-            return self._take(due)
+        while True:
+            with transaction.atomic(DEFAULT_DB_ALIAS):
+                due = self._lock(self._jobs.filter(self._due()).order_by("due_at", "pk")[:limit])
+                if self.isolates_failures and due:
+                    due = due[:1] if _has_failed(due[0]) else [job for job in due if not _has_failed(job)]
+                claimed = self._take(due)
+            if claimed or not due:  # otherwise all of them have become dead letters
+                return claimed
 
     @staticmethod
     def _lock(candidates: QuerySet[JobT]) -> list[JobT]:
@@ -286,12 +289,12 @@ class LeasedQueue(Generic[JobT]):
         """All unfinished jobs that no living worker has, due or not."""
         return self._rows.filter(Q(state=JobState.PENDING) | self._due())
 
-    def make_due(self, pks: Iterable[int] | None = None) -> None:
-        """End the retry delay of pending jobs, all or those named, so that they can be claimed at once."""
+    def make_due(self, pks: Iterable[int] | None = None) -> int:
+        """End the retry delay of pending jobs, all or those named. Return how many can be claimed at once now."""
         waiting = self._rows.filter(state=JobState.PENDING, due_at__gt=Now())
         if pks is not None:
             waiting = waiting.filter(pk__in=list(pks))
-        waiting.update(due_at=Now())
+        return waiting.update(due_at=Now())
 
     def requeue_dead_letters(self, pks: Iterable[int] | None = None) -> int:
         """Start dead letters again, all or those named; return how many."""

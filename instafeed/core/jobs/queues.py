@@ -22,7 +22,5 @@ ROUTES = {
     RELOCATE_MEDIA: {"queue": "bulk"},
     REMOVE_FILES: {"queue": "bulk"},
     ERASE_ACCOUNTS: {"queue": "bulk"},
-    "posts.tasks.purge_posts": {"queue": "bulk"},
-    "media.tasks.delete_orphans": {"queue": "bulk"},
     "instafeed.backoffice.tasks.delete_expired_rows": {"queue": "bulk"},
 }

@@ -182,7 +182,12 @@ def test_picture_that_cannot_be_moved_does_not_keep_the_others_public(
         copy(source, target)
 
     monkeypatch.setattr(storage, "copy", fail_for_one)
+    monkeypatch.setattr(relocation, "RELOCATION_BATCH_SIZE", 1)
+    monkeypatch.setattr(relocation, "MAX_FAILURES", 1)
     assert relocate(author.id) is Outcome.POSTPONED
+    make_due(Relocation, author.id)
+    assert [relocate(author.id) for _ in others] == [Outcome.CONTINUED] * 2
+    assert relocate(author.id) is Outcome.POSTPONED, "the broken one, again"
     assert reload(broken).is_public
     assert not any(reload(media).is_public for media in others)
     assert Relocation.objects.filter(pk=author.id).exists(), "and it is retried"

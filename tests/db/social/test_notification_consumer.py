@@ -19,6 +19,7 @@ from social.models import (
 )
 from social.notifications import consumer
 from social.notifications.consumer import BatchResult, consume_batch, consume_batches
+from social.notifications.outbox import consumer_task
 from tests.db.social.notification_setup import POST, announce, consume_all_events, entries_of, like, retract
 from tests.support.factories import UserFactory
 
@@ -100,7 +101,7 @@ def test_many_events_within_a_moment_enqueue_one_task(redis_broker: redis.Redis,
         announce(like(owner, fan))
     assert redis_broker.llen("notifications") == 1
     mark = keys.look_coming(queues.DRAIN_NOTIFICATIONS)
-    assert 0 < redis_cache.pttl(mark) <= keys.LOOK_COMING_TTL_MS
+    assert 0 < redis_cache.pttl(mark) <= consumer_task.mark_ttl * 1000
     consume_all_events()
     assert redis_broker.llen("notifications") == 1
     announce(like(owner, fans[0], POST + 1))
@@ -112,7 +113,6 @@ def test_periodic_task_consumes_events_when_redis_is_down(redis_broker: redis.Re
     record_failure(redis.ConnectionError("down"))
     try:
         announce(like(owner, fan))
-        assert redis_broker.llen("notifications") == 0
         tasks.drain_notifications()
     finally:
         reset_circuit_breaker()

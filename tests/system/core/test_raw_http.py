@@ -183,6 +183,10 @@ def test_clients_that_do_not_close_do_not_block_others(live_stack: LiveStack) ->
             for client in clients:
                 client.send("GET /nowhere HTTP/1.1", "Connection: close")
                 assert client.receive()[0] == 404
+            liveness = [held.enter_context(connected(live_stack)) for _ in range(30)]
+            for client in liveness:
+                client.send("GET /health/live HTTP/1.1", "Connection: close")
+            assert {client.receive()[0] for client in liveness} == {200}
             assert all(client.is_closed() for client in clients), "the server has ended its side"
             return count_held(processes, clients) > len(processes)
 
@@ -239,9 +243,11 @@ def test_liveness_is_answered_while_all_threads_are_busy(live_stack: LiveStack) 
     """Clients that stall within a request hold every thread for ten seconds, also if they ask for this path."""
     with ExitStack() as held:
         stalled = [held.enter_context(connected(live_stack)).socket for _ in range(80)]
+        beginnings = ("GET /api/v1/feed", "GET /health/live", "GET /health/live")
+        ends = ("", "", "Content-Length: 1000\r\n\r\n")  # a body that does not come
         for number, sock in enumerate(stalled):
-            path = ("/api/v1/feed", "/health/live")[number % 2]
-            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n".encode())
+            head = f"{beginnings[number % 3]} HTTP/1.1\r\nHost: localhost\r\n{ends[number % 3]}"
+            sock.sendall(head.encode())
         client = held.enter_context(connected(live_stack))
         for _ in range(3):
             client.send("GET /health/live HTTP/1.1")

@@ -54,22 +54,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if not settings.PRIMARY_STATEMENT_TIMEOUT:
             return super().get_new_connection(conn_params)
-        _require_closed_breaker()
+        if breaker.is_open:
+            raise OperationalError("the primary does not answer")
         try:
             if self.pool:
                 return super().get_new_connection(conn_params)
             self.isolation_level = IsolationLevel.READ_COMMITTED
             return PrimaryConnection.connect(**conn_params)
         except Exception as error:  # no connection within the pool's timeout, or none at all
-            breaker.trip(error)
+            breaker.suspect(error)
             raise
-
-    def _cursor(self, name: str | None = None) -> Any:
-        if settings.PRIMARY_STATEMENT_TIMEOUT:
-            _require_closed_breaker()
-        return super()._cursor(name)  # type: ignore[misc]
-
-
-def _require_closed_breaker() -> None:
-    if breaker.is_open:
-        raise OperationalError("the primary does not answer")

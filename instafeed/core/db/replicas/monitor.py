@@ -74,13 +74,18 @@ class ReplicaMonitor:
         proof = self._state(alias).proof
         return proof is not None and proof.moment >= moment + MAX_TRANSACTION_AGE
 
+    @property
+    def timeline(self) -> int:
+        """The primary's timeline at its last sample; 0 if there is none."""
+        return self._samples[-1].timeline if self._samples else 0
+
     def replayed_position(self, alias: str, lsn: int) -> int:
         """Return the position that the replica's LSN stands for. Its timeline is that of the last check."""
         return wal.encode_position(self._state(alias).timeline, lsn)
 
     def has_replayed(self, alias: str, position: int) -> bool:
         """Return whether the replica had replayed `position` at its last check."""
-        return self._state(alias).replayed >= position
+        return wal.has_passed(self._state(alias).replayed, position)
 
     def report_failure(self, alias: str, reason: object) -> None:
         """Exclude the replica until a check that starts later succeeds.
@@ -146,7 +151,7 @@ class ReplicaMonitor:
         except psycopg.Error as error:
             self.report_failure(alias, error)
             return
-        fault = wal.find_fault(status, primary) if primary else None
+        fault = self._find_fault(status, primary)
         if fault or status.lsn is None:
             self.report_failure(alias, fault or wal.Fault.NOT_A_REPLICA)
             return
@@ -158,9 +163,16 @@ class ReplicaMonitor:
             return  # it failed during this check: the reply may be older than the failure
         if state.down_since is not None:
             logger.warning("%s is back", alias)
-        proved = [sample for sample in self._samples if sample.position <= replayed]
+        proved = [sample for sample in self._samples if wal.has_passed(replayed, sample.position)]
         state.replayed, state.proof = replayed, proved[-1] if proved else state.proof
         state.down_since = None
+
+    def _find_fault(self, status: wal.ReplicaStatus, primary: wal.WalSample | None) -> wal.Fault | None:
+        """While the primary is down, its replicas cannot stream; but they are still replicas of the same cluster."""
+        if primary is not None:
+            return wal.find_fault(status, primary)
+        is_foreign = bool(self._samples) and status.system_identifier != self._samples[-1].system_identifier
+        return wal.Fault.OTHER_CLUSTER if is_foreign else None
 
     def _is_usable(self, alias: str, oldest: float) -> bool:
         state = self._state(alias)

@@ -143,15 +143,16 @@ def _required_positions(user_id: int) -> tuple[int | None, int]:
             client.delete(keys.WAL_FLOOR)
             _FloorState.is_uncertain = False
         own, floor = client.mget(keys.wal_position(user_id), keys.WAL_FLOOR)
-        if floor is None:
+        # After a promotion or a restore, LSNs may be below those of the old timeline for long.
+        if floor is None or wal.timeline_of(int(floor)) < monitor.timeline:
             floor = _encode_position(wal.primary_position())
-            client.set(keys.WAL_FLOOR, floor, ex=keys.WAL_FLOOR_TTL, nx=True)
+            client.set(keys.WAL_FLOOR, floor, ex=keys.WAL_FLOOR_TTL)
     return None if own is None else int(own), int(floor)
 
 
 def _has_passed(alias: str, position: int) -> bool:
     lsn = wal.replayed_lsn(alias)
-    return lsn is not None and monitor.replayed_position(alias, lsn) >= position
+    return lsn is not None and wal.has_passed(monitor.replayed_position(alias, lsn), position)
 
 
 def _may_have_written(session: Session) -> bool:

@@ -22,6 +22,7 @@ from django.db import connections
 from instafeed.core.db.timeout_connection import query_row
 
 _LSN_BITS = 64
+_LSN_MASK = (1 << _LSN_BITS) - 1
 
 # If the last record ends exactly at the end of a page, the insert position is already behind the next page's header
 # (24 bytes), while a replica that has replayed everything reports the page's end: an idle primary would seem ahead
@@ -72,11 +73,11 @@ class WalSample:
 
     @property
     def timeline(self) -> int:
-        return self.position >> _LSN_BITS
+        return timeline_of(self.position)
 
     @property
     def lsn(self) -> int:
-        return self.position & (1 << _LSN_BITS) - 1
+        return self.position & _LSN_MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,19 @@ def replayed_lsn(alias: str) -> int | None:
 
 def encode_position(timeline: int, lsn: int) -> int:
     return timeline << _LSN_BITS | lsn
+
+
+def timeline_of(position: int) -> int:
+    return position >> _LSN_BITS
+
+
+def has_passed(replayed: int, position: int) -> bool:
+    """Return whether a replica that has replayed one position has everything before the other.
+
+    The replica's timeline is that which it receives; it may still replay an older one. So for a position on an older
+    timeline its LSN must be past that one's, too.
+    """
+    return replayed >= position and replayed & _LSN_MASK >= position & _LSN_MASK
 
 
 def _fetch_row(alias: str, query: str) -> tuple[Any, ...]:
