@@ -46,7 +46,7 @@ def _update_pending_post(post: Post, changed: set[int]) -> None:
     if all(status == Status.READY for status in statuses.values()):
         post.media_pending = False
         mentions.update_caption_mentions(post)
-        post.save(update_fields=["media_pending", "notified_mentions"])
+        post.save(update_fields=["media_pending"])
         change_post_count(post.author_id, 1)
     elif any(status == Status.FAILED and media_id in changed for media_id, status in statuses.items()):
         notifications.announce(Event("media_failed", post.author_id, post.author_id, post.pk))

@@ -1,18 +1,18 @@
 """Find the accounts that a text mentions, and notify those that a caption mentions.
 
-A post records whom it notified, by the name in the caption: `Post.notified_mentions`. So an edit that removes a mention
-retracts its notification, although the account may have been renamed or suspended since.
+`PostMention` records whom a post notified, by the name in the caption. So an edit that removes a mention retracts its
+notification, although the account may have been renamed or suspended since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from django.db import DEFAULT_DB_ALIAS
 
 from accounts.models import User
 from posts import entities
-from posts.models import Post
+from posts.models import Post, PostMention
 from social import notifications
 from social.notifications import Event
 
@@ -25,25 +25,36 @@ def get_mentioned_users(content: str) -> dict[str, int]:
 
 
 def announce_caption_mentions(post: Post) -> None:
-    """Notify the accounts in `post.notified_mentions` of a new post."""
-    notifications.announce(*_build_events(post, post.notified_mentions.values()))
+    """Notify the accounts that the caption of a new post mentions."""
+    _notify(post, get_mentioned_users(post.caption))
 
 
 def update_caption_mentions(post: Post) -> None:
     """Notify the accounts that the caption newly mentions, and retract the notifications of removed mentions.
 
-    Sets `post.notified_mentions`, which the caller saves. While media are pending, no one is notified.
+    While media are pending, no one is notified. Call it inside a transaction that has locked the post.
     """
     if post.media_pending:
         return
     names = entities.extract_mentions(post.caption)
-    kept = {name: user_id for name, user_id in post.notified_mentions.items() if name in names}
+    notified = dict(PostMention.objects.filter(post=post).values_list("name", "user_id"))
+    kept = {name: user_id for name, user_id in notified.items() if name in names}
+    removed = notified.keys() - kept.keys()
+    if removed:
+        PostMention.objects.filter(post=post, name__in=removed).delete()
+        gone = {notified[name] for name in removed} - set(kept.values())
+        notifications.retract(*_build_events(post, gone))
     room = MAX_NOTIFIED_MENTIONS - len(kept)
     new = _resolve([name for name in names if name not in kept][: max(room, 0)])
-    before, after = set(post.notified_mentions.values()), {*kept.values(), *new.values()}
-    notifications.announce(*_build_events(post, after - before))
-    notifications.retract(*_build_events(post, before - after))
-    post.notified_mentions = kept | new
+    _notify(post, new, already=kept.values())
+
+
+def _notify(post: Post, mentioned: Mapping[str, int], already: Collection[int] = ()) -> None:
+    if mentioned:
+        PostMention.objects.bulk_create(
+            PostMention(post=post, name=name, user_id=user_id) for name, user_id in mentioned.items()
+        )
+        notifications.announce(*_build_events(post, set(mentioned.values()) - set(already)))
 
 
 def _resolve(names: Collection[str]) -> dict[str, int]:

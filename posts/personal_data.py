@@ -27,7 +27,7 @@ from instafeed.core.api.formats import optional_id
 from instafeed.core.cache import keys
 from posts import counters, entities, notification_list, purge, services
 from posts.counters import Counts
-from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, Report, Save, TargetType
+from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, PostMention, Report, Save, TargetType
 from social import notifications
 from social.services.locks import retry_on_conflict
 
@@ -150,6 +150,10 @@ def erase_comment_likes(user_id: int) -> bool:
     return is_last
 
 
+def erase_mentions(user_id: int) -> bool:
+    return erase_rows(PostMention.objects.filter(user=user_id))
+
+
 def erase_saves(user_id: int) -> bool:
     return erase_rows(Save.objects.filter(user=user_id))
 
@@ -180,6 +184,8 @@ def register_categories() -> None:
         PersonalDataCategory("comments", ["posts.Comment.author"], export_comments, erase_comments),
         PersonalDataCategory("likes", ["posts.Like.user"], export_likes, erase_likes),
         PersonalDataCategory("comment_likes", ["posts.CommentLike.user"], export_comment_likes, erase_comment_likes),
+        # Not exported: the posts are of others, and the user may not see all of them.
+        PersonalDataCategory("mentions", ["posts.PostMention.user"], erase=erase_mentions),
         PersonalDataCategory("saved", ["posts.Save.user"], export_saves, erase_saves),
         PersonalDataCategory("reports", ["posts.Report.reporter"], export_reports, erase_reports),
         # Not exported: the reporters stay anonymous.

@@ -149,7 +149,6 @@ class Migration(migrations.Migration):
                 ("hidden_at", models.DateTimeField(blank=True, null=True)),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
                 ("media_pending", models.BooleanField(db_default=False, default=False, editable=False)),
-                ("notified_mentions", models.JSONField(db_default={}, default=dict, editable=False)),
                 (
                     "author",
                     models.ForeignKey(
@@ -451,5 +450,14 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [models.Index(fields=["user", "post"], name="like_reverse")],
             },
+        ),
+        migrations.CreateModel(
+            name='PostMention',
+            fields=[
+                ('pk', models.CompositePrimaryKey('post_id', 'name', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=30)),
+                ('post', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='mention_set', to='posts.post')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='post_mention_set', to=settings.AUTH_USER_MODEL)),
+            ],
         ),
     ]

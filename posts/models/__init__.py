@@ -1,6 +1,7 @@
 from posts.models.comment import Comment
 from posts.models.counter import Counter
 from posts.models.hashtag import Hashtag, PostHashtag
+from posts.models.mention import PostMention
 from posts.models.post import ExploreRanking, Post, PostMedia
 from posts.models.reaction import CommentLike, Like, Save
 from posts.models.report import Case, CaseState, Reason, Report, TargetType
@@ -17,6 +18,7 @@ __all__ = [
     "Post",
     "PostHashtag",
     "PostMedia",
+    "PostMention",
     "Reason",
     "Report",
     "Save",

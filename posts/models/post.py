@@ -27,8 +27,6 @@ class Post(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
     # Set while any of its media are being processed: visible to its author only (posts.media_pending).
     media_pending = models.BooleanField(default=False, db_default=False, editable=False)
-    # The ids of the accounts that were notified of a mention, by the name in the caption (posts.mentions).
-    notified_mentions = models.JSONField(default=dict, db_default={}, editable=False)
 
     class Meta:
         indexes = [

@@ -39,16 +39,13 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
         raise TokenRefused  # the account was erased after the token was checked
     pictures = media.attach(author_id, media_ids)
     media_pending = any(picture.status != Status.READY for picture in pictures)
-    mentioned = {} if media_pending else mentions.get_mentioned_users(caption)
-    post = Post.objects.create(
-        author_id=author_id, caption=caption, media_pending=media_pending, notified_mentions=mentioned
-    )
+    post = Post.objects.create(author_id=author_id, caption=caption, media_pending=media_pending)
     PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
     if not media_pending:
         change_post_count(author_id, 1)
-    mentions.announce_caption_mentions(post)
+        mentions.announce_caption_mentions(post)
     hashtag_index.index_caption(post.pk, caption)
     return post
 
@@ -66,7 +63,7 @@ def edit_post(post_id: int, caption: str) -> None:
         return
     post.caption, post.edited_at = caption, timezone.now()
     mentions.update_caption_mentions(post)
-    post.save(update_fields=["caption", "edited_at", "notified_mentions"])
+    post.save(update_fields=["caption", "edited_at"])
     hashtag_index.index_caption(post_id, caption)
     invalidate([keys.post_card(post_id)])
 

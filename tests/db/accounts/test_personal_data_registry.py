@@ -29,6 +29,7 @@ PROJECT_APPS = {
 }
 # Columns of those types that hold no user ids, or none that must be erased.
 COLUMNS_WITHOUT_USER_IDS = {
+    "media.Relocation.last_media_id",  # the id of a picture
     "feeds.FanOut.last_follower_id",  # the start of the next batch, not personal data
     "accounts.User.avatar_media",  # the id of a picture
     # The audit log is kept; its ids refer to no user after the erasure.
@@ -38,7 +39,6 @@ COLUMNS_WITHOUT_USER_IDS = {
     "accounts.AuditEntry.before",
     "accounts.AuditEntry.after",
     "backoffice.Sample.metrics",
-    "posts.Post.notified_mentions",  # with the names in the caption; the ids refer to no user after the erasure
     "posts.Case.reasons",
     "posts.Case.reported_texts",
     "posts.Case.closed_by_id",  # the id of a moderator

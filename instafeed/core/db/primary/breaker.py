@@ -83,7 +83,7 @@ class PrimaryBreaker:
 
 
 def _is_up() -> bool:
-    """Return whether the primary answers. A refusal for want of connections is an answer."""
+    """Return whether the primary answers. A refusal because there is no free connection is an answer."""
     try:
         query_row("default", "SELECT 1")
     except psycopg.Error as error:

@@ -1,4 +1,4 @@
-"""The breaker of the primary: it opens and closes with the primary's answers, whatever goes wrong."""
+"""The breaker of the primary: it opens and closes with the answers of the primary, also after unexpected errors."""
 
 from __future__ import annotations
 
