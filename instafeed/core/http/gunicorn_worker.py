@@ -155,13 +155,17 @@ class GunicornWorker(ThreadWorker):
         return keep_alive
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        if conn.waited > MAX_QUEUE_SECONDS and not req.path.startswith("/health"):  # or all servers would look dead
+        if conn.waited > MAX_QUEUE_SECONDS and self._may_refuse(req):
             return _refuse(req, conn)
         # gunicorn calls should_close when it writes the response headers. An unread body would be parsed as the next
         # request, so the connection must not be kept alive.
         should_close = req.should_close
         req.should_close = lambda: should_close() or _unread_bytes(req.body) > MAX_DRAINED_BYTES
         return super().handle_request(req, conn)
+
+    def _may_refuse(self, req: Any) -> bool:
+        """Not a worker that stops, which answers what it has accepted; nor a health check, or all would look dead."""
+        return self.alive and not req.path.startswith("/health")
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer a request that gunicorn could not parse, or that failed outside Django's error handlers."""
