@@ -35,7 +35,7 @@ test-all: $(VENV)/.installed-test  ## Run all tests: also deployment, browser an
 
 coverage: $(VENV)/.installed-test  ## Measure the branch coverage of all tests, processes that they start included
 	@rm -f $(VENV)/coverage.*
-	$(BIN)/coverage run $(subst $(BIN)/pytest,-m pytest,$(PYTEST)) -o testpaths=tests $(ARGS)
+	-$(BIN)/coverage run $(subst $(BIN)/pytest,-m pytest,$(PYTEST)) -o testpaths=tests $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --skip-empty --sort=miss
 

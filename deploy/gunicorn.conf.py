@@ -4,6 +4,7 @@ Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 """
 
 import os
+import resource
 from typing import Any
 
 from instafeed.core import env
@@ -25,6 +26,12 @@ threads = env.integer("WEB_THREADS", _pool + 4, minimum=1, maximum=200, computed
 
 # Not preloaded: connection pools and their threads must start after the fork, and a reload (SIGHUP) must load new code.
 preload_app = False
+
+# Far more than can be answered in the two seconds that a request may wait, so that none waits unseen in the kernel.
+worker_connections = 5000
+_, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(_most_files, worker_connections + 1000), _most_files))
+backlog = 4096
 
 timeout = 60  # seconds without a heartbeat; with threads this limits the process, not a request
 graceful_timeout = 10  # seconds for running requests when a worker stops

@@ -36,6 +36,7 @@ MAX_ACCEPTED_AT_END = 16  # connections per thread
 LINGER_TIMEOUT = 2.0  # seconds for a client to read the last response of a connection
 MAX_LINGER_BYTES = 16 * 1024 * 1024  # that the client may still send during that time
 
+MAX_KEPT_ALIVE_SHARE = 0.5  # of worker_connections; with more connections, each ends after its response
 MAX_QUEUE_SECONDS = 2.0  # that a request may wait for a thread; by then its client may have given up
 RETRY_AFTER = 1  # seconds, for refused requests
 MAX_PEEKED_BYTES = 2048
@@ -156,12 +157,17 @@ class GunicornWorker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         if conn.waited > MAX_QUEUE_SECONDS and self._may_refuse(req):
-            return _refuse(req, conn)
+            return _refuse(req, conn, keep=not self._is_crowded())
         # gunicorn calls should_close when it writes the response headers. An unread body would be parsed as the next
         # request, so the connection must not be kept alive.
         should_close = req.should_close
-        req.should_close = lambda: should_close() or _unread_bytes(req.body) > MAX_DRAINED_BYTES
+        req.should_close = lambda: should_close() or _unread_bytes(req.body) > MAX_DRAINED_BYTES or self._is_crowded()
         return super().handle_request(req, conn)
+
+    def _is_crowded(self) -> bool:
+        """Return whether idle connections must end. At `worker_connections` gunicorn accepts no others, which then wait
+        in the kernel's queue, where their time is not measured."""
+        return bool(self.nr_conns > MAX_KEPT_ALIVE_SHARE * self.cfg.worker_connections)
 
     def _may_refuse(self, req: Any) -> bool:
         """Not a worker that stops, which answers what it has accepted; nor a health check, or all would look dead."""
@@ -201,12 +207,12 @@ def _is_liveness_check(start: bytes | None) -> bool:
     return head.count(b"\r\n\r\n") == 1 and b"\r\ncontent-length:" not in head and b"\r\ntransfer-encoding:" not in head
 
 
-def _refuse(req: Any, conn: Any) -> bool:
+def _refuse(req: Any, conn: Any, *, keep: bool) -> bool:
     """Answer 503. Return whether the connection can be kept: the client will send its next request over it."""
     from instafeed.core.observability.metrics import REQUESTS_REFUSED
 
     REQUESTS_REFUSED.inc()
-    keep = not req.should_close() and not _unread_bytes(req.body)
+    keep = keep and not req.should_close() and not _unread_bytes(req.body)
     headers = {"Connection": "keep-alive" if keep else "close", "Retry-After": str(RETRY_AFTER)}
     response = _error_response(503, uuid4().hex, headers)
     util.write(conn.sock, response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if req.method == "HEAD" else response)
