@@ -129,8 +129,8 @@ class Child:
         stop_children([self], grace)
 
     def kill(self) -> None:
-        """Send SIGKILL to it and all its descendants, like a power cut."""
-        _signal_all(self.tree(), signal.SIGKILL)
+        """Send SIGKILL to it and all its descendants, like a power cut, and wait until all have ended."""
+        _kill_all(self.tree())
         self.wait()
 
     def pause(self) -> None:
@@ -209,7 +209,7 @@ def terminate_leftover(identity: ProcessIdentity, grace: float = 10) -> None:
     deadline = time.monotonic() + grace
     while identity.alive() and time.monotonic() < deadline:
         time.sleep(0.02)
-    _signal_all(tree, signal.SIGKILL)
+    _kill_all(tree)
 
 
 def process_tree(identity: ProcessIdentity) -> list[psutil.Process]:
@@ -247,3 +247,23 @@ def _signal_all(processes: Iterable[psutil.Process], *signals: signal.Signals) -
         for signum in signals:
             with suppress(psutil.NoSuchProcess):  # psutil compares start times, so a reused pid is safe
                 process.send_signal(signum)
+
+
+def _kill_all(processes: Sequence[psutil.Process], timeout: float = 10) -> None:
+    """Kill the processes and wait for their end, for up to `timeout` seconds.
+
+    A killed process that has not ended yet still holds its ports: a new server could not listen, and a connection to it
+    would reach the old one.
+    """
+    _signal_all(processes, signal.SIGKILL)
+    deadline = time.monotonic() + timeout
+    while not all(has_ended(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Return whether the process has ended. It may still wait for its parent to read its exit status."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

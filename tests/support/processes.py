@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import psutil
-
 from instafeed.devstack.state import PROJECT_ROOT
 
 # The URLs of the session's services and the settings of the tests.
@@ -46,11 +44,3 @@ def manage_output(*arguments: str, environment: dict[str, str] | None = None) ->
     result = manage(*arguments, environment=environment)
     assert result.returncode == 0, f"manage.py {' '.join(arguments)}\n{result.stdout}{result.stderr}"
     return result.stdout
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Return whether the process is gone, or a zombie that its parent has not read yet."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from instafeed.devstack.child_process import has_ended
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.support.eventually import eventually
-from tests.support.processes import has_ended
 
 # As `celery -A instafeed worker`, with shorter timeouts.
 _WORKER = """

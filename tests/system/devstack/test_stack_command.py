@@ -17,11 +17,12 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from instafeed.devstack.child_process import has_ended
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, StackLayout, running_environment, running_record
 from tests.support import prebuilt_data
 from tests.support.eventually import eventually
-from tests.support.processes import clean_environment, has_ended, manage
+from tests.support.processes import clean_environment, manage
 from tests.support.stack_command import StackCommand
 
 # Each start runs a dozen processes: seconds on an idle machine, much longer on a busy one.

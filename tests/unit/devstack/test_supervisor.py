@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from instafeed.devstack import supervisor as supervisor_module
-from instafeed.devstack.child_process import Program, stop_children, trim_log
+from instafeed.devstack.child_process import Program, has_ended, stop_children, trim_log
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
 from tests.support.eventually import eventually
-from tests.support.processes import has_ended
 
 NewProgram = Callable[..., Program]
 
@@ -100,6 +99,17 @@ def test_process_group_of_a_killed_child_is_killed(program: NewProgram) -> None:
     os.kill(child.pid, signal.SIGKILL)
     eventually(lambda: not child.running)
     eventually(lambda: has_ended(orphan))
+
+
+def test_kill_waits_for_the_end_of_all_descendants(program: NewProgram) -> None:
+    """A process with much memory takes longer to end than its parent."""
+    holder = "import time; held = b'x' * 300_000_000; print('on', flush=True); time.sleep(60)"
+    child = program(*python(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {holder!r}])"))
+    child.start()
+    eventually(lambda: "on" in child.log.read_text())
+    descendant = child.tree()[1]
+    child.kill()
+    assert has_ended(descendant)
 
 
 def test_paused_child_is_stopped_in_order(program: NewProgram, tmp_path: Path) -> None:
