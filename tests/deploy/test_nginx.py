@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import shutil
 import socket
 import ssl
@@ -351,12 +352,15 @@ def test_upload_of_unknown_length_reaches_an_app_whole(balancer: Balancer) -> No
     assert (received["body"], received["headers"]["Content-Length"]) == (300_000, "300000")
 
 
-def begin_uploads(stack: ExitStack, balancer: Balancer, path: str, *headers: str) -> None:
-    """Begin the four uploads that a client may send at once, and let their bodies wait."""
+def begin_requests(stack: ExitStack, balancer: Balancer, path: str, *headers: str, allowed: int) -> None:
+    """Begin requests whose bodies never end, until `allowed` of them wait and three more have been refused."""
     lines = [f"POST {path} HTTP/1.1", "Host: x", "Authorization: Bearer t", "Content-Length: 1000000", *headers]
-    for _ in range(4):
+    connections = []
+    for _ in range(allowed + 3):
         connection = stack.enter_context(socket.create_connection(("127.0.0.1", balancer.port)))
         connection.sendall("\r\n".join([*lines, "", "x"]).encode())
+        connections.append(connection)
+    eventually(lambda: len(select.select(connections, [], [], 0)[0]) == 3)
 
 
 def upload_status(client: httpx.Client, balancer: Balancer, path: str, **headers: str) -> int:
@@ -367,8 +371,8 @@ def upload_status(client: httpx.Client, balancer: Balancer, path: str, **headers
 def test_client_has_four_uploads_at_once(balancer: Balancer, path: str) -> None:
     other = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.9"))
     with other, ExitStack() as stack:
-        begin_uploads(stack, balancer, path)
-        eventually(lambda: upload_status(balancer.client, balancer, path) == 429)
+        begin_requests(stack, balancer, path, allowed=4)
+        assert upload_status(balancer.client, balancer, path) == 429
         assert upload_status(other, balancer, path) == 200
         assert balancer.client.get("/").status_code == 200
     eventually(lambda: upload_status(balancer.client, balancer, path) == 200)
@@ -389,10 +393,8 @@ def test_rate_of_uploads_of_a_client_is_limited(balancer: Balancer, path: str) -
 
 def test_number_of_requests_of_a_client_is_limited(balancer: Balancer) -> None:
     with ExitStack() as stack:
-        for _ in range(100):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", balancer.port)))
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx")
-        eventually(lambda: balancer.client.get("/").status_code == 429)
+        begin_requests(stack, balancer, "/", allowed=100)
+        assert balancer.client.get("/").status_code == 429
     eventually(lambda: balancer.client.get("/").status_code == 200)
 
 
@@ -502,9 +504,9 @@ def test_other_clients_cannot_set_client_or_scheme(chained: Balancer) -> None:
 @pytest.mark.parametrize("network", ["3fff:9:9:1:", "3fff:9:"])
 def test_ipv6_network_is_one_client(chained: Balancer, network: str) -> None:
     with ExitStack() as stack:
-        begin_uploads(stack, chained, UPLOAD, f"X-Forwarded-For: {network}:1")
+        begin_requests(stack, chained, UPLOAD, f"X-Forwarded-For: {network}:1", allowed=4)
         forwarded = {"X-Forwarded-For": f"{network}:2"}
-        eventually(lambda: upload_status(chained.client, chained, UPLOAD, **forwarded) == 429)
+        assert upload_status(chained.client, chained, UPLOAD, **forwarded) == 429
         other = {"X-Forwarded-For": "3fff:9:9:2::1"}
         assert upload_status(chained.client, chained, UPLOAD, **other) == 200
 
