@@ -85,8 +85,6 @@ def _is_outage(error: Exception) -> bool:
 def _deliver_together(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:
     progress = [Progress(fan_out) for fan_out in fan_outs]
     _push_to_authors([fan_out for fan_out in fan_outs if not fan_out.last_follower_id])
-    for one in progress:
-        one.is_finished = one.fan_out.mode == DeliveryMode.PULL
     _push_to_followers(progress)
     return _save(progress)
 

@@ -7,7 +7,7 @@ an unfinished round and after a failure, and becomes a dead letter after `MAX_AT
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS
@@ -43,12 +43,13 @@ class Progress:
     """How far a round has delivered a claimed fan-out."""
 
     fan_out: FanOut
-    last_follower_id: int = 0
+    last_follower_id: int = field(init=False)
     deliveries: int = 0  # pushes of this round to warm home timelines
-    is_finished: bool = False
+    is_finished: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.last_follower_id = self.fan_out.last_follower_id
+        self.is_finished = self.fan_out.mode == DeliveryMode.PULL  # readers pull it: nothing to push
 
     @property
     def has_begun(self) -> bool:

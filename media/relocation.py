@@ -94,19 +94,19 @@ def _relocate(job: Relocation) -> Outcome:
             avatars.move_avatar(owner)
         except storage.StorageError as error:
             errors.append(error)
-    tried = 0
+    moved = 0
     for media in misplaced:
         if not queue.renew(job):
             return Outcome.OVERTAKEN
-        tried += 1
         job.last_media_id = media.pk
         try:
             move_media(media)
+            moved += 1
         except storage.StorageError as error:
             errors.append(error)
             if len(errors) == MAX_FAILURES:
                 break
-    if tried > len(errors):
+    if moved:
         return _continue(job)
     if errors:
         queue.owned([job]).update(last_media_id=job.last_media_id)

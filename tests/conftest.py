@@ -73,8 +73,8 @@ def _empty_redis(request: pytest.FixtureRequest) -> None:
         for server in request.getfixturevalue("_redis_servers"):
             server.flushdb()
         # A failure in an earlier test must not keep this one from using Redis.
-        cache_client.reset_circuit_breaker()
-        enqueue.reset_circuit_breaker()
+        cache_client.breaker.reset()
+        enqueue.breaker.reset()
 
 
 @pytest.fixture(autouse=True)

@@ -53,8 +53,3 @@ def record_failure(error: Exception) -> None:
     # An error reply (out of memory, read-only, or a bug of ours) needs its traceback; a lost connection does not.
     is_error_reply = isinstance(error, redis.ResponseError)
     logger.warning("cache unavailable, answering from SQL: %s", error, exc_info=is_error_reply)
-
-
-def reset_circuit_breaker() -> None:
-    """Forget past failures (tests)."""
-    breaker.reset()

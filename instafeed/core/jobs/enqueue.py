@@ -42,8 +42,3 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
         logger.warning("broker unavailable, %s is left to the sweep: %s", getattr(task, "name", task), error)
         return False
     return True
-
-
-def reset_circuit_breaker() -> None:
-    """Forget past failures (tests)."""
-    breaker.reset()

@@ -160,7 +160,7 @@ def test_database_fallback_without_redis(monkeypatch: pytest.MonkeyPatch) -> Non
         services.suspend(user.pk)
         assert get("with-token", access).status_code == 401
     finally:
-        cache.reset_circuit_breaker()
+        cache.breaker.reset()
 
 
 def test_state_is_cached_with_ttl(redis_cache: Any) -> None:

@@ -35,7 +35,7 @@ def without_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     rate_limits.local_windows.clear()
     yield
     rate_limits.local_windows.clear()
-    cache_client.reset_circuit_breaker()
+    cache_client.breaker.reset()
 
 
 def call(method: str, path: str, data: Any, access: str | None = None, address: str = ATTACKER) -> ClientResponse:

@@ -15,7 +15,7 @@ from accounts import services as accounts
 from accounts.models import User
 from instafeed.core.cache.client import get_client as cache
 from instafeed.core.jobs.leased import Outcome
-from media import relocation, storage, tasks
+from media import avatars, relocation, storage, tasks
 from media import services as media_services
 from media.models import FileDeletion, Media, Relocation
 from posts import services
@@ -191,6 +191,21 @@ def test_picture_that_cannot_be_moved_does_not_keep_the_others_public(
     assert reload(broken).is_public
     assert not any(reload(media).is_public for media in others)
     assert Relocation.objects.filter(pk=author.id).exists(), "and it is retried"
+
+
+def test_avatar_that_cannot_be_moved_does_not_delay_the_pictures(
+    author: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(owner: User) -> None:
+        raise storage.StorageError("refused")
+
+    for _ in range(2):
+        ready_media(author.user)
+    set_private(author, private=True)
+    monkeypatch.setattr(avatars, "move_avatar", fail)
+    monkeypatch.setattr(relocation, "RELOCATION_BATCH_SIZE", 1)
+    assert [relocate(author.id) for _ in range(3)] == [Outcome.CONTINUED, Outcome.CONTINUED, Outcome.POSTPONED]
+    assert_files_in_place(author, public=False)
 
 
 def test_cause_during_a_batch_is_not_lost(author: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import redis
 from django.db import OperationalError
 
 from instafeed.core.cache import keys
-from instafeed.core.cache.client import record_failure, reset_circuit_breaker
+from instafeed.core.cache.client import breaker, record_failure
 from instafeed.core.jobs import queues
 from social import tasks
 from social.models import (
@@ -115,5 +115,5 @@ def test_periodic_task_consumes_events_when_redis_is_down(redis_broker: redis.Re
         announce(like(owner, fan))
         tasks.drain_notifications()
     finally:
-        reset_circuit_breaker()
+        breaker.reset()
     assert entries_of(owner) == [(f"like:post:{POST}", [fan.pk])]

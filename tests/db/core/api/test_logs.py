@@ -211,7 +211,7 @@ def test_a_redis_error_is_logged_without_the_password(lines: LogOutput) -> None:
     cache_client.record_failure(
         redis.ResponseError("WRONGPASS for redis://:hunter2hunter2@host, AUTH password=hunter2hunter2")
     )
-    cache_client.reset_circuit_breaker()
+    cache_client.breaker.reset()
     (line,) = lines.all
     assert "cache unavailable" in line["event"]
     assert "hunter2" not in lines.text

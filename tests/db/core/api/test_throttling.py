@@ -124,7 +124,7 @@ def test_requests_pass_during_a_redis_outage(settings: Settings, monkeypatch: py
     try:
         assert all(AnonThrottle().allow_request(request_of(), APIView()) for _ in range(3))
     finally:
-        cache_client.reset_circuit_breaker()
+        cache_client.breaker.reset()
 
 
 def test_a_request_is_given_back_where_it_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +140,7 @@ def test_a_request_is_given_back_where_it_was_counted(monkeypatch: pytest.Monkey
     with monkeypatch.context() as outage:
         break_redis(outage)
         here = count()
-    cache_client.reset_circuit_breaker()
+    cache_client.breaker.reset()
     assert (in_redis.used, here.used) == (1, 1)
     rate_limits.give_back(here)
     assert count().used == 2

@@ -101,7 +101,7 @@ def test_during_an_outage_all_values_are_loaded_and_redis_is_tried_once(
         assert len(attempts) == 1
         assert source.loads == [[1], [1]]
     finally:
-        cache_client.reset_circuit_breaker()
+        cache_client.breaker.reset()
 
 
 def test_absence_is_not_cached_if_the_id_may_appear() -> None:

@@ -130,7 +130,7 @@ def _forget() -> None:
     """Forget what this process knows about replicas and Redis."""
     monitor.wait_until_idle()
     monitor.reset()
-    cache_client.reset_circuit_breaker()
+    cache_client.breaker.reset()
     read_your_writes.reset()
 
 
@@ -188,7 +188,7 @@ def no_redis(monkeypatch: pytest.MonkeyPatch) -> Outage:
         with monkeypatch.context() as patch:
             patch.setattr(cache_client, "get_redis_connection", lambda alias: dead)
             yield
-        cache_client.reset_circuit_breaker()
+        cache_client.breaker.reset()
 
     return outage
 
