@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.state import PROJECT_ROOT
+from tests.deploy import slow_app
 from tests.support.eventually import eventually
-from tests.support.processes import clean_environment
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
 QUEUED = 12  # with one thread, so most are not accepted yet
-
-
-def gunicorn(port: int) -> subprocess.Popen[bytes]:
-    options = [
-        "--worker-class",
-        "instafeed.core.http.gunicorn_worker.GunicornWorker",
-        "--threads",
-        "1",
-        "--bind",
-        f"127.0.0.1:{port}",
-    ]
-    # One connection at a time is accepted; the others stay in the kernel's queue.
-    options += ["--worker-connections", "2", "--graceful-timeout", "60", "--no-control-socket"]
-    command = [sys.executable, "-m", "gunicorn", *options, "tests.deploy.slow_app:application"]
-    return subprocess.Popen(command, cwd=PROJECT_ROOT, env=clean_environment(), stderr=subprocess.DEVNULL)
 
 
 def connect(port: int) -> socket.socket:
@@ -56,7 +38,8 @@ def answers(port: int) -> bool:
 
 def test_queued_connections_are_answered_and_new_ones_refused() -> None:
     port = free_port()
-    program = gunicorn(port)
+    # One connection at a time is accepted; the others stay in the kernel's queue.
+    program = slow_app.serve(port, "--worker-connections", "2", "--graceful-timeout", "60")
     try:
         eventually(lambda: answers(port))
         clients = [connect(port) for _ in range(QUEUED)]

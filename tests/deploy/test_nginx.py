@@ -287,7 +287,7 @@ BODIES = {
     401: error_body(401, NotAuthenticated.default_code, str(NotAuthenticated.default_detail)),
     413: error_body(413, RequestTooLarge.default_code, RequestTooLarge.default_detail),
     429: error_body(429, Throttled.default_code, str(Throttled.default_detail)),
-    503: error_body(503, ServiceUnavailable.default_code, ServiceUnavailable.default_detail),
+    503: error_body(503),
 }
 
 

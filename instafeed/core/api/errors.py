@@ -26,8 +26,18 @@ from instafeed.core.exceptions import DependencyUnavailable
 
 logger = logging.getLogger(__name__)
 
-_CODES = {400: "bad_request", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed"}
-_DETAILS = {404: "Not found.", 500: "Server Error (500)"}  # as DRF and drf-standardized-errors word them
+_CODES = {
+    400: "bad_request",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    503: "service_unavailable",
+}
+_DETAILS = {
+    404: "Not found.",  # as DRF words it
+    500: "Server Error (500)",  # as drf-standardized-errors words it
+    503: "The service is temporarily unavailable.",
+}
 
 
 class Conflict(exceptions.APIException):
@@ -48,8 +58,8 @@ class ServiceUnavailable(exceptions.APIException):
     """The primary or the file storage does not answer. `wait` becomes Retry-After, in seconds."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The service is temporarily unavailable."
-    default_code = "service_unavailable"
+    default_detail = _DETAILS[503]
+    default_code = _CODES[503]
     wait = 2
 
 

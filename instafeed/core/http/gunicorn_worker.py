@@ -27,6 +27,7 @@ from gunicorn.http.body import LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 from instafeed.core import env
+from instafeed.core.http.waiting_time import WaitingTime
 from instafeed.core.observability import logging_config
 
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", logging_config.FORMATS)
@@ -38,6 +39,7 @@ MAX_LINGER_BYTES = 16 * 1024 * 1024  # that the client may still send during tha
 
 MAX_KEPT_ALIVE_SHARE = 0.5  # of worker_connections; with more connections, each ends after its response
 MAX_QUEUE_SECONDS = 2.0  # that a request may wait for a thread; by then its client may have given up
+MAX_EXPECTED_SECONDS = 1.5  # that a new request would wait; less, as this is an estimate
 RETRY_AFTER = 1  # seconds, for refused requests
 MAX_PEEKED_BYTES = 2048
 
@@ -86,13 +88,14 @@ class GunicornWorker(ThreadWorker):
     """Bound all waits: of threads for clients, and of requests for threads. Answer errors in the API's format.
 
     * A connection gets a thread when its client has sent something.
-    * Requests that have waited for a thread for too long are refused with 503. Under overload all requests would
-      otherwise be answered, but too late to be of use.
+    * Requests that would wait for a thread for too long, or have done so, are refused with 503. Under overload all
+      requests would otherwise be answered, but too late to be of use.
     * Liveness checks have a thread of their own: a process whose threads all wait for PostgreSQL is alive.
     """
 
     def init_process(self) -> None:
         self._liveness_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="liveness")
+        self._waiting_time = WaitingTime()
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
@@ -100,8 +103,11 @@ class GunicornWorker(ThreadWorker):
         if start is None and self.alive and not conn.initialized:
             self._wait_for_data(conn)
             return
-        conn.queued_at = time.monotonic()
+        if start and self._is_overloaded() and _can_be_refused_unparsed(conn, start):
+            self._refuse_unparsed(conn, start)
+            return
         conn.is_liveness_check = _is_liveness_check(start)
+        conn.place = None if conn.is_liveness_check else self._waiting_time.join()
         pool = self._liveness_pool if conn.is_liveness_check else self.tpool
         future = pool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
@@ -112,6 +118,29 @@ class GunicornWorker(ThreadWorker):
         conn.timeout = time.monotonic() + STALL_TIMEOUT
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def _is_overloaded(self) -> bool:
+        """Return whether a request that comes now would wait for too long. A worker that stops refuses nothing."""
+        waiting = self._waiting_time
+        return self.alive and waiting.waiting > self.cfg.threads and waiting.expected() > MAX_EXPECTED_SECONDS
+
+    def _refuse_unparsed(self, conn: Any, request: bytes) -> None:
+        """Answer 503 in the accepting thread, which costs a fraction of a thread's work."""
+        keep = not self._is_crowded() and not _asks_to_close(request)
+        response = _refusal(keep=keep)
+        conn.sock.setblocking(False)
+        try:
+            conn.sock.recv(len(request))
+            keep = conn.sock.send(response) == len(response) and keep
+        except OSError:
+            keep = False
+        if keep:
+            conn.set_timeout()
+            self.keepalived_conns.append(conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+        else:
+            self.nr_conns -= 1
+            conn.close()
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """On shutdown, accept the connections in the queue and stop listening at once.
@@ -142,7 +171,7 @@ class GunicornWorker(ThreadWorker):
             self.accept(listener)  # does nothing if the queue is empty
 
     def handle(self, conn: Any) -> Any:
-        conn.waited = time.monotonic() - conn.queued_at
+        conn.waited = self._waiting_time.leave(conn.place) if conn.place else 0.0
         # gunicorn has no timeout here: one client per thread with half a request would stop the site. A client that
         # sends slowly still holds a thread; use a buffering proxy against that.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
@@ -197,26 +226,53 @@ def _peek(sock: socket.socket) -> bytes | None:
 
 
 def _is_liveness_check(start: bytes | None) -> bool:
-    """Return whether a client has sent just this request, whole and without a body.
+    """Return whether a client has sent just this request. The only thread must wait neither for the rest nor for a
+    body."""
+    return start is not None and start.startswith(b"GET /health/live ") and _is_whole_request(start)
 
-    The only thread must wait neither for the rest nor for a body.
-    """
-    if start is None or not start.startswith(b"GET /health/live ") or not start.endswith(b"\r\n\r\n"):
-        return False
+
+def _can_be_refused_unparsed(conn: Any, start: bytes) -> bool:
+    """Return whether a client has sent a whole GET request, and nothing else is in gunicorn's buffer before it."""
+    return (
+        start.startswith(b"GET /")
+        and not start.startswith(b"GET /health")  # or all servers would look dead
+        and start.partition(b"\r\n")[0].endswith(b" HTTP/1.1")
+        and _is_whole_request(start)
+        and not (conn.parser and conn.parser.unreader.buf.getvalue())
+    )
+
+
+def _is_whole_request(start: bytes) -> bool:
+    """Return whether these bytes are exactly one request, without a body."""
     head = start.lower()
-    return head.count(b"\r\n\r\n") == 1 and b"\r\ncontent-length:" not in head and b"\r\ntransfer-encoding:" not in head
+    return (
+        head.endswith(b"\r\n\r\n")
+        and head.count(b"\r\n\r\n") == 1
+        and b"\r\ncontent-length:" not in head
+        and b"\r\ntransfer-encoding:" not in head
+    )
+
+
+def _asks_to_close(request: bytes) -> bool:
+    head = request.lower()
+    return b"\r\nconnection:" in head and b"keep-alive" not in head
 
 
 def _refuse(req: Any, conn: Any, *, keep: bool) -> bool:
     """Answer 503. Return whether the connection can be kept: the client will send its next request over it."""
+    keep = keep and not req.should_close() and not _unread_bytes(req.body)
+    response = _refusal(keep=keep)
+    util.write(conn.sock, response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if req.method == "HEAD" else response)
+    return keep
+
+
+def _refusal(*, keep: bool) -> bytes:
+    """Count a refused request, and return its response."""
     from instafeed.core.observability.metrics import REQUESTS_REFUSED
 
     REQUESTS_REFUSED.inc()
-    keep = keep and not req.should_close() and not _unread_bytes(req.body)
     headers = {"Connection": "keep-alive" if keep else "close", "Retry-After": str(RETRY_AFTER)}
-    response = _error_response(503, uuid4().hex, headers)
-    util.write(conn.sock, response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if req.method == "HEAD" else response)
-    return keep
+    return _error_response(503, uuid4().hex, headers)
 
 
 def _error_response(status: int, request_id: str, headers: Mapping[str, str] | None = None) -> bytes:

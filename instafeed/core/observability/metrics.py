@@ -69,7 +69,9 @@ REQUESTS_IN_PROGRESS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
-REQUESTS_REFUSED = _counter("instafeed_requests_refused_total", "Requests that waited for a thread for too long.")
+REQUESTS_REFUSED = _counter(
+    "instafeed_requests_refused_total", "Requests refused with 503 because the wait for a thread was too long."
+)
 THROTTLED = _counter("instafeed_throttled_total", "Requests beyond a rate limit.", "scope")
 # rejected, ignored: by the task itself, or interrupted; lost: killed by its time limit or with its process.
 TASK_OUTCOMES = ("success", "failure", "retry", "rejected", "ignored", "lost")
