@@ -74,6 +74,14 @@ def test_an_action_is_limited_per_user(scope: str, act: Action, settings: Settin
     assert act(other).status_code < 400
 
 
+def test_response_tells_the_limit_that_is_closest_to_being_reached(settings: Settings) -> None:
+    user = ApiUser()
+    settings.THROTTLES = settings.THROTTLES | {"user": "100/hour", "report": "2/hour"}
+    assert user.call("get", "/me")["RateLimit-Limit"] == "100"
+    reported = report_someone(user)
+    assert (reported["RateLimit-Limit"], reported["RateLimit-Remaining"]) == ("2", "1")
+
+
 def test_reads_and_taking_back_are_unlimited(settings: Settings) -> None:
     user, other = ApiUser(), ApiUser()
     post_id = user.create_post()

@@ -247,7 +247,7 @@ def test_the_address_is_the_one_seen_by_the_outermost_trusted_proxy(
 
 
 @pytest.mark.django_db
-def test_responses_tell_what_is_left_of_the_tightest_limit(client: Client, limit: Settings) -> None:
+def test_responses_tell_what_is_left_of_the_limit(client: Client, limit: Settings) -> None:
     limit.THROTTLES = limit.THROTTLES | {"user": "2/hour"}
     token = sessions.start(UserFactory()).access
     responses = [get(client, "with-token", token) for _ in range(3)]
