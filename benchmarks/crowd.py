@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from multiprocessing.connection import Connection as Pipe
-from typing import cast
 
 from benchmarks.http_load import HOST
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True)
@@ -49,48 +50,10 @@ def serve(pipe: Pipe, port: int) -> None:
         pipe.send(loop.run_until_complete(crowd.run(load)))
 
 
-class _Connection(asyncio.Protocol):
-    """A keep-alive connection with at most one request under way. asyncio's streams would cost twice as much CPU."""
-
-    def __init__(self) -> None:
-        self.keeps_alive = True
-        self._received = b""
-        self._length = -1  # of the head and the body; -1 until the head is complete
-        self._answer: asyncio.Future[int] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    async def exchange(self, request: bytes) -> int:
-        """Send a request and return the status. Raises ConnectionError if the connection ends."""
-        self._received, self._length = b"", -1
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._answer
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if self._length < 0 and (end := self._received.find(b"\r\n\r\n")) >= 0:
-            head = self._received[:end].lower()
-            self.keeps_alive = b"connection: close" not in head
-            self._length = end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-        if self._answer and len(self._received) == self._length:
-            self._answer.set_result(int(self._received[9:12]))
-            self._answer = None
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.keeps_alive = False
-        if self._answer:
-            self._answer.set_exception(ConnectionError("the connection ended before the answer"))
-
-    def close(self) -> None:
-        self._transport.close()
-
-
 class _Crowd:
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[_Connection] = []
+        self._idle: list[_Streams] = []
 
     async def run(self, load: Load) -> Answers:
         self._answers, self._started = Answers(), time.perf_counter()
@@ -123,24 +86,23 @@ class _Crowd:
     async def _send(self, request: bytes, due: float) -> None:
         try:
             status = await self._exchange(request)
-        except OSError:
+        except (OSError, asyncio.IncompleteReadError):
             status = 0
         self._answers.due.append(due)
         self._answers.latencies.append((time.perf_counter() - self._started - due) * 1000)
         self._answers.statuses.append(status)
 
     async def _exchange(self, request: bytes) -> int:
-        connection = await self._connect()
-        status = await connection.exchange(request)
-        if connection.keeps_alive:
-            self._idle.append(connection)
+        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(HOST, self._port)
+        try:
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        except BaseException:
+            writer.close()
+            raise
+        if b"connection: close" in head:
+            writer.close()
         else:
-            connection.close()
-        return status
-
-    async def _connect(self) -> _Connection:
-        while self._idle:
-            if (connection := self._idle.pop()).keeps_alive:  # not ended by the server since
-                return connection
-        _, connection = await asyncio.get_running_loop().create_connection(_Connection, HOST, self._port)
-        return connection
+            self._idle.append((reader, writer))
+        return int(head[9:12])
