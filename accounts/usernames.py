@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+RESERVED = frozenset({"relationships"})  # parts of the API's paths below /users
+
 
 def canonical_username(text: str) -> str:
     """Return a typed username as it is stored: compatibility characters replaced (NFKC), stripped, in lower case.

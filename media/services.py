@@ -1,4 +1,4 @@
-"""Services for owners and posts: delete a picture, attach pictures to a post, delete those of purged posts."""
+"""Services for owners and posts: edit or delete a picture, attach pictures to a post, delete those of purged posts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 
 from media import file_deletion
 from media.models import Media, Status
+from media.signals import alt_text_changed
 
 
 class MediaInUse(Exception):
@@ -21,6 +22,17 @@ class UnknownMedia(LookupError):
 
 class UnusableMedia(ValueError):
     """Some media are part of another post, have failed, or were never uploaded."""
+
+
+@transaction.atomic
+def set_alt_text(owner_id: int, media_id: int, alt_text: str) -> Media:
+    """Set the alt text of an owner's picture, in a post or not, and return the picture. Raises Http404."""
+    media = get_object_or_404(Media.objects.select_for_update(no_key=True), pk=media_id, owner_id=owner_id)
+    if media.alt_text != alt_text:
+        media.alt_text = alt_text
+        media.save(update_fields=["alt_text"])
+        alt_text_changed.send(Media, media_ids=[media_id])
+    return media
 
 
 @transaction.atomic

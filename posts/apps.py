@@ -5,7 +5,7 @@ class PostsConfig(AppConfig):
     name = "posts"
 
     def ready(self) -> None:
-        from posts import comment_selectors, media_pending, personal_data  # noqa: F401  (media_pending: its receiver)
+        from posts import comment_selectors, media_pending, personal_data, post_cache  # noqa: F401  (their receivers)
         from posts.moderation import cases  # noqa: F401  (connects its receiver)
         from social import visibility
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Prefetch
+from django.dispatch import receiver
 from django.utils import timezone
 
 from instafeed.core.api.formats import rfc3339
 from instafeed.core.cache import keys
+from instafeed.core.cache.invalidation import invalidate
 from instafeed.core.cache.read_through import ReadThroughCache
 from instafeed.core.db.snowflake import timestamp_of_id
 from media import storage, variants
+from media.signals import alt_text_changed
 from posts import entities
 from posts.counters import Counts
 from posts.models import Post, PostMedia
@@ -106,6 +110,13 @@ def _is_permanently_absent(post_id: int) -> bool:
     drawn the id is over.
     """
     return timestamp_of_id(post_id) < timezone.now() - MAX_TRANSACTION_DURATION
+
+
+@receiver(alt_text_changed)
+def forget_cards_with_media(media_ids: Sequence[int], **_: Any) -> None:
+    """Invalidate the cards of all posts with these media. Call it inside the transaction that changes them."""
+    post_ids = PostMedia.objects.filter(media__in=media_ids).values_list("post_id", flat=True)
+    invalidate(keys.post_card(post_id) for post_id in post_ids)
 
 
 cards = ReadThroughCache(keys.post_card, _load_cards, keys.POST_CARD_TTL, can_cache_absence=_is_permanently_absent)

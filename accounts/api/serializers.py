@@ -14,6 +14,7 @@ from rest_framework.fields import get_error_detail
 from accounts import avatar_storage
 from accounts.follower_counts import get_exact_counts
 from accounts.models import User
+from accounts.usernames import RESERVED
 from instafeed.core.api.fields import IdField, IdInputField, StrictBooleanField, StrictCharField, VerbatimCharField
 from instafeed.core.api.openapi.components import example
 
@@ -64,6 +65,8 @@ class UsernameField(StrictCharField, serializers.RegexField):
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         value = super().run_validation(data)
+        if isinstance(value, str) and value.lower() in RESERVED:
+            raise serializers.ValidationError("This username is reserved.", code="reserved")
         return value.lower() if isinstance(value, str) else value
 
 

@@ -36,6 +36,7 @@ _UPLOAD_EXAMPLE = {
 }
 
 
+MAX_ALT_TEXT_LENGTH = 1_000  # characters
 KINDS = ["image"]
 STATUSES = [status.label for status in Status]
 
@@ -118,7 +119,12 @@ class UploadInputSerializer(serializers.Serializer[Any]):
     size = serializers.IntegerField(
         min_value=1, max_value=settings.MEDIA_MAX_BYTES, help_text="Size of the file in bytes."
     )
-    alt_text = VerbatimCharField(max_length=1000, allow_blank=True, default="")
+    alt_text = VerbatimCharField(max_length=MAX_ALT_TEXT_LENGTH, allow_blank=True, default="")
+
+
+@extend_schema_serializer(examples=[example("An alt text", {"alt_text": "A harbour at dusk, seen from a boat"})])
+class AltTextSerializer(serializers.Serializer[Any]):
+    alt_text = VerbatimCharField(max_length=MAX_ALT_TEXT_LENGTH, allow_blank=True)
 
 
 @extend_schema_serializer(
@@ -137,4 +143,4 @@ class FileInputSerializer(serializers.Serializer[Any]):
         allow_empty_file=True,
         help_text="JPEG, PNG, WebP, AVIF, HEIC, or GIF (only its first frame is used).",
     )
-    alt_text = VerbatimCharField(max_length=1000, allow_blank=True, default="")
+    alt_text = VerbatimCharField(max_length=MAX_ALT_TEXT_LENGTH, allow_blank=True, default="")

@@ -16,9 +16,15 @@ from accounts.api.views import current_user
 from instafeed.core.api.errors import Conflict
 from instafeed.core.api.openapi.components import error_response
 from instafeed.core.api.requests import id_or_404
-from instafeed.core.api.throttling import UploadThrottle, UserThrottle
+from instafeed.core.api.throttling import PostThrottle, UploadThrottle, UserThrottle
 from media import selectors, services, uploads
-from media.api.serializers import FileInputSerializer, MediaSerializer, UploadInputSerializer, UploadSerializer
+from media.api.serializers import (
+    AltTextSerializer,
+    FileInputSerializer,
+    MediaSerializer,
+    UploadInputSerializer,
+    UploadSerializer,
+)
 from media.api.upload_handlers import limit_upload_size
 
 _MEDIA_USED = error_response(409, "media_used", "It is part of a post.")
@@ -93,10 +99,21 @@ class CompleteView(_MediaAPIView):
 
 
 class MediaView(_MediaAPIView):
+    throttle_classes = [UserThrottle, PostThrottle]
+
     @extend_schema(operation_id="get_media", responses=MediaSerializer, tags=["media"])
     def get(self, request: Request, media_id: str) -> Response:
         """Return one of your own pictures."""
         return Response(MediaSerializer(selectors.get_own_media(current_user(request).pk, id_or_404(media_id))).data)
+
+    @extend_schema(operation_id="edit_media", request=AltTextSerializer, responses=MediaSerializer, tags=["media"])
+    def patch(self, request: Request, media_id: str) -> Response:
+        """Change the alt text of one of your own pictures, also if it is part of a post."""
+        id_ = id_or_404(media_id)
+        data = AltTextSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        media = services.set_alt_text(current_user(request).pk, id_, data.validated_data["alt_text"])
+        return Response(MediaSerializer(media).data)
 
     @extend_schema(operation_id="delete_media", responses={204: None, **_MEDIA_USED}, tags=["media"])
     def delete(self, request: Request, media_id: str) -> Response:

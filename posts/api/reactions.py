@@ -21,7 +21,7 @@ from posts.counters import Counts
 from posts.models import Like, Save
 from posts.visibility import get_visible_post_author_id, render_visible_posts
 from social.api.base import user_list_response
-from social.api.serializers import PersonSerializer
+from social.api.serializers import ListedPersonSerializer
 
 SAVED_LIST_NAME = "saved"  # identifies the list in its cursors
 
@@ -48,7 +48,7 @@ class PostLikesView(APIView):
     @extend_schema(
         operation_id="list_post_likes",
         parameters=list_parameters(selectors.LIKERS.kind),
-        responses=page_serializer(PersonSerializer),
+        responses=page_serializer(ListedPersonSerializer),
         tags=["posts"],
     )
     def get(self, request: Request, post_id: str) -> HttpResponse:

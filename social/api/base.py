@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 
 from django.http import HttpResponse
 from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
@@ -13,10 +13,11 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from accounts.user_cache import get_user_summaries
+from instafeed.core import compact_json
 from instafeed.core.api.errors import Conflict
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from social.errors import Blocking, FollowingLimit, OwnAccount, RelationError
-from social.selectors import filter_blockers
+from social.selectors import Relationship, fetch_relationships
 from social.user_lists import UserList
 from social.visibility import get_user_to_withdraw_from, get_visible_user
 
@@ -65,9 +66,31 @@ def user_list_response(request: Request, user_list: UserList, owner_id: int) -> 
 
 
 def get_visible_summaries(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
-    """Return the JSON summaries of users whom the viewer may see, by id.
+    """Return the JSON summaries of users whom the viewer may see, with the viewer's relationship to each, by id.
 
-    One query for blocks and one for summaries that are not cached.
+    One query for relationships and one for summaries that are not cached.
     """
-    blockers = filter_blockers(viewer_id, user_ids)
-    return {user_id: summary for user_id, summary in get_user_summaries(user_ids).items() if user_id not in blockers}
+    visible = _get_visible(viewer_id, user_ids)
+    return {id_: b'%b,"relationship":%b}' % (summary[:-1], relation) for id_, (summary, relation) in visible.items()}
+
+
+def get_visible_relationships(viewer_id: int, user_ids: Sequence[int]) -> dict[int, bytes]:
+    """Return the viewer's relationships to users whom they may see, as JSON, by id. Queries: see above."""
+    return {id_: relation for id_, (_, relation) in _get_visible(viewer_id, user_ids).items()}
+
+
+def _get_visible(viewer_id: int, user_ids: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+    """Return summary and relationship of the active users who do not block the viewer."""
+    relationships = fetch_relationships(viewer_id, user_ids)
+    return {
+        user_id: (summary, _encode(None if user_id == viewer_id else relationships[user_id]))
+        for user_id, summary in get_user_summaries(user_ids).items()
+        if not relationships[user_id].blocked_by
+    }
+
+
+@cache  # at most 64 relationships
+def _encode(relationship: Relationship | None) -> bytes:
+    """Return the part of a relationship that the viewer may know; null for oneself."""
+    shown = ("following", "requested", "followed_by", "blocking", "muting")
+    return compact_json.encode(relationship and {field: getattr(relationship, field) for field in shown})

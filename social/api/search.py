@@ -27,7 +27,7 @@ from instafeed.core.api.pagination.cursors import (
 from instafeed.core.api.pagination.filtered import fetch_filtered_page
 from instafeed.core.db.snowflake import parse_id
 from social.api.base import get_visible_summaries
-from social.api.serializers import PersonSerializer
+from social.api.serializers import ListedPersonSerializer
 
 CURSOR_KIND = "people_found"  # identifies the list in its cursors
 # A `SearchPosition`, hexadecimal.
@@ -44,7 +44,7 @@ class SearchView(APIView):
     @extend_schema(
         operation_id="search_users",
         parameters=[SearchSerializer, *limit_and_cursor_parameters(_CURSOR_PATTERN)],
-        responses=page_serializer(PersonSerializer),
+        responses=page_serializer(ListedPersonSerializer),
         tags=["users"],
     )
     def get(self, request: Request) -> HttpResponse:

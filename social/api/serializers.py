@@ -11,6 +11,7 @@ from accounts.api.serializers import PROFILE_EXAMPLE, ProfileSerializer, StoredU
 from accounts.models import User
 from instafeed.core.api.fields import IdField
 from instafeed.core.api.openapi.components import example
+from instafeed.core.db.snowflake import parse_id
 from social.selectors import Relationship
 
 PERSON_EXAMPLE = {
@@ -23,6 +24,9 @@ _RELATIONSHIP_EXAMPLE = {
     "blocking": False,
     "muting": False,
 }
+
+
+MAX_RELATIONSHIPS = 100  # that one call returns
 
 
 class RelationshipSerializer(serializers.Serializer[Relationship]):
@@ -61,6 +65,47 @@ class PersonSerializer(serializers.Serializer[Any]):
     display_name = serializers.CharField()
     avatar_url = serializers.CharField(allow_null=True)
     is_celebrity = serializers.BooleanField()
+
+
+@extend_schema_serializer(
+    examples=[example("A person", {**PERSON_EXAMPLE, "relationship": _RELATIONSHIP_EXAMPLE})],
+    description="A summary of a user in a list.",
+)
+class ListedPersonSerializer(PersonSerializer):
+    relationship = RelationshipSerializer(
+        allow_null=True, help_text="Your relationship to the user; null for yourself."
+    )
+
+
+@extend_schema_serializer(examples=[example("A relationship", {"id": "42", "relationship": _RELATIONSHIP_EXAMPLE})])
+class UserRelationshipSerializer(serializers.Serializer[Any]):
+    """The viewer's relationship to one of the users asked for."""
+
+    id = IdField()
+    relationship = RelationshipSerializer(
+        allow_null=True, help_text="Your relationship to the user; null for yourself."
+    )
+
+
+class UserIdsField(serializers.Field[list[int], str, str, Any]):
+    """Ids in a query parameter, separated by commas."""
+
+    default_error_messages = {
+        "invalid": "Not a list of ids separated by commas.",
+        "max_length": "At most 100 ids at once.",
+    }
+
+    def to_internal_value(self, data: str) -> list[int]:
+        if data.count(",") >= MAX_RELATIONSHIPS:
+            self.fail("max_length")
+        ids = [parse_id(part.strip()) for part in data.split(",")]
+        if None in ids:
+            self.fail("invalid")
+        return list(dict.fromkeys(id_ for id_ in ids if id_ is not None))
+
+
+class RelationshipsQuerySerializer(serializers.Serializer[Any]):
+    ids = UserIdsField()
 
 
 @extend_schema_serializer(examples=[example("At once", {"state": "following"})])

@@ -7,6 +7,7 @@ from social.api.search import SearchView
 
 urlpatterns = [
     path("users", SearchView.as_view()),
+    path("users/relationships", views.RelationshipsView.as_view()),  # a reserved username
     path("users/<str:username>", views.ProfileView.as_view()),
     path("users/<str:username>/follow", views.FollowView.as_view()),
     path("users/<str:username>/block", views.BlockView.as_view()),

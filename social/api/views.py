@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
@@ -14,22 +14,38 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
+from instafeed.core.api.fields import ID_PATTERN
 from instafeed.core.api.openapi.components import error_response, error_responses, list_parameters, page_serializer
 from instafeed.core.api.throttling import FollowThrottle, UserThrottle
 from social import services, user_lists
-from social.api.base import NO_CONTENT, RelationView, user_list_response
-from social.api.serializers import FollowStateSerializer, PersonSerializer, SeenProfileSerializer
+from social.api.base import NO_CONTENT, RelationView, get_visible_relationships, user_list_response
+from social.api.serializers import (
+    MAX_RELATIONSHIPS,
+    FollowStateSerializer,
+    ListedPersonSerializer,
+    RelationshipsQuerySerializer,
+    SeenProfileSerializer,
+    UserRelationshipSerializer,
+)
 from social.visibility import get_reachable_user, get_visible_user_and_relationship
 
 _ViewT = TypeVar("_ViewT", bound=type[APIView])
 _USERS_TAG, _ME_TAG = ["users"], ["me"]
-_PAGE_OF_USERS = page_serializer(PersonSerializer)
+_PAGE_OF_USERS = page_serializer(ListedPersonSerializer)
 _NO_CONTENT_RESPONSE = {204: None}
 _OWN_ACCOUNT_RESPONSE = error_response(400, "own_account", "This is your own account.", attr="username")
 _CANNOT_FOLLOW_RESPONSE = error_responses(
     409,
     ("blocking", "You block this account: unblock it first."),
     ("following_limit", "You follow too many accounts: unfollow some first."),
+)
+_IDS = OpenApiParameter(
+    "ids",
+    {"type": "array", "items": {"type": "string", "pattern": ID_PATTERN}, "minItems": 1, "maxItems": MAX_RELATIONSHIPS},
+    required=True,
+    description="Ids of users, separated by commas.",
+    style="form",
+    explode=False,
 )
 _PRIVATE_RESPONSE = error_response(
     403, "permission_denied", "The account is private and you do not follow it.", detail="This account is private."
@@ -50,6 +66,26 @@ class ProfileView(APIView):
         """Get a profile. Signing in is not required, not even for the profile of a private account."""
         user, relationship = get_visible_user_and_relationship(request.user.pk, username)
         return Response(SeenProfileSerializer(user, context={"relationship": relationship}).data)
+
+
+class RelationshipsView(APIView):
+    @extend_schema(
+        operation_id="list_relationships",
+        parameters=[_IDS],
+        responses=UserRelationshipSerializer(many=True),
+        tags=_USERS_TAG,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Return your relationships to up to 100 users, in the given order.
+
+        Users who do not exist, or whom you may not see, are left out.
+        """
+        query = RelationshipsQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        ids: list[int] = query.validated_data["ids"]
+        found = get_visible_relationships(current_user(request).pk, ids)
+        rows = [b'{"id":"%d","relationship":%b}' % (id_, found[id_]) for id_ in ids if id_ in found]
+        return HttpResponse(b"[%b]" % b",".join(rows), content_type="application/json")
 
 
 class FollowView(RelationView):

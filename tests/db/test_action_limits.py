@@ -44,6 +44,10 @@ def edit_post(user: ApiUser) -> ClientResponse:
     return user.call("patch", f"/posts/{post['id']}", {"caption": "edited"})
 
 
+def edit_alt_text(user: ApiUser) -> ClientResponse:
+    return user.call("patch", f"/media/{ready_media(user.user).pk}", {"alt_text": "a harbour"})
+
+
 def comment(user: ApiUser) -> ClientResponse:
     post = user.get(f"/users/{user.username}/posts")["results"][0]
     return user.call("post", f"/posts/{post['id']}/comments", {"text": "nice"})
@@ -52,6 +56,7 @@ def comment(user: ApiUser) -> ClientResponse:
 ACTIONS: list[tuple[str, Action]] = [
     ("post", lambda user: user.call("post", "/posts", {"caption": "hello"})),
     ("post", edit_post),
+    ("post", edit_alt_text),
     ("comment", comment),
     ("follow", follow_someone),
     ("report", report_someone),

@@ -20,6 +20,7 @@ from tests.support.factories import FollowFactory, UserFactory
 Write = Callable[[int, int], Any]  # a service; the acting user's id comes first
 
 API = "/api/v1"
+NO_RELATIONS = {"following": False, "requested": False, "followed_by": False, "blocking": False, "muting": False}
 
 
 def signed_in_client(user: User) -> APIClient:

@@ -110,7 +110,7 @@ class ActionThrottle(UserThrottle):
 
 
 class PostThrottle(ActionThrottle):
-    """Count new and edited posts: both notify the users whom they mention."""
+    """Count new and edited posts, which notify the users whom they mention, and edited pictures."""
 
     scope = "post"
     methods = ("POST", "PATCH")

@@ -17,7 +17,7 @@ from accounts import search, services
 from accounts.models import User
 from instafeed.core.api.pagination.cursors import encode_text_cursor
 from tests.support.factories import BlockFactory, UserFactory
-from tests.support.follow_graph import API, signed_in_client
+from tests.support.follow_graph import API, NO_RELATIONS, signed_in_client
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +84,7 @@ def test_results_are_user_summaries(client: APIClient) -> None:
                 "display_name": "Anna",
                 "avatar_url": None,
                 "is_celebrity": False,
+                "relationship": NO_RELATIONS,
             }
         ],
         "next": None,

@@ -197,6 +197,38 @@ def test_invalid_direct_uploads_are_refused(owner: ApiUser, wrong: dict[str, Any
     assert not Media.objects.exists()
 
 
+# --- Alt text ----------------------------------------------------------------------------------------
+
+
+def test_alt_text_can_be_changed_also_in_a_post(owner: ApiUser, stranger: ApiUser) -> None:
+    media = ready_media(owner.user)
+    path = f"/media/{media.pk}"
+    changed = owner.call("patch", path, {"alt_text": "  a harbour \U0001f6a2"})
+    assert (changed.status_code, changed.json()) == (200, owner.get(path))
+    post = owner.call("post", "/posts", {"media": [str(media.pk)]}).json()["id"]
+
+    def shown() -> str:
+        return str(stranger.get(f"/posts/{post}")["media"][0]["alt_text"])
+
+    assert shown() == "  a harbour \U0001f6a2"
+    assert owner.call("patch", path, {"alt_text": ""}).status_code == 200
+    assert shown() == "", "the cached post is forgotten"
+
+
+@pytest.mark.parametrize("value", [None, 1, ["a"], "x" * 1001, "\0"])
+def test_invalid_alt_texts_are_refused(owner: ApiUser, value: object) -> None:
+    body = {"alt_text": value}
+    assert_error(owner.call("patch", f"/media/{ready_media(owner.user).pk}", body), 400)
+
+
+def test_only_the_owner_changes_an_alt_text(owner: ApiUser, stranger: ApiUser) -> None:
+    media = ready_media(owner.user)
+    for missing in (media.pk, 2**62, "x"):
+        assert_error(stranger.call("patch", f"/media/{missing}", {"alt_text": "mine"}), 404)
+    media.refresh_from_db()
+    assert media.alt_text == ""
+
+
 # --- Deletion ----------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,9 @@ from rest_framework.test import APIClient
 
 from accounts.models import CelebrityState
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
-from tests.support.follow_graph import API, signed_in_client
+from tests.support.follow_graph import API, NO_RELATIONS, signed_in_client
 
 pytestmark = pytest.mark.django_db
-
-NO_RELATIONS = {"following": False, "requested": False, "followed_by": False, "blocking": False, "muting": False}
 
 
 def test_profile_has_all_fields_of_the_contract() -> None:

@@ -18,7 +18,7 @@ from accounts.user_cache import get_user_summaries
 from social import services, user_lists
 from social.models import Follow
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
-from tests.support.follow_graph import API, signed_in_client
+from tests.support.follow_graph import API, NO_RELATIONS, signed_in_client
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +32,14 @@ LISTS: dict[str, tuple[str, Add, int]] = {
     "requests": ("/me/follow-requests", lambda owner: FollowRequestFactory(followee=owner).follower, 3),
     "blocks": ("/me/blocks", lambda owner: BlockFactory(blocker=owner).blocked, 3),
     "mutes": ("/me/mutes", lambda owner: MuteFactory(muter=owner).muted, 3),
+}
+# What the owner of the list sees of the users in it.
+RELATIONS = {
+    "followers": "followed_by",
+    "following": "following",
+    "requests": None,
+    "blocks": "blocking",
+    "mutes": "muting",
 }
 every_list = pytest.mark.parametrize("name", LISTS)
 
@@ -58,6 +66,7 @@ def walk(client: APIClient, url: str) -> list[list[str]]:
 @every_list
 def test_lists_user_summaries_newest_account_first(name: str, owner: User) -> None:
     path, add, _ = LISTS[name]
+    relation = RELATIONS[name]
     users = [add(owner) for _ in range(3)]
     UserFactory()
     response = signed_in_client(owner).get(API + path)
@@ -70,6 +79,7 @@ def test_lists_user_summaries_newest_account_first(name: str, owner: User) -> No
                 "display_name": "",
                 "avatar_url": None,
                 "is_celebrity": False,
+                "relationship": NO_RELATIONS | ({relation: True} if relation else {}),
             }
             for user in reversed(users)
         ],

@@ -41,6 +41,7 @@ POST /me/follow-requests/{username}/accept
 POST /me/follow-requests/{username}/reject
 DELETE /me/followers/{username}
 GET /users
+GET /users/relationships
 GET /users/{username}
 GET /users/{username}/posts
 GET /users/{username}/followers
@@ -51,7 +52,7 @@ POST DELETE /users/{username}/mute
 POST /media
 POST /media/uploads
 POST /media/{media_id}/complete
-GET DELETE /media/{media_id}
+GET PATCH DELETE /media/{media_id}
 POST /posts
 GET PATCH DELETE /posts/{post_id}
 POST DELETE /posts/{post_id}/like
