@@ -174,8 +174,28 @@ def test_each_image_is_built_once() -> None:
     built = [service["image"] for service in SERVICES.values() if "build" in service]
     assert len(built) == len(set(built)) == 2
     others = [service for service in SERVICES.values() if service["image"] in built and "build" not in service]
-    assert {service["pull_policy"] for service in others} == {"never"}
     assert all("migrate" in service["depends_on"] for service in others)
+
+
+@for_services(*compose_file.APP_SERVICES, "flower")
+def test_starting_a_service_never_builds_its_image(name: str) -> None:
+    """After a rollback, a build of the checkout would undo it."""
+    assert SERVICES[name]["pull_policy"] == "never"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/deployment.md"])
+def test_first_start_is_documented_with_a_build(page: str) -> None:
+    """Because `up` builds nothing."""
+    text = (PROJECT_ROOT / page).read_text()
+    assert re.search(r"deploy/dotenv\.py.*\n    docker compose build\n    docker compose up -d", text)
+
+
+def test_upgrade_restarts_every_service_that_mounts_files() -> None:
+    """`up` does not notice a change of their content."""
+    page = (PROJECT_ROOT / "docs" / "upgrading.md").read_text()
+    step = page[page.index("5. **Everything else.**") :].partition("\n\nOld and new")[0]
+    mounting = {name for name, service in SERVICES.items() if compose_file.mounts(service)}
+    assert [name for name in mounting - {"minio-init"} if not re.search(rf"\b{name}\b", step)] == []
 
 
 def test_object_store_is_behind_the_site_by_default() -> None:
