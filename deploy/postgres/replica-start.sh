@@ -11,7 +11,7 @@
 #   old data are kept in PGDATA.old until the next time, so this needs the space of three. docs/backup.md says how to use
 #   them.
 # * A former primary takes a new backup too, if the server that it should follow was promoted since: that has a newer
-#   timeline.
+#   timeline, or another history of the same one (both were promoted, or one was restored to an earlier moment).
 # * A primary that was restored from its own base backup looks like one that lost the slot: stop the replica before
 #   (docs/backup.md).
 # * Nothing happens while the primary is down, or if it has another system identifier: it may be a new, empty primary, and
@@ -54,12 +54,24 @@ needs_backup() {
     [ ! -s "$PGDATA/PG_VERSION" ] || { ! is_standby && is_superseded; }
 }
 
-# Whether the other server was promoted after this one was the primary. Two equal timelines prove nothing.
+# Whether the other server was promoted apart from this one: its timeline is newer, or not in this server's history.
+# Timeline 1 has no history, so it proves nothing.
 is_superseded() {
     theirs=$(primary 'IDENTIFY_SYSTEM' 2>/dev/null) || return 1 # identifier|timeline|position|database
+    [ "${theirs%%|*}" = "$(control_value 'Database system identifier')" ] || return 1
     timeline=${theirs#*|}
-    [ "${theirs%%|*}" = "$(control_value 'Database system identifier')" ] &&
-        [ "${timeline%%|*}" -gt "$(control_value "Latest checkpoint's TimeLineID")" ]
+    timeline=${timeline%%|*}
+    own_timeline=$(control_value "Latest checkpoint's TimeLineID")
+    [ "$timeline" -le "$own_timeline" ] || return 0
+    [ "$timeline" -gt 1 ] || return 1
+    theirs=$(primary "TIMELINE_HISTORY $timeline" 2>/dev/null) || return 1 # file name|content
+    own=$(history_until "$timeline" "$own_timeline") || return 1
+    [ "${theirs#*|}" != "$own" ]
+}
+
+# Print the history of a timeline as this server's own timeline has it: the lines before the end of that timeline.
+history_until() {
+    sed "/^$1[[:space:]]/,\$d" "$(printf '%s/pg_wal/%08X.history' "$PGDATA" "$2")" 2>/dev/null
 }
 
 control_value() {
@@ -78,10 +90,12 @@ create_slot() {
 
 take_backup() {
     mkdir -p "${PGDATA%/*}"
+    seconds=2 # doubled after each failure: a failed backup costs the primary as much as a complete one
     until rm -rf "$copy" && create_slot && background pg_basebackup --pgdata "$copy" --dbname "$upstream" \
         --slot "$slot" --wal-method stream --checkpoint fast --write-recovery-conf && wait "$child"; do
-        say 'the base backup failed, trying again'
-        pause 2
+        say "the base backup failed, trying again in $seconds s"
+        pause "$seconds"
+        seconds=$((seconds < 150 ? seconds * 2 : 300))
     done
     # Rename, as a partially removed directory would be taken for a complete one.
     # The old data are kept: if the primary was restored to an earlier state, they are the only newer copy.
@@ -134,7 +148,7 @@ while kill -0 "$child" 2>/dev/null; do
         replace_data "$@"
         ;;
     superseded)
-        say "$PRIMARY_HOST was promoted since this server was the primary: taking a base backup of it"
+        say "$PRIMARY_HOST was promoted apart from this server: taking a base backup of it"
         replace_data "$@"
         promoted=
         ;;

@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,12 @@ class ComposePostgres(Program):
         ]
         options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 10, **more}
         return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
+
+    def control_value(self, name: str) -> str:
+        """Return a line of pg_controldata, also while the server is stopped."""
+        command = [POSTGRES_BIN / "pg_controldata", self.data]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
+        return dict(line.split(":", 1) for line in output.splitlines() if ":" in line)[name].strip()
 
     @contextmanager
     def holding(self, program: str) -> Iterator[None]:

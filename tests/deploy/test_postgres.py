@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -13,11 +15,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from instafeed.devstack.ports import free_port
 from instafeed.devstack.postgres_wheel import POSTGRES_BIN
+from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy import compose_file
 from tests.deploy.postgres_server import ComposePostgres
 from tests.support.eventually import eventually
-from tests.support.processes import manage
+from tests.support.processes import manage, manage_output
 
 pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]
 
@@ -74,6 +78,13 @@ def slot(primary: ComposePostgres) -> tuple[bool, str] | None:
     return row
 
 
+def services_with(database_url: str) -> dict[str, str]:
+    """The environment of a command that uses this database and no Redis."""
+    services = {"REDIS_URL": "redis://127.0.0.1:1/0", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
+    secret = "a-secret-that-is-long-enough-and-signs-nothing-at-all"
+    return {"DATABASE_URL": database_url, "SECRET_KEY": secret, **services}
+
+
 def returns_count(replica: ComposePostgres, query: str, number: int) -> bool:
     try:
         return bool(replica.ask(query) == (number,))
@@ -102,13 +113,7 @@ def test_application_role_has_no_special_rights(primary: ComposePostgres) -> Non
 def test_application_role_can_migrate(primary: ComposePostgres) -> None:
     """Migrations need more rights than anything else."""
     url = f"postgresql://instafeed:{compose_file.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{primary.port}/instafeed"
-    services = {"DATABASE_URL": url, "REDIS_URL": "redis://127.0.0.1:1/0", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
-    migrated = manage(
-        "migrate",
-        "--noinput",
-        environment={**services, "SECRET_KEY": "a-secret-that-is-long-enough-and-signs-nothing-at-all"},
-        timeout=120,
-    )
+    migrated = manage("migrate", "--noinput", environment=services_with(url), timeout=120)
     assert migrated.returncode == 0, migrated.stderr
     assert primary.ask("SELECT count(*) FROM feeds_fanout") == (0,)
 
@@ -289,6 +294,7 @@ def test_promotion_during_a_check_keeps_the_data(primary: ComposePostgres, promo
 
 STREAMING = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 ROWS = "SELECT count(*) FROM written"
+TIMELINE = "SELECT timeline_id FROM pg_control_checkpoint()"
 
 
 @pytest.fixture
@@ -341,40 +347,124 @@ def test_former_primary_follows_the_promoted_replica(pair: tuple[ComposePostgres
     eventually(lambda: returns_count(first, ROWS, 4))
 
 
-def test_copy_that_is_ahead_of_a_restored_primary_is_kept(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
-    """docs/backup.md says how to return to it."""
-    first, second = pair
+def restore_earlier_state(first: ComposePostgres, second: ComposePostgres, *, stop_replica: bool) -> None:
+    """Restore the primary from a base backup as of before the replica's last row. It gets a new timeline."""
     earlier = first.data.with_name("earlier")
     first.stop()
     subprocess.run(["cp", "-a", first.data, earlier], check=True)
     shutil.rmtree(earlier / "pg_replslot" / "replica")  # a base backup contains no slots
+    signal_file = earlier / "recovery.signal"
+    signal_file.touch()
+    if first.user is not None and first.group is not None:
+        os.chown(signal_file, first.user, first.group)
+    with (earlier / "postgresql.auto.conf").open("a") as file:
+        file.write("restore_command = 'false'\n")
     first.start(60)
     insert(first)
     eventually(lambda: returns_count(second, ROWS, 2))
+    if stop_replica:
+        second.stop()
     first.stop()
     shutil.rmtree(first.data)
     earlier.rename(first.data)
     first.start(60)
+    eventually(lambda: first.ask("SELECT pg_is_in_recovery()") == (False,))
+    assert first.ask(ROWS) == (1,)
+
+
+def test_copy_that_is_ahead_of_a_restored_primary_is_kept(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
+    """The commands of docs/backup.md return to it, although it has received the history of the restored timeline."""
+    first, second = pair
+    restore_earlier_state(first, second, stop_replica=False)
     eventually(lambda: returns_count(second, ROWS, 1))
 
     second.stop()
-    second.data.rename(second.data.with_name("docker.restored"))
-    second.data.with_name("docker.old").rename(second.data)
+    page = (PROJECT_ROOT / "docs" / "backup.md").read_text()
+    (exchange,) = re.findall(r"sh postgres-replica -c '(.*)'", page)
+    subprocess.run(["sh", "-c", exchange.replace("/var/lib/postgresql/18", str(second.data.parent))], check=True)
     restart_with_primary(second, "postgres-replica")
     assert second.ask("SELECT pg_promote()", "postgres") == (True,)
     assert second.ask(ROWS) == (2,)
+    (remove,) = re.findall(r"exec postgres-replica (sed -i .*)", page)
+    subprocess.run(["sh", "-c", remove.replace("/var/lib/postgresql/18", str(second.data.parent))], check=True)
+    assert "recovery_target_timeline" not in (second.data / "postgresql.auto.conf").read_text()
+
+
+def test_former_primary_follows_after_both_servers_were_promoted(
+    pair: tuple[ComposePostgres, ComposePostgres],
+) -> None:
+    """Both have timeline 2, so only its history shows that they diverged. There is never a second primary."""
+    first, second = pair
+    restore_earlier_state(first, second, stop_replica=True)
+    first.stop()
+    restart_with_primary(second, "postgres-replica")
+    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
+    with second.connect("postgres", dbname="postgres") as superuser:
+        superuser.execute("CHECKPOINT")
+    timelines = [first.control_value("Latest checkpoint's TimeLineID"), str(second.ask(TIMELINE, "postgres")[0])]
+    assert timelines == ["2", "2"]
+    restart_with_primary(first, "postgres-replica")
+    eventually(lambda: returns_count(first, STREAMING, 1))
+    assert first.ask(ROWS) == (2,)
+    assert (first.data.with_name("docker.old") / "PG_VERSION").exists()
+
+
+def test_promoted_replica_keeps_its_data_when_a_primary_of_an_older_timeline_returns(
+    pair: tuple[ComposePostgres, ComposePostgres],
+) -> None:
+    """Its own timeline 3 begins in the primary's timeline 2."""
+    first, second = pair
+    restore_earlier_state(first, second, stop_replica=True)
+    second.start(60)
+    eventually(lambda: returns_count(second, STREAMING, 1))
+    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
+    with second.connect("postgres", dbname="postgres") as superuser:
+        superuser.execute("CHECKPOINT")
+    assert second.ask(TIMELINE, "postgres") == (3,)
+    eventually(lambda: stopped_watching(second) == 1)
+    insert(second)
+    second.stop()
+    second.start(60)
+    eventually(lambda: stopped_watching(second) == 2)
+    assert second.ask(ROWS) == (2,)
+
+
+def test_replica_without_data_does_not_become_an_empty_primary(root: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="empty-", dir=root) as directory:
+        server = ComposePostgres("postgres-replica", Path(directory), POSTGRES_PRIMARY="postgres-replica")
+        server.launch()
+        try:
+            eventually(lambda: not server.running)
+            assert not server.data.exists()
+            assert "postgres-replica has no data" in server.log.read_text()
+        finally:
+            server.stop()
+
+
+def test_failing_base_backup_is_repeated_more_and_more_rarely(root: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="alone-", dir=root) as directory:
+        server = ComposePostgres(
+            "postgres-replica", Path(directory), PRIMARY_HOST="127.0.0.1", PRIMARY_PORT=str(free_port())
+        )
+        server.launch()
+        try:
+            eventually(lambda: "trying again in 4 s" in server.log.read_text())
+            assert "trying again in 2 s" in server.log.read_text()
+        finally:
+            server.stop()
 
 
 # --- Clients of the primary ------------------------------------------------------------------------------
 
 
-def run_client(server: ComposePostgres, *command: str) -> subprocess.CompletedProcess[bytes]:
+def run_client(server: ComposePostgres, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command in the environment of the service `primary`, on one server."""
     environment = compose_file.services()["primary"]["environment"]
     return subprocess.run(
         command,
         env={"PATH": f"{POSTGRES_BIN}:{os.environ['PATH']}", **environment, "PGHOST": "127.0.0.1"}
-        | {"PGPORT": str(server.port)},
+        | {"PGPORT": str(server.port)}
+        | more,
         capture_output=True,
         timeout=60,
     )
@@ -386,6 +476,27 @@ def test_backup_refuses_a_server_that_is_not_the_primary(primary: ComposePostgre
     refused = run_client(replica, "pg_dump", "--format=custom")
     assert (refused.returncode, refused.stdout) == (1, b"")
     assert b"standby" in refused.stderr
+
+
+def test_failover_begins_with_a_check_of_the_replica(primary: ComposePostgres, replica: ComposePostgres) -> None:
+    """The commands of the runbook are one chain, whose first command fails unless the server is a standby."""
+    page = (PROJECT_ROOT / "docs" / "runbook.md").read_text()
+    section = page[page.index("### PrimaryDown") :].partition("###")[2].partition("\n### ")[0]
+    commands = re.findall(r"^    (.+?)(?: +#.*)?$", section.partition("promote the replica")[2], re.MULTILINE)
+    assert [command.endswith("&&") for command in commands] == [True] * (len(commands) - 1) + [False]
+    check = shlex.split(commands[0].removesuffix("&&"))
+    assert check[-8:-4] == ["-e", "PGHOST=postgres-replica", "-e", "PGTARGETSESSIONATTRS=standby"]
+    assert check[-4] == "primary"
+    for server, status in ((replica, 0), (primary, 2)):
+        assert run_client(server, *check[-3:], PGTARGETSESSIONATTRS="standby").returncode == status
+
+
+def test_health_is_down_if_the_primary_is_a_standby(primary: ComposePostgres, replica: ComposePostgres) -> None:
+    """As between the two halves of a failover, or with the wrong server in DATABASE_URL."""
+    code = "from instafeed.core.monitoring.health import probe_database; print(probe_database()['status'])"
+    for server, status in ((primary, "ok"), (replica, "down")):
+        url = f"postgresql://instafeed:{compose_file.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{server.port}/instafeed"
+        assert manage_output("shell", "-v", "0", "-c", code, environment=services_with(url)).strip() == status
 
 
 def test_service_primary_ends_when_the_primary_answers(primary: ComposePostgres) -> None:

@@ -68,8 +68,8 @@ def _report_response(probes: Mapping[str, Probe]) -> HttpResponse:
 
 
 def probe_database() -> Report:
-    query_row("default", "SELECT 1")
-    return {"status": "ok"}
+    (is_standby,) = query_row("default", "SELECT pg_is_in_recovery()")
+    return {"status": "down", "error": "it is a standby"} if is_standby else {"status": "ok"}
 
 
 def probe_replica() -> Report:
