@@ -1,6 +1,8 @@
 #!/bin/sh
 # Creates the bucket, its policies and the application's user. Safe to run again.
 #
+# The bucket's lifecycle rules become those of lifecycle.json at each run, so add your own rules there.
+#
 # MC_HOST_minio     MinIO's URL with root's credentials, which mc reads
 # BUCKET, APP_USER, APP_PASSWORD
 set -eu

@@ -35,9 +35,16 @@ class ComposeRedis(Program):
         (programs / "redis-server").symlink_to(redis_executable())
         self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", **service["environment"]}
 
-    def client(self, password: str | None = compose_file.SECRETS["REDIS_PASSWORD"]) -> redis.Redis:
+    def client(self, password: str | None = "") -> redis.Redis:
+        """Return a client with this password; empty: the server's."""
+        assert self.environment is not None
+        own = self.environment["REDIS_PASSWORD"]
         return redis.Redis(
-            port=self.port, password=password, decode_responses=True, socket_timeout=10, retry=Retry(NoBackoff(), 0)
+            port=self.port,
+            password=own if password == "" else password,
+            decode_responses=True,
+            socket_timeout=10,
+            retry=Retry(NoBackoff(), 0),
         )
 
     def ready(self) -> bool:

@@ -241,6 +241,47 @@ def test_containers_are_confined(name: str) -> None:
     assert service["restart"] == ("no" if name in ("migrate", "minio-init", "primary") else "unless-stopped")
 
 
+def test_flower_reaches_the_broker_only() -> None:
+    """Neither the network nor the password of another service."""
+    assert SERVICES["flower"]["networks"] == ["flower"]
+    assert [name for name, service in SERVICES.items() if "flower" in service["networks"]] == ["redis-broker", "flower"]
+    given = str(SERVICES["flower"])
+    passwords = [name for name, value in compose_file.SECRETS.items() if value in given]
+    assert passwords == ["REDIS_BROKER_PASSWORD"]
+
+
+@for_services()
+def test_processes_and_memory_are_limited(name: str) -> None:
+    assert SERVICES[name]["pids_limit"]
+    if name in compose_file.APP_SERVICES:
+        assert size(SERVICES[name]["mem_limit"]) > size("1g"), "the files in /tmp count too"
+
+
+@for_services("postgres", "postgres-replica", "redis", "redis-broker", "flower", "prometheus", "grafana", "nginx")
+def test_ports_of_the_host_can_be_changed(name: str) -> None:
+    """Another PostgreSQL or Redis may run there."""
+    (port,) = RAW["services"][name]["ports"]
+    (variable,) = (one for one in compose_file.variables(port) if one.endswith("_PORT"))
+    (changed,) = compose_file.services(**{variable: "7777"})[name]["ports"]
+    assert changed.split(":")[1] == "7777"
+
+
+def test_number_of_workers_is_kept_in_env() -> None:
+    """`--scale` would be undone by the next `docker compose up -d`."""
+    for name in compose_file.APP_SERVICES:
+        if name.startswith("worker-"):
+            variable = f"{name.upper().replace('-', '_')}_SCALE"
+            assert [compose_file.services(**given)[name]["scale"] for given in ({}, {variable: "3"})] == ["1", "3"]
+    pages = (PROJECT_ROOT / "docs").glob("*.md")
+    assert [page.name for page in pages if "--scale" in page.read_text()] == []
+
+
+def test_only_the_object_storage_runs_as_root() -> None:
+    """Images that are not named here have a user of their own."""
+    own_user = {"flower", "prometheus", "grafana", *compose_file.APP_SERVICES}
+    assert [name for name, service in SERVICES.items() if "user" not in service and name not in own_user] == ["minio"]
+
+
 def test_edge_network_has_no_data_services() -> None:
     edge = {name for name, service in SERVICES.items() if "edge" in service["networks"]}
     assert edge == {"nginx", "api-1", "api-2", "minio"}

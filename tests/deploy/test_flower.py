@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("deploy_redis")
 
 @pytest.fixture(scope="module")
 def broker_url(broker: ComposeRedis) -> str:
-    return f"redis://:{compose_file.SECRETS['REDIS_PASSWORD']}@127.0.0.1:{broker.port}/0"
+    return f"redis://:{compose_file.SECRETS['REDIS_BROKER_PASSWORD']}@127.0.0.1:{broker.port}/0"
 
 
 @pytest.fixture(scope="module")

@@ -49,9 +49,13 @@ def test_application_policy_matches_the_documentation() -> None:
     assert normalize(read("application.json")) == wanted
 
 
-def test_lifecycle_deletes_incomplete_uploads() -> None:
-    (rule,) = read("lifecycle.json")["Rules"]
-    assert kind_of(rule["Filter"]["Prefix"] + "x" * 32) == "incoming"
+def test_lifecycle_deletes_incomplete_uploads_and_old_versions() -> None:
+    """The rules replace others at each start, so they include the one that versioning needs (docs/backup.md)."""
+    uploads, versions = read("lifecycle.json")["Rules"]
+    assert kind_of(uploads["Filter"]["Prefix"] + "x" * 32) == "incoming"
+    assert (versions["Filter"]["Prefix"], versions["Expiration"]) == ("", {"ExpiredObjectDeleteMarker": True})
+    days = versions["NoncurrentVersionExpiration"]["NoncurrentDays"]
+    assert f"for {days} days" in (PROJECT_ROOT / "docs" / "backup.md").read_text()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -61,7 +65,9 @@ def test_lifecycle_deletes_incomplete_uploads() -> None:
         s3.create_bucket(Bucket="media")
         s3.put_bucket_policy(Bucket="media", Policy=json.dumps(read("public-read.json")))
         s3.put_bucket_lifecycle_configuration(Bucket="media", LifecycleConfiguration=read("lifecycle.json"))
-        assert s3.get_bucket_lifecycle_configuration(Bucket="media")["Rules"][0]["Expiration"] == {"Days": 1}
+        accepted = s3.get_bucket_lifecycle_configuration(Bucket="media")["Rules"]
+        assert [rule["Expiration"] for rule in accepted] == [uploads["Expiration"], versions["Expiration"]]
+        assert accepted[1]["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
     finally:
         server.stop()
 
