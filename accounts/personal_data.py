@@ -11,6 +11,12 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 
 from accounts import avatar_storage, second_factor, services
+from accounts.export_rows import (
+    ExportedAnswerSerializer,
+    ExportedModerationSerializer,
+    ExportedProfileSerializer,
+    ExportedSessionSerializer,
+)
 from accounts.follower_counts import get_exact_counts, with_pending_counts
 from accounts.models import AuditEntry, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
@@ -108,7 +114,13 @@ def redis_keys(user_id: int) -> Iterable[str]:
 def register_categories() -> None:
     """Register the categories of this app. Called by `AccountsConfig.ready`."""
     register(
-        PersonalDataCategory("profile", ["accounts.User.id", "accounts.Erasure.user"], export_profile, erase_avatar),
+        PersonalDataCategory(
+            "profile",
+            ["accounts.User.id", "accounts.Erasure.user"],
+            export_profile,
+            erase_avatar,
+            row=ExportedProfileSerializer,
+        ),
         PersonalDataCategory(
             "staff",
             [
@@ -117,13 +129,22 @@ def register_categories() -> None:
             ],
             erase=erase_permissions,
         ),
-        PersonalDataCategory("sessions", ["accounts.Session.user"], export_sessions, erase_sessions),
-        PersonalDataCategory("moderation", export=export_moderation, erase=keep_audit_log),
+        PersonalDataCategory(
+            "sessions",
+            ["accounts.Session.user"],
+            export_sessions,
+            erase_sessions,
+            row=ExportedSessionSerializer,
+        ),
+        PersonalDataCategory(
+            "moderation", export=export_moderation, erase=keep_audit_log, row=ExportedModerationSerializer
+        ),
         PersonalDataCategory(
             "idempotent_answers",
             ["core.IdempotentResponse.user_id"],
             export_idempotent_responses,
             erase_idempotent_responses,
+            row=ExportedAnswerSerializer,
         ),
         redis_keys=redis_keys,
     )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Model, QuerySet
+from rest_framework.serializers import Serializer
 
 CHUNK_SIZE = 500  # rows read or erased at once
 
@@ -30,12 +31,14 @@ class PersonalDataCategory:
       derived from other sections, or is another user's private data.
     * `erase(user_id)`: erases one chunk, of about `CHUNK_SIZE` rows or a second of work, in its own transactions.
       Returns True when nothing was left. May run twice, concurrently for other users, and after a crash half-way.
+    * `row`: describes the exported rows in the OpenAPI document.
     """
 
     name: str
     columns: Sequence[str] = ()
     export: ExportRows | None = None
     erase: EraseChunk | None = None
+    row: type[Serializer[Any]] | None = None
 
 
 GetRedisKeys = Callable[[int], Iterable[str]]

@@ -268,7 +268,9 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "instafeed",
     "DESCRIPTION": description.DESCRIPTION,
     "VERSION": "1",
-    "LICENSE": {"name": "MIT"},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    # What `manage.py stack` serves; GET /schema names the site that was asked.
+    "SERVERS": [{"url": "http://127.0.0.1:8000", "description": "The site."}],
     "OAS_VERSION": "3.1.0",
     "TAGS": description.TAGS,
     "SERVE_INCLUDE_SCHEMA": False,
@@ -278,14 +280,17 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "validatorUrl": None},
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
         "ErrorTypeEnum": "instafeed.core.api.openapi.components.ERROR_TYPES",
         "MediaKindEnum": "media.api.serializers.KINDS",
+        "NotificationKindEnum": "social.models.NotificationKind",
         "MediaStatusEnum": "media.api.serializers.STATUSES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "instafeed.core.api.openapi.auto_schema.add_shared_components",
+        "instafeed.core.api.openapi.public_document.derive_public_document",
     ],
 }
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")

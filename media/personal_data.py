@@ -9,6 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from accounts.models import User
 from accounts.personal_data_registry import PersonalDataCategory, Row, iterate_chunks, register
 from media import file_deletion, storage, variants
+from media.export_rows import ExportedPictureSerializer
 from media.models import Media, Relocation
 
 ERASE_BATCH_SIZE = 100  # pictures
@@ -38,5 +39,11 @@ def erase_media(user_id: int) -> bool:
 
 def register_categories() -> None:
     register(
-        PersonalDataCategory("media", ["media.Media.owner", "media.Relocation.owner_id"], export_media, erase_media)
+        PersonalDataCategory(
+            "media",
+            ["media.Media.owner", "media.Relocation.owner_id"],
+            export_media,
+            erase_media,
+            ExportedPictureSerializer,
+        )
     )

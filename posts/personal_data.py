@@ -27,6 +27,14 @@ from instafeed.core.api.formats import optional_id
 from instafeed.core.cache import keys
 from posts import counters, entities, notification_list, purge, services
 from posts.counters import Counts
+from posts.export_rows import (
+    ExportedCommentLikeSerializer,
+    ExportedCommentSerializer,
+    ExportedNotificationSerializer,
+    ExportedPostMarkSerializer,
+    ExportedPostSerializer,
+    ExportedReportSerializer,
+)
 from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, PostMention, Report, Save, TargetType
 from social import notifications
 from social.services.locks import retry_on_conflict
@@ -179,15 +187,31 @@ def redis_keys(user_id: int) -> Iterable[str]:
 def register_categories() -> None:
     register(
         # Of social, but only posts can tell which entries are visible. Erased after what announces and retracts them.
-        PersonalDataCategory("notifications", NOTIFICATIONS, export_notifications, notifications.delete_for_user),
-        PersonalDataCategory("posts", ["posts.Post.author"], export_posts, erase_posts),
-        PersonalDataCategory("comments", ["posts.Comment.author"], export_comments, erase_comments),
-        PersonalDataCategory("likes", ["posts.Like.user"], export_likes, erase_likes),
-        PersonalDataCategory("comment_likes", ["posts.CommentLike.user"], export_comment_likes, erase_comment_likes),
+        PersonalDataCategory(
+            "notifications",
+            NOTIFICATIONS,
+            export_notifications,
+            notifications.delete_for_user,
+            ExportedNotificationSerializer,
+        ),
+        PersonalDataCategory("posts", ["posts.Post.author"], export_posts, erase_posts, ExportedPostSerializer),
+        PersonalDataCategory(
+            "comments", ["posts.Comment.author"], export_comments, erase_comments, ExportedCommentSerializer
+        ),
+        PersonalDataCategory("likes", ["posts.Like.user"], export_likes, erase_likes, ExportedPostMarkSerializer),
+        PersonalDataCategory(
+            "comment_likes",
+            ["posts.CommentLike.user"],
+            export_comment_likes,
+            erase_comment_likes,
+            ExportedCommentLikeSerializer,
+        ),
         # Not exported: the posts are of others, and the user may not see all of them.
         PersonalDataCategory("mentions", ["posts.PostMention.user"], erase=erase_mentions),
-        PersonalDataCategory("saved", ["posts.Save.user"], export_saves, erase_saves),
-        PersonalDataCategory("reports", ["posts.Report.reporter"], export_reports, erase_reports),
+        PersonalDataCategory("saved", ["posts.Save.user"], export_saves, erase_saves, ExportedPostMarkSerializer),
+        PersonalDataCategory(
+            "reports", ["posts.Report.reporter"], export_reports, erase_reports, ExportedReportSerializer
+        ),
         # Not exported: the reporters stay anonymous.
         PersonalDataCategory("reports_about", ["posts.Report.target_id"], erase=erase_reports_about),
         PersonalDataCategory("cases", ["posts.Case.user_id", "posts.Case.target_id"], erase=erase_cases),

@@ -21,6 +21,7 @@ from accounts.personal_data_registry import (
 )
 from instafeed.core.api.formats import optional_id
 from social.counter_rollup import roll_up
+from social.export_rows import ExportedRelationSerializer, ExportedWarningSerializer
 from social.models import Block, Follow, FollowRequest, Mute, Warning
 from social.selectors import filter_blockers
 from social.services.count_changes import record_count_changes
@@ -116,18 +117,31 @@ def erase_warnings(user_id: int) -> bool:
 
 def register_categories() -> None:
     """Register the categories. Erasure runs them from the last to the first."""
+    relation = ExportedRelationSerializer
     register(
         # Erased after the follows, whose deletion adds count changes.
         PersonalDataCategory("count_changes", ["accounts.CountChange.user_id"], erase=roll_up_own_counts),
-        PersonalDataCategory("following", [FOLLOWING.column], FOLLOWING.export, erase_following),
-        PersonalDataCategory("followers", [FOLLOWERS.column], FOLLOWERS.export, erase_followers),
-        PersonalDataCategory("follow_requests_sent", [SENT_REQUESTS.column], SENT_REQUESTS.export, SENT_REQUESTS.erase),
+        PersonalDataCategory("following", [FOLLOWING.column], FOLLOWING.export, erase_following, relation),
+        PersonalDataCategory("followers", [FOLLOWERS.column], FOLLOWERS.export, erase_followers, relation),
         PersonalDataCategory(
-            "follow_requests_received", [RECEIVED_REQUESTS.column], RECEIVED_REQUESTS.export, RECEIVED_REQUESTS.erase
+            "follow_requests_sent", [SENT_REQUESTS.column], SENT_REQUESTS.export, SENT_REQUESTS.erase, relation
         ),
-        PersonalDataCategory("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase),
-        PersonalDataCategory("mutes", [MUTES.column], MUTES.export, MUTES.erase),
-        PersonalDataCategory("warnings", ["social.Warning.recipient_id"], export_warnings, erase_warnings),
+        PersonalDataCategory(
+            "follow_requests_received",
+            [RECEIVED_REQUESTS.column],
+            RECEIVED_REQUESTS.export,
+            RECEIVED_REQUESTS.erase,
+            relation,
+        ),
+        PersonalDataCategory("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase, relation),
+        PersonalDataCategory("mutes", [MUTES.column], MUTES.export, MUTES.erase, relation),
+        PersonalDataCategory(
+            "warnings",
+            ["social.Warning.recipient_id"],
+            export_warnings,
+            erase_warnings,
+            ExportedWarningSerializer,
+        ),
         # Not exported: users must not learn who blocks or mutes them.
         PersonalDataCategory("blocked_by", [BLOCKED_BY.column], erase=BLOCKED_BY.erase),
         PersonalDataCategory("muted_by", [MUTED_BY.column], erase=MUTED_BY.erase),

@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 from django.http import StreamingHttpResponse
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from rest_framework import serializers
 from rest_framework.request import Request
 
 from accounts import export
+from accounts.api.serializers import PROFILE_EXAMPLE
 from accounts.api.views import OwnAccountView, current_user
+from accounts.personal_data_registry import get_categories
 from instafeed.core.api.openapi.components import example
 from instafeed.core.api.throttling import ExportThrottle, UserThrottle
 
-# The apps define the sections and their rows (accounts.personal_data_registry).
-EXPORT_SCHEMA = {
-    "type": "object",
-    "description": "One array for each section.",
-    "additionalProperties": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
-}
-_EXAMPLE = example("A new account", {"profile": [{"id": "42", "username": "grace"}], "following": []})
+_EXAMPLE = example(
+    "A new account",
+    {
+        "profile": [
+            {
+                **PROFILE_EXAMPLE,
+                "email": "grace@mail.example",
+                "is_staff": False,
+                "last_login": None,
+                "groups": [],
+            }
+        ],
+        "following": [],
+    },
+)
+
+
+@extend_schema_serializer(component_name="ExportedData", examples=[_EXAMPLE])
+class ExportSerializer(serializers.Serializer[Any]):
+    """All data about you: one array for each section. Sections may be added."""
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the sections that the apps have registered, for the OpenAPI document."""
+        categories = [category for category in get_categories() if category.export is not None]
+        return {category.name: category.row(many=True, required=False) for category in categories if category.row}
 
 
 class Export(OwnAccountView):
     throttle_classes = [UserThrottle, ExportThrottle]
 
-    @extend_schema(
-        operation_id="export_me", tags=["me"], responses={200: OpenApiResponse(EXPORT_SCHEMA, examples=[_EXAMPLE])}
-    )
+    @extend_schema(operation_id="download_my_data", tags=["me"], responses=ExportSerializer)
     def get(self, request: Request) -> StreamingHttpResponse:
         """Download all data about you: profile, sessions, relations, posts, all other content, and moderation actions.
 

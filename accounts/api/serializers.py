@@ -148,7 +148,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
 
 @extend_schema_serializer(examples=[example("Your profile", _OWN_PROFILE_EXAMPLE)])
 class OwnProfileSerializer(ProfileSerializer):
-    """The profile as its owner sees it."""
+    """The profile as its owner sees it; `relationship` is always null."""
 
     relationship = serializers.SerializerMethodField()
     email = serializers.CharField(
@@ -160,7 +160,8 @@ class OwnProfileSerializer(ProfileSerializer):
         fields = (*ProfileSerializer.Meta.fields, "relationship", "email")
         read_only_fields = fields
 
-    @extend_schema_field({"type": "null"})
+    # The component of `social`, which is above this app.
+    @extend_schema_field({"oneOf": [{"$ref": "#/components/schemas/Relationship"}, {"type": "null"}]})
     def get_relationship(self, user: User) -> None:
         return None
 
@@ -183,7 +184,7 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     current_password = PasswordField(required=False, help_text="Required to change the email address.")
     display_name = VerbatimCharField(required=False, allow_blank=True, max_length=60)
     bio = VerbatimCharField(required=False, allow_blank=True, max_length=500)
-    website = WebsiteField(required=False)
+    website = WebsiteField(required=False, help_text="An http or https URL, or empty.")
     is_private = StrictBooleanField(required=False)
     avatar = IdInputField(required=False, allow_null=True, help_text="The id of one of your media; null for none.")
 
@@ -248,7 +249,10 @@ class TokensSerializer(serializers.Serializer[Any]):
     refresh = serializers.CharField()
 
 
-@extend_schema_serializer(examples=[example("A new account", {"user": _OWN_PROFILE_EXAMPLE, **_TOKENS_EXAMPLE})])
+@extend_schema_serializer(
+    component_name="SignedInUser",
+    examples=[example("A new account", {"user": _OWN_PROFILE_EXAMPLE, **_TOKENS_EXAMPLE})],
+)
 class RegisteredSerializer(TokensSerializer):
     user = OwnProfileSerializer()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from instafeed.core.api.fields import IdField, NonBlankCharField, VerbatimCharField
@@ -79,6 +79,8 @@ class PictureSerializer(serializers.Serializer[Any]):
     ]
 )
 class MediaSerializer(PictureSerializer):
+    """One of your own pictures, with the state of its processing."""
+
     status = serializers.ChoiceField(choices=STATUSES)
     error = serializers.CharField(allow_null=True, help_text="Why processing failed, as a text for the owner.")
 
@@ -87,30 +89,25 @@ class MediaSerializer(PictureSerializer):
         return data | {"status": instance.get_status_display(), "error": instance.error or None}
 
 
-@extend_schema_field(
-    {
-        "type": "object",
-        "required": ["method", "url", "fields"],
-        "properties": {
-            "method": {"type": "string", "enum": ["POST"]},
-            "url": {"type": "string", "format": "uri"},
-            "fields": {"type": "object", "additionalProperties": {"type": "string"}},
-        },
-        "description": "A form to send as multipart/form-data: first all `fields`, then the file as the field `file`.",
-    }
-)
-class UploadField(serializers.JSONField):
-    pass
+class UploadFormSerializer(serializers.Serializer[Any]):
+    """A form to send as multipart/form-data: first all `fields`, then the file as the field `file`."""
+
+    method = serializers.ChoiceField(choices=["POST"])
+    url = serializers.URLField()
+    # Of the class and not an attribute, because a serializer's own `fields` are its fields.
+    fields = serializers.DictField(child=serializers.CharField())  # type: ignore[assignment]
 
 
-@extend_schema_serializer(examples=[example("Send the file here", _UPLOAD_EXAMPLE)])
+@extend_schema_serializer(component_name="DirectUpload", examples=[example("Send the file here", _UPLOAD_EXAMPLE)])
 class UploadSerializer(serializers.Serializer[Any]):
+    """A picture to upload, with the form that uploads it."""
+
     id = IdField()
-    upload = UploadField(read_only=True)
+    upload = UploadFormSerializer()
 
 
 @extend_schema_serializer(
-    component_name="Upload",
+    component_name="DirectUpload",
     examples=[example("A photo", {"filename": "IMG_1.jpg", "content_type": "image/jpeg", "size": 2_400_000})],
 )
 class UploadInputSerializer(serializers.Serializer[Any]):
@@ -128,6 +125,7 @@ class AltTextSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(
+    component_name="MediaUpload",
     examples=[
         OpenApiExample(
             "A photo",
@@ -135,7 +133,7 @@ class AltTextSerializer(serializers.Serializer[Any]):
             request_only=True,
             media_type="multipart/form-data",
         )
-    ]
+    ],
 )
 class FileInputSerializer(serializers.Serializer[Any]):
     file = serializers.FileField(

@@ -25,7 +25,7 @@ LIST_NAME = "explore"  # identifies the list in its cursors
 
 class ExploreView(APIView):
     @extend_schema(
-        operation_id="explore",
+        operation_id="list_explore_posts",
         parameters=list_parameters(LIST_NAME, 2),
         responses=page_serializer(PostSerializer),
         tags=["explore"],

@@ -55,7 +55,9 @@ class HashtagSearchSerializer(serializers.Serializer[Any]):
     search = HashtagPrefixField(help_text="The beginning of the hashtag, in any case, with or without its #.")
 
 
-@extend_schema_serializer(examples=[example("A hashtag", {"name": "sunset", "post_count": 17})])
+@extend_schema_serializer(
+    examples=[example("A hashtag", {"name": "sunset", "post_count": 17})], description="A hashtag of public posts."
+)
 class HashtagSerializer(serializers.Serializer[Any]):
     """Documents the JSON that `posts.hashtag_index` renders; used for the schema only."""
 

@@ -36,14 +36,16 @@ _NOTIFICATION_EXAMPLE = {
 }
 
 
-@extend_schema_serializer(examples=[example("A like", _NOTIFICATION_EXAMPLE)])
+@extend_schema_serializer(
+    examples=[example("A like", _NOTIFICATION_EXAMPLE)], description="What other users or the moderators did."
+)
 class NotificationSerializer(serializers.Serializer[Any]):
     """Documents the JSON that `posts.notification_list` renders; used for the schema only."""
 
     id = IdField(help_text="Changes when a new actor joins the entry, which then moves to the top of the list.")
     kind = serializers.ChoiceField(
-        choices=NotificationKind.values,
-        help_text="More kinds may be added. `content_hidden`: a moderator hid your post, or your comment if there is "
+        choices=NotificationKind.choices,
+        help_text="`content_hidden`: a moderator hid your post, or your comment if there is "
         "a `comment_id`. No one can see it, and you can delete it.",
     )
     actors = PersonSerializer(
@@ -86,7 +88,9 @@ class NotificationsView(APIView):
 
 
 class MarkNotificationsReadView(APIView):
-    @extend_schema(operation_id="read_notifications", request=ReadUpToSerializer, responses={204: None}, tags=_TAGS)
+    @extend_schema(
+        operation_id="mark_notifications_read", request=ReadUpToSerializer, responses={204: None}, tags=_TAGS
+    )
     def post(self, request: Request) -> Response:
         """Mark all notifications up to the given one as read."""
         data = ReadUpToSerializer(data=request.data)

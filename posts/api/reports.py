@@ -22,7 +22,7 @@ class ReportsView(APIView):
     throttle_classes = [UserThrottle, ReportThrottle]
 
     @extend_schema(
-        operation_id="report",
+        operation_id="create_report",
         request=ReportInputSerializer,
         responses={
             200: OpenApiResponse(ReportSerializer, "You reported this before."),

@@ -71,6 +71,8 @@ class MediaIdsField(serializers.ListField):
     component_name="Post", examples=[example("A caption", {"caption": "The harbour tonight #sunset with @ada"})]
 )
 class PostInputSerializer(serializers.Serializer[Any]):
+    """A caption with text, up to ten pictures, or both."""
+
     schema_rules = {
         "anyOf": [
             {"required": ["caption"], "properties": {"caption": {"pattern": NON_BLANK_PATTERN}}},
@@ -110,13 +112,15 @@ class PostSerializer(serializers.Serializer[Any]):
     edited_at = serializers.DateTimeField(allow_null=True)
 
 
-@extend_schema_serializer(examples=[example("After a like", {"liked": True, "like_count": 8})])
+@extend_schema_serializer(
+    component_name="LikeState", examples=[example("After a like", {"liked": True, "like_count": 8})]
+)
 class LikedSerializer(serializers.Serializer[Any]):
     liked = serializers.BooleanField()
     like_count = serializers.IntegerField(min_value=0)
 
 
-@extend_schema_serializer(examples=[example("After saving", {"saved": True})])
+@extend_schema_serializer(component_name="SaveState", examples=[example("After saving", {"saved": True})])
 class SavedSerializer(serializers.Serializer[Any]):
     saved = serializers.BooleanField()
 

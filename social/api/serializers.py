@@ -39,7 +39,10 @@ class RelationshipSerializer(serializers.Serializer[Relationship]):
     muting = serializers.BooleanField()
 
 
-@extend_schema_serializer(examples=[example("A profile", {**PROFILE_EXAMPLE, "relationship": _RELATIONSHIP_EXAMPLE})])
+@extend_schema_serializer(
+    component_name="Profile",
+    examples=[example("A profile", {**PROFILE_EXAMPLE, "relationship": _RELATIONSHIP_EXAMPLE})],
+)
 class SeenProfileSerializer(ProfileSerializer):
     """A profile with the viewer's relationship to it, which is null for anonymous viewers and the own profile."""
 

@@ -11,6 +11,7 @@ from accounts.models import User
 from social import services as social
 from tests.support.client_response import ClientResponse
 from tests.support.factories import UserFactory
+from tests.support.pages import assert_is_page
 
 
 class ApiUser:
@@ -62,6 +63,7 @@ class ApiUser:
         url: str | None = f"{path}{'&' if '?' in path else '?'}limit={limit}"
         while url:
             page = self.get(url)
+            assert_is_page(page)
             url = page["next"] and page["next"].partition("/api/v1")[2]
             assert len(page["results"]) == limit if url and not may_be_short else len(page["results"]) <= limit
             rows += page["results"]

@@ -12,11 +12,13 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from jsonschema import Draft202012Validator
 from pytest_django import Settings
 
 from accounts import audit, export, personal_data_registry, services, sessions
 from accounts.models import Session, User
 from instafeed.core.api import throttling
+from instafeed.core.api.openapi.public_document import StrictSchemaGenerator
 from posts.models import Comment, Post
 from social.models import Follow
 from social.notifications.consumer import consume_batches
@@ -69,6 +71,21 @@ def test_export_is_a_download_with_all_sections(alice: User) -> None:
     assert {comment["text"] for comment in body["comments"]} == {"well said", "thank you"}
     assert {entry["kind"] for entry in body["notifications"]} >= {"like", "comment"}
     assert body["idempotent_answers"][0]["answer"] == {"id": "1"}
+
+
+def test_export_has_exactly_the_documented_rows(alice: User) -> None:
+    populate_account(alice)
+    schemas = StrictSchemaGenerator().get_schema(request=None, public=True)["components"]["schemas"]
+    assert set(schemas["ExportedData"]["properties"]) == SECTIONS
+    strict_rows = {**schemas["ExportedData"], "components": {"schemas": {**schemas, **_without_more_fields(schemas)}}}
+    Draft202012Validator(strict_rows).validate(download_export(alice))
+
+
+def _without_more_fields(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schemas of exported rows, changed to reject undocumented fields."""
+    rows = {name: schema for name, schema in schemas.items() if name.startswith("Exported")}
+    assert len(rows) >= 12
+    return {name: {**schema, "additionalProperties": False} for name, schema in rows.items()}
 
 
 def test_moderation_section_omits_staff_and_reporters(alice: User) -> None:

@@ -18,6 +18,7 @@ from accounts.models import User
 from instafeed.core.api.pagination.cursors import encode_text_cursor
 from tests.support.factories import BlockFactory, UserFactory
 from tests.support.follow_graph import API, NO_RELATIONS, signed_in_client
+from tests.support.pages import LAST_PAGE
 
 pytestmark = pytest.mark.django_db
 
@@ -87,8 +88,7 @@ def test_results_are_user_summaries(client: APIClient) -> None:
                 "relationship": NO_RELATIONS,
             }
         ],
-        "next": None,
-        "previous": None,
+        **LAST_PAGE,
     }
 
 

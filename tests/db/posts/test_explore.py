@@ -26,6 +26,7 @@ from social import services as social
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
+from tests.support.pages import EMPTY_PAGE
 
 pytestmark = pytest.mark.django_db
 
@@ -203,7 +204,7 @@ def test_malformed_cursor_is_a_400(reader: ApiUser, cursor: str) -> None:
 def test_cursor_after_the_end_returns_an_empty_page(author: ApiUser, reader: ApiUser) -> None:
     author.create_post()
     cursor = encode_cursor("explore", compute_ranking(), 2**63 - 1)
-    assert reader.get(f"/explore?cursor={cursor}") == {"results": [], "next": None, "previous": None}
+    assert reader.get(f"/explore?cursor={cursor}") == EMPTY_PAGE
 
 
 def test_absent_ranking_is_not_cached(author: ApiUser, reader: ApiUser) -> None:
@@ -219,7 +220,7 @@ def test_absent_ranking_is_not_cached(author: ApiUser, reader: ApiUser) -> None:
 
 
 def test_empty_site_has_an_empty_page(reader: ApiUser) -> None:
-    assert reader.get("/explore") == {"results": [], "next": None, "previous": None}
+    assert reader.get("/explore") == EMPTY_PAGE
 
 
 def test_first_reader_computes_the_first_ranking(author: ApiUser, reader: ApiUser) -> None:

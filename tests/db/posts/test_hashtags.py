@@ -19,6 +19,7 @@ from tests.db.media.lifecycle import purge_deleted_posts
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
+from tests.support.pages import EMPTY_PAGE
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +55,7 @@ def test_hashtag_is_found_in_any_case_and_composition(author: ApiUser, path: str
 
 
 def test_unknown_hashtag_has_no_posts(reader: ApiUser) -> None:
-    assert reader.get("/hashtags/nobody/posts") == {"results": [], "next": None, "previous": None}
+    assert reader.get("/hashtags/nobody/posts") == EMPTY_PAGE
 
 
 @pytest.mark.parametrize("tag", ["123", "a b", "a-b", "%23", "%23%23a", "a%00", "💥", "_", "a" * 101, "a."])

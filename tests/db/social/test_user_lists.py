@@ -19,6 +19,7 @@ from social import services, user_lists
 from social.models import Follow
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 from tests.support.follow_graph import API, NO_RELATIONS, signed_in_client
+from tests.support.pages import LAST_PAGE, assert_is_page
 
 pytestmark = pytest.mark.django_db
 
@@ -56,7 +57,7 @@ def walk(client: APIClient, url: str) -> list[list[str]]:
         response = client.get(url)
         assert response.status_code == 200, response.content
         body: dict[str, Any] = response.json()
-        assert body["previous"] is None
+        assert_is_page(body)
         pages.append([person["username"] for person in body["results"]])
         parts = urlsplit(body["next"] or "")
         url = f"{parts.path}?{parts.query}" if parts.path else ""
@@ -83,8 +84,7 @@ def test_lists_user_summaries_newest_account_first(name: str, owner: User) -> No
             }
             for user in reversed(users)
         ],
-        "next": None,
-        "previous": None,
+        **LAST_PAGE,
     }
 
 

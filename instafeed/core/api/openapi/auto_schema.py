@@ -2,8 +2,8 @@
 
 `ApiSchema` extends what drf-spectacular reads from views and serializers: a summary, the possible errors, the
 headers of every response, and the formats of ids and names in paths. `add_shared_components` then adds shared
-components and the paths without a DRF view. The details of one operation stand beside its view, in
-`extend_schema` with the helpers of `instafeed.core.api.openapi.components`.
+components and the paths without a DRF view, and `public_document` removes what only the fuzzer needs. The details of
+one operation stand beside its view, in `extend_schema` with the helpers of `instafeed.core.api.openapi.components`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from instafeed.core.api.openapi.components import (
     ErrorResponseSerializer,
 )
 from instafeed.core.api.openapi.error_responses import ERROR_RESPONSES, HEADERS, RATE_LIMIT_HEADERS, RESPONSES
-from instafeed.core.api.openapi.health_paths import HEALTH_PATHS
+from instafeed.core.api.openapi.health_paths import HEALTH_PATHS, HEALTH_SCHEMAS
 
 Json = dict[str, Any]
 
@@ -127,8 +127,8 @@ class ApiSchema(AutoSchema):
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Json:
         """Add a serializer's `schema_rules` (rules across fields) and the rule for unknown fields.
 
-        Unknown fields of a request are ignored, but the parser's rules still apply to them. The keywords used are
-        ones that client generators ignore: `additionalProperties` would turn their models into maps.
+        Unknown fields of a request are ignored, but the parser's rules still apply to them. The public document has
+        neither.
         """
         unknown = UNKNOWN_FIELDS if direction == "request" else {}
         rules = getattr(serializer, "schema_rules", {})
@@ -152,7 +152,7 @@ class ApiSchema(AutoSchema):
 def add_shared_components(result: Json, generator: Any, request: Any, public: bool) -> Json:
     """Add shared responses and headers, the paths without a DRF view, and links (a postprocessing hook)."""
     result["components"] |= {"responses": RESPONSES, "headers": HEADERS}
-    result["components"]["schemas"] |= ANYTHING
+    result["components"]["schemas"] |= ANYTHING | HEALTH_SCHEMAS
     result["paths"] |= HEALTH_PATHS
     operations = {
         operation["operationId"]: operation for path in result["paths"].values() for operation in path.values()

@@ -9,11 +9,13 @@ from drf_spectacular.utils import (
     OpenApiExample,
     OpenApiParameter,
     OpenApiResponse,
+    extend_schema_field,
     extend_schema_serializer,
     inline_serializer,
 )
 from rest_framework import serializers
 
+from instafeed.core.api.error_codes import ERROR_CODES
 from instafeed.core.api.openapi.error_responses import error_example
 
 ERROR_TYPES = ["validation_error", "client_error", "server_error"]
@@ -53,7 +55,7 @@ _LIMIT = OpenApiParameter(
     {"type": "integer", "minimum": 1, "default": 20},
     description="Rows per page: 20 by default, at most 100.",
 )
-_CURSOR = "Opaque; taken from the previous page's `next`."
+_CURSOR = "Opaque: `next_cursor` of the previous page."
 
 
 def list_parameters(kind: str, length: int = 1) -> list[OpenApiParameter]:
@@ -72,12 +74,22 @@ def limit_and_cursor_parameters(pattern: str) -> list[OpenApiParameter]:
     return [_LIMIT, OpenApiParameter("cursor", cursor, description=_CURSOR)]
 
 
+@extend_schema_field({"type": "string", "enum": list(ERROR_CODES)})
+class ErrorCodeField(serializers.CharField):
+    """A code of the catalogue."""
+
+
+# Named so that no language reserves the words.
+@extend_schema_serializer(component_name="ApiErrorItem")
 class ErrorSerializer(serializers.Serializer[Any]):
-    code = serializers.CharField(help_text="For programs.")
+    """One error of a request."""
+
+    code = ErrorCodeField(help_text="For programs.")
     detail = serializers.CharField(help_text="For people.")
     attr = serializers.CharField(allow_null=True, help_text="The invalid field, if there is one.")
 
 
+@extend_schema_serializer(component_name="ApiError")
 class ErrorResponseSerializer(serializers.Serializer[Any]):
     """The API's error format."""
 
@@ -124,7 +136,10 @@ def page_serializer(row: type[serializers.BaseSerializer[Any]]) -> serializers.S
         f"{name}Page",
         {
             "results": row(many=True),
-            "next": serializers.URLField(allow_null=True, help_text="The next page; null at the end."),
+            "next": serializers.URLField(allow_null=True, help_text="The URL of the next page; null at the end."),
+            "next_cursor": serializers.CharField(
+                allow_null=True, help_text="The `cursor` of the next page; null at the end."
+            ),
             "previous": serializers.URLField(
                 allow_null=True, help_text="Always null: lists can only be read forwards."
             ),
@@ -135,7 +150,10 @@ def page_serializer(row: type[serializers.BaseSerializer[Any]]) -> serializers.S
     return type(page)()
 
 
+_LAST_PAGE = {"next": None, "next_cursor": None, "previous": None}
+
+
 def _page_examples(row: type[serializers.BaseSerializer[Any]]) -> list[OpenApiExample]:
     annotation = getattr(row, "_spectacular_annotation", {})
     rows = [example.value for example in annotation.get("examples", [])][:1]
-    return [OpenApiExample("A page", value={"results": rows, "next": None, "previous": None})] if rows else []
+    return [OpenApiExample("A page", value={"results": rows, **_LAST_PAGE})] if rows else []

@@ -1,6 +1,8 @@
 """The OpenAPI document's introduction and its groups of operations. Plain constants, because settings.py reads them."""
 
-DESCRIPTION = """
+from instafeed.core.api.error_codes import error_code_table
+
+_INTRODUCTION = """
 The back end of a photo-sharing network: accounts, follows, posts, and one exact, endless feed.
 
 **Authentication.** `POST /api/v1/auth/register` and `POST /api/v1/auth/token` return an access token and a refresh
@@ -10,12 +12,17 @@ for new tokens. Profiles and posts of public accounts can be read without a toke
 **Ids** are decimal strings, because they exceed JavaScript's safe integers. Times are RFC 3339 in UTC.
 
 **Lists** accept `limit` (default 20, maximum 100; larger values count as 100) and `cursor`, and return
-`{"results": […], "next": URL or null, "previous": null}`. Follow `next` until it is null. Pages neither repeat nor
-skip items, even if items are added or removed in between.
+`{"results": […], "next": URL or null, "next_cursor": text or null, "previous": null}`. Follow `next`, or repeat the
+call with `cursor` set to `next_cursor`, until both are null. Pages neither repeat nor skip items, even if items are
+added or removed in between. Cursors are opaque: do not take them apart.
 
 **Errors** have one format: `{"type": …, "errors": [{"code", "detail", "attr"}]}`. `code` is for programs, `detail`
-for people, and `attr` names the invalid field, if there is one. A resource that you may not see returns the same
-404 as one that does not exist. Unknown fields in a request are ignored; do not send them.
+for people, and `attr` names the invalid field, if there is one. The codes are listed at the end of this page. A
+resource that you may not see returns the same 404 as one that does not exist. Unknown fields in a request are
+ignored; do not send them.
+
+**New values and fields.** Lists of values, such as the kinds of notifications, states and error codes, may grow, and
+objects may get more fields. A client must ignore what it does not know.
 
 **Repeated requests.** Following, liking, saving, blocking, muting and their opposites are idempotent. Give requests
 that create something an `Idempotency-Key`: repeating the request then returns the first response again.
@@ -28,7 +35,10 @@ following, reporting and editing the profile have limits of their own. `RateLimi
 
 **Request ids.** Each response carries an `X-Request-ID`; include it when you report a problem. To choose the id
 yourself, send the header with 1 to 128 letters, digits, dots, dashes and underscores.
+
+**Error codes.** The status is the usual one.
 """.strip()
+DESCRIPTION = f"{_INTRODUCTION}\n\n{error_code_table()}"
 
 TAGS = [
     {"name": "sign-in", "description": "Accounts and sessions: create, exchange and revoke tokens."},

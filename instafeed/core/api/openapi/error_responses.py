@@ -70,7 +70,7 @@ class ErrorResponse:
             "headers": _header_references("X-Request-ID") | RATE_LIMIT_HEADERS | self.headers,
             "content": {
                 "application/json": {
-                    "schema": {"$ref": "#/components/schemas/ErrorResponse"},
+                    "schema": {"$ref": "#/components/schemas/ApiError"},
                     "examples": {self.name: {"value": self.example}},
                 }
             },

@@ -1,4 +1,4 @@
-"""The OpenAPI paths of the health checks: plain views, which drf-spectacular does not see."""
+"""The OpenAPI paths and schemas of the health checks: plain views, which drf-spectacular does not see."""
 
 from __future__ import annotations
 
@@ -36,28 +36,27 @@ _LAG: Json = {
         "type": ["number", "null"],
         "description": "Age of the oldest change not replayed yet.",
     },
-    "lag_bytes": {"type": ["integer", "null"], "description": "WAL not replayed yet."},
+    "lag_bytes": {"type": ["integer", "null"], "description": "Size of the changes not replayed yet."},
 }
-_DATABASE = _check_schema("The primary.", ["ok", "down"])
-_CHECKS: Json = {
-    "database": _DATABASE,
-    "replica": _check_schema(
-        "The replica in the worst state; `off` if there is none.",
+_SCHEMAS: Json = {
+    "DatabaseCheck": _check_schema("The database.", ["ok", "down"]),
+    "ReplicaCheck": _check_schema(
+        "The copy of the database in the worst state; `off` if there is none.",
         ["ok", "lagging", "down", "off"],
         **_LAG,
         replicas={"type": "object", "description": "Each replica's own report."},
     ),
-    "cache": _check_schema("Redis as cache; `full` if it accepts no writes.", ["ok", "full", "down"], **_MEMORY),
-    "broker": _check_schema(
-        "Redis as broker: the queues' lengths and the number of tasks that workers hold; `full` if it accepts no"
-        " tasks, or will soon accept none.",
+    "CacheCheck": _check_schema("The cache; `full` if it accepts no writes.", ["ok", "full", "down"], **_MEMORY),
+    "QueueCheck": _check_schema(
+        "The queues of background tasks: their lengths and the number of tasks that workers hold; `full` if no task"
+        " is accepted, or will soon be refused.",
         ["ok", "full", "down"],
         **_MEMORY,
         queues={"type": "object", "additionalProperties": _COUNT},
         unacked=_COUNT,
     ),
-    "workers": _check_schema(
-        "Whether each queue has a worker, and whether beat's tasks have run lately.",
+    "WorkersCheck": _check_schema(
+        "Whether each queue has a worker, and whether periodic tasks have run lately.",
         ["ok", "starting", "missing", "down"],
         queues={"type": "object", "additionalProperties": {"type": "boolean"}},
         beat={"type": "boolean"},
@@ -84,22 +83,48 @@ _READY: Json = {"status": "ok", "checks": {"database": _HEALTHY["checks"]["datab
 _DOWN: Json = {"status": "down", "checks": {"database": {"status": "down", "error": "OperationalError"}}}
 
 
-def _report_schema(statuses: list[str], checks: Json) -> Json:
+def _report_schema(description: str, statuses: list[str], checks: dict[str, str]) -> Json:
+    """Return the schema of a report; `checks` names the schema of each check."""
+    references = {name: {"$ref": f"#/components/schemas/{schema}"} for name, schema in checks.items()}
     return {
         "type": "object",
+        "description": description,
         "required": ["status", "checks"] if checks else ["status"],
         "properties": {
             "status": {"type": "string", "enum": statuses},
-            **({"checks": {"type": "object", "properties": checks}} if checks else {}),
+            **({"checks": {"type": "object", "properties": references}} if checks else {}),
         },
     }
 
 
-def _response(description: str, schema: Json, example: Json) -> Json:
+_CHECKS = {
+    "database": "DatabaseCheck",
+    "replica": "ReplicaCheck",
+    "cache": "CacheCheck",
+    "broker": "QueueCheck",
+    "workers": "WorkersCheck",
+}
+_STATUSES = ["ok", "starting", "degraded", "down"]
+HEALTH_SCHEMAS: Json = {
+    **_SCHEMAS,
+    "HealthReport": _report_schema("The state of every part.", _STATUSES, _CHECKS),
+    "LivenessReport": _report_schema("The state of the process.", ["ok"], {}),
+    "ReadinessReport": _report_schema(
+        "Whether requests can be answered.", ["ok", "down"], {"database": "DatabaseCheck"}
+    ),
+}
+
+
+def _response(description: str, schema: str, example: Json) -> Json:
     return {
         "description": description,
         "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
-        "content": {"application/json": {"schema": schema, "examples": {"Report": {"value": example}}}},
+        "content": {
+            "application/json": {
+                "schema": {"$ref": f"#/components/schemas/{schema}"},
+                "examples": {"Report": {"value": example}},
+            }
+        },
     }
 
 
@@ -110,7 +135,7 @@ def _get_operation(operation_id: str, summary: str, description: str, responses:
             "summary": summary,
             "description": description,
             "tags": ["operations"],
-            "security": [{}],
+            "security": [],
             "responses": responses,
         }
     }
@@ -122,23 +147,23 @@ HEALTH_PATHS: Json = {
         "The state of every part",
         "`starting` (the workers have just been started) and `degraded` (the site works without that part) are 200.",
         {
-            "200": _response("The site works.", _report_schema(["ok", "starting", "degraded"], _CHECKS), _HEALTHY),
-            "503": _response("The primary is down.", _report_schema(["down"], _CHECKS), _DOWN),
+            "200": _response("The site works.", "HealthReport", _HEALTHY),
+            "503": _response("The database is down.", "HealthReport", _DOWN),
         },
     ),
     "/health/live": _get_operation(
         "get_liveness",
         "Whether the process answers",
         "Checks no other service.",
-        {"200": _response("The process answers.", _report_schema(["ok"], {}), {"status": "ok"})},
+        {"200": _response("The process answers.", "LivenessReport", {"status": "ok"})},
     ),
     "/health/ready": _get_operation(
         "get_readiness",
         "Whether to send requests here",
-        "Requires the primary.",
+        "Requires the database.",
         {
-            "200": _response("Ready.", _report_schema(["ok"], {"database": _DATABASE}), _READY),
-            "503": _response("Not ready.", _report_schema(["down"], {"database": _DATABASE}), _DOWN),
+            "200": _response("Ready.", "ReadinessReport", _READY),
+            "503": _response("Not ready.", "ReadinessReport", _DOWN),
         },
     ),
 }

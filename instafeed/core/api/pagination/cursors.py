@@ -82,6 +82,6 @@ def next_url(request: Request, next_cursor: str | None) -> str | None:
 
 def page_response(request: Request, results: Iterable[bytes], next_cursor: str | None) -> HttpResponse:
     """Return a page of rows that are JSON already: the bytes are concatenated, not decoded and encoded again."""
-    url = json.dumps(next_url(request, next_cursor)).encode()
-    body = b'{"results":[%b],"next":%b,"previous":null}' % (b",".join(results), url)
+    links = (json.dumps(next_url(request, next_cursor)).encode(), json.dumps(next_cursor).encode())
+    body = b'{"results":[%b],"next":%b,"next_cursor":%b,"previous":null}' % (b",".join(results), *links)
     return HttpResponse(body, content_type="application/json")

@@ -14,6 +14,7 @@ from accounts.models import User
 from instafeed.core.api.pagination.cursors import decode_cursor, decode_text_cursor, encode_cursor, encode_text_cursor
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
+from tests.support.pages import assert_is_page
 
 pytestmark = [pytest.mark.urls("tests.support.urls"), pytest.mark.django_db]
 
@@ -22,8 +23,7 @@ def get_page(client: Client, url: str) -> dict[str, Any]:
     response = client.get(url)
     assert response.status_code == 200, response.content
     body = response.json()
-    assert set(body) == {"results", "next", "previous"}
-    assert body["previous"] is None
+    assert_is_page(body)
     return body
 
 
@@ -61,6 +61,16 @@ def test_rows_added_or_deleted_in_between_shift_nothing(client: Client) -> None:
     users[5].delete()
     rest = flatten(get_all_pages(client, first["next"]))
     assert rest == [str(user.pk) for user in users[3::-1]]
+
+
+def test_next_cursor_leads_to_the_same_page_as_next(client: Client) -> None:
+    UserFactory.create_batch(5)
+    first = get_page(client, "/api/v1/users?limit=2")
+    assert isinstance(first["next_cursor"], str)
+    by_cursor = get_page(client, f"/api/v1/users?limit=2&cursor={first['next_cursor']}")
+    assert by_cursor == get_page(client, first["next"])
+    last = get_page(client, f"/api/v1/users?limit=2&cursor={by_cursor['next_cursor']}")
+    assert (len(last["results"]), last["next"], last["next_cursor"]) == (1, None, None)
 
 
 def test_next_is_an_absolute_url_with_the_query(client: Client) -> None:

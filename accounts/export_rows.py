@@ -1,0 +1,63 @@
+"""The rows of this app in the export, for the OpenAPI document. A test compares them with an export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from instafeed.core.api.fields import IdField
+
+
+class ExportedProfileSerializer(serializers.Serializer[Any]):
+    """The account itself."""
+
+    id = IdField()
+    username = serializers.CharField()
+    display_name = serializers.CharField()
+    bio = serializers.CharField()
+    website = serializers.CharField(help_text="A URL, or empty.")
+    is_private = serializers.BooleanField()
+    is_staff = serializers.BooleanField()
+    post_count = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    last_login = serializers.DateTimeField(allow_null=True)
+    email = serializers.CharField(help_text="Empty for imported accounts without an address.")
+    follower_count = serializers.IntegerField()
+    following_count = serializers.IntegerField()
+    avatar_url = serializers.CharField(allow_null=True)
+    is_celebrity = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField(), help_text="Groups of staff accounts.")
+
+
+class ExportedSessionSerializer(serializers.Serializer[Any]):
+    """A sign-in."""
+
+    created_at = serializers.DateTimeField()
+    refreshed_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField()
+
+
+class ExportedModerationSerializer(serializers.Serializer[Any]):
+    """What the moderators did with the account or its content."""
+
+    action = serializers.CharField()
+    target_type = serializers.CharField()
+    target_id = serializers.CharField()
+    reason = serializers.CharField(allow_null=True, help_text="The text of a warning; null for other actions.")
+    created_at = serializers.DateTimeField()
+
+
+@extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+class _AnswerField(serializers.JSONField):
+    pass
+
+
+class ExportedAnswerSerializer(serializers.Serializer[Any]):
+    """A response that is kept for requests repeated with the same `Idempotency-Key`."""
+
+    created_at = serializers.DateTimeField()
+    status = serializers.IntegerField()
+    answer = _AnswerField()
