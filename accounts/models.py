@@ -195,6 +195,9 @@ class Session(models.Model):
     refresh_jti = models.CharField(max_length=32)  # of the newest refresh token
     previous_jti = models.CharField(max_length=32, default="", db_default="")  # of the one before
     refreshed_at = models.DateTimeField(null=True, blank=True)  # when the newest replaced it
+    # Of the client that signed in or refreshed last (accounts.client_info).
+    client = models.CharField(max_length=100, default="", db_default="")
+    address = models.CharField(max_length=50, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     ended_at = models.DateTimeField(null=True, blank=True)
     # When the last token of the session has expired; then the row can be deleted.
@@ -208,6 +211,11 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"session {self.pk}"
+
+    @property
+    def last_used_at(self) -> datetime:
+        """When tokens were last issued. Requests with an access token do not write to the row."""
+        return self.refreshed_at or self.created_at
 
 
 class Erasure(LeasedJob):

@@ -46,7 +46,7 @@ def export_profile(user_id: int) -> Iterator[Row]:
 
 def export_sessions(user_id: int) -> Iterator[Row]:
     """Yield all stored sessions, without the ids of their refresh tokens."""
-    fields = ("created_at", "refreshed_at", "ended_at", "expires_at")
+    fields = ("created_at", "refreshed_at", "ended_at", "expires_at", "client", "address")
     for chunk in iterate_chunks(Session.objects.filter(user=user_id).values("id", *fields), "id"):
         yield from ({name: session[name] for name in fields} for session in chunk)
 

@@ -15,19 +15,22 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
 from accounts import tokens
 from accounts.auth_cache import MAX_SESSIONS, invalidate_auth_state
+from accounts.client_info import ClientInfo
 from accounts.models import Session, User
 from accounts.tokens import TokenRefused, Tokens
 
 FLUSH_BATCH_SIZE = 5_000  # rows
 REUSE_GRACE = timedelta(seconds=10)
+_NO_CLIENT = ClientInfo()
 
 
-def start(user: User) -> Tokens:
+def start(user: User, client: ClientInfo = _NO_CLIENT) -> Tokens:
     """Start a session for a user whose password was just verified.
 
     Raises TokenRefused if the account was deactivated or its password changed since then.
@@ -39,12 +42,18 @@ def start(user: User) -> Tokens:
         if not unchanged.update(last_login=timezone.now()):
             raise TokenRefused
         # Under the lock, so that the ids of a user's sessions commit in their order (accounts.auth_cache relies on it).
-        session = Session.objects.create(user_id=user.pk, refresh_jti=jti, expires_at=_refresh_expiry())
+        session = Session.objects.create(
+            user_id=user.pk,
+            refresh_jti=jti,
+            expires_at=_refresh_expiry(),
+            client=client.name,
+            address=client.address,
+        )
         _end_surplus(user.pk)
     return tokens.issue(user.pk, session.pk, jti)
 
 
-def rotate(raw: str) -> tuple[int, Tokens]:
+def rotate(raw: str, client: ClientInfo = _NO_CLIENT) -> tuple[int, Tokens]:
     """Exchange a refresh token for a new pair of tokens. Return the user's id and the tokens.
 
     Raises TokenRefused. If the token was used before, its session is ended first, except within `REUSE_GRACE`.
@@ -57,7 +66,7 @@ def rotate(raw: str) -> tuple[int, Tokens]:
         if session is None or session.ended_at is not None:
             raise TokenRefused
         if session.refresh_jti == claims.jti:
-            _replace_refresh_token(session)
+            _replace_refresh_token(session, client)
         was_reused = not _was_just_replaced(session, claims.jti)
         if was_reused:
             _end(session.user_id, [session.pk])
@@ -79,6 +88,23 @@ def end(raw: str) -> int:
     return claims.user_id
 
 
+def end_one(user_id: int, session_id: int) -> bool:
+    """End a live session of the user. Return False if the user has none with this id."""
+    with transaction.atomic():
+        session = get_live(user_id).select_for_update().filter(pk=session_id).first()
+        if session is not None:
+            _end(user_id, [session.pk])
+    return session is not None
+
+
+def end_others(user_id: int, session_id: int | None) -> None:
+    """End all of the user's sessions except the given one."""
+    with transaction.atomic():
+        # Before the sessions, as in `rotate`. It also keeps sessions from being started meanwhile.
+        User.objects.select_for_update(no_key=True).filter(pk=user_id).exists()
+        end_all(user_id, keep=session_id)
+
+
 def end_all(user_id: int, *, keep: int | None = None) -> int:
     """End a user's sessions, except the one with the id `keep`. Return their number. Call it inside a transaction."""
     live = Session.objects.select_for_update().filter(user=user_id, ended_at__isnull=True)
@@ -89,10 +115,10 @@ def end_all(user_id: int, *, keep: int | None = None) -> int:
     return len(ended)
 
 
-def count_live(user_id: int) -> int:
-    """Return the number of a user's sessions that have neither ended nor expired."""
+def get_live(user_id: int) -> QuerySet[Session]:
+    """Return a user's sessions that have neither ended nor expired, from the primary."""
     live = Session.objects.using(DEFAULT_DB_ALIAS).filter(user=user_id, ended_at__isnull=True)
-    return live.filter(expires_at__gt=timezone.now()).count()
+    return live.filter(expires_at__gt=timezone.now())
 
 
 def delete_expired() -> int:
@@ -106,10 +132,11 @@ def delete_expired() -> int:
         deleted += Session.objects.filter(pk__in=batch).delete()[0]
 
 
-def _replace_refresh_token(session: Session) -> None:
+def _replace_refresh_token(session: Session, client: ClientInfo) -> None:
     session.previous_jti, session.refresh_jti = session.refresh_jti, uuid4().hex
     session.refreshed_at, session.expires_at = timezone.now(), _refresh_expiry()
-    session.save(update_fields=["previous_jti", "refresh_jti", "refreshed_at", "expires_at"])
+    session.client, session.address = client.name, client.address
+    session.save(update_fields=["previous_jti", "refresh_jti", "refreshed_at", "expires_at", "client", "address"])
     User.objects.filter(pk=session.user_id).update(last_login=timezone.now())
 
 

@@ -237,7 +237,7 @@ class UserAdmin(ActionModelAdmin):
             "badges": render_state_badges(user),
             "avatar": avatar_storage.staff_url(user.avatar_path),
             "counts": get_exact_counts(user),
-            "live_sessions": sessions.count_live(user.pk),
+            "live_sessions": sessions.get_live(user.pk).count(),
             "bound_actions": self.get_bound_actions(request, user, user),
             "links": [(link.text, link.url(user.pk)) for link in RELATED_LINKS if _may_view(request, link.model)],
             "entries": _recent_audit_entries(user) if _may_view(request, AuditEntry) else [],

@@ -4,6 +4,7 @@ from django.urls import path
 
 from accounts.api import (
     export,
+    sessions,
     token_scheme,  # noqa: F401 (registers the OpenAPI description of tokens)
     views,
 )
@@ -16,4 +17,6 @@ urlpatterns = [
     path("auth/password", views.Password.as_view()),
     path("me", views.Me.as_view()),
     path("me/export", export.Export.as_view()),
+    path("me/sessions", sessions.Sessions.as_view()),
+    path("me/sessions/<str:session_id>", sessions.OneSession.as_view()),
 ]

@@ -28,6 +28,7 @@ from accounts.api.serializers import (
     validate_password_strength,
 )
 from accounts.avatar_storage import PictureNotFound
+from accounts.client_info import read_client_info
 from accounts.models import User
 from accounts.throttles import (
     AvatarThrottle,
@@ -80,7 +81,7 @@ class Register(UnauthenticatedView):
         except services.AlreadyTaken as error:
             raise _taken_error(error) from None
         identify_user(user.pk)
-        tokens = sessions.start(user)
+        tokens = sessions.start(user, read_client_info(request))
         remember_address(request, user)
         return Response({"user": OwnProfileSerializer(user).data, **asdict(tokens)}, status=201)
 
@@ -106,7 +107,7 @@ class SignIn(PasswordCheckView, UnauthenticatedView):
         if user is None:
             raise WrongCredentials
         identify_user(user.pk)
-        tokens = sessions.start(user)
+        tokens = sessions.start(user, read_client_info(request))
         remember_address(request, user)
         return Response(asdict(tokens))
 
@@ -124,7 +125,7 @@ class Refresh(UnauthenticatedView):
 
         For ten seconds the token just before the newest returns the newest again, for clients with several tabs.
         """
-        user_id, tokens = sessions.rotate(_read_refresh_token(request))
+        user_id, tokens = sessions.rotate(_read_refresh_token(request), read_client_info(request))
         identify_user(user_id)
         return Response(asdict(tokens))
 
@@ -160,7 +161,7 @@ class Password(PasswordCheckView):
                 current_user(request).pk,
                 serializer.validated_data["current_password"],
                 new,
-                keep_session=cast(AccessToken, request.auth).get(SESSION_CLAIM),
+                keep_session=current_session_id(request),
             )
         except services.WrongPassword:
             raise WrongCurrentPassword("current_password") from None
@@ -232,6 +233,12 @@ class Me(PasswordCheckView, OwnAccountView):
 def current_user(request: Request) -> User:
     """Return the user of a request that requires a token, with accounts.auth_cache.AUTH_FIELDS loaded."""
     return cast(User, request.user)
+
+
+def current_session_id(request: Request) -> int | None:
+    """Return the session of a request that requires a token; None if the token was issued outside of a session."""
+    session_id: int | None = cast(AccessToken, request.auth).get(SESSION_CLAIM)
+    return session_id
 
 
 def _get_own_account(request: Request) -> User:

@@ -273,6 +273,8 @@ class Migration(migrations.Migration):
                 ("refresh_jti", models.CharField(max_length=32)),
                 ("previous_jti", models.CharField(db_default="", default="", max_length=32)),
                 ("refreshed_at", models.DateTimeField(blank=True, null=True)),
+                ("client", models.CharField(db_default="", default="", max_length=100)),
+                ("address", models.CharField(db_default="", default="", max_length=50)),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
