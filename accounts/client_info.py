@@ -38,18 +38,17 @@ def read_client_info(request: Request | HttpRequest) -> ClientInfo:
 
 def describe_user_agent(user_agent: str) -> str:
     """Return a short readable text: "Firefox on Windows" for browsers, the beginning of the text for other clients."""
-    text = clean_text(user_agent)
-    if not text.startswith("Mozilla/"):
-        return text
-    browser, system = _find(_BROWSERS, text), _find(_SYSTEMS, text)
-    return " on ".join(name for name in (browser, system) if name) or text
+    text = _clean(user_agent)
+    if text.startswith("Mozilla/"):
+        names = (_find(_BROWSERS, text), _find(_SYSTEMS, text))
+        text = " on ".join(name for name in names if name) or text
+    return text[:MAX_CLIENT_LENGTH].strip()
 
 
-def clean_text(text: str) -> str:
-    """Return at most MAX_CLIENT_LENGTH characters without control and format characters and repeated spaces."""
+def _clean(text: str) -> str:
+    """Replace control and format characters and runs of spaces by one space each."""
     text = text[: 10 * MAX_CLIENT_LENGTH]
-    visible = "".join(" " if category(character)[0] in "CZ" else character for character in text)
-    return re.sub(" +", " ", visible).strip()[:MAX_CLIENT_LENGTH].strip()
+    return re.sub(" +", " ", "".join(" " if category(char)[0] in "CZ" else char for char in text)).strip()
 
 
 def _find(names: tuple[tuple[str, str], ...], text: str) -> str:

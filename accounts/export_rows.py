@@ -38,6 +38,24 @@ class ExportedSessionSerializer(serializers.Serializer[Any]):
     refreshed_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField()
+    client = serializers.CharField(help_text="The app or browser. May be empty.")
+    address = serializers.CharField(help_text="The address of the sign-in or the last refresh. May be empty.")
+
+
+class ExportedFormerUsernameSerializer(serializers.Serializer[Any]):
+    """A name that the account had and that is reserved to it."""
+
+    username = serializers.CharField()
+    given_up_at = serializers.DateTimeField()
+    reserved_until = serializers.DateTimeField()
+
+
+class ExportedSecondFactorSerializer(serializers.Serializer[Any]):
+    """The second factor, without its secret."""
+
+    enabled = serializers.BooleanField(help_text="False while it is being set up.")
+    created_at = serializers.DateTimeField()
+    unused_recovery_codes = serializers.IntegerField()
 
 
 class ExportedModerationSerializer(serializers.Serializer[Any]):

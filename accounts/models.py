@@ -1,4 +1,8 @@
-"""Models: the user with profile, access, counts and celebrity state, sessions, pending erasures, and the audit log."""
+"""Models of accounts.
+
+The user with profile, access, counts and celebrity state, former usernames, sessions, second factors, pending
+erasures, and the audit log.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Func, Q
 from django.db.models.functions import Collate, Lower, Now
+from django_otp.models import Device
 
 from accounts.usernames import canonical_username
 from instafeed.core.db.snowflake import NextId
+from instafeed.core.encryption import KEY_ID_LENGTH
 from instafeed.core.jobs.leased import LeasedJob
 
 END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
@@ -169,6 +175,18 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.celebrity_state == CelebrityState.CELEBRITY
 
 
+class FormerUsername(models.Model):
+    """A name that an account had, and that no other account can take (accounts.former_usernames)."""
+
+    username = models.CharField(max_length=30, primary_key=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="former_username_set")
+    created_at = models.DateTimeField()  # when the account gave the name up
+    reserved_until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.username
+
+
 class CountChange(models.Model):
     """A change of a user's follower and following counts that is not yet added to the user's row.
 
@@ -216,6 +234,38 @@ class Session(models.Model):
     def last_used_at(self) -> datetime:
         """When tokens were last issued. Requests with an access token do not write to the row."""
         return self.refreshed_at or self.created_at
+
+
+class SecondFactor(Device):
+    """A user's authenticator app (accounts.second_factor). While `confirmed`, every sign-in needs a code of it.
+
+    A Device of django-otp, whose middleware says which sessions of the admin were opened with a code.
+    """
+
+    name = None  # of the base class
+    id = models.BigAutoField(primary_key=True)
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
+    encrypted_secret = models.CharField(max_length=200)
+    key_id = models.CharField(max_length=KEY_ID_LENGTH, db_index=True)  # see instafeed.core.encryption
+    last_step = models.BigIntegerField(default=-1)  # of the newest code that was used; it and older ones are refused
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    def __str__(self) -> str:
+        return f"second factor of user {self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """A code that replaces one of the authenticator app. The row is deleted when it is used."""
+
+    id = models.BigAutoField(primary_key=True)
+    factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="recovery_code_set", db_index=False)
+    digest = models.CharField(max_length=64)  # SHA-256, in hexadecimal
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["factor", "digest"], name="recovery_code_unique")]
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk}"
 
 
 class Erasure(LeasedJob):

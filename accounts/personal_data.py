@@ -8,17 +8,19 @@ from collections.abc import Iterable, Iterator
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from accounts import avatar_storage, second_factor, services
 from accounts.export_rows import (
     ExportedAnswerSerializer,
+    ExportedFormerUsernameSerializer,
     ExportedModerationSerializer,
     ExportedProfileSerializer,
+    ExportedSecondFactorSerializer,
     ExportedSessionSerializer,
 )
 from accounts.follower_counts import get_exact_counts, with_pending_counts
-from accounts.models import AuditEntry, Session, User
+from accounts.models import AuditEntry, FormerUsername, SecondFactor, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
@@ -44,11 +46,32 @@ def export_profile(user_id: int) -> Iterator[Row]:
     }
 
 
+def export_former_usernames(user_id: int) -> Iterator[Row]:
+    """Yield the names that the account had and that are reserved to it."""
+    rows = FormerUsername.objects.filter(user=user_id).values("username", "created_at", "reserved_until")
+    for chunk in iterate_chunks(rows, "username"):
+        yield from (
+            {"username": row["username"], "given_up_at": row["created_at"], "reserved_until": row["reserved_until"]}
+            for row in chunk
+        )
+
+
 def export_sessions(user_id: int) -> Iterator[Row]:
     """Yield all stored sessions, without the ids of their refresh tokens."""
     fields = ("created_at", "refreshed_at", "ended_at", "expires_at", "client", "address")
     for chunk in iterate_chunks(Session.objects.filter(user=user_id).values("id", *fields), "id"):
         yield from ({name: session[name] for name in fields} for session in chunk)
+
+
+def export_second_factor(user_id: int) -> Iterator[Row]:
+    """Yield the second factor, without its secret and the hashes of the recovery codes."""
+    factors = SecondFactor.objects.using(DEFAULT_DB_ALIAS).filter(user=user_id)
+    for factor in factors.annotate(codes=Count("recovery_code_set")):
+        yield {
+            "enabled": factor.confirmed,
+            "created_at": factor.created_at,
+            "unused_recovery_codes": factor.codes,
+        }
 
 
 def export_idempotent_responses(user_id: int) -> Iterator[Row]:
@@ -84,8 +107,17 @@ def keep_audit_log(user_id: int) -> bool:
     return True
 
 
+def erase_former_usernames(user_id: int) -> bool:
+    return erase_rows(FormerUsername.objects.filter(user=user_id))
+
+
 def erase_sessions(user_id: int) -> bool:
     return erase_rows(Session.objects.filter(user=user_id))
+
+
+def erase_second_factor(user_id: int) -> bool:
+    second_factor.remove(user_id)
+    return True
 
 
 def erase_idempotent_responses(user_id: int) -> bool:
@@ -99,8 +131,7 @@ def erase_avatar(user_id: int) -> bool:
 
 
 def erase_permissions(user_id: int) -> bool:
-    """Erase what only former staff has: groups, permissions, second factors, and admin log entries by or about it."""
-    second_factor.remove(user_id)
+    """Erase what only former staff has: groups, permissions, and admin log entries by or about it."""
     User.groups.through._default_manager.filter(user_id=user_id).delete()
     User.user_permissions.through._default_manager.filter(user_id=user_id).delete()
     about_user = Q(content_type=ContentType.objects.get_for_model(User), object_id=str(user_id))
@@ -125,9 +156,15 @@ def register_categories() -> None:
             "staff",
             [
                 *("accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"),
-                *("otp_totp.TOTPDevice.user", "otp_static.StaticDevice.user"),
             ],
             erase=erase_permissions,
+        ),
+        PersonalDataCategory(
+            "former_usernames",
+            ["accounts.FormerUsername.user"],
+            export_former_usernames,
+            erase_former_usernames,
+            row=ExportedFormerUsernameSerializer,
         ),
         PersonalDataCategory(
             "sessions",
@@ -135,6 +172,13 @@ def register_categories() -> None:
             export_sessions,
             erase_sessions,
             row=ExportedSessionSerializer,
+        ),
+        PersonalDataCategory(
+            "second_factor",
+            ["accounts.SecondFactor.user"],
+            export_second_factor,
+            erase_second_factor,
+            row=ExportedSecondFactorSerializer,
         ),
         PersonalDataCategory(
             "moderation", export=export_moderation, erase=keep_audit_log, row=ExportedModerationSerializer

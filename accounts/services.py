@@ -9,10 +9,12 @@ from typing import Any
 
 from django.contrib.auth.hashers import make_password
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Lower
 from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
-from accounts import avatar_storage, sessions
+from accounts import avatar_storage, former_usernames, sessions
 from accounts.models import User
 from accounts.signals import access_changed, privacy_changed, privacy_changing
 from accounts.usernames import canonical_username
@@ -20,6 +22,7 @@ from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 
 LIFT_BATCH_SIZE = 500  # suspensions
+SIGN_IN_ADDRESS = ~Q(email="")  # of the accounts whose email address can be used to sign in
 
 
 class AlreadyTaken(Exception):
@@ -45,16 +48,30 @@ def register(username: str, email: str, password: str) -> User:
     return user
 
 
-def verify_password(username: str, password: str) -> User | None:
-    """Return the active account with this username and password, or None.
+def find_account(name: str) -> User | None:
+    """Return the account with this username or email address, in any case, from the primary.
 
-    Reads the primary. An unknown username takes about as long as a wrong password.
+    No username contains an @. Both kinds of names take one query.
     """
-    user = User.objects.using(DEFAULT_DB_ALIAS).filter(username=canonical_username(username)).first()
+    users = User.objects.using(DEFAULT_DB_ALIAS)
+    if "@" not in name:
+        return users.filter(username=canonical_username(name)).first()
+    with_address = users.filter(SIGN_IN_ADDRESS).alias(lower_email=Lower("email"))
+    return with_address.filter(lower_email=Lower(Value(name.strip()))).first()
+
+
+def verify_password(user: User | None, password: str) -> bool:
+    """Return whether this is the password of an active account. None takes about as long as a wrong password."""
     if user is None:
         make_password(password)
-        return None
-    return user if user.check_password(password) and user.is_active else None
+        return False
+    return user.check_password(password) and user.is_active
+
+
+def require_password(user_id: int, password: str) -> None:
+    """Raise WrongPassword unless this is the user's password, User.DoesNotExist if there is no such user."""
+    if not User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id).check_password(password):
+        raise WrongPassword
 
 
 def change_password(user_id: int, current: str, new: str, *, keep_session: int | None) -> None:
@@ -73,24 +90,25 @@ def update_own_profile(user_id: int, changes: dict[str, Any], current_password: 
     """Do `update_profile` for the user itself. A new email address needs the current password.
 
     The result does not tell whether another account has the address: see User.requested_email. Raises WrongPassword,
-    AlreadyTaken for the username only, and what `update_profile` raises.
+    AlreadyTaken for the username only, TooManyRenames, and what `update_profile` raises.
     """
     others = {name: value for name, value in changes.items() if name != "email"}
     if "email" not in changes:
-        return update_profile(user_id, others)
-    if not User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id).check_password(current_password):
-        raise WrongPassword
-    update_profile(user_id, others)
+        return update_profile(user_id, others, limit_renames=True)
+    require_password(user_id, current_password)
+    update_profile(user_id, others, limit_renames=True)
     try:
         return update_profile(user_id, {"email": changes["email"]})
     except AlreadyTaken:
         return update_profile(user_id, {"requested_email": changes["email"]})
 
 
-def update_profile(user_id: int, changes: dict[str, Any]) -> User:
+def update_profile(user_id: int, changes: dict[str, Any], *, limit_renames: bool = False) -> User:
     """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
-    Raises AlreadyTaken, avatar_storage.PictureNotFound, DependencyUnavailable, User.DoesNotExist.
+    A former username stays reserved to the user. `limit_renames`: raise former_usernames.TooManyRenames if the user
+    renames the account too often. Raises AlreadyTaken, avatar_storage.PictureNotFound, DependencyUnavailable,
+    User.DoesNotExist.
     """
     changes = dict(changes)
     if "email" in changes:
@@ -105,6 +123,9 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
         if "avatar_path" in changed:
             _confirm_avatar(user, changes["avatar_path"], changes["avatar_media"])
+        if "username" in changed and limit_renames:
+            former_usernames.require_rename_allowed(user_id, changes["username"])
+        old_username = user.username
         for field in changed:
             setattr(user, field, changes[field])
         if "is_staff" in changed:
@@ -114,6 +135,8 @@ def update_profile(user_id: int, changes: dict[str, Any]) -> User:
             with _raise_already_taken():
                 user.save(update_fields=changed)
             _invalidate_user(user_id)
+        if "username" in changed:
+            former_usernames.record_rename(user_id, old_username, user.username)
         if "is_private" in changed:
             privacy_changed.send(User, user_id=user_id, is_private=user.is_private)
     return user

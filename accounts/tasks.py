@@ -2,13 +2,14 @@
 
 from celery import shared_task
 
-from accounts import erasure_worker, services, sessions
+from accounts import erasure_worker, former_usernames, services, sessions
 
 
 @shared_task
 def flush_expired_tokens() -> None:
-    """Delete sessions whose tokens have all expired."""
+    """Delete sessions whose tokens have all expired, and expired reservations of former usernames."""
     sessions.delete_expired()
+    former_usernames.delete_expired()
 
 
 @shared_task

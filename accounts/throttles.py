@@ -7,6 +7,10 @@ Failures from unknown addresses lock an account for unknown addresses only. An a
 in the last 30 days has a bucket of its own, and so has each session for the passwords that it asks for. So an attacker
 cannot lock out the owner of an account.
 
+An account can be named by its username or its email address. Each name that is typed has a bucket, which answers 429,
+and the account has one more for both. That one must not tell which names belong together: beyond its limit the answer
+is that of a wrong password (`find_account_within_limit`).
+
 While Redis is down, each process counts alone and knows no addresses.
 """
 
@@ -20,6 +24,7 @@ from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
 from accounts.models import User
+from accounts.services import find_account
 from accounts.tokens import SESSION_CLAIM
 from accounts.usernames import canonical_username
 from instafeed.core.api.throttling import (
@@ -27,6 +32,7 @@ from instafeed.core.api.throttling import (
     Bucket,
     Throttle,
     client_address,
+    count_silently,
     give_back,
     is_limited,
 )
@@ -54,6 +60,20 @@ class SignInThrottle(Throttle):
         if _is_known_address(account, address):
             return [Bucket(_ACCOUNT_SCOPE, f"{account}:{address}")]
         return [Bucket(_ADDRESS_SCOPE, address), Bucket(_ACCOUNT_SCOPE, account)]
+
+
+def find_account_within_limit(request: Request | HttpRequest, name: str) -> User | None:
+    """Count an attempt to sign in to the account that is called `name`, and return the account.
+
+    Return None beyond the limit of the account, as for a name that does not exist. Both do the same work.
+    """
+    user = find_account(name)
+    if not is_limited(_ACCOUNT_SCOPE):
+        return user
+    typed, address = account_key(name), client_address(request)
+    account = typed if user is None else f"sign-in:{user.pk}"
+    client = f"{account}:{address}" if _is_known_address(typed, address) else account
+    return user if count_silently(request, Bucket(_ACCOUNT_SCOPE, f"all-names:{client}")) else None
 
 
 class PasswordThrottle(Throttle):
@@ -117,11 +137,12 @@ def accept_password(request: Request | HttpRequest) -> None:
 
 
 def remember_address(request: Request | HttpRequest, user: User) -> None:
-    """Remember that someone signed in to the account from the request's address."""
-    key = _known_address_key(account_key(user.username), client_address(request))
+    """Remember that someone signed in to the account from the request's address, for both names of the account."""
+    address = client_address(request)
     try:
         with guarded_client() as redis:
-            redis.set(key, 1, ex=keys.KNOWN_ADDRESS_TTL)
+            for name in filter(None, (user.username, user.email)):
+                redis.set(_known_address_key(account_key(name), address), 1, ex=keys.KNOWN_ADDRESS_TTL)
     except CacheUnavailable:
         pass  # the next sign-in remembers it
 

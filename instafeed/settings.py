@@ -43,6 +43,7 @@ DEBUG = env.boolean("DEBUG", False)
 SECRET_KEY = (env.text("SECRET_KEY") if DEBUG else env.secret_key("SECRET_KEY")) or (
     secrets.token_urlsafe(50) if OFFLINE else ""
 )
+SECRET_KEY_FALLBACKS = env.secret_keys("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.host_names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 
 # --- The feed ----------------------------------------------------------------------------------------
@@ -73,10 +74,7 @@ INSTALLED_APPS = [
     "corsheaders",
     "django_celery_results",
     "csp",
-    # Always installed, so that switching ADMIN_OTP on needs no migration.
     "django_otp",
-    "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "accounts",
     "social",
     "media",

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from django.db import DEFAULT_DB_ALIAS
-
-from accounts.models import User
+from accounts.former_usernames import find_active_user_ids
 from posts import entities
 from posts.models import Post, PostMention
 from social import notifications
@@ -20,8 +18,11 @@ MAX_NOTIFIED_MENTIONS = 20  # per text; more mentions are spam and notify no one
 
 
 def get_mentioned_users(content: str) -> dict[str, int]:
-    """Return the ids, by name, of the active accounts among the first MAX_NOTIFIED_MENTIONS mentions."""
-    return _resolve(entities.extract_mentions(content)[:MAX_NOTIFIED_MENTIONS])
+    """Return the ids, by name, of the active accounts among the first MAX_NOTIFIED_MENTIONS mentions.
+
+    The name may be a former one that is still reserved to the account.
+    """
+    return find_active_user_ids(entities.extract_mentions(content)[:MAX_NOTIFIED_MENTIONS])
 
 
 def announce_caption_mentions(post: Post) -> None:
@@ -45,7 +46,7 @@ def update_caption_mentions(post: Post) -> None:
         gone = {notified[name] for name in removed} - set(kept.values())
         notifications.retract(*_build_events(post, gone))
     room = MAX_NOTIFIED_MENTIONS - len(kept)
-    new = _resolve([name for name in names if name not in kept][: max(room, 0)])
+    new = find_active_user_ids([name for name in names if name not in kept][: max(room, 0)])
     _notify(post, new, already=kept.values())
 
 
@@ -55,12 +56,6 @@ def _notify(post: Post, mentioned: Mapping[str, int], already: Collection[int] =
             PostMention(post=post, name=name, user_id=user_id) for name, user_id in mentioned.items()
         )
         notifications.announce(*_build_events(post, set(mentioned.values()) - set(already)))
-
-
-def _resolve(names: Collection[str]) -> dict[str, int]:
-    """Return the ids of the active accounts with these names, by name, in at most one query."""
-    users = User.objects.using(DEFAULT_DB_ALIAS).filter(username__in=names, is_active=True)
-    return dict(users.values_list("username", "pk")) if names else {}
 
 
 def _build_events(post: Post, user_ids: Iterable[int]) -> list[Event]:

@@ -13,9 +13,19 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
+from accounts import former_usernames
 from accounts.follower_counts import with_pending_counts
 from accounts.models import USERNAME_PATTERN, User
 from social.selectors import Relationship, annotate_relationship, fetch_relationships, read_annotated_relationship
+
+
+class UserRenamed(Exception):
+    """The name in the path is a former one of a visible user. The present name is `username`."""
+
+    def __init__(self, username: str) -> None:
+        super().__init__(username)
+        self.username = username
+
 
 # Functions of two user ids that return whether the second has acted on content of the first.
 _contact_checks: list[Callable[[int, int], bool]] = []
@@ -31,20 +41,39 @@ def get_visible_user(viewer_id: int | None, username: str) -> User:
 
     Raises Http404 if there is none or if they block the viewer.
     """
-    return get_visible_user_and_relationship(viewer_id, username)[0]
+    return _require_visible(*_get_user_and_relationship(viewer_id, username, _query_active()))[0]
 
 
 def get_visible_user_and_relationship(viewer_id: int | None, username: str) -> tuple[User, Relationship | None]:
     """Return `get_visible_user` and the viewer's relationship to them in one query.
 
     The relationship is None for anonymous viewers and for the viewer's own account. The user carries what
-    `accounts.follower_counts.get_exact_counts` needs.
+    `accounts.follower_counts.get_exact_counts` needs. Raises UserRenamed if the name is a former one of a user whom
+    the viewer may see.
     """
-    active = User.objects.filter(is_active=True)
-    user, relationship = _get_user_and_relationship(viewer_id, username, with_pending_counts(active))
+    try:
+        found = _get_user_and_relationship(viewer_id, username, with_pending_counts(_query_active()))
+    except Http404:
+        raise UserRenamed(_get_renamed_user(viewer_id, username).username) from None
+    return _require_visible(*found)
+
+
+def _get_renamed_user(viewer_id: int | None, former_username: str) -> User:
+    """Return the user to whom a former name is reserved, by the rule of `get_visible_user`. Raises Http404."""
+    if not _is_username(former_username):
+        raise Http404
+    users = former_usernames.query_users(former_username.lower()).filter(is_active=True)
+    return _require_visible(*_get_with_relationship(viewer_id, users))[0]
+
+
+def _require_visible(user: User, relationship: Relationship | None) -> tuple[User, Relationship | None]:
     if relationship is not None and relationship.blocked_by:
         raise Http404
     return user, relationship
+
+
+def _query_active() -> QuerySet[User]:
+    return User.objects.filter(is_active=True)
 
 
 def get_user_to_withdraw_from(viewer_id: int, username: str, relations: Collection[str]) -> User:
@@ -92,10 +121,18 @@ def _get_user_and_relationship(
     viewer_id: int | None, username: str, users: QuerySet[User]
 ) -> tuple[User, Relationship | None]:
     """Return the user with that username, in any case, on the primary. Raises Http404 if there is none."""
-    # Keeps NUL characters away from PostgreSQL. Checked before lowering: the Kelvin sign's lower case is an ASCII k.
-    if not re.match(USERNAME_PATTERN, username, re.IGNORECASE | re.ASCII):
+    if not _is_username(username):
         raise Http404
-    users = users.using(DEFAULT_DB_ALIAS).filter(username=username.lower())
+    return _get_with_relationship(viewer_id, users.using(DEFAULT_DB_ALIAS).filter(username=username.lower()))
+
+
+def _is_username(text: str) -> bool:
+    """Keep NUL characters away from PostgreSQL. Call it before lowering: the Kelvin sign's lower case is an ASCII k."""
+    return re.match(USERNAME_PATTERN, text, re.IGNORECASE | re.ASCII) is not None
+
+
+def _get_with_relationship(viewer_id: int | None, users: QuerySet[User]) -> tuple[User, Relationship | None]:
+    """Return the only one of `users` and the viewer's relationship to them. Raises Http404 if there is none."""
     user = get_object_or_404(users if viewer_id is None else annotate_relationship(users, viewer_id))
     if viewer_id is None or user.pk == viewer_id:
         return user, None

@@ -1,4 +1,4 @@
-"""What views that check a password have in common."""
+"""What views that check a password or a code of the second factor have in common."""
 
 from __future__ import annotations
 
@@ -26,13 +26,34 @@ class WrongCurrentPassword(ValidationError):
         super().__init__({field: [ErrorDetail("This is not the current password.", "wrong_password")]})
 
 
+class OtpRequired(AuthenticationFailed):
+    """401: the password was right, the account has a second factor, and no `otp` was given."""
+
+    default_detail = "This account has a second factor: send a code as `otp`."
+    default_code = "otp_required"
+
+
+class WrongOtp(AuthenticationFailed):
+    """401: the password was right, and the code of the second factor is wrong or was used before."""
+
+    default_detail = "The code is wrong or was used before."
+    default_code = "wrong_otp"
+
+
+class WrongCurrentCode(ValidationError):
+    """400: a signed-in user gave a wrong code of the second factor in `code`."""
+
+    def __init__(self) -> None:
+        super().__init__({"code": [ErrorDetail("The code is wrong or was used before.", "wrong_code")]})
+
+
 class PasswordCheckView(APIView):
-    """Base of views that check a password. A request counts as an attempt only if the password was wrong."""
+    """Base of views that check a password or a code. A request counts as an attempt only if one was wrong."""
 
     _was_wrong = False
 
     def handle_exception(self, exc: Exception) -> Response:
-        self._was_wrong = isinstance(exc, WrongCredentials | WrongCurrentPassword)
+        self._was_wrong = isinstance(exc, WrongCredentials | WrongOtp | WrongCurrentPassword | WrongCurrentCode)
         return super().handle_exception(exc)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

@@ -11,11 +11,18 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 
-from accounts import avatar_storage
+from accounts import avatar_storage, second_factor
 from accounts.follower_counts import get_exact_counts
 from accounts.models import User
 from accounts.usernames import RESERVED
-from instafeed.core.api.fields import IdField, IdInputField, StrictBooleanField, StrictCharField, VerbatimCharField
+from instafeed.core.api.fields import (
+    IdField,
+    IdInputField,
+    NonBlankCharField,
+    StrictBooleanField,
+    StrictCharField,
+    VerbatimCharField,
+)
 from instafeed.core.api.openapi.components import example
 
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 8, 1_024  # characters
@@ -34,8 +41,13 @@ PROFILE_EXAMPLE: dict[str, Any] = {
     "following_count": 67,
     "created_at": "2026-01-31T09:30:00Z",
 }
-_OWN_PROFILE_EXAMPLE = {**PROFILE_EXAMPLE, "relationship": None, "email": "grace@mail.example"}
-_EXAMPLE_PASSWORD = "nanoseconds, 11.8 inch"  # noqa: S105 (of the description only)
+_OWN_PROFILE_EXAMPLE = {
+    **PROFILE_EXAMPLE,
+    "relationship": None,
+    "email": "grace@mail.example",
+    "totp_enabled": False,
+}
+EXAMPLE_PASSWORD = "nanoseconds, 11.8 inch"  # noqa: S105 (of the description only)
 _TOKENS_EXAMPLE = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
 _HOST_LABEL_PATTERN = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL_ATOM_PATTERN = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -155,9 +167,11 @@ class OwnProfileSerializer(ProfileSerializer):
         source="shown_email", read_only=True, help_text="Empty for imported accounts without an address."
     )
 
+    totp_enabled = serializers.SerializerMethodField(help_text="Whether signing in needs a code of a second factor.")
+
     class Meta:
         model = User
-        fields = (*ProfileSerializer.Meta.fields, "relationship", "email")
+        fields = (*ProfileSerializer.Meta.fields, "relationship", "email", "totp_enabled")
         read_only_fields = fields
 
     # The component of `social`, which is above this app.
@@ -165,11 +179,14 @@ class OwnProfileSerializer(ProfileSerializer):
     def get_relationship(self, user: User) -> None:
         return None
 
+    def get_totp_enabled(self, user: User) -> bool:
+        return second_factor.is_enabled(user.pk)
+
 
 @extend_schema_serializer(
     examples=[
         example("A new biography", {"bio": "A ship in port is safe."}),
-        example("A new address", {"email": "hopper@mail.example", "current_password": _EXAMPLE_PASSWORD}),
+        example("A new address", {"email": "hopper@mail.example", "current_password": EXAMPLE_PASSWORD}),
     ]
 )
 class ProfileChangeSerializer(serializers.Serializer[Any]):
@@ -197,7 +214,7 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(
     examples=[
-        example("A new account", {"username": "grace", "email": "grace@mail.example", "password": _EXAMPLE_PASSWORD})
+        example("A new account", {"username": "grace", "email": "grace@mail.example", "password": EXAMPLE_PASSWORD})
     ]
 )
 class RegistrationSerializer(serializers.Serializer[Any]):
@@ -213,11 +230,19 @@ class RegistrationSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(
-    examples=[example("Username and password", {"username": "grace", "password": _EXAMPLE_PASSWORD})]
+    examples=[
+        example("Username and password", {"username": "grace", "password": EXAMPLE_PASSWORD}),
+        example("With a code", {"username": "grace", "password": EXAMPLE_PASSWORD, "otp": "492039"}),
+    ]
 )
 class SignInSerializer(serializers.Serializer[Any]):
-    username = VerbatimCharField(max_length=254)
+    username = VerbatimCharField(max_length=254, help_text="The username or the email address, in any case.")
     password = PasswordField()
+    otp = NonBlankCharField(
+        required=False,
+        max_length=second_factor.MAX_CODE_LENGTH,
+        help_text="A code of the second factor or a recovery code, if the account has a second factor.",
+    )
 
 
 @extend_schema_serializer(examples=[example("The newest refresh token", {"refresh": _TOKENS_EXAMPLE["refresh"]})])
@@ -229,7 +254,7 @@ class RefreshSerializer(serializers.Serializer[Any]):
     examples=[
         example(
             "A new password",
-            {"current_password": _EXAMPLE_PASSWORD, "new_password": "a moth in relay 70"},
+            {"current_password": EXAMPLE_PASSWORD, "new_password": "a moth in relay 70"},
         )
     ]
 )
@@ -238,7 +263,7 @@ class PasswordChangeSerializer(serializers.Serializer[Any]):
     new_password = NewPasswordField()
 
 
-@extend_schema_serializer(examples=[example("Your password", {"password": _EXAMPLE_PASSWORD})])
+@extend_schema_serializer(examples=[example("Your password", {"password": EXAMPLE_PASSWORD})])
 class DeletionSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 

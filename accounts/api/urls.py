@@ -4,6 +4,7 @@ from django.urls import path
 
 from accounts.api import (
     export,
+    second_factor,
     sessions,
     token_scheme,  # noqa: F401 (registers the OpenAPI description of tokens)
     views,
@@ -17,6 +18,8 @@ urlpatterns = [
     path("auth/password", views.Password.as_view()),
     path("me", views.Me.as_view()),
     path("me/export", export.Export.as_view()),
+    path("me/totp", second_factor.Totp.as_view()),
+    path("me/totp/confirm", second_factor.TotpConfirmation.as_view()),
     path("me/sessions", sessions.Sessions.as_view()),
     path("me/sessions/<str:session_id>", sessions.OneSession.as_view()),
 ]

@@ -13,8 +13,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import deletion, services, sessions
-from accounts.api.password_checks import PasswordCheckView, WrongCredentials, WrongCurrentPassword
+from accounts import deletion, second_factor, services, sessions
+from accounts.api.password_checks import (
+    OtpRequired,
+    PasswordCheckView,
+    WrongCredentials,
+    WrongCurrentPassword,
+    WrongOtp,
+)
 from accounts.api.serializers import (
     DeletionSerializer,
     OwnProfileSerializer,
@@ -29,7 +35,9 @@ from accounts.api.serializers import (
 )
 from accounts.avatar_storage import PictureNotFound
 from accounts.client_info import read_client_info
+from accounts.former_usernames import TooManyRenames
 from accounts.models import User
+from accounts.sign_in import sign_in
 from accounts.throttles import (
     AvatarThrottle,
     OwnAccountPasswordThrottle,
@@ -37,10 +45,11 @@ from accounts.throttles import (
     PrivacyThrottle,
     ProfileThrottle,
     SignInThrottle,
+    find_account_within_limit,
     remember_address,
 )
 from accounts.tokens import SESSION_CLAIM, TokenRefused
-from instafeed.core.api.openapi.components import error_response, not_found_response
+from instafeed.core.api.openapi.components import error_response, error_responses, not_found_response
 from instafeed.core.api.throttling import AnonThrottle, RegisterThrottle, UserThrottle
 from instafeed.core.db.replicas.session import identify_user
 
@@ -95,19 +104,34 @@ class SignIn(PasswordCheckView, UnauthenticatedView):
         request=SignInSerializer,
         responses={
             200: TokensSerializer,
-            **error_response(401, "wrong_credentials", "No account with this username and password."),
+            **error_responses(
+                401,
+                ("wrong_credentials", "No account with this username and password."),
+                ("otp_required", "This account has a second factor: send a code as `otp`."),
+                ("wrong_otp", "The code is wrong or was used before."),
+            ),
         },
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Sign in. Starts a session and returns an access token and a refresh token."""
+        """Sign in with the username or the email address. Returns an access token and a refresh token.
+
+        If the account has a second factor, the right password alone is answered with `otp_required`: ask for a code and
+        send it as `otp` together with the password.
+        """
         serializer = SignInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        user = services.verify_password(**serializer.validated_data)
-        if user is None:
-            raise WrongCredentials
+        given = serializer.validated_data
+        try:
+            account = find_account_within_limit(request, given["username"])
+            user, tokens = sign_in(account, given["password"], given.get("otp", ""), read_client_info(request))
+        except services.WrongPassword:
+            raise WrongCredentials from None
+        except second_factor.CodeRequired:
+            raise OtpRequired from None
+        except second_factor.WrongCode:
+            raise WrongOtp from None
         identify_user(user.pk)
-        tokens = sessions.start(user, read_client_info(request))
         remember_address(request, user)
         return Response(asdict(tokens))
 
@@ -193,7 +217,11 @@ class Me(PasswordCheckView, OwnAccountView):
         },
     )
     def patch(self, request: Request) -> Response:
-        """Change the given fields of your profile. A new email address needs `current_password`."""
+        """Change the given fields of your profile. A new email address needs `current_password`.
+
+        A former username stays reserved to you for 30 days: requests for it are redirected, and mentions of it reach
+        you. You may take a new name twice in 14 days (400 `rename_limit`), and a former one back at any time.
+        """
         serializer = ProfileChangeSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         changes = dict(serializer.validated_data)
@@ -204,6 +232,8 @@ class Me(PasswordCheckView, OwnAccountView):
             raise WrongCurrentPassword("current_password") from None
         except services.AlreadyTaken as error:
             raise _taken_error(error) from None
+        except TooManyRenames:
+            raise _rename_limit_error() from None
         except PictureNotFound:
             raise NotFound from None
         return Response(OwnProfileSerializer(user).data)
@@ -250,6 +280,11 @@ def _read_refresh_token(request: Request) -> str:
     serializer = RefreshSerializer(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data["refresh"]
+
+
+def _rename_limit_error() -> ValidationError:
+    text = "You changed your username twice in 14 days. Try again later."
+    return ValidationError({"username": [ErrorDetail(text, "rename_limit")]})
 
 
 def _taken_error(error: services.AlreadyTaken) -> ValidationError:

@@ -36,6 +36,31 @@ SEARCH_FORM = (
 )
 
 
+# The check for reservations runs after the unique index has admitted the name (accounts.former_usernames).
+REFUSE_RESERVED_USERNAMES = """
+CREATE FUNCTION accounts_refuse_reserved_username() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM accounts_formerusername former
+        WHERE former.username = NEW.username AND former.user_id <> NEW.id AND former.reserved_until > clock_timestamp()
+    ) THEN
+        RAISE unique_violation USING
+            MESSAGE = 'the username is reserved to another account', CONSTRAINT = 'user_username_reserved';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER new_username_is_not_reserved AFTER INSERT ON accounts_user
+    FOR EACH ROW EXECUTE FUNCTION accounts_refuse_reserved_username();
+CREATE TRIGGER changed_username_is_not_reserved AFTER UPDATE OF username ON accounts_user
+    FOR EACH ROW WHEN (OLD.username <> NEW.username) EXECUTE FUNCTION accounts_refuse_reserved_username();
+"""
+ALLOW_RESERVED_USERNAMES = """
+DROP TRIGGER changed_username_is_not_reserved ON accounts_user;
+DROP TRIGGER new_username_is_not_reserved ON accounts_user;
+DROP FUNCTION accounts_refuse_reserved_username();
+"""
+
+
 class Migration(migrations.Migration):
     initial = True
 
@@ -300,5 +325,64 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="SecondFactor",
+            fields=[
+                ("confirmed", models.BooleanField(default=True, help_text="Is this device ready for use?")),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("encrypted_secret", models.CharField(max_length=200)),
+                ("key_id", models.CharField(db_index=True, max_length=16)),
+                ("last_step", models.BigIntegerField(default=-1)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="second_factor",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={"abstract": False},
+        ),
+        migrations.CreateModel(
+            name="RecoveryCode",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("digest", models.CharField(max_length=64)),
+                (
+                    "factor",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="recovery_code_set",
+                        to="accounts.secondfactor",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("factor", "digest"), name="recovery_code_unique")],
+            },
+        ),
+        migrations.CreateModel(
+            name="FormerUsername",
+            fields=[
+                ("username", models.CharField(max_length=30, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField()),
+                ("reserved_until", models.DateTimeField(db_index=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="former_username_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
         migrations.RunSQL(APPEND_ONLY, DROP_APPEND_ONLY),
+        migrations.RunSQL(REFUSE_RESERVED_USERNAMES, ALLOW_RESERVED_USERNAMES),
     ]

@@ -1,4 +1,7 @@
-"""Sign-in to the admin: password, second factor if ADMIN_OTP is on, and rate limits.
+"""Sign-in to the admin: password, second factor, and rate limits.
+
+The second factor is that of the API (accounts.second_factor). Staff who have one need it; with ADMIN_OTP all staff need
+one.
 
 Every refusal has the same text and takes about the same time for every cause. It does not reveal which accounts
 exist, which are staff, or that the password was right.
@@ -6,26 +9,28 @@ exist, which are staff, or that the password was right.
 
 from __future__ import annotations
 
-import re
 from typing import Any, cast
 
 from django import forms
 from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django_otp import verify_token
-from django_otp.models import Device
-from django_otp.plugins.otp_static.models import StaticDevice
-from django_otp.plugins.otp_totp.models import TOTPDevice
 from rest_framework.request import Request
 
-from accounts import sessions
-from accounts.models import User
-from accounts.throttles import PasswordThrottle, SignInThrottle, accept_password, remember_address
+from accounts import second_factor, sessions
+from accounts.models import SecondFactor, User
+from accounts.throttles import (
+    PasswordThrottle,
+    SignInThrottle,
+    accept_password,
+    find_account_within_limit,
+    remember_address,
+)
 from accounts.usernames import canonical_username
 from instafeed.core.api.throttling import Throttle
 
@@ -33,12 +38,12 @@ SIGN_IN_REFUSED = "No member of staff with these credentials."
 
 
 class SignInForm(AdminAuthenticationForm):
-    """Username (in any case, as in the API), password and, with ADMIN_OTP, a code of the app or a backup code."""
+    """Username (in any case, as in the API), password, and a code of the second factor."""
 
     error_messages = {"invalid_login": SIGN_IN_REFUSED, "inactive": SIGN_IN_REFUSED}
     code = forms.CharField(
-        max_length=16,
-        label="Code of your app, or a backup code:",
+        max_length=second_factor.MAX_CODE_LENGTH,
+        label="Code of your app, or a recovery code:",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code"}),
     )
     field_order = ["username", "password", "code"]
@@ -46,35 +51,44 @@ class SignInForm(AdminAuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not settings.ADMIN_OTP:
-            del self.fields["code"]
+            self.fields["code"].required = False
+            self.fields["code"].label = "Code of your app, if you have a second factor:"
 
     def clean_username(self) -> str:
         return canonical_username(self.cleaned_data["username"])
 
     def clean(self) -> dict[str, Any]:
+        username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if username and password and self.request is not None:
+            self._require_account_within_limit(self.request, username, password)
         cleaned = super().clean() or {}
         user = self.get_user()
-        if user is not None and "code" in self.fields:
-            device = _verify_code(user, cleaned.get("code", ""))
-            if device is None:
-                raise ValidationError(SIGN_IN_REFUSED, code="invalid_login")
-            user.otp_device = device  # type: ignore[attr-defined]  # django-otp stores it in the session
+        if user is not None:
+            user.otp_device = _use_code(user, cleaned.get("code", ""))  # type: ignore[attr-defined]  # for django-otp
         if user is not None and self.request is not None:
             accept_password(self.request)
             remember_address(self.request, user)
         return cleaned
 
+    def _require_account_within_limit(self, request: HttpRequest, username: str, password: str) -> None:
+        if find_account_within_limit(request, username) is None:
+            make_password(password)  # takes as long as a wrong password
+            raise ValidationError(SIGN_IN_REFUSED, code="invalid_login")
 
-def _verify_code(user: User, code: str) -> Device | None:
-    """Return the user's device that accepts the code, or None.
 
-    Only the kind of device that the code looks like is tried: a wrong code locks a device for a while (django-otp's
-    throttling).
+def _use_code(user: User, code: str) -> SecondFactor | None:
+    """Return the user's second factor if it accepts the code, or None if the user needs none.
+
+    Raises ValidationError for a wrong or missing code, and for a user who needs a second factor and has none.
     """
-    code = "".join(code.split()).lower()
-    kind = TOTPDevice if re.fullmatch("[0-9]{6}", code) else StaticDevice
-    device = kind.objects.devices_for_user(user, confirmed=True).order_by("-pk").first()
-    return device and cast("Device | None", verify_token(user, device.persistent_id, code))
+    try:
+        with transaction.atomic():
+            factor = second_factor.use_code(user.pk, code)
+    except (second_factor.CodeRequired, second_factor.WrongCode):
+        raise ValidationError(SIGN_IN_REFUSED, code="invalid_login") from None
+    if factor is None and settings.ADMIN_OTP:
+        raise ValidationError(SIGN_IN_REFUSED, code="invalid_login")
+    return factor
 
 
 class StaffPasswordChangeForm(AdminPasswordChangeForm):

@@ -117,9 +117,21 @@ def host_names(name: str, default: str) -> list[str]:
 def secret_key(name: str) -> str:
     """Return a secret key that `check --deploy` accepts; empty if unset."""
     raw = text(name)
-    if raw and (len(raw) < 50 or len(set(raw)) < 5 or raw.startswith("django-insecure-")):
+    if raw and _is_weak_key(raw):
         raise SettingError(name, "must be 50 random characters or more: `openssl rand -base64 48` makes a good one")
     return raw
+
+
+def secret_keys(name: str) -> list[str]:
+    """Return former secret keys."""
+    keys = string_list(name, of="secret keys")
+    if any(map(_is_weak_key, keys)):
+        raise SettingError(name, "must be former values of SECRET_KEY, of 50 characters or more, comma-separated")
+    return keys
+
+
+def _is_weak_key(key: str) -> bool:
+    return len(key) < 50 or len(set(key)) < 5 or key.startswith("django-insecure-")
 
 
 def choice(name: str, default: str, allowed: tuple[str, ...], *, computed: bool = False) -> str:

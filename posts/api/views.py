@@ -22,6 +22,7 @@ from instafeed.core.api.throttling import AnonThrottle, PostThrottle, UserThrott
 from posts import post_parts, selectors, services
 from posts.api.serializers import CaptionSerializer, PostInputSerializer, PostSerializer
 from posts.visibility import get_visible_post_author_id, is_own_post, render_visible_post
+from social.api.base import RENAMED_LOCATION, RENAMED_RESPONSE, UserReadView
 from social.visibility import can_see_posts, get_visible_user_and_relationship
 
 USER_POSTS_LIST_NAME = "user_posts"  # identifies the list in its cursors
@@ -111,13 +112,13 @@ class PostView(APIView):
         return id_
 
 
-class UserPostsView(APIView):
+class UserPostsView(UserReadView):
     permission_classes = [IsAuthenticatedOrReadOnly]
 
     @extend_schema(
         operation_id="list_user_posts",
-        parameters=list_parameters(USER_POSTS_LIST_NAME),
-        responses={200: page_serializer(PostSerializer), **_PRIVATE_ACCOUNT_RESPONSE},
+        parameters=[*list_parameters(USER_POSTS_LIST_NAME), RENAMED_LOCATION],
+        responses={200: page_serializer(PostSerializer), **RENAMED_RESPONSE, **_PRIVATE_ACCOUNT_RESPONSE},
         tags=["users"],
     )
     def get(self, request: Request, username: str) -> HttpResponse:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import cache, partial
 
 from django.http import HttpResponse
+from django.utils.encoding import iri_to_uri
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,9 +21,30 @@ from instafeed.core.api.pagination.list_page import filtered_page_response
 from social.errors import Blocking, FollowingLimit, OwnAccount, RelationError
 from social.selectors import Relationship, fetch_relationships
 from social.user_lists import UserList
-from social.visibility import get_user_to_withdraw_from, get_visible_user
+from social.visibility import UserRenamed, get_user_to_withdraw_from, get_visible_user
 
 NO_CONTENT = 204
+
+
+RENAMED_RESPONSE = {308: OpenApiResponse(description="The user was renamed: `Location` is the path with the new name.")}
+RENAMED_LOCATION = OpenApiParameter(
+    "Location", str, OpenApiParameter.HEADER, response=[308], description="The path with the present username."
+)
+
+
+class UserReadView(APIView):
+    """Base of views that read something of the user in the path. For a former username they redirect."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, UserRenamed):
+            return Response(status=308, headers={"Location": self._get_path_with_username(exc.username)})
+        return super().handle_exception(exc)
+
+    def _get_path_with_username(self, username: str) -> str:
+        # The rest of the path is fixed, and a username needs no quoting.
+        path = self.request.path.replace(f"/users/{self.kwargs['username']}", f"/users/{username}", 1)
+        query = self.request.META.get("QUERY_STRING", "")
+        return iri_to_uri(f"{path}?{query}" if query else path)
 
 
 class RelationView(APIView):

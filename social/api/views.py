@@ -18,7 +18,15 @@ from instafeed.core.api.fields import ID_PATTERN
 from instafeed.core.api.openapi.components import error_response, error_responses, list_parameters, page_serializer
 from instafeed.core.api.throttling import FollowThrottle, UserThrottle
 from social import services, user_lists
-from social.api.base import NO_CONTENT, RelationView, get_visible_relationships, user_list_response
+from social.api.base import (
+    NO_CONTENT,
+    RENAMED_LOCATION,
+    RENAMED_RESPONSE,
+    RelationView,
+    UserReadView,
+    get_visible_relationships,
+    user_list_response,
+)
 from social.api.serializers import (
     MAX_RELATIONSHIPS,
     FollowStateSerializer,
@@ -52,16 +60,23 @@ _PRIVATE_RESPONSE = error_response(
 )
 
 
-def _document_list(operation_id: str, user_list: user_lists.UserList) -> Callable[[_ViewT], _ViewT]:
+def _document_list(
+    operation_id: str, user_list: user_lists.UserList, *more: OpenApiParameter
+) -> Callable[[_ViewT], _ViewT]:
     """Document the inherited `get` of a list view."""
-    parameters = list_parameters(user_list.kind)
+    parameters = [*list_parameters(user_list.kind), *more]
     return extend_schema_view(get=extend_schema(operation_id=operation_id, parameters=parameters))
 
 
-class ProfileView(APIView):
+class ProfileView(UserReadView):
     permission_classes = [IsAuthenticatedOrReadOnly]
 
-    @extend_schema(operation_id="get_user", responses=SeenProfileSerializer, tags=_USERS_TAG)
+    @extend_schema(
+        operation_id="get_user",
+        parameters=[RENAMED_LOCATION],
+        responses={200: SeenProfileSerializer, **RENAMED_RESPONSE},
+        tags=_USERS_TAG,
+    )
     def get(self, request: Request, username: str) -> Response:
         """Get a profile. Signing in is not required, not even for the profile of a private account."""
         user, relationship = get_visible_user_and_relationship(request.user.pk, username)
@@ -178,12 +193,12 @@ class RejectView(RelationView):
         return Response(status=NO_CONTENT)
 
 
-class UserListView(APIView):
+class UserListView(UserReadView):
     """A list of any user; 403 if the account is private and you do not follow it."""
 
     user_list = user_lists.FOLLOWERS
 
-    @extend_schema(responses={200: _PAGE_OF_USERS, **_PRIVATE_RESPONSE}, tags=_USERS_TAG)
+    @extend_schema(responses={200: _PAGE_OF_USERS, **RENAMED_RESPONSE, **_PRIVATE_RESPONSE}, tags=_USERS_TAG)
     def get(self, request: Request, username: str) -> HttpResponse:
         user, relationship = get_visible_user_and_relationship(current_user(request).pk, username)
         if user.is_private and relationship is not None and not relationship.following:
@@ -191,12 +206,12 @@ class UserListView(APIView):
         return user_list_response(request, self.user_list, user.pk)
 
 
-@_document_list("list_followers", user_lists.FOLLOWERS)
+@_document_list("list_followers", user_lists.FOLLOWERS, RENAMED_LOCATION)
 class FollowersView(UserListView):
     """List the followers of a user; 403 if the account is private and you do not follow it."""
 
 
-@_document_list("list_following", user_lists.FOLLOWING)
+@_document_list("list_following", user_lists.FOLLOWING, RENAMED_LOCATION)
 class FollowingView(UserListView):
     """List the accounts that a user follows; 403 if the account is private and you do not follow it."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts import deletion
+from accounts import deletion, former_usernames
 from accounts import services as accounts
 from instafeed.devstack.state import PROJECT_ROOT
 from posts import explore
@@ -57,12 +57,19 @@ KNOWN_USER_STATUSES = "400 204 204 204 404 204 401 401"
 NO_REQUEST_STATUSES = "404 404 404 404 404 404 401 401"  # the account sent no follow request
 SAVED_STATUSES = "200 200 200 200 200 200 401 401"  # all viewers saved the post before some lost access to it
 REPORT_USER_STATUSES = "201 201 201 201 404 201 401 401"
+FORMER_NAME_STATUSES = ("308 308 308 308 404 308 308 401",) * 2
+FORMER_NAME_LIST_STATUSES = ("308 308 308 308 404 308 401 401",) * 2
 
 CALLS = [
     Call("get", "/users/{owner}", "200 200 200 200 404 200 200 401", "200 200 200 200 404 200 200 401"),
     Call("get", "/users/{owner}/posts", "200 200 200 200 404 200 200 401", "200 200 403 403 404 200 403 401"),
     Call("get", "/users/{owner}/followers", "200 200 200 200 404 200 401 401", "200 200 403 403 404 403 401 401"),
     Call("get", "/users/{owner}/following", "200 200 200 200 404 200 401 401", "200 200 403 403 404 403 401 401"),
+    # A former username of the account: redirected exactly where the profile is visible.
+    Call("get", "/users/{former}", *FORMER_NAME_STATUSES),
+    Call("get", "/users/{former}/posts", *FORMER_NAME_STATUSES),
+    Call("get", "/users/{former}/followers", *FORMER_NAME_LIST_STATUSES),
+    Call("get", "/users/{former}/following", *FORMER_NAME_LIST_STATUSES),
     Call("get", "/posts/{post}", *READ_STATUSES),
     Call("patch", "/posts/{post}", *OWNER_ONLY_STATUSES, body={"caption": f"edited {SECRET_WORD}"}),
     Call("get", "/posts/{post}/likes", *TOKEN_STATUSES),
@@ -106,6 +113,7 @@ CALLS = [
 ]
 MISSING_NAMES = {
     "owner": "missing.user",
+    "former": "missing.former",
     "owner_id": "999999999",
     "post": "382840948838629377",
     "comment": "382840948838629378",
@@ -150,6 +158,7 @@ def build_world(*, private: bool) -> World:
     """Create the world. Relationships come last: all viewers interact with the post before some lose access to it."""
     callers = {name: ApiUser(username=f"the.{name}") for name in VIEWERS if name != "anonymous"}
     owner, guest = callers["owner"], ApiUser(username="the.guest")
+    former_usernames.record_rename(owner.id, "the.former", owner.username)
     for name in ("follower", "suspended"):
         callers[name].follow(owner)
     guest.follow(owner)
@@ -173,6 +182,7 @@ def build_world(*, private: bool) -> World:
     explore.compute_ranking()
     names = {
         "owner": owner.username,
+        "former": "the.former",
         "owner_id": str(owner.id),
         "post": post,
         "comment": comment,
@@ -253,7 +263,13 @@ def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, st
 
 
 def test_every_operation_on_a_post_comment_or_user_is_in_the_table() -> None:
-    names = {"owner": "{username}", "post": "{post_id}", "comment": "{comment_id}", "guest_comment": "{comment_id}"}
+    names = {
+        "owner": "{username}",
+        "former": "{username}",
+        "post": "{post_id}",
+        "comment": "{comment_id}",
+        "guest_comment": "{comment_id}",
+    }
     tested = {(call.method, "/api/v1" + call.path.format(**names)) for call in CALLS}
     paths: dict[str, dict[str, Any]] = json.loads((PROJECT_ROOT / "openapi.json").read_text())["paths"]
     operations = {

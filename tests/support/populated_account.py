@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
 
-from accounts import audit, deletion, erasure_worker, personal_data_registry, sessions
+from accounts import audit, deletion, erasure_worker, former_usernames, personal_data_registry, second_factor, sessions
 from accounts.models import CountChange, User
 from instafeed.core.jobs.leased import Outcome
 from instafeed.core.models import IdempotentResponse
@@ -81,6 +81,8 @@ def _add_notifications_and_session(user: User, friend: User) -> None:
     with transaction.atomic():  # not consumed yet
         announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
     sessions.start(user)
+    second_factor.enroll(user.pk, replace=False)
+    former_usernames.record_rename(user.pk, f"former.{user.pk}", user.username)
     IdempotentResponse.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
 
 

@@ -40,6 +40,8 @@ _VALUES = {
     "reserved": "The username is reserved.",
     "surrogate_characters_not_allowed": "The text is not valid Unicode.",
     "unique": "The name or address is taken.",
+    "rename_limit": "You changed the username twice in 14 days. Try again later, or take a former one back.",
+    "wrong_code": "The code of the second factor is wrong or was used before.",
     "wrong_password": "This is not the current password.",
 }
 _OTHERS = {
@@ -55,16 +57,21 @@ _OTHERS = {
     "not_authenticated": (401, "This needs an access token."),
     "not_found": (404, "It does not exist, or you may not see it."),
     "not_uploaded": (409, "Nothing has been uploaded yet: send the file first."),
+    "otp_required": (401, "The password is right. The account has a second factor: send a code as `otp` too."),
     "parse_error": (400, "The body cannot be read: it is not JSON, or not the form that was announced."),
     "permission_denied": (403, "You may see this, but not do that with it."),
     "request_too_large": (413, "The body is too large."),
     "service_unavailable": (503, "A part of the service is down or busy. Wait for `Retry-After`, then repeat."),
-    "staff_account": (403, "Staff accounts are deleted by an administrator."),
+    "staff_account": (403, "An administrator deletes staff accounts and sets up their second factor."),
     "throttled": (429, "Too many requests. Wait for `Retry-After`, then repeat."),
     "token_not_valid": (401, "The token is invalid or expired, or its session has ended."),
+    "totp_disabled": (409, "The second factor is not on."),
+    "totp_enabled": (409, "The second factor is already on: turn it off first."),
+    "totp_not_begun": (409, "Begin to set up the second factor first."),
     "unsupported_media_type": (415, "The call does not accept this `Content-Type`."),
     "user_inactive": (401, "The account is suspended or deleted."),
-    "wrong_credentials": (401, "No account has this username and password."),
+    "wrong_credentials": (401, "No account has this username or address, and this password."),
+    "wrong_otp": (401, "The password is right. The code is wrong or was used before."),
 }
 ERROR_CODES: dict[str, ErrorCode] = dict(
     sorted(

@@ -28,7 +28,9 @@ from instafeed.core.observability.metrics import THROTTLED
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # imports the default throttles itself
 
-_WINDOWS_ATTRIBUTE = "rate_limit_windows"  # of the HttpRequest: the windows in which it was counted
+# Of the HttpRequest: the windows in which it was counted, those that its response shows and the others.
+_WINDOWS_ATTRIBUTE = "rate_limit_windows"
+_SILENT_WINDOWS_ATTRIBUTE = "silent_rate_limit_windows"
 
 
 class Bucket(NamedTuple):
@@ -72,10 +74,7 @@ class Throttle(BaseThrottle):
         return self._wait
 
     def _count(self, bucket: Bucket) -> Window | None:
-        rate = settings.THROTTLES[bucket.scope]
-        if rate is None:
-            return None
-        return rate_limits.count(bucket.scope, bucket.client, parse_rate(rate), local_fallback=self.local_fallback)
+        return _count(bucket, local_fallback=self.local_fallback)
 
 
 class AnonThrottle(Throttle):
@@ -141,10 +140,21 @@ def is_limited(scope: str) -> bool:
 
 def give_back(request: Request | HttpRequest, scope: str) -> None:
     """Do not count this request in `scope` after all."""
-    windows = _windows_of(request)
-    for window in [window for window in windows if window.scope == scope]:
-        rate_limits.give_back(window)
-        windows.remove(window)
+    for windows in (_windows_of(request), _windows_of(request, _SILENT_WINDOWS_ATTRIBUTE)):
+        for window in [window for window in windows if window.scope == scope]:
+            rate_limits.give_back(window)
+            windows.remove(window)
+
+
+def count_silently(request: Request | HttpRequest, bucket: Bucket) -> bool:
+    """Count a request in a bucket that its response must not reveal. Return False if it exceeds the limit."""
+    window = _count(bucket, local_fallback=True)
+    if window is None:
+        return True
+    _windows_of(request, _SILENT_WINDOWS_ATTRIBUTE).append(window)
+    if window.is_exceeded:
+        THROTTLED.labels(window.scope).inc()
+    return not window.is_exceeded
 
 
 def rate_limit_headers(request: HttpRequest) -> dict[str, str]:
@@ -166,10 +176,17 @@ def counter_keys(user_id: int) -> list[str]:
     return [keys.rate_limit(scope, str(user_id), parse_rate(rate).seconds) for scope, rate in rates.items() if rate]
 
 
-def _windows_of(request: Request | HttpRequest) -> list[Window]:
+def _count(bucket: Bucket, *, local_fallback: bool) -> Window | None:
+    rate = settings.THROTTLES[bucket.scope]
+    if rate is None:
+        return None
+    return rate_limits.count(bucket.scope, bucket.client, parse_rate(rate), local_fallback=local_fallback)
+
+
+def _windows_of(request: Request | HttpRequest, attribute: str = _WINDOWS_ATTRIBUTE) -> list[Window]:
     """Return the windows in which the request was counted, as a list to change."""
     plain = getattr(request, "_request", request)
-    windows: list[Window] = vars(plain).setdefault(_WINDOWS_ATTRIBUTE, [])
+    windows: list[Window] = vars(plain).setdefault(attribute, [])
     return windows
 
 

@@ -14,8 +14,17 @@ from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
 
-from accounts import deletion, erasure_worker, moderation, personal_data_registry, services, sessions
-from accounts.models import AuditEntry, Erasure, Session, User
+from accounts import (
+    deletion,
+    erasure_worker,
+    former_usernames,
+    moderation,
+    personal_data_registry,
+    second_factor,
+    services,
+    sessions,
+)
+from accounts.models import AuditEntry, Erasure, FormerUsername, RecoveryCode, SecondFactor, Session, User
 from accounts.tokens import TokenRefused
 from posts import services as posts
 from posts.models import Post
@@ -25,6 +34,7 @@ from social.models import Follow
 from social.notifications.consumer import consume_batches
 from tests.db.accounts.auth_client import PASSWORD, delete_me, post, refresh, start_session
 from tests.support.api_user import ApiUser
+from tests.support.authenticator import code_of
 from tests.support.concurrency import close_connection_after, run_concurrently
 from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
@@ -219,3 +229,67 @@ def test_likes_and_comments_during_erasure() -> None:
     assert count_rows_mentioning(leaver.id) == {}
     assert_counts_are_exact()
     assert Post.objects.filter(deleted_at=None).count() == len(theirs)
+
+
+def test_concurrent_sign_ins_with_one_code_succeed_once() -> None:
+    user = UserFactory(username="alice", password=PASSWORD)
+    enrollment, codes = second_factor.enroll(user.pk, replace=False)
+    for otp in (code_of(enrollment.secret), codes[0]):
+        data = {"username": "alice", "password": PASSWORD, "otp": otp}
+        results = run_concurrently([lambda data=data: post("auth/token", data).status_code] * 4)  # type: ignore[misc]
+        assert sorted(results) == [200, 401, 401, 401]
+
+
+def test_concurrent_confirmations_succeed_once() -> None:
+    user = UserFactory()
+    code = code_of(second_factor.begin(user.pk).secret)
+    results = run_concurrently([partial(second_factor.confirm, user.pk, code)] * 4)
+    assert sorted(type(result).__name__ for result in results) == ["AlreadyEnrolled"] * 3 + ["list"]
+    assert RecoveryCode.objects.count() == second_factor.RECOVERY_CODE_COUNT
+
+
+def test_concurrent_beginnings_leave_one_secret() -> None:
+    user = UserFactory()
+    secrets = [enrollment.secret for enrollment in run_concurrently([partial(second_factor.begin, user.pk)] * 4)]
+    assert SecondFactor.objects.count() == 1
+    results = [confirms(user.pk, code_of(secret)) for secret in secrets]
+    assert results.count(True) == 1
+
+
+def confirms(user_id: int, code: str) -> bool:
+    try:
+        second_factor.confirm(user_id, code)
+    except (second_factor.WrongCode, second_factor.AlreadyEnrolled):
+        return False
+    return True
+
+
+def test_a_name_that_is_given_up_is_reserved_before_waiting_registrations_get_it() -> None:
+    for number in range(6):
+        user = UserFactory(username=f"old{number}")
+        data = {"username": f"old{number}", "email": f"new{number}@example.org", "password": PASSWORD}
+        calls = [partial(services.update_profile, user.pk, {"username": f"new{number}"})]
+        results = run_concurrently([*calls, *[lambda data=data: post("auth/register", data).status_code] * 3])
+        assert results[1:] == [400] * 3
+        assert User.objects.get(pk=user.pk).username == f"new{number}"
+
+
+def test_a_registration_waits_for_a_rename_and_is_refused() -> None:
+    user = UserFactory(username="alice")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.update_profile(user.pk, {"username": "alicia"})
+            waiting = pool.submit(
+                close_connection_after, services.register, "alice", "other@example.org", "correct horse"
+            )
+            eventually(lambda: count_lock_waiters() == 1)
+        with pytest.raises(services.AlreadyTaken):
+            waiting.result(10)
+
+
+def test_concurrent_renames_stay_within_the_limit() -> None:
+    user = UserFactory(username="alice")
+    renames = [partial(services.update_own_profile, user.pk, {"username": f"name{number}"}, "") for number in range(5)]
+    results = run_concurrently(renames)
+    assert sorted(type(result).__name__ for result in results) == ["TooManyRenames"] * 3 + ["User"] * 2
+    assert FormerUsername.objects.count() == former_usernames.MAX_RENAMES

@@ -20,7 +20,7 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import erasure_worker, personal_data_registry, second_factor, tasks
+from accounts import erasure_worker, personal_data_registry, tasks
 from accounts.models import Erasure, User
 from accounts.personal_data_registry import PersonalDataCategory
 from instafeed.core.cache import keys
@@ -50,7 +50,6 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.usefixtures("others")
 def test_erasure_leaves_nothing_and_keeps_other_counts_exact(alice: User) -> None:
     alice.groups.add(Group.objects.get(name="Moderator"))
-    second_factor.enroll(alice.pk, replace=False)
     not_populated = {"accounts.User_user_permissions.user", "admin.LogEntry.user", "accounts.Erasure.user"}
     assert {column for column in registered_columns() if column not in count_rows_mentioning(alice.pk)} <= not_populated
     rows = count_rows_of_others()

@@ -49,7 +49,7 @@ def test_get_returns_own_profile(alice: User, access: str) -> None:
     body = get("me", access).json()
     assert set(body) == {
         *("id", "username", "display_name", "bio", "website", "avatar_url", "is_private", "is_celebrity"),
-        *("post_count", "follower_count", "following_count", "created_at", "relationship", "email"),
+        *("post_count", "follower_count", "following_count", "created_at", "relationship", "email", "totp_enabled"),
     }
     assert body["id"] == str(alice.pk)
     assert body["email"] == "alice@example.org"

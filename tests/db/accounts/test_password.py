@@ -30,8 +30,8 @@ def test_change_ends_all_other_sessions(alice: User) -> None:
     assert all(is_token_accepted(tokens.access) for tokens in others)
     response = change_password(own.access)
     assert (response.status_code, response.content) == (204, b"")
-    assert services.verify_password("alice", NEW_PASSWORD)
-    assert not services.verify_password("alice", PASSWORD)
+    assert services.verify_password(services.find_account("alice"), NEW_PASSWORD)
+    assert not services.verify_password(services.find_account("alice"), PASSWORD)
     assert is_token_accepted(own.access)
     assert refresh(own.refresh).status_code == 200
     for tokens in others:
@@ -43,14 +43,14 @@ def test_wrong_current_password_is_400(alice: User) -> None:
     own, other = start_session(alice), start_session(alice)
     error = assert_error(change_password(own.access, current="wrong"), 400, "wrong_password")
     assert error["attr"] == "current_password"
-    assert services.verify_password("alice", PASSWORD)
+    assert services.verify_password(services.find_account("alice"), PASSWORD)
     assert is_token_accepted(other.access)
 
 
 @pytest.mark.parametrize("new", ["short", "12345678901", "password1", "alice123", "", None, 5, [], "x" * 1_025])
 def test_weak_new_password_is_400(alice: User, new: Any) -> None:
     assert assert_error(change_password(start_session(alice).access, new=new), 400)["attr"] == "new_password"
-    assert services.verify_password("alice", PASSWORD)
+    assert services.verify_password(services.find_account("alice"), PASSWORD)
 
 
 def test_token_is_required(alice: User) -> None:
@@ -71,4 +71,4 @@ def test_concurrent_change_fails(alice: User, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(services, "make_password", hash_after_another_change)
     with pytest.raises(services.WrongPassword):
         services.change_password(alice.pk, PASSWORD, NEW_PASSWORD, keep_session=None)
-    assert services.verify_password("alice", "from elsewhere")
+    assert services.verify_password(services.find_account("alice"), "from elsewhere")

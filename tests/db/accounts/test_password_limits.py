@@ -17,6 +17,7 @@ from tests.db.accounts.auth_client import PASSWORD, bearer, start_session
 from tests.support.broken_redis import break_redis
 from tests.support.client_response import ClientResponse
 from tests.support.error_shape import assert_error
+from tests.support.staff import create_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -139,3 +140,42 @@ def test_account_keys_are_short_ascii() -> None:
     for username in ("x" * 100_000, "\ufdfa" * 100_000, "\ud800"):
         assert account_key(username).isascii()
         assert len(account_key(username)) < 50
+
+
+def test_both_names_of_an_account_share_a_limit_without_a_sign_of_it(alice: User) -> None:
+    """Beyond it the right password is answered like a wrong one, so that no one learns whose address it is."""
+    lock_out("alice")
+    unknown = call("post", "auth/token", {"username": "x@example.org", "password": PASSWORD}, address="192.0.2.50")
+    right = call("post", "auth/token", {"username": alice.email, "password": PASSWORD}, address="192.0.2.51")
+    assert (right.status_code, right.content) == (401, unknown.content)
+    names = ("RateLimit-Limit", "RateLimit-Remaining", "Retry-After")
+    assert [right.headers.get(name) for name in names] == [unknown.headers.get(name) for name in names]
+
+
+def test_the_limit_of_the_account_counts_both_names(alice: User) -> None:
+    for number, name in enumerate(("alice", alice.email, "alice")):
+        assert sign_in(name, address=f"198.51.100.{number}") == 401
+    assert sign_in(alice.email, PASSWORD, address="192.0.2.50") == 401
+    assert sign_in("alice", PASSWORD, address="192.0.2.51") == 401
+
+
+def test_an_address_that_signed_in_lately_may_use_either_name(alice: User) -> None:
+    assert sign_in("alice", PASSWORD, HOME) == 200
+    lock_out("alice")
+    lock_out(alice.email)
+    assert [sign_in(name, PASSWORD, HOME) for name in ("alice", alice.email)] == [200, 200]
+
+
+def test_sign_ins_with_either_name_give_the_attempt_back(alice: User) -> None:
+    names = ["alice", alice.email] * 4
+    assert [sign_in(name, PASSWORD, f"192.0.2.{number}") for number, name in enumerate(names)] == [200] * 8
+
+
+def test_the_admin_counts_in_the_limit_of_the_account() -> None:
+    staff = create_staff(username="maria", email="maria@example.org", password=PASSWORD)
+    for number in range(LIMIT):
+        sign_in(staff.email, address=f"198.51.100.{number}")
+    form = {"username": "maria", "password": PASSWORD}
+    refused = Client().post("/admin/login/", form, REMOTE_ADDR="192.0.2.50")
+    assert refused.status_code == 200, "not a 429, which would show that both names belong together"
+    assert Client().get("/admin/").status_code == 302

@@ -24,8 +24,6 @@ PROJECT_APPS = {
     "feeds",
     "admin",
     "auth",
-    "otp_totp",
-    "otp_static",
 }
 # Columns of those types that hold no user ids, or none that must be erased.
 COLUMNS_WITHOUT_USER_IDS = {
@@ -45,8 +43,7 @@ COLUMNS_WITHOUT_USER_IDS = {
     "core.Invalidation.keys",  # deleted within seconds
     "media.Media.variants",
     "media.FileDeletion.paths",
-    "otp_totp.TOTPDevice.t0",  # times
-    "otp_totp.TOTPDevice.last_t",
+    "accounts.SecondFactor.last_step",  # a time
     "posts.Counter.subject_id",
     "posts.ExploreRanking.post_ids",
     "social.Notification.post_id",

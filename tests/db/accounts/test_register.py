@@ -41,6 +41,7 @@ def test_register_creates_account_and_signs_in() -> None:
         "created_at": user.created_at.isoformat().replace("+00:00", "Z"),
         "relationship": None,
         "email": "alice@example.org",
+        "totp_enabled": False,
     }
     assert user.check_password(PASSWORD)
     assert is_token_accepted(body["access"])

@@ -24,7 +24,8 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 def sign_in(address: str = "192.0.2.7", user_agent: str = FIREFOX) -> Any:
     data = {"username": "alice", "password": PASSWORD}
-    return Client(REMOTE_ADDR=address, HTTP_USER_AGENT=user_agent).post("/api/v1/auth/token", data).json()
+    client = Client(REMOTE_ADDR=address, HTTP_USER_AGENT=user_agent)
+    return client.post("/api/v1/auth/token", data, "application/json").json()
 
 
 def list_sessions(access: str) -> Any:
@@ -57,7 +58,7 @@ def test_a_refresh_updates_the_time_and_the_client(alice: User) -> None:
     (row,) = list_sessions(tokens["access"])
     assert datetime.fromisoformat(row["last_used_at"]) == before
     client = Client(REMOTE_ADDR="198.51.100.4", HTTP_USER_AGENT="curl/8")
-    client.post("/api/v1/auth/token/refresh", {"refresh": tokens["refresh"]})
+    client.post("/api/v1/auth/token/refresh", {"refresh": tokens["refresh"]}, "application/json")
     (row,) = list_sessions(tokens["access"])
     assert datetime.fromisoformat(row["created_at"]) == before
     assert datetime.fromisoformat(row["last_used_at"]) > before + timedelta(days=1)

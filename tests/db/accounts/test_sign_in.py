@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from accounts import services, sessions
 from accounts.tokens import TokenRefused
 from tests.db.accounts.auth_client import PASSWORD, get, is_token_accepted, post
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
+from tests.support.redis_round_trips import count_round_trips
 
 pytestmark = pytest.mark.django_db
 
@@ -20,9 +24,11 @@ def sign_in(username: Any, password: Any = PASSWORD) -> Any:
     return post("auth/token", {"username": username, "password": password})
 
 
-@pytest.mark.parametrize("username", ["alice", "ALICE", " alice "])
-def test_sign_in_returns_tokens(username: str) -> None:
-    UserFactory(username="alice", password=PASSWORD)
+@pytest.mark.parametrize(
+    "username", ["alice", "ALICE", " alice ", "Alice@example.org", "alice@EXAMPLE.org", " alice@example.org "]
+)
+def test_sign_in_with_username_or_address_returns_tokens(username: str) -> None:
+    UserFactory(username="alice", email="Alice@example.org", password=PASSWORD)
     response = sign_in(username)
     assert response.status_code == 200
     assert set(response.json()) == {"access", "refresh"}
@@ -30,13 +36,16 @@ def test_sign_in_returns_tokens(username: str) -> None:
 
 
 def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
-    UserFactory(username="alice", password=PASSWORD)
-    UserFactory(username="imported")
+    UserFactory(username="alice", email="alice@example.org", password=PASSWORD)
+    UserFactory(username="imported", email="")
     responses = [
         sign_in("alice", "wrong"),
         sign_in("unknown", "wrong"),
         sign_in("imported", ""),
         sign_in("\u212a", "x"),
+        sign_in("alice@example.org", "wrong"),
+        sign_in("unknown@example.org", "wrong"),
+        sign_in("@", "wrong"),
     ]
     responses[2] = sign_in("imported", "wrong")
     assert_error(responses[0], 401, "wrong_credentials")
@@ -44,12 +53,13 @@ def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
     assert all(response["WWW-Authenticate"].startswith("Bearer") for response in responses)
 
 
-@pytest.mark.parametrize("username", ["alice", "imported", "suspended", "unknown", "no such name!"])
-def test_every_attempt_hashes_once(username: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    UserFactory(username="alice", password=PASSWORD)
-    UserFactory(username="imported")
+def test_every_refused_attempt_does_the_same_work(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """So its time does not tell which usernames and addresses have an account."""
+    settings.THROTTLES = settings.THROTTLES | {"login": "100/hour", "login_address": "100/hour"}
+    UserFactory(username="alice", email="alice@example.org", password=PASSWORD)
+    UserFactory(username="imported", email="imported@example.org")
     UserFactory(username="suspended", password=PASSWORD, is_active=False)
-    hashed = []
+    hashed: list[str] = []
     encode = MD5PasswordHasher.encode
 
     def count(self: MD5PasswordHasher, password: str, salt: str) -> str:
@@ -57,8 +67,14 @@ def test_every_attempt_hashes_once(username: str, monkeypatch: pytest.MonkeyPatc
         return encode(self, password, salt)
 
     monkeypatch.setattr(MD5PasswordHasher, "encode", count)
-    assert sign_in(username, "wrong").status_code == 401
-    assert len(hashed) == 1
+    work = {}
+    names = ["alice", "imported", "suspended", "unknown", "no such name!"]
+    for name in (*names, "alice@example.org", "imported@example.org", "unknown@example.org", "@"):
+        hashed.clear()
+        with CaptureQueriesContext(connection) as queries, count_round_trips() as round_trips:
+            assert sign_in(name, "wrong").status_code == 401
+        work[name] = (len(queries), tuple(round_trips), len(hashed))
+    assert set(work.values()) == {(1, work["alice"][1], 1)}, work
 
 
 def test_suspended_user_gets_the_same_answer() -> None:
@@ -85,18 +101,16 @@ def test_sessions_are_independent() -> None:
 
 
 def test_no_session_if_password_changed_meanwhile() -> None:
-    UserFactory(username="alice", password=PASSWORD)
-    user = services.verify_password("alice", PASSWORD)
-    assert user
+    user = UserFactory(username="alice", password=PASSWORD)
+    assert services.verify_password(user, PASSWORD)
     services.change_password(user.pk, PASSWORD, "another password", keep_session=None)
     with pytest.raises(TokenRefused):
         sessions.start(user)
 
 
 def test_no_session_if_suspended_meanwhile() -> None:
-    UserFactory(username="alice", password=PASSWORD)
-    user = services.verify_password("alice", PASSWORD)
-    assert user
+    user = UserFactory(username="alice", password=PASSWORD)
+    assert services.verify_password(user, PASSWORD)
     services.suspend(user.pk)
     with pytest.raises(TokenRefused):
         sessions.start(user)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from accounts import services as accounts
+from accounts.models import FormerUsername
 from posts import mentions
 from tests.db.media.lifecycle import post_notifications
 from tests.support.api_user import ApiUser
@@ -48,6 +50,7 @@ def test_mention_left_in_the_caption_keeps_its_notification(author: ApiUser, rea
     post = author.create_post(f"with @{reader.username} and @{other.username}")
     if change == "renamed":
         accounts.update_profile(reader.id, {"username": "renamed.user"})
+        FormerUsername.objects.update(reserved_until=timezone.now())
         UserFactory(username=reader.username)  # the new owner of the name is not mentioned
     else:
         accounts.suspend(reader.id)
@@ -75,3 +78,22 @@ def test_edits_do_not_exceed_the_number_of_notified_mentions(
     post = author.create_post(f"with @{reader.username}")
     edit(author, post, f"with @{other.username} and @{reader.username}")
     assert (post_notifications(reader), post_notifications(other)) == ([("mention", post)], [])
+
+
+def test_former_username_still_mentions_the_account(author: ApiUser, reader: ApiUser) -> None:
+    old_name = reader.username
+    accounts.update_profile(reader.id, {"username": "renamed.user"})
+    post = author.create_post(f"with @{old_name}")
+    author.create_comment(author.create_post(), f"and @{old_name}")
+    assert [kind for kind, _ in post_notifications(reader)] == ["mention", "mention"]
+    FormerUsername.objects.update(reserved_until=timezone.now())
+    edit(author, post, "alone")
+    edit(author, post, f"with @{old_name}")
+    assert len(post_notifications(reader)) == 1
+
+
+def test_suspended_account_is_not_mentioned_by_a_former_username(author: ApiUser, reader: ApiUser) -> None:
+    old_name = reader.username
+    accounts.update_profile(reader.id, {"username": "renamed.user"})
+    accounts.suspend(reader.id)
+    assert mentions.get_mentioned_users(f"@{old_name}") == {}

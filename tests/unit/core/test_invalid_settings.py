@@ -61,6 +61,8 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "a" * 60),
         ("SECRET_KEY", f"django-insecure-{'0123456789' * 5}"),
+        ("SECRET_KEY_FALLBACKS", "short"),
+        ("SECRET_KEY_FALLBACKS", f"{'0123456789abcdef' * 4},short"),
         ("ALLOWED_HOSTS", "https://example.org"),
         ("ALLOWED_HOSTS", "example.org:8000"),
         ("DATABASE_URL", "postgresql://host:99999/x"),

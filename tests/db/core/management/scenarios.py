@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import F
 
-from accounts.models import User
+from accounts import second_factor, services, sessions
+from accounts.models import SecondFactor, User
 from feeds import backfill, visible_authors
 from feeds.models import FanOut
 from instafeed.core.cache import keys
@@ -22,6 +23,7 @@ from tests.support.factories import FollowFactory, UserFactory
 from tests.support.leased_jobs import lose_tasks
 
 CELEBRITY_THRESHOLD = 3  # followers, in every scenario
+NEW_PASSWORD = "a moth in relay 70"
 Snapshot = dict[str, object]
 
 
@@ -108,6 +110,27 @@ def undelivered_posts(_: Path) -> None:
     with redis.Redis.from_url(settings.CELERY_BROKER_URL) as broker:
         lose_tasks(broker)
     FanOut.objects.filter(pk=posts[0]).update(state=JobState.DEAD, error="its workers died")
+
+
+def signed_in_user(_: Path) -> None:
+    """Alice with two sessions and a second factor, and Bob without."""
+    alice = UserFactory(username="alice")
+    UserFactory(username="bob")
+    second_factor.enroll(alice.pk, replace=False)
+    for _session in range(2):
+        sessions.start(alice)
+
+
+def suspended_user(_: Path) -> None:
+    """Alice, suspended."""
+    services.suspend(UserFactory(username="alice").pk)
+
+
+def secrets_of_a_former_key(_: Path) -> None:
+    """Two second factors whose secrets were encrypted with a former SECRET_KEY."""
+    for user in create_users(2):
+        second_factor.enroll(user.pk, replace=False)
+    SecondFactor.objects.update(key_id="0" * 16)
 
 
 def follows() -> set[tuple[str, str]]:

@@ -32,6 +32,8 @@ POST /auth/logout
 POST /auth/password
 GET PATCH DELETE /me
 GET /me/export
+POST DELETE /me/totp
+POST /me/totp/confirm
 GET DELETE /me/sessions
 DELETE /me/sessions/{session_id}
 GET /me/saved
