@@ -370,7 +370,7 @@ def size(text: str) -> int:
 def test_nginx_container_has_room_for_its_files_in_memory() -> None:
     nginx = SERVICES["nginx"]
     sizes = {entry.split(":")[0]: size(entry.rpartition("size=")[2]) for entry in nginx["tmpfs"]}
-    assert {"/tmp/bodies", "/tmp/media"} <= sizes.keys(), "bodies cannot fill the space of the cache"
+    assert {"/tmp/bodies", "/tmp/uploads", "/tmp/media"} <= sizes.keys(), "none can fill the space of the others"
     assert size(nginx["mem_limit"]) >= sum(sizes.values()) + 512 * 2**20
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import select
 import shutil
 import socket
@@ -37,6 +38,7 @@ PRIVATE = f"/media/private/{'k' * 32}/150.webp"
 UPLOAD = "/api/v1/media"
 VERIFICATION = "/api/v1/notifications/unread-count"
 TOKEN = {"Authorization": "Bearer t"}
+CHUNKED = "Transfer-Encoding: chunked"
 TLS = PROJECT_ROOT / "deploy/nginx/tls/tls.conf.template"
 
 
@@ -352,13 +354,21 @@ def test_upload_of_unknown_length_reaches_an_app_whole(balancer: Balancer) -> No
     assert (received["body"], received["headers"]["Content-Length"]) == (300_000, "300000")
 
 
-def begin_requests(stack: ExitStack, balancer: Balancer, path: str, *headers: str, allowed: int) -> None:
+def begin_requests(
+    stack: ExitStack,
+    balancer: Balancer,
+    path: str,
+    *headers: str,
+    allowed: int,
+    length: str = "Content-Length: 1000000",
+) -> None:
     """Begin requests whose bodies never end, until `allowed` of them wait and three more have been refused."""
-    lines = [f"POST {path} HTTP/1.1", "Host: x", "Authorization: Bearer t", "Content-Length: 1000000", *headers]
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Authorization: Bearer t", length, *headers]
     connections = []
     for _ in range(allowed + 3):
         connection = stack.enter_context(socket.create_connection(("127.0.0.1", balancer.port)))
-        connection.sendall("\r\n".join([*lines, "", "x"]).encode())
+        beginning = "f\r\nx" if length == CHUNKED else "x"
+        connection.sendall("\r\n".join([*lines, "", beginning]).encode())
         connections.append(connection)
     eventually(lambda: len(select.select(connections, [], [], 0)[0]) == 3)
 
@@ -393,21 +403,77 @@ def test_rate_of_uploads_of_a_client_is_limited(balancer: Balancer, path: str) -
 
 def test_number_of_requests_of_a_client_is_limited(balancer: Balancer) -> None:
     with ExitStack() as stack:
-        begin_requests(stack, balancer, "/", allowed=100)
+        begin_requests(stack, balancer, "/", allowed=100, length="Content-Length: 59999")
         assert balancer.client.get("/").status_code == 429
     eventually(lambda: balancer.client.get("/").status_code == 200)
 
 
-def test_without_space_for_a_body_503_with_retry_after(balancer: Balancer) -> None:
+LARGE_BODIES = ["Content-Length: 1000000", "Content-Length: 60000", "Content-Length: 00060000", CHUNKED]
+
+
+@pytest.mark.parametrize("length", LARGE_BODIES)
+def test_number_of_large_bodies_of_a_client_is_limited(balancer: Balancer, length: str) -> None:
+    """Otherwise a client without an account could fill their space with 100 slow requests."""
+    with ExitStack() as stack:
+        begin_requests(stack, balancer, "/api/v1/auth/register", allowed=8, length=length)
+        large = balancer.client.post("/api/v1/auth/register", content=bytes(60_000))
+        assert (large.status_code, large.content) == (429, BODIES[429])
+        assert balancer.client.post("/api/v1/auth/register", content=bytes(1_000)).status_code == 200
+        assert balancer.client.get("/").status_code == 200
+    eventually(lambda: balancer.client.post("/", content=bytes(60_000)).status_code == 200)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_reading_requests_have_small_bodies(balancer: Balancer, method: str) -> None:
+    """HTTP/2 does not say at the beginning whether there is a body, so it is not counted as large."""
+    for size, status in ((50_000, 200), (70_000, 413)):
+        response = balancer.client.request(method, "/", content=iter([bytes(size)]))
+        assert response.status_code == status
+
+
+def test_half_requests_of_one_client_leave_connections_for_others(balancer: Balancer) -> None:
+    """More of them than two processes with the usual limit of 4096 could hold."""
+    number = 8_300
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < number + 1_000:
+        pytest.skip("this process may not open enough connections")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number + 1_000), hard))
+    with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(number):
+            address = ("127.0.0.21", 0)
+            connection = socket.create_connection(("127.0.0.1", balancer.port), timeout=10, source_address=address)
+            stack.enter_context(connection).sendall(b"GET / HTTP/1.1\r\nX")
+        assert balancer.client.get("/health/nginx").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("space", "refused", "accepted"), [("bodies", "/api/v1/posts", UPLOAD), ("uploads", UPLOAD, "/api/v1/posts")]
+)
+def test_without_space_for_a_body_503_with_retry_after(
+    balancer: Balancer, space: str, refused: str, accepted: str
+) -> None:
+    """Uploads and other requests have their own space."""
     aside = balancer.files / "aside"
-    (balancer.files / "bodies").rename(aside)
+    (balancer.files / space).rename(aside)
     try:
-        response = balancer.client.post(UPLOAD, content=bytes(100_000), headers=TOKEN)
+        response = balancer.client.post(refused, content=bytes(100_000), headers=TOKEN)
         assert (response.status_code, response.content) == (503, BODIES[503])
         assert response.headers["Retry-After"]
-        assert balancer.request("POST", "/api/v1/posts", content=bytes(1_000))["body"] == 1_000
+        for path, size in ((accepted, 100_000), (refused, 1_000)):
+            assert balancer.request("POST", path, content=bytes(size), headers=TOKEN)["body"] == size
     finally:
-        aside.rename(balancer.files / "bodies")
+        aside.rename(balancer.files / space)
+
+
+@pytest.mark.parametrize("query", ["delete", "delete=&x=1", "0"])
+def test_upload_form_has_no_query(balancer: Balancer, query: str) -> None:
+    assert balancer.client.post(f"/media?{query}", content=b"x").status_code == 405
+    assert balancer.store.requests == []
+
+
+def test_upload_form_has_no_other_credentials(balancer: Balancer) -> None:
+    assert "Authorization" not in balancer.request("POST", "/media", content=b"x", headers=TOKEN)["headers"]
 
 
 # --- Pictures ----------------------------------------------------------------------------------------------
