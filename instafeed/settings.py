@@ -308,6 +308,7 @@ THROTTLES = {
     "post": env.throttle_rate("THROTTLE_POST", "60/hour"),
     "comment": env.throttle_rate("THROTTLE_COMMENT", "200/hour"),
     "follow": env.throttle_rate("THROTTLE_FOLLOW", "200/hour"),
+    "block": env.throttle_rate("THROTTLE_BLOCK", "200/hour"),
     "report": env.throttle_rate("THROTTLE_REPORT", "60/hour"),
     "profile": env.throttle_rate("THROTTLE_PROFILE", "60/hour"),
     "privacy": env.throttle_rate("THROTTLE_PRIVACY", "5/hour"),

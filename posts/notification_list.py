@@ -19,9 +19,9 @@ from instafeed.core.api.formats import optional_id, rfc3339
 from posts.models import Comment, Post
 from posts.visibility import get_visible_post_ids
 from social.notifications import selectors
-from social.notifications.selectors import MAX_SHOWN_ACTORS, Entry
+from social.notifications.selectors import MAX_SHOWN_ACTORS, Entry, EntryReader
 
-MAX_UNREAD_COUNT = 1_000  # the count is exact up to this number
+MAX_UNREAD_COUNT = 1_000  # counting stops there
 UNREAD_BATCH_SIZE = 500  # entries read at once
 MAX_UNREAD_BATCHES = 4  # enough to count MAX_UNREAD_COUNT entries although as many are invisible
 
@@ -31,50 +31,59 @@ class NotificationList:
     """One user's notifications, for `fetch_filtered_page`. Keeps the entries that `fetch` reads for `render`."""
 
     user_id: int
+    _reader: EntryReader = field(init=False)
     _fetched: dict[int, Entry] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._reader = EntryReader(self.user_id)
+
     def fetch(self, before: int | None, limit: int) -> tuple[list[int], bool]:
-        """Return the next `limit` ids below `before`, newest first, and whether the list ends there."""
-        found = selectors.list_entries(self.user_id, before, limit)
-        self._fetched = {entry.position: entry for entry in found}
-        return list(self._fetched), len(found) < limit
+        """Return the next ids below `before`, at most `limit`, newest first, and whether the list ends there.
+
+        There are fewer, or none, when the budget of `EntryReader` is used up: the page is short then.
+        """
+        batch = self._reader.read(before, limit)
+        self._fetched = {entry.position: entry for entry in batch.entries}
+        return batch.positions, batch.is_last
 
     def render(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
         """Return id and JSON of the visible entries, in a fixed number of queries."""
-        return _render_entries(_filter_visible(self.user_id, [self._fetched[id_] for id_ in ids]))
+        return _render_entries(
+            _filter_visible(self.user_id, [self._fetched[id_] for id_ in ids if id_ in self._fetched])
+        )
 
 
 def iterate_visible(user_id: int, batch_size: int) -> Iterator[Entry]:
     """Yield all entries that the user can see, newest first, in the form in which the list shows them."""
     before = None
     while True:
-        found = selectors.list_entries(user_id, before, batch_size)
-        for entry, _ in _filter_visible(user_id, found):
+        batch = EntryReader(user_id).read(before, batch_size)
+        for entry, _ in _filter_visible(user_id, batch.entries):
             yield entry
-        if len(found) < batch_size:
+        if batch.is_last:
             return
-        before = found[-1].position
+        before = batch.positions[-1]
 
 
 def count_unread(user_id: int) -> int:
     """Return the number of visible unread entries, at most MAX_UNREAD_COUNT.
 
-    Reads the newest `MAX_UNREAD_BATCHES * UNREAD_BATCH_SIZE` unread entries. The result is too small if visible
-    entries come after that many.
+    Reads the newest `MAX_UNREAD_BATCHES * UNREAD_BATCH_SIZE` unread entries, fewer when the budget of `EntryReader` is
+    used up. The result is too small if visible entries come after that many.
     """
+    reader = EntryReader(user_id, unread=True)
     count, before = 0, None
     for _ in range(MAX_UNREAD_BATCHES):
-        found = selectors.list_entries(user_id, before, UNREAD_BATCH_SIZE, unread=True)
-        count += sum(not entry.read for entry, _ in _filter_visible(user_id, found))
-        if len(found) < UNREAD_BATCH_SIZE or count >= MAX_UNREAD_COUNT:
+        batch = reader.read(before, UNREAD_BATCH_SIZE)
+        count += len(_filter_visible(user_id, [entry for entry in batch.entries if not entry.read]))
+        if batch.is_last or not batch.positions or count >= MAX_UNREAD_COUNT:
             break
-        before = found[-1].position
+        before = batch.positions[-1]
     return min(count, MAX_UNREAD_COUNT)
 
 
-def _filter_visible(user_id: int, found: Sequence[Entry]) -> list[tuple[Entry, str]]:
-    """Return the visible entries, reduced to their visible actors, each with its text."""
-    entries = selectors.filter_visible_actors(user_id, found)
+def _filter_visible(user_id: int, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """Return the entries whose post and comment the user can see, each with its text."""
     hidden = [entry for entry in entries if entry.kind == "content_hidden"]
     others = [entry for entry in entries if entry.kind != "content_hidden" and entry.warning_id is None]
     texts = _load_texts(user_id, others) | _load_hidden_texts(user_id, hidden)

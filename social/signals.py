@@ -6,8 +6,8 @@ A repeated call that changes nothing sends nothing. The receivers are in `feeds.
 
 from django.dispatch import Signal
 
-# viewer_ids: Iterable[int], the users whose view of other users' posts changed: the follower of a new or ended
-# follow, both sides of a block, the muting user.
+# viewer_ids: Iterable[int], the users whose home feed may have changed: the follower of a new or ended follow, the
+# blocking and the muting user.
 relations_changed = Signal()
 
 # author_ids: Iterable[int], the users whose follower_count changed; it already has its new value. Not sent in the

@@ -82,7 +82,10 @@ class NotificationsView(APIView):
         tags=_TAGS,
     )
     def get(self, request: Request) -> HttpResponse:
-        """List your notifications, newest first. Likes of the same post or comment share one entry."""
+        """List your notifications, newest first. Likes of the same post or comment share one entry.
+
+        A page may be short, or empty with a cursor, where thousands of actors cannot be shown to you.
+        """
         notifications = NotificationList(current_user(request).pk)
         return filtered_page_response(request, LIST_NAME, notifications.fetch, notifications.render)
 
@@ -102,5 +105,8 @@ class MarkNotificationsReadView(APIView):
 class UnreadNotificationsView(APIView):
     @extend_schema(operation_id="count_unread_notifications", responses=UnreadNotificationsSerializer, tags=_TAGS)
     def get(self, request: Request) -> Response:
-        """Return the number of unread notifications, at most 1,000."""
+        """Return the number of unread notifications, at most 1,000.
+
+        It may be too small if thousands of unread notifications, or of actors, cannot be shown to you.
+        """
         return Response({"count": count_unread(current_user(request).pk)})

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 from accounts.api.views import current_user
 from instafeed.core.api.fields import ID_PATTERN
 from instafeed.core.api.openapi.components import error_response, error_responses, list_parameters, page_serializer
-from instafeed.core.api.throttling import FollowThrottle, UserThrottle
+from instafeed.core.api.throttling import BlockThrottle, FollowThrottle, UserThrottle
 from social import services, user_lists
 from social.api.base import (
     NO_CONTENT,
@@ -128,6 +128,8 @@ class FollowView(RelationView):
 
 
 class BlockView(RelationView):
+    throttle_classes = [UserThrottle, BlockThrottle]
+
     @extend_schema(
         operation_id="block_user",
         request=None,
@@ -151,6 +153,8 @@ class BlockView(RelationView):
 
 
 class MuteView(RelationView):
+    throttle_classes = [UserThrottle, BlockThrottle]
+
     @extend_schema(
         operation_id="mute_user",
         request=None,

@@ -31,7 +31,9 @@ def block(blocker_id: int, blocked_id: int) -> None:
     FollowRequest.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pks).delete()
     Follow.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=pks).delete()
     notifications.retract(*(event for edge in edges for event in follow_events.all_between(*edge)))
-    relations_changed.send(sender=Block, viewer_ids=[blocker_id, blocked_id])
+    # The other's timeline changes only by the end of their follow. Otherwise anyone could keep it cold by blocks.
+    followers = [blocked_id] if relationship.followed_by else []
+    relations_changed.send(sender=Block, viewer_ids=[blocker_id, *followers])
     existed = [relationship.following, relationship.followed_by]
     record_count_changes([edge for edge, followed in zip(edges, existed, strict=True) if followed], -1)
 
@@ -41,5 +43,5 @@ def unblock(blocker_id: int, blocked_id: int) -> None:
     """Remove a block, if there is one. The follows that it ended are not restored."""
     blocks = Block.objects.using(DEFAULT_DB_ALIAS)
     deleted, _ = blocks.filter(blocker_id=blocker_id, blocked_id=blocked_id).delete()
-    if deleted:
-        relations_changed.send(sender=Block, viewer_ids=[blocker_id, blocked_id])
+    if deleted:  # neither follows the other, so the other's timeline stays as it is
+        relations_changed.send(sender=Block, viewer_ids=[blocker_id])

@@ -25,6 +25,14 @@ def follow_someone(user: ApiUser) -> ClientResponse:
     return user.call("post", f"/users/{UserFactory().username}/follow")
 
 
+def block_someone(user: ApiUser) -> ClientResponse:
+    return user.call("post", f"/users/{UserFactory().username}/block")
+
+
+def mute_someone(user: ApiUser) -> ClientResponse:
+    return user.call("post", f"/users/{UserFactory().username}/mute")
+
+
 def report_someone(user: ApiUser) -> ClientResponse:
     report = {"target_type": "user", "target_id": str(UserFactory().pk), "reason": "spam"}
     return user.call("post", "/reports", report)
@@ -59,6 +67,8 @@ ACTIONS: list[tuple[str, Action]] = [
     ("post", edit_alt_text),
     ("comment", comment),
     ("follow", follow_someone),
+    ("block", block_someone),
+    ("block", mute_someone),
     ("report", report_someone),
     ("profile", lambda user: user.call("patch", "/me", {"bio": "x"})),
     ("privacy", turn_private_and_public),
@@ -92,10 +102,11 @@ def test_reads_and_taking_back_are_unlimited(settings: Settings) -> None:
     post_id = user.create_post()
     comment_id = user.create_comment(post_id)
     user.follow(other)
-    settings.THROTTLES = settings.THROTTLES | dict.fromkeys(("post", "comment", "follow", "profile", "avatar"), "1/day")
+    scopes = ("post", "comment", "follow", "block", "profile", "avatar")
+    settings.THROTTLES = settings.THROTTLES | dict.fromkeys(scopes, "1/day")
     calls = [
         *[("get", f"/posts/{post_id}/comments"), ("get", f"/posts/{post_id}"), ("get", "/me")] * 2,
-        *[("delete", f"/users/{other.username}/follow")] * 2,
+        *[("delete", f"/users/{other.username}/{relation}") for relation in ("follow", "block", "mute")] * 2,
         *[("delete", f"/comments/{comment_id}"), ("delete", f"/posts/{post_id}")],
     ]
     responses = [user.call(method, path) for method, path in calls]

@@ -20,7 +20,7 @@ from tests.support.processes import manage_output
 
 _SCOPES = (
     *("ANON", "USER", "REGISTER", "LOGIN", "LOGIN_ADDRESS", "UPLOAD", "EXPORT"),
-    *("POST", "COMMENT", "FOLLOW", "REPORT", "PROFILE", "PRIVACY", "AVATAR"),
+    *("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR"),
 )
 NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in _SCOPES}
 _START_TIMEOUT = 300  # seconds; a busy machine needs longer than a minute

@@ -123,6 +123,12 @@ class FollowThrottle(ActionThrottle):
     scope = "follow"
 
 
+class BlockThrottle(ActionThrottle):
+    """Count blocks and mutes: each makes feeds cold."""
+
+    scope = "block"
+
+
 class ReportThrottle(ActionThrottle):
     scope = "report"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from social import services as social
 from social.models import Notification
 from social.notifications import Event, selectors
 from social.notifications.consumer import consume_batches
+from social.notifications.deliverability import filter_deliverable
 from tests.support.api_user import ApiUser
 from tests.support.factories import UserFactory
 
@@ -254,6 +255,69 @@ def test_number_of_examined_actors_is_bounded(owner: ApiUser, monkeypatch: pytes
     assert ([actor["username"] for actor in entry["actors"]], entry["actor_count"]) == ([fans[1].username], 2)
     social.mute(owner.id, fans[1].id)
     assert list_notifications(owner) == [], "the sixth is not examined"
+
+
+def like_with_hidden_users(owner: ApiUser, post_ids: list[str], number: int) -> None:
+    """Let `number` users like each post, and suspend them."""
+    hidden: list[User] = UserFactory.create_batch(number)
+    with transaction.atomic():
+        notifications.announce(
+            *(Event("like", owner.id, user.pk, int(post_id)) for post_id in post_ids for user in hidden)
+        )
+    consume_all()
+    User.objects.filter(pk__in=[user.pk for user in hidden]).update(is_active=False)
+
+
+@pytest.fixture
+def examined(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of actors that were examined, one for each query."""
+    counts: list[int] = []
+
+    def examine(pairs: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+        counts.append(len(pairs))
+        return filter_deliverable(pairs)
+
+    monkeypatch.setattr(selectors, "filter_deliverable", examine)
+    return counts
+
+
+def test_all_entries_of_a_request_share_one_budget_of_examined_actors(
+    owner: ApiUser, fan: ApiUser, monkeypatch: pytest.MonkeyPatch, examined: list[int]
+) -> None:
+    """Hidden actors cost a bounded number of reads. The pages are short, and together they are the whole list."""
+    monkeypatch.setattr(selectors, "MAX_EXAMINED_ACTORS", 2)
+    monkeypatch.setattr(selectors, "FURTHER_ACTORS", (3, 20))
+    monkeypatch.setattr(selectors, "MAX_REQUEST_ACTORS", 30)
+    posts = [owner.create_post() for _ in range(12)]
+    for post_id in (posts[0], posts[11]):
+        fan.like(post_id)
+    consume_all()
+    like_with_hidden_users(owner, posts, 8)
+    rows, pages, path = [], 0, "/notifications?limit=10"
+    while path:
+        examined.clear()
+        page = owner.get(path)
+        assert sum(examined) <= 30 + 3 + 20, "the budget, and one more entry"
+        rows += page["results"]
+        pages, path = pages + 1, (page["next"] or "").partition("/api/v1")[2]
+    assert [(row["post_id"], row["actor_count"]) for row in rows] == [(posts[11], 1), (posts[0], 1)]
+    assert pages > 2
+    examined.clear()
+    assert owner.get("/notifications/unread-count") == {"count": 1}, "the other is beyond the budget"
+    assert sum(examined) <= 30 + 3 + 20
+    monkeypatch.setattr(selectors, "MAX_REQUEST_ACTORS", 500)
+    assert owner.get("/notifications/unread-count") == {"count": 2}
+
+
+def test_unread_count_examines_one_actor_of_an_entry_if_that_one_is_visible(
+    owner: ApiUser, examined: list[int]
+) -> None:
+    fans, posts = [ApiUser() for _ in range(4)], [owner.create_post() for _ in range(2)]
+    for post_id in posts:
+        for fan in fans:
+            fan.like(post_id)
+    assert get_unread_count(owner) == 2
+    assert sum(examined[-1:]) == 1, "one user is the newest actor of both"
 
 
 @pytest.mark.parametrize("leaves", ["withdrawal", "suspension"])

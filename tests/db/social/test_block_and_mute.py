@@ -52,8 +52,18 @@ def test_block_between_strangers_sends_relations_changed_only() -> None:
         services.block(ann.pk, bob.pk)
         services.block(ann.pk, bob.pk)
         roll_up()
-    assert relations == [{"viewer_ids": [ann.pk, bob.pk]}]
+    assert relations == [{"viewer_ids": [ann.pk]}]
     assert audiences == []
+
+
+def test_blocks_leave_the_timeline_of_a_user_who_does_not_follow_the_blocker() -> None:
+    follow = FollowFactory()
+    ann, bob = follow.follower, follow.followee
+    with captured_signals(relations_changed) as relations:
+        for _ in range(3):
+            services.block(ann.pk, bob.pk)
+            services.unblock(ann.pk, bob.pk)
+    assert {viewer for signal in relations for viewer in signal["viewer_ids"]} == {ann.pk}
 
 
 def test_unblock_does_not_restore_follows() -> None:
@@ -64,7 +74,7 @@ def test_unblock_does_not_restore_follows() -> None:
         services.unblock(follow.followee_id, follow.follower_id)
     assert not Block.objects.exists()
     assert not Follow.objects.exists()
-    assert relations == [{"viewer_ids": [follow.follower_id, follow.followee_id]}]
+    assert relations == [{"viewer_ids": [follow.followee_id]}]
 
 
 def test_only_the_blocker_can_unblock() -> None:

@@ -28,7 +28,7 @@ def test_later_pages_and_visible_actors_are_read_from_the_primary() -> None:
             selectors.list_entries(owner.pk, None, 5)
             assert len(on_replica) == 1
             assert selectors.list_entries(owner.pk, entry.position + 1, 5) == [entry]
-            assert selectors.filter_visible_actors(owner.pk, [entry]) == [entry]
+            assert selectors.EntryReader(owner.pk).read(entry.position + 1, 5).entries == [entry]
             assert len(on_replica) == 1
     finally:
         session.end_session()

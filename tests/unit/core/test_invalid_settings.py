@@ -80,7 +80,7 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("PUBLIC_URL", "https://example.org/feed"),
         ("THROTTLE_LOGIN", "30"),
         ("THROTTLE_LOGIN_ADDRESS", "0/hour"),
-        *((f"THROTTLE_{action}", "5/week") for action in ("POST", "COMMENT", "FOLLOW", "REPORT")),
+        *((f"THROTTLE_{action}", "5/week") for action in ("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT")),
         *((f"THROTTLE_{action}", "many") for action in ("PROFILE", "PRIVACY", "AVATAR")),
         ("MAX_FOLLOWING", "0"),
         ("MEDIA_MAX_BYTES", "1GB"),
