@@ -17,7 +17,7 @@ MAX_TEXT_LENGTH = 50_000  # characters
 
 _SENSITIVE_NAMES = (
     r"passw(?:or)?d|pwd|passphrase|secret|token|refresh|access|signature|credential|policy|authorization|cookie|"
-    r"api_?key|private_?key|session_?id|sessionid|csrf|otp"
+    r"api_?key|private_?key|session_?id|sessionid|csrf|otp|recovery_?code"
 )
 _SENSITIVE_KEY = re.compile(_SENSITIVE_NAMES, re.IGNORECASE)
 _KEY_NAME = re.compile(r"[\w.-]{1,60}")
