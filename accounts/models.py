@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Func, Q
@@ -158,6 +159,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.username
+
+    def clean(self) -> None:
+        """Refuse a username that is reserved to another account. A trigger refuses it too, in a race."""
+        super().clean()
+        reserved = FormerUsername.objects.filter(username=self.username, reserved_until__gt=Now())
+        if reserved.exclude(user=self.pk).exists():
+            raise ValidationError({"username": "This name is reserved to another account."})
 
     def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
         """Return Django's hash of the password, extended by the session epoch."""

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts import sessions
+from accounts import former_usernames, sessions
 from accounts.audit import record
 from accounts.models import AuditEntry, CelebrityState, Session, User
 from instafeed.core.models import Invalidation
@@ -92,9 +92,11 @@ def test_removed_groups_are_audited(superuser: StaffMember, moderator: StaffMemb
     assert (entry.before, entry.after) == ({"groups": "Moderator"}, {"groups": "", "fields": "groups"})
 
 
-@pytest.mark.parametrize("data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}])
+@pytest.mark.parametrize(
+    "data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}, {"username": "bobs.former.name"}]
+)
 def test_invalid_or_taken_username_shows_errors(superuser: StaffMember, data: dict[str, str]) -> None:
-    UserFactory(username="bob")
+    former_usernames.record_rename(UserFactory(username="bob").pk, "bobs.former.name", "bob")
     user = UserFactory(username="alice")
     response = superuser.client.post(reverse("admin:accounts_user_change", args=[user.pk]), data)
     assert response.status_code == 200
