@@ -26,7 +26,7 @@ from instafeed.core.cache.read_through import ReadThroughCache
 MAX_SESSIONS = 100  # of a user
 
 # All other fields of the user are deferred; views that need them cause a query.
-_AUTH_FIELD_NAMES = {"id", "username", "is_private", "is_active", "is_staff", "is_superuser"}
+_AUTH_FIELD_NAMES = {"id", "username", "email_verified", "is_private", "is_active", "is_staff", "is_superuser"}
 # In the order of the model's fields, which `Model.from_db` requires.
 AUTH_FIELDS = tuple(field.attname for field in User._meta.concrete_fields if field.attname in _AUTH_FIELD_NAMES)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rest_framework.exceptions import AuthenticationFailed
+from django.conf import settings
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.tokens import AccessToken
@@ -11,6 +13,13 @@ from accounts.auth_cache import get_auth_state
 from accounts.models import User
 from accounts.tokens import TokenRefused, read_access
 from instafeed.core.db.replicas.session import identify_user
+
+
+class EmailUnverified(PermissionDenied):
+    """403: the site requires a verified address for writes."""
+
+    default_detail = "Verify your email address first."
+    default_code = "email_unverified"
 
 
 class TokenAuthentication(JWTAuthentication):
@@ -31,5 +40,16 @@ class TokenAuthentication(JWTAuthentication):
         user = state.to_user()
         if not user.is_active:
             raise AuthenticationFailed("The account is not active.", code="user_inactive")
+        if settings.REQUIRE_VERIFIED_EMAIL and not user.email_verified and not _may_call_unverified(request):
+            raise EmailUnverified
         identify_user(claims.user_id)
         return user, token
+
+
+def _may_call_unverified(request: Request) -> bool:
+    """Return whether users without a verified address may make this request.
+
+    They may read, take back what they made (DELETE), and call views with `allows_unverified_email`.
+    """
+    view = (request.parser_context or {}).get("view")
+    return request.method in (*SAFE_METHODS, "DELETE") or getattr(view, "allows_unverified_email", False)

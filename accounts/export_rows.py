@@ -24,6 +24,7 @@ class ExportedProfileSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     last_login = serializers.DateTimeField(allow_null=True)
     email = serializers.CharField(help_text="Empty for imported accounts without an address.")
+    email_verified = serializers.BooleanField()
     follower_count = serializers.IntegerField()
     following_count = serializers.IntegerField()
     avatar_url = serializers.CharField(allow_null=True)
@@ -56,6 +57,23 @@ class ExportedSecondFactorSerializer(serializers.Serializer[Any]):
     enabled = serializers.BooleanField(help_text="False while it is being set up.")
     created_at = serializers.DateTimeField()
     unused_recovery_codes = serializers.IntegerField()
+
+
+class ExportedMailSerializer(serializers.Serializer[Any]):
+    """A mail that waits to be sent, or could not be delivered."""
+
+    kind = serializers.CharField()
+    address = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    details = serializers.DictField(help_text="Values for the text, such as the device of a sign-in.")
+
+
+class ExportedMailedLinkSerializer(serializers.Serializer[Any]):
+    """A link that was mailed and has not been used."""
+
+    purpose = serializers.CharField()
+    address = serializers.CharField()
+    expires_at = serializers.DateTimeField()
 
 
 class ExportedModerationSerializer(serializers.Serializer[Any]):

@@ -1,7 +1,7 @@
 """Models of accounts.
 
 The user with profile, access, counts and celebrity state, former usernames, sessions, second factors, pending
-erasures, and the audit log.
+erasures, outgoing mails and their tokens, and the audit log.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Permis
 from django.core.exceptions import ValidationError
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Func, Q, Value
 from django.db.models.functions import Collate, Lower, Now
 from django_otp.models import Device
 
 from accounts.usernames import canonical_username
 from instafeed.core.db.snowflake import NextId
 from instafeed.core.encryption import KEY_ID_LENGTH
-from instafeed.core.jobs.leased import LeasedJob
+from instafeed.core.jobs.leased import JobState, LeasedJob
 
 END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
@@ -71,9 +71,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         max_length=30, unique=True, validators=[MinLengthValidator(3), RegexValidator(USERNAME_PATTERN)]
     )
     email = models.EmailField(blank=True, max_length=254)
-    # The address that the user asked for although another account has it. Shown to the user like a changed address, so
-    # that a change does not tell which addresses are registered.
-    requested_email = models.EmailField(blank=True, max_length=254, default="", db_default="", editable=False)
+    # Whether the user opened a link that was sent to the address. Until then it is a claim, which several accounts may
+    # make: so registration does not tell which addresses are registered.
+    email_verified = models.BooleanField(default=False, db_default=False)
+    # Of clients that signed in before, the newest last (accounts.devices).
+    known_devices = models.JSONField(default=list, db_default=Value([], models.JSONField()), blank=True, editable=False)
     display_name = models.CharField(max_length=60, blank=True, default="")
     bio = models.TextField(max_length=500, blank=True, default="")
     website = models.URLField(max_length=200, blank=True, default="")
@@ -114,7 +116,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(username__regex=r"^[a-z0-9._]{1,30}$"), name="user_username_is_plain"),
-            models.UniqueConstraint(Lower("email"), name="user_email_unique", condition=~Q(email="")),
+            models.UniqueConstraint(
+                Lower("email"), name="user_email_unique", condition=Q(email_verified=True) & ~Q(email="")
+            ),
             # PostgreSQL accepts dates that Python cannot represent.
             models.CheckConstraint(condition=Q(suspended_until__lt=END_OF_TIME), name="user_suspension_is_readable"),
         ]
@@ -123,6 +127,8 @@ class User(AbstractBaseUser, PermissionsMixin):
             ("pin_celebrity", "Can pin users to push or pull"),
         ]
         indexes = [
+            # Searched in the admin, verified or not.
+            models.Index(Lower("email"), name="user_email", condition=~Q(email="")),
             # Filters of the admin: a few rows of a million.
             models.Index(fields=["id"], name="user_staff", condition=Q(is_staff=True)),
             models.Index(fields=["id"], name="user_suspended", condition=Q(suspended_at__isnull=False)),
@@ -171,11 +177,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return Django's hash of the password, extended by the session epoch."""
         password_hash = super()._get_session_auth_hash(secret)  # type: ignore[misc]
         return f"{password_hash}:{self.session_epoch}"
-
-    @property
-    def shown_email(self) -> str:
-        """The address that the user gave last, which is what the user sees."""
-        return self.requested_email or self.email
 
     @property
     def is_celebrity(self) -> bool:
@@ -286,6 +287,59 @@ class Erasure(LeasedJob):
 
     def __str__(self) -> str:
         return f"erasure of user {self.user_id}"
+
+
+class MailKind(models.TextChoices):
+    """What a mail is for. `accounts.mail.messages` has its content."""
+
+    VERIFY = "verify", "verify the address"
+    RESET = "reset", "reset the password"
+    CHANGE = "change", "confirm a new address"
+    CHANGE_NOTICE = "change_notice", "notice of a new address"
+    PASSWORD_NOTICE = "password_notice", "notice of a new password"
+    SIGN_IN_NOTICE = "sign_in_notice", "notice of a sign-in"
+
+
+class OutgoingMail(LeasedJob):
+    """A mail to send: what is needed to write it, without its text and its token (accounts.mail).
+
+    Written in the transaction of its cause and deleted when a mail server has accepted the mail.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=20, choices=MailKind)
+    address = models.EmailField(max_length=254)
+    # Null while it is unknown whose address it is: the worker looks it up, so that requests take the same time.
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="mail_set")
+    password_state = models.CharField(max_length=32, default="", db_default="")  # of the user when the mail was caused
+    details = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))  # further values for the text
+    # How often the content was given to a mail server that did not say whether it accepted it.
+    uncertain = models.PositiveSmallIntegerField(default=0, db_default=0)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="mail_due"),
+            models.Index(fields=["due_at"], name="mail_dead", condition=Q(state=JobState.DEAD)),
+        ]
+
+    def __str__(self) -> str:
+        return f"mail {self.pk} ({self.kind})"
+
+
+class OneTimeToken(models.Model):
+    """The right to do one thing once, proved by a token that was mailed (accounts.mail.one_time_tokens)."""
+
+    id = models.BigAutoField(primary_key=True)
+    digest = models.BinaryField(max_length=32, unique=True)  # SHA-256 of the token
+    purpose = models.CharField(max_length=20, choices=MailKind)
+    user = models.ForeignKey(User, models.CASCADE, related_name="one_time_token_set")
+    address = models.EmailField(max_length=254)  # to which the token was sent
+    password_state = models.CharField(max_length=32)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"token {self.pk} ({self.purpose})"
 
 
 class AuditEntry(models.Model):

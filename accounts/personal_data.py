@@ -14,20 +14,22 @@ from accounts import avatar_storage, second_factor, services
 from accounts.export_rows import (
     ExportedAnswerSerializer,
     ExportedFormerUsernameSerializer,
+    ExportedMailedLinkSerializer,
+    ExportedMailSerializer,
     ExportedModerationSerializer,
     ExportedProfileSerializer,
     ExportedSecondFactorSerializer,
     ExportedSessionSerializer,
 )
 from accounts.follower_counts import get_exact_counts, with_pending_counts
-from accounts.models import AuditEntry, FormerUsername, SecondFactor, Session, User
+from accounts.models import AuditEntry, FormerUsername, OneTimeToken, OutgoingMail, SecondFactor, Session, User
 from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
 from instafeed.core.models import IdempotentResponse
 
 _PROFILE_FIELDS = (
-    *("username", "display_name", "bio", "website", "is_private", "is_staff"),
+    *("username", "email", "email_verified", "display_name", "bio", "website", "is_private", "is_staff"),
     *("post_count", "created_at", "last_login"),
 )
 
@@ -38,7 +40,6 @@ def export_profile(user_id: int) -> Iterator[Row]:
     yield {
         "id": str(user.pk),
         **{field: getattr(user, field) for field in _PROFILE_FIELDS},
-        "email": user.shown_email,
         **get_exact_counts(user)._asdict(),
         "avatar_url": avatar_storage.staff_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,
@@ -72,6 +73,20 @@ def export_second_factor(user_id: int) -> Iterator[Row]:
             "created_at": factor.created_at,
             "unused_recovery_codes": factor.codes,
         }
+
+
+def export_mails(user_id: int) -> Iterator[Row]:
+    """Yield the mails that wait to be sent, or were given up."""
+    fields = ("kind", "address", "created_at", "details")
+    for chunk in iterate_chunks(OutgoingMail.objects.filter(user=user_id).values("id", *fields), "id"):
+        yield from ({name: mail[name] for name in fields} for mail in chunk)
+
+
+def export_mailed_links(user_id: int) -> Iterator[Row]:
+    """Yield the links that were mailed and can still be used, without their tokens."""
+    fields = ("purpose", "address", "expires_at")
+    for chunk in iterate_chunks(OneTimeToken.objects.filter(user=user_id).values("id", *fields), "id"):
+        yield from ({name: token[name] for name in fields} for token in chunk)
 
 
 def export_idempotent_responses(user_id: int) -> Iterator[Row]:
@@ -118,6 +133,14 @@ def erase_sessions(user_id: int) -> bool:
 def erase_second_factor(user_id: int) -> bool:
     second_factor.remove(user_id)
     return True
+
+
+def erase_mails(user_id: int) -> bool:
+    return erase_rows(OutgoingMail.objects.filter(user=user_id))
+
+
+def erase_mailed_links(user_id: int) -> bool:
+    return erase_rows(OneTimeToken.objects.filter(user=user_id))
 
 
 def erase_idempotent_responses(user_id: int) -> bool:
@@ -179,6 +202,16 @@ def register_categories() -> None:
             export_second_factor,
             erase_second_factor,
             row=ExportedSecondFactorSerializer,
+        ),
+        PersonalDataCategory(
+            "mails", ["accounts.OutgoingMail.user"], export_mails, erase_mails, row=ExportedMailSerializer
+        ),
+        PersonalDataCategory(
+            "mailed_links",
+            ["accounts.OneTimeToken.user"],
+            export_mailed_links,
+            erase_mailed_links,
+            row=ExportedMailedLinkSerializer,
         ),
         PersonalDataCategory(
             "moderation", export=export_moderation, erase=keep_audit_log, row=ExportedModerationSerializer

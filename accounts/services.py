@@ -15,14 +15,15 @@ from django.utils import timezone
 from psycopg.errors import UniqueViolation
 
 from accounts import avatar_storage, former_usernames, sessions
-from accounts.models import User
+from accounts.mail import outbox
+from accounts.models import MailKind, User
 from accounts.signals import access_changed, privacy_changed, privacy_changing
 from accounts.usernames import canonical_username
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
 
 LIFT_BATCH_SIZE = 500  # suspensions
-SIGN_IN_ADDRESS = ~Q(email="")  # of the accounts whose email address can be used to sign in
+SIGN_IN_ADDRESS = Q(email_verified=True) & ~Q(email="")  # of the accounts whose address can be used to sign in
 
 
 class AlreadyTaken(Exception):
@@ -38,12 +39,14 @@ class WrongPassword(Exception):
 
 
 def register(username: str, email: str, password: str) -> User:
-    """Create an account. Raises AlreadyTaken.
+    """Create an account, and mail a link to verify its address. Raises AlreadyTaken for the username.
 
-    The database's unique constraints decide, so of two concurrent registrations one succeeds.
+    The database's unique constraints decide, so of two concurrent registrations one succeeds. Any address is accepted:
+    it is a claim until it is verified.
     """
     with _raise_already_taken():
         user = User.objects.create_user(username, email, password)
+        outbox.enqueue(MailKind.VERIFY, email, user)
         _invalidate_user(user.pk)  # an earlier request for this id may have cached that it does not exist
     return user
 
@@ -75,7 +78,7 @@ def require_password(user_id: int, password: str) -> None:
 
 
 def change_password(user_id: int, current: str, new: str, *, keep_session: int | None) -> None:
-    """Set a new password and end all sessions except `keep_session`. Raises WrongPassword."""
+    """Set a new password, end all sessions except `keep_session`, and mail a notice. Raises WrongPassword."""
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
     if not user.check_password(current):
         raise WrongPassword
@@ -84,35 +87,18 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
         if not User.objects.filter(pk=user_id, password=user.password).update(password=hashed):
             raise WrongPassword
         sessions.end_all(user_id, keep=keep_session)
-
-
-def update_own_profile(user_id: int, changes: dict[str, Any], current_password: str) -> User:
-    """Do `update_profile` for the user itself. A new email address needs the current password.
-
-    The result does not tell whether another account has the address: see User.requested_email. Raises WrongPassword,
-    AlreadyTaken for the username only, TooManyRenames, and what `update_profile` raises.
-    """
-    others = {name: value for name, value in changes.items() if name != "email"}
-    if "email" not in changes:
-        return update_profile(user_id, others, limit_renames=True)
-    require_password(user_id, current_password)
-    update_profile(user_id, others, limit_renames=True)
-    try:
-        return update_profile(user_id, {"email": changes["email"]})
-    except AlreadyTaken:
-        return update_profile(user_id, {"requested_email": changes["email"]})
+        outbox.enqueue_notice(MailKind.PASSWORD_NOTICE, user)
 
 
 def update_profile(user_id: int, changes: dict[str, Any], *, limit_renames: bool = False) -> User:
     """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
     A former username stays reserved to the user. `limit_renames`: raise former_usernames.TooManyRenames if the user
-    renames the account too often. Raises AlreadyTaken, avatar_storage.PictureNotFound, DependencyUnavailable,
+    renames the account too often. A new email address, which only staff set here, is not verified unless
+    `email_verified` is given too. Raises AlreadyTaken, avatar_storage.PictureNotFound, DependencyUnavailable,
     User.DoesNotExist.
     """
     changes = dict(changes)
-    if "email" in changes:
-        changes["requested_email"] = ""
     if "avatar" in changes:
         changes["avatar_media"] = changes.pop("avatar")
         changes["avatar_path"] = avatar_storage.create_copy(user_id, changes["avatar_media"])
@@ -121,6 +107,9 @@ def update_profile(user_id: int, changes: dict[str, Any], *, limit_renames: bool
             privacy_changing.send(User, user_id=user_id)
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         changed = [field for field, value in changes.items() if getattr(user, field) != value]
+        if "email" in changed and "email_verified" not in changes:
+            changes["email_verified"] = False
+            changed.append("email_verified")
         if "avatar_path" in changed:
             _confirm_avatar(user, changes["avatar_path"], changes["avatar_media"])
         if "username" in changed and limit_renames:

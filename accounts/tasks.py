@@ -3,12 +3,14 @@
 from celery import shared_task
 
 from accounts import erasure_worker, former_usernames, services, sessions
+from accounts.mail import one_time_tokens, outbox, sending
 
 
 @shared_task
 def flush_expired_tokens() -> None:
-    """Delete sessions whose tokens have all expired, and expired reservations of former usernames."""
+    """Delete sessions whose tokens have all expired, and expired tokens of mails and reservations of usernames."""
     sessions.delete_expired()
+    one_time_tokens.delete_expired()
     former_usernames.delete_expired()
 
 
@@ -28,3 +30,16 @@ def erase_accounts() -> None:
 def sweep_erasures() -> None:
     """Continue erasures whose task was lost, whose worker died, or whose retry delay is over."""
     erasure_worker.queue.sweep()
+
+
+# Both limits end before the lease of the mail (accounts.mail.outbox), in seconds.
+@shared_task(soft_time_limit=20, time_limit=25)
+def send_mails() -> None:
+    """Send the mail that is due longest, and request this task again while others are due."""
+    sending.process_next()
+
+
+@shared_task
+def sweep_mails() -> None:
+    """Continue with mails whose task was lost, whose worker died, or whose retry delay is over."""
+    outbox.queue.sweep()

@@ -93,11 +93,26 @@ class PasswordThrottle(Throttle):
         return request.method in _PASSWORD_METHODS
 
 
-class OwnAccountPasswordThrottle(PasswordThrottle):
-    """The same for /me, where a change asks for the password only if it is one of the email address."""
+class DeletionThrottle(PasswordThrottle):
+    """The same for /me, where only a deletion asks for the password."""
 
     def asks_for_password(self, request: Request) -> bool:
-        return request.method == "DELETE" or (request.method == "PATCH" and "email" in _body(request))
+        return request.method == "DELETE"
+
+
+class MailThrottle(ActionThrottle):
+    """Count requests for mails by user. `accounts.mail.outbox` counts mails by address, and tells no one."""
+
+    scope = "mail"
+
+
+class ResetThrottle(Throttle):
+    """Count requests for password resets by the client's address."""
+
+    scope = "reset"
+
+    def identify(self, request: Request) -> str | None:
+        return client_address(request)
 
 
 class ProfileThrottle(ActionThrottle):

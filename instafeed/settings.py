@@ -18,6 +18,7 @@ from instafeed.core import env, storage_settings
 from instafeed.core.api.openapi import description
 from instafeed.core.http import security_headers
 from instafeed.core.jobs import queues, schedule
+from instafeed.core.mail import url as mail_url
 from instafeed.core.observability import logging_config
 from instafeed.devstack import state
 
@@ -313,6 +314,8 @@ THROTTLES = {
     "profile": env.throttle_rate("THROTTLE_PROFILE", "60/hour"),
     "privacy": env.throttle_rate("THROTTLE_PRIVACY", "5/hour"),
     "avatar": env.throttle_rate("THROTTLE_AVATAR", "10/hour"),
+    "mail": env.throttle_rate("THROTTLE_MAIL", "10/hour"),
+    "reset": env.throttle_rate("THROTTLE_RESET", "60/hour"),
 }
 
 # --- Retention: days after which rows are deleted; 0 keeps them (docs/operations.md) -------------------
@@ -320,9 +323,10 @@ THROTTLES = {
 FAN_OUT_RETENTION_DAYS = env.integer("FAN_OUT_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
 NOTIFICATION_RETENTION_DAYS = env.integer("NOTIFICATION_RETENTION_DAYS", 365, minimum=0, maximum=36_500)
 IDEMPOTENCY_RETENTION_DAYS = env.integer("IDEMPOTENCY_RETENTION_DAYS", 1, minimum=0, maximum=36_500)
+MAIL_RETENTION_DAYS = env.integer("MAIL_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
 SAMPLE_RETENTION_DAYS = env.integer("SAMPLE_RETENTION_DAYS", 7, minimum=0, maximum=36_500)
 
-# --- Files and security ------------------------------------------------------------------------------
+# --- Files -------------------------------------------------------------------------------------------
 
 STATIC_URL = "/static/"
 STATIC_ROOT = str(env.path("INSTAFEED_STATIC_ROOT", BASE_DIR / "staticfiles"))
@@ -346,6 +350,28 @@ STORAGES = {
     "default": storage_settings.default_storage(),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
+
+# --- Mail (docs/mail.md) -----------------------------------------------------------------------------
+
+SITE_NAME = env.text("SITE_NAME", "instafeed")
+SITE_URL = env.web_origin("SITE_URL") or PUBLIC_URL  # links in mails begin with it
+EMAIL_URL = env.text("EMAIL_URL")
+MAIL_ENABLED = bool(EMAIL_URL)
+EMAIL_FILE_PATH = ""
+globals().update(mail_url.parse(EMAIL_URL))  # EMAIL_BACKEND and its options
+MAIL_FROM = DEFAULT_FROM_EMAIL = env.mailbox("MAIL_FROM") or f"{SITE_NAME} <noreply@localhost>"
+# Pages or deep links of an app. Behind `#` a token stays out of the logs of web servers.
+EMAIL_VERIFY_URL = env.link_template("EMAIL_VERIFY_URL", f"{SITE_URL}/verify-email#token={{token}}")
+PASSWORD_RESET_URL = env.link_template("PASSWORD_RESET_URL", f"{SITE_URL}/reset-password#token={{token}}")
+if mail_url.reaches_people(EMAIL_URL):
+    env.require("MAIL_FROM")
+    if not SITE_URL:
+        raise env.SettingError("SITE_URL", "must be set too: links in mails begin with it")
+REQUIRE_VERIFIED_EMAIL = env.boolean("REQUIRE_VERIFIED_EMAIL", False)
+if REQUIRE_VERIFIED_EMAIL and not EMAIL_URL:
+    raise env.SettingError("REQUIRE_VERIFIED_EMAIL", "needs EMAIL_URL: addresses are verified by mail")
+
+# --- Security ----------------------------------------------------------------------------------------
 
 HTTPS_ONLY = env.boolean("HTTPS_ONLY", True)
 SECURE_SSL_REDIRECT = HTTPS_ONLY

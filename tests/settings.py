@@ -24,4 +24,5 @@ ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 # A busy machine may need longer than production allows. An outage in a test refuses connections at once.
 CACHES["default"]["OPTIONS"] |= {"SOCKET_TIMEOUT": 60, "SOCKET_CONNECT_TIMEOUT": 60}  # noqa: F405
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_timeout": 60, "socket_connect_timeout": 60}  # noqa: F405
+MAIL_ENABLED = True  # into Django's list of sent mails
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by design

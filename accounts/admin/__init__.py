@@ -1,5 +1,8 @@
-"""Users, groups and the audit log in the admin. `action_model_admin` is the base of pages with moderation actions."""
+"""Users, groups, mails and the audit log in the admin.
 
-from accounts.admin import audit_entries, groups, users
+`action_model_admin` is the base of pages with moderation actions.
+"""
 
-__all__ = ["audit_entries", "groups", "users"]
+from accounts.admin import audit_entries, groups, mails, users
+
+__all__ = ["audit_entries", "groups", "mails", "users"]

@@ -31,9 +31,12 @@ MANAGED_FIELDS = (
     *("is_active", "suspended_at", "suspended_until", "deleted_at", "celebrity_state", "celebrity_pin"),
     *("post_count", "follower_count", "following_count", "created_at", "last_login"),
 )
-EDITABLE_FIELDS = ("username", "email", "display_name", "bio", "website", "is_private", "is_staff", "is_superuser")
+EDITABLE_FIELDS = (
+    *("username", "email", "email_verified", "display_name", "bio", "website"),
+    *("is_private", "is_staff", "is_superuser"),
+)
 MODERATOR_FIELDS = (
-    *("email", "is_private", "is_active", "suspended_at", "suspended_until", "celebrity_state"),
+    *("email", "email_verified", "is_private", "is_active", "suspended_at", "suspended_until", "celebrity_state"),
     "last_login",
 )
 PERMISSION_FIELDS = ("is_staff", "is_superuser", "groups")

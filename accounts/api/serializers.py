@@ -45,9 +45,11 @@ _OWN_PROFILE_EXAMPLE = {
     **PROFILE_EXAMPLE,
     "relationship": None,
     "email": "grace@mail.example",
+    "email_verified": True,
     "totp_enabled": False,
 }
 EXAMPLE_PASSWORD = "nanoseconds, 11.8 inch"  # noqa: S105 (of the description only)
+_EXAMPLE_TOKEN = "Vd0mJ3mPZb1k0u3pJm4y2Yv3c8q5c0R1hT6n7kq9xWg"  # noqa: S105 (of the description only)
 _TOKENS_EXAMPLE = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
 _HOST_LABEL_PATTERN = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL_ATOM_PATTERN = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -163,15 +165,16 @@ class OwnProfileSerializer(ProfileSerializer):
     """The profile as its owner sees it; `relationship` is always null."""
 
     relationship = serializers.SerializerMethodField()
-    email = serializers.CharField(
-        source="shown_email", read_only=True, help_text="Empty for imported accounts without an address."
+    email = serializers.CharField(read_only=True, help_text="Empty for imported accounts without an address.")
+    email_verified = serializers.BooleanField(
+        read_only=True, help_text="Whether you have opened the link that was mailed to the address."
     )
 
     totp_enabled = serializers.SerializerMethodField(help_text="Whether signing in needs a code of a second factor.")
 
     class Meta:
         model = User
-        fields = (*ProfileSerializer.Meta.fields, "relationship", "email", "totp_enabled")
+        fields = (*ProfileSerializer.Meta.fields, "relationship", "email", "email_verified", "totp_enabled")
         read_only_fields = fields
 
     # The component of `social`, which is above this app.
@@ -183,33 +186,16 @@ class OwnProfileSerializer(ProfileSerializer):
         return second_factor.is_enabled(user.pk)
 
 
-@extend_schema_serializer(
-    examples=[
-        example("A new biography", {"bio": "A ship in port is safe."}),
-        example("A new address", {"email": "hopper@mail.example", "current_password": EXAMPLE_PASSWORD}),
-    ]
-)
+@extend_schema_serializer(examples=[example("A new biography", {"bio": "A ship in port is safe."})])
 class ProfileChangeSerializer(serializers.Serializer[Any]):
-    """The fields of PATCH /me. Unknown fields are ignored."""
-
-    schema_rules = {"anyOf": [{"not": {"required": ["email"]}}, {"required": ["current_password"]}]}
+    """The fields of PATCH /me. Unknown fields are ignored. `POST /me/email` changes the address."""
 
     username = UsernameField(required=False)
-    email = EmailAddressField(
-        required=False, help_text="Needs `current_password`. The answer is the same if the address is in use."
-    )
-    current_password = PasswordField(required=False, help_text="Required to change the email address.")
     display_name = VerbatimCharField(required=False, allow_blank=True, max_length=60)
     bio = VerbatimCharField(required=False, allow_blank=True, max_length=500)
     website = WebsiteField(required=False, help_text="An http or https URL, or empty.")
     is_private = StrictBooleanField(required=False)
     avatar = IdInputField(required=False, allow_null=True, help_text="The id of one of your media; null for none.")
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "email" in attrs and "current_password" not in attrs:
-            message = self.fields["current_password"].error_messages["required"]
-            raise serializers.ValidationError({"current_password": message}, "required")
-        return attrs
 
 
 @extend_schema_serializer(
@@ -261,6 +247,41 @@ class RefreshSerializer(serializers.Serializer[Any]):
 class PasswordChangeSerializer(serializers.Serializer[Any]):
     current_password = PasswordField()
     new_password = NewPasswordField()
+
+
+class MailTokenField(VerbatimCharField):
+    """The token of a link in a mail."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=200, write_only=True, **kwargs)
+
+
+@extend_schema_serializer(examples=[example("The token of the link", {"token": _EXAMPLE_TOKEN})])
+class EmailTokenSerializer(serializers.Serializer[Any]):
+    token = MailTokenField()
+
+
+@extend_schema_serializer(examples=[example("An address", {"email": "grace@mail.example"})])
+class PasswordResetSerializer(serializers.Serializer[Any]):
+    email = EmailAddressField()
+
+
+@extend_schema_serializer(
+    examples=[
+        example("The token of the link", {"token": _EXAMPLE_TOKEN, "new_password": "a moth in relay 70"}),
+    ]
+)
+class PasswordResetConfirmationSerializer(serializers.Serializer[Any]):
+    token = MailTokenField()
+    new_password = NewPasswordField()
+
+
+@extend_schema_serializer(
+    examples=[example("A new address", {"email": "hopper@mail.example", "current_password": EXAMPLE_PASSWORD})]
+)
+class EmailChangeSerializer(serializers.Serializer[Any]):
+    email = EmailAddressField()
+    current_password = PasswordField()
 
 
 @extend_schema_serializer(examples=[example("Your password", {"password": EXAMPLE_PASSWORD})])

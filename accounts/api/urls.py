@@ -4,6 +4,7 @@ from django.urls import path
 
 from accounts.api import (
     export,
+    mail_links,
     second_factor,
     sessions,
     token_scheme,  # noqa: F401 (registers the OpenAPI description of tokens)
@@ -16,7 +17,12 @@ urlpatterns = [
     path("auth/token/refresh", views.Refresh.as_view()),
     path("auth/logout", views.SignOut.as_view()),
     path("auth/password", views.Password.as_view()),
+    path("auth/email/verify", mail_links.EmailVerification.as_view()),
+    path("auth/email/resend", mail_links.EmailVerificationMail.as_view()),
+    path("auth/password/reset", mail_links.PasswordReset.as_view()),
+    path("auth/password/reset/confirm", mail_links.PasswordResetConfirmation.as_view()),
     path("me", views.Me.as_view()),
+    path("me/email", mail_links.EmailChange.as_view()),
     path("me/export", export.Export.as_view()),
     path("me/totp", second_factor.Totp.as_view()),
     path("me/totp/confirm", second_factor.TotpConfirmation.as_view()),

@@ -40,7 +40,7 @@ from accounts.models import User
 from accounts.sign_in import sign_in
 from accounts.throttles import (
     AvatarThrottle,
-    OwnAccountPasswordThrottle,
+    DeletionThrottle,
     PasswordThrottle,
     PrivacyThrottle,
     ProfileThrottle,
@@ -82,7 +82,10 @@ class Register(UnauthenticatedView):
         auth=[],
     )
     def post(self, request: Request) -> Response:
-        """Create an account and sign in."""
+        """Create an account and sign in. A mail with a link to verify the address is sent.
+
+        The response is the same if another account has the address.
+        """
         serializer = RegistrationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         try:
@@ -170,6 +173,7 @@ class SignOut(UnauthenticatedView):
 
 class Password(PasswordCheckView):
     throttle_classes = [UserThrottle, PasswordThrottle]
+    allows_unverified_email = True
 
     @extend_schema(
         operation_id="change_password", tags=["sign-in"], request=PasswordChangeSerializer, responses={204: None}
@@ -200,7 +204,7 @@ class OwnAccountView(APIView):
 
 
 class Me(PasswordCheckView, OwnAccountView):
-    throttle_classes = [UserThrottle, ProfileThrottle, PrivacyThrottle, AvatarThrottle, OwnAccountPasswordThrottle]
+    throttle_classes = [UserThrottle, ProfileThrottle, PrivacyThrottle, AvatarThrottle, DeletionThrottle]
 
     @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
@@ -217,19 +221,16 @@ class Me(PasswordCheckView, OwnAccountView):
         },
     )
     def patch(self, request: Request) -> Response:
-        """Change the given fields of your profile. A new email address needs `current_password`.
+        """Change the given fields of your profile.
 
         A former username stays reserved to you for 30 days: requests for it are redirected, and mentions of it reach
         you. You may take a new name twice in 14 days (400 `rename_limit`), and a former one back at any time.
         """
         serializer = ProfileChangeSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
-        changes = dict(serializer.validated_data)
-        password = changes.pop("current_password", "")
         try:
-            user = services.update_own_profile(current_user(request).pk, changes, password)
-        except services.WrongPassword:
-            raise WrongCurrentPassword("current_password") from None
+            changes = serializer.validated_data
+            user = services.update_profile(current_user(request).pk, changes, limit_renames=True)
         except services.AlreadyTaken as error:
             raise _taken_error(error) from None
         except TooManyRenames:

@@ -36,6 +36,15 @@ SEARCH_FORM = (
 )
 
 
+MAIL_KINDS = [
+    ("verify", "verify the address"),
+    ("reset", "reset the password"),
+    ("change", "confirm a new address"),
+    ("change_notice", "notice of a new address"),
+    ("password_notice", "notice of a new password"),
+    ("sign_in_notice", "notice of a sign-in"),
+]
+
 # The check for reservations runs after the unique index has admitted the name (accounts.former_usernames).
 REFUSE_RESERVED_USERNAMES = """
 CREATE FUNCTION accounts_refuse_reserved_username() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -96,9 +105,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("email", models.EmailField(blank=True, max_length=254)),
+                ("email_verified", models.BooleanField(db_default=False, default=False)),
                 (
-                    "requested_email",
-                    models.EmailField(blank=True, db_default="", default="", editable=False, max_length=254),
+                    "known_devices",
+                    models.JSONField(
+                        blank=True, db_default=models.Value([], models.JSONField()), default=list, editable=False
+                    ),
                 ),
                 ("display_name", models.CharField(blank=True, default="", max_length=60)),
                 ("bio", models.TextField(blank=True, default="", max_length=500)),
@@ -161,6 +173,11 @@ class Migration(migrations.Migration):
                     ("pin_celebrity", "Can pin users to push or pull"),
                 ],
                 "indexes": [
+                    models.Index(
+                        django.db.models.functions.text.Lower("email"),
+                        condition=models.Q(("email", ""), _negated=True),
+                        name="user_email",
+                    ),
                     models.Index(condition=models.Q(("is_staff", True)), fields=["id"], name="user_staff"),
                     models.Index(
                         condition=models.Q(("suspended_at__isnull", False)), fields=["id"], name="user_suspended"
@@ -206,7 +223,7 @@ class Migration(migrations.Migration):
                     ),
                     models.UniqueConstraint(
                         django.db.models.functions.text.Lower("email"),
-                        condition=models.Q(("email", ""), _negated=True),
+                        condition=models.Q(("email_verified", True), models.Q(("email", ""), _negated=True)),
                         name="user_email_unique",
                     ),
                     models.CheckConstraint(
@@ -254,6 +271,67 @@ class Migration(migrations.Migration):
                 ("error", models.TextField(blank=True, db_default="", default="")),
             ],
             options={"indexes": [models.Index(fields=["due_at"], name="erasure_due")]},
+        ),
+        migrations.CreateModel(
+            name="OutgoingMail",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
+                ("kind", models.CharField(choices=MAIL_KINDS, max_length=20)),
+                ("address", models.EmailField(max_length=254)),
+                ("password_state", models.CharField(db_default="", default="", max_length=32)),
+                ("details", models.JSONField(db_default=models.Value({}, models.JSONField()), default=dict)),
+                ("uncertain", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mail_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["due_at"], name="mail_due"),
+                    models.Index(condition=models.Q(("state", 3)), fields=["due_at"], name="mail_dead"),
+                ]
+            },
+        ),
+        migrations.CreateModel(
+            name="OneTimeToken",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("digest", models.BinaryField(max_length=32, unique=True)),
+                ("purpose", models.CharField(choices=MAIL_KINDS, max_length=20)),
+                ("address", models.EmailField(max_length=254)),
+                ("password_state", models.CharField(max_length=32)),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="one_time_token_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="AuditEntry",

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
+from accounts.mail import outbox
 from feeds import fanout_outbox
 from instafeed.backoffice.models import Sample
 from instafeed.core.api import idempotency
@@ -44,5 +45,6 @@ _CATEGORIES: dict[str, Callable[[datetime], bool]] = {
     "FAN_OUT_RETENTION_DAYS": fanout_outbox.delete_finished,
     "NOTIFICATION_RETENTION_DAYS": notifications.delete_older,
     "IDEMPOTENCY_RETENTION_DAYS": idempotency.delete_older,
+    "MAIL_RETENTION_DAYS": outbox.delete_given_up,
     "SAMPLE_RETENTION_DAYS": _delete_samples,
 }

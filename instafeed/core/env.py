@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -163,6 +164,25 @@ def _origin(name: str, raw: str) -> str:
     if not re.fullmatch(r"https?://[^/?#,\s]+/?", raw):
         raise SettingError(name, f"must be like https://example.org, not {raw!r}")
     return raw.rstrip("/")
+
+
+def mailbox(name: str) -> str:
+    """Return an address with an optional name, such as `Example <noreply@example.org>`; empty if unset."""
+    raw = _read_variable(name, "address, as `Example <noreply@example.org>`", "")
+    address = parseaddr(raw)[1]
+    if raw and ("\n" in raw or not re.fullmatch(r"[^@\s]+@[^@\s]+", address)):
+        raise SettingError(name, f"must be like Example <noreply@example.org>, not {raw!r}")
+    return raw
+
+
+def link_template(name: str, default: str) -> str:
+    """Return a URL in which `{token}` stands for a token."""
+    raw = _read_variable(name, "URL with `{token}`", None) or default
+    if raw.count("{token}") != 1 or not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*:\S+|/\S+", raw, re.IGNORECASE):
+        raise SettingError(
+            name, f"must be a URL with {{token}}, as https://example.org/page#token={{token}}, not {raw!r}"
+        )
+    return raw
 
 
 def throttle_rate(name: str, default: str) -> str | None:

@@ -40,6 +40,7 @@ def account_rows(network: Network, first_id: int, today: date, avatars: Mapping[
             "id": first_id + person,
             "password": password if person in can_sign_in else f"!{secrets.token_hex(20)}",
             "email": "demo@example.com" if person == DEMO_PERSON else "",
+            "email_verified": person == DEMO_PERSON,
             "avatar_path": avatars.get(person, ""),
             "is_private": profile.is_private and not is_celebrity,
             "celebrity_state": _CELEBRITY if is_celebrity else _ORDINARY,
@@ -54,6 +55,7 @@ def account_rows(network: Network, first_id: int, today: date, avatars: Mapping[
             "id": first_id + network.recipe.people + number,
             "password": password,
             "email": f"{username}@example.com",
+            "email_verified": True,
             "is_staff": True,
             "is_superuser": group is None,
         }

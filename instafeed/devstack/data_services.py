@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from instafeed.devstack.child_process import Child, Sleep, last_line, stop_children, terminate_leftover
 from instafeed.devstack.postgres import Primary, Replica
@@ -23,7 +24,11 @@ from instafeed.devstack.state import (
 )
 
 # Variables that commands on the running stack must share with its web server and workers.
-_SHARED_VARIABLES = ("CELEBRITY_THRESHOLD", "FAN_OUT_BATCH_SIZE", "FAN_OUT_RATE_LIMIT", "FEED_LENGTH", "FEED_TTL")
+_SHARED_VARIABLES = (
+    *("CELEBRITY_THRESHOLD", "FAN_OUT_BATCH_SIZE", "FAN_OUT_RATE_LIMIT", "FEED_LENGTH", "FEED_TTL"),
+    *("EMAIL_URL", "MAIL_FROM", "SITE_NAME", "SITE_URL", "EMAIL_VERIFY_URL", "PASSWORD_RESET_URL"),
+    "REQUIRE_VERIFIED_EMAIL",
+)
 _START_TIMEOUT = 300.0  # seconds; crash recovery after a bulk load is slow
 
 
@@ -68,6 +73,8 @@ class DataServices:
             "SECRET_KEY": self.secret_key,
             "MEDIA_ROOT": str(self.layout.media),
             "INSTAFEED_STATIC_ROOT": str(self.layout.static),
+            "EMAIL_URL": f"file:{quote(str(self.layout.mail))}",
+            "SITE_URL": os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{self.record.port or 8000}",
             **{name: os.environ[name] for name in _SHARED_VARIABLES if os.environ.get(name)},
         }
 
@@ -118,7 +125,7 @@ class DataServices:
             terminate_leftover(child)
 
     def _prepare(self) -> None:
-        for directory in (self.layout.log, self.layout.media, self.layout.static):
+        for directory in (self.layout.log, self.layout.media, self.layout.mail, self.layout.static):
             directory.mkdir(mode=0o700, exist_ok=True)
         secrets = load_or_create_secrets(self.layout, "database", "redis", "django")
         self.secret_key = secrets["django"]

@@ -14,7 +14,7 @@ from instafeed.core.jobs.queues import FAN_OUT, QUEUES
 from instafeed.devstack.child_process import Program
 from instafeed.devstack.state import PROJECT_ROOT, StackLayout
 
-_ACTIONS = ("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR")
+_ACTIONS = ("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR", "MAIL", "RESET")
 # Defaults that environment variables override. The stack serves plain HTTP on the loopback address. All clients share
 # that address, so the rate limits per address are high; those per action are, too, for demos and load tests.
 _DEFAULT_ENVIRONMENT = {

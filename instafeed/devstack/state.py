@@ -54,6 +54,7 @@ class StackLayout:
     broker = _StackPath("broker")
     log = _StackPath("log")
     media = _StackPath("media")
+    mail = _StackPath("mail")  # a file for each mail that was sent
     static = _StackPath("static")
     beat = _StackPath("beat")
     metrics = _StackPath("metrics")  # the metrics files of the web and Celery processes
@@ -119,8 +120,8 @@ def running_record(data_dir: Path) -> StackRecord | None:
 def running_environment(data_dir: Path) -> dict[str, str] | None:
     """Return the environment of the stack whose data services run in this directory, or None.
 
-    It has DATABASE_URL, DATABASE_REPLICA_URLS, REDIS_URL, CELERY_BROKER_URL, SECRET_KEY, MEDIA_ROOT and
-    INSTAFEED_STATIC_ROOT.
+    It has DATABASE_URL, DATABASE_REPLICA_URLS, REDIS_URL, CELERY_BROKER_URL, SECRET_KEY, MEDIA_ROOT,
+    INSTAFEED_STATIC_ROOT, EMAIL_URL and SITE_URL.
     """
     record = running_record(data_dir)
     return record.environment if record is not None and record.environment else None

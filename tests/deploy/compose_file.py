@@ -18,6 +18,7 @@ APP_SERVICES = (
     "worker-fan-out",
     "worker-notifications",
     "worker-media",
+    "worker-mail",
     "worker-bulk",
     "worker-maintenance",
     "beat",

@@ -20,7 +20,7 @@ from tests.support.processes import manage_output
 
 _SCOPES = (
     *("ANON", "USER", "REGISTER", "LOGIN", "LOGIN_ADDRESS", "UPLOAD", "EXPORT"),
-    *("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR"),
+    *("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR", "MAIL", "RESET"),
 )
 NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in _SCOPES}
 _START_TIMEOUT = 300  # seconds; a busy machine needs longer than a minute
@@ -49,7 +49,7 @@ class LiveStack:
         self.data_dir = services.layout.root
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
-        self.environment = services.environment | NO_RATE_LIMITS | settings
+        self.environment = services.environment | NO_RATE_LIMITS | {"SITE_URL": self.base_url} | settings
         self.connect()
         programs = (
             Web(services.layout, self.environment, self.port, web_workers),

@@ -8,8 +8,8 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts import audit, deletion, erasure_worker, former_usernames, personal_data_registry, second_factor, sessions
-from accounts.models import CountChange, User
-from instafeed.core.jobs.leased import Outcome
+from accounts.models import CountChange, MailKind, OneTimeToken, OutgoingMail, User
+from instafeed.core.jobs.leased import JobState, Outcome
 from instafeed.core.models import IdempotentResponse
 from media.models import Media
 from media.relocation import schedule_relocation
@@ -53,7 +53,7 @@ def populate_account(user: User) -> list[User]:
         audit.record(foe, action, "user", user.pk, user_id=user.pk, reason=f"a reason to {action}")
     while consume_batches():
         pass
-    _add_notifications_and_session(user, friends[0])
+    _add_notifications_session_and_mail(user, friends[0])
     return [*friends, foe]
 
 
@@ -76,13 +76,22 @@ def create_picture(owner: User) -> Media:
     return ready_media(owner, alt_text="a face")
 
 
-def _add_notifications_and_session(user: User, friend: User) -> None:
+def _add_notifications_session_and_mail(user: User, friend: User) -> None:
     NotificationState.objects.create(user_id=user.pk, read_up_to=1)
     with transaction.atomic():  # not consumed yet
         announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
     sessions.start(user)
     second_factor.enroll(user.pk, replace=False)
     former_usernames.record_rename(user.pk, f"former.{user.pk}", user.username)
+    OutgoingMail.objects.create(user=user, kind=MailKind.RESET, address="a@example.org", state=JobState.DEAD)
+    OneTimeToken.objects.create(
+        user=user,
+        purpose=MailKind.RESET,
+        digest=user.pk.to_bytes(32, "big"),
+        address="a@example.org",
+        password_state="",
+        expires_at=timezone.now(),
+    )
     IdempotentResponse.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
 
 

@@ -44,7 +44,8 @@ def start() -> None:
         services = _session.enter_context(DataServices(directory, fsync=False))
     except StackError as error:
         raise pytest.UsageError(f"no data services for the tests: {error}") from None
-    os.environ.update(services.environment)
+    own = {"EMAIL_URL", "SITE_URL"}  # systems that tests start have their own, which these would replace
+    os.environ.update({name: value for name, value in services.environment.items() if name not in own})
     os.environ[SERVICES_VARIABLE] = str(directory)
 
 

@@ -55,6 +55,7 @@ _JOB_LINES = tuple(
         ("relocation", "file moves"),
         ("filedeletion", "file deletions"),
         ("erasure", "erasures"),
+        ("outgoingmail", "mails"),
     )
 )
 _FAN_OUT_LINES = (PanelLine("fan_outs_open", "open"), PanelLine("fan_outs_dead", "dead letters"))

@@ -24,6 +24,7 @@ GROUPS = {
         "accounts.view_user",
         "accounts.pin_celebrity",
         "accounts.view_auditentry",
+        "accounts.view_outgoingmail",
         "backoffice.view_sample",
         "feeds.view_fanout",
         "feeds.resume_fanout",

@@ -15,6 +15,7 @@ class ErrorCode(NamedTuple):
 
 
 _VALUES = {
+    "address_in_use": "Another account has verified this email address.",
     "blank": "The text is empty or only white space.",
     "duplicate": "The list contains a value twice.",
     "empty": "The file or list is empty.",
@@ -22,6 +23,7 @@ _VALUES = {
     "invalid_choice": "The value is not one of the allowed ones.",
     "invalid_cursor": "The cursor is not one of this list, or has expired. Start again with the first page.",
     "invalid_image": "The file is not a picture of a kind that is accepted, or it is broken.",
+    "invalid_token": "The link is invalid or has expired, or was used before. Request a new one.",
     "max_length": "The text or list is too long.",
     "max_string_length": "The number has too many digits.",
     "max_value": "The number is too large.",
@@ -39,7 +41,7 @@ _VALUES = {
     "required": "The field is missing.",
     "reserved": "The username is reserved.",
     "surrogate_characters_not_allowed": "The text is not valid Unicode.",
-    "unique": "The name or address is taken.",
+    "unique": "The username is taken.",
     "rename_limit": "You changed the username twice in 14 days. Try again later, or take a former one back.",
     "wrong_code": "The code of the second factor is wrong or was used before.",
     "wrong_password": "This is not the current password.",
@@ -49,6 +51,7 @@ _OTHERS = {
     "bad_request": (400, "The request is malformed, or a server in front of the API refused it."),
     "blocking": (409, "You block this account: unblock it first."),
     "conflict": (409, "Another request changed the same thing at the same time. Read it again, then repeat."),
+    "email_unverified": (403, "The site requires a verified email address for this. Verify yours first."),
     "error": (500, "The service has failed. The failure has been recorded; try again later."),
     "following_limit": (409, "You follow too many accounts: unfollow some first."),
     "media_used": (409, "The picture is part of a post, has failed, or was never uploaded."),

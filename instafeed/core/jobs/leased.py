@@ -256,6 +256,11 @@ class LeasedQueue(Generic[JobT]):
             )
         return True
 
+    def give_up(self, job: JobT, reason: str) -> bool:
+        """Make a claimed job a dead letter at once. False if the lease was lost."""
+        changes = {"state": JobState.DEAD, "lease": None, "due_at": Now(), "error": reason[:MAX_ERROR_LENGTH]}
+        return bool(self.owned([job]).update(**changes))
+
     def postpone(self, jobs: Iterable[JobT], error: Exception) -> int:
         """Give jobs back while a service is down. Return how many still had their lease."""
         return self.owned(jobs).update(

@@ -1,7 +1,7 @@
 """The Celery queues. Each can have its own workers; /health reports a queue without a worker as degraded."""
 
 FAN_OUT = "fan_out"
-QUEUES = (FAN_OUT, "notifications", "media", "bulk", "maintenance")
+QUEUES = (FAN_OUT, "notifications", "media", "mail", "bulk", "maintenance")
 
 # Tasks that are enqueued by name, because their modules import the modules that enqueue them.
 DELIVER_POSTS = "feeds.tasks.deliver_posts"
@@ -11,6 +11,7 @@ REMAKE_MEDIA = "media.tasks.remake_media"
 RELOCATE_MEDIA = "media.tasks.relocate_media"
 REMOVE_FILES = "media.tasks.remove_files"
 DRAIN_NOTIFICATIONS = "social.tasks.drain_notifications"
+SEND_MAILS = "accounts.tasks.send_mails"
 
 # By task name; all other tasks go to `maintenance`.
 ROUTES = {
@@ -18,6 +19,7 @@ ROUTES = {
     DRAIN_NOTIFICATIONS: {"queue": "notifications"},
     PROCESS_MEDIA: {"queue": "media"},
     REMAKE_MEDIA: {"queue": "media"},
+    SEND_MAILS: {"queue": "mail"},  # its own: a mail server that does not answer occupies its workers
     # Long work in slices of a second. In `maintenance` it would delay the sweeps.
     RELOCATE_MEDIA: {"queue": "bulk"},
     REMOVE_FILES: {"queue": "bulk"},

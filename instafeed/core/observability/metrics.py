@@ -116,6 +116,14 @@ MEDIA_RESULTS = _counter(
 )
 MEDIA_SECONDS = _histogram("instafeed_media_seconds", "Seconds of one attempt to process a picture.", _WORK_BUCKETS)
 
+# --- Mail --------------------------------------------------------------------------------------------
+
+MAILS = _counter(
+    "instafeed_mails_total",
+    "Mails by kind and outcome: sent, failed (is retried), refused, given_up, uncertain, needless, throttled.",
+    *("kind", "outcome"),
+)
+
 # --- Services ----------------------------------------------------------------------------------------
 
 BREAKER_TRIPS = _counter(

@@ -10,7 +10,7 @@ from tests.support.populated_account import populate_account
 
 @pytest.fixture
 def alice() -> User:
-    return UserFactory(username="alice", email="alice@example.org", password=PASSWORD)
+    return UserFactory(username="alice", email="alice@example.org", email_verified=True, password=PASSWORD)
 
 
 @pytest.fixture

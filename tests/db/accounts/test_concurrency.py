@@ -10,6 +10,7 @@ from functools import partial
 from threading import Semaphore
 
 import pytest
+from django.core import mail
 from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
@@ -24,8 +25,20 @@ from accounts import (
     services,
     sessions,
 )
-from accounts.models import AuditEntry, Erasure, FormerUsername, RecoveryCode, SecondFactor, Session, User
+from accounts.mail import outbox, sending
+from accounts.models import (
+    AuditEntry,
+    Erasure,
+    FormerUsername,
+    MailKind,
+    OutgoingMail,
+    RecoveryCode,
+    SecondFactor,
+    Session,
+    User,
+)
 from accounts.tokens import TokenRefused
+from instafeed.core.jobs.leased import Outcome
 from posts import services as posts
 from posts.models import Post
 from social import services as social
@@ -39,6 +52,7 @@ from tests.support.concurrency import close_connection_after, run_concurrently
 from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
 from tests.support.lock_waits import count_lock_waiters
+from tests.support.mails import send_due_mails, token_in
 from tests.support.populated_account import (
     assert_counts_are_exact,
     count_rows_mentioning,
@@ -49,14 +63,48 @@ from tests.support.populated_account import (
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("taken", ["username", "email"])
-def test_concurrent_registrations_succeed_once(taken: str) -> None:
+def test_concurrent_registrations_of_a_username_succeed_once() -> None:
     def register(number: int) -> int:
-        data = {"username": f"alice{number}", "email": f"a{number}@example.org", "password": PASSWORD}
-        return post("auth/register", data | {taken: {"username": "alice", "email": "a@example.org"}[taken]}).status_code
+        data = {"username": "alice", "email": f"a{number}@example.org", "password": PASSWORD}
+        return post("auth/register", data).status_code
 
     assert sorted(run_concurrently([partial(register, number) for number in range(4)])) == [201, 400, 400, 400]
     assert User.objects.count() == 1
+
+
+def test_a_mailed_link_works_once_for_concurrent_requests() -> None:
+    user = UserFactory(email="alice@example.org", email_verified=True)
+    post("auth/password/reset", {"email": user.email})
+    (link,) = send_due_mails()
+
+    def confirm(number: int) -> int:
+        body = {"token": token_in(link), "new_password": f"secret number {number}"}
+        return post("auth/password/reset/confirm", body).status_code
+
+    assert sorted(run_concurrently([partial(confirm, number) for number in range(4)])) == [204, 400, 400, 400]
+    assert OutgoingMail.objects.get().kind == MailKind.PASSWORD_NOTICE
+
+
+def test_concurrent_links_for_one_address_verify_one_account() -> None:
+    for name in ("ann", "ben", "cid"):
+        post("auth/register", {"username": name, "email": "a@example.org", "password": PASSWORD})
+    tokens = [token_in(link) for link in send_due_mails()]
+    calls = [partial(post, "auth/email/verify", {"token": token}) for token in tokens for _ in range(2)]
+    assert sorted(answer.status_code for answer in run_concurrently(calls)) == [204, *[400] * 5]
+    assert User.objects.filter(email_verified=True).count() == 1
+
+
+def test_workers_send_each_mail_once() -> None:
+    for number in range(12):
+        outbox.enqueue(MailKind.RESET, f"user{number}@example.org")
+        UserFactory(email=f"user{number}@example.org", email_verified=True)
+
+    def work() -> None:
+        while sending.process_next() is not Outcome.UNCLAIMED:
+            pass
+
+    run_concurrently([work] * 4)
+    assert sorted(sent.to[0] for sent in mail.outbox) == sorted(f"user{number}@example.org" for number in range(12))
 
 
 def test_concurrent_uses_of_a_refresh_token_return_one_successor() -> None:

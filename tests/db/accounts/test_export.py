@@ -31,9 +31,10 @@ from tests.support.populated_account import populate_account
 pytestmark = pytest.mark.django_db
 
 DISPLAY_NAME = 'Al "the" ice\u2028🐚'
-EXPORT_QUERIES = 28
+EXPORT_QUERIES = 30
 SECTIONS = {
-    *("profile", "former_usernames", "sessions", "second_factor", "idempotent_answers", "moderation"),
+    *("profile", "former_usernames", "sessions", "second_factor", "mails", "mailed_links"),
+    *("idempotent_answers", "moderation"),
     *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
     "warnings",
     *("media", "posts", "comments", "likes", "comment_likes", "saved", "reports"),

@@ -172,7 +172,7 @@ def test_sign_ins_with_either_name_give_the_attempt_back(alice: User) -> None:
 
 
 def test_the_admin_counts_in_the_limit_of_the_account() -> None:
-    staff = create_staff(username="maria", email="maria@example.org", password=PASSWORD)
+    staff = create_staff(username="maria", email="maria@example.org", email_verified=True, password=PASSWORD)
     for number in range(LIMIT):
         sign_in(staff.email, address=f"198.51.100.{number}")
     form = {"username": "maria", "password": PASSWORD}

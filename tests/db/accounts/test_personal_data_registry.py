@@ -30,6 +30,8 @@ COLUMNS_WITHOUT_USER_IDS = {
     "media.Relocation.last_media_id",  # the id of a picture
     "feeds.FanOut.last_follower_id",  # the start of the next batch, not personal data
     "accounts.User.avatar_media",  # the id of a picture
+    "accounts.User.known_devices",  # hashes
+    "accounts.OutgoingMail.details",  # of the user to whom the mail goes
     # The audit log is kept; its ids refer to no user after the erasure.
     "accounts.AuditEntry.actor_id",
     "accounts.AuditEntry.target_id",

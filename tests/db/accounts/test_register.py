@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from accounts.models import User
+from accounts.models import MailKind, OutgoingMail, User
 from tests.db.accounts.auth_client import PASSWORD, is_token_accepted, post
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
@@ -42,6 +42,7 @@ def test_register_creates_account_and_signs_in() -> None:
         "relationship": None,
         "email": "alice@example.org",
         "totp_enabled": False,
+        "email_verified": False,
     }
     assert user.check_password(PASSWORD)
     assert is_token_accepted(body["access"])
@@ -119,9 +120,27 @@ def test_taken_username_in_any_case_is_400(username: str) -> None:
 
 
 @pytest.mark.parametrize("email", ["alice@example.org", "ALICE@EXAMPLE.ORG", "Alice@Example.org"])
-def test_taken_email_in_any_case_is_400(email: str) -> None:
-    UserFactory(email="Alice@example.org")
-    assert assert_error(register(email=email), 400, "unique")["attr"] == "email"
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_a_taken_email_is_a_claim_like_any_other(email: str, is_verified: bool) -> None:
+    UserFactory(email="Alice@example.org", email_verified=is_verified)
+    answers = []
+    for username, address in (("ann", email), ("ben", "Ben@example.org")):
+        response = register(username=username, email=address)
+        assert response.status_code == 201
+        body = response.json()
+        assert (body["user"].pop("email"), body["user"].pop("email_verified")) == (
+            User.objects.normalize_email(address),
+            False,
+        )
+        answers.append(set(body["user"]))
+    assert answers[0] == answers[1]
+    assert OutgoingMail.objects.filter(kind=MailKind.VERIFY).count() == 2
+
+
+def test_a_refused_registration_queues_no_mail() -> None:
+    UserFactory(username="alice")
+    assert register().status_code == 400
+    assert not OutgoingMail.objects.exists()
 
 
 def test_empty_emails_do_not_conflict() -> None:

@@ -28,15 +28,24 @@ def sign_in(username: Any, password: Any = PASSWORD) -> Any:
     "username", ["alice", "ALICE", " alice ", "Alice@example.org", "alice@EXAMPLE.org", " alice@example.org "]
 )
 def test_sign_in_with_username_or_address_returns_tokens(username: str) -> None:
-    UserFactory(username="alice", email="Alice@example.org", password=PASSWORD)
+    UserFactory(username="alice", email="Alice@example.org", email_verified=True, password=PASSWORD)
     response = sign_in(username)
     assert response.status_code == 200
     assert set(response.json()) == {"access", "refresh"}
     assert get("me", response.json()["access"]).json()["username"] == "alice"
 
 
+def test_an_address_signs_in_to_the_account_that_has_verified_it() -> None:
+    """Others may claim it."""
+    UserFactory(username="mallory", email="alice@example.org", password="another password")
+    assert sign_in("alice@example.org", "another password").status_code == 401
+    UserFactory(username="alice", email="alice@example.org", email_verified=True, password=PASSWORD)
+    assert sign_in("alice@example.org", "another password").status_code == 401
+    assert sign_in("alice@example.org").status_code == 200
+
+
 def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
-    UserFactory(username="alice", email="alice@example.org", password=PASSWORD)
+    UserFactory(username="alice", email="alice@example.org", email_verified=True, password=PASSWORD)
     UserFactory(username="imported", email="")
     responses = [
         sign_in("alice", "wrong"),
@@ -56,8 +65,8 @@ def test_wrong_password_and_unknown_user_get_the_same_answer() -> None:
 def test_every_refused_attempt_does_the_same_work(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """So its time does not tell which usernames and addresses have an account."""
     settings.THROTTLES = settings.THROTTLES | {"login": "100/hour", "login_address": "100/hour"}
-    UserFactory(username="alice", email="alice@example.org", password=PASSWORD)
-    UserFactory(username="imported", email="imported@example.org")
+    UserFactory(username="alice", email="alice@example.org", email_verified=True, password=PASSWORD)
+    UserFactory(username="imported", email="imported@example.org", email_verified=True)
     UserFactory(username="suspended", password=PASSWORD, is_active=False)
     hashed: list[str] = []
     encode = MD5PasswordHasher.encode

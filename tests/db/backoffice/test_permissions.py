@@ -21,7 +21,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import audit
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, MailKind, OutgoingMail, User
 from feeds.models import FanOut
 from instafeed.core.jobs.leased import JobState
 from media import storage
@@ -41,6 +41,7 @@ STAFF = {"staff without a group", *BOTH}
 # Roles that see a model's list, its rows and their history.
 VIEWERS = {
     "accounts_auditentry": BOTH,
+    "accounts_outgoingmail": OPERATORS,
     "accounts_user": BOTH,
     "auth_group": SUPERUSERS,
     "feeds_fanout": OPERATORS,
@@ -113,6 +114,9 @@ def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
     entry = audit.record(users["superuser"], "hide", "post", post.pk, user_id=reported.pk)
     ids = {
         "accounts_auditentry": entry.pk,
+        "accounts_outgoingmail": OutgoingMail.objects.create(
+            kind=MailKind.VERIFY, address="a@example.org", user=reported
+        ).pk,
         "accounts_user": reported.pk,
         "auth_group": users["moderator"].groups.get().pk,
         "feeds_fanout": post.pk,
@@ -246,6 +250,7 @@ def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str
             "groups": [objects.ids["auth_group"]],
         },
         "accounts_auditentry": {"reason": "nothing", "actor_name": "nobody"},
+        "accounts_outgoingmail": {"address": "changed@example.org", "state": 3},
         "posts_post": {"caption": "changed", "hidden_at_0": "2020-01-01", "hidden_at_1": "00:00"},
         "posts_comment": {"text": "changed"},
         "posts_case": {"state": 1, "report_count": 0},

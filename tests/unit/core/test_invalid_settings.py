@@ -83,6 +83,36 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         *((f"THROTTLE_{action}", "5/week") for action in ("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT")),
         *((f"THROTTLE_{action}", "many") for action in ("PROFILE", "PRIVACY", "AVATAR")),
         ("MAX_FOLLOWING", "0"),
+        *((f"THROTTLE_{limit}", "5") for limit in ("MAIL", "RESET")),
+        *(
+            ("EMAIL_URL", url)
+            for url in (
+                *(
+                    "localhost",
+                    "smtp://",
+                    "smtp://host:99999",
+                    "smtp://host:x",
+                    "smtp://host?tls=maybe",
+                    "smtps://h?tls=off",
+                ),
+                *(
+                    "smtp://host/path",
+                    "smtp://host?ssl=1",
+                    "file:mail",
+                    "file://host/mail",
+                    "gopher:",
+                    "postmark://key@host",
+                ),
+            )
+        ),
+        ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "A Name"),
+        ("SITE_URL", "example.org"),
+        ("EMAIL_VERIFY_URL", "https://example.org/verify"),
+        ("EMAIL_VERIFY_URL", "{token}"),
+        ("PASSWORD_RESET_URL", "https://example.org/{token}/{token}"),
+        ("REQUIRE_VERIFIED_EMAIL", "true"),  # without EMAIL_URL
+        ("MAIL_RETENTION_DAYS", "x"),
         ("MEDIA_MAX_BYTES", "1GB"),
         ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # without a bucket
         ("METRICS_PORT", "http"),
@@ -101,6 +131,13 @@ def test_invalid_values_are_refused(load: Load, name: str, value: str) -> None:
     with pytest.raises(env.SettingError) as error:
         load(**{name: value})
     assert_one_line(error, name)
+
+
+def test_a_mail_server_needs_a_sender_and_an_origin_for_links(load: Load) -> None:
+    for changed, missing in (({}, "MAIL_FROM"), ({"MAIL_FROM": "Us <us@example.org>"}, "SITE_URL")):
+        with pytest.raises(env.SettingError) as error:
+            load(EMAIL_URL="smtp://mail.example.org", **changed)
+        assert_one_line(error, missing)
 
 
 def test_a_bucket_is_the_default_storage(load: Load) -> None:

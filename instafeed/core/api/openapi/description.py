@@ -9,6 +9,10 @@ The back end of a photo-sharing network: accounts, follows, posts, and one exact
 token. Send the access token as `Authorization: Bearer …`. When it is rejected with 401, exchange the refresh token
 for new tokens. Profiles and posts of public accounts can be read without a token.
 
+**Email addresses.** A link is mailed after registration; an app sends its token to
+`POST /api/v1/auth/email/verify`. A site may require a verified address for writes, which are 403 `email_unverified`
+without one. Responses never tell whether an address belongs to an account.
+
 **Ids** are decimal strings, because they exceed JavaScript's safe integers. Times are RFC 3339 in UTC.
 
 **Lists** accept `limit` (default 20, maximum 100; larger values count as 100) and `cursor`, and return

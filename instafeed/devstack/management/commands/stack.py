@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -182,6 +183,8 @@ class Command(BaseCommand):
                 web.wait_ready(timeout=180, sleep=signals.sleep)
                 _wait_until_healthy(port, signals)
             self._print_welcome(port, demo_network=layout.seeded.exists() and not options["empty"])
+            self._print_mail(environment["EMAIL_URL"])
+            self._say("Ctrl-C stops everything and keeps the data.")
             self._watch(services, signals, programs)
         finally:
             stop_children(programs)
@@ -213,7 +216,13 @@ class Command(BaseCommand):
                     base=base, user=demo_credentials.DEMO_USERNAME, password=demo_credentials.DEMO_PASSWORD
                 )
             )
-        self._say("Ctrl-C stops everything and keeps the data.")
+
+    def _print_mail(self, url: str) -> None:
+        """Print where mails go. The URL of a mail server may contain a password."""
+        scheme, _, directory = url.partition(":")
+        self._say(
+            f"Mails are files in {unquote(directory)}/" if scheme == "file" else f"Mails go to EMAIL_URL ({scheme})."
+        )
 
     def _say(self, line: str) -> None:
         with suppress(OSError):  # the terminal may be closed; the stop must stay orderly

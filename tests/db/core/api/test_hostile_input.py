@@ -50,9 +50,13 @@ ENDPOINTS = [
     Endpoint("POST", "auth/password", {"current_password": PASSWORD, "new_password": PASSWORD + "2"}),
     Endpoint(
         *("PATCH", "me"),
-        {"display_name": "a", "bio": "b", "website": "https://a.example", "email": "a@example.com"}
-        | {"is_private": True, "username": "hostile2"},
+        {"display_name": "a", "bio": "b", "website": "https://a.example", "is_private": True, "username": "hostile2"},
     ),
+    Endpoint("POST", "auth/email/verify", {"token": "x"}),
+    Endpoint("POST", "auth/email/resend"),
+    Endpoint("POST", "auth/password/reset", {"email": "a@example.com"}),
+    Endpoint("POST", "auth/password/reset/confirm", {"token": "x", "new_password": PASSWORD}),
+    Endpoint("POST", "me/email", {"email": "a@example.com", "current_password": PASSWORD}),
     Endpoint("DELETE", "me", {"password": "not the password"}),
     Endpoint("POST", "posts", {"caption": "hello", "media": []}),
     Endpoint("PATCH", "posts/{post}", {"caption": "hello"}),

@@ -62,7 +62,7 @@ def test_broker_report_has_queue_depths(client: Client, redis_broker: redis.Redi
     redis_broker.rpush("fan_out", "one", "two")
     redis_broker.rpush("media", "three")
     report = get_health(client)[1]["checks"]["broker"]
-    assert report["queues"] == {"fan_out": 2, "notifications": 0, "media": 1, "bulk": 0, "maintenance": 0}
+    assert report["queues"] == {"fan_out": 2, "notifications": 0, "media": 1, "mail": 0, "bulk": 0, "maintenance": 0}
 
 
 @pytest.mark.usefixtures("all_workers")
@@ -297,6 +297,7 @@ def test_worker_heartbeat_covers_its_queues(redis_cache: redis.Redis, monkeypatc
         "fan_out": False,
         "notifications": False,
         "media": True,
+        "mail": False,
         "bulk": False,
         "maintenance": False,
     }

@@ -30,6 +30,11 @@ POST /auth/token
 POST /auth/token/refresh
 POST /auth/logout
 POST /auth/password
+POST /auth/email/verify
+POST /auth/email/resend
+POST /auth/password/reset
+POST /auth/password/reset/confirm
+POST /me/email
 GET PATCH DELETE /me
 GET /me/export
 POST DELETE /me/totp
@@ -238,8 +243,8 @@ def test_every_pattern_works_in_python_and_javascript(document: Json) -> None:
         ("RegistrationRequest", {"username": "an", "email": "a@b.example", "password": "1234567a"}, False),
         ("RegistrationRequest", {"username": "ann", "email": "a@b", "password": "1234567a"}, False),
         ("PatchedProfileChangeRequest", {"website": ""}, True),
-        ("PatchedProfileChangeRequest", {"email": "a@b.example"}, False),
-        ("PatchedProfileChangeRequest", {"email": "a@b.example", "current_password": "x"}, True),
+        ("EmailChangeRequest", {"email": "a@b.example"}, False),
+        ("EmailChangeRequest", {"email": "a@b.example", "current_password": "x"}, True),
         ("PatchedProfileChangeRequest", {"website": "https://a.example:8080/b?c#d"}, True),
         ("PatchedProfileChangeRequest", {"website": "ftp://a.example"}, False),
     ],
