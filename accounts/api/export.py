@@ -24,6 +24,7 @@ _EXAMPLE = example(
             {
                 **PROFILE_EXAMPLE,
                 "email": "grace@mail.example",
+                "email_verified": True,
                 "is_staff": False,
                 "last_login": None,
                 "groups": [],
