@@ -152,11 +152,15 @@ def accept_password(request: Request | HttpRequest) -> None:
 
 
 def remember_address(request: Request | HttpRequest, user: User) -> None:
-    """Remember that someone signed in to the account from the request's address, for both names of the account."""
-    address = client_address(request)
+    """Remember that someone signed in to the account from the request's address, for both names of the account.
+
+    An email address that is not verified is no name of the account. Otherwise an attacker who claims it would get new
+    attempts at its owner's password.
+    """
+    address, email = client_address(request), user.email if user.email_verified else ""
     try:
         with guarded_client() as redis:
-            for name in filter(None, (user.username, user.email)):
+            for name in filter(None, (user.username, email)):
                 redis.set(_known_address_key(account_key(name), address), 1, ex=keys.KNOWN_ADDRESS_TTL)
     except CacheUnavailable:
         pass  # the next sign-in remembers it

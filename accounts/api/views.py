@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts import deletion, second_factor, services, sessions
+from accounts import deletion, devices, second_factor, services, sessions
 from accounts.api.password_checks import (
     OtpRequired,
     PasswordCheckView,
@@ -93,8 +93,10 @@ class Register(UnauthenticatedView):
         except services.AlreadyTaken as error:
             raise _taken_error(error) from None
         identify_user(user.pk)
-        tokens = sessions.start(user, read_client_info(request))
+        client = read_client_info(request)
+        tokens = sessions.start(user, client)
         remember_address(request, user)
+        devices.remember(user, client)
         return Response({"user": OwnProfileSerializer(user).data, **asdict(tokens)}, status=201)
 
 
@@ -124,10 +126,10 @@ class SignIn(PasswordCheckView, UnauthenticatedView):
         """
         serializer = SignInSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        given = serializer.validated_data
+        given, client = serializer.validated_data, read_client_info(request)
         try:
             account = find_account_within_limit(request, given["username"])
-            user, tokens = sign_in(account, given["password"], given.get("otp", ""), read_client_info(request))
+            user, tokens = sign_in(account, given["password"], given.get("otp", ""), client)
         except services.WrongPassword:
             raise WrongCredentials from None
         except second_factor.CodeRequired:
@@ -136,6 +138,7 @@ class SignIn(PasswordCheckView, UnauthenticatedView):
             raise WrongOtp from None
         identify_user(user.pk)
         remember_address(request, user)
+        devices.remember(user, client)
         return Response(asdict(tokens))
 
 

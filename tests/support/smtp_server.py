@@ -44,6 +44,10 @@ class SmtpServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening. May be called again."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -98,7 +102,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         else:
             return ""  # the client is gone: not a whole mail
         message = message_from_bytes(b"".join(lines), policy=policy.default)
-        received = ReceivedMail(recipient, cast(EmailMessage, message))
+        received = ReceivedMail(recipient, message)
         answer = self.owner.before_answer(received)
         if not answer:
             self.owner.mails.append(received)

@@ -27,7 +27,7 @@ def test_tour_matches_the_live_api(live_stack: LiveStack) -> None:
     script = "set -euo pipefail\n" + "".join(f"{code}printf %s '{END}'\n" for code in commands)
     result = subprocess.run(
         ["bash", "-c", script],
-        env=clean_environment(API=f"{live_stack.base_url}/api/v1"),
+        env=clean_environment(API=f"{live_stack.base_url}/api/v1", MAIL=str(live_stack.data_dir / "mail")),
         capture_output=True,
         text=True,
         timeout=300,

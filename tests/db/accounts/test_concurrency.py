@@ -94,6 +94,15 @@ def test_concurrent_links_for_one_address_verify_one_account() -> None:
     assert User.objects.filter(email_verified=True).count() == 1
 
 
+def test_concurrent_sign_ins_from_a_new_device_cause_one_notice() -> None:
+    user = UserFactory(username="alice", email="a@example.org", email_verified=True, password=PASSWORD)
+    User.objects.filter(pk=user.pk).update(known_devices=["0123456789abcdef"])
+    body = {"username": "alice", "password": PASSWORD}
+    answers = run_concurrently([partial(post, "auth/token", body)] * 4)
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert [mail.kind for mail in OutgoingMail.objects.all()] == [MailKind.SIGN_IN_NOTICE]
+
+
 def test_workers_send_each_mail_once() -> None:
     for number in range(12):
         outbox.enqueue(MailKind.RESET, f"user{number}@example.org")
@@ -337,7 +346,10 @@ def test_a_registration_waits_for_a_rename_and_is_refused() -> None:
 
 def test_concurrent_renames_stay_within_the_limit() -> None:
     user = UserFactory(username="alice")
-    renames = [partial(services.update_own_profile, user.pk, {"username": f"name{number}"}, "") for number in range(5)]
+    renames = [
+        partial(services.update_profile, user.pk, {"username": f"name{number}"}, limit_renames=True)
+        for number in range(5)
+    ]
     results = run_concurrently(renames)
     assert sorted(type(result).__name__ for result in results) == ["TooManyRenames"] * 3 + ["User"] * 2
     assert FormerUsername.objects.count() == former_usernames.MAX_RENAMES

@@ -17,6 +17,7 @@ from tests.db.accounts.auth_client import PASSWORD, bearer, start_session
 from tests.support.broken_redis import break_redis
 from tests.support.client_response import ClientResponse
 from tests.support.error_shape import assert_error
+from tests.support.factories import UserFactory
 from tests.support.staff import create_staff
 
 pytestmark = pytest.mark.django_db
@@ -179,3 +180,12 @@ def test_the_admin_counts_in_the_limit_of_the_account() -> None:
     refused = Client().post("/admin/login/", form, REMOTE_ADDR="192.0.2.50")
     assert refused.status_code == 200, "not a 429, which would show that both names belong together"
     assert Client().get("/admin/").status_code == 302
+
+
+def test_a_claimed_address_gives_no_new_attempts_at_its_owner(alice: User) -> None:
+    """Signing in to an account that claims the address does not make the client known for it."""
+    for number in range(3):
+        claim = UserFactory(username=f"mallory{number}", email=alice.email, password=PASSWORD)
+        assert sign_in(claim.username, PASSWORD, f"198.51.100.{number}") == 200
+    statuses = [sign_in(alice.email, "wrong", f"198.51.100.{number % 3}") for number in range(3 * LIMIT)]
+    assert statuses.count(401) == LIMIT
