@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -n logical --maxprocesses 8 --dist loadgroup
 DESCRIBE := $(BIN)/python manage.py spectacular --format openapi-json --validate --fail-on-warn
 
 .DEFAULT_GOAL := help
-.PHONY: help install up down test test-system test-all coverage screenshots check texts schema reference fuzz format clean
+.PHONY: help install up down test test-system test-all coverage screenshots check texts schema clients reference fuzz format clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -43,7 +43,7 @@ screenshots: $(VENV)/.installed-test  ## Write the pictures in docs/images with 
 	@fc-list :lang=ja family | grep -q . && fc-list | grep -qi emoji || { echo "Install fonts for CJK and emoji first (Debian: fonts-noto-cjk, fonts-noto-color-emoji): texts of the demo use both."; exit 1; }
 	SCREENSHOTS=docs/images BROWSER_TESTS=required $(BIN)/pytest tests/browser
 
-check: $(VENV)/.installed-dev  ## Lint, format, texts, types, imports, migrations, OpenAPI, settings reference, a short fuzz
+check: $(VENV)/.installed-dev  ## Lint, format, texts, types, imports, migrations, OpenAPI, clients, settings reference, a short fuzz
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m tests.lint.texts
@@ -55,6 +55,7 @@ check: $(VENV)/.installed-dev  ## Lint, format, texts, types, imports, migration
 	$(DESCRIBE) --file $(VENV)/openapi.json
 	@cmp -s $(VENV)/openapi.json openapi.json || { echo "openapi.json differs from the code: run \`make schema\`, review the difference and commit it."; exit 1; }
 	@$(BIN)/python -m deploy.settings_reference | cmp -s - docs/configuration.md || { echo "docs/configuration.md differs from the code: run \`make reference\`, review the difference and commit it."; exit 1; }
+	$(BIN)/python -m tests.clients
 	$(BIN)/python -m tests.fuzz --examples 2 --phases examples,fuzzing --seed 1
 
 texts: $(VENV)/.installed-dev  ## Check all texts against the word list, and line lengths in Markdown
@@ -62,6 +63,9 @@ texts: $(VENV)/.installed-dev  ## Check all texts against the word list, and lin
 
 schema: $(VENV)/.installed-dev  ## Write openapi.json from the code
 	$(DESCRIBE) --file openapi.json
+
+clients: $(VENV)/.installed-dev  ## Lint openapi.json, and generate Python and TypeScript clients from it
+	$(BIN)/python -m tests.clients
 
 reference: $(VENV)/.installed-dev  ## Write docs/configuration.md from the settings and .env.example, and NOTICE from the packages
 	$(BIN)/python -m deploy.settings_reference > $(VENV)/configuration.md
