@@ -297,6 +297,7 @@ CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     *("X-Request-ID", "Retry-After", "Idempotency-Replayed"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    *("Deprecation", "Sunset"),
 ]
 THROTTLES = {
     "anon": env.throttle_rate("THROTTLE_ANON", "1200/minute"),

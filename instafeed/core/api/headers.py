@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 
+from instafeed.core.api.deprecation import deprecation_headers
 from instafeed.core.api.errors import is_api_request
 from instafeed.core.api.throttling import rate_limit_headers
 
@@ -14,7 +15,8 @@ CACHE_CONTROL = "private, no-store"
 
 
 class ApiHeadersMiddleware:
-    """Forbid caching unless the view allows it, and tell clients how far they are from their rate limit.
+    """Forbid caching unless the view allows it, tell clients how far they are from their rate limit, and announce
+    what is deprecated.
 
     `Vary` names Authorization on every path that reads a token, even if the view sets its own Cache-Control.
     """
@@ -29,7 +31,7 @@ class ApiHeadersMiddleware:
         response.setdefault("Cache-Control", CACHE_CONTROL)
         if _reads_token(request):
             patch_vary_headers(response, ["Authorization"])
-        for name, value in rate_limit_headers(request).items():
+        for name, value in (rate_limit_headers(request) | deprecation_headers(request)).items():
             response[name] = value
         return response
 

@@ -49,7 +49,7 @@ class _PublicDocument:
         self._schemas: Json = strict["components"]["schemas"]
         bodies = [operation for _, operation in _operations(strict)]
         in_requests = [[operation.get("requestBody"), operation.get("parameters")] for operation in bodies]
-        self._request_components = self._reachable(in_requests)
+        self._request_components = _reachable(self._schemas, in_requests)
 
     def derive(self) -> Json:
         components = self._strict["components"]
@@ -127,24 +127,13 @@ class _PublicDocument:
         values: list[str] = target.get("enum", [])
         return values
 
-    def _reachable(self, node: Any) -> set[str]:
-        """Return the names of the schemas that `node` refers to, directly or not."""
-        found: set[str] = set()
-        waiting = list(_referred_names(node))
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting += _referred_names(self._schemas[name])
-        return found
-
     def _drop_unused_components(self, document: Json) -> None:
         components = document["components"]
         responses, schemas = components["responses"], components["schemas"]
         referred = set(_referred_names(document["paths"], _RESPONSES))
         components["responses"] = {name: responses[name] for name in responses if name in referred}
         self._schemas = schemas
-        used = self._reachable([document["paths"], components["responses"]])
+        used = _reachable(schemas, [document["paths"], components["responses"]])
         components["schemas"] = {name: schemas[name] for name in schemas if name in used}
 
     def _new_names(self) -> dict[str, str]:
@@ -160,6 +149,24 @@ def _operations(document: Json) -> Iterator[tuple[str, Json]]:
             yield path, operation
 
 
+def find_response_components(document: Json, operation: Json) -> list[Json]:
+    """Return the schemas of all components that the operation's own responses contain."""
+    schemas = document["components"]["schemas"]
+    return [schemas[name] for name in sorted(_reachable(schemas, operation["responses"]))]
+
+
+def _reachable(schemas: Json, node: Any) -> set[str]:
+    """Return the names of the schemas that `node` refers to, directly or not."""
+    found: set[str] = set()
+    waiting = list(_referred_names(node))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _referred_names(schemas[name])
+    return found
+
+
 def _are_rules(alternatives: list[Json]) -> bool:
     """Return whether alternatives only say which properties must be there together."""
     return all({"required", "not"} & one.keys() and "type" not in one for one in alternatives)
@@ -173,7 +180,8 @@ def _one_string(alternatives: list[Json]) -> Json:
 def _open_enum(schema: Json, values: list[str]) -> Json:
     listed = ", ".join(f"`{value}`" for value in values)
     description = _sentences(schema.get("description", ""), f"Known values: {listed}. {OPEN_ENUM_NOTE}")
-    return {"type": "string", OPEN_ENUM_KEYWORD: values, "description": description}
+    kept = {name: schema[name] for name in ("deprecated",) if name in schema}
+    return {"type": "string", OPEN_ENUM_KEYWORD: values, "description": description, **kept}
 
 
 def _sentences(*texts: str) -> str:
