@@ -109,10 +109,13 @@ class MediaView(_MediaAPIView):
     @extend_schema(operation_id="edit_media", request=AltTextSerializer, responses=MediaSerializer, tags=["media"])
     def patch(self, request: Request, media_id: str) -> Response:
         """Change the alt text of one of your own pictures, also if it is part of a post."""
-        id_ = id_or_404(media_id)
-        data = AltTextSerializer(data=request.data)
+        owner_id, id_ = current_user(request).pk, id_or_404(media_id)
+        data = AltTextSerializer(data=request.data, partial=True)
         data.is_valid(raise_exception=True)
-        media = services.set_alt_text(current_user(request).pk, id_, data.validated_data["alt_text"])
+        if "alt_text" in data.validated_data:
+            media = services.set_alt_text(owner_id, id_, data.validated_data["alt_text"])
+        else:
+            media = selectors.get_own_media(owner_id, id_)
         return Response(MediaSerializer(media).data)
 
     @extend_schema(operation_id="delete_media", responses={204: None, **_MEDIA_USED}, tags=["media"])

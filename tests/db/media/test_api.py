@@ -221,6 +221,12 @@ def test_invalid_alt_texts_are_refused(owner: ApiUser, value: object) -> None:
     assert_error(owner.call("patch", f"/media/{ready_media(owner.user).pk}", body), 400)
 
 
+def test_a_change_without_an_alt_text_changes_nothing(owner: ApiUser) -> None:
+    media = ready_media(owner.user, alt_text="a harbour")
+    answer = owner.call("patch", f"/media/{media.pk}", {})
+    assert (answer.status_code, answer.json()["alt_text"]) == (200, "a harbour")
+
+
 def test_only_the_owner_changes_an_alt_text(owner: ApiUser, stranger: ApiUser) -> None:
     media = ready_media(owner.user)
     for missing in (media.pk, 2**62, "x"):
