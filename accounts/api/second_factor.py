@@ -69,7 +69,8 @@ class TotpConfirmSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(
-    examples=[example("Recovery codes", {"recovery_codes": ["kz7f-a2wq-33xo-pd5m", "m4yt-6rbe-qz2s-7luk"]})]
+    component_name="NewRecoveryCodes",
+    examples=[example("Recovery codes", {"recovery_codes": ["kz7f-a2wq-33xo-pd5m", "m4yt-6rbe-qz2s-7luk"]})],
 )
 class RecoveryCodesSerializer(serializers.Serializer[Any]):
     recovery_codes = serializers.ListField(

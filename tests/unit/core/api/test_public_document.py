@@ -116,6 +116,12 @@ def test_no_component_refers_to_itself(public: Json) -> None:
         assert f'"#/components/schemas/{name}"' not in json.dumps(schema)
 
 
+def test_no_component_is_named_like_one_of_its_fields(public: Json) -> None:
+    """The code that openapi-python-client generates for such a component is wrong."""
+    for name, schema in public["components"]["schemas"].items():
+        assert name.lower() not in {field.replace("_", "").lower() for field in schema.get("properties", {})}
+
+
 def test_every_component_is_used(public: Json) -> None:
     text = json.dumps(public)
     for name in public["components"]["schemas"]:
