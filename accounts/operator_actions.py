@@ -19,6 +19,10 @@ SHELL = User(pk=0, username="management command", is_superuser=True)
 _GENERATED_PASSWORD_SIZE = 15  # bytes: 20 characters
 
 
+class AddressChanged(Exception):
+    """The account has another address than the one that the operator saw."""
+
+
 def create_user(username: str, email: str, password: str, *, is_admin: bool) -> User:
     """Create an account, with all rights in the admin if `is_admin`. Raises services.AlreadyTaken."""
     with transaction.atomic():
@@ -61,6 +65,15 @@ def remove_second_factor(user_id: int) -> int:
         ended = sessions.end_all(user_id)
         audit.record(SHELL, "remove_otp", "user", user_id, user_id=user_id)
     return ended
+
+
+def confirm_email(user_id: int, address: str) -> None:
+    """Mark the account's address as verified. Raises AddressChanged, services.AlreadyTaken, User.DoesNotExist."""
+    with transaction.atomic():
+        if User.objects.select_for_update(no_key=True).get(pk=user_id).email != address:
+            raise AddressChanged
+        services.update_profile(user_id, {"email_verified": True})
+        audit.record(SHELL, "confirm_email", "user", user_id, user_id=user_id)
 
 
 def suspend(user_id: int, until: datetime | None, reason: str) -> bool:

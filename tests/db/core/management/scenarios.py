@@ -121,6 +121,14 @@ def signed_in_user(_: Path) -> None:
         sessions.start(alice)
 
 
+def unverified_addresses(_: Path) -> None:
+    """Alice with an unverified address, Bob without one, and Carol with one that Dan has verified."""
+    UserFactory(username="alice", email="alice@example.org", email_verified=False)
+    UserFactory(username="bob", email="")
+    UserFactory(username="carol", email="dan@example.org", email_verified=False)
+    UserFactory(username="dan", email="dan@example.org", email_verified=True)
+
+
 def suspended_user(_: Path) -> None:
     """Alice, suspended."""
     services.suspend(UserFactory(username="alice").pk)

@@ -115,6 +115,12 @@ def assert_reinstated() -> None:
     assert_audited("lift")
 
 
+def assert_email_confirmed() -> None:
+    assert User.objects.get(username="alice").email_verified
+    assert not User.objects.get(username="carol").email_verified
+    assert_audited("confirm_email")
+
+
 def assert_otp_removed() -> None:
     assert not SecondFactor.objects.exists()
     assert not Session.objects.filter(ended_at=None).exists()
@@ -279,6 +285,16 @@ CASES = [
         (services, "reinstate"),
         interrupted_call=1,
         bad_arguments=((), ("missing",)),
+        has_progress=False,
+    ),
+    Case(
+        "confirm_email",
+        ("alice",),
+        scenarios.unverified_addresses,
+        assert_email_confirmed,
+        (services, "update_profile"),
+        interrupted_call=1,
+        bad_arguments=((), ("missing",), ("bob",), ("carol",)),
         has_progress=False,
     ),
     Case(
