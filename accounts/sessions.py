@@ -27,6 +27,9 @@ from accounts.tokens import TokenRefused, Tokens
 
 FLUSH_BATCH_SIZE = 5_000  # rows
 REUSE_GRACE = timedelta(seconds=10)
+# The longest that can be set. A token may have been issued while another lifetime was set, and without the row of its
+# session, the token would be valid again.
+MAX_ACCESS_TOKEN_LIFETIME = timedelta(days=1)
 _NO_CLIENT = ClientInfo()
 
 
@@ -163,7 +166,7 @@ def _end_surplus(user_id: int) -> None:
 
 def _end(user_id: int, session_ids: list[int]) -> None:
     now = timezone.now()
-    Session.objects.filter(pk__in=session_ids).update(ended_at=now, expires_at=now + api_settings.ACCESS_TOKEN_LIFETIME)
+    Session.objects.filter(pk__in=session_ids).update(ended_at=now, expires_at=now + MAX_ACCESS_TOKEN_LIFETIME)
     invalidate_auth_state(user_id)
 
 

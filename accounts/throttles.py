@@ -26,7 +26,7 @@ from rest_framework.request import Request
 from accounts.models import User
 from accounts.services import find_account
 from accounts.tokens import SESSION_CLAIM
-from accounts.usernames import canonical_username
+from accounts.usernames import MAX_SIGN_IN_NAME_LENGTH, canonical_username
 from instafeed.core.api.throttling import (
     ActionThrottle,
     Bucket,
@@ -39,7 +39,6 @@ from instafeed.core.api.throttling import (
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, guarded_client
 
-MAX_USERNAME_LENGTH = 254  # characters that are counted; POST /auth/token refuses longer ones
 _ACCOUNT_SCOPE, _ADDRESS_SCOPE = "login", "login_address"
 _PASSWORD_METHODS = ("POST", "PATCH", "DELETE")
 
@@ -167,8 +166,11 @@ def remember_address(request: Request | HttpRequest, user: User) -> None:
 
 
 def account_key(username: str) -> str:
-    """Return a short name of fixed size for an account; the username may be any text."""
-    name = canonical_username(username[:MAX_USERNAME_LENGTH])
+    """Return a short name of fixed size for an account; the username may be any text.
+
+    No account has a longer name, so all longer texts share one name. To cut them would make accounts of their spaces.
+    """
+    name = canonical_username(username) if len(username) <= MAX_SIGN_IN_NAME_LENGTH else ""
     return f"account:{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:32]}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+MAX_SIGN_IN_NAME_LENGTH = 254  # characters, with the white space around the name; longer ones are refused
 RESERVED = frozenset({"relationships"})  # parts of the API's paths below /users
 
 

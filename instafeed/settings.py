@@ -258,7 +258,7 @@ DRF_STANDARDIZED_ERRORS = {
     "ENABLE_IN_DEBUG_FOR_UNHANDLED_EXCEPTIONS": True,
 }
 SIMPLE_JWT = {
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 60, minimum=1, maximum=1_440)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 30, minimum=1)),
     # accounts.sessions implements rotation and reuse detection with one row per sign-in instead of one per token.
     "SIGNING_KEY": SECRET_KEY,
@@ -388,6 +388,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # that these two ar
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "instafeed.core.http.session_store"
 SESSION_COOKIE_AGE = 12 * 3_600  # seconds; an admin session is not extended by activity
 CONTENT_SECURITY_POLICY = security_headers.content_security_policy(
     [*storage_settings.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]

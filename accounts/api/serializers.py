@@ -14,7 +14,7 @@ from rest_framework.fields import get_error_detail
 from accounts import avatar_storage, second_factor
 from accounts.follower_counts import get_exact_counts
 from accounts.models import User
-from accounts.usernames import RESERVED
+from accounts.usernames import MAX_SIGN_IN_NAME_LENGTH, RESERVED
 from instafeed.core.api.fields import (
     IdField,
     IdInputField,
@@ -222,7 +222,9 @@ class RegistrationSerializer(serializers.Serializer[Any]):
     ]
 )
 class SignInSerializer(serializers.Serializer[Any]):
-    username = VerbatimCharField(max_length=254, help_text="The username or the email address, in any case.")
+    username = VerbatimCharField(
+        max_length=MAX_SIGN_IN_NAME_LENGTH, help_text="The username or the email address, in any case."
+    )
     password = PasswordField()
     otp = NonBlankCharField(
         required=False,

@@ -31,7 +31,7 @@ from accounts.throttles import (
     find_account_within_limit,
     remember_address,
 )
-from accounts.usernames import canonical_username
+from accounts.usernames import MAX_SIGN_IN_NAME_LENGTH, canonical_username
 from instafeed.core.api.throttling import Throttle
 
 SIGN_IN_REFUSED = "No member of staff with these credentials."
@@ -55,7 +55,9 @@ class SignInForm(AdminAuthenticationForm):
             self.fields["code"].label = "Code of your app, if you have a second factor:"
 
     def clean_username(self) -> str:
-        return canonical_username(self.cleaned_data["username"])
+        # The length with all white space, which is what the limit on attempts counts.
+        is_too_long = len(self.data.get(self.add_prefix("username"), "")) > MAX_SIGN_IN_NAME_LENGTH
+        return "" if is_too_long else canonical_username(self.cleaned_data["username"])
 
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")

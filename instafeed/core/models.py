@@ -30,6 +30,7 @@ class IdempotentResponse(models.Model):
     pk = models.CompositePrimaryKey("user_id", "digest")
     user_id = models.BigIntegerField()  # no foreign key: its check would lock the user's row in every request
     digest = models.UUIDField()  # of method, path and key
+    request_digest = models.UUIDField()  # of the request's body
     status = models.SmallIntegerField()
     body = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from accounts.user_cache import get_own_summary
-from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempotently
+from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, KEY_REUSED_RESPONSE, respond_idempotently
 from instafeed.core.api.openapi.components import error_response, list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from instafeed.core.api.requests import id_or_404
@@ -53,7 +53,7 @@ class CommentsView(APIView):
         operation_id="create_comment",
         parameters=[IDEMPOTENCY_PARAMETER],
         request=CommentInputSerializer,
-        responses={201: CommentSerializer},
+        responses={201: CommentSerializer, **KEY_REUSED_RESPONSE},
         tags=["comments"],
     )
     def post(self, request: Request, post_id: str) -> HttpResponse:

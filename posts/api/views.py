@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.core.api.errors import Conflict
-from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, respond_idempotently
+from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, KEY_REUSED_RESPONSE, respond_idempotently
 from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
 from instafeed.core.api.requests import id_or_404
@@ -47,7 +47,7 @@ class PostListView(APIView):
         operation_id="create_post",
         parameters=[IDEMPOTENCY_PARAMETER],
         request=PostInputSerializer,
-        responses={201: PostSerializer, **_UNKNOWN_MEDIA_RESPONSE, **_MEDIA_USED_RESPONSE},
+        responses={201: PostSerializer, **_UNKNOWN_MEDIA_RESPONSE, **_MEDIA_USED_RESPONSE, **KEY_REUSED_RESPONSE},
         tags=["posts"],
     )
     def post(self, request: Request) -> HttpResponse:

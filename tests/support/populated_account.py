@@ -92,7 +92,9 @@ def _add_notifications_session_and_mail(user: User, friend: User) -> None:
         password_state="",
         expires_at=timezone.now(),
     )
-    IdempotentResponse.objects.create(user_id=user.pk, digest="0" * 32, status=201, body=b'{"id":"1"}')
+    IdempotentResponse.objects.create(
+        user_id=user.pk, digest="0" * 32, request_digest="1" * 32, status=201, body=b'{"id":"1"}'
+    )
 
 
 def registered_columns() -> set[str]:

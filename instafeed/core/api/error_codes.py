@@ -54,6 +54,7 @@ _OTHERS = {
     "email_unverified": (403, "The site requires a verified email address for this. Verify yours first."),
     "error": (500, "The service has failed. The failure has been recorded; try again later."),
     "following_limit": (409, "You follow too many accounts: unfollow some first."),
+    "idempotency_key_reused": (422, "This `Idempotency-Key` was used for a request with another body."),
     "media_used": (409, "The picture is part of a post, has failed, or was never uploaded."),
     "method_not_allowed": (405, "The path exists, but not with this method."),
     "not_acceptable": (406, "The `Accept` header excludes JSON."),

@@ -12,10 +12,12 @@ after an error the same key may be used again.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from hashlib import sha256
+from http import HTTPStatus
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
@@ -23,9 +25,10 @@ from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.request import Request
 
+from instafeed.core.api.openapi.components import error_response
 from instafeed.core.models import IdempotentResponse
 
 KEY_HEADER = "Idempotency-Key"
@@ -39,7 +42,10 @@ IDEMPOTENCY_PARAMETER = OpenApiParameter(
     OpenApiParameter.HEADER,
     pattern="^[!-~]{1,255}$",
     description="A key of your choice. A request repeated with the same key within 24 hours returns the first"
-    " response again and creates nothing.",
+    " response again and creates nothing. With another body it is a 422.",
+)
+KEY_REUSED_RESPONSE = error_response(
+    422, "idempotency_key_reused", "This Idempotency-Key was used for another request."
 )
 _KEY_PATTERN = re.compile(r"[!-~]{1,255}")
 
@@ -47,12 +53,21 @@ _KEY_PATTERN = re.compile(r"[!-~]{1,255}")
 # that row is committed and not expired, the statement changes and returns nothing, but locks the row until the
 # end of the transaction.
 _CLAIM_SQL = """
-    INSERT INTO core_idempotentresponse AS stored (user_id, digest, status, body, created_at)
-    VALUES (%s, %s, 0, '', statement_timestamp())
-    ON CONFLICT (user_id, digest) DO UPDATE SET created_at = EXCLUDED.created_at
+    INSERT INTO core_idempotentresponse AS stored (user_id, digest, request_digest, status, body, created_at)
+    VALUES (%s, %s, %s, 0, '', statement_timestamp())
+    ON CONFLICT (user_id, digest) DO UPDATE
+    SET request_digest = EXCLUDED.request_digest, created_at = EXCLUDED.created_at
     WHERE stored.created_at <= EXCLUDED.created_at - make_interval(secs => %s)
     RETURNING true
 """
+
+
+class KeyReused(APIException):
+    """The key was used for a request with another body."""
+
+    status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+    default_detail = "This Idempotency-Key was used for another request."
+    default_code = "idempotency_key_reused"
 
 
 def respond_idempotently(request: Request, user_id: int, create: Callable[[], tuple[int, bytes]]) -> HttpResponse:
@@ -60,14 +75,14 @@ def respond_idempotently(request: Request, user_id: int, create: Callable[[], tu
 
     `create` runs inside the transaction that stores its response, so it must defer caches, queues and all else
     that cannot be rolled back to `transaction.on_commit`. A status other than 2xx, or an exception, rolls back
-    all that it wrote. Two requests are the same if user, method, path and key are equal; bodies are not compared.
+    all that it wrote. Two requests are the same if user, method, path, key and the JSON of the body are equal.
 
-    Raises ValidationError for a key that is not 1 to 255 visible ASCII characters.
+    Raises ValidationError for a key that is not 1 to 255 visible ASCII characters, KeyReused for another body.
     """
-    digest = _request_digest(request)
+    digest, body_digest = _identity_digest(request), _body_digest(request)
     with transaction.atomic():
-        if digest is not None and not _claim(user_id, digest):
-            return _replay(user_id, digest)
+        if digest is not None and not _claim(user_id, digest, body_digest):
+            return _replay(user_id, digest, body_digest)
         status, body = create()
         if not 200 <= status < 300:
             transaction.set_rollback(True)
@@ -86,26 +101,37 @@ def delete_older(before: datetime) -> bool:
     return len(batch) < DELETE_BATCH_SIZE
 
 
-def _request_digest(request: Request) -> UUID | None:
-    """Return 16 bytes that identify the request; None without a key. A path itself may exceed an index row."""
+def _identity_digest(request: Request) -> UUID | None:
+    """Return 16 bytes for method, path and key; None without a key. A path itself may exceed an index row."""
     key = request.headers.get(KEY_HEADER)
     if key is None:
         return None
     if not _KEY_PATTERN.fullmatch(key):
         raise ValidationError({KEY_HEADER: [ErrorDetail("Must be 1 to 255 visible ASCII characters.", "invalid")]})
     identity = f"{request.method} {request.path}\n{key}".encode(errors="surrogatepass")
-    return UUID(bytes=sha256(identity).digest()[:16])
+    return _short_hash(identity)
 
 
-def _claim(user_id: int, digest: UUID) -> bool:
+def _body_digest(request: Request) -> UUID:
+    """Return 16 bytes that are the same for the same JSON, in any order of its fields."""
+    return _short_hash(json.dumps(request.data, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _short_hash(data: bytes) -> UUID:
+    return UUID(bytes=sha256(data).digest()[:16])
+
+
+def _claim(user_id: int, digest: UUID, body_digest: UUID) -> bool:
     """Claim the request for this transaction; return False if a response is already stored."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM_SQL, [user_id, digest, RESPONSE_TTL.total_seconds()])
+        cursor.execute(_CLAIM_SQL, [user_id, digest, body_digest, RESPONSE_TTL.total_seconds()])
         return cursor.fetchone() is not None
 
 
-def _replay(user_id: int, digest: UUID) -> HttpResponse:
+def _replay(user_id: int, digest: UUID, body_digest: UUID) -> HttpResponse:
     stored = IdempotentResponse.objects.using(DEFAULT_DB_ALIAS).get(user_id=user_id, digest=digest)
+    if stored.request_digest != body_digest:
+        raise KeyReused
     response = HttpResponse(bytes(stored.body), status=stored.status, content_type="application/json")
     response[REPLAYED_HEADER] = "true"
     return response

@@ -61,13 +61,16 @@ class Throttle(BaseThrottle):
 
     def allows(self, request: Request) -> bool:
         """Count the request; return False if it exceeds a limit."""
-        windows = [window for bucket in self.buckets(request) if (window := self._count(bucket)) is not None]
-        _windows_of(request).extend(windows)
-        exceeded = [window for window in windows if window.is_exceeded]
-        for window in exceeded:
-            THROTTLED.labels(window.scope).inc()
-        self._wait = max((window.reset for window in exceeded), default=None)
-        return not exceeded
+        for bucket in self.buckets(request):
+            window = self._count(bucket)
+            if window is None:
+                continue
+            _windows_of(request).append(window)
+            if window.is_exceeded:  # not counted in the other buckets: a refused request is no attempt on an account
+                THROTTLED.labels(window.scope).inc()
+                self._wait = window.reset
+                return False
+        return True
 
     def wait(self) -> float | None:
         """Return the seconds until the window ends, at least 1: the Retry-After header."""

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ),
                 ("user_id", models.BigIntegerField()),
                 ("digest", models.UUIDField()),
+                ("request_digest", models.UUIDField()),
                 ("status", models.SmallIntegerField()),
                 ("body", models.BinaryField()),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),

@@ -11,6 +11,7 @@ import redis
 from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
+from rest_framework_simplejwt.settings import api_settings
 
 from accounts import services, sessions, tasks
 from accounts.models import CelebrityState, Session, User
@@ -166,11 +167,13 @@ def test_only_expired_sessions_are_deleted(monkeypatch: pytest.MonkeyPatch) -> N
     assert Session.objects.count() == 1
 
 
-def test_ended_session_is_kept_until_access_tokens_expire() -> None:
+def test_ended_session_is_kept_until_access_tokens_expire(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that were issued before the lifetime was lowered."""
+    monkeypatch.setattr(api_settings, "ACCESS_TOKEN_LIFETIME", timedelta(minutes=1))
     user = UserFactory()
     tokens = start_session(user)
     sessions.end(tokens.refresh)
     tasks.flush_expired_tokens()
     assert not is_token_accepted(tokens.access)
     ended = Session.objects.get()
-    assert ended.expires_at - timezone.now() > timedelta(minutes=59)
+    assert ended.expires_at - timezone.now() > timedelta(hours=23)

@@ -53,7 +53,9 @@ def create_notification(days: int, kind: str = NotificationKind.LIKE) -> Notific
 def create_response(days: int) -> IdempotentResponse:
     at = timezone.now() - timedelta(days=days, minutes=1)
     digest = UUID(int=IdempotentResponse.objects.count())
-    return IdempotentResponse.objects.create(user_id=1, digest=digest, status=201, body=b"", created_at=at)
+    return IdempotentResponse.objects.create(
+        user_id=1, digest=digest, request_digest=digest, status=201, body=b"", created_at=at
+    )
 
 
 def create_sample(days: int) -> Sample:

@@ -58,6 +58,25 @@ def test_every_refusal_has_the_same_text(who: str) -> None:
     assert not has_access(client)
 
 
+@pytest.mark.usefixtures("limited")
+def test_spaces_around_a_username_make_no_further_attempts(settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"login_address": "100/hour"}
+    create_staff(password=PASSWORD, username="maria")
+    paddings = [0, 1, 100, 249, 250, 253, 254, 300]
+    statuses = [sign_in(" " * padding + "maria", "wrong").status_code for padding in paddings]
+    assert statuses == [200, 200, 200, 429, 200, 200, 200, 429], "from 250 too long for any account"
+    for padding in paddings:
+        client = Client()
+        sign_in(" " * padding + "maria", client=client)
+        assert not has_access(client)
+
+
+@pytest.mark.parametrize("key", [r'"\000aaaaaaaaaaaa"', "a" * 31, "A" * 32, "a" * 10_000])
+def test_cookie_that_is_no_session_is_ignored(key: str) -> None:
+    for path, status in ((LOGIN, 200), (INDEX, 302)):
+        assert Client().get(path, HTTP_COOKIE=f"sessionid={key}").status_code == status
+
+
 def test_unknown_username_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
 

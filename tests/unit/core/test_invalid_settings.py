@@ -48,6 +48,7 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("ACCESS_TOKEN_MINUTES", "1441"),
         ("CELEBRITY_THRESHOLD", "many"),
         ("DATABASE_URL", "mysql://x"),
         ("FAN_OUT_BATCH_SIZE", "-5"),

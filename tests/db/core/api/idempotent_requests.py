@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
@@ -12,9 +13,12 @@ from accounts.models import User
 ALICE = 1
 
 
-def request_of(key: str | None = "k", path: str = "/api/v1/posts", method: str = "POST") -> Request:
+def request_of(
+    key: str | None = "k", path: str = "/api/v1/posts", method: str = "POST", body: str = '{"a":1,"b":[1,2]}'
+) -> Request:
     headers = {} if key is None else {"Idempotency-Key": key}
-    return Request(APIRequestFactory().generic(method, path, headers=headers))
+    request = APIRequestFactory().generic(method, path, body, "application/json", headers=headers)
+    return Request(request, parsers=[JSONParser()])
 
 
 def create_user(name: str, status: int = 201) -> Callable[[], tuple[int, bytes]]:

@@ -23,6 +23,7 @@ from tests.db.core.api.naughty_strings import BLANK_STRINGS, LONG_STRINGS, NAUGH
 from tests.support.client_response import ClientResponse
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
+from tests.support.pictures import ready_media
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("instafeed.urls")]
 JSON = "application/json"
@@ -64,6 +65,7 @@ ENDPOINTS = [
     Endpoint("POST", "media"),
     Endpoint("POST", "media/uploads", {"filename": "a.jpg", "content_type": "image/jpeg", "size": 1, "alt_text": ""}),
     Endpoint("POST", "media/{post}/complete"),
+    Endpoint("PATCH", "media/{media}", {"alt_text": "a"}),
     Endpoint("DELETE", "media/{post}"),
     Endpoint("POST", "reports", {"target_type": "post", "target_id": "{post}", "reason": "spam", "note": ""}),
     Endpoint("POST", "notifications/read", {"up_to": "1"}),
@@ -135,7 +137,8 @@ def call() -> Call:
     user, other = UserFactory(username="hostile", password=PASSWORD), UserFactory()
     post = services.create_post(user.pk, "the first")
     comment = services.create_comment(user.pk, post.pk, user.pk, "well", None)
-    names = {"{post}": str(post.pk), "{comment}": str(comment.pk), "{other}": other.username}
+    media = ready_media(user)
+    names = {"{post}": str(post.pk), "{comment}": str(comment.pk), "{other}": other.username, "{media}": str(media.pk)}
     client = Client(headers={"Authorization": f"Bearer {sessions.start(user).access}"})
 
     def send(method: str, path: str, body: Any = b"", content_type: str = JSON, **headers: str) -> ClientResponse:

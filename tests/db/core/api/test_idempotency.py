@@ -53,6 +53,24 @@ def test_another_user_path_key_or_method_is_another_request(user_id: int, other:
     assert usernames() == ["one", "two"]
 
 
+@pytest.mark.parametrize("body", ['{"b":[1,2], "a":1}', '{"a": 1, "b": [1, 2]}\n'])
+def test_the_same_json_is_the_same_body(body: str) -> None:
+    first = respond_idempotently(request_of(), ALICE, create_user("one"))
+    again = respond_idempotently(request_of(body=body), ALICE, create_user("two"))
+    assert again.content == first.content
+
+
+@pytest.mark.parametrize("body", ['{"a":1,"b":[2,1]}', '{"a":"1","b":[1,2]}', '{"a":1}', '{"a":1,"b":[1,2],"c":null}'])
+def test_a_key_with_another_body_is_refused(body: str) -> None:
+    respond_idempotently(request_of(), ALICE, create_user("one"))
+    with pytest.raises(idempotency.KeyReused):
+        respond_idempotently(request_of(body=body), ALICE, create_user("two"))
+    assert usernames() == ["one"]
+    make_responses_older(timedelta(days=1))
+    assert respond_idempotently(request_of(body=body), ALICE, create_user("two")).status_code == 201
+    assert REPLAYED_HEADER in respond_idempotently(request_of(body=body), ALICE, create_user("three"))
+
+
 def test_requests_without_a_key_always_run_and_store_nothing() -> None:
     for name in ("one", "two"):
         assert REPLAYED_HEADER not in respond_idempotently(request_of(key=None), ALICE, create_user(name))
@@ -148,14 +166,18 @@ def test_replay_header_and_bad_key_over_http(client: Client) -> None:
     headers = {"Authorization": f"Bearer {sessions.start(UserFactory(username='alice')).access}"}
 
     def call(name: str, key: str) -> ClientResponse:
-        return client.post(f"/api/v1/create?name={name}", headers=headers | {"Idempotency-Key": key})
+        path = f"/api/v1/create?name={name}"
+        return client.post(path, body, "application/json", headers=headers | {"Idempotency-Key": key})
 
+    body = {"a": 1}
     first, again = call("one", "k"), call("two", "k")
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.content == again.content
     assert again[REPLAYED_HEADER] == "true"
     assert_error(call("one", "other"), 409)
     assert_error(call("one", "other"), 409)
+    body = {"a": 2}
+    assert_error(call("one", "k"), 422, "idempotency_key_reused")
     error = assert_error(call("three", "not valid"), 400, "invalid")
     assert error["attr"] == "Idempotency-Key"
     assert usernames() == ["alice", "one"]
