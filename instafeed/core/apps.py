@@ -12,9 +12,10 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from instafeed.core import checks  # noqa: F401  (registers the start-up checks)
         from instafeed.core.jobs import backlog
-        from instafeed.core.monitoring import exporter
+        from instafeed.core.monitoring import disk, exporter
 
         exporter.register_probe("jobs", backlog.backlog_gauges)
+        exporter.register_probe("disk", disk.disk_gauges)
 
         # Importing the Celery application makes it the one that every `shared_task` is bound to.
         import_module(settings.TASK_APPLICATION)

@@ -284,7 +284,7 @@ def test_only_the_object_storage_runs_as_root() -> None:
 
 def test_edge_network_has_no_data_services() -> None:
     edge = {name for name, service in SERVICES.items() if "edge" in service["networks"]}
-    assert edge == {"nginx", "api-1", "api-2", "minio"}
+    assert edge == {"nginx", "api-1", "api-2", "minio", "prometheus"}
     assert SERVICES["nginx"]["networks"] == ["edge"]
     assert SERVICES["grafana"]["networks"] == ["monitoring"]
 

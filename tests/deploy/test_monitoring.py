@@ -143,6 +143,17 @@ def test_every_server_and_worker_is_scraped() -> None:
     assert {target.partition(":")[0] for target in apis} <= set(hosts)
 
 
+def test_nginx_and_the_object_storage_are_scraped() -> None:
+    jobs = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs if "static_configs" in job}
+    services = compose_file.services()
+    assert targets["nginx"] == [f"nginx:{services['nginx']['environment']['NGINX_LISTEN']}"]
+    assert targets["minio"] == [services["nginx"]["environment"]["NGINX_OBJECT_STORE"]]
+    assert services["minio"]["environment"]["MINIO_PROMETHEUS_AUTH_TYPE"] == "public"
+    for name in ("nginx", "minio"):
+        assert set(services[name]["networks"]) & set(services["prometheus"]["networks"]), name
+
+
 def test_grafana_does_not_start_without_a_password() -> None:
     refused = subprocess.run(["sh", str(GRAFANA / "start.sh")], env={}, capture_output=True, text=True, timeout=60)
     assert (refused.returncode, refused.stderr) == (1, "grafana: GRAFANA_PASSWORD must be set\n")

@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.exceptions import NotAuthenticated, Throttled
 
 from deploy.loopback import compose, nginx
@@ -319,6 +321,21 @@ def test_all_error_bodies_match_the_api(balancer: Balancer) -> None:
     for status in (400, 401, 404, 405, 408, 412, 413, 414, 416, 429, 431, 503):
         body = BODIES.get(status) or error_body(status)
         assert f"return {status} '{body.decode()}';" in text
+
+
+def test_prometheus_can_read_that_nginx_answers(balancer: Balancer) -> None:
+    jobs = yaml.safe_load((PROJECT_ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    (path,) = [job["metrics_path"] for job in jobs if job["job_name"] == "nginx"]
+    response = balancer.client.get(path)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/plain")
+    (family,) = text_string_to_metric_families(response.text)
+    assert (family.name, family.samples[0].value) == ("nginx_up", 1)
+    assert balancer.requests_to_apps() == []
+
+
+def test_metrics_of_the_object_store_are_not_for_clients(balancer: Balancer) -> None:
+    balancer.client.get("/minio/v2/metrics/cluster")
+    assert balancer.store.requests == []
 
 
 # --- Uploads -----------------------------------------------------------------------------------------------

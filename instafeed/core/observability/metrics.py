@@ -150,6 +150,8 @@ SCRAPED_GAUGES: dict[str, ScrapedGauge] = {
     "instafeed_up": ScrapedGauge("1 if the service answers (a Redis must also take writes), else 0.", ("part",)),
     "instafeed_replica_lag_seconds": ScrapedGauge("Replication lag in seconds.", ("replica",)),
     "instafeed_replica_lag_bytes": ScrapedGauge("Replication lag in bytes of WAL.", ("replica",)),
+    "instafeed_disk_free_bytes": ScrapedGauge("Free space of the disk."),
+    "instafeed_disk_size_bytes": ScrapedGauge("Size of the disk."),
     "instafeed_redis_used_bytes": ScrapedGauge("Memory used by a Redis.", ("part",)),
     "instafeed_redis_max_bytes": ScrapedGauge("Memory limit of a Redis; 0: none.", ("part",)),
     "instafeed_queue_tasks": ScrapedGauge("Tasks waiting in a queue.", ("queue",)),
