@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import select
 import shutil
 import socket
@@ -446,22 +445,6 @@ def test_reading_requests_have_small_bodies(balancer: Balancer, method: str) -> 
     for size, status in ((50_000, 200), (70_000, 413)):
         response = balancer.client.request(method, "/", content=iter([bytes(size)]))
         assert response.status_code == status
-
-
-def test_half_requests_of_one_client_leave_connections_for_others(balancer: Balancer) -> None:
-    """More of them than two processes with the usual limit of 4096 could hold."""
-    number = 8_300
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < number + 1_000:
-        pytest.skip("this process may not open enough connections")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number + 1_000), hard))
-    with ExitStack() as stack:
-        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        for _ in range(number):
-            address = ("127.0.0.21", 0)
-            connection = socket.create_connection(("127.0.0.1", balancer.port), timeout=10, source_address=address)
-            stack.enter_context(connection).sendall(b"GET / HTTP/1.1\r\nX")
-        assert balancer.client.get("/health/nginx").status_code == 200
 
 
 @pytest.mark.parametrize(
