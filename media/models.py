@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from instafeed.core.db.snowflake import NextId
 from instafeed.core.jobs.leased import LeasedJob
+from instafeed.core.jobs.turns import Turn
 
 
 class Status(models.IntegerChoices):
@@ -69,14 +70,18 @@ class Media(models.Model):
         return f"media {self.pk}"
 
 
-class ProcessingJob(LeasedJob):
+class ProcessingJob(LeasedJob, Turn):
     """The work on a picture in status PROCESSING. Written and deleted in the transactions that change the status."""
 
     media = models.OneToOneField(Media, models.CASCADE, primary_key=True, related_name="processing_job")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["due_at"], name="processing_job_due")]
+        indexes = [
+            models.Index(fields=["due_at"], name="processing_job_due"),
+            models.Index(fields=["turn", "media"], name="processing_job_turn"),
+            models.Index(fields=["owner_id", "turn"], name="processing_job_owner"),
+        ]
 
     def __str__(self) -> str:
         return f"processing of media {self.pk}"

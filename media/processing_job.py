@@ -21,6 +21,7 @@ from accounts.models import User
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import MAX_TASK_DURATION, LeasedQueue, Outcome
+from instafeed.core.jobs.turns import CLAIM_ORDER, next_turn
 from instafeed.core.observability.metrics import MEDIA_RESULTS, MEDIA_SECONDS
 from media import file_deletion, relocation, storage, tempdirs, variants
 from media.models import Media, ProcessingJob, Status
@@ -39,6 +40,7 @@ queue = LeasedQueue(
     task=CoalescedTask(queues.PROCESS_MEDIA, mark_ttl=30),
     lease=MAX_TASK_DURATION,
     retry_delay=RETRY_DELAY,
+    claim_order=CLAIM_ORDER,
 )
 
 
@@ -50,14 +52,15 @@ class Result(StrEnum):
     RETRIED = "retried"
 
 
-def enqueue(media_id: int) -> None:
+def enqueue(media_id: int, owner_id: int) -> None:
     """Write the job of a picture and request its task. Call it in the transaction that sets the status PROCESSING."""
-    ProcessingJob.objects.create(media_id=media_id)
+    turn = next_turn(ProcessingJob, owner_id)
+    ProcessingJob.objects.create(media_id=media_id, owner_id=owner_id, turn=turn)
     queue.request_task_on_commit()
 
 
 def process_next() -> Outcome:
-    """Process the picture that has waited longest."""
+    """Process the next picture. Owners take turns (`instafeed.core.jobs.turns`)."""
     return queue.run_next(_process)
 
 
@@ -163,7 +166,11 @@ def retry_later(job: ProcessingJob, error: Exception) -> Outcome:
     # Grows with the outage: a quarter of the time since the upload.
     waited = (timezone.now() - job.created_at) / 4
     delay = min(max(waited, RETRY_DELAY), queue.max_retry_delay) if is_unavailable else None
-    if not queue.retry_later(job, error, counts=not is_unavailable, delay=delay):
+    with transaction.atomic():
+        # A new turn: one old turn would let all new owners go before waiting ones.
+        turn = next_turn(ProcessingJob, job.owner_id, without=job.pk)
+        is_saved = queue.retry_later(job, error, counts=not is_unavailable, delay=delay, turn=turn)
+    if not is_saved:
         return _abandon_files(job.media)
     MEDIA_RESULTS.labels(Result.RETRIED).inc()
     return Outcome.POSTPONED if is_unavailable else Outcome.FAILED

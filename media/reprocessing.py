@@ -67,7 +67,7 @@ def _record_request(media: Media, operator: User) -> None:
     if not unchanged.update(status=status, error="", reprocessed_at=now):
         raise NotReprocessable("it changed in the meantime")
     if status == Status.PROCESSING:
-        processing_job.enqueue(media.pk)
+        processing_job.enqueue(media.pk, media.owner_id)
         media_changed.send(Media, media_ids=[media.pk])
     before = {"status": Status(media.status).label}
     audit.record(operator, "reprocess", "media", media.pk, user_id=media.owner_id, before=before)

@@ -17,7 +17,7 @@ SLICE_SECONDS = 1.0  # seconds of work before a task makes room for others
 
 @shared_task
 def process_media() -> None:
-    """Generate the variants of the picture that has waited longest."""
+    """Generate the variants of the next picture."""
     processing_job.process_next()
 
 

@@ -39,7 +39,7 @@ def receive(owner_id: int, file: IO[bytes], size: int, alt_text: str) -> Media:
         alt_text=alt_text,
     )
     storage.save(media.original_path, file, media.content_type)
-    return _start_processing(media.pk)
+    return _start_processing(owner_id, media.pk)
 
 
 def begin(owner_id: int, content_type: str, size: int, alt_text: str) -> tuple[Media, Upload]:
@@ -73,7 +73,7 @@ def complete(owner_id: int, media_id: int) -> Media:
     except InvalidImage as error:
         _mark_failed(media, str(error))
         raise
-    return _start_processing(media_id)
+    return _start_processing(owner_id, media_id)
 
 
 @transaction.atomic
@@ -93,8 +93,8 @@ def _detect_format(head: bytes) -> Format:
 
 
 @transaction.atomic
-def _start_processing(media_id: int) -> Media:
+def _start_processing(owner_id: int, media_id: int) -> Media:
     uploading = Media.objects.filter(pk=media_id, status=Status.UPLOADING)
     if uploading.update(status=Status.PROCESSING):
-        processing_job.enqueue(media_id)
+        processing_job.enqueue(media_id, owner_id)
     return get_object_or_404(Media, pk=media_id)  # missing if the account was erased in the meantime

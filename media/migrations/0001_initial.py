@@ -157,10 +157,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "created_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
-                ),
-                (
                     "state",
                     models.PositiveSmallIntegerField(
                         choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
@@ -172,7 +168,19 @@ class Migration(migrations.Migration):
                 ("lease", models.UUIDField(editable=False, null=True)),
                 ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
                 ("error", models.TextField(blank=True, db_default="", default="")),
+                ("owner_id", models.BigIntegerField()),
+                ("turn", models.BigIntegerField()),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
             ],
-            options={"indexes": [models.Index(fields=["due_at"], name="processing_job_due")]},
+            options={
+                "indexes": [
+                    models.Index(fields=["due_at"], name="processing_job_due"),
+                    models.Index(fields=["turn", "media"], name="processing_job_turn"),
+                    models.Index(fields=["owner_id", "turn"], name="processing_job_owner"),
+                ]
+            },
         ),
     ]

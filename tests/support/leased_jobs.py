@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
 from instafeed.core.jobs.leased import UNFINISHED, JobState, LeasedJob, LeasedQueue, now_plus
+from instafeed.core.jobs.turns import Turn
 
 JobT = TypeVar("JobT", bound=LeasedJob)
 
@@ -26,7 +27,8 @@ def claim_job(queue: LeasedQueue[JobT], model: type[JobT], pk: int) -> JobT | No
 def make_first(model: type[LeasedJob], pk: int) -> bool:
     """Let the next claim take this job. Return False if the job is not due, or gone."""
     due = model._default_manager.filter(pk=pk, state__in=UNFINISHED, due_at__lte=Now())
-    return bool(due.update(due_at=now_plus(timedelta(days=-1))))
+    first = {"turn": 0} if issubclass(model, Turn) else {}
+    return bool(due.update(due_at=now_plus(timedelta(days=-1)), **first))
 
 
 def make_due(model: type[LeasedJob], pk: int) -> None:

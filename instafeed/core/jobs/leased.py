@@ -9,8 +9,8 @@ of them. It may be lost; a sweep requests it again.
        └──checkpoint,────┘ └──retry_later, after more than `max_attempts` failures in a row──▶ DEAD
           retry_later
 
-* A job can be claimed from `due_at` on, and the job that has been due longest is claimed first. A claim draws a random
-  token, `lease`, and moves `due_at` to its end. Every later write names the token: a worker that outlived its lease
+* A job can be claimed from `due_at` on, and the job that has been due longest is claimed first, or that of the first
+  turn (`instafeed.core.jobs.turns`). A claim draws a random token, `lease`, and moves `due_at` to its end. Every later write names the token: a worker that outlived its lease
   finds another one there and changes nothing.
 * An exception delays the next claim, longer each time. A claim that follows an expired lease counts as a failure too,
   as the worker died, but is not delayed.
@@ -23,7 +23,7 @@ documentation of SELECT).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -101,6 +101,7 @@ class LeasedQueue(Generic[JobT]):
     `transient`: exceptions that mean that a service is down. They are retried without limit.
     `isolates_failures`: a job that failed, or whose worker died, is claimed without others. Otherwise a job that kills
     its workers would make dead letters of the jobs that are claimed with it.
+    `claim_order`: the fields by which due jobs are claimed. They need an index.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class LeasedQueue(Generic[JobT]):
         max_attempts: int | None = None,
         transient: tuple[type[Exception], ...] = (),
         isolates_failures: bool = False,
+        claim_order: Sequence[str] = ("due_at", "pk"),
     ) -> None:
         self._jobs = jobs.using(DEFAULT_DB_ALIAS)
         self._rows: QuerySet[JobT] = jobs.model._default_manager.using(DEFAULT_DB_ALIAS)
@@ -124,6 +126,7 @@ class LeasedQueue(Generic[JobT]):
         self.max_attempts = max_attempts
         self.transient = transient
         self.isolates_failures = isolates_failures
+        self._claim_order = claim_order
 
     # --- The task --------------------------------------------------------------------------------------
 
@@ -142,7 +145,7 @@ class LeasedQueue(Generic[JobT]):
     # --- Working on jobs -------------------------------------------------------------------------------
 
     def run_next(self, work: Callable[[JobT], Outcome]) -> Outcome:
-        """Have `work` do a slice of the job that has been due longest. For tasks that work on one job at a time.
+        """Have `work` do a slice of the first due job. For tasks that work on one job at a time.
 
         If more jobs are due, request the task again at once, so that another worker can start.
         """
@@ -181,10 +184,10 @@ class LeasedQueue(Generic[JobT]):
             return Outcome.FAILED
 
     def claim_due(self, limit: int) -> list[JobT]:
-        """Claim the jobs that have been due longest, in this order."""
+        """Claim due jobs, in the queue's order."""
         while True:
             with transaction.atomic(DEFAULT_DB_ALIAS):
-                due = self._lock(self._jobs.filter(self._due()).order_by("due_at", "pk")[:limit])
+                due = self._lock(self._jobs.filter(self._due()).order_by(*self._claim_order)[:limit])
                 if self.isolates_failures and due:
                     due = due[:1] if _has_failed(due[0]) else [job for job in due if not _has_failed(job)]
                 claimed = self._take(due)
@@ -233,8 +236,16 @@ class LeasedQueue(Generic[JobT]):
         """End jobs that keep no row. Return how many still had their lease."""
         return self.owned(jobs).delete()[0]
 
-    def retry_later(self, job: JobT, error: Exception, *, counts: bool = True, delay: timedelta | None = None) -> bool:
-        """Give a failed job back for later. `counts=False` for failures that are not the job's own.
+    def retry_later(
+        self,
+        job: JobT,
+        error: Exception,
+        *,
+        counts: bool = True,
+        delay: timedelta | None = None,
+        **changes: Any,
+    ) -> bool:
+        """Give a failed job back for later, and save `changes`. `counts=False` for failures that are not the job's own.
 
         `delay` replaces the one that grows with the failures. False if the lease was lost, and nothing was saved.
         """
@@ -253,6 +264,7 @@ class LeasedQueue(Generic[JobT]):
                 attempts=row.attempts,
                 error=repr(error)[:MAX_ERROR_LENGTH],
                 due_at=retry_at,
+                **changes,
             )
         return True
 

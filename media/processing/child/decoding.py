@@ -11,6 +11,7 @@ from io import BytesIO
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageFile, WebPImagePlugin  # noqa: F401 (two of them register themselves)
 
+from media.processing.child.jpeg_scans import has_too_many_scans
 from media.processing.errors import BadPicture, Reason
 from media.processing.formats import SNIFFED_BYTES, Format, sniff
 from media.processing.protocol import SIZES
@@ -39,6 +40,8 @@ def decode(content: bytes, max_pixels: int) -> tuple[Image.Image, Format, tuple[
     format = sniff(content[:SNIFFED_BYTES])
     if format is None:
         raise BadPicture(Reason.UNSUPPORTED)
+    if format is Format.JPEG and has_too_many_scans(content):
+        raise BadPicture(Reason.TOO_SLOW)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         # Pillow checks this while it reads the header, before any decoder allocates memory.

@@ -32,9 +32,9 @@ WITH inserted AS (
 ), pictures AS (
     INSERT INTO media_media (owner_id, status, key, is_attached, original_path)
     SELECT author_id, CASE WHEN id %% 5000 = 0 THEN 3 WHEN id %% 5000 = 1 THEN 1 ELSE 2 END, 'k' || id, true, 'x'
-    FROM inserted RETURNING id, status
+    FROM inserted RETURNING id, owner_id, status
 ), jobs AS (
-    INSERT INTO media_processingjob (media_id) SELECT id FROM pictures WHERE status = 1
+    INSERT INTO media_processingjob (media_id, owner_id, turn) SELECT id, owner_id, id FROM pictures WHERE status = 1
 ), mails AS (
     INSERT INTO accounts_outgoingmail (kind, address, user_id, state)
     SELECT 'verify', 'a@example.org', author_id, CASE WHEN id %% 5000 < 2 THEN 3 ELSE 0 END FROM inserted
