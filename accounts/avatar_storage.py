@@ -23,7 +23,7 @@ class AvatarStorage(Protocol):
         """
 
     def confirm(self, path: str, media_id: int) -> bool:
-        """Keep a copy, in the transaction that starts to use it. Return False if its picture was withheld meanwhile.
+        """Keep a copy, in the transaction that starts to use it. Return False if its picture was refused meanwhile.
 
         The owner's row is locked. Raises DependencyUnavailable if the copy is gone.
         """
@@ -61,7 +61,7 @@ def create_copy(owner_id: int, media_id: int | None) -> str:
 def confirm(path: str, media_id: int | None) -> None:
     """Keep the copy from the current transaction on, which has locked the owner's row. Does nothing for None.
 
-    Raises PictureNotFound if a moderator has withheld the picture in the meantime, DependencyUnavailable.
+    Raises PictureNotFound if a moderator has refused the picture in the meantime, DependencyUnavailable.
     """
     if media_id is not None and not _storage.confirm(path, media_id):
         raise PictureNotFound

@@ -20,7 +20,7 @@ from django.utils import timezone
 from accounts import services, sessions
 from accounts.audit import Changes
 from accounts.models import AuditEntry, User
-from accounts.signals import account_sanctioned, celebrity_pinned
+from accounts.signals import account_sanctioned, avatar_taken_down, celebrity_pinned
 
 MAX_SUSPENSION = timedelta(days=3653)  # of a suspension with an end
 
@@ -126,7 +126,9 @@ def end_sessions(actor: User, user_id: int, reason: str) -> bool:
 
 @transaction.atomic
 def remove_profile_part(actor: User, user_id: int, part: ProfilePart, reason: str) -> bool:
-    """Remove the avatar, or empty a text of the profile. The user may set it again. Raises ActionRefused.
+    """Remove the avatar, or empty a text of the profile. Raises ActionRefused.
+
+    The user may set a text again. The picture of the avatar cannot become the avatar again.
 
     The audit entry says which part, and not what it was: users' texts and pictures must stay erasable.
     """
@@ -135,6 +137,8 @@ def remove_profile_part(actor: User, user_id: int, part: ProfilePart, reason: st
     changes = Changes()
     if part is ProfilePart.AVATAR:
         changes.add(part, bool(user.avatar_path), False)
+        if user.avatar_media is not None:
+            avatar_taken_down.send(User, user_id=user_id, media_id=user.avatar_media)
         services.remove_avatar(user_id, is_urgent=True)
     else:
         changes.add(part, bool(getattr(user, part)), False)

@@ -12,6 +12,8 @@ access_changed = Signal()
 # actor: User, user_id: int, changes: accounts.audit.Changes. A moderator sanctions the account, whose row is
 # locked. Receivers add their own changes.
 account_sanctioned = Signal()
+# user_id: int, media_id: int. A moderator removes the avatar, which was copied from this picture. The row is locked.
+avatar_taken_down = Signal()
 # user_id: int. A moderator pinned the user to push or pull, or removed the pin.
 celebrity_pinned = Signal()
 # user_ids: list[int]. Sent after the commit, while the moderator waits for the response. Receivers unpublish the users'

@@ -49,7 +49,8 @@ class MediaAdmin(ActionButtonsAdmin):
     search_help_text = "A picture's id, or an owner's full username."
     fields = (
         *("picture", "owner_link", "post_link", "status_badge", "error", "original", "alt_text"),
-        *("content_type", "bytes", "dimensions", "is_public", "is_withheld", "created_at", "reprocessed_at"),
+        *("content_type", "bytes", "dimensions", "is_public", "is_withheld", "is_barred_as_avatar"),
+        *("created_at", "reprocessed_at"),
         *("due_at", "attempts", "last_failure"),
     )
     readonly_fields = fields

@@ -1,7 +1,8 @@
 """Avatars: copies of pictures, independent of their originals.
 
 An avatar is public, also while its owner's account is private. A suspension moves it to a private path, and the end of
-the suspension moves it back (`media.relocation`). A moderator who withholds the picture removes the avatar, too.
+the suspension moves it back (`media.relocation`). A moderator who withholds the picture removes the avatar, too. After
+a moderator removed the avatar, its picture cannot become the avatar again.
 
 Implements `accounts.avatar_storage.AvatarStorage`.
 """
@@ -13,6 +14,7 @@ import re
 from collections.abc import Collection
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts import services as accounts
@@ -30,6 +32,7 @@ logger = logging.getLogger(__name__)
 AVATAR_SIZE = "320"
 PUBLIC_PREFIX = "avatars/"
 _PUBLIC_PATH = re.compile(rf"avatars/({KEY})\.webp")
+_REFUSED = Q(is_withheld=True) | Q(is_barred_as_avatar=True)
 _PRIVATE_PATH = re.compile(rf"private/{KEY}/{AVATAR_SIZE}\.webp")
 
 
@@ -39,7 +42,7 @@ def create_copy(owner_id: int, media_id: int) -> str | None:
     Raises DependencyUnavailable.
     """
     for _ in range(2):  # a second attempt, as the picture may just have been moved
-        own = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id, is_withheld=False)
+        own = Media.objects.using("default").filter(pk=media_id, owner_id=owner_id).exclude(_REFUSED)
         media = own.filter(status=Status.READY).first()
         if media is None:
             return None
@@ -54,12 +57,12 @@ def create_copy(owner_id: int, media_id: int) -> str | None:
 
 
 def confirm(path: str, media_id: int) -> bool:
-    """Keep a copy from the current transaction on. Return False if its picture has been withheld since it was made.
+    """Keep a copy from the current transaction on. Return False if a moderator has refused its picture meanwhile.
 
     The owner's row is locked, as it is by the transaction that withholds. Raises DependencyUnavailable if the copy's
     deletion is already due.
     """
-    if Media.objects.filter(pk=media_id, is_withheld=True).exists():
+    if Media.objects.filter(_REFUSED, pk=media_id).exists():
         return False
     pending = FileDeletion.objects.filter(file_deletion.NEVER_CLAIMED, due_at__gt=Now(), paths=[path])
     if not pending.delete()[0]:

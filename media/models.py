@@ -37,6 +37,7 @@ class Media(models.Model):
     key = models.CharField(max_length=64, blank=True, default="", db_default="")
     is_public = models.BooleanField(default=False, db_default=False)  # where its files are now, not where they belong
     is_withheld = models.BooleanField(default=False, db_default=False)  # by a moderator
+    is_barred_as_avatar = models.BooleanField(default=False, db_default=False)  # by a moderator who removed the avatar
     is_attached = models.BooleanField(default=False, db_default=False)  # to a post
     width = models.PositiveIntegerField(null=True)  # of the upright original
     height = models.PositiveIntegerField(null=True)

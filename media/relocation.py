@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.dispatch import receiver
 
 from accounts.models import User
-from accounts.signals import access_changed, privacy_changed
+from accounts.signals import access_changed, avatar_taken_down, privacy_changed
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import LeasedQueue, Outcome
@@ -77,6 +77,18 @@ def set_withheld(media_ids: Iterable[int], owner_id: int, *, withheld: bool) -> 
     schedule_relocation(owner_id)
     if withheld:
         avatars.remove_copies_of(wanted, owner_id)
+
+
+@receiver(avatar_taken_down)
+def _on_avatar_taken_down(user_id: int, media_id: int, **_: Any) -> None:
+    """Refuse the picture as an avatar for ever, and withhold it unless a post shows it.
+
+    A post's picture stays: posts have reports and actions of their own. The owner's row is locked, which also keeps the
+    picture from becoming part of a post.
+    """
+    picture = Media.objects.filter(pk=media_id, owner_id=user_id)
+    picture.update(is_barred_as_avatar=True)
+    set_withheld(picture.filter(is_attached=False).values_list("pk", flat=True), user_id, withheld=True)
 
 
 def relocate_next() -> Outcome:

@@ -21,7 +21,7 @@ class UnknownMedia(LookupError):
 
 
 class UnusableMedia(ValueError):
-    """Some media are part of another post, have failed, or were never uploaded."""
+    """Some media are part of another post, have failed, were never uploaded, or were removed by a moderator."""
 
 
 @transaction.atomic
@@ -59,6 +59,8 @@ def attach(owner_id: int, media_ids: Sequence[int]) -> list[Media]:
         raise UnusableMedia("Some media are part of another post.")
     if any(media.status in (Status.FAILED, Status.UPLOADING) for media in found.values()):
         raise UnusableMedia("Some media have failed or were never uploaded.")
+    if any(media.is_withheld for media in found.values()):
+        raise UnusableMedia("Some media were removed by a moderator.")
     Media.objects.filter(pk__in=media_ids).update(is_attached=True)
     return [found[media_id] for media_id in media_ids]
 

@@ -90,6 +90,7 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(blank=True, db_default="", default="", max_length=64)),
                 ("is_public", models.BooleanField(db_default=False, default=False)),
                 ("is_withheld", models.BooleanField(db_default=False, default=False)),
+                ("is_barred_as_avatar", models.BooleanField(db_default=False, default=False)),
                 ("is_attached", models.BooleanField(db_default=False, default=False)),
                 ("width", models.PositiveIntegerField(null=True)),
                 ("height", models.PositiveIntegerField(null=True)),

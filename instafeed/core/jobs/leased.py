@@ -10,8 +10,8 @@ of them. It may be lost; a sweep requests it again.
           retry_later
 
 * A job can be claimed from `due_at` on, and the job that has been due longest is claimed first, or that of the first
-  turn (`instafeed.core.jobs.turns`). A claim draws a random token, `lease`, and moves `due_at` to its end. Every later write names the token: a worker that outlived its lease
-  finds another one there and changes nothing.
+  turn (`instafeed.core.jobs.turns`). A claim draws a random token, `lease`, and moves `due_at` to its end. Every later
+  write names the token: a worker that outlived its lease finds another one there and changes nothing.
 * An exception delays the next claim, longer each time. A claim that follows an expired lease counts as a failure too,
   as the worker died, but is not delayed.
 * Leases and delays use the database's clock, so the clocks of workers need not agree.

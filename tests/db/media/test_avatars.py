@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 
 from accounts import deletion
+from accounts import moderation as accounts_moderation
 from accounts import services as accounts
+from accounts.moderation import ProfilePart
 from media import avatars, storage
 from media import services as media_services
 from media.models import FileDeletion, Media
@@ -16,6 +18,7 @@ from posts import services
 from tests.db.media.lifecycle import create_post, delete_due_files, reload, relocate, relocate_all, stored_paths, upload
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
+from tests.support.factories import UserFactory
 from tests.support.pictures import expected_paths, ready_media
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_storage")]
@@ -237,3 +240,51 @@ def test_foreign_paths_are_never_deleted(owner: ApiUser) -> None:
         type(owner.user).objects.filter(pk=owner.id).update(avatar_path=path)
         set_avatar(owner, None)
     assert not FileDeletion.objects.exists()
+
+
+# --- Removal by a moderator --------------------------------------------------------------------------------
+
+
+def remove_avatar(owner: ApiUser) -> None:
+    moderator = UserFactory(is_staff=True)
+    assert accounts_moderation.remove_profile_part(moderator, owner.id, ProfilePart.AVATAR, "rude")
+
+
+def test_picture_of_a_removed_avatar_cannot_be_set_or_posted_again(owner: ApiUser) -> None:
+    media = ready_media(owner.user)
+    set_avatar(owner, media)
+    public = expected_paths(media)
+    remove_avatar(owner)
+    relocate_all(owner.user)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+    assert owner.call("post", "/posts", {"media": [str(media.pk)]}).status_code == 409
+    assert not stored_paths() & set(public), "its public address is gone, too"
+    assert owner.get(f"/media/{media.pk}")["status"] == "ready", "its owner still sees it"
+    set_avatar(owner, ready_media(owner.user))
+
+
+def test_picture_of_a_removed_avatar_stays_in_its_post(owner: ApiUser) -> None:
+    """The post has reports and actions of its own. Hiding and restoring it does not allow the avatar again."""
+    media = ready_media(owner.user)
+    post = create_post(owner, media)
+    set_avatar(owner, media)
+    remove_avatar(owner)
+    assert reload(media).is_public
+    assert not reload(media).is_withheld
+    services.hide_post(int(post))
+    services.restore_post(int(post))
+    relocate_all(owner.user)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)
+    assert ApiUser().get(f"/posts/{post}")["media"][0]["id"] == str(media.pk)
+
+
+def test_avatar_request_that_the_removal_overtakes_is_refused(owner: ApiUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, media = storage.copy, ready_media(owner.user)
+    set_avatar(owner, media)
+
+    def meanwhile(source: str, target: str) -> None:
+        copy(source, target)
+        remove_avatar(owner)
+
+    monkeypatch.setattr(storage, "copy", meanwhile)
+    assert_error(owner.call("patch", "/me", {"avatar": str(media.pk)}), 404)

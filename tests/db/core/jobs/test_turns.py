@@ -115,7 +115,9 @@ def test_turns_and_claims_read_indexes_only_as_far_as_needed() -> None:
     with CaptureQueriesContext(connection) as queries, transaction.atomic():
         assert next_turn(ProcessingJob, owner.pk) == 2
         assert len(queue.claim_due(1)) == 1
-    reads = [query["sql"] for query in queries if "processingjob" in query["sql"] and query["sql"].strip()[:6] == "SELECT"]
+    reads = [
+        query["sql"] for query in queries if "processingjob" in query["sql"] and query["sql"].strip()[:6] == "SELECT"
+    ]
     assert len(reads) == 3, "the lock, the turn, the claim"
     for sql in reads[1:]:
         with connection.cursor() as cursor:
