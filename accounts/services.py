@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -91,11 +91,18 @@ def change_password(user_id: int, current: str, new: str, *, keep_session: int |
         outbox.enqueue_notice(MailKind.PASSWORD_NOTICE, user)
 
 
-def update_profile(user_id: int, changes: dict[str, Any], *, limit_renames: bool = False) -> User:
+def update_profile(
+    user_id: int,
+    changes: dict[str, Any],
+    *,
+    limit_renames: bool = False,
+    check_publication: Callable[[], None] = lambda: None,
+) -> User:
     """Set profile fields to validated values and return the user. `avatar` is a media id or None.
 
     A former username stays reserved to the user. `limit_renames`: raise former_usernames.TooManyRenames if the user
-    renames the account too often. A new email address, which only staff set here, is not verified unless
+    renames the account too often. `check_publication` is called if a private account becomes public, with its row
+    locked; it may raise to refuse. A new email address, which only staff set here, is not verified unless
     `email_verified` is given too. Raises AlreadyTaken, avatar_storage.PictureNotFound, DependencyUnavailable,
     User.DoesNotExist.
     """
@@ -111,6 +118,8 @@ def update_profile(user_id: int, changes: dict[str, Any], *, limit_renames: bool
         if "email" in changed and "email_verified" not in changes:
             changes["email_verified"] = False
             changed.append("email_verified")
+        if "is_private" in changed and user.is_private:
+            check_publication()
         if "avatar_path" in changed:
             _confirm_avatar(user, changes["avatar_path"], changes["avatar_media"])
         if "username" in changed and limit_renames:

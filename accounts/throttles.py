@@ -21,6 +21,7 @@ from collections.abc import Collection, Mapping
 
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 
 from accounts.models import User
@@ -31,6 +32,7 @@ from instafeed.core.api.throttling import (
     ActionThrottle,
     Bucket,
     Throttle,
+    UserThrottle,
     client_address,
     count_silently,
     give_back,
@@ -119,18 +121,21 @@ class ProfileThrottle(ActionThrottle):
     methods = ("PATCH",)
 
 
-class PrivacyThrottle(ActionThrottle):
+class PrivacyThrottle(UserThrottle):
     """Count private accounts that become public: each change moves all pictures of the account.
 
-    The opposite is never refused. It can only follow a change that was counted.
+    The opposite is never refused. It can only follow a change that was counted. The view calls `require` when the
+    user's row is locked: only then it is known whether the request changes anything.
     """
 
     scope = "privacy"
-    methods = ("PATCH",)
 
-    def identify(self, request: Request) -> str | None:
-        becomes_public = request.method == "PATCH" and _body(request).get("is_private") is False
-        return super().identify(request) if becomes_public and getattr(request.user, "is_private", False) else None
+    @classmethod
+    def require(cls, request: Request) -> None:
+        """Count a change. Raises Throttled beyond the limit."""
+        throttle = cls()
+        if not throttle.allows(request):
+            raise Throttled(throttle.wait())
 
 
 class AvatarThrottle(ActionThrottle):

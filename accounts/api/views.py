@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import cast
 
 from django.shortcuts import get_object_or_404
@@ -207,7 +208,7 @@ class OwnAccountView(APIView):
 
 
 class Me(PasswordCheckView, OwnAccountView):
-    throttle_classes = [UserThrottle, ProfileThrottle, PrivacyThrottle, AvatarThrottle, DeletionThrottle]
+    throttle_classes = [UserThrottle, ProfileThrottle, AvatarThrottle, DeletionThrottle]
 
     @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
     def get(self, request: Request) -> Response:
@@ -232,8 +233,12 @@ class Me(PasswordCheckView, OwnAccountView):
         serializer = ProfileChangeSerializer(data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         try:
-            changes = serializer.validated_data
-            user = services.update_profile(current_user(request).pk, changes, limit_renames=True)
+            user = services.update_profile(
+                current_user(request).pk,
+                serializer.validated_data,
+                limit_renames=True,
+                check_publication=partial(PrivacyThrottle.require, request),
+            )
         except services.AlreadyTaken as error:
             raise _taken_error(error) from None
         except TooManyRenames:
