@@ -5,9 +5,9 @@ class PostsConfig(AppConfig):
     name = "posts"
 
     def ready(self) -> None:
-        from posts import comment_selectors, media_pending, personal_data, post_cache  # noqa: F401  (their receivers)
+        from posts import contacts, media_pending, personal_data, post_cache  # noqa: F401  (their receivers)
         from posts.moderation import cases  # noqa: F401  (connects its receiver)
         from social import visibility
 
         personal_data.register_categories()
-        visibility.register_contact_check(comment_selectors.has_commented_on_posts_of)
+        visibility.register_contact_check(contacts.has_contacted)

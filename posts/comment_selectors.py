@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -21,19 +21,6 @@ from posts.counters import Counts
 from posts.models import Comment, CommentLike
 from posts.visibility import get_visible_post_author_id
 from social.selectors import Relationship, fetch_relationships
-
-MAX_COMMENTS_SEARCHED = 10_000  # of one writer
-
-# Raw SQL: the ORM cannot join behind a LIMIT.
-_COMMENTED_SQL = """
-SELECT EXISTS (
-    SELECT FROM (
-        SELECT post_id FROM posts_comment WHERE author_id = %(writer)s ORDER BY id DESC LIMIT %(limit)s
-    ) AS comment
-    JOIN posts_post AS post ON post.id = comment.post_id
-    WHERE post.author_id = %(post_author)s AND post.deleted_at IS NULL
-)
-"""
 
 
 def get_visible_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int]:
@@ -52,20 +39,6 @@ def get_removable_comment(viewer_id: int, comment_id: int) -> tuple[Comment, int
     comment = _existing_comments().filter(author=viewer_id, pk=comment_id).select_related("post").first()
     comment = comment or _find_comment_on_own_post(viewer_id, comment_id)
     return (comment, comment.post.author_id) if comment else get_visible_comment(viewer_id, comment_id)
-
-
-def get_reportable_comment(viewer_id: int, comment_id: int) -> Comment:
-    """Return a comment that the viewer sees or that is on the viewer's post. Raises Http404."""
-    return _find_comment_on_own_post(viewer_id, comment_id) or get_visible_comment(viewer_id, comment_id)[0]
-
-
-def has_commented_on_posts_of(post_author_id: int, writer_id: int) -> bool:
-    """Return whether a comment is on a post of `post_author_id`, among the writer's newest MAX_COMMENTS_SEARCHED."""
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(
-            _COMMENTED_SQL, {"writer": writer_id, "post_author": post_author_id, "limit": MAX_COMMENTS_SEARCHED}
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def _find_comment_on_own_post(viewer_id: int, comment_id: int) -> Comment | None:

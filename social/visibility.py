@@ -27,12 +27,12 @@ class UserRenamed(Exception):
         self.username = username
 
 
-# Functions of two user ids that return whether the second has acted on content of the first.
+# Functions of two user ids that return whether the second has written to the first.
 _contact_checks: list[Callable[[int, int], bool]] = []
 
 
 def register_contact_check(has_contacted: Callable[[int, int], bool]) -> None:
-    """Let an app above tell who has acted on a user's content. See `get_reachable_user`."""
+    """Let an app above tell who has written to a user. See `get_reachable_user`."""
     _contact_checks.append(has_contacted)
 
 
@@ -94,7 +94,7 @@ def get_user_to_withdraw_from(viewer_id: int, username: str, relations: Collecti
 def get_reachable_user(viewer_id: int, username: str) -> User:
     """Return a user whom the viewer may block: one whom they see, or who blocks them after a contact.
 
-    Someone who comments on a post and then blocks its author can be blocked and reported. Raises Http404.
+    Someone who writes to a user and then blocks them can be blocked and reported. Raises Http404.
     """
     active = User.objects.filter(is_active=True)
     user, relationship = _get_user_and_relationship(viewer_id, username, active)

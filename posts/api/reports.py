@@ -12,9 +12,8 @@ from instafeed.core.api.openapi.components import not_found_response
 from instafeed.core.api.throttling import ReportThrottle, UserThrottle
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
-from posts.comment_selectors import get_reportable_comment
+from posts.contacts import get_reportable_comment, get_reportable_post_author_id
 from posts.models import Reason, TargetType
-from posts.visibility import get_visible_post_author_id
 from social.visibility import get_reachable_user_by_id
 
 
@@ -47,7 +46,7 @@ class ReportsView(APIView):
 
 def _resolve_target(user_id: int, target_type: TargetType, target_id: int) -> services.Target:
     if target_type == TargetType.POST:
-        owner_id = get_visible_post_author_id(user_id, target_id)
+        owner_id = get_reportable_post_author_id(user_id, target_id)
     elif target_type == TargetType.COMMENT:
         owner_id = get_reportable_comment(user_id, target_id).author_id
     else:

@@ -7,7 +7,7 @@ not see must return the same 404, byte for byte, as one that does not exist, and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,9 +56,12 @@ DELETE_STATUSES = "204 403 403 403 404 404 401 401", "204 403 404 404 404 404 40
 KNOWN_USER_STATUSES = "400 204 204 204 404 204 401 401"
 NO_REQUEST_STATUSES = "404 404 404 404 404 404 401 401"  # the account sent no follow request
 SAVED_STATUSES = "200 200 200 200 200 200 401 401"  # all viewers saved the post before some lost access to it
-REPORT_USER_STATUSES = "201 201 201 201 404 201 401 401"
 FORMER_NAME_STATUSES = ("308 308 308 308 404 308 308 401",) * 2
 FORMER_NAME_LIST_STATUSES = ("308 308 308 308 404 308 401 401",) * 2
+# The post mentions all viewers: what was written to them can be reported, and its author too, despite a block.
+REPORT_MENTION_STATUSES = "201 201 201 201 201 201 401 401"
+BLOCK_STATUSES = "400 204 204 204 204 204 401 401"
+UNBLOCK_STATUSES = "204 204 204 204 204 204 401 401"
 
 CALLS = [
     Call("get", "/users/{owner}", "200 200 200 200 404 200 200 401", "200 200 200 200 404 200 200 401"),
@@ -83,7 +86,13 @@ CALLS = [
     Call("post", "/comments/{comment}/like", *TOKEN_STATUSES),
     Call("delete", "/comments/{comment}/like", *TOKEN_STATUSES),
     Call("post", "/comments/{guest_comment}/like", *TOKEN_STATUSES),
-    Call("post", "/reports", *CREATE_STATUSES, body={"target_type": "post", "target_id": "{post}", "reason": "spam"}),
+    Call(
+        "post",
+        "/reports",
+        REPORT_MENTION_STATUSES,
+        REPORT_MENTION_STATUSES,
+        body={"target_type": "post", "target_id": "{post}", "reason": "spam"},
+    ),
     Call(
         "post",
         "/reports",
@@ -93,8 +102,8 @@ CALLS = [
     Call(
         "post",
         "/reports",
-        REPORT_USER_STATUSES,
-        REPORT_USER_STATUSES,
+        REPORT_MENTION_STATUSES,
+        REPORT_MENTION_STATUSES,
         body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"},
     ),
     # Destructive calls last: comments before their post, blocks at the end.
@@ -108,8 +117,21 @@ CALLS = [
     Call("delete", "/users/{owner}/follow", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
     Call("post", "/users/{owner}/mute", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
     Call("delete", "/users/{owner}/mute", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
+    Call("post", "/users/{owner}/block", BLOCK_STATUSES, BLOCK_STATUSES),
+    Call("delete", "/users/{owner}/block", UNBLOCK_STATUSES, UNBLOCK_STATUSES),
+]
+# Where viewers whom nothing of the account mentions get other statuses.
+REPORT_USER_STATUSES = "201 201 201 201 404 201 401 401"
+CALLS_WITHOUT_MENTION = [
+    Call("post", "/reports", *CREATE_STATUSES, body={"target_type": "post", "target_id": "{post}", "reason": "spam"}),
+    Call(
+        "post",
+        "/reports",
+        REPORT_USER_STATUSES,
+        REPORT_USER_STATUSES,
+        body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"},
+    ),
     Call("post", "/users/{owner}/block", KNOWN_USER_STATUSES, KNOWN_USER_STATUSES),
-    Call("delete", "/users/{owner}/block", "204 204 204 204 404 204 401 401", "204 204 204 204 404 204 401 401"),
 ]
 MISSING_NAMES = {
     "owner": "missing.user",
@@ -154,7 +176,7 @@ class World:
         return response
 
 
-def build_world(*, private: bool) -> World:
+def build_world(*, private: bool, mention: bool = True) -> World:
     """Create the world. Relationships come last: all viewers interact with the post before some lose access to it."""
     callers = {name: ApiUser(username=f"the.{name}") for name in VIEWERS if name != "anonymous"}
     owner, guest = callers["owner"], ApiUser(username="the.guest")
@@ -162,7 +184,7 @@ def build_world(*, private: bool) -> World:
     for name in ("follower", "suspended"):
         callers[name].follow(owner)
     guest.follow(owner)
-    mentions = " ".join(f"@{caller.username}" for caller in callers.values())
+    mentions = " ".join(f"@{caller.username}" for caller in callers.values() if mention)
     post = owner.create_post(f"{SECRET_WORD} #{TAG} {mentions}")
     comment, guest_comment = (
         owner.create_comment(post, f"first {SECRET_WORD}"),
@@ -197,7 +219,18 @@ def test_every_call_for_every_viewer(viewer: str, account: str) -> None:
     world = build_world(private=account == "private")
     wrong = [
         *_find_wrong_lists(world, viewer, account),
-        *_find_wrong_calls(world, viewer, lambda call: getattr(call, account)),
+        *_find_wrong_calls(world, viewer, CALLS, lambda call: getattr(call, account)),
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("account", ["public", "private"])
+def test_calls_of_viewers_who_are_not_mentioned(account: str) -> None:
+    world = build_world(private=account == "private", mention=False)
+    wrong = [
+        problem
+        for viewer in VIEWERS
+        for problem in _find_wrong_calls(world, viewer, CALLS_WITHOUT_MENTION, lambda call: getattr(call, account))
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -240,8 +273,10 @@ def _find_wrong_lists(world: World, viewer: str, account: str) -> Iterator[str]:
             yield f"{viewer}: {path} {'lacks' if expected else 'shows'} the post: {response.content[:300]!r}"
 
 
-def _find_wrong_calls(world: World, viewer: str, statuses: Callable[[Call], str]) -> Iterator[str]:
-    for call in CALLS:
+def _find_wrong_calls(
+    world: World, viewer: str, calls: Sequence[Call], statuses: Callable[[Call], str]
+) -> Iterator[str]:
+    for call in calls:
         yield from _find_wrong_response(world, viewer, call, int(statuses(call).split()[VIEWERS.index(viewer)]))
 
 

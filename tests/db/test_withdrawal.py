@@ -6,18 +6,21 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import deletion
 from accounts import services as accounts
 from accounts.models import User
-from posts import moderation, services
+from posts import contacts, moderation, services
 from posts.models import Comment, CommentLike, Like, Save, TargetType
 from posts.services import Target
 from social import services as social
 from social.models import Block, Follow, Mute
 from social.notifications.consumer import consume_batches
 from tests.support.api_user import ApiUser
+from tests.support.client_response import ClientResponse
 from tests.support.factories import UserFactory
 from tests.support.populated_account import assert_counts_are_exact
 
@@ -204,3 +207,80 @@ def test_suspended_writer_is_not_reported(author: ApiUser, reader: ApiUser) -> N
     User.objects.filter(pk=reader.id).update(is_active=False, suspended_at=timezone.now() - timedelta(days=1))
     assert author.call("post", f"/users/{reader.username}/block").status_code == 404
     assert author.call("delete", f"/comments/{comment}").status_code == 404
+
+
+# --- Users who write to someone and then block them -------------------------------------------------------
+
+
+def mention_in_a_post(writer: ApiUser, reader: ApiUser) -> dict[str, str]:
+    return {"post": writer.create_post(f"look at @{reader.username}.")}
+
+
+def mention_in_a_comment(writer: ApiUser, reader: ApiUser) -> dict[str, str]:
+    return {"comment": writer.create_comment(ApiUser().create_post(), f"look at @{reader.username}.")}
+
+
+def mention_in_a_comment_on_an_own_post(writer: ApiUser, reader: ApiUser) -> dict[str, str]:
+    return {"comment": writer.create_comment(writer.create_post(), f"look at @{reader.username}.")}
+
+
+def reply_to_a_comment(writer: ApiUser, reader: ApiUser) -> dict[str, str]:
+    post = ApiUser().create_post()
+    body = {"text": "rude", "reply_to": reader.create_comment(post)}
+    return {"comment": writer.call("post", f"/posts/{post}/comments", body).json()["id"]}
+
+
+CONTACTS = [mention_in_a_post, mention_in_a_comment, mention_in_a_comment_on_an_own_post, reply_to_a_comment]
+
+
+def report(caller: ApiUser, target_type: str, target_id: object) -> ClientResponse:
+    body = {"target_type": target_type, "target_id": str(target_id), "reason": "harassment"}
+    return caller.call("post", "/reports", body)
+
+
+@pytest.mark.parametrize("contact", CONTACTS)
+@pytest.mark.parametrize("blocked_by", ["writer", "reader"])
+def test_who_was_written_to_can_report_and_block_after_a_block(
+    author: ApiUser, reader: ApiUser, blocked_by: str, contact: Callable[[ApiUser, ApiUser], dict[str, str]]
+) -> None:
+    written, stranger = contact(author, reader), ApiUser()
+    one, other = (author, reader) if blocked_by == "writer" else (reader, author)
+    social.block(one.id, other.id)
+    social.block(author.id, stranger.id)
+    for target_type, target_id in (*written.items(), ("user", author.id)):
+        assert report(reader, target_type, target_id).status_code == 201
+        assert report(stranger, target_type, target_id).content == report(stranger, target_type, MISSING_ID).content
+    assert reader.call("post", f"/users/{author.username}/block").status_code == 204
+    assert stranger.call("post", f"/users/{author.username}/block").status_code == 404
+
+
+@pytest.mark.parametrize("text", ["@{name}x", "@{name}.x", "x@{name}", "https://site.example/@{name}"])
+def test_what_only_looks_like_a_mention_is_no_contact(author: ApiUser, reader: ApiUser, text: str) -> None:
+    comment = author.create_comment(ApiUser().create_post(), text.format(name=reader.username))
+    social.block(author.id, reader.id)
+    assert report(reader, "user", author.id).status_code == 404
+    assert report(reader, "comment", comment).status_code == 404
+
+
+def test_mention_on_a_post_that_the_user_never_saw_is_not_told(author: ApiUser, reader: ApiUser) -> None:
+    private = ApiUser(is_private=True)
+    author.follow(private)
+    social.accept_request(private.id, author.id)
+    comment = author.create_comment(private.create_post(), f"@{reader.username}")
+    assert report(reader, "comment", comment).content == report(reader, "comment", MISSING_ID).content
+
+
+def test_deleted_or_hidden_content_cannot_be_reported_despite_the_contact(author: ApiUser, reader: ApiUser) -> None:
+    post = mention_in_a_post(author, reader)["post"]
+    comment = reply_to_a_comment(author, reader)["comment"]
+    services.hide_post(int(post))
+    services.hide_comment(int(comment))
+    assert [report(reader, *target).status_code for target in (("post", post), ("comment", comment))] == [404, 404]
+
+
+def test_contact_is_one_query(author: ApiUser, reader: ApiUser) -> None:
+    for _ in range(3):
+        mention_in_a_comment(author, reader)
+    with CaptureQueriesContext(connection) as queries:
+        assert contacts.has_contacted(reader.id, author.id)
+    assert len(queries) == 1
