@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.personal_data_registry import (
     CHUNK_SIZE,
@@ -175,9 +175,22 @@ def erase_reports_about(user_id: int) -> bool:
     return erase_rows(Report.objects.filter(target_type=TargetType.USER, target_id=user_id))
 
 
+@transaction.atomic
 def erase_cases(user_id: int) -> bool:
-    """Delete the cases of the account and of its content. The audit log keeps what moderators did."""
-    return erase_rows(Case.objects.filter(user_id=user_id))
+    """Delete the cases of the account and of its content, and the texts in their reports.
+
+    The audit log keeps what moderators did.
+    """
+    cases, is_last = lock_chunk(Case.objects.filter(user_id=user_id))
+    ids = defaultdict(list)
+    for case in cases:
+        ids[case.target_type].append(case.target_id)
+    is_about = Q(*(Q(target_type=type_, target_id__in=targets) for type_, targets in ids.items()), _connector=Q.OR)
+    reports, are_last = lock_chunk(Report.objects.filter(is_about).exclude(text="")) if cases else ([], True)
+    Report.objects.filter(pk__in=[report.pk for report in reports]).update(text="")
+    if are_last:
+        delete_locked_rows(cases)
+    return is_last and are_last
 
 
 def redis_keys(user_id: int) -> Iterable[str]:

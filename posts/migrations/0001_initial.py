@@ -91,6 +91,12 @@ class Migration(migrations.Migration):
                         base_field=models.TextField(), db_default=[], default=list, size=None
                     ),
                 ),
+                (
+                    "known_texts",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.TextField(), db_default=[], default=list, size=None
+                    ),
+                ),
                 ("first_reported_at", models.DateTimeField()),
                 ("last_reported_at", models.DateTimeField()),
                 (
@@ -321,6 +327,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("note", models.TextField(blank=True, default="", max_length=1000)),
+                ("text", models.TextField(blank=True, db_default="", default="", editable=False)),
                 (
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),

@@ -35,6 +35,8 @@ class Report(models.Model):
     target_id = models.BigIntegerField()
     reason = models.CharField(max_length=14, choices=Reason)
     note = models.TextField(max_length=1000, blank=True, default="")
+    # Of the target, when it was reported (posts.reported_texts). Emptied with the case.
+    text = models.TextField(blank=True, default="", db_default="", editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -57,7 +59,7 @@ class Case(models.Model):
     """All reports of one target: an entry of the moderators' queue (posts.moderation).
 
     Counts every report ever filed, including those of erased accounts. A new report reopens a closed case, and so does
-    a repeated one if the text has changed.
+    a repeated one about a text that is not among `known_texts`.
     """
 
     id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
@@ -66,8 +68,10 @@ class Case(models.Model):
     user_id = models.BigIntegerField()  # the reported account or the author; no foreign key, as in Report
     report_count = models.PositiveIntegerField(default=0)
     reasons = ArrayField(models.CharField(max_length=14, choices=Reason), default=list)  # distinct, in order of arrival
-    # The texts of the target when it was reported: distinct, oldest first, and only the newest ones.
+    # The texts of the target when it was reported: distinct, oldest first. Only the first and the newest are kept.
     reported_texts = ArrayField(models.TextField(), default=list, db_default=[])
+    # The text when the case was closed last, and the texts that were reported since. Only the newest are kept.
+    known_texts = ArrayField(models.TextField(), default=list, db_default=[])
     first_reported_at = models.DateTimeField()
     last_reported_at = models.DateTimeField()
     state = models.PositiveSmallIntegerField(choices=CaseState, default=CaseState.OPEN, db_default=CaseState.OPEN)

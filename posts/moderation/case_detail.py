@@ -29,6 +29,7 @@ class CaseDetail:
     followers: Followers | None  # of the author; None once the account is erased
     counts: Counts | None  # of a post or comment that exists
     reports: Sequence[Report]
+    earlier_texts: Sequence[str]  # reported texts that have been changed since, newest first
     cases: Sequence[Case]  # other cases of the author
     entries: Sequence[AuditEntry]  # moderation of the author and their content
 
@@ -36,11 +37,13 @@ class CaseDetail:
 def load_case_detail(snapshot: TargetSnapshot) -> CaseDetail:
     """Load the details of one target from the primary."""
     case, target = snapshot.case, snapshot.target
+    reports = _load_reports(target) if case is not None else []
     entries = AuditEntry.objects.using(DEFAULT_DB_ALIAS).filter(user_id=target.user_id)
     return CaseDetail(
         followers=get_exact_counts(snapshot.author) if snapshot.author else None,
         counts=counters.fetch_subject_counts(target.id) if snapshot.is_content else None,
-        reports=_load_reports(target) if case is not None else [],
+        reports=reports,
+        earlier_texts=_list_earlier_texts(case, reports, snapshot.text) if case is not None else [],
         cases=_load_other_cases(target),
         entries=list(entries.order_by("-pk")[:MAX_SHOWN_ENTRIES]),
     )
@@ -55,6 +58,12 @@ def get_next_open_case(but: int) -> Case | None:
 def _load_reports(target: Target) -> list[Report]:
     reports = Report.objects.using(DEFAULT_DB_ALIAS).filter(target_type=target.type, target_id=target.id)
     return list(reports.select_related("reporter").order_by("-pk")[:MAX_SHOWN_REPORTS])
+
+
+def _list_earlier_texts(case: Case, reports: Sequence[Report], current: str) -> list[str]:
+    """Return the distinct texts that the case and the reports keep, except the present one."""
+    reported = dict.fromkeys([*reversed(case.reported_texts), *(report.text for report in reports)])
+    return [text for text in reported if text != current]
 
 
 def _load_other_cases(target: Target) -> list[Case]:

@@ -11,6 +11,7 @@ from accounts.audit import Changes
 from accounts.models import User
 from accounts.signals import account_sanctioned
 from posts.models import Case, CaseState, TargetType
+from posts.reported_texts import read_text
 from posts.services import Target
 
 
@@ -23,12 +24,16 @@ def lock_case(target: Target) -> Case | None:
 
 
 def close_case(case: Case | None, state: CaseState, actor: User, changes: Changes) -> None:
-    """Close a locked case; do nothing if it is None or already closed."""
+    """Close a locked case; do nothing if it is None or already closed.
+
+    From now on only the present text is known: repeated reports about any other open the case again.
+    """
     if case is None or case.state != CaseState.OPEN:
         return
     changes.add("case", CaseState.OPEN.label, state.label)
     case.state, case.closed_at, case.closed_by_id = state, timezone.now(), actor.pk
-    case.save(update_fields=["state", "closed_at", "closed_by_id"])
+    case.known_texts = [read_text(TargetType(case.target_type), case.target_id)]
+    case.save(update_fields=["state", "closed_at", "closed_by_id", "known_texts"])
 
 
 @receiver(account_sanctioned)

@@ -20,8 +20,8 @@ from media import storage, variants
 from media.models import Media, Status
 from posts.models import Case, CaseState, Comment, Post, PostMedia, TargetType
 from posts.moderation.history import ModerationHistory
+from posts.reported_texts import format_post, format_profile
 from posts.services import Target
-from posts.services.reports import get_profile_text
 
 THUMBNAIL_SIZE, FULL_SIZE = 150, 1080
 MAX_EXCERPT_LENGTH = 140  # characters
@@ -68,12 +68,6 @@ class TargetSnapshot:
     @property
     def excerpt(self) -> str:
         return self.text if len(self.text) <= MAX_EXCERPT_LENGTH else f"{self.text[: MAX_EXCERPT_LENGTH - 1]}…"
-
-    @property
-    def earlier_texts(self) -> list[str]:
-        """The texts that were reported and have been changed since, newest first."""
-        reported = self.case.reported_texts if self.case is not None else []
-        return [text for text in reversed(reported) if text != self.text]
 
     @property
     def thumbnail(self) -> str | None:
@@ -130,7 +124,7 @@ def load_snapshots(targets: Iterable[Target]) -> dict[Target, TargetSnapshot]:
             snapshot = _build_comment_snapshot(target, author, comments.get(target.id))
         else:
             snapshot = TargetSnapshot(
-                target, author, _get_gone_reason(author), get_profile_text(author) if author else ""
+                target, author, _get_gone_reason(author), format_profile(author) if author else ""
             )
         snapshots[target] = replace(snapshot, history=history)
     return snapshots
@@ -142,7 +136,8 @@ def _build_post_snapshot(
     if post is None:
         return TargetSnapshot(target, author, _get_gone_reason(author) or "The post was deleted.")
     return TargetSnapshot(
-        *(target, author, _get_gone_reason(author), post.caption),
+        *(target, author, _get_gone_reason(author)),
+        text=format_post(post.caption, [media.alt_text for media in pictures]),
         pictures=[Picture(media) for media in pictures],
         hidden_at=post.hidden_at,
         created_at=post.created_at,

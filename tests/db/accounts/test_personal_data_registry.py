@@ -40,7 +40,10 @@ COLUMNS_WITHOUT_USER_IDS = {
     "accounts.AuditEntry.after",
     "backoffice.Sample.metrics",
     "posts.Case.reasons",
+    "media.ProcessingJob.owner_id",  # deleted with the picture
+    "media.ProcessingJob.turn",
     "posts.Case.reported_texts",
+    "posts.Case.known_texts",
     "posts.Case.closed_by_id",  # the id of a moderator
     "core.Invalidation.keys",  # deleted within seconds
     "media.Media.variants",

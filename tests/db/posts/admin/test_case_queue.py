@@ -98,7 +98,7 @@ def test_case_page_shows_content_reports_and_history(moderator: StaffMember, aut
 def test_case_page_shows_the_text_as_it_was_reported(moderator: StaffMember, author: ApiUser) -> None:
     target = create_post_target(author, "buy <b>watches</b>")
     case = file_reports(target)
-    assert moderator.page("posts_case_change", case.pk).context["snapshot"].earlier_texts == []
+    assert moderator.page("posts_case_change", case.pk).context["detail"].earlier_texts == []
     services.edit_post(target.id, "good morning")
     html = moderator.page("posts_case_change", case.pk).content.decode()
     assert "buy &lt;b&gt;watches&lt;/b&gt;" in html
