@@ -205,6 +205,7 @@ def test_avatar_that_cannot_be_moved_does_not_delay_the_pictures(
     monkeypatch.setattr(avatars, "move_avatar", fail)
     monkeypatch.setattr(relocation, "RELOCATION_BATCH_SIZE", 1)
     assert [relocate(author.id) for _ in range(3)] == [Outcome.CONTINUED, Outcome.CONTINUED, Outcome.POSTPONED]
+    delete_due_files()
     assert_files_in_place(author, public=False)
 
 
