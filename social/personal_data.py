@@ -22,7 +22,7 @@ from accounts.personal_data_registry import (
 from instafeed.core.api.formats import optional_id
 from social.counter_rollup import roll_up
 from social.export_rows import ExportedRelationSerializer, ExportedWarningSerializer
-from social.models import Block, Follow, FollowRequest, Mute, Warning
+from social.models import Block, Follow, FollowRequest, Mute, RequestAcceptance, Warning
 from social.selectors import filter_blockers
 from social.services.count_changes import record_count_changes
 from social.services.locks import lock_account, retry_on_conflict
@@ -98,6 +98,11 @@ BLOCKS, BLOCKED_BY = RelationSide(Block, "blocker", "blocked"), RelationSide(Blo
 MUTES, MUTED_BY = RelationSide(Mute, "muter", "muted"), RelationSide(Mute, "muted", "muter")
 
 
+def erase_received_requests(user_id: int) -> bool:
+    RequestAcceptance.objects.filter(pk=user_id).delete()
+    return RECEIVED_REQUESTS.erase(user_id)
+
+
 def export_warnings(user_id: int) -> Iterator[Row]:
     """Yield the moderators' warnings to the user."""
     rows = Warning.objects.filter(recipient_id=user_id).values("id", "text", "post_id", "comment_id", "created_at")
@@ -128,9 +133,9 @@ def register_categories() -> None:
         ),
         PersonalDataCategory(
             "follow_requests_received",
-            [RECEIVED_REQUESTS.column],
+            [RECEIVED_REQUESTS.column, "social.RequestAcceptance.owner_id"],
             RECEIVED_REQUESTS.export,
-            RECEIVED_REQUESTS.erase,
+            erase_received_requests,
             relation,
         ),
         PersonalDataCategory("blocks", [BLOCKS.column], BLOCKS.export, BLOCKS.erase, relation),

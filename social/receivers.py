@@ -7,7 +7,7 @@ from typing import Any
 from django.dispatch import receiver
 
 from accounts.signals import privacy_changed, privacy_changing
-from social.services import accept_pending_requests
+from social import request_acceptance
 from social.services.locks import lock_account
 
 
@@ -21,4 +21,4 @@ def lock_account_relations(user_id: int, **_: Any) -> None:
 def accept_requests_when_public(user_id: int, is_private: bool, **_: Any) -> None:
     """Turn pending follow requests into follows when the account becomes public."""
     if not is_private:
-        accept_pending_requests(user_id)
+        request_acceptance.accept_when_public(user_id)

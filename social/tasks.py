@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from instafeed.core.jobs import enqueue
+from social import request_acceptance
 from social.counter_rollup import roll_up
 from social.notifications import consumer, deletion
 
@@ -30,3 +31,15 @@ def delete_retracted_notifications() -> None:
     for _ in range(MAX_SLICES):
         if deletion.delete_retracted():
             return
+
+
+@shared_task
+def accept_follow_requests() -> None:
+    """Accept follow requests to an account that became public, for about a second."""
+    request_acceptance.accept_next()
+
+
+@shared_task
+def sweep_follow_requests() -> None:
+    """Continue acceptances whose task was lost, whose worker died, or whose retry delay is over."""
+    request_acceptance.queue.sweep()

@@ -115,6 +115,25 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="RequestAcceptance",
+            fields=[
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
+                ("owner_id", models.BigIntegerField(primary_key=True, serialize=False)),
+            ],
+            options={"indexes": [models.Index(fields=["due_at"], name="request_acceptance_due")]},
+        ),
+        migrations.CreateModel(
             name="Warning",
             fields=[
                 (

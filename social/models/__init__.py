@@ -1,5 +1,5 @@
 from social.models.block import Block
-from social.models.follow import Follow, FollowRequest
+from social.models.follow import Follow, FollowRequest, RequestAcceptance
 from social.models.mute import Mute
 from social.models.notification import (
     Notification,
@@ -21,6 +21,7 @@ __all__ = [
     "NotificationEvent",
     "NotificationKind",
     "NotificationState",
+    "RequestAcceptance",
     "Verb",
     "Warning",
 ]

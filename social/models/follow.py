@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from instafeed.core.jobs.leased import LeasedJob
+
 
 class Follow(models.Model):
     pk = models.CompositePrimaryKey("followee_id", "follower_id")
@@ -47,3 +49,15 @@ class FollowRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.follower_id} requests to follow {self.followee_id}"
+
+
+class RequestAcceptance(LeasedJob):
+    """A public account with follow requests to accept. Written with the change (social.request_acceptance)."""
+
+    owner_id = models.BigIntegerField(primary_key=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], name="request_acceptance_due")]
+
+    def __str__(self) -> str:
+        return f"acceptance of follow requests to user {self.owner_id}"

@@ -7,12 +7,12 @@ Each is one transaction and idempotent, and stays correct when it runs twice, la
 from social.services.blocks import block, unblock
 from social.services.follows import FollowState, follow, remove_follower, unfollow
 from social.services.mutes import mute, unmute
-from social.services.requests import accept_pending_requests, accept_request, reject_request
+from social.services.requests import accept_request, accept_request_batch, reject_request
 
 __all__ = [
     "FollowState",
-    "accept_pending_requests",
     "accept_request",
+    "accept_request_batch",
     "block",
     "follow",
     "mute",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.apps import apps
 from django.db import transaction
 from django.db.models import Count
@@ -15,7 +17,7 @@ from media.models import Media
 from media.relocation import schedule_relocation
 from posts import counters, services
 from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
-from social.models import NotificationState
+from social.models import NotificationState, RequestAcceptance
 from social.notifications import Event, announce, warn
 from social.notifications.consumer import consume_batches
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
@@ -43,6 +45,7 @@ def populate_account(user: User) -> list[User]:
     for factory, one, two in _HOSTILE_RELATIONS:
         factory(**{one: user, two: foe})
         factory(**{one: foe, two: user})
+    RequestAcceptance.objects.create(owner_id=user.pk, due_at=timezone.now() + timedelta(days=1))
     FollowFactory(follower=friends[0], followee=friends[1])
     MuteFactory(muter=friends[1], muted=foe)
     CountChange.objects.create(user_id=user.pk)  # a follow that was undone

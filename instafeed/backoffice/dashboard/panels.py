@@ -56,6 +56,7 @@ _JOB_LINES = tuple(
         ("filedeletion", "file deletions"),
         ("erasure", "erasures"),
         ("outgoingmail", "mails"),
+        ("requestacceptance", "follow requests"),
     )
 )
 _FAN_OUT_LINES = (PanelLine("fan_outs_open", "open"), PanelLine("fan_outs_dead", "dead letters"))

@@ -10,6 +10,7 @@ PROCESS_MEDIA = "media.tasks.process_media"
 REMAKE_MEDIA = "media.tasks.remake_media"
 RELOCATE_MEDIA = "media.tasks.relocate_media"
 REMOVE_FILES = "media.tasks.remove_files"
+ACCEPT_FOLLOW_REQUESTS = "social.tasks.accept_follow_requests"
 DRAIN_NOTIFICATIONS = "social.tasks.drain_notifications"
 SEND_MAILS = "accounts.tasks.send_mails"
 
@@ -24,5 +25,6 @@ ROUTES = {
     RELOCATE_MEDIA: {"queue": "bulk"},
     REMOVE_FILES: {"queue": "bulk"},
     ERASE_ACCOUNTS: {"queue": "bulk"},
+    ACCEPT_FOLLOW_REQUESTS: {"queue": "bulk"},
     "instafeed.backoffice.tasks.delete_expired_rows": {"queue": "bulk"},
 }

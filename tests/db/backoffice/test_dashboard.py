@@ -67,7 +67,7 @@ def test_latest_values_are_formatted_with_units() -> None:
         memory_broker=999,
     )
     charts_by_title = get_charts(operator_client())
-    assert latest(charts_by_title["Waiting jobs"]) == ["1,234", "1", "1", "1", "1"]
+    assert latest(charts_by_title["Waiting jobs"]) == ["1,234", "1", "1", "1", "1", "1"]
     assert latest(charts_by_title["Fan-out lag"]) == ["250 ms", "3.0 s"]
     assert latest(charts_by_title["Warm feeds"]) == ["410,000"]
     assert latest(charts_by_title["Redis memory"]) == ["5.2 GB", "999 bytes"]

@@ -98,7 +98,8 @@ def test_change_to_public_uses_a_fixed_number_of_statements() -> None:
         owner = UserFactory(is_private=True)
         FollowRequestFactory.create_batch(count, followee=owner)
         with atomic(), CaptureQueriesContext(connection) as captured:
-            assert services.accept_pending_requests(owner.pk) == count
+            assert services.accept_request_batch(owner.pk) is False
+        assert Follow.objects.filter(followee=owner).count() == count
         statements.append(len(captured))
     assert statements[0] == statements[1]
 
