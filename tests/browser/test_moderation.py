@@ -14,6 +14,8 @@ from tests.support.live_stack import LiveStack
 from tests.support.pictures import jpeg
 from tests.system.media.test_media import status, upload
 
+LOADED_WIDTH = "image => image.decode().then(() => image.naturalWidth)"  # waits until the picture is loaded
+
 
 def post_with_picture(author: HttpUser) -> str:
     media_id = upload(author, jpeg(1_200, 900))
@@ -51,7 +53,7 @@ def test_reported_picture_is_hidden_and_restored(
     staff["moderator"].sign_in(page)
     page.get_by_role("link", name="Cases").first.click()
     row = page.locator("#result_list tbody tr").filter(has_text="Sunset over the harbour")
-    assert row.locator("img").evaluate("image => image.complete && image.naturalWidth") == 150
+    assert row.locator("img").evaluate(LOADED_WIDTH) == 150
     assert "nudity" in row.inner_text()
     shoot("queue")
     page.locator("#result_list tbody tr a").first.click()
@@ -60,7 +62,7 @@ def test_reported_picture_is_hidden_and_restored(
     page.go_back()
     row.locator("a").first.click()
     shown = page.get_by_role("main").locator("img").first
-    assert shown.evaluate("image => image.complete && image.naturalWidth") >= 640
+    assert shown.evaluate(LOADED_WIDTH) >= 640
     assert "Please look at this." in page.get_by_role("main").inner_text()
 
     perform_action(page, "Hide", "Not allowed here.")
@@ -70,7 +72,7 @@ def test_reported_picture_is_hidden_and_restored(
     page.goto(f"/admin/posts/post/{post}/change/")
     assert "hidden" in page.get_by_role("main").inner_text()
     kept = page.get_by_role("main").locator("img").first  # moderators still see it
-    assert kept.evaluate("image => image.complete && image.naturalWidth") >= 640
+    assert kept.evaluate(LOADED_WIDTH) >= 640
 
     perform_action(page, "Restore", "It is only a harbour.")
     assert follower.feed() == [last, post, first]

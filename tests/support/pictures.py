@@ -5,10 +5,11 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
+from django.db import transaction
 from PIL import Image, ImageDraw
 
 from accounts.models import User
-from media import storage, variants
+from media import processing_job, storage, variants
 from media.models import Media, Status
 from media.processing import SIZES
 
@@ -45,3 +46,14 @@ def expected_paths(media: Media) -> list[str]:
     """Return the paths of a picture's files according to its row."""
     directory = variants.directory_of(media)
     return [f"{directory}/{name}" for name in variants.file_names(media)]
+
+
+def enqueue_pictures(owner: User, times: int = 1) -> list[int]:
+    """Enqueue pictures of an owner, each in its own transaction as uploads are. Return their ids."""
+    pks = []
+    for _ in range(times):
+        media = Media.objects.create(owner=owner, status=Status.PROCESSING, original_path="incoming/x")
+        with transaction.atomic():
+            processing_job.enqueue(media.pk, owner.pk)
+        pks.append(media.pk)
+    return pks

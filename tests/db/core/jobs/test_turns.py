@@ -8,28 +8,16 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import User
 from instafeed.core.jobs.leased import LeasedQueue, Outcome
 from instafeed.core.jobs.turns import next_turn
 from media import processing_job
-from media.models import Media, ProcessingJob, Status
-from tests.support.concurrency import run_concurrently
+from media.models import Media, ProcessingJob
 from tests.support.factories import UserFactory
+from tests.support.pictures import enqueue_pictures
 
 pytestmark = pytest.mark.django_db
 
 queue: LeasedQueue[ProcessingJob] = processing_job.queue
-
-
-def enqueue(owner: User, times: int = 1) -> list[int]:
-    """Enqueue pictures of an owner, each in its own transaction as uploads are."""
-    pks = []
-    for _ in range(times):
-        media = Media.objects.create(owner=owner, status=Status.PROCESSING, original_path="incoming/x")
-        with transaction.atomic():
-            processing_job.enqueue(media.pk, owner.pk)
-        pks.append(media.pk)
-    return pks
 
 
 def work() -> Iterator[int]:
@@ -41,9 +29,9 @@ def work() -> Iterator[int]:
 
 def test_jobs_of_a_late_owner_do_not_wait_for_all_jobs_of_an_early_one() -> None:
     many, one, few = (UserFactory() for _ in range(3))
-    first = enqueue(many, 60)
-    (single,) = enqueue(one)
-    others = enqueue(few, 3)
+    first = enqueue_pictures(many, 60)
+    (single,) = enqueue_pictures(one)
+    others = enqueue_pictures(few, 3)
     order = list(work())
     assert set(order[:4]) == {*first[:2], single, others[0]}
     assert [pk for pk in order if pk in first] == first, "the jobs of an owner keep their order"
@@ -52,49 +40,41 @@ def test_jobs_of_a_late_owner_do_not_wait_for_all_jobs_of_an_early_one() -> None
 
 def test_late_owner_joins_the_next_round() -> None:
     many, one = UserFactory(), UserFactory()
-    first = enqueue(many, 60)
+    first = enqueue_pictures(many, 60)
     worker = work()
     assert [next(worker) for _ in range(30)] == first[:30]
     running = queue.claim_due(1)
-    (single,) = enqueue(one)
+    (single,) = enqueue_pictures(one)
     assert [next(worker), next(worker)] == [first[31], single], f"while {running} is running"
 
 
 def test_steady_new_owners_do_not_starve_a_backlog() -> None:
     many = UserFactory()
-    first = enqueue(many, 5)
+    first = enqueue_pictures(many, 5)
     worker, order = work(), []
     for _ in range(12):
-        enqueue(UserFactory())
-        enqueue(UserFactory())
+        enqueue_pictures(UserFactory())
+        enqueue_pictures(UserFactory())
         order.append(next(worker))
     assert [pk for pk in order if pk in first] == first[:4]
 
 
 def test_idle_worker_takes_all_jobs_of_one_owner() -> None:
-    first = enqueue(UserFactory(), 5)
+    first = enqueue_pictures(UserFactory(), 5)
     assert [job.pk for job in queue.claim_due(9)] == first
 
 
 def test_failed_job_does_not_hold_up_the_rounds() -> None:
     """Otherwise all new owners would go before those who wait, as long as the failed job waits."""
     unlucky, many = UserFactory(), UserFactory()
-    (failed,) = enqueue(unlucky)
-    first = enqueue(many, 3)
+    (failed,) = enqueue_pictures(unlucky)
+    first = enqueue_pictures(many, 3)
     (job,) = queue.claim_due(1)
     assert job.pk == failed
     job.media = Media.objects.get(pk=job.pk)
     assert processing_job.retry_later(job, OSError("no space")) is Outcome.POSTPONED
-    newcomers = [pk for _ in range(3) for pk in enqueue(UserFactory())]
+    newcomers = [pk for _ in range(3) for pk in enqueue_pictures(UserFactory())]
     assert [job.pk for job in queue.claim_due(3)] == [first[0], first[1], newcomers[0]]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_concurrent_uploads_of_one_owner_get_different_turns() -> None:
-    owner = UserFactory()
-    run_concurrently([lambda: enqueue(owner, 3)] * 4)
-    turns = list(ProcessingJob.objects.values_list("turn", flat=True).order_by("turn"))
-    assert turns == list(range(1, 13))
 
 
 def test_turns_and_claims_read_indexes_only_as_far_as_needed() -> None:
