@@ -1,8 +1,8 @@
 """Measure the site at twice its capacity: how much of it still works, and how fast it is normal again.
 
 Capacity is the rate of a closed loop of warm feed pages. Then an open loop sends twice as many for half a minute. A
-request that waited for a thread for more than two seconds is answered 503 with Retry-After; without that, all of them
-would be answered, but too late. The yardstick is the same site at a third of its capacity, before the overload.
+request that would wait for a thread for too long is answered 503 with Retry-After; without that, all of them would be
+answered, but too late. The yardstick is the same site at a third of its capacity, before the overload.
 """
 
 from __future__ import annotations
