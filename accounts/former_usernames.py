@@ -15,11 +15,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import FormerUsername, User
+from instafeed.core.db.batches import delete_all_in_batches
 
 RESERVATION = timedelta(days=30)
 MAX_RENAMES = 2  # within RENAME_WINDOW, so that no one can reserve many names
 RENAME_WINDOW = timedelta(days=14)
-DELETION_BATCH_SIZE = 5_000  # rows
+DELETE_BATCH_SIZE = 5_000  # rows
 
 
 class TooManyRenames(Exception):
@@ -71,8 +72,6 @@ def get_reserved() -> QuerySet[FormerUsername]:
 
 
 def delete_expired() -> None:
-    """Delete reservations that have ended, in batches."""
+    """Delete reservations that have ended."""
     expired = FormerUsername.objects.using(DEFAULT_DB_ALIAS).filter(reserved_until__lte=timezone.now())
-    while batch := list(expired.values_list("pk", flat=True)[:DELETION_BATCH_SIZE]):
-        # Filtered again: a name may be reserved again meanwhile.
-        expired.filter(pk__in=batch).delete()
+    delete_all_in_batches(expired, DELETE_BATCH_SIZE)

@@ -24,6 +24,7 @@ from accounts.auth_cache import MAX_SESSIONS, invalidate_auth_state
 from accounts.client_info import ClientInfo
 from accounts.models import Session, User
 from accounts.tokens import TokenRefused, Tokens
+from instafeed.core.db.batches import delete_all_in_batches
 
 FLUSH_BATCH_SIZE = 5_000  # rows
 REUSE_GRACE = timedelta(seconds=10)
@@ -124,15 +125,10 @@ def get_live(user_id: int) -> QuerySet[Session]:
     return live.filter(expires_at__gt=timezone.now())
 
 
-def delete_expired() -> int:
-    """Delete sessions whose tokens have all expired. Return their number."""
-    deleted = 0
-    while True:
-        expired = Session.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
-        batch = list(expired.values_list("pk", flat=True)[:FLUSH_BATCH_SIZE])
-        if not batch:
-            return deleted
-        deleted += Session.objects.filter(pk__in=batch).delete()[0]
+def delete_expired() -> None:
+    """Delete sessions whose tokens have all expired."""
+    expired = Session.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
+    delete_all_in_batches(expired, FLUSH_BATCH_SIZE)
 
 
 def _replace_refresh_token(session: Session, client: ClientInfo) -> None:

@@ -16,6 +16,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from feeds.models import DeliveryMode, FanOut
+from instafeed.core.db.batches import delete_batch
 from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
@@ -99,9 +100,7 @@ def delete_finished(before: datetime) -> bool:
     Only the admin shows them. Dead letters stay until they are resumed.
     """
     old = FanOut.objects.using(DEFAULT_DB_ALIAS).filter(pk__lt=first_id_at(before), state=JobState.DONE)
-    batch = list(old.order_by("pk").values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
-    FanOut.objects.filter(pk__in=batch, state=JobState.DONE).delete()
-    return len(batch) < DELETE_BATCH_SIZE
+    return delete_batch(old.order_by("pk"), DELETE_BATCH_SIZE)
 
 
 def _added_deliveries(progress: Sequence[Progress]) -> CombinedExpression:

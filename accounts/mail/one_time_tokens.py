@@ -20,6 +20,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.mail.password_state import password_state
 from accounts.models import MailKind, OneTimeToken, OutgoingMail, User
+from instafeed.core.db.batches import delete_all_in_batches
 
 LIFETIMES = {
     MailKind.VERIFY: timedelta(days=3),
@@ -81,12 +82,8 @@ def revoke_all(user_id: int) -> None:
 
 def delete_expired() -> None:
     """Delete tokens that have expired."""
-    while True:
-        expired = OneTimeToken.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
-        batch = list(expired.values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
-        OneTimeToken.objects.filter(pk__in=batch).delete()
-        if len(batch) < DELETE_BATCH_SIZE:
-            return
+    expired = OneTimeToken.objects.using(DEFAULT_DB_ALIAS).filter(expires_at__lt=timezone.now())
+    delete_all_in_batches(expired, DELETE_BATCH_SIZE)
 
 
 def _find(token: str, purposes: tuple[MailKind, ...]) -> QuerySet[OneTimeToken]:

@@ -16,6 +16,7 @@ from accounts.mail.password_state import password_state
 from accounts.models import MailKind, OutgoingMail, User
 from instafeed.core.api import rate_limits
 from instafeed.core.api.rate_limits import parse_rate
+from instafeed.core.db.batches import delete_batch
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import JobState, LeasedQueue
@@ -63,9 +64,7 @@ def enqueue_notice(kind: MailKind, user: User, **details: Any) -> None:
 def delete_given_up(before: datetime) -> bool:
     """Delete a batch of dead letters from before a time. Return True when none is left."""
     dead = OutgoingMail.objects.using(DEFAULT_DB_ALIAS).filter(state=JobState.DEAD, due_at__lt=before)
-    batch = list(dead.order_by("due_at").values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
-    OutgoingMail.objects.filter(pk__in=batch).delete()
-    return len(batch) < DELETE_BATCH_SIZE
+    return delete_batch(dead.order_by("due_at"), DELETE_BATCH_SIZE)
 
 
 def _is_within_limit(kind: MailKind, address: str) -> bool:

@@ -17,6 +17,7 @@ from accounts.mail import outbox
 from feeds import fanout_outbox
 from instafeed.backoffice.models import Sample
 from instafeed.core.api import idempotency
+from instafeed.core.db.batches import delete_batch
 from social import notifications
 
 SLICE_SECONDS = 1.0  # of work before other tasks get their turn
@@ -26,9 +27,9 @@ SAMPLES_BATCH_SIZE = 5_000
 def delete_expired_rows() -> bool:
     """Delete expired rows for about a second. Return True when none is left."""
     ends = time.monotonic() + SLICE_SECONDS
-    for setting, delete_batch in _CATEGORIES.items():
+    for setting, delete_older in _CATEGORIES.items():
         days = getattr(settings, setting)
-        while days and not delete_batch(timezone.now() - timedelta(days=days)):
+        while days and not delete_older(timezone.now() - timedelta(days=days)):
             if time.monotonic() > ends:
                 return False
     return True
@@ -36,9 +37,7 @@ def delete_expired_rows() -> bool:
 
 def _delete_samples(before: datetime) -> bool:
     expired = Sample.objects.using(DEFAULT_DB_ALIAS).filter(at__lt=before)
-    batch = list(expired.order_by("at").values_list("at", flat=True)[:SAMPLES_BATCH_SIZE])
-    Sample.objects.filter(at__in=batch).delete()
-    return len(batch) < SAMPLES_BATCH_SIZE
+    return delete_batch(expired.order_by("at"), SAMPLES_BATCH_SIZE)
 
 
 _CATEGORIES: dict[str, Callable[[datetime], bool]] = {

@@ -29,6 +29,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from instafeed.core.api.openapi.components import error_response
+from instafeed.core.db.batches import delete_batch
 from instafeed.core.models import IdempotentResponse
 
 KEY_HEADER = "Idempotency-Key"
@@ -95,10 +96,7 @@ def delete_older(before: datetime) -> bool:
     """Delete a batch of responses from before a time, but none that is still replayed. Return True if none is left."""
     limit = min(before, timezone.now() - RESPONSE_TTL)
     expired = IdempotentResponse.objects.using(DEFAULT_DB_ALIAS).filter(created_at__lte=limit)
-    batch = list(expired.order_by("created_at").values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
-    # The age is checked again: a key may have been claimed again since the SELECT.
-    expired.filter(pk__in=batch).delete()
-    return len(batch) < DELETE_BATCH_SIZE
+    return delete_batch(expired.order_by("created_at"), DELETE_BATCH_SIZE)
 
 
 def _identity_digest(request: Request) -> UUID | None:

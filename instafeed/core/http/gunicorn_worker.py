@@ -121,8 +121,8 @@ class GunicornWorker(ThreadWorker):
 
     def _is_overloaded(self) -> bool:
         """Return whether a request that comes now would wait for too long. A worker that stops refuses nothing."""
-        waiting = self._waiting_time
-        return self.alive and waiting.waiting > self.cfg.threads and waiting.expected() > MAX_EXPECTED_SECONDS
+        is_long = self._waiting_time.queued > self.cfg.threads
+        return self.alive and is_long and self._waiting_time.expected() > MAX_EXPECTED_SECONDS
 
     def _refuse_unparsed(self, conn: Any, request: bytes) -> None:
         """Answer 503 in the accepting thread, which costs a fraction of a thread's work."""

@@ -28,13 +28,13 @@ class WaitingTime:
         self._seconds_each = 0.0
 
     @property
-    def waiting(self) -> int:
+    def queued(self) -> int:
         """The number of requests that wait for a thread."""
         return max(0, self._joined - self._left)
 
     def join(self) -> Place:
         """Return the place of a new request, the last one."""
-        ahead = self.waiting
+        ahead = self.queued
         self._joined += 1
         return Place(self._joined, ahead, time.monotonic())
 
@@ -47,4 +47,4 @@ class WaitingTime:
 
     def expected(self) -> float:
         """Return how many seconds a request that joins now would wait."""
-        return self.waiting * self._seconds_each
+        return self.queued * self._seconds_each

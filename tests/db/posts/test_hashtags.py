@@ -55,7 +55,7 @@ def test_hashtag_is_found_in_any_case_and_composition(author: ApiUser, path: str
 
 
 def test_unknown_hashtag_has_no_posts(reader: ApiUser) -> None:
-    assert reader.get("/hashtags/nobody/posts") == EMPTY_PAGE
+    assert reader.get("/hashtags/unused/posts") == EMPTY_PAGE
 
 
 @pytest.mark.parametrize("tag", ["123", "a b", "a-b", "%23", "%23%23a", "a%00", "💥", "_", "a" * 101, "a."])

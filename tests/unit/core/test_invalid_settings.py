@@ -106,7 +106,7 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
                 ),
             )
         ),
-        ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "no address"),
         ("MAIL_FROM", "A Name"),
         ("SITE_URL", "example.org"),
         ("EMAIL_VERIFY_URL", "https://example.org/verify"),

@@ -34,7 +34,7 @@ def test_estimate_is_the_queue_times_the_seconds_of_each(clock: Clock) -> None:
     places = [queue.join() for _ in range(50)]
     clock.now += 1
     assert [queue.leave(place) for place in places[:10]] == [1.0] * 10
-    assert queue.waiting == 40
+    assert queue.queued == 40
     # The tenth waited one second with nine ahead, so each takes 0.1 s.
     assert queue.expected() == pytest.approx(4)
 
@@ -57,4 +57,4 @@ def test_requests_that_leave_in_another_order_are_counted_once(clock: Clock) -> 
     first, second = queue.join(), queue.join()
     queue.leave(second)
     queue.leave(first)
-    assert queue.waiting == 0
+    assert queue.queued == 0
