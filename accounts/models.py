@@ -17,7 +17,7 @@ from django.db.models import Func, Q, Value
 from django.db.models.functions import Collate, Lower, Now
 from django_otp.models import Device
 
-from accounts.usernames import canonical_username
+from accounts.usernames import canonical_username, refuse_reserved
 from instafeed.core.db.snowflake import NextId
 from instafeed.core.encryption import KEY_ID_LENGTH
 from instafeed.core.jobs.leased import JobState, LeasedJob
@@ -68,7 +68,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.BigAutoField(primary_key=True)
     # The API requires at least 3 characters; imported usernames may be shorter (`u7`).
     username = models.CharField(
-        max_length=30, unique=True, validators=[MinLengthValidator(3), RegexValidator(USERNAME_PATTERN)]
+        max_length=30,
+        unique=True,
+        validators=[MinLengthValidator(3), RegexValidator(USERNAME_PATTERN), refuse_reserved],
     )
     email = models.EmailField(blank=True, max_length=254)
     # Whether the user opened a link that was sent to the address. Until then it is a claim, which several accounts may

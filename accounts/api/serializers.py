@@ -14,7 +14,7 @@ from rest_framework.fields import get_error_detail
 from accounts import avatar_storage, second_factor
 from accounts.follower_counts import get_exact_counts
 from accounts.models import User
-from accounts.usernames import MAX_SIGN_IN_NAME_LENGTH, RESERVED
+from accounts.usernames import MAX_SIGN_IN_NAME_LENGTH, refuse_reserved
 from instafeed.core.api.fields import (
     IdField,
     IdInputField,
@@ -76,11 +76,10 @@ class UsernameField(StrictCharField, serializers.RegexField):
         super().__init__(
             r"^[A-Za-z0-9._]+\Z", min_length=3, max_length=30, error_messages={"invalid": message}, **kwargs
         )
+        self.validators.append(refuse_reserved)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         value = super().run_validation(data)
-        if isinstance(value, str) and value.lower() in RESERVED:
-            raise serializers.ValidationError("This username is reserved.", code="reserved")
         return value.lower() if isinstance(value, str) else value
 
 

@@ -1,5 +1,6 @@
 import datetime
 
+import accounts.usernames
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.comparison
@@ -101,6 +102,7 @@ class Migration(migrations.Migration):
                         validators=[
                             django.core.validators.MinLengthValidator(3),
                             django.core.validators.RegexValidator("^[a-z0-9._]+\\Z"),
+                            accounts.usernames.refuse_reserved,
                         ],
                     ),
                 ),

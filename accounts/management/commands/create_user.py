@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from accounts import operator_actions, services
 from accounts.management.account_command import AccountCommand, one_line
 from accounts.models import User
-from accounts.usernames import RESERVED, canonical_username
+from accounts.usernames import canonical_username
 
 
 class Command(AccountCommand):
@@ -30,8 +30,6 @@ class Command(AccountCommand):
             user.full_clean(exclude=["password"])
         except ValidationError as error:
             raise CommandError(one_line(error)) from None
-        if user.username in RESERVED:
-            raise CommandError(f"no account can be called {user.username}")
         kind = "administrator" if admin else "user"
         self.stdout.write(f"Creating the {kind} {user.username}.")
         password = self.read_password(user)
