@@ -60,9 +60,14 @@ class _Crowd:
         if load.rate:
             await self._send_on_schedule(load)
         else:
+            self._close_idle()  # those that are left may all be of one of several server processes
             parts = [load.requests[number % len(load.requests) :] for number in range(load.connections)]
             await asyncio.gather(*(self._send_without_pauses(part, load.seconds) for part in parts))
         return self._answers
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()
 
     async def _send_on_schedule(self, load: Load) -> None:
         under_way: set[asyncio.Task[None]] = set()
