@@ -1,8 +1,4 @@
-"""Models of accounts.
-
-The user with profile, access, counts and celebrity state, former usernames, sessions, second factors, pending
-erasures, outgoing mails and their tokens, and the audit log.
-"""
+"""The user with profile, access, counts and celebrity state, former usernames, and pending erasures."""
 
 from __future__ import annotations
 
@@ -15,12 +11,9 @@ from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Func, Q, Value
 from django.db.models.functions import Collate, Lower, Now
-from django_otp.models import Device
 
 from accounts.usernames import canonical_username, refuse_reserved
-from instafeed.core.db.snowflake import NextId
-from instafeed.core.encryption import KEY_ID_LENGTH
-from instafeed.core.jobs.leased import JobState, LeasedJob
+from instafeed.core.jobs.leased import LeasedJob
 
 END_OF_TIME = datetime(3000, 1, 1, tzinfo=UTC)
 USERNAME_PATTERN = r"^[a-z0-9._]+\Z"
@@ -215,70 +208,6 @@ class CountChange(models.Model):
         return f"{self.followers:+} and {self.following:+} of user {self.user_id}"
 
 
-class Session(models.Model):
-    """A sign-in. Each refresh token replaces the one before; only the newest is valid (see accounts.sessions)."""
-
-    id = models.BigAutoField(primary_key=True)
-    # db_index=False: the indexes below cover it.
-    user = models.ForeignKey(User, models.CASCADE, related_name="session_set", db_index=False)
-    refresh_jti = models.CharField(max_length=32)  # of the newest refresh token
-    previous_jti = models.CharField(max_length=32, default="", db_default="")  # of the one before
-    refreshed_at = models.DateTimeField(null=True, blank=True)  # when the newest replaced it
-    # Of the client that signed in or refreshed last (accounts.client_info).
-    client = models.CharField(max_length=100, default="", db_default="")
-    address = models.CharField(max_length=50, default="", db_default="")
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    # When the last token of the session has expired; then the row can be deleted.
-    expires_at = models.DateTimeField(db_index=True)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["user", "id"], name="session_user"),
-            models.Index(fields=["user", "id"], name="session_live", condition=Q(ended_at__isnull=True)),
-        ]
-
-    def __str__(self) -> str:
-        return f"session {self.pk}"
-
-    @property
-    def last_used_at(self) -> datetime:
-        """When tokens were last issued. Requests with an access token do not write to the row."""
-        return self.refreshed_at or self.created_at
-
-
-class SecondFactor(Device):
-    """A user's authenticator app (accounts.second_factor). While `confirmed`, every sign-in needs a code of it.
-
-    A Device of django-otp, whose middleware says which sessions of the admin were opened with a code.
-    """
-
-    name = None  # of the base class
-    id = models.BigAutoField(primary_key=True)
-    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
-    encrypted_secret = models.CharField(max_length=200)
-    key_id = models.CharField(max_length=KEY_ID_LENGTH, db_index=True)  # see instafeed.core.encryption
-    last_step = models.BigIntegerField(default=-1)  # of the newest code that was used; it and older ones are refused
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    def __str__(self) -> str:
-        return f"second factor of user {self.user_id}"
-
-
-class RecoveryCode(models.Model):
-    """A code that replaces one of the authenticator app. The row is deleted when it is used."""
-
-    id = models.BigAutoField(primary_key=True)
-    factor = models.ForeignKey(SecondFactor, models.CASCADE, related_name="recovery_code_set", db_index=False)
-    digest = models.CharField(max_length=64)  # SHA-256, in hexadecimal
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["factor", "digest"], name="recovery_code_unique")]
-
-    def __str__(self) -> str:
-        return f"recovery code {self.pk}"
-
-
 class Erasure(LeasedJob):
     """A deleted account that is not erased yet. The row is created by the deletion and goes with the user's row."""
 
@@ -289,88 +218,3 @@ class Erasure(LeasedJob):
 
     def __str__(self) -> str:
         return f"erasure of user {self.user_id}"
-
-
-class MailKind(models.TextChoices):
-    """What a mail is for. `accounts.mail.messages` has its content."""
-
-    VERIFY = "verify", "verify the address"
-    RESET = "reset", "reset the password"
-    CHANGE = "change", "confirm a new address"
-    CHANGE_NOTICE = "change_notice", "notice of a new address"
-    PASSWORD_NOTICE = "password_notice", "notice of a new password"
-    SIGN_IN_NOTICE = "sign_in_notice", "notice of a sign-in"
-
-
-class OutgoingMail(LeasedJob):
-    """A mail to send: what is needed to write it, without its text and its token (accounts.mail).
-
-    Written in the transaction of its cause and deleted when a mail server has accepted the mail.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    kind = models.CharField(max_length=20, choices=MailKind)
-    address = models.EmailField(max_length=254)
-    # Null while it is unknown whose address it is: the worker looks it up, so that requests take the same time.
-    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="mail_set")
-    password_state = models.CharField(max_length=32, default="", db_default="")  # of the user when the mail was caused
-    details = models.JSONField(default=dict, db_default=Value({}, models.JSONField()))  # further values for the text
-    # How often the content was given to a mail server that did not say whether it accepted it.
-    uncertain = models.PositiveSmallIntegerField(default=0, db_default=0)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["due_at"], name="mail_due"),
-            models.Index(fields=["due_at"], name="mail_dead", condition=Q(state=JobState.DEAD)),
-        ]
-
-    def __str__(self) -> str:
-        return f"mail {self.pk} ({self.kind})"
-
-
-class OneTimeToken(models.Model):
-    """The right to do one thing once, proved by a token that was mailed (accounts.mail.one_time_tokens)."""
-
-    id = models.BigAutoField(primary_key=True)
-    digest = models.BinaryField(max_length=32, unique=True)  # SHA-256 of the token
-    purpose = models.CharField(max_length=20, choices=MailKind)
-    user = models.ForeignKey(User, models.CASCADE, related_name="one_time_token_set")
-    address = models.EmailField(max_length=254)  # to which the token was sent
-    password_state = models.CharField(max_length=32)
-    expires_at = models.DateTimeField(db_index=True)
-
-    def __str__(self) -> str:
-        return f"token {self.pk} ({self.purpose})"
-
-
-class AuditEntry(models.Model):
-    """A staff action: actor, target, reason and changes. Committed together with the action (accounts.audit).
-
-    Triggers refuse updates and deletes. So an entry has no foreign keys, which would prevent the erasure of users, and
-    no personal data of users except ids. Only the actor is named.
-    """
-
-    id = models.BigIntegerField(primary_key=True, db_default=NextId(), editable=False)
-    actor_id = models.BigIntegerField()
-    actor_name = models.CharField(max_length=30)  # at the time of the action
-    action = models.CharField(max_length=30)
-    target_type = models.CharField(max_length=20)
-    target_id = models.BigIntegerField()
-    user_id = models.BigIntegerField(null=True)  # the affected user: the target itself, or its author
-    reason = models.TextField(max_length=1000, blank=True, default="")
-    before = models.JSONField(default=dict)
-    after = models.JSONField(default=dict)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        verbose_name_plural = "audit entries"
-        indexes = [
-            models.Index(fields=["target_type", "target_id", "-id"], name="audit_target"),
-            models.Index(fields=["user_id", "-id"], name="audit_user"),
-            models.Index(fields=["actor_id", "-id"], name="audit_actor"),
-            models.Index(fields=["action", "-id"], name="audit_action"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.actor_name}: {self.action} {self.target_type} {self.target_id}"

@@ -1,0 +1,33 @@
+"""Models of accounts, by concept."""
+
+from accounts.models.audit import AuditEntry
+from accounts.models.mail import MailKind, OneTimeToken, OutgoingMail
+from accounts.models.sign_in import RecoveryCode, SecondFactor, Session
+from accounts.models.user import (
+    END_OF_TIME,
+    SEARCH_FORM_SQL,
+    USERNAME_PATTERN,
+    CelebrityState,
+    CountChange,
+    Erasure,
+    FormerUsername,
+    User,
+)
+
+__all__ = [
+    "END_OF_TIME",
+    "SEARCH_FORM_SQL",
+    "USERNAME_PATTERN",
+    "AuditEntry",
+    "CelebrityState",
+    "CountChange",
+    "Erasure",
+    "FormerUsername",
+    "MailKind",
+    "OneTimeToken",
+    "OutgoingMail",
+    "RecoveryCode",
+    "SecondFactor",
+    "Session",
+    "User",
+]
