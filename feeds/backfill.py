@@ -8,13 +8,14 @@ and `REBUILD_SLOTS` bounds how many each process runs against the database when 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, router
+from django.db.models import QuerySet
 
-from accounts.models import CelebrityState
+from accounts.models import CelebrityState, User
 from feeds import timeline_store, visible_authors
 from feeds.timeline_store import Timeline
 from instafeed.core.cache import keys
@@ -75,6 +76,21 @@ def query_latest_post_ids(author_ids: Sequence[int], before: int, limit: int, *,
 def rebuild_home_timeline(viewer_id: int) -> bool:
     """Rebuild a cold home timeline. Return False if another process does, or it was invalidated meanwhile."""
     return _rebuild(keys.home_timeline(viewer_id), "feed", lambda: load_home_timeline(viewer_id))
+
+
+def replace_home_timelines(viewers: QuerySet[User], *, after: int, batch_size: int) -> Iterator[int]:
+    """Evict and rebuild the home timelines of the viewers with ids above `after`, in the order of ids.
+
+    Yield each viewer's id when it is done. The ids are read `batch_size` at a time.
+    """
+    ids = viewers.order_by("pk").values_list("pk", flat=True)
+    while batch := list(ids.filter(pk__gt=after)[:batch_size]):
+        for viewer_id in batch:
+            timeline_store.evict(visible_authors.home_timeline_keys([viewer_id]))
+            visible_authors.fill(viewer_id)
+            rebuild_home_timeline(viewer_id)
+            yield viewer_id
+        after = batch[-1]
 
 
 def rebuild_author_timeline(author_id: int) -> bool:

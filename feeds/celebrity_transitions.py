@@ -24,7 +24,7 @@ transitional states too; `resume_transitions` finishes the transition later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,6 +49,14 @@ class ReclassifyResult:
 
     promoted: int
     demoted: int
+
+
+@dataclass(frozen=True, slots=True)
+class MovedBatch:
+    """A batch of authors who were promoted or demoted."""
+
+    last_id: int  # the highest id of the batch: where a later run goes on
+    moved: int
 
 
 def reconcile_author(author_id: int) -> None:
@@ -117,24 +125,32 @@ def reclassify(
     Call `progress` with the number of authors of each batch.
     """
     resume_transitions()
-    promoted = _transition_all(celebrity_policy.authors_to_promote(threshold), promote, progress, batch_size)
-    demoted = _transition_all(celebrity_policy.authors_to_demote(threshold), demote, progress, batch_size)
-    return ReclassifyResult(promoted, demoted)
+    totals = []
+    for move_batches in (promote_batches, demote_batches):
+        totals.append(0)
+        for batch in move_batches(threshold, batch_size=batch_size):
+            totals[-1] += batch.moved
+            progress(batch.moved)
+    return ReclassifyResult(*totals)
 
 
-def _transition_all(
-    eligible: QuerySet[User],
-    transition: Callable[[Iterable[int], QuerySet[User]], int],
-    progress: Callable[[int], None],
-    batch_size: int,
-) -> int:
-    author_ids = list(eligible.order_by("pk").values_list("pk", flat=True))
-    total = 0
-    for start in range(0, len(author_ids), batch_size):
-        count = transition(author_ids[start : start + batch_size], eligible)
-        total += count
-        progress(count)
-    return total
+def promote_batches(threshold: int | None = None, *, after: int = 0, batch_size: int) -> Iterator[MovedBatch]:
+    """Promote the authors with ids above `after` as `reclassify` does. Yield each batch when it is done."""
+    return _move_batches(celebrity_policy.authors_to_promote(threshold), promote, after, batch_size)
+
+
+def demote_batches(threshold: int | None = None, *, after: int = 0, batch_size: int) -> Iterator[MovedBatch]:
+    """Demote the authors with ids above `after` as `reclassify` does. Yield each batch when it is done."""
+    return _move_batches(celebrity_policy.authors_to_demote(threshold), demote, after, batch_size)
+
+
+def _move_batches(
+    eligible: QuerySet[User], move: Callable[[Iterable[int], QuerySet[User]], int], after: int, batch_size: int
+) -> Iterator[MovedBatch]:
+    ids = eligible.order_by("pk").values_list("pk", flat=True)
+    while batch := list(ids.filter(pk__gt=after)[:batch_size]):
+        after = batch[-1]
+        yield MovedBatch(after, move(batch, eligible))
 
 
 def finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:

@@ -8,8 +8,9 @@ space and time. Deleted posts are no error: they are not removed from timelines,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 
@@ -33,6 +34,10 @@ class Inconsistency:
     problem: str
     keys_to_evict: tuple[str, ...]
 
+    def describe(self, *, repaired: bool) -> str:
+        """Return the line that an operator reads."""
+        return f"{self.key}: {self.problem}" + ("; deleted" if repaired else "")
+
 
 Check = Callable[[], Inconsistency | None]
 FilterAllowedAuthors = Callable[[Collection[int]], set[int]]  # returns those whose posts belong in the timeline
@@ -50,6 +55,27 @@ def find_inconsistencies(checks: Iterable[Check]) -> list[Inconsistency]:
     if suspects:
         time.sleep(RECHECK_DELAY)
     return [inconsistency for check in suspects if (inconsistency := check())]
+
+
+def run_checks(checks: Iterable[Check], *, repair: bool) -> list[Inconsistency]:
+    """Return what the checks find. With `repair`, delete the wrong keys: the next read rebuilds them."""
+    found = find_inconsistencies(checks)
+    if repair:
+        for inconsistency in found:
+            timeline_store.evict(inconsistency.keys_to_evict)
+    return found
+
+
+def warm_timeline_checks(user_ids: Sequence[int]) -> list[Check]:
+    """Return the checks of those home and author timelines of these users that are in Redis."""
+    checks = [
+        *((keys.home_timeline(user_id), partial(check_home_timeline, user_id)) for user_id in user_ids),
+        *((keys.author_timeline(user_id), partial(check_author_timeline, user_id)) for user_id in user_ids),
+    ]
+    with get_client().pipeline(transaction=False) as pipeline:
+        for key, _ in checks:
+            pipeline.exists(key)
+        return [check for (_, check), is_warm in zip(checks, pipeline.execute(), strict=True) if is_warm]
 
 
 def check_home_timeline(viewer_id: int) -> Inconsistency | None:

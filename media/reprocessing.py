@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from copy import copy
 
 from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit
@@ -33,7 +34,7 @@ def reprocess(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, 
     started, refused = 0, dict[int, str]()
     for media_id in media_ids:
         try:
-            _reprocess_one(media_id, operator)
+            reprocess_one(media_id, operator)
             started += 1
         except NotReprocessable as reason:
             refused[media_id] = str(reason)
@@ -43,8 +44,13 @@ def reprocess(media_ids: Sequence[int], operator: User) -> tuple[int, dict[int, 
     return started, refused
 
 
-def _reprocess_one(media_id: int, operator: User) -> None:
-    """Raises NotReprocessable, storage.StorageError."""
+def failed_pictures() -> QuerySet[Media]:
+    """Return the failed pictures whose original is kept: processing failed because of the machine."""
+    return Media.objects.using(DEFAULT_DB_ALIAS).filter(status=Status.FAILED).exclude(original_path="")
+
+
+def reprocess_one(media_id: int, operator: User) -> None:
+    """Start the reprocessing of a picture. Raises NotReprocessable, storage.StorageError."""
     media = Media.objects.using(DEFAULT_DB_ALIAS).filter(pk=media_id).first()
     if media is None:
         raise NotReprocessable("it was deleted")

@@ -7,7 +7,7 @@ snapshot, even while rows are added and removed. The repair reads the drift in o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -74,6 +74,31 @@ class CounterRepair:
     model: type[Model]  # of the subjects, which have the counts
     find_wrong: Callable[[Ids], Ids]  # returns the subjects whose counts are wrong, in one query
     correct: Callable[[Ids], None]  # corrects the counts of these subjects and invalidates their caches
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedBatch:
+    """What one batch of `repair_counts` found."""
+
+    last_id: int  # the highest id of the batch: where a later run goes on
+    checked: int
+    wrong: int  # subjects with a wrong count
+    left: int  # those that are still wrong
+
+
+def repair_counts(
+    repair: CounterRepair, *, after: int = 0, batch_size: int, dry_run: bool = False
+) -> Iterator[RepairedBatch]:
+    """Compare one kind of count with the rows, for all subjects with ids above `after`, and correct it.
+
+    Yield the result of each batch when it is committed. Call `social.counter_rollup.roll_up` afterwards.
+    """
+    for ids in follows.iterate_id_batches(repair.model._default_manager.all(), batch_size, after=after):
+        wrong = left = repair.find_wrong(ids)
+        if wrong and not dry_run:
+            repair.correct(wrong)
+            left = repair.find_wrong(wrong)
+        yield RepairedBatch(ids[-1], len(ids), len(wrong), len(left))
 
 
 def _query_drift(statement: str, ids: Ids) -> dict[int, tuple[int, ...]]:

@@ -73,10 +73,9 @@ def repair_follow_counts(
     return total
 
 
-def iterate_id_batches(rows: QuerySet[Any], size: int) -> Iterator[list[int]]:
-    """Yield the ids of all `rows` on the primary, ascending, `size` at a time."""
+def iterate_id_batches(rows: QuerySet[Any], size: int, *, after: int = 0) -> Iterator[list[int]]:
+    """Yield the ids above `after` of all `rows` on the primary, ascending, `size` at a time."""
     ids = rows.using(DEFAULT_DB_ALIAS).order_by("pk").values_list("pk", flat=True)
-    after = 0
     while batch := list(ids.filter(pk__gt=after)[:size]):
         yield batch
         after = batch[-1]

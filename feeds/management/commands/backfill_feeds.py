@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.models import User
 from accounts.usernames import canonical_username
-from feeds import backfill, timeline_store, visible_authors
+from feeds import backfill
 from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, whole_number
 
 USER_BATCH_SIZE = 500
@@ -46,31 +46,22 @@ class Command(OperatorCommand):
         last_id = options["after"]
         try:
             with self.progress("feeds", total) as progress:
-                while page := list(
-                    users.filter(pk__gt=last_id).values_list("pk", flat=True)[: self.batch_size(USER_BATCH_SIZE)]
-                ):
-                    for user_id in page:
-                        _rebuild(user_id)
-                        last_id = user_id
-                        progress.add()
+                batch_size = self.batch_size(USER_BATCH_SIZE)
+                for user_id in backfill.replace_home_timelines(users, after=last_id, batch_size=batch_size):
+                    last_id = user_id
+                    progress.add()
         except KeyboardInterrupt:
             raise CommandError(f"interrupted; go on with --after {last_id}", returncode=INTERRUPTED_STATUS) from None
         return f"Rebuilt {progress.done:,} feeds."
 
     def _select_users(self, *, user: list[str] | None, active_since: datetime | None, **_: Any) -> QuerySet[User]:
-        users = User.objects.filter(is_active=True).order_by("pk")
+        users = User.objects.filter(is_active=True)
         if user is not None:
             usernames = {canonical_username(name) for name in user}
             users = users.filter(username__in=usernames)
             if unknown := usernames - set(users.values_list("username", flat=True)):
                 raise CommandError(f"no active user is named {', '.join(sorted(unknown))}")
         return users if active_since is None else users.filter(last_login__gte=active_since)
-
-
-def _rebuild(user_id: int) -> None:
-    timeline_store.evict(visible_authors.home_timeline_keys([user_id]))
-    visible_authors.fill(user_id)
-    backfill.rebuild_home_timeline(user_id)
 
 
 def _parse_datetime(raw: str) -> datetime:

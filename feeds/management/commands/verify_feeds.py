@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from feeds import consistency, timeline_store
+from feeds import consistency
 from feeds.consistency import Check
 from instafeed.core.cache import keys
 from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, Progress, whole_number
@@ -74,13 +74,9 @@ class Command(OperatorCommand):
             ) from None
 
     def _run_checks(self, checks: Sequence[Check], progress: Progress) -> None:
-        for inconsistency in consistency.find_inconsistencies(checks):
-            if self._repairs:
-                timeline_store.evict(inconsistency.keys_to_evict)
+        for inconsistency in consistency.run_checks(checks, repair=self._repairs):
             self._found += 1
-            progress.print_line(
-                f"{inconsistency.key}: {inconsistency.problem}" + ("; deleted" if self._repairs else "")
-            )
+            progress.print_line(inconsistency.describe(repaired=self._repairs))
 
 
 def _select_user_ids(user_ids: Iterable[int], after: int, sample: int | None = None) -> list[int]:

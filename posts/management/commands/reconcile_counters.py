@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from instafeed.core.management.base import OperatorCommand
-from posts.counter_repair import COUNTER_REPAIRS, CounterRepair
+from posts.counter_repair import COUNTER_REPAIRS, CounterRepair, repair_counts
 from social.counter_rollup import roll_up
-from social.services.follow_count_repair import USER_BATCH_SIZE, iterate_id_batches
+from social.services.follow_count_repair import USER_BATCH_SIZE
 
 
 class Command(OperatorCommand):
@@ -34,14 +34,9 @@ class Command(OperatorCommand):
     def _reconcile(self, repair: CounterRepair) -> tuple[int, int]:
         """Return how many subjects had wrong counts, and how many still have."""
         found = left = 0
-        subjects = repair.model._default_manager.all()
-        with self.progress(repair.name, subjects.count()) as progress:
-            for ids in iterate_id_batches(subjects, self.batch_size(USER_BATCH_SIZE)):
-                wrong = repair.find_wrong(ids)
-                found += len(wrong)
-                if wrong and not self.dry_run:
-                    repair.correct(wrong)
-                    wrong = repair.find_wrong(wrong)
-                left += len(wrong)
-                progress.add(len(ids))
+        with self.progress(repair.name, repair.model._default_manager.count()) as progress:
+            for batch in repair_counts(repair, batch_size=self.batch_size(USER_BATCH_SIZE), dry_run=self.dry_run):
+                found += batch.wrong
+                left += batch.left
+                progress.add(batch.checked)
         return found, left
