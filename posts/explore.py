@@ -26,7 +26,8 @@ from instafeed.core.db.advisory_locks import try_acquire
 from posts.models import ExploreRanking
 from posts.visibility import render_visible_posts
 
-MAX_CANDIDATES = 10_000  # the newest posts, which a ranking is computed from
+MAX_CANDIDATES = 10_000  # the newest public posts, which a ranking is computed from
+MAX_POSTS_SCANNED = 100_000  # the newest posts, searched for candidates
 MAX_RANKING_LENGTH = 1_000  # posts
 RANKING_RETENTION = timedelta(hours=24)
 RANKING_STALE_AFTER = timedelta(seconds=60)  # several beat intervals; a reader computes a stale ranking itself
@@ -93,7 +94,8 @@ def compute_ranking() -> int | None:
     with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         if not try_acquire(_RANKING_LOCK):
             return None
-        cursor.execute(_RANKING_SQL, {"candidates": MAX_CANDIDATES, "length": MAX_RANKING_LENGTH})
+        bounds = {"scanned": MAX_POSTS_SCANNED, "candidates": MAX_CANDIDATES, "length": MAX_RANKING_LENGTH}
+        cursor.execute(_RANKING_SQL, bounds)
         ranking = ExploreRanking.objects.create(post_ids=[row[0] for row in cursor.fetchall()])
         ExploreRanking.objects.filter(created_at__lt=timezone.now() - RANKING_RETENTION).delete()
     return ranking.pk
@@ -118,24 +120,30 @@ _cached_newest_id = ReadThroughCache(
 )
 _cached_rankings = ReadThroughCache(keys.ranking, _load_rankings, keys.RANKING_TTL, can_cache_absence=lambda _: False)
 
-# Raw SQL, for POWER and the plan: read the newest posts from the end of the primary key, then their authors and
-# counters. Floating point, because PostgreSQL's numeric POWER alone takes longer than the rest of the query.
+# Raw SQL, for POWER and the plan: read the newest posts from the end of the primary key, and look up the author of each
+# until there are enough public ones. The LIMIT of the lookup keeps PostgreSQL from joining with all users instead.
+# 100,000 posts by 50,000 private authors take 0.35 s (EXPLAIN ANALYZE, warm). Floating point, because PostgreSQL's
+# numeric POWER alone takes longer than the rest of the query.
 _RANKING_SQL = """
-WITH recent AS MATERIALIZED (
-    SELECT id, author_id, created_at FROM posts_post
-    WHERE hidden_at IS NULL AND deleted_at IS NULL
-    ORDER BY id DESC LIMIT %(candidates)s
+WITH candidate AS MATERIALIZED (
+    SELECT post.id, post.created_at FROM (
+        SELECT id, author_id, created_at FROM posts_post
+        WHERE hidden_at IS NULL AND deleted_at IS NULL
+        ORDER BY id DESC LIMIT %(scanned)s
+    ) AS post
+    CROSS JOIN LATERAL (
+        SELECT FROM accounts_user WHERE id = post.author_id AND is_active AND NOT is_private LIMIT 1
+    ) AS public_author
+    ORDER BY post.id DESC LIMIT %(candidates)s
 ), engagement AS MATERIALIZED (
     SELECT subject_id, sum(likes) + 2 * sum(comments) AS points FROM posts_counter
-    WHERE subject_id IN (SELECT id FROM recent)
+    WHERE subject_id IN (SELECT id FROM candidate)
     GROUP BY subject_id
 ), scored AS (
-    SELECT recent.id,
+    SELECT candidate.id,
            (coalesce(points, 0) + 1)::float8 AS points,
-           greatest(extract(epoch FROM now() - recent.created_at)::float8 / 3600, 0) AS hours
-    FROM recent
-    JOIN accounts_user AS author ON author.id = recent.author_id AND author.is_active AND NOT author.is_private
-    LEFT JOIN engagement ON engagement.subject_id = recent.id
+           greatest(extract(epoch FROM now() - candidate.created_at)::float8 / 3600, 0) AS hours
+    FROM candidate LEFT JOIN engagement ON engagement.subject_id = candidate.id
 )
 SELECT id FROM scored ORDER BY points / power(hours + 2, 1.5) DESC, id DESC LIMIT %(length)s
 """

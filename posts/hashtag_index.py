@@ -23,6 +23,7 @@ from posts.models import Hashtag, PostHashtag
 MIN_BATCH_SIZE = 20  # hashtags per read, so that filling a page takes few reads when many hashtags are left out
 MAX_POST_COUNT = 100  # visible posts of a hashtag; counting stops there
 MAX_USES_SCANNED = 200  # the newest uses of a hashtag, searched for visible posts
+MAX_OLDER_USES_SCANNED = 10_000  # per read, for the hashtags whose newest uses are all invisible
 MAX_SEARCH_BATCH_SIZE = 101  # hashtags per read: the uses of each are searched
 
 
@@ -128,17 +129,23 @@ def find_by_prefix(prefix: str, after: HashtagRef | None, limit: int) -> tuple[l
 def render_visible_hashtags(viewer_id: int, tags: Sequence[HashtagRef]) -> list[tuple[HashtagRef, bytes]]:
     """Return the hashtags used by a public post that the viewer can see, each with its JSON.
 
-    Takes one query on the primary. Only the newest MAX_USES_SCANNED uses are examined, so a hashtag whose visible
-    posts are all older is left out.
+    The newest MAX_USES_SCANNED uses of each hashtag are examined, in one query on the primary. Hashtags without a
+    visible post among them share a second search of MAX_OLDER_USES_SCANNED uses, because private accounts must not be
+    able to hide a hashtag by using it often. A hashtag whose visible posts are all older is left out.
     """
-    if not tags:
-        return []
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        ids = [tag.hashtag_id for tag in tags]
-        bounds = {"max_uses": MAX_USES_SCANNED, "max_count": MAX_POST_COUNT}
-        cursor.execute(_VISIBLE_POST_COUNTS_SQL, {"tags": ids, "viewer": viewer_id, **bounds})
-        counts = dict(cursor.fetchall())
+    ids = [tag.hashtag_id for tag in tags]
+    counts = _count_visible_posts(viewer_id, ids, MAX_USES_SCANNED)
+    if missing := [hashtag_id for hashtag_id in ids if hashtag_id not in counts]:
+        counts |= _count_visible_posts(viewer_id, missing, MAX_OLDER_USES_SCANNED // len(missing))
     return [(tag, _render_hashtag(tag.name, counts[tag.hashtag_id])) for tag in tags if tag.hashtag_id in counts]
+
+
+def _count_visible_posts(viewer_id: int, hashtag_ids: list[int], max_uses: int) -> dict[int, int]:
+    """Return the number of visible posts, up to MAX_POST_COUNT, of each hashtag with any among its newest uses."""
+    bounds = {"max_uses": max_uses, "max_count": MAX_POST_COUNT}
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_VISIBLE_POST_COUNTS_SQL, {"tags": hashtag_ids, "viewer": viewer_id, **bounds})
+        return dict(cursor.fetchall())
 
 
 def _render_hashtag(name: str, post_count: int) -> bytes:

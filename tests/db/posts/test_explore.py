@@ -84,6 +84,22 @@ def test_ranks_only_the_best_of_the_newest_posts(reader: ApiUser, monkeypatch: p
     assert list_explore(reader) == posts[:2:-1], "the most liked post is too old"
 
 
+def test_private_posts_do_not_empty_the_ranking(
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explore, "MAX_CANDIDATES", 2)
+    monkeypatch.setattr(explore, "MAX_POSTS_SCANNED", 8)
+    private = ApiUser(is_private=True)
+    posts = []
+    for _ in range(3):
+        posts.append(author.create_post())
+        private.create_post()
+        private.create_post()
+    assert list_explore(reader) == posts[:0:-1]
+    monkeypatch.setattr(explore, "MAX_POSTS_SCANNED", 2)
+    assert explore.get_ranking(compute_ranking()) == []
+
+
 def test_ranking_excludes_posts_that_are_not_public(author: ApiUser) -> None:
     private, suspended = ApiUser(is_private=True), ApiUser()
     private.create_post()

@@ -244,6 +244,27 @@ def test_post_count_and_scan_are_bounded(author: ApiUser, reader: ApiUser, monke
     assert search_hashtags(reader, "sea") == {"sea": 1}
 
 
+def test_private_posts_do_not_hide_a_hashtag(
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(hashtag_index, "MAX_USES_SCANNED", 4)
+    monkeypatch.setattr(hashtag_index, "MAX_OLDER_USES_SCANNED", 20)
+    author.create_post("#sea #sun")
+    private = ApiUser(is_private=True)
+    for _ in range(8):
+        private.create_post("#sea #sun")
+    reader.get("/me")
+    with django_assert_num_queries(3):  # the hashtags, their newest uses, older uses of both
+        assert reader.get("/hashtags?search=s")["results"] == [
+            {"name": "sea", "post_count": 1},
+            {"name": "sun", "post_count": 1},
+        ]
+    private.create_post("#sea #sun")
+    private.create_post("#sea")
+    assert search_hashtags(reader, "s") == {"sun": 1}, "both share a search of 20 uses"
+    assert search_hashtags(reader, "sea") == {"sea": 1}
+
+
 @pytest.mark.parametrize("size", [2, 50])
 def test_hashtag_search_query_count(
     author: ApiUser, reader: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries
