@@ -78,3 +78,4 @@ class ExportedNotificationSerializer(serializers.Serializer[Any]):
     comment_id = IdField(allow_null=True)
     created_at = serializers.DateTimeField()
     read = serializers.BooleanField()
+    dismissed = serializers.BooleanField()

@@ -19,7 +19,7 @@ from instafeed.core.api.formats import optional_id, rfc3339
 from posts.models import Comment, Post
 from posts.visibility import get_visible_post_ids
 from social.notifications import selectors
-from social.notifications.selectors import MAX_SHOWN_ACTORS, Entry, EntryReader
+from social.notifications.selectors import MAX_SHOWN_ACTORS, Entry, EntryReader, Selection
 
 MAX_UNREAD_COUNT = 1_000  # counting stops there
 UNREAD_BATCH_SIZE = 500  # entries read at once
@@ -31,11 +31,12 @@ class NotificationList:
     """One user's notifications, for `fetch_filtered_page`. Keeps the entries that `fetch` reads for `render`."""
 
     user_id: int
+    kinds: Sequence[str] | None = None  # None: all
     _reader: EntryReader = field(init=False)
     _fetched: dict[int, Entry] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._reader = EntryReader(self.user_id)
+        self._reader = EntryReader(self.user_id, Selection(kinds=self.kinds))
 
     def fetch(self, before: int | None, limit: int) -> tuple[list[int], bool]:
         """Return the next ids below `before`, at most `limit`, newest first, and whether the list ends there.
@@ -53,11 +54,14 @@ class NotificationList:
         )
 
 
-def iterate_visible(user_id: int, batch_size: int) -> Iterator[Entry]:
-    """Yield all entries that the user can see, newest first, in the form in which the list shows them."""
+def iterate_visible(user_id: int, batch_size: int, *, dismissed: bool) -> Iterator[Entry]:
+    """Yield all entries that the user can see, newest first, in the form in which the list shows them.
+
+    With `dismissed`, those that the user has dismissed instead.
+    """
     before = None
     while True:
-        batch = EntryReader(user_id).read(before, batch_size)
+        batch = EntryReader(user_id, Selection(dismissed=dismissed)).read(before, batch_size)
         for entry, _ in _filter_visible(user_id, batch.entries):
             yield entry
         if batch.is_last:
@@ -71,7 +75,7 @@ def count_unread(user_id: int) -> int:
     Reads the newest `MAX_UNREAD_BATCHES * UNREAD_BATCH_SIZE` unread entries, fewer when the budget of `EntryReader` is
     used up. The result is too small if visible entries come after that many.
     """
-    reader = EntryReader(user_id, unread=True)
+    reader = EntryReader(user_id, Selection(unread=True))
     count, before = 0, None
     for _ in range(MAX_UNREAD_BATCHES):
         batch = reader.read(before, UNREAD_BATCH_SIZE)

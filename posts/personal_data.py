@@ -90,17 +90,22 @@ NOTIFICATIONS = (
 
 
 def export_notifications(user_id: int) -> Iterator[Row]:
-    """Yield the notifications that the user can see: those about hidden posts and comments are left out."""
-    for entry in notification_list.iterate_visible(user_id, CHUNK_SIZE):
-        yield {
-            "kind": entry.kind,
-            "actor_ids": [str(actor_id) for actor_id in entry.actor_ids],
-            "actor_count": entry.actor_count,
-            "post_id": optional_id(entry.post_id),
-            "comment_id": optional_id(entry.comment_id),
-            "created_at": entry.created_at,
-            "read": entry.read,
-        }
+    """Yield the notifications that the user can see: those about hidden posts and comments are left out.
+
+    Those that the user has dismissed come last.
+    """
+    for dismissed in (False, True):
+        for entry in notification_list.iterate_visible(user_id, CHUNK_SIZE, dismissed=dismissed):
+            yield {
+                "kind": entry.kind,
+                "actor_ids": [str(actor_id) for actor_id in entry.actor_ids],
+                "actor_count": entry.actor_count,
+                "post_id": optional_id(entry.post_id),
+                "comment_id": optional_id(entry.comment_id),
+                "created_at": entry.created_at,
+                "read": entry.read,
+                "dismissed": dismissed,
+            }
 
 
 def export_saves(user_id: int) -> Iterator[Row]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from django.http import Http404, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,14 +15,23 @@ from accounts.api.views import current_user
 from instafeed.core.api.fields import IdField, IdInputField
 from instafeed.core.api.openapi.components import example, list_parameters, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
+from instafeed.core.api.requests import id_or_404
 from posts.notification_list import MAX_UNREAD_COUNT, NotificationList, count_unread
 from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 from social.models import NotificationKind
-from social.notifications.read_state import mark_read
+from social.notifications.read_state import dismiss, mark_read
 from social.notifications.selectors import MAX_SHOWN_ACTORS
 
 LIST_NAME = "notifications"  # identifies the list in its cursors
 _TAGS = ["notifications"]
+# No enumeration: a client that knows more kinds than this server may ask for them.
+_KINDS = OpenApiParameter(
+    "kind",
+    {"type": "array", "items": {"type": "string", "pattern": "^[a-z_]+$"}, "minItems": 1},
+    description="Only notifications of these kinds, separated by commas. A kind that does not exist matches none.",
+    style="form",
+    explode=False,
+)
 _NOTIFICATION_EXAMPLE = {
     "id": "4711",
     "kind": "like",
@@ -77,7 +86,7 @@ class UnreadNotificationsSerializer(serializers.Serializer[Any]):
 class NotificationsView(APIView):
     @extend_schema(
         operation_id="list_notifications",
-        parameters=list_parameters(LIST_NAME),
+        parameters=[_KINDS, *list_parameters(LIST_NAME)],
         responses=page_serializer(NotificationSerializer),
         tags=_TAGS,
     )
@@ -86,8 +95,20 @@ class NotificationsView(APIView):
 
         A page may be short, or empty with a cursor, where thousands of actors cannot be shown to you.
         """
-        notifications = NotificationList(current_user(request).pk)
+        notifications = NotificationList(current_user(request).pk, _requested_kinds(request))
         return filtered_page_response(request, LIST_NAME, notifications.fetch, notifications.render)
+
+
+class NotificationView(APIView):
+    @extend_schema(operation_id="dismiss_notification", responses={204: None}, tags=_TAGS)
+    def delete(self, request: Request, notification_id: str) -> Response:
+        """Dismiss a notification: it leaves your list and the unread count.
+
+        It comes back with a new id when a new actor joins it. The old id is a 404 then, and dismisses nothing.
+        """
+        if not dismiss(current_user(request).pk, id_or_404(notification_id)):
+            raise Http404
+        return Response(status=204)
 
 
 class MarkNotificationsReadView(APIView):
@@ -110,3 +131,9 @@ class UnreadNotificationsView(APIView):
         It may be too small if thousands of unread notifications, or of actors, cannot be shown to you.
         """
         return Response({"count": count_unread(current_user(request).pk)})
+
+
+def _requested_kinds(request: Request) -> list[str] | None:
+    """Return the existing kinds among those of `?kind=`, each once; None without the parameter."""
+    values = request.query_params.getlist("kind")
+    return sorted(set(NotificationKind).intersection(",".join(values).split(","))) if values else None

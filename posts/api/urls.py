@@ -5,7 +5,12 @@ from django.urls import path
 from posts.api.comments import CommentsView, CommentView
 from posts.api.explore import ExploreView
 from posts.api.hashtags import HashtagPostsView, HashtagSearchView
-from posts.api.notifications import MarkNotificationsReadView, NotificationsView, UnreadNotificationsView
+from posts.api.notifications import (
+    MarkNotificationsReadView,
+    NotificationsView,
+    NotificationView,
+    UnreadNotificationsView,
+)
 from posts.api.reactions import CommentLikeView, PostLikesView, PostLikeView, PostSaveView, SavedPostsView
 from posts.api.reports import ReportsView
 from posts.api.views import PostListView, PostView, UserPostsView
@@ -28,4 +33,5 @@ urlpatterns = [
     path("notifications", NotificationsView.as_view()),
     path("notifications/read", MarkNotificationsReadView.as_view()),
     path("notifications/unread-count", UnreadNotificationsView.as_view()),
+    path("notifications/<str:notification_id>", NotificationView.as_view()),
 ]

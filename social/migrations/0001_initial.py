@@ -57,10 +57,25 @@ class Migration(migrations.Migration):
                 ("position", models.BigIntegerField()),
                 ("actor_count", models.PositiveIntegerField(default=0)),
                 ("created_at", models.DateTimeField()),
+                ("is_dismissed", models.BooleanField(default=False)),
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["recipient_id", "-position"], name="notification_newest"),
+                    models.Index(
+                        condition=models.Q(("is_dismissed", False)),
+                        fields=["recipient_id", "-position"],
+                        name="notification_newest",
+                    ),
+                    models.Index(
+                        condition=models.Q(("is_dismissed", False)),
+                        fields=["recipient_id", "kind", "-position"],
+                        name="notification_newest_of_kind",
+                    ),
+                    models.Index(
+                        condition=models.Q(("is_dismissed", True)),
+                        fields=["recipient_id", "-position"],
+                        name="notification_dismissed",
+                    ),
                     models.Index(
                         condition=models.Q(("comment_id__isnull", False)), fields=["post_id"], name="notification_post"
                     ),

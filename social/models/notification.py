@@ -61,7 +61,7 @@ class Notification(models.Model):
     """One entry in a user's list: everyone who did the same to the same target.
 
     Clients use `position` as the id. A new actor gives the entry a new position, which moves it to the top and makes
-    it unread again, because it is above the position up to which the client has read.
+    it unread again, because it is above the position up to which the client has read. A dismissed entry comes back.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -73,6 +73,7 @@ class Notification(models.Model):
     position = models.BigIntegerField()
     actor_count = models.PositiveIntegerField(default=0)  # active actors only
     created_at = models.DateTimeField()  # when the newest actor was added
+    is_dismissed = models.BooleanField(default=False)  # by the recipient; reset when the entry gets a new position
 
     class Meta:
         constraints = [
@@ -80,7 +81,19 @@ class Notification(models.Model):
             models.UniqueConstraint(fields=["aggregation_key", "recipient_id"], name="notification_unique_key"),
         ]
         indexes = [
-            models.Index(fields=["recipient_id", "-position"], name="notification_newest"),
+            # Partial, so that a list does not read the entries that its user has dismissed. The third one is for
+            # exports and erasure.
+            models.Index(
+                fields=["recipient_id", "-position"], name="notification_newest", condition=Q(is_dismissed=False)
+            ),
+            models.Index(
+                fields=["recipient_id", "kind", "-position"],
+                name="notification_newest_of_kind",
+                condition=Q(is_dismissed=False),
+            ),
+            models.Index(
+                fields=["recipient_id", "-position"], name="notification_dismissed", condition=Q(is_dismissed=True)
+            ),
             # Entries about the comments on a post. Entries about the post itself are found by their key.
             models.Index(fields=["post_id"], name="notification_post", condition=Q(comment_id__isnull=False)),
             models.Index(fields=["created_at"], name="notification_age"),  # old entries, to delete

@@ -9,7 +9,7 @@
 | `aggregation` | merges a batch of events into entries: the likes of one post become one entry |
 | `deletion` | removes notifications of deleted posts, comments and users, retracted ones, and old ones |
 | `writer_lock` | serializes the consumer, account erasure and the cleanup |
-| `selectors`, `read_state` | read a user's list, and mark it as read |
+| `selectors`, `read_state` | read a user's list; mark it as read and dismiss entries |
 
 Posts and comments are known by id only. `posts.notifications` decides which of them a recipient may see.
 """

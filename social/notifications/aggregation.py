@@ -29,9 +29,11 @@ JOIN unnest(%s::bigint[], %s::text[]) AS key (recipient, aggregation_key)
   ON entry.recipient_id = key.recipient AND entry.aggregation_key = key.aggregation_key
 """
 # Raw: `bulk_update` writes a CASE with an arm for each row and column. A batch of 500 took 0.7 s of CPU, not 0.14 s.
+# A new position makes a dismissed entry come back. The flag is not taken from memory: it may have been set since.
 _UPDATE_ENTRIES = """
 UPDATE social_notification AS entry
-SET actor_count = changed.actor_count, position = changed.position, created_at = changed.created_at
+SET actor_count = changed.actor_count, position = changed.position, created_at = changed.created_at,
+    is_dismissed = entry.is_dismissed AND entry.position = changed.position
 FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::timestamptz[]) AS changed (id, actor_count, position, created_at)
 WHERE entry.id = changed.id
 """

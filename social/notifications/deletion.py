@@ -38,7 +38,9 @@ def delete_for_user(user_id: int) -> bool:
         lock_writer()
         NotificationEvent.objects.filter(Q(recipient_id=user_id) | Q(actor_id=user_id)).delete()
         NotificationState.objects.filter(pk=user_id).delete()
-        received_done = _delete_entries(Notification.objects.filter(recipient_id=user_id))
+        received = Notification.objects.filter(recipient_id=user_id)
+        # Two steps, one for each partial index.
+        received_done = all(_delete_entries(received.filter(is_dismissed=flag)) for flag in (False, True))
         acted_done = _remove_actors(NotificationActor.objects.filter(actor_id=user_id))
         return acted_done and received_done
 

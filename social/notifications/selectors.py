@@ -27,6 +27,21 @@ MAX_EXAMINED_ACTORS = 25  # the newest actors of an entry, which are checked for
 FURTHER_ACTORS = (100, 1_000)
 MAX_REQUEST_ACTORS = 5_000  # actors that one request examines, of all entries in all steps
 
+_ENTRIES = """
+SELECT * FROM social_notification
+WHERE recipient_id = %(recipient)s AND position < %(before)s AND actor_count > 0
+  AND position > CASE WHEN %(unread)s THEN (SELECT read_up_to FROM state) ELSE 0 END
+  AND {condition}
+ORDER BY position DESC LIMIT %(limit)s
+"""
+_LISTED_ENTRIES = _ENTRIES.format(condition="NOT is_dismissed")
+_DISMISSED_ENTRIES = _ENTRIES.format(condition="is_dismissed")
+# The newest entries of each kind, then the newest of these: however many others there are, they are not read.
+_ENTRIES_OF_KINDS = """
+SELECT newest.* FROM unnest(%(kinds)s::text[]) AS wanted (kind)
+CROSS JOIN LATERAL ({entries}) AS newest
+ORDER BY position DESC LIMIT %(limit)s
+""".format(entries=_ENTRIES.format(condition="NOT is_dismissed AND kind = wanted.kind"))
 # Raw: the ORM has no LATERAL, which reads only the newest actors of each entry from the index.
 _SELECT_ENTRIES = """
 WITH state AS MATERIALIZED (
@@ -34,7 +49,7 @@ WITH state AS MATERIALIZED (
 )
 SELECT entry.id, entry.position, entry.kind, entry.post_id, entry.comment_id, entry.aggregation_key,
        entry.actor_count, newest.actors, newest.positions, newest.times, (SELECT read_up_to FROM state)
-FROM social_notification AS entry
+FROM ({entries}) AS entry
 CROSS JOIN LATERAL (
     SELECT array_agg(actor_id ORDER BY position DESC) AS actors,
            array_agg(position ORDER BY position DESC) AS positions,
@@ -44,10 +59,7 @@ CROSS JOIN LATERAL (
         WHERE notification_id = entry.id AND is_active ORDER BY position DESC LIMIT %(max_actors)s
     ) AS actor
 ) AS newest
-WHERE entry.recipient_id = %(recipient)s AND entry.position < %(before)s AND entry.actor_count > 0
-  AND entry.position > CASE WHEN %(unread)s THEN (SELECT read_up_to FROM state) ELSE 0 END
 ORDER BY entry.position DESC
-LIMIT %(limit)s
 """
 _SELECT_OLDER_ACTORS = """
 SELECT entry.id, actor.actor_id, actor.position, actor.announced_at
@@ -107,18 +119,36 @@ class EntryBatch(NamedTuple):
     is_last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The entries of a user that are read: those of the list by default, only some of them, or the dismissed ones."""
+
+    unread: bool = False  # only entries with an actor above the read position
+    kinds: Sequence[str] | None = None  # None: all kinds
+    dismissed: bool = False  # of all kinds
+
+    @property
+    def sql(self) -> str:
+        if self.dismissed:
+            return _SELECT_ENTRIES.format(entries=_DISMISSED_ENTRIES)
+        return _SELECT_ENTRIES.format(entries=_LISTED_ENTRIES if self.kinds is None else _ENTRIES_OF_KINDS)
+
+
+LISTED = Selection()
+
+
 class EntryReader:
     """Reads a user's entries with the actors that the user may see, for one request.
 
     A request examines MAX_REQUEST_ACTORS actors, and one more entry at most. A batch ends before the first entry for
     which the rest of this budget is too small. Batches after that are empty.
 
-    With `unread`, it reads only entries with an actor above the read position, and looks for one visible actor of each.
-    Otherwise it looks for MAX_SHOWN_ACTORS.
+    Of unread entries it looks for one visible actor of each, otherwise for MAX_SHOWN_ACTORS.
     """
 
-    def __init__(self, recipient_id: int, *, unread: bool = False) -> None:
-        self._recipient_id, self._unread = recipient_id, unread
+    def __init__(self, recipient_id: int, selection: Selection = LISTED) -> None:
+        self._recipient_id, self._selection = recipient_id, selection
+        self._unread = unread = selection.unread
         self._wanted = 1 if unread else MAX_SHOWN_ACTORS
         self._steps = (1, *FURTHER_ACTORS) if unread else (MAX_EXAMINED_ACTORS, *FURTHER_ACTORS)
         self._budget = MAX_REQUEST_ACTORS
@@ -133,7 +163,7 @@ class EntryReader:
             return EntryBatch([], [], is_last=False)
         max_actors = self._steps[0]
         limit = min(limit, max(self._budget // max_actors, 1))
-        found = list_entries(self._recipient_id, before, limit, unread=self._unread, max_actors=max_actors)
+        found = list_entries(self._recipient_id, before, limit, self._selection, max_actors)
         examined = self._examine(found)
         return EntryBatch(
             [entry for entry in examined if entry.actors],
@@ -185,26 +215,30 @@ def _take_before(cut: Entry, entries: dict[int, Entry]) -> dict[int, Entry]:
 
 
 def list_entries(
-    recipient_id: int, before: int | None, limit: int, *, unread: bool = False, max_actors: int = MAX_EXAMINED_ACTORS
+    recipient_id: int,
+    before: int | None,
+    limit: int,
+    selection: Selection = LISTED,
+    max_actors: int = MAX_EXAMINED_ACTORS,
 ) -> list[Entry]:
     """Return the next `limit` entries below a position, newest first, with their newest actors. One query.
 
-    `unread` returns only entries with an actor above the read position. Actors are not checked for blocks and mutes
-    here: see `EntryReader`.
+    Actors are not checked for blocks and mutes here: see `EntryReader`.
     """
     # The previous page may come from a server that is ahead of the replica. On the replica an entry that has moved
     # would still be in its old place and appear twice, so later pages read the primary.
     with nullcontext() if before is None else session.use_primary():
-        parameters = {
+        parameters: dict[str, int | bool | list[str]] = {
             "recipient": recipient_id,
             "before": MAX_ID if before is None else before,
-            "unread": unread,
+            "unread": selection.unread,
+            "kinds": list(selection.kinds or ()),
             "limit": limit,
             "max_actors": max_actors,
         }
         # A cursor: instances of the model took a third of the time of an unread count.
         with connections[router.db_for_read(Notification)].cursor() as cursor:
-            cursor.execute(_SELECT_ENTRIES, parameters)
+            cursor.execute(selection.sql, parameters)
             return [_build_entry(row, max_actors) for row in cursor.fetchall()]
 
 

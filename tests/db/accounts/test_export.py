@@ -31,7 +31,7 @@ from tests.support.populated_account import populate_account
 pytestmark = pytest.mark.django_db
 
 DISPLAY_NAME = 'Al "the" ice\u2028🐚'
-EXPORT_QUERIES = 30
+EXPORT_QUERIES = 31
 SECTIONS = {
     *("profile", "former_usernames", "sessions", "second_factor", "mails", "mailed_links"),
     *("idempotent_answers", "moderation"),
@@ -164,6 +164,12 @@ def test_notifications_about_hidden_posts_and_comments_are_omitted() -> None:
     assert private_post not in str(exported)
     assert [(entry["kind"], entry["comment_id"]) for entry in exported] == [
         (entry["kind"], entry["comment_id"]) for entry in shown
+    ]
+    alice.call("delete", f"/notifications/{shown[0]['id']}")
+    exported = download_export(alice.user)["notifications"]
+    assert [(entry["kind"], entry["dismissed"]) for entry in exported] == [
+        *((entry["kind"], False) for entry in shown[1:]),
+        (shown[0]["kind"], True),
     ]
 
 

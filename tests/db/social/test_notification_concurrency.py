@@ -16,7 +16,7 @@ from social import notifications, services
 from social.models import Follow, FollowRequest, Notification, NotificationEvent, NotificationState
 from social.notifications import aggregation, deletion, writer_lock
 from social.notifications.consumer import BatchResult, consume_batch, consume_batches
-from social.notifications.read_state import mark_read
+from social.notifications.read_state import dismiss, mark_read
 from tests.db.social.notification_setup import (
     POST,
     announce,
@@ -26,6 +26,7 @@ from tests.db.social.notification_setup import (
     follow,
     like,
     read_up_to,
+    retract,
 )
 from tests.support.concurrency import close_connection_after, repeated_in_threads, run_concurrently
 from tests.support.eventually import TIMEOUT, eventually
@@ -139,3 +140,62 @@ def test_concurrent_reads_keep_the_highest_position() -> None:
         NotificationState.objects.all().delete()
         assert run_concurrently([partial(mark_read, owner.pk, position) for position in positions]) == [None] * 11
         assert read_up_to(owner) == max(positions)
+
+
+def dismiss_during_a_batch(user: User, position: int) -> None:
+    """Consume all events. Dismiss an entry on another connection when the consumer has read it, before it writes."""
+    results: list[bool] = []
+
+    def dismiss_before_the_update(execute: Any, sql: str, *rest: Any) -> Any:
+        if "UPDATE social_notification AS" in sql:
+            results.extend(run_concurrently([partial(dismiss, user.pk, position)]))
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(dismiss_before_the_update):
+        consume_all_events()
+    assert results == [True]
+
+
+def test_entry_dismissed_while_the_consumer_adds_an_actor_comes_back() -> None:
+    owner, one, other = UserFactory.create_batch(3)
+    announce(like(owner, one))
+    consume_all_events()
+    entry = Notification.objects.get()
+    announce(like(owner, other))
+    dismiss_during_a_batch(owner, entry.position)
+    moved = Notification.objects.get()
+    assert (moved.is_dismissed, moved.actor_count) == (False, 2)
+    assert moved.position > entry.position
+    assert not dismiss(owner.pk, entry.position)
+
+
+def test_entry_dismissed_while_the_consumer_removes_an_actor_stays_dismissed() -> None:
+    owner, one, other = UserFactory.create_batch(3)
+    announce(like(owner, one), like(owner, other))
+    consume_all_events()
+    retract(like(owner, other))
+    dismiss_during_a_batch(owner, Notification.objects.get().position)
+    entry = Notification.objects.get()
+    assert (entry.is_dismissed, entry.actor_count) == (True, 1)
+
+
+def test_dismissals_and_new_actors_neither_lose_nor_double_entries() -> None:
+    """An entry is dismissed at the position that the owner saw, or a new actor has brought it back since."""
+    owner, *fans = UserFactory.create_batch(13)
+    posts = [POST, POST + 1]
+    dismissed: list[int] = []
+
+    def dismiss_what_is_listed() -> None:
+        for position in Notification.objects.filter(is_dismissed=False).values_list("position", flat=True):
+            if dismiss(owner.pk, position):
+                dismissed.append(position)
+
+    with repeated_in_threads(dismiss_what_is_listed, consume_batches):
+        for fan in fans:
+            announce(*(like(owner, fan, post) for post in posts))
+    consume_all_events()
+    entries = list(Notification.objects.order_by("post_id"))
+    assert [(entry.post_id, entry.actor_count) for entry in entries] == [(post, 12) for post in posts]
+    assert dismissed
+    for entry in entries:
+        assert entry.is_dismissed == (entry.position in dismissed)

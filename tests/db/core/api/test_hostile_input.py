@@ -74,6 +74,7 @@ ENDPOINTS = [
     Endpoint("DELETE", "media/{post}"),
     Endpoint("POST", "reports", {"target_type": "post", "target_id": "{post}", "reason": "spam", "note": ""}),
     Endpoint("POST", "notifications/read", {"up_to": "1"}),
+    Endpoint("DELETE", "notifications/{post}"),
     *(Endpoint(method, f"posts/{{post}}/{what}") for what in ("like", "save") for method in ("POST", "DELETE")),
     *(Endpoint(method, "comments/{comment}/like") for method in ("POST", "DELETE")),
     *(
@@ -296,7 +297,13 @@ def iterate_list(call: Call, path: str) -> Iterator[dict[str, Any]]:
 TEXT_PATHS = [
     *("users?search={}", "hashtags?search={}", "hashtags/{}/posts", "users/{}", "users/{}/posts", "posts/{}"),
     *("feed?cursor={}", "feed?limit={}", "feed/unread-count?since={}", "posts/{{post}}/comments?cursor={}"),
-    *("notifications?cursor={}", "me/saved?cursor={}", "explore?cursor={}", "users/hostile/followers?cursor={}"),
+    *(
+        "notifications?cursor={}",
+        "notifications?kind={}",
+        "me/saved?cursor={}",
+        "explore?cursor={}",
+        "users/hostile/followers?cursor={}",
+    ),
 ]
 
 

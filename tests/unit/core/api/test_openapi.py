@@ -78,6 +78,7 @@ GET /feed/unread-count
 GET /notifications
 POST /notifications/read
 GET /notifications/unread-count
+DELETE /notifications/{notification_id}
 """
 
 
