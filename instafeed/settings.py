@@ -293,9 +293,9 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
-CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "x-request-id"]
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
-    *("X-Request-ID", "Retry-After", "Idempotency-Replayed"),
+    *("X-Request-ID", "Retry-After", "Idempotency-Replayed", "ETag"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     *("Deprecation", "Sunset"),
 ]

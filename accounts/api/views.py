@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import cast
 
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ErrorDetail, NotFound, PermissionDenied, ValidationError
@@ -50,6 +51,7 @@ from accounts.throttles import (
     remember_address,
 )
 from accounts.tokens import SESSION_CLAIM, TokenRefused
+from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, json_with_etag
 from instafeed.core.api.openapi.components import error_response, error_responses, not_found_response
 from instafeed.core.api.throttling import AnonThrottle, RegisterThrottle, UserThrottle
 from instafeed.core.db.replicas.session import identify_user
@@ -210,10 +212,15 @@ class OwnAccountView(APIView):
 class Me(PasswordCheckView, OwnAccountView):
     throttle_classes = [UserThrottle, ProfileThrottle, AvatarThrottle, DeletionThrottle]
 
-    @extend_schema(operation_id="get_me", tags=["me"], responses=OwnProfileSerializer)
-    def get(self, request: Request) -> Response:
+    @extend_schema(
+        operation_id="get_me",
+        tags=["me"],
+        parameters=ETAG_PARAMETERS,
+        responses={200: OwnProfileSerializer, **NOT_MODIFIED_RESPONSE},
+    )
+    def get(self, request: Request) -> HttpResponse:
         """Return your profile."""
-        return Response(OwnProfileSerializer(_get_own_account(request)).data)
+        return json_with_etag(request, OwnProfileSerializer(_get_own_account(request)).data)
 
     @extend_schema(
         operation_id="edit_me",

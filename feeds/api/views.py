@@ -14,6 +14,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts.api.views import current_user
 from feeds import timeline
+from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, add_etag
 from instafeed.core.api.openapi.components import example, list_parameters, page_serializer
 from instafeed.core.api.pagination.cursors import (
     decode_cursor,
@@ -41,16 +42,20 @@ class FeedViewSet(ViewSet):
 
     @extend_schema(
         operation_id="get_feed",
-        parameters=list_parameters(FEED_CURSOR),
-        responses=page_serializer(PostSerializer),
+        parameters=[*list_parameters(FEED_CURSOR), *ETAG_PARAMETERS],
+        responses={200: page_serializer(PostSerializer), **NOT_MODIFIED_RESPONSE},
         tags=["feed"],
     )
     def list(self, request: Request) -> HttpResponse:
-        """List the posts of the signed-in user and of followed accounts, newest first, back to the first post."""
+        """List the posts of the signed-in user and of followed accounts, newest first, back to the first post.
+
+        The first page has an `ETag`.
+        """
         limit, raw = parse_limit(request), raw_cursor(request)
         before = decode_cursor(FEED_CURSOR, raw)[0] if raw is not None else None
         posts, after = timeline.get_page(current_user(request).pk, before, limit)
-        return page_response(request, posts, None if after is None else encode_cursor(FEED_CURSOR, after))
+        page = page_response(request, posts, None if after is None else encode_cursor(FEED_CURSOR, after))
+        return add_etag(request, page) if before is None else page
 
     @extend_schema(
         operation_id="count_unread_posts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import MultiPartParser
@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.core.api.errors import Conflict
+from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, json_with_etag
 from instafeed.core.api.openapi.components import error_response
 from instafeed.core.api.requests import id_or_404
 from instafeed.core.api.throttling import PostThrottle, UploadThrottle, UserThrottle
@@ -101,10 +102,16 @@ class CompleteView(_MediaAPIView):
 class MediaView(_MediaAPIView):
     throttle_classes = [UserThrottle, PostThrottle]
 
-    @extend_schema(operation_id="get_media", responses=MediaSerializer, tags=["media"])
-    def get(self, request: Request, media_id: str) -> Response:
+    @extend_schema(
+        operation_id="get_media",
+        parameters=ETAG_PARAMETERS,
+        responses={200: MediaSerializer, **NOT_MODIFIED_RESPONSE},
+        tags=["media"],
+    )
+    def get(self, request: Request, media_id: str) -> HttpResponse:
         """Return one of your own pictures."""
-        return Response(MediaSerializer(selectors.get_own_media(current_user(request).pk, id_or_404(media_id))).data)
+        media = selectors.get_own_media(current_user(request).pk, id_or_404(media_id))
+        return json_with_etag(request, MediaSerializer(media).data)
 
     @extend_schema(operation_id="edit_media", request=AltTextSerializer, responses=MediaSerializer, tags=["media"])
     def patch(self, request: Request, media_id: str) -> Response:

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.api.views import current_user
 from instafeed.core.api.errors import Conflict
+from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, add_etag
 from instafeed.core.api.idempotency import IDEMPOTENCY_PARAMETER, KEY_REUSED_RESPONSE, respond_idempotently
 from instafeed.core.api.openapi.components import error_response, list_parameters, not_found_response, page_serializer
 from instafeed.core.api.pagination.list_page import filtered_page_response
@@ -72,10 +73,15 @@ class PostView(APIView):
     permission_classes = [IsAuthenticatedOrReadOnly]
     throttle_classes = [AnonThrottle, UserThrottle, PostThrottle]
 
-    @extend_schema(operation_id="get_post", responses=PostSerializer, tags=["posts"])
+    @extend_schema(
+        operation_id="get_post",
+        parameters=ETAG_PARAMETERS,
+        responses={200: PostSerializer, **NOT_MODIFIED_RESPONSE},
+        tags=["posts"],
+    )
     def get(self, request: Request, post_id: str) -> HttpResponse:
         """Return one post. Posts of public accounts can be read without signing in."""
-        return _json_response(render_visible_post(request.user.pk, id_or_404(post_id)))
+        return add_etag(request, _json_response(render_visible_post(request.user.pk, id_or_404(post_id))))
 
     @extend_schema(
         operation_id="edit_post",

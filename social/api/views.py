@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
+from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, json_with_etag
 from instafeed.core.api.fields import ID_PATTERN
 from instafeed.core.api.openapi.components import error_response, error_responses, list_parameters, page_serializer
 from instafeed.core.api.throttling import BlockThrottle, FollowThrottle, UserThrottle
@@ -73,14 +74,14 @@ class ProfileView(UserReadView):
 
     @extend_schema(
         operation_id="get_user",
-        parameters=[RENAMED_LOCATION],
-        responses={200: SeenProfileSerializer, **RENAMED_RESPONSE},
+        parameters=[RENAMED_LOCATION, *ETAG_PARAMETERS],
+        responses={200: SeenProfileSerializer, **NOT_MODIFIED_RESPONSE, **RENAMED_RESPONSE},
         tags=_USERS_TAG,
     )
-    def get(self, request: Request, username: str) -> Response:
+    def get(self, request: Request, username: str) -> HttpResponse:
         """Get a profile. Signing in is not required, not even for the profile of a private account."""
         user, relationship = get_visible_user_and_relationship(request.user.pk, username)
-        return Response(SeenProfileSerializer(user, context={"relationship": relationship}).data)
+        return json_with_etag(request, SeenProfileSerializer(user, context={"relationship": relationship}).data)
 
 
 class RelationshipsView(APIView):

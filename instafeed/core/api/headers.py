@@ -9,14 +9,15 @@ from django.utils.cache import patch_vary_headers
 
 from instafeed.core.api.deprecation import deprecation_headers
 from instafeed.core.api.errors import is_api_request
+from instafeed.core.api.etags import drop_known_body
 from instafeed.core.api.throttling import rate_limit_headers
 
 CACHE_CONTROL = "private, no-store"
 
 
 class ApiHeadersMiddleware:
-    """Forbid caching unless the view allows it, tell clients how far they are from their rate limit, and announce
-    what is deprecated.
+    """Forbid caching unless the view allows it, answer 304 to a client that has the response already, tell clients how
+    far they are from their rate limit, and announce what is deprecated.
 
     `Vary` names Authorization on every path that reads a token, even if the view sets its own Cache-Control.
     """
@@ -28,6 +29,7 @@ class ApiHeadersMiddleware:
         response = self.get_response(request)
         if not is_api_request(request):
             return response
+        drop_known_body(request, response)
         response.setdefault("Cache-Control", CACHE_CONTROL)
         if _reads_token(request):
             patch_vary_headers(response, ["Authorization"])

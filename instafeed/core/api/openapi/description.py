@@ -35,7 +35,9 @@ that create something an `Idempotency-Key`: repeating the request then returns t
 following, reporting and editing the profile have limits of their own. `RateLimit-Limit`, `RateLimit-Remaining` and
 `RateLimit-Reset` (seconds) describe the limit that is closest to being reached.
 
-**Caching.** Responses are `Cache-Control: private, no-store`.
+**Caching.** Responses are `Cache-Control: private, no-store`: HTTP caches keep nothing. Profiles, posts, pictures and
+the first page of the feed have an `ETag`. An app that keeps such a response itself sends the tag as `If-None-Match`,
+and gets 304 without a body while nothing in it has changed. Signed URLs in it are then as valid as in a new response.
 
 **Request ids.** Each response carries an `X-Request-ID`; include it when you report a problem. To choose the id
 yourself, send the header with 1 to 128 letters, digits, dots, dashes and underscores.
