@@ -47,3 +47,8 @@ def authors_to_demote(threshold: int | None = None) -> QuerySet[User]:
     lacks_followers = Q(celebrity_pin=None, follower_count__lt=demotion_threshold)
     celebrities = User.objects.filter(celebrity_state=CelebrityState.CELEBRITY)
     return celebrities.filter(Q(celebrity_pin=False) | lacks_followers)
+
+
+def count_misplaced(threshold: int | None = None) -> tuple[int, int]:
+    """Return how many authors should be promoted and how many demoted."""
+    return authors_to_promote(threshold).count(), authors_to_demote(threshold).count()

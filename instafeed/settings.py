@@ -210,10 +210,12 @@ CACHES: dict[str, Any] = {
 
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_IGNORE_RESULT = True  # operator jobs enable results themselves
+CELERY_TASK_IGNORE_RESULT = True  # operator jobs store theirs themselves (instafeed.backoffice.jobs.results)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_BACKEND = "django-db"
+CELERY_RESULT_EXTENDED = True  # store the name, the arguments and the worker too
+CELERY_RESULT_EXPIRES = 0  # beat's cleanup would delete results before their jobs; OPERATOR_JOB_RETENTION_DAYS does it
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 120  # seconds; must stay below the visibility timeout, or a slow task runs twice
 CELERY_TASK_SOFT_TIME_LIMIT = 100
@@ -325,6 +327,7 @@ FAN_OUT_RETENTION_DAYS = env.integer("FAN_OUT_RETENTION_DAYS", 30, minimum=0, ma
 NOTIFICATION_RETENTION_DAYS = env.integer("NOTIFICATION_RETENTION_DAYS", 365, minimum=0, maximum=36_500)
 IDEMPOTENCY_RETENTION_DAYS = env.integer("IDEMPOTENCY_RETENTION_DAYS", 1, minimum=0, maximum=36_500)
 MAIL_RETENTION_DAYS = env.integer("MAIL_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
+OPERATOR_JOB_RETENTION_DAYS = env.integer("OPERATOR_JOB_RETENTION_DAYS", 90, minimum=0, maximum=36_500)
 SAMPLE_RETENTION_DAYS = env.integer("SAMPLE_RETENTION_DAYS", 7, minimum=0, maximum=36_500)
 
 # --- Files -------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from instafeed.core.db.snowflake import parse_id
 ACTIONS = (
     *("dismiss", "hide", "restore", "delete", "warn", "suspend", "close", "lift", "end_sessions", "pin", "unpin"),
     *("edit_user", "add_group", "change_group", "delete_group", "resume", "reprocess"),
+    *("start_job", "cancel_job", "end_job"),
 )
 # The models of target types, by name: most belong to apps above this one.
 TARGET_MODELS = {
@@ -28,6 +29,7 @@ TARGET_MODELS = {
     "media": "media.Media",
     "fan_out": "feeds.FanOut",
     "group": "auth.Group",
+    "operator_job": "backoffice.OperatorJob",
 }
 
 

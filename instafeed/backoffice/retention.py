@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.mail import outbox
 from feeds import fanout_outbox
+from instafeed.backoffice.jobs import results
 from instafeed.backoffice.models import Sample
 from instafeed.core.api import idempotency
 from instafeed.core.db.batches import delete_batch
@@ -45,5 +46,6 @@ _CATEGORIES: dict[str, Callable[[datetime], bool]] = {
     "NOTIFICATION_RETENTION_DAYS": notifications.delete_older,
     "IDEMPOTENCY_RETENTION_DAYS": idempotency.delete_older,
     "MAIL_RETENTION_DAYS": outbox.delete_given_up,
+    "OPERATOR_JOB_RETENTION_DAYS": results.delete_ended_jobs,
     "SAMPLE_RETENTION_DAYS": _delete_samples,
 }

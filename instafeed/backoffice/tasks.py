@@ -4,6 +4,7 @@ from celery import shared_task
 
 from instafeed.backoffice import retention
 from instafeed.backoffice.dashboard import sampling
+from instafeed.backoffice.jobs import worker
 from instafeed.core.jobs import enqueue
 
 
@@ -11,6 +12,18 @@ from instafeed.core.jobs import enqueue
 def take_sample() -> None:
     """Store the dashboard's sample of this minute."""
     sampling.take_sample()
+
+
+@shared_task
+def run_operator_jobs() -> None:
+    """Work for about a second on the operator job that is due longest."""
+    worker.process_next()
+
+
+@shared_task
+def sweep_operator_jobs() -> None:
+    """Continue operator jobs whose task was lost, whose worker died, or whose retry delay is over."""
+    worker.queue.sweep()
 
 
 @shared_task

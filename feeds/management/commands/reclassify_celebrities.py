@@ -36,7 +36,7 @@ class Command(OperatorCommand):
             + (". Changing nothing." if self.dry_run else ".")
         )
         wrong = self._recount()
-        promotable, demotable = _count_misplaced(threshold)
+        promotable, demotable = celebrity_policy.count_misplaced(threshold)
         if self.dry_run:
             return (
                 f"Dry run: {wrong:,} counts are wrong; by the present counts, {promotable:,} authors would be promoted "
@@ -45,7 +45,7 @@ class Command(OperatorCommand):
         with self.progress("authors moved", promotable + demotable) as progress:
             result = self._reclassify(threshold, progress)
         summary = f"Corrected {wrong:,} counts; promoted {result.promoted:,} and demoted {result.demoted:,} authors."
-        if remaining := sum(_count_misplaced(threshold)):
+        if remaining := sum(celebrity_policy.count_misplaced(threshold)):
             raise CommandError(f"{remaining:,} authors crossed the threshold meanwhile: run it again. {summary}")
         return summary
 
@@ -63,11 +63,3 @@ class Command(OperatorCommand):
             raise CommandError(
                 f"Redis does not answer ({error}); nothing is lost, run it again when it is back"
             ) from None
-
-
-def _count_misplaced(threshold: int) -> tuple[int, int]:
-    """Return how many authors are to be promoted and how many demoted."""
-    return (
-        celebrity_policy.authors_to_promote(threshold).count(),
-        celebrity_policy.authors_to_demote(threshold).count(),
-    )

@@ -25,6 +25,8 @@ GROUPS = {
         "accounts.pin_celebrity",
         "accounts.view_auditentry",
         "accounts.view_outgoingmail",
+        "backoffice.run_operatorjob",
+        "backoffice.view_operatorjob",
         "backoffice.view_sample",
         "feeds.view_fanout",
         "feeds.resume_fanout",

@@ -13,6 +13,7 @@ REMOVE_FILES = "media.tasks.remove_files"
 ACCEPT_FOLLOW_REQUESTS = "social.tasks.accept_follow_requests"
 DRAIN_NOTIFICATIONS = "social.tasks.drain_notifications"
 SEND_MAILS = "accounts.tasks.send_mails"
+RUN_OPERATOR_JOBS = "instafeed.backoffice.tasks.run_operator_jobs"
 
 # By task name; all other tasks go to `maintenance`.
 ROUTES = {
@@ -26,5 +27,6 @@ ROUTES = {
     REMOVE_FILES: {"queue": "bulk"},
     ERASE_ACCOUNTS: {"queue": "bulk"},
     ACCEPT_FOLLOW_REQUESTS: {"queue": "bulk"},
+    RUN_OPERATOR_JOBS: {"queue": "bulk"},
     "instafeed.backoffice.tasks.delete_expired_rows": {"queue": "bulk"},
 }

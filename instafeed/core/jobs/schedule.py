@@ -35,6 +35,7 @@ SCHEDULE = {
     "sweep-erasures": _entry(5.0, "accounts.tasks.sweep_erasures", expires=10),
     "sweep-mails": _entry(5.0, "accounts.tasks.sweep_mails", expires=10),
     "sweep-follow-requests": _entry(5.0, "social.tasks.sweep_follow_requests", expires=10),
+    "sweep-operator-jobs": _entry(5.0, "instafeed.backoffice.tasks.sweep_operator_jobs", expires=10),
     "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),
     "delete-orphans": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
 }

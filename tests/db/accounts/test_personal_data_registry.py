@@ -39,6 +39,10 @@ COLUMNS_WITHOUT_USER_IDS = {
     "accounts.AuditEntry.before",
     "accounts.AuditEntry.after",
     "backoffice.Sample.metrics",
+    # Of an operator, and how far the job has come. Deleted after some weeks.
+    "backoffice.OperatorJob.requested_by_id",
+    "backoffice.OperatorJob.arguments",
+    "backoffice.OperatorJob.checkpoint",
     "posts.Case.reasons",
     "media.ProcessingJob.owner_id",  # deleted with the picture
     "media.ProcessingJob.turn",

@@ -23,6 +23,8 @@ from pytest_django import Settings
 from accounts import audit
 from accounts.models import AuditEntry, MailKind, OutgoingMail, User
 from feeds.models import FanOut
+from instafeed.backoffice.jobs import services as jobs
+from instafeed.backoffice.models import OperatorJob
 from instafeed.core.jobs.leased import JobState
 from media import storage
 from media.models import Media, Status
@@ -44,6 +46,7 @@ VIEWERS = {
     "accounts_outgoingmail": OPERATORS,
     "accounts_user": BOTH,
     "auth_group": SUPERUSERS,
+    "backoffice_operatorjob": OPERATORS,
     "feeds_fanout": OPERATORS,
     "media_media": BOTH,
     "posts_case": MODERATORS,
@@ -119,6 +122,7 @@ def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
         ).pk,
         "accounts_user": reported.pk,
         "auth_group": users["moderator"].groups.get().pk,
+        "backoffice_operatorjob": jobs.start("verify_feeds", {}, users["operator"]).pk,
         "feeds_fanout": post.pk,
         "media_media": media.pk,
         "posts_case": Case.objects.get(target_id=post.pk).pk,
@@ -162,6 +166,7 @@ def pages() -> Iterator[tuple[str, str, set[str]]]:
     """Yield (model or "", the page's name, the roles that see it)."""
     for name, allowed in OTHER_PAGES.items():
         yield "", name, allowed
+    yield "backoffice_operatorjob", "start", OPERATORS
     for model, allowed in VIEWERS.items():
         for kind in ("changelist", "change", "history"):
             yield model, kind, allowed
@@ -171,7 +176,8 @@ def pages() -> Iterator[tuple[str, str, set[str]]]:
 
 def test_table_has_every_page_and_action() -> None:
     known = {f"{model}_{kind}" if model else kind for model, kind, _ in pages()}
-    assert url_names() - UNCHECKED_PAGES - {f"{model}_act" for model in OBJECT_ACTIONS} == known
+    actions_urls = {f"{model}_act" for model in OBJECT_ACTIONS} | {"backoffice_operatorjob_cancel"}
+    assert url_names() - UNCHECKED_PAGES - actions_urls == known
     registered = {label_of(model): admin.site.get_model_admin(model) for model in registered_models()}
     assert {
         model: {action.name for action in actions}
@@ -188,7 +194,7 @@ def test_pages_by_role(objects: AdminObjects, role: str) -> None:
     wrong = []
     for model, kind, allowed in pages():
         arguments: list[object] = [objects.ids[model]] if kind in ("change", "history", "delete") else []
-        arguments = ["accounts"] if kind == "app_list" else arguments
+        arguments = ["accounts"] if kind == "app_list" else ["backfill_feeds"] if kind == "start" else arguments
         path = reverse(f"admin:{model}_{kind}" if model else f"admin:{kind}", args=arguments)
         response = objects.clients[role].get(path)
         expected = 200 if role in allowed else 403
@@ -240,6 +246,19 @@ def test_list_actions_by_role(objects: AdminObjects, role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_operator_jobs_are_started_and_cancelled_by_operators(objects: AdminObjects, role: str) -> None:
+    client, running = objects.clients[role], objects.ids["backoffice_operatorjob"]
+    for url in (
+        reverse("admin:backoffice_operatorjob_start", args=["backfill_feeds"]),
+        reverse("admin:backoffice_operatorjob_cancel", args=[running]),
+    ):
+        response = client.post(url)
+        assert response.status_code in ((302,) if role not in STAFF or role in OPERATORS else (403,))
+    assert OperatorJob.objects.filter(kind="backfill_feeds").exists() == (role in OPERATORS)
+    assert OperatorJob.objects.filter(pk=running, state=JobState.DONE).exists() == (role in OPERATORS)
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str) -> None:
     """Post forms although the pages show none, with changed values for every model."""
     forms: dict[str, dict[str, Any]] = {
@@ -249,6 +268,7 @@ def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str
             "is_superuser": "on",
             "groups": [objects.ids["auth_group"]],
         },
+        "backoffice_operatorjob": {"state": 2, "log": "nothing"},
         "accounts_auditentry": {"reason": "nothing", "actor_name": "nobody"},
         "accounts_outgoingmail": {"address": "changed@example.org", "state": 3},
         "posts_post": {"caption": "changed", "hidden_at_0": "2020-01-01", "hidden_at_1": "00:00"},
@@ -289,7 +309,8 @@ def test_pages_show_no_secrets(objects: AdminObjects) -> None:
     session = reported.session_set.get()
     for model, kind, allowed in pages():
         if "superuser" in allowed and kind not in ("app_list", *OTHER_PAGES):
-            arguments = [objects.ids[model]] if kind in ("change", "history", "delete") else []
+            arguments: list[object] = [objects.ids[model]] if kind in ("change", "history", "delete") else []
+            arguments = ["backfill_feeds"] if kind == "start" else arguments
             content = (
                 objects.clients["superuser"].get(reverse(f"admin:{model}_{kind}", args=arguments)).content.decode()
             )
