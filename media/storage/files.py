@@ -44,8 +44,8 @@ def copy(source: str, target: str) -> None:
     The copy gets the cache headers of its own path.
     """
     kind_of(source)
-    if kind_of(target) == "incoming":
-        raise ValueError("originals are not copied to")
+    if kind_of(target) in ("incoming", "exports"):
+        raise ValueError("originals and exports are not copied to")
     with default_backend() as backend:
         backend.copy_file(source, target)
 

@@ -9,10 +9,13 @@ is valid for one host only.
 
 from __future__ import annotations
 
+import math
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import IO, Any
 
@@ -25,7 +28,15 @@ from django.conf import settings
 from django.utils.encoding import filepath_to_uri
 from storages.backends.s3 import S3Storage
 
-from media.storage.backend import UPLOAD_TTL, FileMissing, StorageError, Upload, link_expiry
+from media.storage.backend import (
+    UPLOAD_TTL,
+    FileMissing,
+    Part,
+    StorageError,
+    Upload,
+    UploadLost,
+    link_expiry,
+)
 from media.storage.cloudfront import UrlSigner, invalidate
 from media.storage.paths import cache_control_of, content_type_of
 from media.storage.s3_signed_urls import presign
@@ -37,12 +48,14 @@ _NETWORK_CONFIG: dict[str, Any] = {
     "retries": {"mode": "standard", "total_max_attempts": 2},  # low, as requests wait for it; tasks are retried anyway
 }
 _NOT_FOUND_CODES = frozenset({"404", "NoSuchKey"})
+_LOST_UPLOAD_CODES = frozenset({"NoSuchUpload", "InvalidPart", "InvalidPartOrder"})
 
 
 class BucketStorage(S3Storage):
     """A bucket, optionally behind CloudFront."""
 
     failures = (OSError, BotoCoreError, Boto3Error, ClientError)
+    min_part_size = 5 * 2**20  # S3 refuses smaller ones
 
     public_endpoint_url: str | None
     cdn_domain: str
@@ -109,6 +122,14 @@ class BucketStorage(S3Storage):
         """The bucket's own URL, by boto3's rules for regions and addressing styles."""
         url: str = self._signing_client.generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": "x"})
         return url.partition("?")[0].removesuffix("/x")
+
+    def sign_download(self, path: str, filename: str, expires: int) -> str:
+        """Return a URL of the bucket itself, also behind CloudFront, which does not read exports."""
+        disposition = f'attachment; filename="{filename}"'
+        parameters = {**self._object(path), "ResponseContentDisposition": disposition}
+        lifetime = max(expires - math.ceil(time.time()), 1)
+        url: str = self._signing_client.generate_presigned_url("get_object", parameters, ExpiresIn=lifetime)
+        return url
 
     def _credentials(self) -> ReadOnlyCredentials:
         credentials = self._session.get_credentials()
@@ -180,6 +201,29 @@ class BucketStorage(S3Storage):
             if errors := response.get("Errors"):
                 raise StorageError(f"{len(errors)} not deleted, first {errors[0].get('Key')}: {errors[0].get('Code')}")
 
+    def begin_parts(self, path: str) -> str:
+        created = self._client.create_multipart_upload(
+            **self._object(path), ContentType=content_type_of(path), CacheControl=cache_control_of(path)
+        )
+        return str(created["UploadId"])
+
+    def put_part(self, path: str, upload_id: str, number: int, file: IO[bytes]) -> Part:
+        with _translate_lost_upload(path):
+            stored = self._client.upload_part(**self._object(path), UploadId=upload_id, PartNumber=number, Body=file)
+        # With the checksum that boto3 sent, where the storage wants to see it again.
+        checksums = {name: value for name, value in stored.items() if re.fullmatch("Checksum[A-Z0-9]+", name)}
+        return {"PartNumber": number, "ETag": stored["ETag"], **checksums}
+
+    def complete_parts(self, path: str, upload_id: str, parts: Sequence[Part]) -> None:
+        with _translate_lost_upload(path):
+            self._client.complete_multipart_upload(
+                **self._object(path), UploadId=upload_id, MultipartUpload={"Parts": list(parts)}
+            )
+
+    def abort_parts(self, path: str, upload_id: str) -> None:
+        with suppress(UploadLost), _translate_lost_upload(path):
+            self._client.abort_multipart_upload(**self._object(path), UploadId=upload_id)
+
     def purge(self, keys: Sequence[str]) -> None:
         self.purge_files([f"public/{key}/*" for key in keys])
 
@@ -189,6 +233,17 @@ class BucketStorage(S3Storage):
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket_name, "Key": path}
+
+
+@contextmanager
+def _translate_lost_upload(path: str) -> Iterator[None]:
+    """Raise UploadLost if S3 answers that it does not have an upload, or other parts than those named."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _LOST_UPLOAD_CODES:
+            raise UploadLost(path) from error
+        raise
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from instafeed.core.api.formats import absolute_url
@@ -12,9 +13,9 @@ from media.storage.url_placeholders import PrivateFile
 
 
 def url(path: str) -> str:
-    """Return the permanent URL of a public file or a signed URL of a private one. ValueError for an original."""
-    if kind_of(path) == "incoming":
-        raise ValueError("originals have no URL")
+    """Return the permanent URL of a public file or a signed URL of a private one. ValueError for other files."""
+    if kind_of(path) in ("incoming", "exports"):
+        raise ValueError("originals and exports have no such URL")
     with default_backend() as backend:
         return absolute_url(backend.url(path))
 
@@ -25,6 +26,19 @@ def signed_urls(key: str, names: Sequence[str]) -> list[str]:
         kind_of(f"private/{key}/{name}")
     with default_backend() as backend:
         return [absolute_url(signed) for signed in backend.sign_urls(key, names)]
+
+
+def download_url(path: str, filename: str, expires: int) -> str:
+    """Return a URL that downloads an export as `filename` until the Unix time `expires`, and no longer.
+
+    `filename`: ASCII letters, digits, dots, hyphens and underscores only.
+    """
+    if kind_of(path) != "exports":
+        raise ValueError("only exports are downloaded")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", filename):
+        raise ValueError(f"not a plain file name: {filename!r}")
+    with default_backend() as backend:
+        return absolute_url(backend.sign_download(path, filename, expires))
 
 
 def url_or_placeholder(path: str) -> str | PrivateFile:

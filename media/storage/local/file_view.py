@@ -24,21 +24,23 @@ from media.storage.paths import cache_control_of, content_type_of, kind_of
 def serve_file(request: HttpRequest, path: str) -> HttpResponseBase:
     """Serve one file.
 
-    404 for paths outside the layout and for originals. 403 for a private path without a valid signature, whether the
-    file exists or not.
+    404 for paths outside the layout, for originals and unfinished exports. 403 for a private path or an export without
+    a valid signature, whether the file exists or not.
     """
     try:
         kind = kind_of(path)
     except ValueError:
         raise Http404 from None
-    if kind == "incoming":
+    if kind == "incoming" or path.endswith(".part"):
         raise Http404
+    if kind == "exports" and not _is_signed_download(request, path):
+        raise PermissionDenied
     if kind == "private" and not _is_signed(request, path):
         raise PermissionDenied
     try:
-        static_response = StaticFile(default_storage.path(path), _headers(path)).get_response(
-            request.method, request.META
-        )
+        static_response = StaticFile(
+            default_storage.path(path), _headers(path, request.GET.get("filename", ""))
+        ).get_response(request.method, request.META)
     except (NotARegularFileError, FileNotFoundError):
         raise Http404 from None
     except OSError:
@@ -54,11 +56,16 @@ def _is_signed(request: HttpRequest, path: str) -> bool:
     return signatures.is_valid_signature(key, request.GET.get("expires", ""), request.GET.get("signature", ""))
 
 
-def _headers(path: str) -> list[tuple[str, str]]:
+def _is_signed_download(request: HttpRequest, path: str) -> bool:
+    filename, expires, signature = (request.GET.get(name, "") for name in ("filename", "expires", "signature"))
+    return signatures.is_valid_download(path, filename, expires, signature)
+
+
+def _headers(path: str, filename: str) -> list[tuple[str, str]]:
     return [
         ("Content-Type", content_type_of(path)),
         ("Cache-Control", cache_control_of(path)),
-        ("Content-Disposition", "inline"),
+        ("Content-Disposition", f'attachment; filename="{filename}"' if kind_of(path) == "exports" else "inline"),
         ("X-Content-Type-Options", "nosniff"),
         # A file that is interpreted as a page can neither run nor load anything.
         ("Content-Security-Policy", "default-src 'none'; sandbox"),

@@ -16,14 +16,16 @@ from typing import IO
 from django.core.files.storage import FileSystemStorage
 
 from media import tempdirs
-from media.storage.backend import FileMissing, Upload, link_expiry
+from media.storage.backend import FileMissing, Part, Upload, UploadLost, link_expiry
 from media.storage.local import signatures
+from media.storage.paths import new_key
 
 
 class FileStorage(FileSystemStorage):
     """Django's storage with signed URLs and atomic writes."""
 
     failures = (OSError,)
+    min_part_size = 0
 
     def url(self, name: str | None) -> str:
         if name and name.startswith("private/"):
@@ -34,6 +36,9 @@ class FileStorage(FileSystemStorage):
     def sign_urls(self, key: str, names: Sequence[str]) -> list[str]:
         query = signatures.signed_query(key, link_expiry(key))
         return [f"{self.base_url}private/{key}/{name}?{query}" for name in names]
+
+    def sign_download(self, path: str, filename: str, expires: int) -> str:
+        return f"{self.base_url}{path}?{signatures.signed_download(path, filename, expires)}"
 
     def put(self, path: str, file: IO[bytes], content_type: str) -> None:
         with self.open_for_write(path) as target:
@@ -84,6 +89,40 @@ class FileStorage(FileSystemStorage):
             if file.parent.parent.parent == Path(self.location):  # <kind>/<key>/, never <kind>/
                 with suppress(OSError):  # other variants are still there
                     file.parent.rmdir()
+
+    def begin_parts(self, path: str) -> str:
+        upload_id = new_key()
+        self._parts_directory(upload_id).mkdir(parents=True)
+        return upload_id
+
+    def put_part(self, path: str, upload_id: str, number: int, file: IO[bytes]) -> Part:
+        # A name of its own: a worker that was overtaken cannot change the part that another one has stored.
+        name = f"{number}-{new_key()}"
+        try:
+            with (self._parts_directory(upload_id) / name).open("xb") as target:
+                shutil.copyfileobj(file, target)
+        except FileNotFoundError as error:
+            raise UploadLost(path) from error
+        return {"name": name}
+
+    def complete_parts(self, path: str, upload_id: str, parts: Sequence[Part]) -> None:
+        directory = self._parts_directory(upload_id)
+        try:
+            with self.open_for_write(path) as target:
+                for part in parts:
+                    with (directory / part["name"]).open("rb") as source:
+                        shutil.copyfileobj(source, target)
+        except FileNotFoundError as error:
+            raise UploadLost(path) from error
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def abort_parts(self, path: str, upload_id: str) -> None:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self._parts_directory(upload_id))
+
+    def _parts_directory(self, upload_id: str) -> Path:
+        """Return the directory of an upload's parts: outside the layout, so it is never served."""
+        return Path(self.location) / "uploads-in-parts" / upload_id
 
     def upload_form(self, path: str, content_type: str, size: int) -> Upload:
         url = f"{self.base_url}upload?policy={signatures.sign_policy(path, content_type, size)}"
