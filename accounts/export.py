@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from rest_framework.utils.encoders import JSONEncoder
 
@@ -19,14 +19,22 @@ ROW_BATCH_SIZE = 200
 _encoder = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def stream_export(user_id: int) -> Iterator[bytes]:
-    """Yield the document in pieces that join to valid JSON. Raises User.DoesNotExist before the first piece."""
+def stream_export(user_id: int, **more: Iterator[Row]) -> Iterator[bytes]:
+    """Yield the document in pieces that join to valid JSON. Raises User.DoesNotExist before the first piece.
+
+    `more`: further sections, by name.
+    """
     opening = b"{"
+    for name, rows in chain(_sections(user_id), more.items()):
+        yield from _section(opening + json.dumps(name).encode() + b":[", rows)
+        opening = b","
+    yield b"}"
+
+
+def _sections(user_id: int) -> Iterator[tuple[str, Iterator[Row]]]:
     for category in get_categories():
         if category.export is not None:
-            yield from _section(opening + json.dumps(category.name).encode() + b":[", category.export(user_id))
-            opening = b","
-    yield b"}"
+            yield category.name, category.export(user_id)
 
 
 def _section(opening: bytes, rows: Iterator[Row]) -> Iterator[bytes]:

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "accounts",
     "social",
     "media",
+    "exports",
     "posts",
     "feeds",
     "instafeed.demo",
@@ -287,6 +288,7 @@ SPECTACULAR_SETTINGS = {
         "MediaKindEnum": "media.api.serializers.KINDS",
         "NotificationKindEnum": "social.models.NotificationKind",
         "MediaStatusEnum": "media.api.serializers.STATUSES",
+        "ExportStatusEnum": "exports.api.views.STATUSES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -309,6 +311,7 @@ THROTTLES = {
     "login_address": env.throttle_rate("THROTTLE_LOGIN_ADDRESS", "300/hour"),
     "upload": env.throttle_rate("THROTTLE_UPLOAD", "600/hour"),
     "export": env.throttle_rate("THROTTLE_EXPORT", "60/hour"),
+    "zip_export": env.throttle_rate("THROTTLE_ZIP_EXPORT", "5/day"),
     "post": env.throttle_rate("THROTTLE_POST", "60/hour"),
     "comment": env.throttle_rate("THROTTLE_COMMENT", "200/hour"),
     "follow": env.throttle_rate("THROTTLE_FOLLOW", "200/hour"),
@@ -350,6 +353,7 @@ SERVE_FILES = env.boolean("SERVE_FILES", False) and not storage_settings.uses_ob
 MEDIA_URL_TTL = env.integer(
     "MEDIA_URL_TTL", 3_600, minimum=60, maximum=302_400
 )  # seconds; S3 allows at most twice the maximum
+EXPORT_RETENTION_DAYS = env.integer("EXPORT_RETENTION_DAYS", 7, minimum=1, maximum=365)  # of finished ZIPs
 STORAGES = {
     "default": storage_settings.default_storage(),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},

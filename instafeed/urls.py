@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/v1/", include("social.api.urls")),
     path("api/v1/", include("posts.api.urls")),
     path("api/v1/", include("media.api.urls")),
+    path("api/v1/", include("exports.api.urls")),
     re_path(r"^api/", api_not_found),
     # Exempt from CSRF checks, whose error page would replace the 405 for other methods.
     path("health", csrf_exempt(health_view)),

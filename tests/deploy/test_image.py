@@ -101,7 +101,7 @@ from instafeed.celery import app
 app.loader.import_default_modules()
 print(len([name for name in app.tasks if not name.startswith("celery.")]))
 from django.core.management import get_commands
-ours = {"instafeed", "accounts", "posts", "feeds", "media", "social"}
+ours = {"instafeed", "accounts", "posts", "feeds", "media", "exports", "social"}
 for name, package in get_commands().items():
     if package.partition(".")[0] in ours and name != "stack":  # the embedded stack needs an extra
         importlib.import_module(f"{package}.management.commands.{name}")

@@ -20,7 +20,7 @@ WORDS = ROOT / "tests" / "lint" / "words_to_avoid.txt"
 MAX_LINE_LENGTH = 119
 
 _ROOTS = (
-    *("accounts", "benchmarks", "deploy", "docs", "feeds", "instafeed", "media", "posts", "social", "tests"),
+    *("accounts", "benchmarks", "deploy", "docs", "exports", "feeds", "instafeed", "media", "posts", "social", "tests"),
     *(
         ".ci",
         ".github",

@@ -19,7 +19,7 @@ from instafeed.devstack.supervisor import Supervisor
 from tests.support.processes import manage_output
 
 _SCOPES = (
-    *("ANON", "USER", "REGISTER", "LOGIN", "LOGIN_ADDRESS", "UPLOAD", "EXPORT"),
+    *("ANON", "USER", "REGISTER", "LOGIN", "LOGIN_ADDRESS", "UPLOAD", "EXPORT", "ZIP_EXPORT"),
     *("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR", "MAIL", "RESET"),
 )
 NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in _SCOPES}

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import audit, deletion, erasure_worker, former_usernames, personal_data_registry, second_factor, sessions
 from accounts.models import CountChange, MailKind, OneTimeToken, OutgoingMail, User
+from exports.requests import request_export
 from instafeed.core.jobs.leased import JobState, Outcome
 from instafeed.core.models import IdempotentResponse
 from media.models import Media
@@ -80,6 +81,7 @@ def create_picture(owner: User) -> Media:
 
 
 def _add_notifications_session_and_mail(user: User, friend: User) -> None:
+    request_export(user.pk)
     NotificationState.objects.create(user_id=user.pk, read_up_to=1)
     with transaction.atomic():  # not consumed yet
         announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))

@@ -5,6 +5,7 @@ QUEUES = (FAN_OUT, "notifications", "media", "mail", "bulk", "maintenance")
 
 # Tasks that are enqueued by name, because their modules import the modules that enqueue them.
 DELIVER_POSTS = "feeds.tasks.deliver_posts"
+BUILD_EXPORTS = "exports.tasks.build_exports"
 ERASE_ACCOUNTS = "accounts.tasks.erase_accounts"
 PROCESS_MEDIA = "media.tasks.process_media"
 REMAKE_MEDIA = "media.tasks.remake_media"
@@ -26,6 +27,7 @@ ROUTES = {
     RELOCATE_MEDIA: {"queue": "bulk"},
     REMOVE_FILES: {"queue": "bulk"},
     ERASE_ACCOUNTS: {"queue": "bulk"},
+    BUILD_EXPORTS: {"queue": "bulk"},
     ACCEPT_FOLLOW_REQUESTS: {"queue": "bulk"},
     RUN_OPERATOR_JOBS: {"queue": "bulk"},
     "instafeed.backoffice.tasks.delete_expired_rows": {"queue": "bulk"},

@@ -20,6 +20,7 @@ PROJECT_APPS = {
     "accounts",
     "social",
     "media",
+    "exports",
     "posts",
     "feeds",
     "admin",
@@ -53,6 +54,10 @@ COLUMNS_WITHOUT_USER_IDS = {
     "media.Media.variants",
     "media.FileDeletion.paths",
     "accounts.SecondFactor.last_step",  # a time
+    "exports.Export.last_media_id",
+    "exports.Export.size",
+    "exports.ExportSlice.part",
+    "exports.ExportSlice.pictures",
     "posts.Counter.subject_id",
     "posts.ExploreRanking.post_ids",
     "social.Notification.post_id",

@@ -58,6 +58,8 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("NOTIFICATION_RETENTION_DAYS", "a year"),
         ("IDEMPOTENCY_RETENTION_DAYS", "1.5"),
         ("SAMPLE_RETENTION_DAYS", "100000"),
+        ("EXPORT_RETENTION_DAYS", "0"),
+        ("THROTTLE_ZIP_EXPORT", "5/year"),
         ("SECRET_KEY", ""),
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "a" * 60),

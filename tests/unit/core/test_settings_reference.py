@@ -31,7 +31,7 @@ def test_the_reference_lists_every_variable_in_the_code() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", (PROJECT_ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE))
     sources = [
         path
-        for folder in ("instafeed", "accounts", "social", "media", "posts", "feeds", "deploy")
+        for folder in ("instafeed", "accounts", "social", "media", "exports", "posts", "feeds", "deploy")
         for path in sorted((PROJECT_ROOT / folder).rglob("*.py"))
     ]
     read = {

@@ -64,6 +64,7 @@ ENDPOINTS = [
     Endpoint("DELETE", "me/sessions/{post}"),
     Endpoint("DELETE", "me/sessions"),
     Endpoint("DELETE", "me", {"password": "not the password"}),
+    Endpoint("POST", "me/exports"),
     Endpoint("POST", "posts", {"caption": "hello", "media": []}),
     Endpoint("PATCH", "posts/{post}", {"caption": "hello"}),
     Endpoint("POST", "posts/{post}/comments", {"text": "hello", "reply_to": None}),

@@ -40,7 +40,7 @@ from tests.support.populated_account import assert_counts_are_exact
 
 pytestmark = pytest.mark.django_db
 
-PROJECT_APPS = {"instafeed", "accounts", "social", "media", "posts", "feeds"}
+PROJECT_APPS = {"instafeed", "accounts", "social", "media", "exports", "posts", "feeds"}
 
 
 def assert_seeded() -> None:

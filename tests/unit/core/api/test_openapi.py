@@ -37,6 +37,8 @@ POST /auth/password/reset/confirm
 POST /me/email
 GET PATCH DELETE /me
 GET /me/export
+GET POST /me/exports
+GET /me/exports/{export_id}
 POST DELETE /me/totp
 POST /me/totp/confirm
 GET DELETE /me/sessions
