@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "instafeed.core.observability.request_id.RequestIdMiddleware",
     "instafeed.core.http.request_log.RequestLogMiddleware",
     "instafeed.core.http.security_headers.SecurityHeadersMiddleware",
+    "instafeed.core.http.compression.CompressionMiddleware",  # outside of what turns responses into 304
     "instafeed.core.api.headers.ApiHeadersMiddleware",
     "instafeed.core.api.errors.ApiErrorMiddleware",  # outside of all middleware that may fail
     "django.middleware.security.SecurityMiddleware",
@@ -296,6 +297,7 @@ SPECTACULAR_SETTINGS = {
         "instafeed.core.api.openapi.public_document.derive_public_document",
     ],
 }
+COMPRESS_RESPONSES = env.boolean("COMPRESS_RESPONSES", False)
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = [

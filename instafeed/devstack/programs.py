@@ -21,6 +21,7 @@ _DEFAULT_ENVIRONMENT = {
     "ALLOWED_HOSTS": "127.0.0.1,localhost,[::1]",
     "HTTPS_ONLY": "false",
     "SERVE_FILES": "true",
+    "COMPRESS_RESPONSES": "true",
     "ADMIN_OTP": "false",
     "THROTTLE_ANON": "60000/minute",
     "THROTTLE_REGISTER": "10000/hour",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ class Connection:
         while line := self._reader.readline().strip():
             name, _, value = line.decode().partition(": ")
             headers[name.lower()] = value
-        return status, headers, self._reader.read(int(headers["content-length"]))
+        return status, headers, self._reader.read(int(headers.get("content-length", 0)))
 
     def is_closed(self) -> bool:
         return self._reader.read() == b""
@@ -259,3 +260,23 @@ def test_liveness_is_answered_while_all_threads_are_busy(live_stack: LiveStack) 
         for _ in range(3):
             client.send("GET /health/live HTTP/1.1")
             assert client.receive()[0] == 200
+
+
+def test_304_and_compressed_responses_leave_the_connection_open(live_stack: LiveStack, connection: Connection) -> None:
+    user = HttpUser(live_stack)
+    for _ in range(4):
+        user.create_post("hello " * 50)
+    feed, token = "GET /api/v1/feed HTTP/1.1", f"Authorization: {user.headers['Authorization']}"
+    status, headers, plain = connection.send(feed, token).receive()
+    assert (status, headers.get("content-encoding")) == (200, None)
+    status, headers, compressed = connection.send(feed, token, "Accept-Encoding: gzip").receive()
+    assert (status, headers["content-encoding"]) == (200, "gzip")
+    assert gzip.decompress(compressed) == plain
+    known = f"If-None-Match: {headers['etag']}"
+    for request in (feed, feed.replace("GET", "HEAD")):
+        status, headers, body = connection.send(request, token, known).receive()
+        assert (status, headers["etag"], body) == (304, known.partition(": ")[2], b"")
+        assert headers["cache-control"] == "private, no-store"
+        assert headers["x-request-id"]
+        assert not {"content-length", "content-type", "transfer-encoding"} & headers.keys()
+    assert connection.send(feed, token).receive()[2] == plain

@@ -79,6 +79,7 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("FEED_LENGTH", "0"),
         ("FEED_TTL", "1.5"),
         ("MIGRATION_LOCK_TIMEOUT", "0"),
+        ("COMPRESS_RESPONSES", "gzip"),
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("PUBLIC_URL", "https://example.org/feed"),
         ("THROTTLE_LOGIN", "30"),
