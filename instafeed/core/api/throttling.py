@@ -215,7 +215,15 @@ def throttle_unauthenticated(request: Request) -> None:
 
 
 def client_address(request: Request | HttpRequest) -> str:
-    """Return the client's address; of an IPv6 address its /64 network, which is what one client is assigned.
+    """Return the client's address; of an IPv6 address its /64 network, which is what one client is assigned."""
+    address = client_ip(request)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address.packed, 64), strict=False))
+    return "unknown" if address is None else str(address)
+
+
+def client_ip(request: Request | HttpRequest) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the client's whole address; None if it is none, as of a Unix socket. IPv4-mapped IPv6 becomes IPv4.
 
     With NUM_PROXIES = n, the n-th entry of X-Forwarded-For from the right is the one that the outermost trusted
     proxy wrote. Entries to its left, and without proxies the whole header, are under the client's control.
@@ -230,9 +238,5 @@ def client_address(request: Request | HttpRequest) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed.packed, 64), strict=False))
-    return str(parsed)
+        return None
+    return parsed.ipv4_mapped or parsed if isinstance(parsed, ipaddress.IPv6Address) else parsed
