@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 
+from accounts import registration_blocks
 from accounts.auth_cache import invalidate_auth_state
 from accounts.mail import one_time_tokens, outbox
 from accounts.models import MailKind, User
@@ -18,10 +19,14 @@ class AddressInUse(Exception):
 
 
 def request_change(user_id: int, address: str, password: str) -> None:
-    """Mail a link to a new address, and a notice to the present one if it is verified. Raises WrongPassword."""
+    """Mail a link to a new address, and a notice to the present one if it is verified.
+
+    Raises WrongPassword, EmailDomainBlocked.
+    """
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=user_id)
     if not user.check_password(password):
         raise WrongPassword
+    registration_blocks.require_allowed_domain(address)
     with transaction.atomic():
         outbox.enqueue(MailKind.CHANGE, address, user)
         outbox.enqueue_notice(MailKind.CHANGE_NOTICE, user, new_address=address)

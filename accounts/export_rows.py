@@ -29,6 +29,7 @@ class ExportedProfileSerializer(serializers.Serializer[Any]):
     following_count = serializers.IntegerField()
     avatar_url = serializers.CharField(allow_null=True)
     is_celebrity = serializers.BooleanField()
+    invite_id = serializers.CharField(allow_null=True, help_text="The invite that the account was registered with.")
     groups = serializers.ListField(child=serializers.CharField(), help_text="Groups of staff accounts.")
 
 

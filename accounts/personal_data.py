@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Count, Q
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import Count, Model, Q
 
 from accounts import avatar_storage, second_factor, services
 from accounts.export_rows import (
@@ -22,8 +22,19 @@ from accounts.export_rows import (
     ExportedSessionSerializer,
 )
 from accounts.follower_counts import get_exact_counts, with_pending_counts
-from accounts.models import AuditEntry, FormerUsername, OneTimeToken, OutgoingMail, SecondFactor, Session, User
-from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, register
+from accounts.models import (
+    AuditEntry,
+    BlockedEmailDomain,
+    BlockedNetwork,
+    FormerUsername,
+    Invite,
+    OneTimeToken,
+    OutgoingMail,
+    SecondFactor,
+    Session,
+    User,
+)
+from accounts.personal_data_registry import PersonalDataCategory, Row, erase_rows, iterate_chunks, lock_chunk, register
 from instafeed.core.api.throttling import counter_keys
 from instafeed.core.cache import keys
 from instafeed.core.models import IdempotentResponse
@@ -43,6 +54,7 @@ def export_profile(user_id: int) -> Iterator[Row]:
         **get_exact_counts(user)._asdict(),
         "avatar_url": avatar_storage.staff_url(user.avatar_path),
         "is_celebrity": user.is_celebrity,
+        "invite_id": None if user.invite_id is None else str(user.invite_id),
         "groups": list(user.groups.using(DEFAULT_DB_ALIAS).values_list("name", flat=True)),
     }
 
@@ -161,6 +173,19 @@ def erase_permissions(user_id: int) -> bool:
     return erase_rows(LogEntry.objects.filter(Q(user=user_id) | about_user))
 
 
+def forget_staff_member(user_id: int) -> bool:
+    """Keep the invites and blocks that a former member of staff created, without the name."""
+    created = (Invite, BlockedEmailDomain, BlockedNetwork)
+    return all(_forget_creator(model, user_id) for model in created)
+
+
+def _forget_creator(model: type[Model], user_id: int) -> bool:
+    with transaction.atomic(using=DEFAULT_DB_ALIAS):
+        chunk, is_last = lock_chunk(model._default_manager.filter(created_by=user_id))
+        model._default_manager.filter(pk__in=[row.pk for row in chunk]).update(created_by=None)
+    return is_last
+
+
 def redis_keys(user_id: int) -> Iterable[str]:
     return keys.user_summary(user_id), keys.auth_state(user_id), keys.wal_position(user_id), *counter_keys(user_id)
 
@@ -181,6 +206,14 @@ def register_categories() -> None:
                 *("accounts.User_groups.user", "accounts.User_user_permissions.user", "admin.LogEntry.user"),
             ],
             erase=erase_permissions,
+        ),
+        PersonalDataCategory(
+            "created_by_staff",
+            [
+                *("accounts.Invite.created_by", "accounts.BlockedEmailDomain.created_by"),
+                "accounts.BlockedNetwork.created_by",
+            ],
+            erase=forget_staff_member,
         ),
         PersonalDataCategory(
             "former_usernames",

@@ -38,18 +38,31 @@ class WrongPassword(Exception):
     """The given current password is wrong, or was changed concurrently."""
 
 
+class ApprovalPending(Exception):
+    """The password is right, and a moderator has not approved the registration yet."""
+
+
 def register(username: str, email: str, password: str) -> User:
-    """Create an account, and mail a link to verify its address. Raises AlreadyTaken for the username.
+    """Create an account for an operator, and mail a link to verify its address. Raises AlreadyTaken for the username.
+
+    `accounts.registration` has the rules for users who register themselves.
+    """
+    user = User.objects.prepare_user(username, email, password)
+    add_account(user)
+    return user
+
+
+def add_account(user: User) -> None:
+    """Save a prepared user, and mail a link to verify the address. Raises AlreadyTaken for the username.
 
     The database's unique constraints decide, so of two concurrent registrations one succeeds. Any address is accepted:
     it is a claim until it is verified.
     """
     with _raise_already_taken():
-        user = User.objects.create_user(username, email, password)
-        if email:  # operators create accounts without one
-            outbox.enqueue(MailKind.VERIFY, email, user)
+        user.save(force_insert=True)
+        if user.email:  # operators create accounts without one
+            outbox.enqueue(MailKind.VERIFY, user.email, user)
         _invalidate_user(user.pk)  # an earlier request for this id may have cached that it does not exist
-    return user
 
 
 def find_account(name: str) -> User | None:
@@ -65,11 +78,17 @@ def find_account(name: str) -> User | None:
 
 
 def verify_password(user: User | None, password: str) -> bool:
-    """Return whether this is the password of an active account. None takes about as long as a wrong password."""
+    """Return whether this is the password of an active account. None takes about as long as a wrong password.
+
+    Raises ApprovalPending if it is the password of an account that awaits approval.
+    """
     if user is None:
         make_password(password)
         return False
-    return user.check_password(password) and user.is_active
+    is_right = user.check_password(password)
+    if is_right and user.awaits_approval:
+        raise ApprovalPending
+    return is_right and user.is_active
 
 
 def require_password(user_id: int, password: str) -> None:
@@ -187,7 +206,7 @@ def suspend(user_id: int, until: datetime | None = None) -> bool:
 def reinstate(user_id: int) -> bool:
     """End a suspension. Return whether this made the account active again.
 
-    An account that is being deleted stays inactive. Raises User.DoesNotExist.
+    An account that is being deleted or awaits approval stays inactive. Raises User.DoesNotExist.
     """
     with transaction.atomic():
         return _reinstate(User.objects.select_for_update(no_key=True).get(pk=user_id))
@@ -202,7 +221,7 @@ def lift_due_suspensions() -> None:
 
 
 def _reinstate(user: User) -> bool:
-    becomes_active = not user.is_active and user.deleted_at is None
+    becomes_active = not user.is_active and user.deleted_at is None and user.pending_since is None
     user.suspended_at = user.suspended_until = None
     user.is_active = user.is_active or becomes_active
     user.save(update_fields=["suspended_at", "suspended_until", "is_active"])

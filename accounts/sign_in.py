@@ -14,7 +14,8 @@ from accounts.tokens import Tokens
 def sign_in(user: User | None, password: str, code: str, client: ClientInfo) -> tuple[User, Tokens]:
     """Start a session for the account, as `services.find_account` returned it.
 
-    Raises WrongPassword if it is None, if it is not active or if the password is wrong. Then, if the account has a
+    Raises WrongPassword if it is None, if it is not active or if the password is wrong, and ApprovalPending if the
+    password is right and the account awaits approval. Then, if the account has a
     second factor, raises second_factor.CodeRequired for an empty code and second_factor.WrongCode. Raises TokenRefused
     if the account was deactivated or its password changed meanwhile.
     """

@@ -2,16 +2,17 @@
 
 from celery import shared_task
 
-from accounts import erasure_worker, former_usernames, services, sessions
+from accounts import captcha, erasure_worker, former_usernames, services, sessions
 from accounts.mail import one_time_tokens, outbox, sending
 
 
 @shared_task
 def flush_expired_tokens() -> None:
-    """Delete sessions whose tokens have all expired, and expired tokens of mails and reservations of usernames."""
+    """Delete sessions whose tokens have all expired, and expired tokens of mails, reservations and captchas."""
     sessions.delete_expired()
     one_time_tokens.delete_expired()
     former_usernames.delete_expired()
+    captcha.delete_expired()
 
 
 @shared_task

@@ -334,6 +334,7 @@ IDEMPOTENCY_RETENTION_DAYS = env.integer("IDEMPOTENCY_RETENTION_DAYS", 1, minimu
 MAIL_RETENTION_DAYS = env.integer("MAIL_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
 OPERATOR_JOB_RETENTION_DAYS = env.integer("OPERATOR_JOB_RETENTION_DAYS", 90, minimum=0, maximum=36_500)
 SAMPLE_RETENTION_DAYS = env.integer("SAMPLE_RETENTION_DAYS", 7, minimum=0, maximum=36_500)
+PENDING_RETENTION_DAYS = env.integer("PENDING_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
 
 # --- Files -------------------------------------------------------------------------------------------
 
@@ -380,6 +381,15 @@ if mail_url.reaches_people(EMAIL_URL):
 REQUIRE_VERIFIED_EMAIL = env.boolean("REQUIRE_VERIFIED_EMAIL", False)
 if REQUIRE_VERIFIED_EMAIL and not EMAIL_URL:
     raise env.SettingError("REQUIRE_VERIFIED_EMAIL", "needs EMAIL_URL: addresses are verified by mail")
+
+# --- Registration (docs/registration.md) -------------------------------------------------------------
+
+REGISTRATION = env.choice("REGISTRATION", "open", ("open", "approval", "invite", "closed"))
+INVITE_URL = env.link_template("INVITE_URL", f"{SITE_URL}/register#invite={{token}}")
+CAPTCHA = env.choice("CAPTCHA", "off", ("off", "altcha"))
+CAPTCHA_DIFFICULTY = env.integer("CAPTCHA_DIFFICULTY", 100_000, minimum=1_000, maximum=10_000_000)  # hashes at most
+MINIMUM_AGE = env.integer("MINIMUM_AGE", 0, maximum=100)  # years; 0: not asked
+INSTANCE_DESCRIPTION = env.text("INSTANCE_DESCRIPTION")
 
 # --- Security ----------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ ACTIONS = (
     *("dismiss", "hide", "restore", "delete", "warn", "suspend", "close", "lift", "end_sessions", "pin", "unpin"),
     *("edit_user", "add_group", "change_group", "delete_group", "resume", "reprocess"),
     *("start_job", "cancel_job", "end_job"),
+    *("approve", "reject", "create_invite", "revoke_invite"),
+    *("block_domain", "unblock_domain", "block_network", "unblock_network"),
 )
 # The models of target types, by name: most belong to apps above this one.
 TARGET_MODELS = {
@@ -30,6 +32,9 @@ TARGET_MODELS = {
     "fan_out": "feeds.FanOut",
     "group": "auth.Group",
     "operator_job": "backoffice.OperatorJob",
+    "invite": "accounts.Invite",
+    "email_domain": "accounts.BlockedEmailDomain",
+    "network": "accounts.BlockedNetwork",
 }
 
 

@@ -155,6 +155,8 @@ def get_state_badges(user: User) -> Iterable[tuple[str, str]]:
     if user.suspended_at is not None:
         until = user.suspended_until
         yield f"suspended until {until:%Y-%m-%d %H:%M}" if until else "suspended for good", "bad"
+    if user.pending_since is not None:
+        yield "awaits approval", "busy"
     if user.is_superuser or user.is_staff:
         yield "superuser" if user.is_superuser else "staff", "busy"
     if user.is_private:
@@ -174,6 +176,7 @@ class UserAdmin(ActionModelAdmin):
     admin_actions = ACTIONS
     list_title = "Users"
     list_display = ("username", "display_name", "states", "posts", "followers", "joined")
+    linked_by = ("invite",)
     list_filter = (SuspendedFilter, StaffFilter, CelebrityFilter, PinnedFilter)
     search_fields = ("username", "email")
     search_help_text = "The beginning of a username, or a full email address."

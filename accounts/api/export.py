@@ -27,6 +27,7 @@ _EXAMPLE = example(
                 "email_verified": True,
                 "is_staff": False,
                 "last_login": None,
+                "invite_id": None,
                 "groups": [],
             }
         ],

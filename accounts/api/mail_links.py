@@ -18,6 +18,7 @@ from accounts.api.serializers import (
 )
 from accounts.api.views import OwnAccountView, UnauthenticatedView, current_user
 from accounts.mail.one_time_tokens import InvalidToken
+from accounts.registration_blocks import EmailDomainBlocked
 from accounts.services import WrongPassword
 from accounts.throttles import MailThrottle, PasswordThrottle, ResetThrottle
 from instafeed.core.api.openapi.components import error_response, error_responses
@@ -26,6 +27,7 @@ from instafeed.core.db.replicas.session import identify_user
 
 _INVALID_TOKEN = "The link is invalid or has expired, or was used before."  # noqa: S105
 _ADDRESS_IN_USE = "Another account has verified this address."
+_DOMAIN_BLOCKED = "Addresses of this domain are not accepted."
 _INVALID_TOKEN_RESPONSE = error_response(400, "invalid_token", _INVALID_TOKEN, attr="token")
 
 
@@ -123,11 +125,16 @@ class EmailChange(PasswordCheckView, OwnAccountView):
     throttle_classes = [UserThrottle, PasswordThrottle, MailThrottle]
     allows_unverified_email = True
 
-    @extend_schema(operation_id="change_email", tags=["me"], request=EmailChangeSerializer, responses={202: None})
+    @extend_schema(
+        operation_id="change_email",
+        tags=["me"],
+        request=EmailChangeSerializer,
+        responses={202: None, **error_response(400, "email_domain_blocked", _DOMAIN_BLOCKED, attr="email")},
+    )
     def post(self, request: Request) -> Response:
         """Request a mail with a link to a new address. Your address changes when the link is used.
 
-        The response is the same for every address. Your present address gets a notice.
+        The response is the same for every address of a domain. Your present address gets a notice.
         """
         serializer = EmailChangeSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -136,4 +143,6 @@ class EmailChange(PasswordCheckView, OwnAccountView):
             email_addresses.request_change(current_user(request).pk, data["email"], data["current_password"])
         except WrongPassword:
             raise WrongCurrentPassword("current_password") from None
+        except EmailDomainBlocked:
+            raise ValidationError({"email": [ErrorDetail(_DOMAIN_BLOCKED, "email_domain_blocked")]}) from None
         return Response(status=202)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, ValidationError
+from rest_framework.exceptions import AuthenticationFailed, ErrorDetail, PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,6 +24,13 @@ class WrongCurrentPassword(ValidationError):
 
     def __init__(self, field: str) -> None:
         super().__init__({field: [ErrorDetail("This is not the current password.", "wrong_password")]})
+
+
+class ApprovalPending(PermissionDenied):
+    """403: the password was right, and a moderator has not approved the registration yet."""
+
+    default_detail = "A moderator has not approved this account yet."
+    default_code = "approval_pending"
 
 
 class OtpRequired(AuthenticationFailed):

@@ -25,6 +25,7 @@ from instafeed.core.api.fields import (
 )
 from instafeed.core.api.openapi.components import example
 
+MAX_DISPLAY_NAME_LENGTH, MAX_BIO_LENGTH = 60, 500  # characters
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 8, 1_024  # characters
 
 PROFILE_EXAMPLE: dict[str, Any] = {
@@ -41,7 +42,7 @@ PROFILE_EXAMPLE: dict[str, Any] = {
     "following_count": 67,
     "created_at": "2026-01-31T09:30:00Z",
 }
-_OWN_PROFILE_EXAMPLE = {
+OWN_PROFILE_EXAMPLE = {
     **PROFILE_EXAMPLE,
     "relationship": None,
     "email": "grace@mail.example",
@@ -50,7 +51,7 @@ _OWN_PROFILE_EXAMPLE = {
 }
 EXAMPLE_PASSWORD = "nanoseconds, 11.8 inch"  # noqa: S105 (of the description only)
 _EXAMPLE_TOKEN = "Vd0mJ3mPZb1k0u3pJm4y2Yv3c8q5c0R1hT6n7kq9xWg"  # noqa: S105 (of the description only)
-_TOKENS_EXAMPLE = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
+TOKENS_EXAMPLE = {"access": "eyJhbGciOi.access.c2ln", "refresh": "eyJhbGciOi.refresh.c2ln"}
 _HOST_LABEL_PATTERN = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL_ATOM_PATTERN = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _HOST_PATTERN = rf"({_HOST_LABEL_PATTERN}\.)+([A-Za-z][A-Za-z-]{{0,61}}[A-Za-z]|xn--[A-Za-z0-9]{{1,59}})"
@@ -159,7 +160,7 @@ class ProfileSerializer(serializers.ModelSerializer[User]):
         return super().to_representation(instance) | get_exact_counts(instance)._asdict()
 
 
-@extend_schema_serializer(examples=[example("Your profile", _OWN_PROFILE_EXAMPLE)])
+@extend_schema_serializer(examples=[example("Your profile", OWN_PROFILE_EXAMPLE)])
 class OwnProfileSerializer(ProfileSerializer):
     """The profile as its owner sees it; `relationship` is always null."""
 
@@ -190,28 +191,11 @@ class ProfileChangeSerializer(serializers.Serializer[Any]):
     """The fields of PATCH /me. Unknown fields are ignored. `POST /me/email` changes the address."""
 
     username = UsernameField(required=False)
-    display_name = VerbatimCharField(required=False, allow_blank=True, max_length=60)
-    bio = VerbatimCharField(required=False, allow_blank=True, max_length=500)
+    display_name = VerbatimCharField(required=False, allow_blank=True, max_length=MAX_DISPLAY_NAME_LENGTH)
+    bio = VerbatimCharField(required=False, allow_blank=True, max_length=MAX_BIO_LENGTH)
     website = WebsiteField(required=False, help_text="An http or https URL, or empty.")
     is_private = StrictBooleanField(required=False)
     avatar = IdInputField(required=False, allow_null=True, help_text="The id of one of your media; null for none.")
-
-
-@extend_schema_serializer(
-    examples=[
-        example("A new account", {"username": "grace", "email": "grace@mail.example", "password": EXAMPLE_PASSWORD})
-    ]
-)
-class RegistrationSerializer(serializers.Serializer[Any]):
-    username = UsernameField()
-    email = EmailAddressField()
-    password = NewPasswordField()
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        validate_password_strength(
-            attrs["password"], User(username=attrs["username"], email=attrs["email"]), "password"
-        )
-        return attrs
 
 
 @extend_schema_serializer(
@@ -232,7 +216,7 @@ class SignInSerializer(serializers.Serializer[Any]):
     )
 
 
-@extend_schema_serializer(examples=[example("The newest refresh token", {"refresh": _TOKENS_EXAMPLE["refresh"]})])
+@extend_schema_serializer(examples=[example("The newest refresh token", {"refresh": TOKENS_EXAMPLE["refresh"]})])
 class RefreshSerializer(serializers.Serializer[Any]):
     refresh = VerbatimCharField()
 
@@ -290,18 +274,10 @@ class DeletionSerializer(serializers.Serializer[Any]):
     password = PasswordField()
 
 
-@extend_schema_serializer(examples=[example("Tokens", _TOKENS_EXAMPLE)])
+@extend_schema_serializer(examples=[example("Tokens", TOKENS_EXAMPLE)])
 class TokensSerializer(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
-
-
-@extend_schema_serializer(
-    component_name="SignedInUser",
-    examples=[example("A new account", {"user": _OWN_PROFILE_EXAMPLE, **_TOKENS_EXAMPLE})],
-)
-class RegisteredSerializer(TokensSerializer):
-    user = OwnProfileSerializer()
 
 
 def validate_password_strength(password: str, user: User, field: str) -> None:

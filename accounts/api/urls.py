@@ -5,6 +5,7 @@ from django.urls import path
 from accounts.api import (
     export,
     mail_links,
+    registration,
     second_factor,
     sessions,
     token_scheme,  # noqa: F401 (registers the OpenAPI description of tokens)
@@ -12,7 +13,8 @@ from accounts.api import (
 )
 
 urlpatterns = [
-    path("auth/register", views.Register.as_view()),
+    path("auth/register", registration.Register.as_view()),
+    path("auth/captcha", registration.Captcha.as_view()),
     path("auth/token", views.SignIn.as_view()),
     path("auth/token/refresh", views.Refresh.as_view()),
     path("auth/logout", views.SignOut.as_view()),

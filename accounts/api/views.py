@@ -17,6 +17,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import deletion, devices, second_factor, services, sessions
 from accounts.api.password_checks import (
+    ApprovalPending,
     OtpRequired,
     PasswordCheckView,
     WrongCredentials,
@@ -29,8 +30,6 @@ from accounts.api.serializers import (
     PasswordChangeSerializer,
     ProfileChangeSerializer,
     RefreshSerializer,
-    RegisteredSerializer,
-    RegistrationSerializer,
     SignInSerializer,
     TokensSerializer,
     validate_password_strength,
@@ -53,7 +52,7 @@ from accounts.throttles import (
 from accounts.tokens import SESSION_CLAIM, TokenRefused
 from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, json_with_etag
 from instafeed.core.api.openapi.components import error_response, error_responses, not_found_response
-from instafeed.core.api.throttling import AnonThrottle, RegisterThrottle, UserThrottle
+from instafeed.core.api.throttling import AnonThrottle, UserThrottle
 from instafeed.core.db.replicas.session import identify_user
 
 _INVALID_TOKEN_RESPONSE = error_response(
@@ -74,35 +73,6 @@ class UnauthenticatedView(APIView):
         return 'Bearer realm="api"'  # otherwise DRF would turn 401 into 403
 
 
-class Register(UnauthenticatedView):
-    throttle_classes = [AnonThrottle, RegisterThrottle]
-
-    @extend_schema(
-        operation_id="register",
-        tags=["sign-in"],
-        request=RegistrationSerializer,
-        responses={201: RegisteredSerializer},
-        auth=[],
-    )
-    def post(self, request: Request) -> Response:
-        """Create an account and sign in. A mail with a link to verify the address is sent.
-
-        The response is the same if another account has the address.
-        """
-        serializer = RegistrationSerializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        try:
-            user = services.register(**serializer.validated_data)
-        except services.AlreadyTaken as error:
-            raise _taken_error(error) from None
-        identify_user(user.pk)
-        client = read_client_info(request)
-        tokens = sessions.start(user, client)
-        remember_address(request, user)
-        devices.remember(user, client)
-        return Response({"user": OwnProfileSerializer(user).data, **asdict(tokens)}, status=201)
-
-
 class SignIn(PasswordCheckView, UnauthenticatedView):
     throttle_classes = [AnonThrottle, SignInThrottle]
 
@@ -118,6 +88,7 @@ class SignIn(PasswordCheckView, UnauthenticatedView):
                 ("otp_required", "This account has a second factor: send a code as `otp`."),
                 ("wrong_otp", "The code is wrong or was used before."),
             ),
+            **error_response(403, "approval_pending", ApprovalPending.default_detail),
         },
         auth=[],
     )
@@ -135,6 +106,8 @@ class SignIn(PasswordCheckView, UnauthenticatedView):
             user, tokens = sign_in(account, given["password"], given.get("otp", ""), client)
         except services.WrongPassword:
             raise WrongCredentials from None
+        except services.ApprovalPending:
+            raise ApprovalPending from None
         except second_factor.CodeRequired:
             raise OtpRequired from None
         except second_factor.WrongCode:
@@ -247,7 +220,7 @@ class Me(PasswordCheckView, OwnAccountView):
                 check_publication=partial(PrivacyThrottle.require, request),
             )
         except services.AlreadyTaken as error:
-            raise _taken_error(error) from None
+            raise taken_error(error) from None
         except TooManyRenames:
             raise _rename_limit_error() from None
         except PictureNotFound:
@@ -303,5 +276,5 @@ def _rename_limit_error() -> ValidationError:
     return ValidationError({"username": [ErrorDetail(text, "rename_limit")]})
 
 
-def _taken_error(error: services.AlreadyTaken) -> ValidationError:
+def taken_error(error: services.AlreadyTaken) -> ValidationError:
     return ValidationError({error.field: [ErrorDetail(f"This {error.field} is taken.", "unique")]})

@@ -24,6 +24,7 @@ _SUBJECTS: dict[str, str | Promise] = {
     MailKind.CHANGE_NOTICE: gettext_lazy("Your address at %(site)s is about to change"),
     MailKind.PASSWORD_NOTICE: gettext_lazy("Your password at %(site)s was changed"),
     MailKind.SIGN_IN_NOTICE: gettext_lazy("New sign-in to %(site)s"),
+    MailKind.APPROVAL_NOTICE: gettext_lazy("Welcome to %(site)s"),
     _IN_USE: gettext_lazy("You already have an account at %(site)s"),
 }
 

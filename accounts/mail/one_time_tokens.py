@@ -92,7 +92,9 @@ def _find(token: str, purposes: tuple[MailKind, ...]) -> QuerySet[OneTimeToken]:
 
 
 def _still_fits(token: OneTimeToken, user: User) -> bool:
-    return user.is_active and token.password_state == password_state(user)
+    # Who awaits approval may verify the address, and has no other token.
+    may_use = user.is_active or (token.purpose == MailKind.VERIFY and user.awaits_approval)
+    return may_use and token.password_state == password_state(user)
 
 
 def _derive(mail: OutgoingMail) -> str:

@@ -28,11 +28,17 @@ def find(mail: OutgoingMail) -> Recipient | None:
     """Return whom the mail is for, or None if it must not be sent."""
     if mail.kind == MailKind.RESET:
         return _find_for_reset(mail)
-    if mail.user is None or not mail.user.is_active:
+    if mail.user is None or not _may_get_mail(mail, mail.user):
         return None
     if mail.kind in (MailKind.VERIFY, MailKind.CHANGE):
         return _find_for_address(mail, mail.user)
+    if mail.kind == MailKind.APPROVAL_NOTICE and not mail.user.email_verified:
+        return None if verified_owners(mail.address).exists() else Recipient(mail.user)
     return Recipient(mail.user)
+
+
+def _may_get_mail(mail: OutgoingMail, user: User) -> bool:
+    return user.is_active or (mail.kind == MailKind.VERIFY and user.awaits_approval)
 
 
 def verified_owners(address: str) -> QuerySet[User]:

@@ -9,6 +9,7 @@ import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
+import instafeed.core.db.cidr
 import instafeed.core.db.snowflake
 
 
@@ -44,6 +45,7 @@ MAIL_KINDS = [
     ("change_notice", "notice of a new address"),
     ("password_notice", "notice of a new password"),
     ("sign_in_notice", "notice of a sign-in"),
+    ("approval_notice", "notice of an approved registration"),
 ]
 
 # The check for reservations runs after the unique index has admitted the name (accounts.former_usernames).
@@ -80,6 +82,36 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name="Invite",  # `created_by` follows the user
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("code", models.CharField(editable=False, max_length=28, unique=True)),
+                ("max_uses", models.PositiveIntegerField(default=1)),
+                ("uses", models.PositiveIntegerField(db_default=0, default=0, editable=False)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("note", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("uses__lte", models.F("max_uses"))), name="invite_uses_are_limited"
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="UsedChallenge",
+            fields=[
+                ("digest", models.BinaryField(max_length=32, primary_key=True, serialize=False)),
+                ("expires_at", models.DateTimeField(db_index=True)),
+            ],
+        ),
         migrations.CreateModel(
             name="User",
             fields=[
@@ -125,6 +157,23 @@ class Migration(migrations.Migration):
                 ("suspended_at", models.DateTimeField(blank=True, null=True)),
                 ("suspended_until", models.DateTimeField(blank=True, null=True)),
                 ("deleted_at", models.DateTimeField(blank=True, null=True)),
+                ("pending_since", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "registration_address",
+                    models.CharField(blank=True, db_default="", default="", editable=False, max_length=50),
+                ),
+                (
+                    "invite",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="user_set",
+                        to="accounts.invite",
+                    ),
+                ),
                 ("session_epoch", models.PositiveIntegerField(db_default=0, default=0, editable=False)),
                 (
                     "celebrity_state",
@@ -185,6 +234,14 @@ class Migration(migrations.Migration):
                         condition=models.Q(("suspended_at__isnull", False)), fields=["id"], name="user_suspended"
                     ),
                     models.Index(
+                        condition=models.Q(("pending_since__isnull", False)),
+                        fields=["pending_since", "id"],
+                        name="user_pending",
+                    ),
+                    models.Index(
+                        condition=models.Q(("invite__isnull", False)), fields=["invite", "id"], name="user_invite"
+                    ),
+                    models.Index(
                         condition=models.Q(("celebrity_state__in", [1, 3])), fields=["id"], name="user_celebrity_transition"
                     ),
                     models.Index(
@@ -234,8 +291,82 @@ class Migration(migrations.Migration):
                         ),
                         name="user_suspension_is_readable",
                     ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("pending_since__isnull", True), ("is_active", False), _connector="OR"
+                        ),
+                        name="user_pending_is_inactive",
+                    ),
                 ],
             },
+        ),
+        migrations.AddField(
+            model_name="invite",
+            name="created_by",
+            field=models.ForeignKey(
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="created_invite_set",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.CreateModel(
+            name="BlockedEmailDomain",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("domain", models.CharField(max_length=253, unique=True)),
+                ("note", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="blocked_domain_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("domain__regex", "^[a-z0-9_-]+(\\.[a-z0-9_-]+)+$")),
+                        name="blocked_domain_is_canonical",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="BlockedNetwork",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                (
+                    "network",
+                    instafeed.core.db.cidr.CidrField(
+                        help_text="An address, or a network such as 203.0.113.0/24 or 2001:db8::/32.", unique=True
+                    ),
+                ),
+                ("note", models.CharField(blank=True, default="", max_length=200)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="blocked_network_set",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="CountChange",
@@ -462,6 +593,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="PendingAccount",
+            fields=[],
+            options={"proxy": True, "indexes": [], "constraints": []},
+            bases=("accounts.user",),
         ),
         migrations.RunSQL(APPEND_ONLY, DROP_APPEND_ONLY),
         migrations.RunSQL(REFUSE_RESERVED_USERNAMES, ALLOW_RESERVED_USERNAMES),

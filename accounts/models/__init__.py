@@ -2,6 +2,7 @@
 
 from accounts.models.audit import AuditEntry
 from accounts.models.mail import MailKind, OneTimeToken, OutgoingMail
+from accounts.models.registration import BlockedEmailDomain, BlockedNetwork, Invite, PendingAccount, UsedChallenge
 from accounts.models.sign_in import RecoveryCode, SecondFactor, Session
 from accounts.models.user import (
     END_OF_TIME,
@@ -19,15 +20,20 @@ __all__ = [
     "SEARCH_FORM_SQL",
     "USERNAME_PATTERN",
     "AuditEntry",
+    "BlockedEmailDomain",
+    "BlockedNetwork",
     "CelebrityState",
     "CountChange",
     "Erasure",
     "FormerUsername",
+    "Invite",
     "MailKind",
     "OneTimeToken",
     "OutgoingMail",
+    "PendingAccount",
     "RecoveryCode",
     "SecondFactor",
     "Session",
+    "UsedChallenge",
     "User",
 ]

@@ -48,9 +48,14 @@ class CelebrityState(models.IntegerChoices):
 class UserManager(BaseUserManager["User"]):
     def create_user(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
         """Create an active user. The password is hashed; None makes it unusable."""
+        user = self.prepare_user(username, email, password, **fields)
+        user.save(using=self._db)
+        return user
+
+    def prepare_user(self, username: str, email: str, password: str | None, **fields: Any) -> User:
+        """Return a user like `create_user` without saving it. Hashing the password is slow: do not hold locks."""
         user = self.model(username=canonical_username(username), email=self.normalize_email(email), **fields)
         user.set_password(password)
-        user.save(using=self._db)
         return user
 
     def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
@@ -79,12 +84,26 @@ class User(AbstractBaseUser, PermissionsMixin):
     avatar_media = models.BigIntegerField(null=True, blank=True, editable=False)  # the picture that it was copied from
     is_private = models.BooleanField(default=False)
 
-    # False for suspended accounts and for deleted ones until they are erased: no access, and 404 for everyone else.
+    # False for suspended accounts, for those that await approval, and for deleted ones until they are erased: no
+    # access, and 404 for everyone else.
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_until = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # When the user registered, while a moderator has not approved it (accounts.approval): no access, and 404 for
+    # everyone. The client's address is kept for that decision only.
+    pending_since = models.DateTimeField(null=True, blank=True, editable=False)
+    registration_address = models.CharField(max_length=50, default="", db_default="", blank=True, editable=False)
+    invite = models.ForeignKey(
+        "accounts.Invite",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="user_set",
+        db_index=False,
+    )
     # Part of the hash in the admin's sessions: increasing it ends them all.
     session_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
@@ -116,6 +135,9 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             # PostgreSQL accepts dates that Python cannot represent.
             models.CheckConstraint(condition=Q(suspended_until__lt=END_OF_TIME), name="user_suspension_is_readable"),
+            models.CheckConstraint(
+                condition=Q(pending_since__isnull=True) | Q(is_active=False), name="user_pending_is_inactive"
+            ),
         ]
         permissions = [
             ("suspend_user", "Can suspend users, warn them, end their sessions, and remove parts of their profiles"),
@@ -127,6 +149,9 @@ class User(AbstractBaseUser, PermissionsMixin):
             # Filters of the admin: a few rows of a million.
             models.Index(fields=["id"], name="user_staff", condition=Q(is_staff=True)),
             models.Index(fields=["id"], name="user_suspended", condition=Q(suspended_at__isnull=False)),
+            # Accounts that await approval, and those that came by an invite.
+            models.Index(fields=["pending_since", "id"], name="user_pending", condition=Q(pending_since__isnull=False)),
+            models.Index(fields=["invite", "id"], name="user_invite", condition=Q(invite__isnull=False)),
             # Authors in transition: a few rows, queried every few seconds.
             models.Index(
                 fields=["id"],
@@ -172,6 +197,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return Django's hash of the password, extended by the session epoch."""
         password_hash = super()._get_session_auth_hash(secret)  # type: ignore[misc]
         return f"{password_hash}:{self.session_epoch}"
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether a moderator has yet to approve the registration of an account that is not suspended or deleted."""
+        return self.pending_since is not None and self.suspended_at is None and self.deleted_at is None
 
     @property
     def is_celebrity(self) -> bool:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 from django.utils import timezone
 
+from accounts import approval
 from accounts.mail import outbox
 from feeds import fanout_outbox
 from instafeed.backoffice.jobs import results
@@ -48,4 +49,5 @@ _CATEGORIES: dict[str, Callable[[datetime], bool]] = {
     "MAIL_RETENTION_DAYS": outbox.delete_given_up,
     "OPERATOR_JOB_RETENTION_DAYS": results.delete_ended_jobs,
     "SAMPLE_RETENTION_DAYS": _delete_samples,
+    "PENDING_RETENTION_DAYS": approval.delete_undecided,
 }

@@ -13,6 +13,9 @@ from media.api.serializers import PICTURE_EXAMPLE, PictureSerializer
 from posts.models import Reason, Report, TargetType
 from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 
+MAX_CAPTION_LENGTH, MAX_COMMENT_LENGTH = 2_200, 1_000  # characters
+MAX_PICTURES = 10  # of a post
+
 POST_EXAMPLE = {
     "id": "382835763848413185",
     "author": PERSON_EXAMPLE,
@@ -80,8 +83,8 @@ class PostInputSerializer(serializers.Serializer[Any]):
         ]
     }
 
-    caption = VerbatimCharField(max_length=2200, allow_blank=True, default="")
-    media = MediaIdsField(max_length=10, default=list)
+    caption = VerbatimCharField(max_length=MAX_CAPTION_LENGTH, allow_blank=True, default="")
+    media = MediaIdsField(max_length=MAX_PICTURES, default=list)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs["media"] and not attrs["caption"].strip():
@@ -91,7 +94,7 @@ class PostInputSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(examples=[example("A new caption", {"caption": "The harbour last night"})])
 class CaptionSerializer(serializers.Serializer[Any]):
-    caption = VerbatimCharField(max_length=2200, allow_blank=True)
+    caption = VerbatimCharField(max_length=MAX_CAPTION_LENGTH, allow_blank=True)
 
 
 @extend_schema_serializer(examples=[example("A post", POST_EXAMPLE)], description="A post as the viewer sees it.")
@@ -127,7 +130,7 @@ class SavedSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="Comment", examples=[example("A comment", {"text": "What a sky!"})])
 class CommentInputSerializer(serializers.Serializer[Any]):
-    text = NonBlankCharField(max_length=1000)
+    text = NonBlankCharField(max_length=MAX_COMMENT_LENGTH)
     reply_to = IdInputField(allow_null=True, default=None, help_text="A comment on the same post.")
 
 

@@ -10,7 +10,16 @@ from django.db.models import Count
 from django.utils import timezone
 
 from accounts import audit, deletion, erasure_worker, former_usernames, personal_data_registry, second_factor, sessions
-from accounts.models import CountChange, MailKind, OneTimeToken, OutgoingMail, User
+from accounts.models import (
+    BlockedEmailDomain,
+    BlockedNetwork,
+    CountChange,
+    Invite,
+    MailKind,
+    OneTimeToken,
+    OutgoingMail,
+    User,
+)
 from exports.requests import request_export
 from instafeed.core.jobs.leased import JobState, Outcome
 from instafeed.core.models import IdempotentResponse
@@ -58,6 +67,9 @@ def populate_account(user: User) -> list[User]:
     while consume_batches():
         pass
     _add_notifications_session_and_mail(user, friends[0])
+    Invite.objects.create(code=f"{user.pk:a>28}", created_by=user)
+    BlockedEmailDomain.objects.create(domain=f"spam{user.pk}.example", created_by=user)
+    BlockedNetwork.objects.create(network=f"2001:db8::{user.pk:x}", created_by=user)
     return [*friends, foe]
 
 

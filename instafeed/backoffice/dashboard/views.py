@@ -1,15 +1,18 @@
-"""The admin's index page: charts and health for operators, the number of open cases for moderators."""
+"""The admin's index page: charts and health for operators, waiting cases and accounts for moderators."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.models import PendingAccount
 from instafeed.backoffice.dashboard import charts, series
 from instafeed.backoffice.dashboard.panels import PANELS
 from instafeed.core.admin.urls import changelist_url
@@ -17,7 +20,7 @@ from instafeed.core.monitoring.health import HEALTHY_STATUSES, PROBES
 from posts.models import Case, CaseState
 
 PROBE_TIMEOUT = 0.2  # seconds; a slower probe shows as unknown, and the next page view has its result
-MAX_COUNTED_CASES = 1_000
+MAX_COUNTED_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,15 @@ class HealthBadge:
     part: str
     status: str
     kind: str  # the CSS class: healthy, unhealthy or unknown
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingWork:
+    """How many rows wait for a moderator."""
+
+    count: str
+    label: str
+    url: str  # of their list; empty if the admin has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +53,11 @@ class Dashboard:
 
 
 def index_context(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of the index page: the dashboard and the open cases, as the user's permissions allow."""
+    """Return the context of the index page: the dashboard and the waiting work, as the user's permissions allow."""
     user = request.user
     dashboard = build_dashboard(request.GET.get("span", "")) if user.has_perm("backoffice.view_sample") else None
-    return {"dashboard": dashboard, "open_cases": count_open_cases() if user.has_perm("posts.view_case") else None}
+    waiting = [count() for permission, count in _WAITING_WORK if user.has_perm(permission)]
+    return {"dashboard": dashboard, "waiting_work": waiting}
 
 
 def build_dashboard(span: str) -> Dashboard:
@@ -73,9 +86,22 @@ def _health_badge(part: str, status: str) -> HealthBadge:
     return HealthBadge(part, status, "healthy" if status in HEALTHY_STATUSES else "unhealthy")
 
 
-def count_open_cases() -> dict[str, str]:
-    """Return the number of open cases, its label, and the URL of their list."""
-    count = Case.objects.filter(state=CaseState.OPEN).order_by().values("pk")[: MAX_COUNTED_CASES + 1].count()
-    text = f"{MAX_COUNTED_CASES:,}+" if count > MAX_COUNTED_CASES else f"{count:,}"
-    url = changelist_url(Case) if admin.site.is_registered(Case) else ""
-    return {"count": text, "label": "open case" if count == 1 else "open cases", "url": url}
+def count_open_cases() -> WaitingWork:
+    return _count(Case.objects.filter(state=CaseState.OPEN), "open case")
+
+
+def count_pending_accounts() -> WaitingWork:
+    return _count(PendingAccount.objects.filter(pending_since__isnull=False), "pending account")
+
+
+def _count(rows: QuerySet[Any], label: str) -> WaitingWork:
+    count = rows.order_by().values("pk")[: MAX_COUNTED_ROWS + 1].count()
+    text = f"{MAX_COUNTED_ROWS:,}+" if count > MAX_COUNTED_ROWS else f"{count:,}"
+    url = changelist_url(rows.model) if admin.site.is_registered(rows.model) else ""
+    return WaitingWork(text, label if count == 1 else f"{label}s", url)
+
+
+_WAITING_WORK: tuple[tuple[str, Callable[[], WaitingWork]], ...] = (
+    ("posts.view_case", count_open_cases),
+    ("accounts.view_pendingaccount", count_pending_accounts),
+)

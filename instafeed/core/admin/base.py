@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -57,7 +57,7 @@ class BaseModelAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER  # facets count the whole table once for each choice of each filter
     list_per_page = PAGE_SIZE
     list_max_show_all = PAGE_SIZE
-    ordering = ("-pk",)
+    ordering: ClassVar[tuple[str, ...]] = ("-pk",)
     sortable_by = ()
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

@@ -86,7 +86,7 @@ def columns_that_may_hold_user_ids() -> Iterator[str]:
     """Yield foreign keys to users, and other columns that could hold an id, except generated primary keys."""
     yield "accounts.User.id"
     for model in apps.get_models(include_auto_created=True):
-        if model._meta.app_label not in PROJECT_APPS:
+        if model._meta.app_label not in PROJECT_APPS or model._meta.proxy:
             continue
         for field in model._meta.concrete_fields:
             may_hold_id = isinstance(field, FIELD_TYPES_WITHOUT_FOREIGN_KEY) and not field.is_relation

@@ -18,6 +18,7 @@ from instafeed.backoffice.dashboard import charts, panels, series, views
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, PANELS
 from instafeed.backoffice.models import Sample
 from posts.models import Case, CaseState
+from tests.support.factories import UserFactory
 from tests.support.staff import admin_client, create_staff, moderator_client, operator_client
 
 pytestmark = pytest.mark.django_db
@@ -173,16 +174,21 @@ def test_number_formats(value: str, text: str) -> None:
     assert value == text
 
 
-def test_dashboard_needs_operator_and_open_cases_need_moderator() -> None:
+def test_dashboard_needs_operator_and_waiting_work_needs_moderator() -> None:
     add_sample(timedelta(0))
+    UserFactory(is_active=False, pending_since=timezone.now())
     plain = admin_client(create_staff()).get(INDEX)
-    assert (plain.context["dashboard"], plain.context["open_cases"]) == (None, None)
+    assert (plain.context["dashboard"], plain.context["waiting_work"]) == (None, [])
     assert b"<figure" not in plain.content
     assert b"open case" not in plain.content
     moderator = moderator_client().get(INDEX)
     assert moderator.context["dashboard"] is None
-    assert moderator.context["open_cases"]["count"] == "0"
-    assert operator_client().get(INDEX).context["open_cases"] is None
+    assert [(work.count, work.label) for work in moderator.context["waiting_work"]] == [
+        ("0", "open cases"),
+        ("1", "pending account"),
+    ]
+    assert b'<a href="/admin/accounts/pendingaccount/"><strong>1</strong>' in moderator.content
+    assert operator_client().get(INDEX).context["waiting_work"] == []
 
 
 def create_cases(count: int, **fields: Any) -> None:
@@ -197,9 +203,9 @@ def create_cases(count: int, **fields: Any) -> None:
 def test_open_cases_are_counted_up_to_1000() -> None:
     create_cases(3, state=CaseState.DISMISSED)
     create_cases(1)
-    assert (views.count_open_cases()["count"], views.count_open_cases()["label"]) == ("1", "open case")
-    create_cases(views.MAX_COUNTED_CASES)
-    assert views.count_open_cases()["count"] == "1,000+"
+    assert (views.count_open_cases().count, views.count_open_cases().label) == ("1", "open case")
+    create_cases(views.MAX_COUNTED_ROWS)
+    assert views.count_open_cases().count == "1,000+"
 
 
 def badge_kinds(monkeypatch: pytest.MonkeyPatch, **answers: str | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import audit
-from accounts.models import AuditEntry, MailKind, OutgoingMail, User
+from accounts.models import AuditEntry, BlockedEmailDomain, BlockedNetwork, Invite, MailKind, OutgoingMail, User
 from feeds.models import FanOut
 from instafeed.backoffice.jobs import services as jobs
 from instafeed.backoffice.models import OperatorJob
@@ -43,7 +43,11 @@ STAFF = {"staff without a group", *BOTH}
 # Roles that see a model's list, its rows and their history.
 VIEWERS = {
     "accounts_auditentry": BOTH,
+    "accounts_blockedemaildomain": OPERATORS,
+    "accounts_blockednetwork": OPERATORS,
+    "accounts_invite": OPERATORS,
     "accounts_outgoingmail": OPERATORS,
+    "accounts_pendingaccount": MODERATORS,
     "accounts_user": BOTH,
     "auth_group": SUPERUSERS,
     "backoffice_operatorjob": OPERATORS,
@@ -54,7 +58,13 @@ VIEWERS = {
     "posts_post": MODERATORS,
 }
 # Roles that add and delete rows with Django's own forms. All other changes are actions.
-EDITORS = {("auth_group", "add"): SUPERUSERS, ("auth_group", "delete"): SUPERUSERS}
+EDITORS = {
+    ("auth_group", "add"): SUPERUSERS,
+    ("auth_group", "delete"): SUPERUSERS,
+    ("accounts_invite", "add"): OPERATORS,
+    ("accounts_blockedemaildomain", "add"): OPERATORS,
+    ("accounts_blockednetwork", "add"): OPERATORS,
+}
 # Pages without a model.
 OTHER_PAGES = {
     "index": STAFF,
@@ -68,6 +78,10 @@ UNCHECKED_PAGES = {"login", "logout", "autocomplete", "view_on_site", None}
 
 _MODERATION = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift"), MODERATORS)
 OBJECT_ACTIONS = {
+    "accounts_blockedemaildomain": {"unblock": OPERATORS},
+    "accounts_blockednetwork": {"unblock": OPERATORS},
+    "accounts_invite": {"revoke": OPERATORS},
+    "accounts_pendingaccount": dict.fromkeys(("approve", "reject"), MODERATORS),
     "accounts_user": {
         **dict.fromkeys(("suspend", "lift", "end_sessions"), MODERATORS),
         **dict.fromkeys(("remove_avatar", "remove_display_name", "remove_bio", "remove_website"), MODERATORS),
@@ -117,6 +131,10 @@ def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
     entry = audit.record(users["superuser"], "hide", "post", post.pk, user_id=reported.pk)
     ids = {
         "accounts_auditentry": entry.pk,
+        "accounts_blockedemaildomain": BlockedEmailDomain.objects.create(domain="spam.example").pk,
+        "accounts_blockednetwork": BlockedNetwork.objects.create(network="203.0.113.0/24").pk,
+        "accounts_invite": Invite.objects.create(code="a" * 28).pk,
+        "accounts_pendingaccount": UserFactory(is_active=False, pending_since=timezone.now()).pk,
         "accounts_outgoingmail": OutgoingMail.objects.create(
             kind=MailKind.VERIFY, address="a@example.org", user=reported
         ).pk,
@@ -271,6 +289,10 @@ def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str
         "backoffice_operatorjob": {"state": 2, "log": "nothing"},
         "accounts_auditentry": {"reason": "nothing", "actor_name": "nobody"},
         "accounts_outgoingmail": {"address": "changed@example.org", "state": 3},
+        "accounts_blockedemaildomain": {"domain": "changed.example", "note": "changed"},
+        "accounts_blockednetwork": {"network": "198.51.100.0/24", "note": "changed"},
+        "accounts_invite": {"max_uses": 9, "days": 9, "note": "changed", "code": "changed"},
+        "accounts_pendingaccount": {"username": "renamed", "email": "changed@example.org", "is_active": "on"},
         "posts_post": {"caption": "changed", "hidden_at_0": "2020-01-01", "hidden_at_1": "00:00"},
         "posts_comment": {"text": "changed"},
         "posts_case": {"state": 1, "report_count": 0},

@@ -117,6 +117,12 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("PASSWORD_RESET_URL", "https://example.org/{token}/{token}"),
         ("REQUIRE_VERIFIED_EMAIL", "true"),  # without EMAIL_URL
         ("MAIL_RETENTION_DAYS", "x"),
+        ("REGISTRATION", "maybe"),
+        ("INVITE_URL", "https://example.org/register"),
+        ("CAPTCHA", "recaptcha"),
+        ("CAPTCHA_DIFFICULTY", "10"),
+        ("MINIMUM_AGE", "-1"),
+        ("PENDING_RETENTION_DAYS", "soon"),
         ("MEDIA_MAX_BYTES", "1GB"),
         ("AWS_S3_ENDPOINT_URL", "http://minio:9000"),  # without a bucket
         ("METRICS_PORT", "http"),

@@ -18,9 +18,9 @@ from django.db import connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import operator_actions, second_factor, services, sessions
+from accounts import audit, operator_actions, second_factor, services, sessions
 from accounts.management.commands import reencrypt_secrets
-from accounts.models import AuditEntry, CelebrityState, SecondFactor, Session, User
+from accounts.models import AuditEntry, CelebrityState, Invite, SecondFactor, Session, User
 from feeds import backfill, celebrity_policy, celebrity_transitions, consistency, fanout_outbox
 from feeds.models import FanOut
 from instafeed.core import encryption
@@ -113,6 +113,14 @@ def assert_suspended() -> None:
 def assert_reinstated() -> None:
     assert User.objects.get(username="alice").is_active
     assert_audited("lift")
+
+
+def assert_invite_created() -> None:
+    invite = Invite.objects.first()
+    assert invite is not None
+    assert (invite.max_uses, invite.note, invite.created_by) == (3, "for the club", None)
+    assert invite.expires_at is not None
+    assert_audited("create_invite")
 
 
 def assert_email_confirmed() -> None:
@@ -285,6 +293,23 @@ CASES = [
         (services, "reinstate"),
         interrupted_call=1,
         bad_arguments=((), ("missing",)),
+        has_progress=False,
+    ),
+    Case(
+        "create_invite",
+        ("--max-uses=3", "--days=30", "--note=for the club"),
+        scenarios.empty_site,
+        assert_invite_created,
+        (audit, "record"),
+        interrupted_call=1,
+        bad_arguments=(
+            ("grace",),
+            ("--max-uses=0",),
+            ("--max-uses=many",),
+            ("--days=-1",),
+            ("--days=99999",),
+            ("--note", "x" * 201),
+        ),
         has_progress=False,
     ),
     Case(
