@@ -11,6 +11,7 @@ from instafeed.core.api.errors import api_not_found
 from instafeed.core.api.openapi.docs import openapi_document
 from instafeed.core.monitoring import exporter
 from instafeed.core.monitoring.health import health_view, live_view, ready_view
+from instafeed.instance import InstanceView
 
 PUBLIC_VIEW: dict[str, list[type]] = {"permission_classes": [], "authentication_classes": [], "throttle_classes": []}
 
@@ -21,6 +22,7 @@ urlpatterns = [
     path("api/v1/", include("posts.api.urls")),
     path("api/v1/", include("media.api.urls")),
     path("api/v1/", include("exports.api.urls")),
+    path("api/v1/instance", InstanceView.as_view()),
     re_path(r"^api/", api_not_found),
     # Exempt from CSRF checks, whose error page would replace the 405 for other methods.
     path("health", csrf_exempt(health_view)),

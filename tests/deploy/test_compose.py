@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy import settings_reference
+from instafeed import __version__
 from instafeed.core.jobs.queues import QUEUES
 from instafeed.devstack.state import PROJECT_ROOT, StackError
 from tests.deploy import compose_file, env_example
@@ -171,8 +171,7 @@ def test_command_lines_contain_no_secrets(name: str) -> None:
 def test_images_are_pinned(name: str) -> None:
     service = SERVICES[name]
     if service["image"].startswith("instafeed"):
-        version = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["version"]
-        assert service["image"] in (f"instafeed:{version}", f"instafeed-flower:{version}")
+        assert service["image"] in (f"instafeed:{__version__}", f"instafeed-flower:{__version__}")
     _, _, tag = service["image"].rpartition(":")
     assert re.search(r"\d+\.\d+\.\d+|\d+\.\d+-|RELEASE\.\d{4}-", tag), service["image"]
 

@@ -35,9 +35,10 @@ that create something an `Idempotency-Key`: repeating the request then returns t
 following, reporting and editing the profile have limits of their own. `RateLimit-Limit`, `RateLimit-Remaining` and
 `RateLimit-Reset` (seconds) describe the limit that is closest to being reached.
 
-**Caching.** Responses are `Cache-Control: private, no-store`: HTTP caches keep nothing. Profiles, posts, pictures and
-the first page of the feed have an `ETag`. An app that keeps such a response itself sends the tag as `If-None-Match`,
-and gets 304 without a body while nothing in it has changed. Signed URLs in it are then as valid as in a new response.
+**Caching.** Responses are `Cache-Control: private, no-store`: HTTP caches keep nothing, except `GET /instance` for a
+minute. Profiles, posts, pictures and the first page of the feed have an `ETag`. An app that keeps such a response
+itself sends the tag as `If-None-Match`, and gets 304 without a body while nothing in it has changed. Signed URLs in it
+are then as valid as in a new response.
 
 **Request ids.** Each response carries an `X-Request-ID`; include it when you report a problem. To choose the id
 yourself, send the header with 1 to 128 letters, digits, dots, dashes and underscores.
@@ -47,6 +48,7 @@ yourself, send the header with 1 to 128 letters, digits, dots, dashes and unders
 DESCRIPTION = f"{_INTRODUCTION}\n\n{error_code_table()}"
 
 TAGS = [
+    {"name": "instance", "description": "The site itself: its name, how to register, and its limits."},
     {"name": "sign-in", "description": "Accounts and sessions: create, exchange and revoke tokens."},
     {"name": "me", "description": "Your own account: profile, follow requests, blocks, mutes, saved posts."},
     {"name": "users", "description": "Profiles and relations between users: following, blocking, muting."},
