@@ -36,6 +36,7 @@ pytestmark = pytest.mark.xdist_group("nginx")
 
 PICTURE = f"/media/public/{'k' * 32}/150.webp"
 PRIVATE = f"/media/private/{'k' * 32}/150.webp"
+EXPORT = f"/media/exports/{'k' * 32}.zip"
 UPLOAD = "/api/v1/media"
 VERIFICATION = "/api/v1/notifications/unread-count"
 TOKEN = {"Authorization": "Bearer t"}
@@ -512,14 +513,27 @@ def test_newline_in_a_path_does_not_reach_the_object_store(balancer: Balancer, p
     assert balancer.store.requests == []
 
 
-def test_signed_url_reaches_the_object_store_unchanged(balancer: Balancer) -> None:
+@pytest.mark.parametrize("path", [PRIVATE, EXPORT])
+def test_signed_url_reaches_the_object_store_unchanged(balancer: Balancer, path: str) -> None:
     query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2Fb&X-Amz-Signature=c"
     for _ in range(2):
-        received = balancer.request("GET", f"{PRIVATE}?{query}", headers={"Cookie": "secret", "Host": "example.org"})
-        assert received["path"] == f"{PRIVATE}?{query}"
+        received = balancer.request("GET", f"{path}?{query}", headers={"Cookie": "secret", "Host": "example.org"})
+        assert received["path"] == f"{path}?{query}"
         assert received["headers"]["Host"] == "example.org"
         assert "Cookie" not in received["headers"]
     assert len(balancer.store.requests) == 2
+
+
+def test_exports_are_downloaded_in_ranges_and_not_stored(balancer: Balancer) -> None:
+    received = balancer.request("GET", EXPORT, headers={"Range": "bytes=4-"})
+    assert received["headers"]["Range"] == "bytes=4-"
+    assert balancer.client.get(EXPORT).headers["Cache-Control"] == "private, no-store"
+    before = len(balancer.store.requests)
+    for path in (EXPORT.replace(".zip", ".part"), f"{EXPORT}%0A", EXPORT.replace("k", "..", 1)):
+        assert balancer.client.get(path).status_code == 404
+    for method in ("PUT", "DELETE", "POST"):
+        assert balancer.client.request(method, f"{EXPORT}?uploadId=x").status_code == 405
+    assert len(balancer.store.requests) == before
 
 
 def test_without_object_store_pictures_are_503(balancer: Balancer) -> None:
