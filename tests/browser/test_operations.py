@@ -1,17 +1,23 @@
-"""Operations in a browser: pin a celebrity, view the dashboard, and neither without permission."""
+"""Operations in a browser: pin a celebrity, view the dashboard, run jobs, and none of it without permission."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.staff_users import StaffUser
 from tests.browser.test_moderation import perform_action
 from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
+
+_JOB_TIMEOUT = 100_000  # milliseconds
+_CORRUPT_POST_COUNTS = """
+from accounts.models import User
+User.objects.filter(pk__in=User.objects.order_by("pk").values("pk")[:3]).update(post_count=99)
+"""
 
 
 def is_celebrity(actor: HttpUser) -> bool:
@@ -65,3 +71,43 @@ def test_dashboard_shows_charts_to_operators_only(
     staff["operator"].sign_out(page)
     staff["moderator"].sign_in(page)
     assert page.get_by_text("Replica lag").count() == 0
+
+
+def test_operator_follows_a_job_to_its_end(
+    page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack, shoot: Callable[[str], None]
+) -> None:
+    """The page shows progress and result without a reload by the user."""
+    admin_stack.manage("shell", "-c", _CORRUPT_POST_COUNTS)
+    staff["operator"].sign_in(page, "/admin/backoffice/operatorjob/")
+    page.get_by_role("link", name="Reconcile counters").click()
+    page.get_by_label("At most this many items a second").fill("500")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url("**/change/")
+    page.evaluate("window.neverReloaded = true")
+    expect(page.locator(".job-log")).to_contain_text("Compared the post counts", timeout=_JOB_TIMEOUT)
+    assert page.get_by_text("running", exact=True).count() == 1
+    assert 0 < page.locator("progress").evaluate("bar => bar.value") < 100
+    shoot("operator-job")
+    expect(page.locator(".job-state")).to_contain_text(
+        "succeeded All counts are right; 3 were corrected.", timeout=_JOB_TIMEOUT
+    )
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    assert page.locator("progress").evaluate("bar => bar.value") == 100
+    assert page.evaluate("window.neverReloaded")
+    staff["operator"].sign_out(page)
+    staff["admin"].sign_in(page, "/admin/accounts/auditentry/")
+    assert page.locator("#result_list tbody .field-what").all_inner_texts()[:2] == ["end job", "start job"]
+
+
+def test_operator_cancels_a_job(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
+    staff["operator"].sign_in(page, "/admin/backoffice/operatorjob/start/backfill_feeds/")
+    page.get_by_label("At most this many items a second").fill("1")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("running", exact=True)).to_have_count(1, timeout=_JOB_TIMEOUT)
+    page.goto("/admin/backoffice/operatorjob/start/backfill_feeds/")
+    assert page.get_by_role("button", name="Start").is_disabled()
+    page.locator(".errornote a").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled by operator.")).to_have_count(2)
+    page.goto("/admin/backoffice/operatorjob/")
+    assert "cancelled" in page.locator("#result_list tbody tr").first.inner_text()

@@ -114,7 +114,7 @@ def _repair_counts(work: Work, repair: CounterRepair, after: int) -> Iterator[St
     batch_size = work.batch_size(BATCH_SIZE)
     for batch in repair_counts(repair, after=after, batch_size=batch_size, dry_run=work.dry_run):
         figures = {f"{repair.name}: {WRONG}": batch.wrong}
-        if not work.dry_run:
+        if batch.left and not work.dry_run:
             figures[STILL_WRONG] = batch.left
         yield Step({"after": batch.last_id}, batch.checked, figures)
 
