@@ -21,6 +21,7 @@ from accounts.models import User
 from instafeed.core import compact_json
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
+from instafeed.core.cache.lua import Command
 from instafeed.core.cache.read_through import ReadThroughCache
 
 MAX_SESSIONS = 100  # of a user
@@ -58,9 +59,15 @@ class AuthState:
         return User.from_db(DEFAULT_DB_ALIAS, AUTH_FIELDS, self.values)
 
 
-def get_auth_state(user_id: int) -> AuthState | None:
-    """Return the user's state, or None if the user does not exist."""
-    raw = _auth_state_cache.get([user_id]).get(user_id)
+def read_command(user_id: int) -> Command:
+    """Return the command that reads the user's state, for `get_auth_state`."""
+    return _auth_state_cache.read_command([user_id])
+
+
+def get_auth_state(user_id: int, reply: Sequence[bytes | None] | None = None) -> AuthState | None:
+    """Return the user's state, or None if the user does not exist. `reply` is the reply to `read_command`, if known."""
+    found = _auth_state_cache.get([user_id]) if reply is None else _auth_state_cache.fill_misses([user_id], reply)
+    raw = found.get(user_id)
     return AuthState(*json.loads(raw)) if raw else None
 
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import redis
-
 from accounts.user_cache import user_summary_cache
 from feeds import visible_authors
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import CacheUnavailable
+from instafeed.core.cache.lua import Command
 from posts import post_cache, post_parts
 from posts.post_parts import PostParts
 
@@ -44,10 +43,7 @@ def _load_visible_author_summaries(viewer_id: int, author_ids: Iterable[int]) ->
     if not wanted:
         return {}
     try:
-        with guarded_client() as client:
-            pipe = client.pipeline(transaction=False)
-            _queue_author_reads(pipe, viewer_id, wanted)
-            membership, raw_summaries = pipe.execute()
+        membership, raw_summaries = commands.run(_author_commands(viewer_id, wanted))
     except CacheUnavailable:
         return _load_author_summaries_without_cache(viewer_id, wanted)
     return _complete_author_summaries(viewer_id, wanted, membership, raw_summaries)
@@ -61,11 +57,9 @@ def _load_parts_and_author_summaries(
     if not post_ids:
         return post_parts.load_parts(viewer_id, []), {}
     try:
-        with guarded_client() as client:
-            pipe = client.pipeline(transaction=False)
-            _queue_author_reads(pipe, viewer_id, author_ids)
-            post_parts.queue_reads(pipe, viewer_id, post_ids)
-            membership, raw_summaries, *replies = pipe.execute()
+        membership, raw_summaries, *replies = commands.run(
+            [*_author_commands(viewer_id, author_ids), *post_parts.read_commands(viewer_id, post_ids)]
+        )
     except CacheUnavailable:
         parts = post_parts.load_parts_without_cache(viewer_id, post_ids)
         return parts, _load_author_summaries_without_cache(viewer_id, author_ids)
@@ -73,15 +67,18 @@ def _load_parts_and_author_summaries(
     return post_parts.complete_parts(viewer_id, post_ids, replies), author_summaries
 
 
-def _queue_author_reads(pipe: redis.client.Pipeline, viewer_id: int, author_ids: Sequence[int]) -> None:
-    pipe.smismember(keys.visible_authors(viewer_id), [0, *author_ids])
-    pipe.mget([keys.user_summary(author_id) for author_id in author_ids])
+def _author_commands(viewer_id: int, author_ids: Sequence[int]) -> list[Command]:
+    """Return the reads that `_complete_author_summaries` needs. `author_ids` must not be empty."""
+    return [
+        ("SMISMEMBER", keys.visible_authors(viewer_id), 0, *author_ids),
+        user_summary_cache.read_command(author_ids),
+    ]
 
 
 def _complete_author_summaries(
     viewer_id: int, author_ids: Sequence[int], membership: Sequence[int], raw_summaries: Sequence[bytes | None]
 ) -> dict[int, bytes]:
-    """Return the summaries of visible authors from the replies to `_queue_author_reads`; load what was not cached."""
+    """Return the summaries of visible authors from the replies to `_author_commands`; load what was not cached."""
     is_set_complete, *is_member = membership
     summaries = user_summary_cache.fill_misses(author_ids, raw_summaries)
     if is_set_complete:

@@ -9,6 +9,8 @@ the posts below this id.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import redis
 
@@ -17,6 +19,7 @@ from feeds.timeline_store import Snapshot, Timeline
 from instafeed.core.api.pagination.filtered import MAX_ROUNDS, MAX_SCAN_BATCH_SIZE, fetch_filtered_page
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import CacheUnavailable, record_failure
+from instafeed.core.cache.lua import Command
 from instafeed.core.db.replicas import session
 from instafeed.core.db.snowflake import MAX_ID, timestamp_of_id
 from instafeed.core.observability.metrics import FEED_READS
@@ -27,14 +30,28 @@ MAX_REBUILDS_PER_ATTEMPT = 25  # author timelines that one request rebuilds betw
 _warm_reads, _rebuilt_reads, _sql_reads = (FEED_READS.labels(source) for source in ("warm", "rebuilt", "sql"))
 
 
-def get_page(viewer_id: int, before: int | None, limit: int) -> tuple[list[bytes], int | None]:
+def page_command(viewer_id: int, before: int | None, limit: int) -> Command:
+    """Return the command that reads what a page begins with, for `get_page`."""
+    return timeline_store.snapshot_command(viewer_id, before, limit + 1)
+
+
+def get_page(
+    viewer_id: int, before: int | None, limit: int, reply: Sequence[Any] | None = None
+) -> tuple[list[bytes], int | None]:
     """Return the viewer's posts below the id `before` as JSON, newest first, and the next page's cursor.
 
-    There are `limit` posts, fewer only at the end of the feed; there the cursor is None. A warm page takes no SQL
-    and two or three round trips to Redis, however many accounts the viewer follows.
+    There are `limit` posts, fewer only at the end of the feed; there the cursor is None. `reply` is the reply to
+    `page_command`, if it was sent during this request. A warm page takes no SQL and, after that, one or two round trips
+    to Redis, however many accounts the viewer follows.
     """
+    replies = [] if reply is None else [reply]
+
+    def fetch_candidates(before: int | None, wanted: int) -> tuple[list[int], bool]:
+        first = timeline_store.parse_snapshot(viewer_id, replies.pop()) if replies else None
+        return candidate_post_ids(viewer_id, before, wanted, first)
+
     return fetch_filtered_page(
-        lambda before, wanted: candidate_post_ids(viewer_id, before, wanted),
+        fetch_candidates,
         lambda post_ids: render.render_posts(viewer_id, post_ids),
         before,
         limit,
@@ -58,13 +75,16 @@ def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:
     return min(count, cap), count > cap
 
 
-def candidate_post_ids(viewer_id: int, before: int | None, wanted: int) -> tuple[list[int], bool]:
+def candidate_post_ids(
+    viewer_id: int, before: int | None, wanted: int, first: Snapshot | None = None
+) -> tuple[list[int], bool]:
     """Return the next `wanted` post ids of the viewer's authors below `before`, and whether these are the last.
 
-    No post is missing; `render.render_posts` then drops those that the viewer may not see.
+    No post is missing; `render.render_posts` then drops those that the viewer may not see. `first` is what Redis held
+    for these arguments a moment ago.
     """
     top = MAX_ID if before is None else before
-    timelines = _read_timelines(viewer_id, before, wanted)
+    timelines = _read_timelines(viewer_id, before, wanted, first)
     if timelines is None:
         _sql_reads.inc()
         return query_older(list(visible_authors.load(viewer_id)), top, wanted)
@@ -76,10 +96,10 @@ def candidate_post_ids(viewer_id: int, before: int | None, wanted: int) -> tuple
     return merged + older, is_exhausted
 
 
-def _read_timelines(viewer_id: int, before: int | None, wanted: int) -> list[Timeline] | None:
+def _read_timelines(viewer_id: int, before: int | None, wanted: int, first: Snapshot | None) -> list[Timeline] | None:
     """Return the timelines of a page, or None if Redis fails or a rebuild takes too long: then SQL answers."""
     try:
-        return _read_or_rebuild(viewer_id, before, wanted)
+        return _read_or_rebuild(viewer_id, before, wanted, first)
     except CacheUnavailable:
         return None
     except redis.RedisError as error:
@@ -87,7 +107,7 @@ def _read_timelines(viewer_id: int, before: int | None, wanted: int) -> list[Tim
         return None
 
 
-def _read_or_rebuild(viewer_id: int, before: int | None, wanted: int) -> list[Timeline] | None:
+def _read_or_rebuild(viewer_id: int, before: int | None, wanted: int, first: Snapshot | None) -> list[Timeline] | None:
     """Read the home timeline and the author timelines of the viewer's celebrities, as of one instant.
 
     After rebuilding cold timelines, read everything again: only timelines and a celebrity set of the same instant
@@ -95,7 +115,7 @@ def _read_or_rebuild(viewer_id: int, before: int | None, wanted: int) -> list[Ti
     celebrities.
     """
     for attempt in range(MAX_READ_ATTEMPTS):
-        snapshot = timeline_store.read_snapshot(viewer_id, before, wanted)
+        snapshot = (not attempt and first) or timeline_store.read_snapshot(viewer_id, before, wanted)
         if snapshot.too_many_celebrities:
             return None
         timelines = [snapshot.home_timeline, *snapshot.author_timelines.values()]

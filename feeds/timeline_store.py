@@ -18,13 +18,13 @@ import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import get_client, guarded_client
-from instafeed.core.cache.lua import Argument, Script
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import get_client
+from instafeed.core.cache.lua import Argument, Command, Script
 
 MAX_AUTHOR_TIMELINES = 500  # read in one call, which blocks Redis for about 1.5 ms then
 LUA_DIR = Path(__file__).parent / "lua"
@@ -117,20 +117,28 @@ def read_snapshot(viewer_id: int, before: int | None, wanted: int) -> Snapshot:
 
     Takes one round trip and reads as of one instant. Raises CacheUnavailable.
     """
-    home_key = keys.home_timeline(viewer_id)
-    with guarded_client() as client:
-        home, has_visible_authors, has_celebrities, *author_replies = _read_snapshot_script(
-            client,
-            [home_key, keys.visible_authors(viewer_id), keys.CELEBRITIES],
-            [
-                *(keys.AUTHOR_TIMELINE_PREFIX, "" if before is None else before, wanted),
-                *(settings.FEED_TTL, MAX_AUTHOR_TIMELINES),
-            ],
-        )
+    (reply,) = commands.run([snapshot_command(viewer_id, before, wanted)])
+    return parse_snapshot(viewer_id, reply)
+
+
+def snapshot_command(viewer_id: int, before: int | None, wanted: int) -> Command:
+    """Return the command of `read_snapshot`, for a round trip with other reads."""
+    return _read_snapshot_script.command(
+        [keys.home_timeline(viewer_id), keys.visible_authors(viewer_id), keys.CELEBRITIES],
+        [
+            *(keys.AUTHOR_TIMELINE_PREFIX, "" if before is None else before, wanted),
+            *(settings.FEED_TTL, MAX_AUTHOR_TIMELINES),
+        ],
+    )
+
+
+def parse_snapshot(viewer_id: int, reply: Sequence[Any]) -> Snapshot:
+    """Return the snapshot in the reply to `snapshot_command`."""
+    home, has_visible_authors, has_celebrities, *author_replies = reply
     by_author = {int(id_): raw for id_, raw in zip(author_replies[::2], author_replies[1::2], strict=True)}
     rebuilding = {keys.author_timeline(author_id) for author_id, raw in by_author.items() if raw == _REBUILDING}
     if home == _REBUILDING:
-        rebuilding.add(home_key)
+        rebuilding.add(keys.home_timeline(viewer_id))
     return Snapshot(
         home_timeline=_parse(home),
         author_timelines={author_id: _parse_window(raw) for author_id, raw in by_author.items()},

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from accounts.user_cache import get_own_summary, get_user_summaries
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache import commands
+from instafeed.core.cache.client import CacheUnavailable
+from instafeed.core.cache.lua import Command
 from posts import counters, post_cache, viewer_flags
 from posts.counters import Counts
 from posts.models import Post
@@ -60,21 +59,23 @@ class PostParts:
         )
 
 
-def queue_reads(pipe: redis.client.Pipeline, viewer_id: int | None, post_ids: Sequence[int]) -> None:
-    """Queue the cache reads that `complete_parts` needs on the caller's pipeline. `post_ids` must not be empty."""
-    pipe.mget([keys.post_card(post_id) for post_id in post_ids])
-    pipe.mget([keys.count(post_id) for post_id in post_ids])
-    pipe.get(keys.viewer_flags(viewer_id or 0))
+def read_commands(viewer_id: int | None, post_ids: Sequence[int]) -> list[Command]:
+    """Return the cache reads that `complete_parts` needs. `post_ids` must not be empty."""
+    return [
+        post_cache.cards.read_command(post_ids),
+        counters.cached_counts.read_command(post_ids),
+        viewer_flags.cached_flags.read_command([viewer_id or 0]),
+    ]
 
 
 def complete_parts(viewer_id: int | None, post_ids: Sequence[int], replies: Sequence[Any]) -> PostParts:
-    """Return the parts from the pipeline's replies. Load what was not cached in a fixed number of queries."""
-    raw_cards, raw_counts, entry = replies
+    """Return the parts from the replies to `read_commands`. Load what was not cached in a fixed number of queries."""
+    raw_cards, raw_counts, raw_flags = replies
     found = post_cache.cards.fill_misses(post_ids, raw_cards)
     if viewer_id is None:
         flags = ViewerFlags()
     else:
-        entry = viewer_flags.cached_flags.fill_misses([viewer_id], [entry]).get(viewer_id)
+        entry = viewer_flags.cached_flags.fill_misses([viewer_id], raw_flags).get(viewer_id)
         flags = viewer_flags.complete_flags(viewer_id, found, entry)
     raw_counts = [raw for post_id, raw in zip(post_ids, raw_counts, strict=True) if post_id in found]
     existing = [post_id for post_id in post_ids if post_id in found]
@@ -86,10 +87,7 @@ def load_parts(viewer_id: int | None, post_ids: Sequence[int]) -> PostParts:
     if not post_ids:
         return PostParts(viewer_id, {}, {}, ViewerFlags())
     try:
-        with guarded_client() as client:
-            pipe = client.pipeline(transaction=False)
-            queue_reads(pipe, viewer_id, post_ids)
-            replies = pipe.execute()
+        replies = commands.run(read_commands(viewer_id, post_ids))
     except CacheUnavailable:
         return load_parts_without_cache(viewer_id, post_ids)
     return complete_parts(viewer_id, post_ids, replies)

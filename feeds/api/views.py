@@ -14,6 +14,7 @@ from rest_framework.viewsets import ViewSet
 
 from accounts.api.views import current_user
 from feeds import timeline
+from instafeed.core.api import early_reads
 from instafeed.core.api.etags import ETAG_PARAMETERS, NOT_MODIFIED_RESPONSE, add_etag
 from instafeed.core.api.openapi.components import example, list_parameters, page_serializer
 from instafeed.core.api.pagination.cursors import (
@@ -23,10 +24,12 @@ from instafeed.core.api.pagination.cursors import (
     parse_limit,
     raw_cursor,
 )
+from instafeed.core.cache.lua import Command
 from instafeed.core.db.snowflake import MAX_ID
 from posts.api.serializers import PostSerializer
 
 FEED_CURSOR = "feed"
+_PAGE = "feed_page"  # the name of an early read
 _SINCE_SCHEMA = {"type": "string", "pattern": "^([0-9]{1,18}|[0-8][0-9]{18})$", "example": "382835763848413185"}
 MAX_UNREAD_COUNT = 100
 
@@ -40,6 +43,16 @@ class UnreadCountSerializer(serializers.Serializer[Any]):
 class FeedViewSet(ViewSet):
     """The home feed of the signed-in user."""
 
+    def early_commands(self, request: Request, user_id: int) -> dict[str, Command]:
+        """Read the timelines together with what authentication reads."""
+        if self.action != "list":
+            return {}
+        try:
+            before, limit = _parse_page(request)
+        except ValidationError:
+            return {}
+        return {_PAGE: timeline.page_command(user_id, before, limit)}
+
     @extend_schema(
         operation_id="get_feed",
         parameters=[*list_parameters(FEED_CURSOR), *ETAG_PARAMETERS],
@@ -51,9 +64,9 @@ class FeedViewSet(ViewSet):
 
         The first page has an `ETag`.
         """
-        limit, raw = parse_limit(request), raw_cursor(request)
-        before = decode_cursor(FEED_CURSOR, raw)[0] if raw is not None else None
-        posts, after = timeline.get_page(current_user(request).pk, before, limit)
+        before, limit = _parse_page(request)
+        reply = early_reads.take(request, _PAGE)
+        posts, after = timeline.get_page(current_user(request).pk, before, limit, reply)
         page = page_response(request, posts, None if after is None else encode_cursor(FEED_CURSOR, after))
         return add_etag(request, page) if before is None else page
 
@@ -70,3 +83,9 @@ class FeedViewSet(ViewSet):
             raise ValidationError({"since": "A post id is required."}, code="invalid")
         count, capped = timeline.count_newer(current_user(request).pk, int(raw), MAX_UNREAD_COUNT)
         return Response({"count": count, "capped": capped})
+
+
+def _parse_page(request: Request) -> tuple[int | None, int]:
+    """Return cursor and limit of the feed. Raises ValidationError."""
+    limit, raw = parse_limit(request), raw_cursor(request)
+    return None if raw is None else decode_cursor(FEED_CURSOR, raw)[0], limit

@@ -13,9 +13,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import cache
 
-from instafeed.core.cache import keys
+from instafeed.core.cache import commands, keys
 from instafeed.core.cache.client import CacheUnavailable, guarded_client
-from instafeed.core.cache.lua import Script
+from instafeed.core.cache.lua import Command, Script
 
 MAX_LOCAL_WINDOWS = 10_000
 PERIODS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}  # in seconds
@@ -111,15 +111,23 @@ class LocalWindows:
 local_windows = LocalWindows(MAX_LOCAL_WINDOWS)
 
 
-def count(scope: str, client: str, rate: Rate, *, local_fallback: bool) -> Window | None:
-    """Count a request and return its window.
+def count_command(scope: str, client: str, rate: Rate) -> Command:
+    """Return the command that counts a request, for `count`."""
+    return _count_script.command([keys.rate_limit(scope, client, rate.seconds)], [rate.seconds * 1_000])
+
+
+def count(
+    scope: str, client: str, rate: Rate, *, local_fallback: bool, reply: tuple[int, int] | None = None
+) -> Window | None:
+    """Count a request and return its window. `reply` is the reply to `count_command` if the request is counted already.
 
     While Redis is down, count in this process with `local_fallback`, otherwise return None.
     """
     window = Window(scope, client, rate, used=0, reset=rate.seconds)
     try:
-        with guarded_client() as redis:
-            used, left_ms = _count_script(redis, [window.key], [rate.seconds * 1_000])
+        if reply is None:
+            (reply,) = commands.run([count_command(scope, client, rate)])
+        used, left_ms = reply
     except CacheUnavailable:
         if not local_fallback:
             return None

@@ -20,9 +20,10 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
-from instafeed.core.api import rate_limits
+from instafeed.core.api import early_reads, rate_limits
 from instafeed.core.api.rate_limits import Window, parse_rate
 from instafeed.core.cache import keys
+from instafeed.core.cache.lua import Command
 from instafeed.core.observability.metrics import THROTTLED
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Throttle(BaseThrottle):
     def allows(self, request: Request) -> bool:
         """Count the request; return False if it exceeds a limit."""
         for bucket in self.buckets(request):
-            window = self._count(bucket)
+            window = self._count(bucket, early_reads.take(request, _early_name(bucket)))
             if window is None:
                 continue
             _windows_of(request).append(window)
@@ -76,8 +77,8 @@ class Throttle(BaseThrottle):
         """Return the seconds until the window ends, at least 1: the Retry-After header."""
         return self._wait
 
-    def _count(self, bucket: Bucket) -> Window | None:
-        return _count(bucket, local_fallback=self.local_fallback)
+    def _count(self, bucket: Bucket, reply: tuple[int, int] | None) -> Window | None:
+        return _count(bucket, local_fallback=self.local_fallback, reply=reply)
 
 
 class AnonThrottle(Throttle):
@@ -185,11 +186,33 @@ def counter_keys(user_id: int) -> list[str]:
     return [keys.rate_limit(scope, str(user_id), parse_rate(rate).seconds) for scope, rate in rates.items() if rate]
 
 
-def _count(bucket: Bucket, *, local_fallback: bool) -> Window | None:
+def early_commands(view: APIView, user_id: int) -> dict[str, Command]:
+    """Return the command that counts a request in the window of all of the user's requests, if the view limits them."""
+    rate = settings.THROTTLES[UserThrottle.scope]
+    if rate is None or UserThrottle not in getattr(view, "throttle_classes", ()):
+        return {}
+    bucket = Bucket(UserThrottle.scope, str(user_id))
+    return {_early_name(bucket): rate_limits.count_command(*bucket, parse_rate(rate))}
+
+
+def give_back_early(request: Request, user_id: int) -> None:
+    """Do not count a request in the user's window after all: another client may have an old token of the user."""
+    bucket = Bucket(UserThrottle.scope, str(user_id))
+    reply = early_reads.take(request, _early_name(bucket))
+    window = reply and _count(bucket, local_fallback=False, reply=reply)
+    if window:
+        rate_limits.give_back(window)
+
+
+def _early_name(bucket: Bucket) -> str:
+    return f"{bucket.scope} {bucket.client}"
+
+
+def _count(bucket: Bucket, *, local_fallback: bool, reply: tuple[int, int] | None = None) -> Window | None:
     rate = settings.THROTTLES[bucket.scope]
     if rate is None:
         return None
-    return rate_limits.count(bucket.scope, bucket.client, parse_rate(rate), local_fallback=local_fallback)
+    return rate_limits.count(bucket.scope, bucket.client, parse_rate(rate), local_fallback=local_fallback, reply=reply)
 
 
 def _windows_of(request: Request | HttpRequest, attribute: str = _WINDOWS_ATTRIBUTE) -> list[Window]:

@@ -9,6 +9,9 @@ from typing import Any
 import redis
 
 Argument = str | bytes | int
+Command = tuple[Argument, ...]  # for `instafeed.core.cache.commands`
+
+_sources: dict[str, bytes] = {}  # by digest
 
 
 class Script:
@@ -16,6 +19,7 @@ class Script:
 
     def __init__(self, source: str) -> None:
         self._script = redis.Redis().register_script(source)
+        _sources[self._script.sha] = source.encode()
 
     @classmethod
     def from_files(cls, *paths: Path) -> Script:
@@ -24,3 +28,12 @@ class Script:
 
     def __call__(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Any:
         return self._script(keys=keys, args=arguments, client=client)
+
+    def command(self, keys: Sequence[str], arguments: Sequence[Argument] = ()) -> Command:
+        """Return a call of the script as one of several commands (`instafeed.core.cache.commands`)."""
+        return ("EVALSHA", self._script.sha, len(keys), *keys, *arguments)
+
+
+def with_source(command: Command) -> Command:
+    """Return a command of `Script.command` with the script's source instead of its digest."""
+    return ("EVAL", _sources[str(command[1])], *command[2:])

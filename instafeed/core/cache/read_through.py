@@ -15,11 +15,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
-from instafeed.core.cache import keys
+from instafeed.core.cache import commands, keys
 from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
-from instafeed.core.cache.lua import Script
+from instafeed.core.cache.lua import Command, Script
 from instafeed.core.observability.metrics import CACHE_READS
 
 _LEASE_PREFIX = b"\x00"  # no JSON value begins with it
@@ -89,15 +88,18 @@ class ReadThroughCache:
         if not wanted:
             return {}
         try:
-            with guarded_client() as client:
-                raw: Any = client.mget([self.key_of(id_) for id_ in wanted])
+            (raw,) = commands.run([self.read_command(wanted)])
         except CacheUnavailable:
             self._bypassed.inc(len(wanted))
             return dict(self.load(wanted))
         return self.fill_misses(wanted, raw)
 
+    def read_command(self, ids: Iterable[int]) -> Command:
+        """Return the command that reads these ids, at least one, for `fill_misses`."""
+        return ("MGET", *[self.key_of(id_) for id_ in ids])
+
     def fill_misses(self, ids: Sequence[int], raw: Sequence[bytes | None]) -> dict[int, bytes]:
-        """Do what `get` does with the replies `raw` of the caller's own MGET of `ids`, for use with a pipeline."""
+        """Do what `get` does, with the reply `raw` to `read_command(ids)`."""
         found = dict(zip(ids, raw, strict=True))
         missing = [id_ for id_, value in found.items() if _is_missing(value)]
         self._hits.inc(len(found) - len(missing))

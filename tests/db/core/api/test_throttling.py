@@ -16,6 +16,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts import services as accounts
 from accounts import sessions
 from accounts.models import User
 from instafeed.core.api import rate_limits, throttling
@@ -147,6 +148,25 @@ def test_a_request_is_given_back_where_it_was_counted(monkeypatch: pytest.Monkey
     rate_limits.give_back(in_redis)
     assert count().used == 2
     assert rate_limits.local_windows.count(here.key, 3_600)[0] == 1
+
+
+@pytest.mark.django_db
+def test_an_ended_session_cannot_use_up_the_limit_of_its_user(client: Client, settings: Settings) -> None:
+    settings.THROTTLES = settings.THROTTLES | {"user": "2/hour"}
+    user = UserFactory()
+    ended, live = (sessions.start(user) for _ in range(2))
+    sessions.end(ended.refresh)
+
+    def status(access: str) -> int:
+        return client.get("/api/v1/me", headers={"Authorization": f"Bearer {access}"}).status_code
+
+    assert [status(ended.access) for _ in range(3)] == [401] * 3
+    assert [status(live.access) for _ in range(3)] == [200, 200, 429]
+    assert status(ended.access) == 401
+    accounts.suspend(user.pk)
+    assert [status(live.access) for _ in range(3)] == [401] * 3
+    accounts.reinstate(user.pk)
+    assert rate_limits.count("user", str(user.pk), rate_limits.parse_rate("2/hour"), local_fallback=False).used == 4
 
 
 def test_a_request_is_one_round_trip(settings: Settings) -> None:
