@@ -8,7 +8,9 @@ the posts below this id.
 
 from __future__ import annotations
 
+import operator
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,7 +91,7 @@ def candidate_post_ids(
         _sql_reads.inc()
         return query_older(list(visible_authors.load(viewer_id)), top, wanted)
     floor = max(timeline.floor for timeline in timelines)
-    merged = _merge(timelines, floor, top)
+    merged = _merge(timelines, floor, top, wanted + 1)
     if len(merged) >= wanted or floor == 0:
         return merged[:wanted], len(merged) <= wanted and floor == 0
     older, is_exhausted = query_older(visible_authors.get_ids(viewer_id), min(top, floor + 1), wanted - len(merged))
@@ -147,10 +149,13 @@ def _rebuild_missing(viewer_id: int, snapshot: Snapshot) -> bool:
     return has_rebuilt
 
 
-def _merge(timelines: list[Timeline], floor: int, before: int) -> list[int]:
-    """Return the distinct post ids above `floor` and below `before`, in descending order."""
-    post_ids = {post_id for timeline in timelines for post_id in timeline.ids if floor < post_id < before}
-    return sorted(post_ids, reverse=True)
+def _merge(timelines: list[Timeline], floor: int, before: int, wanted: int) -> list[int]:
+    """Return the first `wanted` distinct post ids above `floor` and below `before`, in descending order."""
+    post_ids: set[int] = set()
+    for timeline in timelines:
+        start = bisect_right(timeline.ids, -before, key=operator.neg)
+        post_ids.update(timeline.ids[start : start + wanted])
+    return sorted((post_id for post_id in post_ids if post_id > floor), reverse=True)[:wanted]
 
 
 def query_older(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:

@@ -24,7 +24,6 @@ from instafeed.core.db.snowflake import timestamp_of_id
 from media import storage, variants
 from media.signals import alt_text_changed
 from posts import entities
-from posts.counters import Counts
 from posts.models import Post, PostMedia
 
 MAX_TRANSACTION_DURATION = timedelta(minutes=1)  # between drawing a post's id and its commit
@@ -55,21 +54,23 @@ def extract_author_ids(found: Mapping[int, bytes]) -> dict[int, int]:
 
 def extract_author_id(card: bytes) -> int:
     """Return the author id of a card."""
-    return int(card[: card.index(b"\n")].removesuffix(b"x"))
+    return split_card(card)[0]
 
 
-def is_author_only(card: bytes) -> bool:
-    """Return whether the post is visible to its author only, because its media are pending."""
-    return card[card.index(b"\n") - 1] == ord("x")
+def split_card(card: bytes) -> tuple[int, bool, bytes]:
+    """Return the author id of a card, whether only the author sees the post, and the fields of its JSON."""
+    head, _, fields = card.partition(b"\n")
+    return (int(head[:-1]), True, fields) if head.endswith(b"x") else (int(head), False, fields)
 
 
-def render_post(card: bytes, author_summary: bytes, counts: Counts, liked: bool, saved: bool) -> bytes:
-    """Return the JSON of a post as one viewer sees it."""
-    return b'{%b,"author":%b,"like_count":%d,"comment_count":%d,"liked":%b,"saved":%b}' % (
-        storage.sign_placeholders(card[card.index(b"\n") + 1 :]),
+def render_post(fields: bytes, author_summary: bytes, counts: bytes, liked: bool, saved: bool) -> bytes:
+    """Return the JSON of a post as one viewer sees it. `counts` are encoded (posts.counters)."""
+    likes, _, comments = counts.partition(b":")
+    return b'{%b,"author":%b,"like_count":%b,"comment_count":%b,"liked":%b,"saved":%b}' % (
+        storage.sign_placeholders(fields),
         author_summary,
-        counts.likes,
-        counts.comments,
+        likes,
+        comments,
         b"true" if liked else b"false",
         b"true" if saved else b"false",
     )

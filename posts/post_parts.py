@@ -32,31 +32,23 @@ class PostParts:
     counts: dict[int, bytes]
     flags: ViewerFlags
 
-    def author_id(self, post_id: int) -> int:
-        return post_cache.extract_author_id(self.cards[post_id])
-
     def author_ids(self) -> set[int]:
         return {post_cache.extract_author_id(card) for card in self.cards.values()}
 
     def render(self, post_ids: Sequence[int], authors: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
         """Return id and JSON of the existing posts whose author is in `authors`, in the given order."""
-        return [
-            (post_id, self._render_one(post_id, authors[self.author_id(post_id)]))
-            for post_id in post_ids
-            if self._exists(post_id) and self.author_id(post_id) in authors
-        ]
-
-    def _exists(self, post_id: int) -> bool:
-        card = self.cards.get(post_id)
-        return card is not None and (
-            not post_cache.is_author_only(card) or post_cache.extract_author_id(card) == self.viewer_id
-        )
-
-    def _render_one(self, post_id: int, author_summary: bytes) -> bytes:
-        liked, saved = post_id in self.flags.liked, post_id in self.flags.saved
-        return post_cache.render_post(
-            self.cards[post_id], author_summary, Counts.decode(self.counts[post_id]), liked, saved
-        )
+        rendered = []
+        for post_id in post_ids:
+            card = self.cards.get(post_id)
+            if card is None:
+                continue
+            author_id, is_author_only, fields = post_cache.split_card(card)
+            if author_id not in authors or (is_author_only and author_id != self.viewer_id):
+                continue
+            liked, saved = post_id in self.flags.liked, post_id in self.flags.saved
+            post = post_cache.render_post(fields, authors[author_id], self.counts[post_id], liked, saved)
+            rendered.append((post_id, post))
+        return rendered
 
 
 def read_commands(viewer_id: int | None, post_ids: Sequence[int]) -> list[Command]:
@@ -107,6 +99,5 @@ def render_posts(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[i
 
 def render_new_post(post: Post) -> bytes:
     """Return the JSON, for its author, of a post created in the current transaction. Fills no cache."""
-    return post_cache.render_post(
-        post_cache.load_uncommitted_card(post.pk), get_own_summary(post.author_id), Counts(), False, False
-    )
+    _, _, fields = post_cache.split_card(post_cache.load_uncommitted_card(post.pk))
+    return post_cache.render_post(fields, get_own_summary(post.author_id), Counts().encode(), False, False)
