@@ -13,7 +13,7 @@ from media import storage
 queue = LeasedQueue(
     Export.objects.all(),
     task=CoalescedTask(queues.BUILD_EXPORTS, mark_ttl=30),
-    lease=timedelta(seconds=60),  # much longer than a slice; renewed before each part and while the data is written
+    lease=timedelta(seconds=30),  # much longer than a slice; renewed before each part and while the data is written
     retry_delay=timedelta(seconds=30),
     transient=(storage.StorageError,),
 )
