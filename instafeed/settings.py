@@ -366,7 +366,8 @@ STORAGES = {
 # --- Mail (docs/mail.md) -----------------------------------------------------------------------------
 
 SITE_NAME = env.text("SITE_NAME", "instafeed")
-SITE_URL = env.web_origin("SITE_URL") or PUBLIC_URL  # links in mails begin with it
+SITE_URL = env.web_origin("SITE_URL") or PUBLIC_URL  # links in mails and to posts begin with it
+POST_URL = env.link_template("POST_URL", f"{SITE_URL}/p/{{id}}", "{id}")
 EMAIL_URL = env.text("EMAIL_URL")
 MAIL_ENABLED = bool(EMAIL_URL)
 EMAIL_FILE_PATH = ""

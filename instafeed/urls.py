@@ -32,6 +32,8 @@ urlpatterns = [
     path("schema", csrf_exempt(openapi_document), name="schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(template_name="instafeed/docs.html", **PUBLIC_VIEW)),
     path("admin/", admin.site.urls),
+    # Where a post's `url` leads unless POST_URL or SITE_URL names an app.
+    path("p/<int:post_id>", RedirectView.as_view(url="/api/v1/posts/%(post_id)d")),
     path("", RedirectView.as_view(url="/docs")),
 ]
 

@@ -30,6 +30,7 @@ class ExportedPostSerializer(serializers.Serializer[Any]):
     media = ExportedMediaIdSerializer(many=True)
     like_count = serializers.IntegerField()
     comment_count = serializers.IntegerField()
+    url = serializers.URLField()
 
 
 class ExportedCommentSerializer(serializers.Serializer[Any]):

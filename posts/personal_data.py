@@ -36,6 +36,7 @@ from posts.export_rows import (
     ExportedReportSerializer,
 )
 from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, PostMention, Report, Save, TargetType
+from posts.permalinks import permalink
 from social import notifications
 from social.services.locks import retry_on_conflict
 
@@ -57,6 +58,7 @@ def export_posts(user_id: int) -> Iterator[Row]:
                 "media": media_ids[post["id"]],
                 "like_count": counts[post["id"]].likes,
                 "comment_count": counts[post["id"]].comments,
+                "url": permalink(post["id"]),
             }
 
 

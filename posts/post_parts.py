@@ -46,7 +46,7 @@ class PostParts:
             if author_id not in authors or (is_author_only and author_id != self.viewer_id):
                 continue
             liked, saved = post_id in self.flags.liked, post_id in self.flags.saved
-            post = post_cache.render_post(fields, authors[author_id], self.counts[post_id], liked, saved)
+            post = post_cache.render_post(post_id, fields, authors[author_id], self.counts[post_id], liked, saved)
             rendered.append((post_id, post))
         return rendered
 
@@ -100,4 +100,5 @@ def render_posts(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[i
 def render_new_post(post: Post) -> bytes:
     """Return the JSON, for its author, of a post created in the current transaction. Fills no cache."""
     _, _, fields = post_cache.split_card(post_cache.load_uncommitted_card(post.pk))
-    return post_cache.render_post(fields, get_own_summary(post.author_id), Counts().encode(), False, False)
+    author = get_own_summary(post.author_id)
+    return post_cache.render_post(post.pk, fields, author, Counts().encode(), False, False)

@@ -175,13 +175,11 @@ def mailbox(name: str) -> str:
     return raw
 
 
-def link_template(name: str, default: str) -> str:
-    """Return a URL in which `{token}` stands for a token."""
-    raw = _read_variable(name, "URL with `{token}`", None) or default
-    if raw.count("{token}") != 1 or not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*:\S+|/\S+", raw, re.IGNORECASE):
-        raise SettingError(
-            name, f"must be a URL with {{token}}, as https://example.org/page#token={{token}}, not {raw!r}"
-        )
+def link_template(name: str, default: str, placeholder: str = "{token}") -> str:
+    """Return a URL in which `placeholder` stands for a value."""
+    raw = _read_variable(name, f"URL with `{placeholder}`", None) or default
+    if raw.count(placeholder) != 1 or not re.fullmatch(r"[a-z0-9][a-z0-9+.-]*:\S+|/\S+", raw, re.IGNORECASE):
+        raise SettingError(name, f"must be a URL with {placeholder}, as https://example.org/{placeholder}, not {raw!r}")
     return raw
 
 

@@ -26,7 +26,7 @@ from instafeed.devstack.state import (
 # Variables that commands on the running stack must share with its web server and workers.
 _SHARED_VARIABLES = (
     *("CELEBRITY_THRESHOLD", "FAN_OUT_BATCH_SIZE", "FAN_OUT_RATE_LIMIT", "FEED_LENGTH", "FEED_TTL"),
-    *("EMAIL_URL", "MAIL_FROM", "SITE_NAME", "SITE_URL", "EMAIL_VERIFY_URL", "PASSWORD_RESET_URL"),
+    *("EMAIL_URL", "MAIL_FROM", "SITE_NAME", "SITE_URL", "EMAIL_VERIFY_URL", "PASSWORD_RESET_URL", "POST_URL"),
     "REQUIRE_VERIFIED_EMAIL",
 )
 _START_TIMEOUT = 300.0  # seconds; crash recovery after a bulk load is slow

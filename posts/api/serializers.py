@@ -29,6 +29,7 @@ POST_EXAMPLE = {
     "saved": False,
     "created_at": "2026-02-01T18:12:05.123456Z",
     "edited_at": None,
+    "url": "https://example.org/p/382835763848413185",
 }
 COMMENT_EXAMPLE: dict[str, Any] = {
     "id": "382835763848413200",
@@ -113,6 +114,7 @@ class PostSerializer(serializers.Serializer[Any]):
     saved = serializers.BooleanField()
     created_at = serializers.DateTimeField()
     edited_at = serializers.DateTimeField(allow_null=True)
+    url = serializers.URLField(help_text="A link to share: a page or a deep link of an app, as the site has set it up.")
 
 
 @extend_schema_serializer(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts import services as accounts
 from accounts.models import User
@@ -257,3 +258,31 @@ def test_edit_with_the_same_caption_changes_nothing(author: ApiUser) -> None:
     assert before["edited_at"] is None
     edited = author.call("patch", path, {"caption": "otherwise"}).json()
     assert author.call("patch", path, {"caption": "otherwise"}).json() == edited
+
+
+# --- Links to posts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["https://example.org/p/{id}", "harbour://post?id={id}", '/p/{id}#"\\ü', "https://example.org/{id}/%7Bid%7D"],
+)
+def test_posts_have_a_link(author: ApiUser, template: str, settings: Settings) -> None:
+    """A cached post follows the setting."""
+    post_id = author.create_post()
+    assert author.get(f"/posts/{post_id}")["url"] == settings.POST_URL.replace("{id}", post_id)
+    settings.POST_URL = template
+    expected = template.replace("{id}", post_id)
+    assert author.get(f"/posts/{post_id}")["url"] == expected
+    assert author.get("/feed")["results"][0]["url"] == expected
+    (exported,) = json.loads(author.call("get", "/me/export").getvalue())["posts"]
+    assert exported["url"] == expected
+
+
+def test_default_link_leads_to_the_post(author: ApiUser, client: Client) -> None:
+    post = author.get(f"/posts/{author.create_post()}")
+    assert post["url"].endswith(f"/p/{post['id']}")
+    page = client.get(post["url"], follow=True)
+    assert (page.status_code, page.json()) == (200, post)
+    assert client.get(f"/p/{'9' * 40}", follow=True).status_code == 404
+    assert client.get("/p/x").status_code == 404

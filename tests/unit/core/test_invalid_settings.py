@@ -114,6 +114,8 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("SITE_URL", "example.org"),
         ("EMAIL_VERIFY_URL", "https://example.org/verify"),
         ("EMAIL_VERIFY_URL", "{token}"),
+        ("POST_URL", "https://example.org/p/{token}"),
+        ("POST_URL", "https://example.org/{id}/{id}"),
         ("PASSWORD_RESET_URL", "https://example.org/{token}/{token}"),
         ("REQUIRE_VERIFIED_EMAIL", "true"),  # without EMAIL_URL
         ("MAIL_RETENTION_DAYS", "x"),
