@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts import invites, registration_blocks
@@ -17,6 +18,7 @@ from accounts.admin.actions import AdminAction, OptionalReasonForm, with_reason
 from accounts.models import BlockedEmailDomain, BlockedNetwork, Invite, User
 from instafeed.core.admin.buttons import ActionButtonsAdmin
 from instafeed.core.admin.display import object_link, state_badge
+from instafeed.core.admin.urls import changelist_url
 from instafeed.core.db.cidr import Network
 
 
@@ -111,8 +113,10 @@ class InviteAdmin(AddedByStaffAdmin):
         return state_badge("used up", "busy") if invite.uses >= invite.max_uses else state_badge("valid", "good")
 
     @admin.display(description="accounts")
-    def used(self, invite: Invite) -> str:
-        return f"{invite.uses:,} of {invite.max_uses:,}"
+    def used(self, invite: Invite) -> SafeString:
+        """Link to the accounts that came by the invite. The linked page checks the permission to view them."""
+        url = f"{changelist_url(User)}?invite={invite.pk}"
+        return format_html('<a href="{}">{} of {}</a>', url, invite.uses, invite.max_uses)
 
     @admin.display(description="expires (UTC)")
     def expires(self, invite: Invite) -> str:

@@ -134,6 +134,7 @@ def test_invalid_invites_are_refused(operator: StaffMember, field: str, value: s
 def test_users_of_an_invite(operator: StaffMember) -> None:
     invite = create_invite(max_uses=2)
     UserFactory(username="invited", invite=invite)
+    assert f"/admin/accounts/user/?invite={invite.pk}" in operator.page("accounts_invite_changelist").content.decode()
     assert [row.username for row in operator.rows("accounts_user", invite=str(invite.pk))] == ["invited"]
 
 

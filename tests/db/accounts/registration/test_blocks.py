@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.test import Client
+from pytest_django import Settings
 
 from accounts import registration_blocks
 from accounts.models import BlockedEmailDomain, BlockedNetwork, OutgoingMail, User
@@ -84,6 +86,17 @@ def test_blocked_network(blocked: str, address: str, is_refused: bool) -> None:
     if is_refused:
         assert_error(response, 403, "registration_refused")
     assert User.objects.exists() is not is_refused, response.content
+
+
+def test_client_behind_proxies_is_judged_by_its_own_address(settings: Settings) -> None:
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+    BlockedNetwork.objects.create(network="203.0.113.0/24")
+    body = {"username": "alice", "email": "alice@example.org", "password": PASSWORD}
+    for forwarded, status in (("203.0.113.9, 198.51.100.1", 201), ("198.51.100.1, 203.0.113.9", 403)):
+        response = Client(REMOTE_ADDR="203.0.113.1").post(
+            "/api/v1/auth/register", body, content_type="application/json", headers={"X-Forwarded-For": forwarded}
+        )
+        assert response.status_code == status, forwarded
 
 
 def test_network_is_stored_once_in_one_form() -> None:

@@ -44,7 +44,17 @@ class Endpoint:
 
 
 ENDPOINTS = [
-    Endpoint("POST", "auth/register", {"username": "newcomer", "email": "new@example.com", "password": PASSWORD}),
+    Endpoint(
+        *("POST", "auth/register"),
+        {
+            "username": "newcomer",
+            "email": "new@example.com",
+            "password": PASSWORD,
+            "invite": "a",
+            "captcha": "a",
+            "birth_date": "1990-01-31",
+        },
+    ),
     Endpoint("POST", "auth/token", {"username": "hostile", "password": PASSWORD}),
     Endpoint("POST", "auth/token/refresh", {"refresh": "a.b.c"}),
     Endpoint("POST", "auth/logout", {"refresh": "a.b.c"}),
