@@ -53,7 +53,8 @@ def cancel(job_id: int, operator: User) -> bool:
     A living worker finishes its present step, loses its lease and saves nothing of its slice.
     """
     jobs = OperatorJob.objects.using(DEFAULT_DB_ALIAS).filter(pk=job_id, state__in=UNFINISHED)
-    job = jobs.select_for_update(no_key=True, of=("self",)).select_related("task_result").first()
+    # The result is read after the lock: a join would return that of before a slice which is being saved.
+    job = jobs.select_for_update(no_key=True).first()
     if job is None:
         return False
     message = f"Cancelled by {operator.username}."

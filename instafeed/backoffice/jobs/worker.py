@@ -36,7 +36,7 @@ MAX_LOST_WORKERS = 5  # in a row without progress; then the job probably kills t
 TRANSIENT = (redis.RedisError, DependencyUnavailable, OperationalError)
 
 queue = LeasedQueue(
-    OperatorJob.objects.select_related("task_result"),
+    OperatorJob.objects.all(),
     task=CoalescedTask(queues.RUN_OPERATOR_JOBS),
     lease=LEASE,
     retry_delay=RETRY_DELAY,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from celery.result import AsyncResult
+from django.db import transaction
 
 from accounts.models import AuditEntry
 from instafeed.backoffice.jobs import services, worker
 from instafeed.backoffice.models import OperatorJob
 from instafeed.core.jobs.leased import Outcome
-from tests.db.backoffice.operator_jobs import count_up, replace_steps, start_job, view_of
-from tests.support.concurrency import run_concurrently
+from tests.db.backoffice.operator_jobs import count_up, progress_of, replace_steps, start_job, view_of
+from tests.support.concurrency import close_connection_after, run_concurrently
+from tests.support.eventually import TIMEOUT, eventually
+from tests.support.lock_waits import count_lock_waiters
 from tests.support.staff import create_staff
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,3 +54,16 @@ def test_two_workers_do_not_share_a_job(monkeypatch: pytest.MonkeyPatch) -> None
     start_job(KIND)
     outcomes = run_concurrently([worker.process_next] * 4)
     assert sorted(outcomes) == [Outcome.FINISHED, *[Outcome.UNCLAIMED] * 3]
+
+
+def test_cancellation_keeps_the_progress_that_is_saved_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "SLICE_SECONDS", 0.0)
+    replace_steps(monkeypatch, KIND, count_up)
+    job, operator = start_job(KIND), create_staff("Operator")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert worker.process_next() is Outcome.CONTINUED
+            cancelling = pool.submit(close_connection_after, services.cancel, job.pk, operator)
+            eventually(lambda: count_lock_waiters() or cancelling.done())
+        assert cancelling.result(TIMEOUT)
+    assert (view_of(job).status, progress_of(job).done, progress_of(job).total) == ("cancelled", 1, 10)
