@@ -58,7 +58,8 @@ def cancel(job_id: int, operator: User) -> bool:
     if job is None:
         return False
     message = f"Cancelled by {operator.username}."
-    jobs.update(state=JobState.DONE, lease=None, error="", ended_at=Now(), log=log.append(job.log, [message]))
+    lines = log.append(job.log, [message])
+    jobs.update(state=JobState.DONE, lease=None, error="", checkpoint={}, ended_at=Now(), log=lines)
     results.store(job, states.REVOKED, JobCancelled(message), results.load_progress(job.task_result))
     audit.record(operator, "cancel_job", "operator_job", job.pk, user_id=None, after={"kind": job.kind})
     return True

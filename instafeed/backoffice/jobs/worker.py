@@ -124,6 +124,7 @@ class JobSlice:
     def _end(self, state: str, result: str | JobFailed) -> Outcome:
         """End the job, with its result and the audit entry."""
         self.lines.append(str(result))
+        self.checkpoint = {}  # it may hold the id of a user who is erased later
         with transaction.atomic():
             if not queue.finish(self.job, **self._columns(), ended_at=Now()):
                 return Outcome.OVERTAKEN

@@ -90,6 +90,7 @@ def test_job_runs_in_slices_with_progress_and_result() -> None:
     lines = [line[20:] for line in view.job.log.splitlines()]
     assert lines[1:4] == ["Started; 10 to do.", "Step 1.", "Step 2."]
     assert lines[-1] == "10 done."
+    assert view.job.checkpoint == {}
 
 
 @pytest.mark.usefixtures("counting")
