@@ -13,7 +13,8 @@ from datetime import timedelta
 import redis
 from celery import states
 from django.db import OperationalError, transaction
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
@@ -61,6 +62,7 @@ class JobSlice:
         self.work = Work(job.arguments, job.checkpoint, operator)
         self.progress = results.load_progress(job.task_result)
         self.checkpoint, self.lines = job.checkpoint, list[str]()
+        self.started_at = job.started_at or timezone.now()
 
     def run(self) -> Outcome:
         try:
@@ -131,11 +133,11 @@ class JobSlice:
             results.store(self.job, state, result, self.progress)
             after = {"kind": self.job.kind, "result": state.lower(), **self.progress.figures}
             audit.record(self.work.operator, "end_job", "operator_job", self.job.pk, user_id=None, after=after)
-        return Outcome.FINISHED
+        return Outcome.FINISHED if state == states.SUCCESS else Outcome.FAILED
 
     def _columns(self) -> dict[str, object]:
         return {
             "checkpoint": self.checkpoint,
             "log": log.append(self.job.log, self.lines),
-            "started_at": Coalesce("started_at", Now()),
+            "started_at": self.started_at,
         }

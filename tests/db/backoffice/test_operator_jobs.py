@@ -87,6 +87,7 @@ def test_job_runs_in_slices_with_progress_and_result() -> None:
     assert view.figures == [("even", "5")]
     assert view.job.started_at is not None
     assert view.job.ended_at is not None
+    assert view.job.created_at < view.job.started_at < view.job.ended_at
     lines = [line[20:] for line in view.job.log.splitlines()]
     assert lines[1:4] == ["Started; 10 to do.", "Step 1.", "Step 2."]
     assert lines[-1] == "10 done."
