@@ -16,7 +16,7 @@ WORKDIR /build
 RUN python -m venv /venv
 COPY pyproject.toml constraints.txt ./
 COPY deploy/requirements.py deploy/
-RUN python deploy/requirements.py > requirements.txt \
+RUN python deploy/requirements.py mail > requirements.txt \
     && pip install --no-cache-dir --no-compile --only-binary :all: -c constraints.txt -r requirements.txt \
     && python -m compileall -q /venv
 

@@ -1,7 +1,7 @@
 """Print NOTICE: the licences of what the images of the Dockerfile contain. `make reference` writes the file.
 
-The packages are those that the project and Flower require, installed as in the image. Their licences come from their
-metadata. It has no versions, which are in constraints.txt.
+The packages are those that the project, its mail providers and Flower require, installed as in the image. Their
+licences come from their metadata. It has no versions, which are in constraints.txt.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def main() -> None:
 
 
 def shipped_packages() -> list[metadata.Distribution]:
-    """Return the packages that the project and the extra `flower` require, directly or not."""
+    """Return the packages that the project and the extras in the images require, directly or not."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    waiting = [Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["flower"])]
+    extras = (requirement for extra in ("mail", "flower") for requirement in project["optional-dependencies"][extra])
+    waiting = [Requirement(text) for text in (*project["dependencies"], *extras)]
     found: dict[str, metadata.Distribution] = {}
     done: set[tuple[str, frozenset[str]]] = set()
     while waiting:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.backends.utils import CursorWrapper
 
 from accounts.models import User
@@ -44,6 +44,11 @@ CREATE TEMP TABLE import_user ON COMMIT DROP AS
     LEFT JOIN accounts_user u ON u.username = 'u' || number;
 ANALYZE import_pair;
 ANALYZE import_user;
+"""
+# The first missing user whose name is a former username, reserved to another account.
+_RESERVED = """
+SELECT username FROM import_user JOIN accounts_formerusername USING (username)
+WHERE import_user.id IS NULL AND reserved_until > clock_timestamp() ORDER BY number LIMIT 1
 """
 # Counts the pairs by kind, before anything is created.
 _PLAN = """
@@ -129,6 +134,10 @@ WHERE u.id = c.id AND (u.follower_count, u.following_count) IS DISTINCT FROM (c.
 """
 
 
+class ReservedUsername(Exception):
+    """A user of the file cannot be created: the name is reserved to another account, which had it before."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
     """What an import will find and create."""
@@ -151,11 +160,17 @@ class ImportResult:
 
 
 def stage(rows: Iterable[bytes]) -> ImportPlan:
-    """Copy `follower<TAB>followee` lines (see `follow_file`) into temporary tables and plan the import."""
+    """Copy `follower<TAB>followee` lines (see `follow_file`) into temporary tables and plan the import.
+
+    Raises ReservedUsername.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_STAGE)
         bulk_load.copy_into("import_edge", ["follower", "followee"], rows)
         cursor.execute(_RESOLVE)
+        cursor.execute(_RESERVED)
+        if reserved := cursor.fetchone():
+            raise ReservedUsername(f"{reserved[0]} is a former username, which is reserved to another account")
         cursor.execute(_PLAN)
         return ImportPlan(*cursor.fetchone())
 
@@ -164,6 +179,7 @@ def apply() -> ImportResult:
     """Create the staged users and follows, recount all users in the file, and invalidate their cached feeds.
 
     Idempotent: a second run creates nothing. The result may differ a little from the plan if others wrote meanwhile.
+    Raises ReservedUsername, after which the transaction must be rolled back, if a name was given up meanwhile.
     """
     lock_graph()
     with connection.cursor() as cursor:
@@ -179,10 +195,11 @@ def apply() -> ImportResult:
 
 def _create_users(cursor: CursorWrapper) -> int:
     fixed = bulk_load.default_values(User, given={"username", "password"})
-    cursor.execute(
-        _CREATE_USERS.format(columns=", ".join(fixed), values=", ".join(["%s"] * len(fixed))),
-        list(fixed.values()),
-    )
+    statement = _CREATE_USERS.format(columns=", ".join(fixed), values=", ".join(["%s"] * len(fixed)))
+    try:
+        cursor.execute(statement, list(fixed.values()))
+    except IntegrityError as error:  # of the trigger: names that are taken are skipped
+        raise ReservedUsername("a username was given up meanwhile and is reserved to its account") from error
     return cursor.rowcount
 
 

@@ -59,7 +59,11 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, username: str, email: str = "", password: str | None = None, **fields: Any) -> User:
-        return self.create_user(username, email, password, is_staff=True, is_superuser=True, **fields)
+        """Create an administrator. `createsuperuser` prints the ValidationError of a reserved username."""
+        user = self.prepare_user(username, email, password, is_staff=True, is_superuser=True, **fields)
+        user.clean()
+        user.save(using=self._db)
+        return user
 
 
 class User(AbstractBaseUser, PermissionsMixin):

@@ -79,6 +79,13 @@ def run(root: Path, code: str, **environment: str) -> subprocess.CompletedProces
     )
 
 
+def test_image_has_the_mail_providers(checkout: Path) -> None:
+    assert "\nRUN python deploy/requirements.py mail > requirements.txt" in stage("build")
+    environment = {"EMAIL_URL": "postmark:?server_token=x", "MAIL_FROM": "a@b.example", "SITE_URL": "https://b.example"}
+    loaded = run(checkout, "import instafeed.settings as s; print(s.EMAIL_BACKEND)", **environment)
+    assert loaded.stdout == "anymail.backends.postmark.EmailBackend\n", loaded.stderr
+
+
 def test_collectstatic_needs_no_database(checkout: Path) -> None:
     code = (
         "sys.argv[1:] = ['collectstatic', '--noinput']; import runpy; runpy.run_path('manage.py', run_name='__main__')"

@@ -51,7 +51,7 @@ class Command(OperatorCommand):
                 transaction.set_rollback(True)
                 return f"Dry run: would create {would}; nothing was written."
             self.stdout.write(f"Creating {would} …")
-            done = follow_import.apply()
+            done = self._apply()
         follow_import.analyze()
         reclassified = self._reclassify()
         return (
@@ -71,6 +71,14 @@ class Command(OperatorCommand):
                 return follow_import.stage(rows())
             except UnreadableFile as error:
                 raise CommandError(str(error)) from None
+            except follow_import.ReservedUsername as error:
+                raise CommandError(f"{error}: nothing was written") from None
+
+    def _apply(self) -> follow_import.ImportResult:
+        try:
+            return follow_import.apply()
+        except follow_import.ReservedUsername as error:
+            raise CommandError(f"{error}: nothing was written, run the import again") from None
 
     def _reject_bad_lines(self, edges: FollowFile, skip_bad: bool) -> None:
         for number, problem in edges.first_bad:

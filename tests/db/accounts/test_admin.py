@@ -93,7 +93,11 @@ def test_removed_groups_are_audited(superuser: StaffMember, moderator: StaffMemb
 
 
 @pytest.mark.parametrize(
-    "data", [{"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}, {"username": "bobs.former.name"}]
+    "data",
+    [
+        *({"username": "Not Plain"}, {"username": "BOB"}, {"username": "bob"}, {"username": "bobs.former.name"}),
+        *({"username": "relationships"}, {"username": "Relationships"}),
+    ],
 )
 def test_invalid_or_taken_username_shows_errors(superuser: StaffMember, data: dict[str, str]) -> None:
     former_usernames.record_rename(UserFactory(username="bob").pk, "bobs.former.name", "bob")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -45,6 +46,15 @@ def test_a_former_name_is_refused_like_a_taken_one_until_the_reservation_ends(al
     assert_error(rename(start_session(UserFactory()).access, "alice"), 400, "unique")
     end_reservations()
     assert register("alice").status_code == 201
+
+
+@pytest.mark.parametrize("username", ["alice", "relationships"])
+def test_createsuperuser_refuses_reserved_names_with_one_line(access: str, username: str) -> None:
+    rename(access, "alicia")
+    with pytest.raises(CommandError, match=r"^\S.*reserved.*\.$") as error:
+        call_command("createsuperuser", username=username, email="root@mail.example", interactive=False)
+    assert "\n" not in str(error.value)
+    assert list(User.objects.values_list("username", flat=True)) == ["alicia"]
 
 
 def test_a_reservation_lasts_30_days(access: str) -> None:

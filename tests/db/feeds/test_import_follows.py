@@ -14,9 +14,11 @@ import pytest
 import redis
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
+from django.utils import timezone
 from pytest_django import Settings
 
-from accounts.models import CelebrityState, User
+from accounts import former_usernames
+from accounts.models import CelebrityState, FormerUsername, User
 from instafeed.core.cache import keys
 from instafeed.core.models import Invalidation
 from social import follow_import
@@ -256,6 +258,32 @@ def test_private_accounts_are_followed_and_requests_granted(file: File) -> None:
     run(file("1\t2\n"))
     assert follows() == {("u1", "u2")}
     assert list(FollowRequest.objects.values_list("follower_id", flat=True)) == [other.follower_id]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_former_username_of_another_account_is_refused(file: File, dry_run: bool) -> None:
+    owner = UserFactory()
+    former_usernames.record_rename(owner.pk, "u7", owner.username)
+    message, _ = run_expecting_error(file("1\t2\n2\t7\n"), dry_run=dry_run)
+    assert message == "u7 is a former username, which is reserved to another account: nothing was written"
+    assert list(User.objects.all()) == [owner]
+    FormerUsername.objects.update(reserved_until=timezone.now())
+    assert run(file("1\t2\n2\t7\n"))
+    assert follows() == {("u1", "u2"), ("u2", "u7")}
+
+
+def test_username_that_is_given_up_during_the_import_is_refused(file: File) -> None:
+    owner = UserFactory()
+
+    def give_up_before_the_insert(execute: Any, sql: str, *rest: Any) -> Any:
+        if "INSERT INTO accounts_user" in sql:
+            former_usernames.record_rename(owner.pk, "u2", owner.username)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(give_up_before_the_insert):
+        message, _ = run_expecting_error(file("1\t2\n"))
+    assert message.startswith("a username was given up meanwhile and is reserved to its account: nothing was written")
+    assert list(User.objects.all()) == [owner]
 
 
 def test_import_waits_for_running_relation_writes(file: File) -> None:
