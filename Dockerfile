@@ -35,7 +35,6 @@ COPY accounts accounts
 COPY social social
 COPY media media
 COPY posts posts
-COPY exports exports
 COPY feeds feeds
 ENV WEB_BIND=0.0.0.0 MEDIA_ROOT=/tmp/media INSTAFEED_STATIC_ROOT=/app/staticfiles
 # collectstatic needs no database. The code is compiled here, as the container is read-only.

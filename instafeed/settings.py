@@ -79,7 +79,7 @@ INSTALLED_APPS = [
     "accounts",
     "social",
     "media",
-    "exports",
+    "instafeed.exports",
     "posts",
     "feeds",
     "instafeed.demo",
@@ -290,7 +290,7 @@ SPECTACULAR_SETTINGS = {
         "MediaKindEnum": "media.api.serializers.KINDS",
         "NotificationKindEnum": "social.models.NotificationKind",
         "MediaStatusEnum": "media.api.serializers.STATUSES",
-        "ExportStatusEnum": "exports.api.views.STATUSES",
+        "ExportStatusEnum": "instafeed.exports.api.views.STATUSES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/v1/", include("social.api.urls")),
     path("api/v1/", include("posts.api.urls")),
     path("api/v1/", include("media.api.urls")),
-    path("api/v1/", include("exports.api.urls")),
+    path("api/v1/", include("instafeed.exports.api.urls")),
     path("api/v1/instance", InstanceView.as_view()),
     re_path(r"^api/", api_not_found),
     # Exempt from CSRF checks, whose error page would replace the 405 for other methods.

@@ -20,9 +20,9 @@ from accounts.models import (
     OutgoingMail,
     User,
 )
-from exports.requests import request_export
 from instafeed.core.jobs.leased import JobState, Outcome
 from instafeed.core.models import IdempotentResponse
+from instafeed.exports.requests import request_export
 from media.models import Media
 from media.relocation import schedule_relocation
 from posts import counters, services

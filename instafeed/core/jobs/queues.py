@@ -5,7 +5,7 @@ QUEUES = (FAN_OUT, "notifications", "media", "mail", "bulk", "maintenance")
 
 # Tasks that are enqueued by name, because their modules import the modules that enqueue them.
 DELIVER_POSTS = "feeds.tasks.deliver_posts"
-BUILD_EXPORTS = "exports.tasks.build_exports"
+BUILD_EXPORTS = "instafeed.exports.tasks.build_exports"
 ERASE_ACCOUNTS = "accounts.tasks.erase_accounts"
 PROCESS_MEDIA = "media.tasks.process_media"
 REMAKE_MEDIA = "media.tasks.remake_media"

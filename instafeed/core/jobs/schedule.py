@@ -37,7 +37,7 @@ SCHEDULE = {
     "sweep-follow-requests": _entry(5.0, "social.tasks.sweep_follow_requests", expires=10),
     "sweep-operator-jobs": _entry(5.0, "instafeed.backoffice.tasks.sweep_operator_jobs", expires=10),
     "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),
-    "sweep-exports": _entry(5.0, "exports.tasks.sweep_exports", expires=10),
-    "delete-expired-exports": _entry(_TEN_MINUTES, "exports.tasks.delete_expired_exports", expires=600),
+    "sweep-exports": _entry(5.0, "instafeed.exports.tasks.sweep_exports", expires=10),
+    "delete-expired-exports": _entry(_TEN_MINUTES, "instafeed.exports.tasks.delete_expired_exports", expires=600),
     "delete-orphans": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
 }

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 from accounts.models import User
-from exports import requests, worker
-from exports.models import Export
 from instafeed.core.jobs.leased import Outcome, now_plus
+from instafeed.exports import requests, worker
+from instafeed.exports.models import Export
 from media import storage
 from media.models import Media
 from tests.support.leased_jobs import make_due, make_first

@@ -17,9 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from exports import worker
-from exports.models import Export
 from instafeed.core.jobs.leased import JobState
+from instafeed.exports import worker
+from instafeed.exports.models import Export
 from media.storage.local import signatures
 from tests.db.exports.lifecycle import expire, finish, kept_original, work
 from tests.db.media.storage.conftest import UseStorage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exports import requests
-from exports.models import Export
+from instafeed.exports import requests
+from instafeed.exports.models import Export
 from tests.support.concurrency import run_concurrently
 from tests.support.factories import UserFactory
 

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from accounts import deletion
 from accounts.models import User
-from exports import requests, tasks, worker
-from exports.models import Export, ExportSlice
-from exports.queue import queue
 from instafeed.core.jobs.leased import JobState, Outcome
+from instafeed.exports import requests, tasks, worker
+from instafeed.exports.models import Export, ExportSlice
+from instafeed.exports.queue import queue
 from media import storage
 from media.models import FileDeletion, Media, Status
 from tests.db.exports.lifecycle import expire, finish, kept_original, read, reload, request, stored, work

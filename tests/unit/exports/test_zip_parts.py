@@ -11,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 
-from exports.zip_parts import ZipPart, end_records
+from instafeed.exports.zip_parts import ZipPart, end_records
 
 MOMENT = datetime(2026, 1, 31, 9, 30, 2, tzinfo=UTC)
 GIB = 2**30

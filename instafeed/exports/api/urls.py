@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from exports.api import views
+from instafeed.exports.api import views
 
 urlpatterns = [
     path("me/exports", views.Exports.as_view()),

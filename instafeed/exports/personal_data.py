@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounts.personal_data_registry import PersonalDataCategory, register
-from exports import requests
+from instafeed.exports import requests
 
 
 def register_categories() -> None:

@@ -3,7 +3,8 @@
 The worker claims one export, works for about a second and releases it, so exports of other users and other work come
 in between. A slice does one of these:
 
-1. It adds pictures (`exports.pictures`) to the ZIP, after those of the slice before, and stores them as a part.
+1. It adds pictures (`instafeed.exports.pictures`) to the ZIP, after those of the slice before, and stores them as a
+   part.
 2. When no pictures are left, it adds `export.json` and the directory of the ZIP, and completes the file.
 
 A slice that is killed leaves nothing that counts: the row and the rows of its slices say up to where the ZIP is
@@ -36,12 +37,12 @@ from django.utils import timezone
 from accounts.export import stream_export
 from accounts.models import User
 from accounts.personal_data_registry import Row
-from exports.models import Export, ExportSlice
-from exports.pictures import has_file, iterate_pictures, open_avatar, open_picture, query_pictures
-from exports.queue import queue
-from exports.requests import files_of
-from exports.zip_parts import ZipPart, end_records
 from instafeed.core.jobs.leased import Outcome, now_plus
+from instafeed.exports.models import Export, ExportSlice
+from instafeed.exports.pictures import has_file, iterate_pictures, open_avatar, open_picture, query_pictures
+from instafeed.exports.queue import queue
+from instafeed.exports.requests import files_of
+from instafeed.exports.zip_parts import ZipPart, end_records
 from media import file_deletion, storage, tempdirs
 
 logger = logging.getLogger(__name__)

@@ -2,9 +2,10 @@ from django.apps import AppConfig
 
 
 class ExportsConfig(AppConfig):
-    name = "exports"
+    name = "instafeed.exports"
+    label = "exports"
 
     def ready(self) -> None:
-        from exports import personal_data
+        from instafeed.exports import personal_data
 
         personal_data.register_categories()

@@ -12,7 +12,7 @@ from instafeed.core.jobs.leased import UNFINISHED, JobState, LeasedJob
 
 
 class Export(LeasedJob):
-    """A ZIP with a user's data and pictures (exports.worker).
+    """A ZIP with a user's data and pictures (instafeed.exports.worker).
 
     The row names the file before it is written. It is PENDING or RUNNING until the file is complete, then DONE, or DEAD
     after too many failures; `error` is a text for the user then.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from exports.models import Export
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import LeasedQueue
+from instafeed.exports.models import Export
 from media import storage
 
 queue = LeasedQueue(

@@ -9,9 +9,9 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from exports.models import Export
-from exports.queue import queue
 from instafeed.core.jobs.leased import UNFINISHED
+from instafeed.exports.models import Export
+from instafeed.exports.queue import queue
 from media import file_deletion, storage
 
 logger = logging.getLogger(__name__)

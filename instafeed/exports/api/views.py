@@ -18,8 +18,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
-from exports import requests
-from exports.models import Export
 from instafeed.core import compact_json
 from instafeed.core.api.fields import IdField
 from instafeed.core.api.openapi.components import list_parameters, page_serializer
@@ -28,6 +26,8 @@ from instafeed.core.api.requests import id_or_404
 from instafeed.core.api.throttling import UserThrottle
 from instafeed.core.db.keyset import fetch_ids
 from instafeed.core.jobs.leased import JobState
+from instafeed.exports import requests
+from instafeed.exports.models import Export
 from media import storage
 
 STATUSES = ("queued", "running", "ready", "failed")

@@ -2,8 +2,8 @@
 
 from celery import shared_task
 
-from exports import requests, worker
-from exports.queue import queue
+from instafeed.exports import requests, worker
+from instafeed.exports.queue import queue
 
 
 @shared_task
