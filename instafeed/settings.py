@@ -99,7 +99,7 @@ MIDDLEWARE = [
     "instafeed.core.db.replicas.middleware.ReplicaMiddleware",
     "instafeed.core.http.browser_middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "instafeed.core.http.browser_middleware.CsrfViewMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "instafeed.core.http.browser_middleware.AuthenticationMiddleware",
     "instafeed.core.http.browser_middleware.OTPMiddleware",
     "instafeed.core.http.browser_middleware.MessageMiddleware",
