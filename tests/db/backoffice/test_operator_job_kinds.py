@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.models import AuditEntry, User
-from feeds import celebrity_transitions, consistency
+from accounts.models import AuditEntry, CountChange, User
+from feeds import backfill, celebrity_transitions, consistency
 from instafeed.backoffice.jobs import work, worker
 from instafeed.backoffice.jobs.view import JobView
 from instafeed.core.cache import keys
@@ -89,6 +89,7 @@ def test_verification_repairs_only_if_asked() -> None:
 
 def test_verification_checks_the_timelines_that_the_command_checks() -> None:
     scenarios.inconsistent_feeds(Path())
+    assert backfill.rebuild_author_timeline(User.objects.order_by("pk")[0].pk)
     warm = {
         key for prefix in (keys.HOME_TIMELINE_PREFIX, keys.AUTHOR_TIMELINE_PREFIX) for key in cache().keys(f"{prefix}*")
     }
@@ -102,6 +103,7 @@ def test_reconciliation_corrects_counts() -> None:
     assert view.message == "All counts are right; 4 were corrected."
     assert ("post counts: wrong", "1") in view.figures
     assert_counts_are_exact()
+    assert not CountChange.objects.exists(), "the changes are in the users' rows"
     assert run("reconcile_counters").message == "All counts are right; 0 were corrected."
 
 
