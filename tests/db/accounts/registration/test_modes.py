@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
-from accounts import invites, services
+from accounts import invites, registration, services
+from accounts.client_info import ClientInfo
 from accounts.models import BlockedEmailDomain, BlockedNetwork, Invite, OutgoingMail, User
 from tests.db.accounts.auth_client import is_token_accepted
 from tests.db.accounts.registration.registering import (
@@ -71,6 +73,20 @@ def test_mode_and_invite_decide(settings: Settings, mode: str, state: str, expec
     else:
         assert is_token_accepted(body["access"])
         assert (user.is_active, user.pending_since, user.registration_address) == (True, None, "")
+
+
+def test_service_refuses_while_closed(settings: Settings) -> None:
+    settings.REGISTRATION = "closed"
+    application = registration.Application("alice", "alice@example.org", "correct horse battery", typed_code(VALID))
+    with pytest.raises(registration.RegistrationClosed):
+        registration.register(application, ClientInfo(), None)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"username": 5}'])
+def test_closed_site_does_not_read_the_body(settings: Settings, body: bytes) -> None:
+    settings.REGISTRATION = "closed"
+    response = Client().post("/api/v1/auth/register", body, content_type="application/json")
+    assert_error(response, 403, "registration_closed")
 
 
 @pytest.mark.parametrize("block", BLOCKS)
