@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 SLICE_SECONDS = 1.0  # of work before other tasks get their turn
 LEASE = timedelta(seconds=40)  # much longer than a step; a dead worker delays its job that long
-RENEWAL_INTERVAL = 5.0  # seconds between renewals of the lease during a slice
 RETRY_DELAY = timedelta(seconds=5)
 MAX_LOST_WORKERS = 5  # in a row without progress; then the job probably kills them
 TRANSIENT = (redis.RedisError, DependencyUnavailable, OperationalError)
@@ -42,10 +41,6 @@ queue = LeasedQueue(
     lease=LEASE,
     retry_delay=RETRY_DELAY,
 )
-
-
-class LeaseLost(Exception):
-    """The job was cancelled, or another worker has it."""
 
 
 def process_next() -> Outcome:
@@ -69,8 +64,6 @@ class JobSlice:
             if not self._work():
                 return self._save()
             summary = self.kind.finish(self.work, self.progress)
-        except LeaseLost:
-            return Outcome.OVERTAKEN
         except TRANSIENT as error:
             return self._postpone(error)
         except JobFailed as failure:
@@ -82,21 +75,17 @@ class JobSlice:
         return self._end(states.SUCCESS, summary)
 
     def _work(self) -> bool:
-        """Do steps for a second. Return True when all are done. Raises LeaseLost."""
+        """Do steps for a second. Return True when all are done."""
         if self.job.attempts > MAX_LOST_WORKERS:
             raise JobFailed(f"{MAX_LOST_WORKERS + 1} workers in a row died during the same step.")
         if self.progress.total is None:
             self.progress.total = self.kind.count(self.work)
             self.lines.append(f"Started; {self.progress.total:,} to do.")
-        ends, renewal = time.monotonic() + SLICE_SECONDS, time.monotonic() + RENEWAL_INTERVAL
+        ends = time.monotonic() + SLICE_SECONDS
         for step in self.kind.steps(self.work):
             self._add(step)
             if time.monotonic() >= ends:
                 return False
-            if time.monotonic() >= renewal:
-                if not queue.renew(self.job):
-                    raise LeaseLost
-                renewal = time.monotonic() + RENEWAL_INTERVAL
         return True
 
     def _add(self, step: Step) -> None:

@@ -271,21 +271,6 @@ def test_slice_of_a_cancelled_job_saves_nothing(monkeypatch: pytest.MonkeyPatch)
     assert (view_of(job).status, progress_of(job)) == ("cancelled", Progress())
 
 
-@pytest.mark.usefixtures("counting")
-def test_long_slice_stops_when_the_job_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def steps(work: Work) -> Iterator[Step]:
-        yield from count_up(work)
-        services.cancel(job.pk, create_staff("Operator"))
-        yield Step({"number": 11})
-        pytest.fail("the lease was lost")
-
-    replace_steps(monkeypatch, KIND, steps)
-    monkeypatch.setattr(worker, "SLICE_SECONDS", 60.0)
-    monkeypatch.setattr(worker, "RENEWAL_INTERVAL", 0.0)
-    job = start_job(KIND)
-    assert worker.process_next() is Outcome.OVERTAKEN
-
-
 # --- Audit, retention, log -----------------------------------------------------------------------------
 
 
