@@ -14,7 +14,7 @@ from instafeed.backoffice.jobs.kinds import KINDS
 from instafeed.backoffice.jobs.steps import Progress
 from instafeed.backoffice.models import OperatorJob
 from instafeed.core.admin.display import format_duration
-from instafeed.core.jobs.leased import UNFINISHED
+from instafeed.core.jobs.leased import UNFINISHED, JobState
 
 WORKER_WAIT = timedelta(seconds=20)  # a job that has been due longer waits for a worker
 _ENDS = {
@@ -55,13 +55,16 @@ class JobView:
             return "waiting", "bad"
         if timezone.now() - self.job.due_at > WORKER_WAIT:
             return "waiting for a worker", "bad"
-        return ("queued", "busy") if self.job.started_at is None else ("running", "busy")
+        is_queued = self.job.started_at is None and self.job.state == JobState.PENDING
+        return ("queued" if is_queued else "running"), "busy"
 
     @property
     def explanation(self) -> str:
         """Why the job waits, or empty."""
         if self.ended:
             return ""
+        if self.job.error and self.job.attempts:  # the queue's record of an exception
+            return "An unexpected error interrupted the job; a worker tries again. The worker's log has the details."
         if self.job.error:
             return f"A service does not answer; the job goes on when it does. {self.job.error}"
         waited = timezone.now() - self.job.due_at

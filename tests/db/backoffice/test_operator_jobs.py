@@ -175,6 +175,32 @@ def test_outage_of_redis_delays_the_job(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.usefixtures("counting")
+def test_first_slice_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = start_job(KIND)
+    kill_at(1, monkeypatch)
+    with pytest.raises(Killed):
+        worker.process_next()
+    assert view_of(job).status == "running"
+
+
+@pytest.mark.usefixtures("counting")
+def test_error_while_saving_is_retried_without_details(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a secret detail")
+
+    job = start_job(KIND)
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "store", fail)
+        assert worker.process_next() is Outcome.FAILED
+    page = operator_client().get(page_url(job)).content.decode()
+    assert "An unexpected error interrupted the job" in page
+    assert "secret" not in page
+    assert run_to_end(job).status == "succeeded"
+
+
+@pytest.mark.usefixtures("counting")
 def test_unexpected_error_fails_with_a_plain_message(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
