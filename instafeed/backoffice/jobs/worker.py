@@ -12,14 +12,14 @@ from datetime import timedelta
 
 import redis
 from celery import states
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
 from instafeed.backoffice.jobs import log, results
-from instafeed.backoffice.jobs.kinds import KINDS
+from instafeed.backoffice.jobs.kinds import KINDS, JobKind
 from instafeed.backoffice.jobs.steps import JobFailed, Step, Work
 from instafeed.backoffice.models import OperatorJob
 from instafeed.core.exceptions import DependencyUnavailable
@@ -52,7 +52,7 @@ class JobSlice:
     """A second's work on a claimed job."""
 
     def __init__(self, job: OperatorJob) -> None:
-        self.job, self.kind = job, KINDS[job.kind]
+        self.job = job
         operator = User(pk=job.requested_by_id, username=job.requested_by_name)
         self.work = Work(job.arguments, job.checkpoint, operator)
         self.progress = results.load_progress(job.task_result)
@@ -61,9 +61,10 @@ class JobSlice:
 
     def run(self) -> Outcome:
         try:
-            if not self._work():
+            kind = self._find_kind()
+            if not self._work(kind):
                 return self._save()
-            summary = self.kind.finish(self.work, self.progress)
+            summary = kind.finish(self.work, self.progress)
         except TRANSIENT as error:
             return self._postpone(error)
         except JobFailed as failure:
@@ -74,15 +75,23 @@ class JobSlice:
             return self._end(states.FAILURE, JobFailed(message))
         return self._end(states.SUCCESS, summary)
 
-    def _work(self) -> bool:
+    def _find_kind(self) -> JobKind:
+        """Raises JobFailed if another version of the program started the job, and this one has no such kind."""
+        if self.job.kind not in KINDS:
+            raise JobFailed(
+                f"The workers have no job “{self.job.kind}”. During a deployment, start it again at its end."
+            )
+        return KINDS[self.job.kind]
+
+    def _work(self, kind: JobKind) -> bool:
         """Do steps for a second. Return True when all are done."""
         if self.job.attempts > MAX_LOST_WORKERS:
             raise JobFailed(f"{MAX_LOST_WORKERS + 1} workers in a row died during the same step.")
         if self.progress.total is None:
-            self.progress.total = self.kind.count(self.work)
+            self.progress.total = kind.count(self.work)
             self.lines.append(f"Started; {self.progress.total:,} to do.")
         ends = time.monotonic() + SLICE_SECONDS
-        for step in self.kind.steps(self.work):
+        for step in kind.steps(self.work):
             self._add(step)
             if time.monotonic() >= ends:
                 return False
@@ -103,6 +112,8 @@ class JobSlice:
         reason = f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH]
         if not self.job.error:
             self.lines.append(f"Waiting, as a service does not answer. {reason}")
+        if not connection.is_usable():  # the server was restarted, for example; Django opens a new one
+            connection.close()
         return self._checkpoint(Outcome.POSTPONED, error=reason, due_at=now_plus(RETRY_DELAY))
 
     def _checkpoint(self, outcome: Outcome, **changes: object) -> Outcome:

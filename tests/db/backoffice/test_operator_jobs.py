@@ -183,6 +183,15 @@ def test_first_slice_is_running(monkeypatch: pytest.MonkeyPatch) -> None:
     assert view_of(job).status == "running"
 
 
+def test_job_of_an_unknown_kind_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of a new version that an old worker claims, or of an old version that was removed."""
+    job = start_job(KIND)
+    with monkeypatch.context() as patch:
+        patch.delitem(KINDS, KIND)
+        assert run_to_end(job).message.startswith(f"The workers have no job “{KIND}”.")
+    assert start_job(KIND).pk
+
+
 @pytest.mark.usefixtures("counting")
 def test_error_while_saving_is_retried_without_details(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

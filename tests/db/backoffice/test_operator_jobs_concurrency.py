@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 from celery.result import AsyncResult
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import AuditEntry
 from instafeed.backoffice.jobs import services, worker
+from instafeed.backoffice.jobs.steps import Step, Work
 from instafeed.backoffice.models import OperatorJob
 from instafeed.core.jobs.leased import Outcome
 from tests.db.backoffice.operator_jobs import count_up, progress_of, replace_steps, start_job, view_of
@@ -67,3 +69,17 @@ def test_cancellation_keeps_the_progress_that_is_saved_meanwhile(monkeypatch: py
             eventually(lambda: count_lock_waiters() or cancelling.done())
         assert cancelling.result(TIMEOUT)
     assert (view_of(job).status, progress_of(job).done, progress_of(job).total) == ("cancelled", 1, 10)
+
+
+def test_job_waits_when_the_database_ends_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a restart of the server. The transaction of a test would keep the worker from opening a new connection."""
+
+    def lose_connection(work: Work) -> Iterator[Step]:
+        yield next(count_up(work))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    replace_steps(monkeypatch, KIND, lose_connection)
+    job = start_job(KIND)
+    assert worker.process_next() is Outcome.POSTPONED
+    assert (view_of(job).status, progress_of(job).done) == ("waiting", 1)
