@@ -23,6 +23,7 @@ _SUBJECTS: dict[str, str | Promise] = {
     MailKind.CHANGE: gettext_lazy("Confirm your new address for %(site)s"),
     MailKind.CHANGE_NOTICE: gettext_lazy("Your address at %(site)s is about to change"),
     MailKind.PASSWORD_NOTICE: gettext_lazy("Your password at %(site)s was changed"),
+    MailKind.EXPORT_NOTICE: gettext_lazy("The export of your data from %(site)s is ready"),
     MailKind.SIGN_IN_NOTICE: gettext_lazy("New sign-in to %(site)s"),
     MailKind.APPROVAL_NOTICE: gettext_lazy("Welcome to %(site)s"),
     _IN_USE: gettext_lazy("You already have an account at %(site)s"),

@@ -45,6 +45,7 @@ MAIL_KINDS = [
     ("change_notice", "notice of a new address"),
     ("password_notice", "notice of a new password"),
     ("sign_in_notice", "notice of a sign-in"),
+    ("export_notice", "notice of an export"),
     ("approval_notice", "notice of an approved registration"),
 ]
 

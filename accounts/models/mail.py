@@ -19,6 +19,7 @@ class MailKind(models.TextChoices):
     CHANGE_NOTICE = "change_notice", "notice of a new address"
     PASSWORD_NOTICE = "password_notice", "notice of a new password"
     SIGN_IN_NOTICE = "sign_in_notice", "notice of a sign-in"
+    EXPORT_NOTICE = "export_notice", "notice of an export"
     APPROVAL_NOTICE = "approval_notice", "notice of an approved registration"
 
 

@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED
 
@@ -35,7 +35,8 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.export import stream_export
-from accounts.models import User
+from accounts.mail import outbox
+from accounts.models import MailKind, User
 from accounts.personal_data_registry import Row
 from instafeed.core.jobs.leased import Outcome, now_plus
 from instafeed.exports.models import Export, ExportSlice
@@ -258,6 +259,8 @@ def _finish(export: Export, size: int) -> Outcome:
         return Outcome.OVERTAKEN
     file_deletion.schedule_deletion([export.tail_path])
     ExportSlice.objects.filter(export=export).delete()
+    until = f"{expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    outbox.enqueue_notice(MailKind.EXPORT_NOTICE, User.objects.get(pk=export.user_id), until=until)
     return Outcome.FINISHED
 
 

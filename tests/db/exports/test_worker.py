@@ -23,6 +23,7 @@ from tests.db.exports.lifecycle import expire, finish, kept_original, read, relo
 from tests.db.media.lifecycle import delete_due_files
 from tests.support.factories import UserFactory
 from tests.support.leased_jobs import make_due
+from tests.support.mails import send_due_mails
 from tests.support.pictures import expected_paths, ready_media
 from tests.support.populated_account import populate_account, run_erasure
 
@@ -61,6 +62,19 @@ def test_export_has_the_data_and_all_pictures(alice: User) -> None:
         assert archive.file_of(Media.objects.get(pk=post["media"][0]["id"])) == b"1080.webp"
     assert archive.data["profile"][0]["username"] == "alice"
     assert archive.names[-1] == "export.json"
+
+
+@pytest.mark.usefixtures("directory")
+def test_a_mail_says_that_the_export_is_ready() -> None:
+    """Without a URL, with which any reader of the mail could download everything."""
+    owner = UserFactory(username="alice", email="alice@example.org", email_verified=True)
+    export = finish(request(owner))
+    (mail,) = send_due_mails()
+    assert mail.to == ["alice@example.org"]
+    assert f"{export.expires_at:%Y-%m-%d %H:%M} UTC" in mail.body
+    assert export.path not in mail.body
+    finish(request(UserFactory(email="claim@example.org", email_verified=False)))
+    assert send_due_mails() == []
 
 
 @pytest.mark.usefixtures("each_backend")
