@@ -88,9 +88,11 @@ def test_archive_beyond_4_gib(tmp_path: Path) -> None:
 
 def test_more_entries_than_the_short_record_counts() -> None:
     contents = {f"{number}": b"" for number in range(40_000)}
-    found = io.BytesIO(archive(contents, {f"x{name}": b"" for name in contents}))
-    with ZipFile(found) as opened:
+    content = archive(contents, {f"x{name}": b"" for name in contents})
+    with ZipFile(io.BytesIO(content)) as opened:
         assert len(opened.namelist()) == 80_000
+    record = content[content.rindex(b"PK\x06\x06") :]  # which programs read that rely on the count
+    assert int.from_bytes(record[24:32], "little") == int.from_bytes(record[32:40], "little") == 80_000
 
 
 @pytest.mark.skipif(shutil.which("unzip") is None, reason="needs unzip")
