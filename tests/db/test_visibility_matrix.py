@@ -20,10 +20,12 @@ from instafeed.devstack.state import PROJECT_ROOT
 from posts import explore
 from posts.models import Save
 from social import services as social
+from social.models import Notification
 from social.notifications import consumer
 from tests.db.feeds.feed_setup import deliver_all
 from tests.support.api_user import ApiUser
 from tests.support.client_response import ClientResponse
+from tests.support.pictures import ready_media
 
 pytestmark = pytest.mark.django_db
 
@@ -62,6 +64,10 @@ FORMER_NAME_LIST_STATUSES = ("308 308 308 308 404 308 401 401",) * 2
 REPORT_MENTION_STATUSES = "201 201 201 201 201 201 401 401"
 BLOCK_STATUSES = "400 204 204 204 204 204 401 401"
 UNBLOCK_STATUSES = "204 204 204 204 204 204 401 401"
+# Of what exists for its owner only.
+OWN_READ_STATUSES = "200 404 404 404 404 404 401 401"
+OWN_COMPLETE_STATUSES = "202 404 404 404 404 404 401 401"
+OWN_DELETE_STATUSES = "204 404 404 404 404 404 401 401"
 
 CALLS = [
     Call("get", "/users/{owner}", "200 200 200 200 404 200 200 401", "200 200 200 200 404 200 200 401"),
@@ -106,7 +112,12 @@ CALLS = [
         REPORT_MENTION_STATUSES,
         body={"target_type": "user", "target_id": "{owner_id}", "reason": "spam"},
     ),
+    Call("get", "/media/{media}", OWN_READ_STATUSES, OWN_READ_STATUSES),
+    Call("patch", "/media/{media}", OWN_READ_STATUSES, OWN_READ_STATUSES, body={"alt_text": f"edited {SECRET_WORD}"}),
+    Call("post", "/media/{media}/complete", OWN_COMPLETE_STATUSES, OWN_COMPLETE_STATUSES),
     # Destructive calls last: comments before their post, blocks at the end.
+    Call("delete", "/media/{media}", OWN_DELETE_STATUSES, OWN_DELETE_STATUSES),
+    Call("delete", "/notifications/{notification}", OWN_DELETE_STATUSES, OWN_DELETE_STATUSES),
     Call("delete", "/comments/{guest_comment}", *DELETE_STATUSES),
     Call("delete", "/comments/{comment}", *DELETE_STATUSES),
     Call("delete", "/posts/{post}", *DELETE_STATUSES),
@@ -140,6 +151,8 @@ MISSING_NAMES = {
     "post": "382840948838629377",
     "comment": "382840948838629378",
     "guest_comment": "382840948838629379",
+    "media": "382840948838629380",
+    "notification": "4711471147114711",
 }
 # Viewers who made something that they can withdraw while the account is suspended.
 WITHDRAWN_BY = {
@@ -209,6 +222,8 @@ def build_world(*, private: bool, mention: bool = True) -> World:
         "post": post,
         "comment": comment,
         "guest_comment": guest_comment,
+        "media": str(ready_media(owner.user, alt_text=SECRET_WORD).pk),
+        "notification": str(Notification.objects.filter(recipient_id=owner.id).latest("position").position),
     }
     return World({**callers, "anonymous": None}, names, Client())
 
@@ -233,6 +248,19 @@ def test_calls_of_viewers_who_are_not_mentioned(account: str) -> None:
         for problem in _find_wrong_calls(world, viewer, CALLS_WITHOUT_MENTION, lambda call: getattr(call, account))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("account", ["public", "private"])
+def test_relationship_is_listed_exactly_where_the_profile_is_visible(account: str) -> None:
+    world = build_world(private=account == "private")
+    owner_id = world.names["owner_id"]
+    for viewer in VIEWERS:
+        response = world.request(viewer, "get", f"/users/relationships?ids={owner_id}", {})
+        if viewer in ("anonymous", "suspended"):
+            assert response.status_code == 401, viewer
+            continue
+        is_visible = world.request(viewer, "get", f"/users/{world.names['owner']}", {}).status_code == 200
+        assert [row["id"] for row in response.json()] == ([owner_id] if is_visible else []), viewer
 
 
 @pytest.mark.parametrize("gone", ["suspended", "deleted"])
@@ -297,13 +325,15 @@ def _fill_in_names(call: Call, names: dict[str, str]) -> tuple[str, dict[str, st
     return call.path.format(**names), {name: value.format(**names) for name, value in call.body.items()}
 
 
-def test_every_operation_on_a_post_comment_or_user_is_in_the_table() -> None:
+def test_every_operation_on_a_named_object_is_in_the_table() -> None:
     names = {
         "owner": "{username}",
         "former": "{username}",
         "post": "{post_id}",
         "comment": "{comment_id}",
         "guest_comment": "{comment_id}",
+        "media": "{media_id}",
+        "notification": "{notification_id}",
     }
     tested = {(call.method, "/api/v1" + call.path.format(**names)) for call in CALLS}
     paths: dict[str, dict[str, Any]] = json.loads((PROJECT_ROOT / "openapi.json").read_text())["paths"]

@@ -308,13 +308,8 @@ def iterate_list(call: Call, path: str) -> Iterator[dict[str, Any]]:
 TEXT_PATHS = [
     *("users?search={}", "hashtags?search={}", "hashtags/{}/posts", "users/{}", "users/{}/posts", "posts/{}"),
     *("feed?cursor={}", "feed?limit={}", "feed/unread-count?since={}", "posts/{{post}}/comments?cursor={}"),
-    *(
-        "notifications?cursor={}",
-        "notifications?kind={}",
-        "me/saved?cursor={}",
-        "explore?cursor={}",
-        "users/hostile/followers?cursor={}",
-    ),
+    *("notifications?cursor={}", "notifications?kind={}", "me/saved?cursor={}", "explore?cursor={}"),
+    *("users/hostile/followers?cursor={}", "users/relationships?ids={}", "media/{}", "me/exports/{}"),
 ]
 
 
