@@ -105,8 +105,6 @@ def _parse(payload: str) -> Any:
     types = {"algorithm": str, "challenge": str, "number": int, "salt": str, "signature": str}
     if not isinstance(solution, dict) or any(type(solution.get(name)) is not kind for name, kind in types.items()):
         raise CaptchaInvalid
-    if solution["algorithm"] != _ALGORITHM:
-        raise CaptchaInvalid
     return {name: solution[name] for name in types}
 
 

@@ -11,11 +11,13 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import approval, moderation, services, sessions
+from accounts.auth_cache import get_auth_state
 from accounts.models import AuditEntry, Erasure, OutgoingMail, User
 from accounts.moderation import ActionRefused
 from accounts.tokens import TokenRefused
+from accounts.user_cache import get_user_summaries
 from instafeed.backoffice import retention
-from tests.db.accounts.auth_client import PASSWORD, get, post
+from tests.db.accounts.auth_client import PASSWORD, get, is_token_accepted, post
 from tests.db.accounts.registration.registering import register
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
@@ -128,6 +130,15 @@ def test_approval_opens_the_account_and_mails(pending: User, moderator: User) ->
     assert not approval.approve(moderator, pending.pk)
     assert not approval.reject(moderator, pending.pk, "too late")
     assert AuditEntry.objects.count() == 1
+
+
+def test_approval_replaces_cached_states(pending: User, moderator: User) -> None:
+    assert get_user_summaries([pending.pk]) == {}
+    assert get_auth_state(pending.pk) is not None
+    approval.approve(moderator, pending.pk)
+    assert get_user_summaries([pending.pk]).keys() == {pending.pk}
+    response = post("auth/token", {"username": "alice", "password": PASSWORD})
+    assert is_token_accepted(response.json()["access"])
 
 
 def test_no_mail_of_approval_to_the_owner_of_a_claimed_address(pending: User, moderator: User) -> None:
