@@ -19,6 +19,13 @@ from accounts.models import User
 User.objects.filter(pk__in=User.objects.order_by("pk").values("pk")[:3]).update(post_count=99)
 """
 
+# A style sheet of this kind does not need a permission of the page's content security policy.
+_SHRINK_LOG = """
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(".job-log { box-sizing: border-box; max-height: 20px !important; padding: 0 !important; }");
+document.adoptedStyleSheets = [sheet];
+"""
+
 
 def is_celebrity(actor: HttpUser) -> bool:
     return bool(actor.get(f"/users/{actor.username}")["is_celebrity"])
@@ -97,6 +104,23 @@ def test_operator_follows_a_job_to_its_end(
     staff["operator"].sign_out(page)
     staff["admin"].sign_in(page, "/admin/accounts/auditentry/")
     assert page.locator("#result_list tbody .field-what").all_inner_texts()[:2] == ["end job", "start job"]
+
+
+def test_log_stays_where_the_operator_scrolls_to(page: Page, staff: dict[str, StaffUser]) -> None:
+    staff["operator"].sign_in(page, "/admin/backoffice/operatorjob/start/verify_feeds/")
+    page.get_by_label("At most this many items a second").fill("1")
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url("**/change/")
+    page.evaluate(_SHRINK_LOG)
+    log, last_progress = page.locator(".job-log"), page.get_by_role("row", name="last progress").locator("td")
+    expect(log).to_contain_text("Started", timeout=_JOB_TIMEOUT)
+    for position in ("0", "log.scrollHeight - log.clientHeight"):
+        expected = log.evaluate(f"log => log.scrollTop = {position}")
+        before = last_progress.inner_text()
+        expect(last_progress).not_to_have_text(before, timeout=_JOB_TIMEOUT)
+        assert log.evaluate("log => log.scrollTop") == expected
+    assert expected > 0
+    page.get_by_role("button", name="Cancel").click()
 
 
 def test_operator_cancels_a_job(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
