@@ -59,7 +59,8 @@ class Export(LeasedJob):
         """Percent. 100 only once the file is complete."""
         if self.state == JobState.DONE:
             return 100
-        return 99 * self.pictures_done // (self.picture_count + 1)  # the data comes last, and counts like a picture
+        # The data comes last, and counts like a picture. A picture whose upload ends meanwhile was not counted before.
+        return min(99 * self.pictures_done // (self.picture_count + 1), 99)
 
 
 class ExportSlice(models.Model):

@@ -107,8 +107,11 @@ class _Slice:
 
     def __init__(self, export: Export, file: IO[bytes]) -> None:
         if export.tail_path:
-            with storage.open(export.tail_path) as tail:
-                shutil.copyfileobj(tail, file, COPY_BUFFER_SIZE)
+            try:
+                with storage.open(export.tail_path) as tail:
+                    shutil.copyfileobj(tail, file, COPY_BUFFER_SIZE)
+            except storage.FileMissing as error:
+                raise storage.UploadLost(export.tail_path) from error
         self.file = file
         self.zip = ZipPart(file, export.size - export.tail_size)
         self.pictures: list[Row] = []
@@ -204,6 +207,8 @@ def _complete(export: Export) -> Outcome:
             last = storage.multipart.put(export.path, export.upload_id, export.part_count + 1, file)
         _require_lease(export)
         storage.multipart.complete(export.path, export.upload_id, [*_stored_parts(export), last])
+    else:  # of that worker, or the file is of an upload that was given up
+        storage.multipart.abort(export.path, export.upload_id)
     return _finish(export, size)
 
 
@@ -265,7 +270,10 @@ def _finish(export: Export, size: int) -> Outcome:
 
 
 def _begin_again(export: Export, error: Exception) -> Outcome:
-    """Begin again with the first picture: the storage has lost the parts."""
+    """Begin again with the first picture: the storage has lost parts, or has others than those that were stored."""
+    if not queue.renew(export):
+        return Outcome.OVERTAKEN
+    storage.multipart.abort(export.path, export.upload_id)
     changes: dict[str, Any] = {
         "upload_id": "",
         "last_media_id": 0,

@@ -49,6 +49,11 @@ class FileStorage(FileSystemStorage):
         """Provide a file to write. It appears at `path` at the end of the block, or not at all after an exception."""
         target = Path(self.path(path))
         target.parent.mkdir(parents=True, exist_ok=True)
+        with self._write_whole(target) as file:
+            yield file
+
+    @contextmanager
+    def _write_whole(self, target: Path) -> Iterator[IO[bytes]]:
         # The temporary file is below the same root, as a rename is atomic only within one file system.
         with tempfile.NamedTemporaryFile(dir=tempdirs.tempdirs_root(), delete=False) as file:
             try:
@@ -99,7 +104,7 @@ class FileStorage(FileSystemStorage):
         # A name of its own: a worker that was overtaken cannot change the part that another one has stored.
         name = f"{number}-{new_key()}"
         try:
-            with (self._parts_directory(upload_id) / name).open("xb") as target:
+            with self._write_whole(self._parts_directory(upload_id) / name) as target:
                 shutil.copyfileobj(file, target)
         except FileNotFoundError as error:
             raise UploadLost(path) from error
@@ -114,11 +119,17 @@ class FileStorage(FileSystemStorage):
                         shutil.copyfileobj(source, target)
         except FileNotFoundError as error:
             raise UploadLost(path) from error
-        shutil.rmtree(directory, ignore_errors=True)
+        self.abort_parts(path, upload_id)
 
     def abort_parts(self, path: str, upload_id: str) -> None:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(self._parts_directory(upload_id))
+        # The rename is one step: parts that are stored later find no directory, and if this process dies now, the parts
+        # are swept like other temporary files.
+        doomed = tempdirs.tempdirs_root() / upload_id
+        try:
+            os.replace(self._parts_directory(upload_id), doomed)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def _parts_directory(self, upload_id: str) -> Path:
         """Return the directory of an upload's parts: outside the layout, so it is never served."""
