@@ -41,6 +41,18 @@ def test_large_json_is_compressed_for_clients_that_accept_it(user: ApiUser) -> N
         assert response["ETag"] == plain["ETag"]
 
 
+@pytest.mark.parametrize("header", ["gzip;q=0", "identity, gzip; q=0.000"])
+def test_client_that_refuses_gzip_gets_plain_json(user: ApiUser, header: str) -> None:
+    response = user.call("get", "/feed", **{"Accept-Encoding": header})
+    assert "Content-Encoding" not in response.headers
+    assert "Accept-Encoding" in response["Vary"]
+    assert len(response.json()["results"]) == 4
+
+
+def test_small_weight_is_no_refusal(user: ApiUser) -> None:
+    assert user.call("get", "/feed", **{"Accept-Encoding": "gzip;q=0.01"})["Content-Encoding"] == "gzip"
+
+
 def test_tag_of_a_compressed_response_gives_304(user: ApiUser) -> None:
     tag = user.call("get", "/feed", **GZIP)["ETag"]
     response = user.call("get", "/feed", **GZIP, **{"If-None-Match": tag})
