@@ -20,38 +20,31 @@ begins. Otherwise a slice with 10,000 tiny pictures would take minutes.
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
-from typing import IO, Any
-from zipfile import ZIP_DEFLATED
+from datetime import UTC, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.export import stream_export
 from accounts.mail import outbox
 from accounts.models import MailKind, User
-from accounts.personal_data_registry import Row
 from instafeed.core.jobs.leased import Outcome, now_plus
+from instafeed.exports.archive import Slice, iterate_files, iterate_parts, write_end
 from instafeed.exports.models import Export, ExportSlice
 from instafeed.exports.pictures import has_file, iterate_pictures, open_avatar, open_picture, query_pictures
 from instafeed.exports.queue import queue
 from instafeed.exports.requests import files_of
-from instafeed.exports.zip_parts import ZipPart, end_records
 from media import file_deletion, storage, tempdirs
 
 logger = logging.getLogger(__name__)
 
 SLICE_SECONDS = 1.0  # of work before others get their turn
 PART_SIZE = 8 * 2**20  # bytes after which a slice ends; S3 allows 10,000 parts
-COPY_BUFFER_SIZE = 2**20  # bytes
-SLICES_BATCH_SIZE = 50  # rows with the directories of slices, read at once
 RENEWAL_SECONDS = 5.0  # between renewals of the lease while the data is written
 MAX_FAILURES = 12  # in a row, of workers that raise an error or die; about three quarters of an hour
 MAX_AGE = timedelta(days=2)  # also of an export that waits for the storage, or is begun again and again
@@ -102,35 +95,6 @@ def _require_lease(export: Export, **changes: object) -> None:
 # --- Pictures ----------------------------------------------------------------------------------------
 
 
-class _Slice:
-    """The bytes that a slice adds to the ZIP, in a temporary file that begins with the tail of the slice before."""
-
-    def __init__(self, export: Export, file: IO[bytes]) -> None:
-        if export.tail_path:
-            try:
-                with storage.open(export.tail_path) as tail:
-                    shutil.copyfileobj(tail, file, COPY_BUFFER_SIZE)
-            except storage.FileMissing as error:
-                raise storage.UploadLost(export.tail_path) from error
-        self.file = file
-        self.zip = ZipPart(file, export.size - export.tail_size)
-        self.pictures: list[Row] = []
-
-    @property
-    def size(self) -> int:
-        return self.file.tell()
-
-    def add(self, media_id: int | None, opening: AbstractContextManager[tuple[str, datetime, IO[bytes]]]) -> None:
-        """Add a picture, or a row without a file if it is not there."""
-        name = None
-        try:
-            with opening as (name, modified_at, source), self.zip.entry(name, modified_at) as target:
-                shutil.copyfileobj(source, target, COPY_BUFFER_SIZE)
-        except storage.FileMissing:
-            logger.warning("the file of media %s is missing", media_id)
-        self.pictures.append({"media_id": None if media_id is None else str(media_id), "file": name})
-
-
 def _add_pictures(export: Export) -> Outcome | None:
     """Add pictures for about a second. Return None if none is left."""
     left = query_pictures(export.user_id, export.pk).filter(pk__gt=export.last_media_id)
@@ -138,7 +102,7 @@ def _add_pictures(export: Export) -> Outcome | None:
         return None
     ends = time.monotonic() + SLICE_SECONDS
     with tempfile.TemporaryFile(dir=tempdirs.tempdirs_root()) as file:
-        added = _Slice(export, file)
+        added = Slice(export, file)
         with added.zip:
             if not export.slice_count:
                 _add_avatar(export, added)
@@ -151,13 +115,13 @@ def _add_pictures(export: Export) -> Outcome | None:
             return _store(export, added)
 
 
-def _add_avatar(export: Export, added: _Slice) -> None:
+def _add_avatar(export: Export, added: Slice) -> None:
     user = User.objects.using(DEFAULT_DB_ALIAS).get(pk=export.user_id)
     if user.avatar_path:
         added.add(None, open_avatar(user))
 
 
-def _store(export: Export, added: _Slice) -> Outcome:
+def _store(export: Export, added: Slice) -> Outcome:
     """Store what a slice added, as a part or as the new tail, and save the checkpoint."""
     row = ExportSlice(
         export=export,
@@ -202,47 +166,15 @@ def _complete(export: Export) -> Outcome:
     size = storage.size(export.path)
     if size is None:
         with tempfile.TemporaryFile(dir=tempdirs.tempdirs_root()) as file:
-            size = export.size - export.tail_size + _write_end(export, file)
+            data = _renewing(export, stream_export(export.user_id, files=iterate_files(export)))
+            size = export.size - export.tail_size + write_end(export, file, data)
             _require_lease(export)
             last = storage.multipart.put(export.path, export.upload_id, export.part_count + 1, file)
         _require_lease(export)
-        storage.multipart.complete(export.path, export.upload_id, [*_stored_parts(export), last])
+        storage.multipart.complete(export.path, export.upload_id, [*iterate_parts(export), last])
     else:  # of that worker, or the file is of an upload that was given up
         storage.multipart.abort(export.path, export.upload_id)
     return _finish(export, size)
-
-
-def _stored_parts(export: Export) -> Iterator[storage.Part]:
-    slices = ExportSlice.objects.using(DEFAULT_DB_ALIAS).filter(export=export).order_by("number")
-    for part in slices.values_list("part", flat=True):
-        if part is not None:
-            yield part
-
-
-def _write_end(export: Export, file: IO[bytes]) -> int:
-    """Write what follows the stored parts: the tail, the data, the directory and the end records. Return its size."""
-    added = _Slice(export, file)
-    with added.zip:
-        with added.zip.entry("export.json", timezone.now(), ZIP_DEFLATED) as target:
-            for piece in _renewing(export, stream_export(export.user_id, files=_files(export))):
-                target.write(piece)
-        own_entries, own_directory = added.zip.entry_count, added.zip.close()
-    start = added.size
-    slices = ExportSlice.objects.using(DEFAULT_DB_ALIAS).filter(export=export)
-    for slice_ in slices.order_by("number").defer("pictures").iterator(SLICES_BATCH_SIZE):
-        file.write(slice_.directory)
-    file.write(own_directory)
-    entries = slices.aggregate(sum=Sum("entry_count"))["sum"] or 0
-    offset = export.size - export.tail_size + start
-    file.write(end_records(entries + own_entries, added.size - start, offset))
-    return added.size
-
-
-def _files(export: Export) -> Iterator[Row]:
-    """Yield the rows of the section `files`: which file belongs to which picture, null if it was gone."""
-    slices = ExportSlice.objects.using(DEFAULT_DB_ALIAS).filter(export=export).order_by("number")
-    for pictures in slices.values_list("pictures", flat=True).iterator(SLICES_BATCH_SIZE):
-        yield from pictures
 
 
 def _renewing(export: Export, pieces: Iterator[bytes]) -> Iterator[bytes]:
