@@ -106,5 +106,5 @@ def _require_age(application: Application) -> None:
 
 
 def _age_on(day: date, birth_date: date) -> int:
-    """Return the age in whole years. Who was born on 29 February is a year older on 1 March in other years."""
+    """Return the age in whole years. Users born on 29 February are a year older on 1 March in other years."""
     return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))

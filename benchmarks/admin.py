@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import connection
 from django.db.models import Max, Min
 from django.test import Client, RequestFactory
@@ -91,7 +92,7 @@ def _pages(staff: User) -> Iterator[tuple[str, str]]:
         if page.search_fields:
             for word in ("user777", "user777@example.com", "nobody.at.all", str(_newest_id(model))):
                 yield f"{meta.model_name} search {word[:20]}", f"{changelist}?{urlencode({'q': word})}"
-        for which, key in _oldest_and_newest_ids(model):
+        for which, key in _oldest_and_newest_ids(page, staff):
             yield (
                 f"{meta.model_name} detail {which}",
                 reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[key]),
@@ -99,9 +100,13 @@ def _pages(staff: User) -> Iterator[tuple[str, str]]:
 
 
 def _changelist(page: admin.ModelAdmin[Any], staff: User, path: str) -> ChangeList:
+    return page.get_changelist_instance(_request(staff, path))
+
+
+def _request(staff: User, path: str) -> WSGIRequest:
     request = RequestFactory().get(path)
     request.user = staff
-    return page.get_changelist_instance(request)
+    return request
 
 
 def _filters(changelist: ChangeList) -> Iterable[str]:
@@ -114,8 +119,9 @@ def _filters(changelist: ChangeList) -> Iterable[str]:
     ]
 
 
-def _oldest_and_newest_ids(model: type[Any]) -> list[tuple[str, Any]]:
-    ends = model._default_manager.aggregate(oldest=Min("pk"), newest=Max("pk"))
+def _oldest_and_newest_ids(page: admin.ModelAdmin[Any], staff: User) -> list[tuple[str, Any]]:
+    """Return the ends of the rows that the page shows, which may be a part of the model's."""
+    ends = page.get_queryset(_request(staff, "/")).order_by().aggregate(oldest=Min("pk"), newest=Max("pk"))
     return [(which, key) for which, key in ends.items() if key is not None]
 
 

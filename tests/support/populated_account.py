@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import IPv6Address
 
 from django.apps import apps
 from django.db import transaction
@@ -69,7 +70,7 @@ def populate_account(user: User) -> list[User]:
     _add_notifications_session_and_mail(user, friends[0])
     Invite.objects.create(code=f"{user.pk:a>28}", created_by=user)
     BlockedEmailDomain.objects.create(domain=f"spam{user.pk}.example", created_by=user)
-    BlockedNetwork.objects.create(network=f"2001:db8::{user.pk:x}", created_by=user)
+    BlockedNetwork.objects.create(network=str(IPv6Address("2001:db8::") + user.pk), created_by=user)
     return [*friends, foe]
 
 

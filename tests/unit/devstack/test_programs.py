@@ -21,7 +21,7 @@ def test_the_admin_needs_no_second_factor_unless_asked_for(monkeypatch: pytest.M
 
 def test_a_demo_does_not_reach_the_limits_per_action(monkeypatch: pytest.MonkeyPatch) -> None:
     default = child_environment({})
-    for name in THROTTLES - {"THROTTLE_USER", "THROTTLE_UPLOAD", "THROTTLE_EXPORT"}:
+    for name in THROTTLES - {"THROTTLE_USER", "THROTTLE_UPLOAD", "THROTTLE_EXPORT", "THROTTLE_ZIP_EXPORT"}:
         assert default[name].endswith(("000/minute", "000/hour")), name
 
 
