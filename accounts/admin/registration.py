@@ -26,9 +26,13 @@ class AddedByStaffAdmin(ActionButtonsAdmin, ActionModelAdmin):
     """Base of pages whose rows staff add with a form and end with an action."""
 
     target_type: str  # in the audit log
+    form_fields: tuple[str, ...]  # of the form that adds a row
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"accounts.add_{self.opts.model_name}")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.form_fields if obj is None else self.readonly_fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self.readonly_fields
@@ -69,6 +73,7 @@ class InviteForm(forms.ModelForm):
 @admin.register(Invite)
 class InviteAdmin(AddedByStaffAdmin):
     target_type = "invite"
+    form_fields = ("max_uses", "days", "note")
     admin_actions = (
         AdminAction(
             *("revoke", "Revoke", "revoked", "No one can register with it any more. Accounts that came by it stay."),
@@ -83,9 +88,6 @@ class InviteAdmin(AddedByStaffAdmin):
     list_title = "Invites"
     list_display = ("shown_code", "state", "used", "expires", "note", "creator", "added")
     readonly_fields = ("shown_code", "link", "state", "used", "expires", "note", "creator", "added")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("max_uses", "days", "note") if obj is None else self.readonly_fields
 
     def save_model(self, request: HttpRequest, obj: Invite, form: Any, change: bool) -> None:
         """Create the invite by the service. `obj` becomes the row, for the message and the redirect."""
@@ -139,6 +141,7 @@ class BlockedEmailDomainForm(forms.ModelForm):
 @admin.register(BlockedEmailDomain)
 class BlockedEmailDomainAdmin(AddedByStaffAdmin):
     target_type = "email_domain"
+    form_fields = ("domain", "note")
     admin_actions = (
         AdminAction(
             *("unblock", "Unblock", "unblocked", "Addresses of the domain can register again."),
@@ -153,9 +156,6 @@ class BlockedEmailDomainAdmin(AddedByStaffAdmin):
     list_display = readonly_fields = ("domain", "note", "creator", "added")
     search_fields = ("domain",)  # shows the search box; get_search_results runs the search
     search_help_text = "A whole domain."
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("domain", "note") if obj is None else self.readonly_fields
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -182,6 +182,7 @@ class BlockedNetworkForm(forms.ModelForm):
 @admin.register(BlockedNetwork)
 class BlockedNetworkAdmin(AddedByStaffAdmin):
     target_type = "network"
+    form_fields = ("network", "note")
     admin_actions = (
         AdminAction(
             *("unblock", "Unblock", "unblocked", "Clients in the network can register again."),
@@ -194,9 +195,6 @@ class BlockedNetworkAdmin(AddedByStaffAdmin):
     form = BlockedNetworkForm
     list_title = "Blocked networks"
     list_display = readonly_fields = ("network", "note", "creator", "added")
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("network", "note") if obj is None else self.readonly_fields
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         registration_blocks.block_network(cast(User, request.user), cast(BlockedNetwork, obj))
