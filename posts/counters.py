@@ -65,12 +65,15 @@ def increment_many(changes: Mapping[int, Counts], also_drop: Iterable[str] = ())
     """Add to the counts of several posts or comments in one statement."""
     if not changes:
         return
-    rows = [
-        (subject, random.randrange(SLOT_COUNT), change.likes, change.comments) for subject, change in changes.items()
-    ]
+    rows = [(subject, choose_slot(), change.likes, change.comments) for subject, change in changes.items()]
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_INCREMENT_SQL, [list(column) for column in zip(*rows, strict=True)])
     invalidate([*map(keys.count, changes), *also_drop])
+
+
+def choose_slot() -> int:
+    """Return the slot of a counter to change: a random one, so that few concurrent writers wait for each other."""
+    return random.randrange(SLOT_COUNT)
 
 
 def fetch_counts(subject_ids: Iterable[int]) -> dict[int, Counts]:

@@ -17,7 +17,6 @@ from instafeed.core.api.requests import id_or_404
 from posts import selectors, services, withdrawal
 from posts.api.serializers import LikedSerializer, PostSerializer, SavedSerializer
 from posts.comment_selectors import get_visible_comment
-from posts.counters import Counts
 from posts.models import Like, Save
 from posts.visibility import get_visible_post_author_id, render_visible_posts
 from social.api.base import user_list_response
@@ -30,7 +29,7 @@ class PostLikeView(APIView):
     @extend_schema(operation_id="like_post", request=None, responses=LikedSerializer, tags=["posts"])
     def post(self, request: Request, post_id: str) -> Response:
         """Like a post. Repeating the request has no further effect."""
-        return _liked_response(services.like_post(*_resolve_post(request, post_id)), liked=True)
+        return _liked_response(services.like_post(current_user(request).pk, id_or_404(post_id)), liked=True)
 
     @extend_schema(operation_id="unlike_post", responses={200: LikedSerializer}, tags=["posts"])
     def delete(self, request: Request, post_id: str) -> Response:
@@ -40,8 +39,8 @@ class PostLikeView(APIView):
         """
         user_id, id_ = current_user(request).pk, id_or_404(post_id)
         is_visible = withdrawal.can_see_post_to_withdraw(user_id, id_, Like)
-        counts = services.unlike_post(user_id, id_)
-        return _liked_response(counts if is_visible else Counts(), liked=False)
+        like_count = services.unlike_post(user_id, id_)
+        return _liked_response(like_count if is_visible else 0, liked=False)
 
 
 class PostLikesView(APIView):
@@ -103,8 +102,8 @@ class CommentLikeView(APIView):
         """
         user_id, id_ = current_user(request).pk, id_or_404(comment_id)
         is_visible = withdrawal.can_see_comment_to_withdraw(user_id, id_)
-        counts = services.unlike_comment(user_id, id_)
-        return _liked_response(counts if is_visible else Counts(), liked=False)
+        like_count = services.unlike_comment(user_id, id_)
+        return _liked_response(like_count if is_visible else 0, liked=False)
 
 
 def _resolve_post(request: Request, post_id: str) -> tuple[int, int, int]:
@@ -120,8 +119,8 @@ def _resolve_comment(request: Request, comment_id: str) -> tuple[int, int, int, 
     return user_id, comment.pk, comment.post_id, comment.author_id
 
 
-def _liked_response(counts: Counts, *, liked: bool) -> Response:
-    return Response({"liked": liked, "like_count": counts.likes})
+def _liked_response(like_count: int, *, liked: bool) -> Response:
+    return Response({"liked": liked, "like_count": like_count})
 
 
 def _render_saved_posts(user_id: int, save_ids: list[int]) -> list[tuple[int, bytes]]:

@@ -15,11 +15,20 @@ Posts and comments are known by id only. `posts.notifications` decides which of 
 """
 
 from social.notifications.deletion import delete_for_user, delete_older
-from social.notifications.outbox import Event, announce, delete_for_comments, delete_for_posts, retract, warn
+from social.notifications.outbox import (
+    Event,
+    announce,
+    consume_on_commit,
+    delete_for_comments,
+    delete_for_posts,
+    retract,
+    warn,
+)
 
 __all__ = [
     "Event",
     "announce",
+    "consume_on_commit",
     "delete_for_comments",
     "delete_for_posts",
     "delete_for_user",

@@ -87,6 +87,12 @@ def delete_for_comments(comment_ids: Iterable[int]) -> None:
     _insert_rows([(Verb.DELETE, "", "", 0, 0, None, comment_id) for comment_id in comment_ids])
 
 
+def consume_on_commit() -> None:
+    """Have a worker consume the outbox once the current transaction commits."""
+    # robust: the change is committed even if this callback fails; the periodic task consumes the events then.
+    transaction.on_commit(consumer_task.request, using=DEFAULT_DB_ALIAS, robust=True)
+
+
 def _enqueue_events(verb: Verb, events: Iterable[Event]) -> None:
     _insert_rows(
         [
@@ -108,5 +114,4 @@ def _insert_rows(rows: list[EventRow]) -> None:
     mark_written()
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_INSERT_EVENTS, [list(column) for column in zip(*rows, strict=True)])
-    # robust: the change is committed even if this callback fails; the periodic task consumes the events then.
-    transaction.on_commit(consumer_task.request, using=DEFAULT_DB_ALIAS, robust=True)
+    consume_on_commit()

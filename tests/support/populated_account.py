@@ -77,7 +77,7 @@ def populate_account(user: User) -> list[User]:
 def _interact(author: User, reader: User) -> None:
     """Create a post with a picture. The reader likes, saves, reports and comments on it, and the author replies."""
     post = services.create_post(author.pk, f"a #tag for @{reader.username}", [create_picture(author).pk])
-    services.like_post(reader.pk, post.pk, author.pk)
+    services.like_post(reader.pk, post.pk)
     services.save_post(reader.pk, post.pk)
     comment = services.create_comment(reader.pk, post.pk, author.pk, "well said", None)
     services.like_comment(author.pk, comment.pk, post.pk, reader.pk)

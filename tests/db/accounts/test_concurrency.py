@@ -235,7 +235,7 @@ def test_likes_and_comments_during_erasure() -> None:
     own = [posts.create_post(leaver.id, "mine").pk for _ in range(3)]
     theirs = [(posts.create_post(other.id, "theirs").pk, other.id) for other in others]
     for post_id, author_id in theirs:
-        posts.like_post(leaver.id, post_id, author_id)
+        posts.like_post(leaver.id, post_id)
         posts.create_comment(leaver.id, post_id, author_id, "hm", None)
     ended = Semaphore(0)  # counts the writers that have ended
 
@@ -243,14 +243,14 @@ def test_likes_and_comments_during_erasure() -> None:
         """Write like in-flight requests that found the account active and check nothing again."""
         for post_id in own:
             with suppress(IntegrityError, Http404):
-                posts.like_post(other.id, post_id, leaver.id)
+                posts.like_post(other.id, post_id)
             with suppress(IntegrityError, Http404):
                 posts.create_comment(other.id, post_id, leaver.id, "late", None)
 
     def write_as_leaver() -> None:
         """Write like the account's own in-flight requests."""
         for post_id, author_id in theirs:
-            like = partial(posts.like_post, leaver.id, post_id, author_id)
+            like = partial(posts.like_post, leaver.id, post_id)
             for change in (like, partial(posts.unlike_post, leaver.id, post_id), like):
                 with suppress(IntegrityError):
                     change()

@@ -25,7 +25,6 @@ from accounts.models import Erasure, User
 from accounts.personal_data_registry import PersonalDataCategory
 from instafeed.core.cache import keys
 from instafeed.core.jobs.leased import Outcome
-from instafeed.core.models import Invalidation
 from media import storage
 from media.file_deletion import delete_due_files
 from media.models import Media
@@ -154,7 +153,6 @@ def test_redis_keys_are_deleted(alice: User, redis_cache: redis.Redis, settings:
         key for key in redis_cache.scan_iter("*") if str(alice.pk).encode() in key.replace(b":", b"/").split(b"/")
     ] == []
     assert not redis_cache.exists(keys.CELEBRITIES)
-    assert not Invalidation.objects.exists()
 
 
 def test_avatar_file_is_deleted(alice: User) -> None:

@@ -38,7 +38,7 @@ class CountedSite:
                 if user != other:
                     social.follow(user.pk, other.pk)
             for post, comment in zip(self.posts, self.comments, strict=True):
-                services.like_post(user.pk, post.pk, post.author_id)
+                services.like_post(user.pk, post.pk)
                 services.like_comment(user.pk, comment.pk, post.pk, comment.author_id)
 
     def corrupt(self) -> None:

@@ -36,7 +36,7 @@ def moderator() -> User:
 def test_concurrent_likes_are_all_counted(author: ApiUser) -> None:
     post = int(author.create_post())
     users = [ApiUser().id for _ in range(24)]
-    likes = [partial(services.like_post, user, post, author.id) for user in users]
+    likes = [partial(services.like_post, user, post) for user in users]
     unlikes = [partial(services.unlike_post, user, post) for user in users[:12]]
     for writes, left in ((likes, 24), (unlikes, 12)):
         results = run_concurrently(writes)
@@ -47,9 +47,20 @@ def test_concurrent_likes_are_all_counted(author: ApiUser) -> None:
 def test_concurrent_like_and_unlike_keep_the_count_exact(author: ApiUser, reader: ApiUser) -> None:
     post = int(author.create_post())
     for _ in range(5):
-        like = partial(services.like_post, reader.id, post, author.id)
+        like = partial(services.like_post, reader.id, post)
         run_concurrently([like, like, partial(services.unlike_post, reader.id, post)])
         assert reader.get(f"/posts/{post}")["like_count"] == Like.objects.count()
+
+
+def test_repeated_like_that_waits_for_the_first_counts_it(author: ApiUser, reader: ApiUser) -> None:
+    """The statement of the second like began before the first one was committed, so it does not see it."""
+    post = int(author.create_post())
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.like_post(reader.id, post)
+            repeated = pool.submit(close_connection_after, services.like_post, reader.id, post)
+            eventually(lambda: count_lock_waiters() == 1)
+        assert repeated.result() == 1
 
 
 def test_like_does_not_block_updates_of_user_and_post(author: ApiUser, reader: ApiUser) -> None:
@@ -63,7 +74,7 @@ def test_like_does_not_block_updates_of_user_and_post(author: ApiUser, reader: A
         return "free"
 
     with transaction.atomic():
-        services.like_post(reader.id, post, author.id)
+        services.like_post(reader.id, post)
         assert run_concurrently([lock_rows]) == ["free"]
 
 
@@ -131,7 +142,7 @@ def test_indexing_waits_for_a_hashtag_of_another_transaction() -> None:
 def test_purge_skips_posts_locked_by_a_like(author: ApiUser, reader: ApiUser) -> None:
     post = int(author.create_post())
     with transaction.atomic():
-        services.like_post(reader.id, post, author.id)
+        services.like_post(reader.id, post)
         (response,) = run_concurrently([partial(author.call, "delete", f"/posts/{post}")])
         assert response.status_code == 204
         assert run_concurrently([purge.purge_batch]) == [False]

@@ -13,6 +13,7 @@ from instafeed.core.cache.client import get_client as redis
 from posts import counters, services
 from posts.models import CommentLike, Counter, Like
 from social import services as social
+from social.models import NotificationEvent
 from tests.support.api_user import ApiUser
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +26,23 @@ def test_like_and_unlike_are_idempotent(author: ApiUser, reader: ApiUser) -> Non
     assert reader.call("delete", f"/posts/{post}/like").json() == {"liked": False, "like_count": 0}
     assert reader.call("delete", f"/posts/{post}/like").json() == {"liked": False, "like_count": 0}
     assert not Like.objects.exists()
+
+
+def test_like_is_one_statement(
+    author: ApiUser, reader: ApiUser, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    post = author.create_post()
+    reader.get("/me")  # caches the state of the account
+    with django_assert_num_queries(1):
+        reader.like(post)
+    event = NotificationEvent.objects.get()
+    assert (event.kind, event.recipient_id, event.actor_id, event.post_id) == ("like", author.id, reader.id, int(post))
+
+
+def test_own_like_notifies_no_one(author: ApiUser) -> None:
+    post = author.create_post()
+    assert author.like(post).json() == {"liked": True, "like_count": 1}
+    assert not NotificationEvent.objects.exists()
 
 
 def test_all_viewers_see_the_count_and_only_the_liker_sees_the_flag(author: ApiUser, reader: ApiUser) -> None:
@@ -70,7 +88,7 @@ def test_stale_count_is_never_cached(author: ApiUser, reader: ApiUser, monkeypat
         services.create_comment(reader.id, post, author.id, "meanwhile", None)
         return loaded
 
-    services.like_post(reader.id, post, author.id)
+    services.like_post(reader.id, post)
     monkeypatch.setattr(counters.cached_counts, "load", overtaken)
     assert reader.get(f"/posts/{post}")["comment_count"] == 0
     seen = reader.get(f"/posts/{post}")
@@ -80,7 +98,7 @@ def test_stale_count_is_never_cached(author: ApiUser, reader: ApiUser, monkeypat
 def test_rolled_back_like_leaves_nothing(author: ApiUser, reader: ApiUser) -> None:
     post = int(author.create_post())
     with transaction.atomic():
-        services.like_post(reader.id, post, author.id)
+        services.like_post(reader.id, post)
         transaction.set_rollback(True)
     seen = reader.get(f"/posts/{post}")
     assert (seen["like_count"], seen["liked"]) == (0, False)

@@ -63,7 +63,7 @@ class Writer:
         follow = social.follow if self.is_likely() else social.unfollow
         follow(user, star.pk)
         if self.is_likely():
-            services.like_post(user, post.pk, post.author_id)
+            services.like_post(user, post.pk)
         else:
             services.unlike_post(user, post.pk)
         if self.is_likely():
