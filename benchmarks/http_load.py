@@ -7,6 +7,7 @@ number of posts.
 from __future__ import annotations
 
 import json
+import math
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 from benchmarks.child_process import ChildProcess
+from benchmarks.results import BenchmarkError
 
 HOST = "127.0.0.1"
 POST_MARKER = b'"caption":'  # once in every post
@@ -53,12 +55,12 @@ class HttpConnection:
     """A keep-alive connection."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection((HOST, port), timeout=30)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.create_connection((HOST, port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def exchange(self, request: bytes) -> tuple[int, bytes]:
         """Send a request. Return status and body of the response, which must have a Content-Length."""
-        self._socket.sendall(request)
+        self.socket.sendall(request)
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._receive()
@@ -74,10 +76,10 @@ class HttpConnection:
         return int(head[9:12]), b"".join(parts)
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
 
     def _receive(self) -> bytes:
-        data = self._socket.recv(262_144)
+        data = self.socket.recv(262_144)
         if not data:
             raise ConnectionError("the server closed the connection")
         return data
@@ -116,20 +118,37 @@ def run(clients: Sequence[ChildProcess], job: Job) -> Outcome:
     return outcome
 
 
-def serve(pipe: Pipe, port: int, workers: int, worker_request: bytes) -> None:
-    """For `ChildProcess`: one connection to each of the server's worker processes, one thread a connection.
+_PROCESS_REQUEST = get("/yardstick/worker")
 
-    Connections stay with the worker that accepted them, and chance would give one worker more than the
-    other; so we go on connecting until we have met all, who name themselves in answer to `worker_request`.
+
+def connect_evenly(port: int, count: int, processes: int) -> list[HttpConnection]:
+    """Return `count` connections, evenly spread over the processes of a server with the URLs of `benchmarks.urls`.
+
+    A connection stays with the process that accepted it, and chance would give one of them more than another.
     """
-    connections = _connect_to_each_worker(port, workers, worker_request)
-    pipe.send(len(connections))
+    found: dict[bytes, list[HttpConnection]] = {}
+    for _ in range(_MAX_CONNECT_ATTEMPTS):
+        connection = HttpConnection(port)
+        _, process = connection.exchange(_PROCESS_REQUEST)
+        share = found.setdefault(process, [])
+        if len(share) < math.ceil(count / processes):
+            share.append(connection)
+        else:
+            connection.close()
+        if sum(map(len, found.values())) >= count:
+            return [connection for share in found.values() for connection in share]
+    raise BenchmarkError("not every process of the server accepts connections")
+
+
+def serve(pipe: Pipe, port: int, connections: int, processes: int) -> None:
+    """For `ChildProcess`: runs every job it is sent, with one thread for each connection."""
+    clients = connect_evenly(port, connections, processes)
     while True:
         job: Job = pipe.recv()
-        outcomes = [Outcome() for _ in connections]
+        outcomes = [Outcome() for _ in clients]
         threads = [
-            Thread(target=_work, args=(connection, job, job.requests[number :: len(connections)], outcome))
-            for number, (connection, outcome) in enumerate(zip(connections, outcomes, strict=True))
+            Thread(target=_work, args=(connection, job, job.requests[number :: len(clients)], outcome))
+            for number, (connection, outcome) in enumerate(zip(clients, outcomes, strict=True))
         ]
         for thread in threads:
             thread.start()
@@ -138,19 +157,6 @@ def serve(pipe: Pipe, port: int, workers: int, worker_request: bytes) -> None:
             thread.join()
             total.add(outcome)
         pipe.send(total)
-
-
-def _connect_to_each_worker(port: int, workers: int, worker_request: bytes) -> list[HttpConnection]:
-    found: dict[bytes, HttpConnection] = {}
-    for _ in range(_MAX_CONNECT_ATTEMPTS):
-        connection = HttpConnection(port)
-        _, name = connection.exchange(worker_request)
-        if name in found:
-            connection.close()
-        found.setdefault(name, connection)
-        if len(found) == workers:
-            break
-    return list(found.values())
 
 
 def _work(connection: HttpConnection, job: Job, requests: Sequence[bytes], outcome: Outcome) -> None:

@@ -22,8 +22,8 @@ from accounts.models import Session, User
 from benchmarks import http_load, open_loop, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.harness import Stack, load_average, log
-from benchmarks.http_load import HttpConnection, Outcome
-from benchmarks.open_loop import CONNECTIONS, Schedule
+from benchmarks.http_load import HttpConnection
+from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 from instafeed.core.cache.client import get_client as redis
 from posts.models import Like
@@ -54,20 +54,17 @@ def run(stack: Stack, *, quick: bool) -> Result:
     burst_post, hot, cold = posts[0], posts[1 : size.rounds + 1], posts[size.rounds + 1 :]
     site = stack.web(WORKERS)
     stack.notifications_worker()
-    with ChildProcess(open_loop.serve, site.port, CONNECTIONS) as client:
-        client.receive()
+    with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         log(f"{size.burst:,} users like one post at the same time")
-        burst = _run(client, [_like(burst_post, token) for token in likers[: size.burst]], 0)
+        burst = open_loop.run(client, Schedule([_like(burst_post, token) for token in likers[: size.burst]], 0))
         one, many = [], []
         for number in range(size.rounds):
             log(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
             spread = cold[number * slice_ : (number + 1) * slice_]
-            many.append(
-                _run(
-                    client, [_like(post, token) for post, token in zip(spread, likers[:slice_], strict=True)], size.rate
-                )
-            )
-            one.append(_run(client, [_like(hot[number], token) for token in likers[:slice_]], size.rate))
+            likes = [_like(post, token) for post, token in zip(spread, likers[:slice_], strict=True)]
+            many.append(open_loop.run(client, Schedule(likes, size.rate)))
+            likes = [_like(hot[number], token) for token in likers[:slice_]]
+            one.append(open_loop.run(client, Schedule(likes, size.rate)))
     wrong = _count_wrong(site.port, posts)
     redis().flushdb()
     wrong_after_flush = _count_wrong(site.port, posts)
@@ -79,14 +76,8 @@ def _token(user: User) -> str:
     return tokens.issue(user.pk, session.pk, session.refresh_jti).access
 
 
-def _like(post_id: int, token: str) -> bytes:
-    return http_load.post(f"/api/v1/posts/{post_id}/like", token)
-
-
-def _run(client: ChildProcess, requests: Sequence[bytes], rate: int) -> Outcome:
-    client.send(Schedule(requests, rate))
-    outcome: Outcome = client.receive()
-    return outcome
+def _like(post_id: int, token: str) -> Request:
+    return Request("like", http_load.post(f"/api/v1/posts/{post_id}/like", token))
 
 
 def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
@@ -101,7 +92,7 @@ def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
 
 
 def _result(
-    size: Size, burst: Outcome, one: list[Outcome], many: list[Outcome], wrong: int, wrong_after_flush: int
+    size: Size, burst: Answers, one: list[Answers], many: list[Answers], wrong: int, wrong_after_flush: int
 ) -> Result:
     figures: dict[str, float] = {
         "burst_likes": size.burst,
@@ -109,10 +100,10 @@ def _result(
         "likes_per_s": size.rate,
         "rounds": size.rounds,
     }
-    for name, outcomes in (("one_post", one), ("many_posts", many)):
+    for name, rounds in (("one_post", one), ("many_posts", many)):
         for percent in (50, 99):
             figures[f"{name}_p{percent}_ms"] = percentile(
-                [latency for outcome in outcomes for latency in outcome.latencies], percent
+                [latency for answers in rounds for latency in answers.latencies], percent
             )
     figures["load_average"] = load_average()
     pairs = list(zip(one, many, strict=True))
@@ -126,7 +117,7 @@ def _result(
             for percent in (50, 99)
         },
         checks={
-            "errors": burst.errors + sum(outcome.errors for outcome in [*one, *many]),
+            "errors": sum(answers.count_others(200) for answers in (burst, *one, *many)),
             "likes_missing": size.burst + 2 * size.rate * size.seconds * size.rounds - Like.objects.count(),
             "counts_wrong": wrong,
             "counts_wrong_after_flush": wrong_after_flush,

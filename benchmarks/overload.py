@@ -14,15 +14,15 @@ from random import Random
 from statistics import median
 
 from accounts import sessions
-from benchmarks import crowd, seeding
+from benchmarks import open_loop, seeding
 from benchmarks.child_process import ChildProcess
-from benchmarks.crowd import Answers, Load
 from benchmarks.harness import Stack, load_average, log
 from benchmarks.http_load import HttpConnection, get
+from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 
 WORKERS = 2  # as the embedded stack
-CONNECTIONS = 48  # of the closed loop: twice the threads of both workers, as either may accept more than its half
+CONNECTIONS = 48  # of the closed loop: twice the threads of both workers
 SETTLING_SECONDS = 2.0  # in which the queues of an overload fill
 CALM_SHARE = 1 / 3  # of the capacity, before and after
 RECOVERY_SECONDS = 5.0
@@ -48,44 +48,38 @@ def run(stack: Stack, *, quick: bool) -> Result:
     requests = _seed(size.viewers)
     site = stack.web(WORKERS)
     _warm_up(site.port, requests)
-    with ChildProcess(crowd.serve, site.port) as client:
+    with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         log("warm-up")
-        calm = Load(requests, size.calm_seconds, _capacity(client, requests, size) * CALM_SHARE)
-        before = _run(client, calm)
+        calm = Schedule(requests, _capacity(client, requests, size) * CALM_SHARE, size.calm_seconds)
+        before = open_loop.run(client, calm)
         capacities, overloads = [], []
         for _ in range(size.rounds):
             capacities.append(_capacity(client, requests, size))
             log(f"{2 * capacities[-1]:,.0f} requests/s for {size.seconds:.0f} s")
-            overloads.append(_run(client, Load(requests, size.seconds, 2 * capacities[-1])))
-        after = _run(client, calm)
+            overloads.append(open_loop.run(client, Schedule(requests, 2 * capacities[-1], size.seconds)))
+        after = open_loop.run(client, calm)
     return _result(size, capacities, before, overloads, after)
 
 
-def _capacity(client: ChildProcess, requests: list[bytes], size: Size) -> float:
+def _capacity(client: ChildProcess, requests: list[Request], size: Size) -> float:
     """Return the requests per second of a closed loop."""
-    answers = _run(client, Load(requests, size.capacity_seconds, connections=CONNECTIONS))
+    answers = open_loop.run(client, Schedule(requests, 0, size.capacity_seconds, CONNECTIONS))
     return len(answers.with_status(200)) / size.capacity_seconds
 
 
-def _seed(viewers: int) -> list[bytes]:
+def _seed(viewers: int) -> list[Request]:
     authors, readers = seeding.create_users("author", 50), seeding.create_users("reader", viewers)
     seeding.create_follows((reader, author) for reader in readers for author in authors)
     seeding.create_posts(authors, 250, Random(20))
-    return [get("/api/v1/feed", sessions.start(reader).access) for reader in readers]
+    return [Request("feed", get("/api/v1/feed", sessions.start(reader).access)) for reader in readers]
 
 
-def _warm_up(port: int, requests: list[bytes]) -> None:
+def _warm_up(port: int, requests: list[Request]) -> None:
     connection = HttpConnection(port)
     for request in requests:
-        _, body = connection.exchange(request)
+        _, body = connection.exchange(request.data)
         assert json.loads(body)["results"]
     connection.close()
-
-
-def _run(client: ChildProcess, load: Load) -> Answers:
-    client.send(load)
-    answers: Answers = client.receive(timeout=load.seconds + 120)
-    return answers
 
 
 def _rate_within(answers: Answers, start: float, end: float) -> float:
@@ -101,7 +95,7 @@ def _result(size: Size, capacities: list[float], before: Answers, overloads: lis
     ok_per_s = median(_rate_within(overload, SETTLING_SECONDS, size.seconds) for overload in overloads)
     refused = [latency for overload in overloads for latency in overload.with_status(503)]
     capacity, seconds = median(capacities), size.rounds * size.seconds
-    statuses = [status for answers in (before, *overloads, after) for status in answers.statuses]
+    phases = (before, *overloads, after)
     return Result(
         "overload",
         {
@@ -119,6 +113,6 @@ def _result(size: Size, capacities: list[float], before: Answers, overloads: lis
             "load_average": load_average(),
         },
         ratios={"goodput": ok_per_s / capacity, "after_to_before_p99": after_p99 / before_p99},
-        checks={"other_answers": sum(status not in (200, 503) for status in statuses)},
+        checks={"other_answers": sum(answers.count_others(200, 503) for answers in phases)},
         targets=TARGETS,
     )
