@@ -1,4 +1,4 @@
-"""Push or pull: how an author's posts are delivered, and which authors should be promoted or demoted."""
+"""Which authors should be celebrities, and which should be promoted or demoted."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 
 from accounts.models import CelebrityState, User
-from feeds.models import DeliveryMode
 
 DEMOTION_RATIO = 0.9  # of the threshold: an author whose count varies around the threshold is not moved each time
-
-
-def delivery_mode(state: int) -> DeliveryMode:
-    """Return how to deliver a post of an author in this celebrity state: pull for celebrities only, else push."""
-    return DeliveryMode.PULL if state == CelebrityState.CELEBRITY else DeliveryMode.PUSH
 
 
 def should_be_celebrity(user: User) -> bool:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Case, F, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
+from accounts.models import CelebrityState
 from feeds.models import DeliveryMode, FanOut
 from instafeed.core.db.batches import delete_batch
 from instafeed.core.db.snowflake import first_id_at
@@ -26,6 +27,14 @@ CLAIM_TTL = timedelta(seconds=15)  # many times the length of a round: only a de
 RETRY_DELAY = timedelta(seconds=5)
 DELETE_BATCH_SIZE = 5_000  # rows
 MAX_ATTEMPTS = 10  # failures in a row that are retried
+
+# Raw SQL: the ORM has no INSERT … SELECT, and each post runs this. The row lock makes posts and celebrity transitions
+# serial. Otherwise a post that commits during a demotion could be neither pushed nor pulled (ADR 3).
+_ENQUEUE_SQL = """
+INSERT INTO feeds_fanout (post_id, author_id, mode)
+SELECT %(post)s, id, CASE celebrity_state WHEN %(celebrity)s THEN %(pull)s ELSE %(push)s END
+FROM accounts_user WHERE id = %(author)s FOR NO KEY UPDATE
+"""
 
 queue = LeasedQueue(
     FanOut.objects.select_related("post").only(
@@ -58,9 +67,14 @@ class Progress:
         return self.last_follower_id != self.fan_out.last_follower_id
 
 
-def enqueue(post_id: int, author_id: int, mode: DeliveryMode) -> None:
-    """Write the row of a new post. Call it in the transaction that creates the post."""
-    FanOut.objects.create(post_id=post_id, author_id=author_id, mode=mode)
+def enqueue(post_id: int, author_id: int) -> None:
+    """Write the row of a new post, to be pulled if its author is a celebrity, else to be pushed.
+
+    Call it in the transaction that creates the post.
+    """
+    modes = {"celebrity": CelebrityState.CELEBRITY, "pull": DeliveryMode.PULL, "push": DeliveryMode.PUSH}
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_ENQUEUE_SQL, {"post": post_id, "author": author_id, **modes})
 
 
 def checkpoint(progress: Sequence[Progress]) -> int:

@@ -29,14 +29,11 @@ def enqueue_fanout_on_post_created(instance: Post, created: bool, raw: bool, **_
     """
     if not created or raw:
         return
-    # The row lock makes posts and celebrity transitions serial. Otherwise a post that commits during a demotion
-    # could be neither pushed nor pulled (ADR 3).
-    author = User.objects.select_for_update(no_key=True).only("celebrity_state").get(pk=instance.author_id)
-    mode = celebrity_policy.delivery_mode(author.celebrity_state)
-    fanout_outbox.enqueue(instance.pk, author.pk, mode)
+    post_id, author_id = instance.pk, instance.author_id
+    fanout_outbox.enqueue(post_id, author_id)
 
     def deliver_after_commit() -> None:
-        fanout.deliver_to_author(instance.pk, author.pk)
+        fanout.deliver_to_author(post_id, author_id)
         fanout_outbox.queue.task.request()
 
     # robust: the post is committed even if this fails, and the sweep requests the task again.

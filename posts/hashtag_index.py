@@ -6,7 +6,7 @@ an account that turns private takes effect at once and rewrites no index rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -34,43 +34,52 @@ class HashtagRef(NamedTuple):
     hashtag_id: int = 0
 
 
-def index_caption(post_id: int, caption: str) -> None:
-    """Make the post's hashtags in the index equal to those of its new caption.
+# Raw SQL: Django has no FOR KEY SHARE, which keeps `_delete_unused` from deleting the hashtags before the commit. A
+# stronger lock would make posts with the same hashtag wait.
+_LINK_SQL = """
+WITH tag AS (
+    SELECT id, name FROM posts_hashtag WHERE name = ANY(%(names)s) ORDER BY id FOR KEY SHARE
+), linked AS (
+    INSERT INTO posts_posthashtag (hashtag_id, post_id) SELECT id, %(post)s FROM tag ON CONFLICT DO NOTHING
+)
+SELECT name FROM tag
+"""
 
-    Call this last in the transaction: the row of a new hashtag stays locked until the commit.
-    """
+
+def index_new_post(post_id: int, caption: str) -> None:
+    """Add a new post. Call this last in the transaction: the row of a new hashtag stays locked until the commit."""
+    _link(post_id, set(entities.extract_folded_hashtags(caption)))
+
+
+def index_caption(post_id: int, caption: str) -> None:
+    """Make the post's hashtags in the index equal to those of its edited caption. Call this last in the transaction."""
     wanted = set(entities.extract_folded_hashtags(caption))
     known = dict(PostHashtag.objects.filter(post_id=post_id).values_list("hashtag__name", "hashtag_id"))
     removed = [hashtag_id for name, hashtag_id in known.items() if name not in wanted]
-    new = wanted - known.keys()
-    if new:
-        links = [PostHashtag(hashtag_id=hashtag_id, post_id=post_id) for hashtag_id in _get_or_create_ids(new)]
-        PostHashtag.objects.bulk_create(links, ignore_conflicts=True)
+    _link(post_id, wanted - known.keys())
     if removed:
         PostHashtag.objects.filter(post_id=post_id, hashtag_id__in=removed).delete()
         _delete_unused(removed)  # last, as it waits for no lock: two captions may swap their hashtags
 
 
-def _get_or_create_ids(names: set[str]) -> list[int]:
-    """Return the ids of the hashtags in ascending order; insert those that are new."""
-    existing = _lock_existing(names)
-    while missing := sorted(names - existing.keys()):
+def _link(post_id: int, names: set[str]) -> None:
+    """Link the post to these hashtags; insert those that are new."""
+    missing = _link_existing(post_id, names)
+    while missing:
         # Two transactions may insert the same new hashtags at once. Both insert in the order of names, so one waits
         # for the other and they cannot deadlock. The next statement reads the rows of either transaction, unless they
         # have been deleted as unused meanwhile.
-        Hashtag.objects.bulk_create([Hashtag(name=name) for name in missing], ignore_conflicts=True)
-        existing |= _lock_existing(missing)
-    return sorted(existing.values())
+        Hashtag.objects.bulk_create([Hashtag(name=name) for name in sorted(missing)], ignore_conflicts=True)
+        missing = _link_existing(post_id, missing)
 
 
-def _lock_existing(names: Iterable[str]) -> dict[str, int]:
-    """Return the ids of these hashtags, locked so that `_delete_unused` leaves them alone until the commit.
-
-    Raw SQL: Django has no FOR KEY SHARE, and a stronger lock would make posts with the same hashtag wait.
-    """
+def _link_existing(post_id: int, names: set[str]) -> set[str]:
+    """Link the post to those of the hashtags that exist. Return the names of the others."""
+    if not names:
+        return names
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT name, id FROM posts_hashtag WHERE name = ANY(%s) FOR KEY SHARE", [sorted(names)])
-        return dict(cursor.fetchall())
+        cursor.execute(_LINK_SQL, {"names": sorted(names), "post": post_id})
+        return names - {name for (name,) in cursor.fetchall()}
 
 
 def remove_posts(post_ids: Collection[int]) -> None:

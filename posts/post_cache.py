@@ -78,25 +78,21 @@ def render_post(post_id: int, fields: bytes, author_summary: bytes, counts: byte
     )
 
 
-def load_uncommitted_card(post_id: int) -> bytes:
-    """Return the card of a post created in the current transaction, without caching it."""
-    return _load_cards([post_id])[post_id]
-
-
 def _load_cards(post_ids: Sequence[int]) -> Mapping[int, bytes]:
     """Load cards from the primary in two queries."""
-    media = Prefetch("post_media_set", PostMedia.objects.using("default").select_related("media").order_by("position"))
-    rows = (
-        Post.objects.using("default").filter(pk__in=post_ids, hidden_at=None, deleted_at=None).prefetch_related(media)
-    )
-    return {post.pk: _render_card(post) for post in rows}
+    links = PostMedia.objects.using("default").select_related("media").order_by("position")
+    rows = Post.objects.using("default").filter(pk__in=post_ids, hidden_at=None, deleted_at=None)
+    # The plugin of mypy would define the attribute itself.
+    rows = rows.prefetch_related(Prefetch("post_media_set", links, to_attr="media_links"))  # type: ignore[no-redef]
+    return {post.pk: render_card(post) for post in rows}
 
 
-def _render_card(post: Post) -> bytes:
+def render_card(post: Post) -> bytes:
+    """Return the card of a post with its `media_links`."""
     fields = {
         "id": str(post.pk),
         "caption": post.caption,
-        "media": [variants.serialize(link.media) for link in post.post_media_set.all()],
+        "media": [variants.serialize(link.media) for link in post.media_links],
         "hashtags": entities.extract_hashtags(post.caption),
         "mentions": entities.extract_mentions(post.caption),
         "created_at": rfc3339(post.created_at),

@@ -98,7 +98,7 @@ def render_posts(viewer_id: int | None, post_ids: Sequence[int]) -> list[tuple[i
 
 
 def render_new_post(post: Post) -> bytes:
-    """Return the JSON, for its author, of a post created in the current transaction. Fills no cache."""
-    _, _, fields = post_cache.split_card(post_cache.load_uncommitted_card(post.pk))
+    """Return the JSON, for its author, of a post that `services.create_post` returned. Does not cache the card."""
+    _, _, fields = post_cache.split_card(post_cache.render_card(post))
     author = get_own_summary(post.author_id)
     return post_cache.render_post(post.pk, fields, author, Counts().encode(), False, False)

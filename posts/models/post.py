@@ -28,6 +28,8 @@ class Post(models.Model):
     # Set while any of its media are being processed: visible to its author only (posts.media_pending).
     media_pending = models.BooleanField(default=False, db_default=False, editable=False)
 
+    media_links: list[PostMedia]  # in order; only where a function says that it loads them
+
     class Meta:
         indexes = [
             # Lists of an author's posts, and the feed's query of the newest posts per pulled author.
@@ -44,7 +46,7 @@ class Post(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save in a transaction, so that rows written by receivers of `post_save` (feeds.receivers) commit with it."""
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             super().save(*args, **kwargs)
 
 

@@ -29,10 +29,11 @@ class EmptyPost(ValueError):
     """A post without text and without media."""
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> Post:
-    """Create a post; its fan-out commits with it. `media_ids` are distinct. Raises UnknownMedia or UnusableMedia.
+    """Create a post and return it with its `media_links`; its fan-out commits with it.
 
+    `media_ids` are distinct. Raises UnknownMedia or UnusableMedia; then the transaction around it cannot commit.
     While any of its media are still being processed, the post is visible to its author only (posts.media_pending).
     """
     if not _lock_author(author_id):
@@ -40,13 +41,13 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     pictures = media.attach(author_id, media_ids)
     media_pending = any(picture.status != Status.READY for picture in pictures)
     post = Post.objects.create(author_id=author_id, caption=caption, media_pending=media_pending)
-    PostMedia.objects.bulk_create(
+    post.media_links = PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
     if not media_pending:
         change_post_count(author_id, 1)
         mentions.announce_caption_mentions(post)
-    hashtag_index.index_caption(post.pk, caption)
+    hashtag_index.index_new_post(post.pk, caption)
     return post
 
 

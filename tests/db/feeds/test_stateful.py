@@ -35,6 +35,7 @@ from feeds import celebrity_policy, celebrity_transitions, timeline
 from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
+from instafeed.core.cache.invalidation import DELETE_FINISHED_SQL, take_finished
 from instafeed.core.jobs.leased import JobState
 from posts import services as posts
 from posts.counter_repair import COUNTER_REPAIRS
@@ -363,6 +364,7 @@ class FeedMachine(RuleBasedStateMachine):
     def no_invalidation_is_pending(self) -> None:
         if hasattr(self, "model"):
             with database.cursor() as cursor:
+                cursor.execute(DELETE_FINISHED_SQL, {"finished": take_finished()})
                 cursor.execute("SELECT count(*) FROM core_invalidation")
                 assert cursor.fetchone() == (0,)
 

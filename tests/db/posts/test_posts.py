@@ -220,6 +220,15 @@ def test_malformed_cursor_is_a_400(author: ApiUser, cursor: str) -> None:
             assert response.json()["errors"][0]["code"] == "invalid_cursor"
 
 
+def test_statement_count_of_a_new_post(author: ApiUser, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    author.create_post("The first one writes the cached summary of its author and the row of the #tag.")
+    # savepoint, the author's row, the post, its fan-out, the author's count, release, position in the WAL
+    with django_assert_num_queries(7):
+        author.create_post("hello")
+    with django_assert_num_queries(8):  # and the link to the hashtag
+        author.create_post("hello #tag")
+
+
 @pytest.mark.parametrize("size", [2, 50])
 def test_user_posts_query_count(author: ApiUser, size: int, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     for _ in range(size):
