@@ -40,7 +40,7 @@ WITH visible AS (
 ), counted AS (
     INSERT INTO posts_counter AS counter (subject_id, slot, likes, comments) SELECT post_id, %(slot)s, 1, 0 FROM liked
     ON CONFLICT (subject_id, slot) DO UPDATE SET likes = counter.likes + 1 RETURNING likes
-)
+), finished AS ({invalidation.DELETE_FINISHED_SQL})
 SELECT (SELECT id FROM invalidated), EXISTS (SELECT FROM announced), (SELECT likes FROM counted)
      + (SELECT coalesce(sum(likes), 0) FROM posts_counter WHERE subject_id = visible.post_id AND slot <> %(slot)s)
 FROM visible
@@ -63,6 +63,7 @@ def like_post(user_id: int, post_id: int) -> int:
                 "kind": NotificationKind.LIKE,
                 "aggregation_key": build_key(NotificationKind.LIKE, user_id, post_id, None),
                 "stale_keys": stale_keys,
+                "finished": invalidation.take_finished(),
                 "slot": counters.choose_slot(),
             },
         )

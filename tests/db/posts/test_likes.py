@@ -9,7 +9,9 @@ from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from accounts import services as accounts
+from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as redis
+from instafeed.core.models import Invalidation
 from posts import counters, services
 from posts.models import CommentLike, Counter, Like
 from social import services as social
@@ -37,6 +39,13 @@ def test_like_is_one_statement(
         reader.like(post)
     event = NotificationEvent.objects.get()
     assert (event.kind, event.recipient_id, event.actor_id, event.post_id) == ("like", author.id, reader.id, int(post))
+
+
+def test_next_like_deletes_the_invalidation_of_the_last_one(author: ApiUser, reader: ApiUser) -> None:
+    first, second = int(author.create_post()), int(author.create_post())
+    services.like_post(reader.id, first)
+    services.like_post(reader.id, second)
+    assert [row.keys[0] for row in Invalidation.objects.all()] == [keys.count(second)]
 
 
 def test_own_like_notifies_no_one(author: ApiUser) -> None:
