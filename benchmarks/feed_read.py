@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
@@ -19,10 +18,12 @@ from django.db import connection as database
 
 from accounts import sessions
 from accounts.models import User
-from benchmarks import http_load, seeding
+from benchmarks import cpu, http_load, open_loop, seeding
 from benchmarks.child_process import ChildProcess
+from benchmarks.cpu import CpuMeter, Usage
 from benchmarks.harness import Stack, load_average, log
-from benchmarks.http_load import HttpConnection, Job, Outcome
+from benchmarks.http_load import HttpConnection
+from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 from feeds import timeline_store, visible_authors
 from feeds.api.views import FEED_CURSOR
@@ -30,8 +31,9 @@ from instafeed.core.api.pagination.cursors import DEFAULT_LIMIT, encode_cursor
 from instafeed.core.db.snowflake import MAX_ID
 
 WORKERS = 2  # as the embedded stack
-CLIENTS = 2  # load processes, each with one connection to each worker
-TARGETS = {"push_only": ">= 0.5", "hybrid": ">= 0.35"}
+CONNECTIONS = 4  # of the closed loop, two to each worker
+POST_MARKER = b'"caption":'  # once in every post
+TARGETS = {"push_only_to_bare": ">= 0.65", "hybrid_to_bare": ">= 0.55"}
 
 _EXPECTED_SQL = """
 SELECT post.id FROM posts_post AS post
@@ -52,10 +54,11 @@ class Size:
     sample: int  # viewers whose pages are compared with SQL
     rounds: int
     seconds: float  # of a slice
+    idle_seconds: float  # in which the cost of idling is measured
 
 
-FULL = Size(100, 500, 200, 20, 4_000, 800, 700, 10, 6, 3.0)
-QUICK = Size(8, 250, 200, 20, 1_200, 200, 600, 3, 2, 0.4)
+FULL = Size(100, 500, 200, 20, 4_000, 800, 700, 10, 6, 3.0, 5.0)
+QUICK = Size(8, 250, 200, 20, 1_200, 200, 600, 3, 2, 0.4, 0.2)
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,28 @@ class Scenario:
 
     requests: list[bytes]
     prepare: Callable[[], None] | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
+    rounds: list[Answers] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def rate(self) -> float:
-        return median(outcome.rate for outcome in self.outcomes)
+        return median(answers.rate for answers in self.rounds)
+
+    @property
+    def count(self) -> int:
+        """How many requests were answered."""
+        return sum(len(answers.statuses) for answers in self.rounds)
 
     def latency(self, percent: float) -> float:
-        return percentile([latency for outcome in self.outcomes for latency in outcome.latencies], percent)
+        return percentile([latency for answers in self.rounds for latency in answers.latencies], percent)
 
-    def run(self, clients: Sequence[ChildProcess], seconds: float) -> None:
+    def run(self, client: ChildProcess, meter: CpuMeter, seconds: float) -> None:
         if self.prepare is not None:
             self.prepare()
-        job = Job(self.requests, 0 if self.prepare else seconds, DEFAULT_LIMIT)
-        self.outcomes.append(http_load.run(clients, job))
+        requests = [Request("page", data) for data in self.requests]
+        schedule = Schedule(requests, 0, 0 if self.prepare else seconds, CONNECTIONS, POST_MARKER)
+        with meter.measure(self.usage):
+            self.rounds.append(open_loop.run(client, schedule))
 
 
 def run(stack: Stack, *, quick: bool) -> Result:
@@ -102,15 +113,12 @@ def run(stack: Stack, *, quick: bool) -> Result:
     scenarios = _scenarios(push_only, hybrid)
     log("warming up")
     wrong = _count_wrong(site.port, [*push_only, *hybrid])
+    meter = stack.cpu_meter(web=site, idle_seconds=size.idle_seconds)
     log(f"{size.rounds} rounds of {len(scenarios)} slices")
-    with ExitStack() as stack_of_clients:
-        clients = [
-            stack_of_clients.enter_context(ChildProcess(http_load.serve, site.port, WORKERS, WORKERS))
-            for _ in range(CLIENTS)
-        ]
+    with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         for _ in range(size.rounds):
             for scenario in scenarios.values():
-                scenario.run(clients, size.seconds)
+                scenario.run(client, meter, size.seconds)
     wrong += _count_wrong(site.port, [*push_only[: size.sample], *hybrid[: size.sample]])
     _make_cold(push_only[: size.sample])
     wrong += _count_wrong(site.port, push_only[: size.sample])
@@ -198,8 +206,12 @@ def _result(size: Size, scenarios: dict[str, Scenario], wrong: int) -> Result:
         figures[f"{name}_requests_per_s"] = scenario.rate
         figures[f"{name}_p50_ms"] = scenario.latency(50)
         figures[f"{name}_p99_ms"] = scenario.latency(99)
+        figures |= scenario.usage.figures(scenario.count, f"{name}_")
+    answers = [answers for scenario in scenarios.values() for answers in scenario.rounds]
+    markers = [count for each in answers for count in each.markers]
+    figures["client_cpu_ms"] = 1000 * sum(each.cpu_seconds for each in answers) / len(markers)
+    figures["host_steal_percent"] = cpu.steal_percent(scenario.usage for scenario in scenarios.values())
     figures["load_average"] = load_average()
-    outcomes = [outcome for scenario in scenarios.values() for outcome in scenario.outcomes]
     return Result(
         "feed_read",
         figures,
@@ -210,8 +222,8 @@ def _result(size: Size, scenarios: dict[str, Scenario], wrong: int) -> Result:
             "hybrid_to_bare": _ratio(scenarios["hybrid"], scenarios["bare"]),
         },
         checks={
-            "errors": sum(outcome.errors for outcome in outcomes),
-            "short_pages": sum(outcome.short for outcome in outcomes),
+            "errors": sum(each.count_others(200) for each in answers),
+            "short_pages": sum(count != DEFAULT_LIMIT for count in markers),
             "pages_not_as_in_sql": wrong,
         },
         targets=TARGETS,
@@ -219,5 +231,5 @@ def _result(size: Size, scenarios: dict[str, Scenario], wrong: int) -> Result:
 
 
 def _ratio(measured: Scenario, yardstick: Scenario) -> float:
-    pairs = zip(measured.outcomes, yardstick.outcomes, strict=True)
+    pairs = zip(measured.rounds, yardstick.rounds, strict=True)
     return median(ours.rate / theirs.rate for ours, theirs in pairs)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks import cpu
+from benchmarks.cpu import CpuMeter
 from benchmarks.results import BenchmarkError
 from instafeed.devstack.child_process import Child, Program
 from instafeed.devstack.data_services import DataServices
@@ -53,9 +55,18 @@ class Stack:
         self.start(worker)
         return worker
 
-    def notifications_worker(self) -> None:
+    def notifications_worker(self) -> Worker:
         """Start a Celery worker of one process for the notifications queue."""
-        self.start(Worker(self.services, "notifications"))
+        worker = Worker(self.services, "notifications")
+        self.start(worker)
+        return worker
+
+    def cpu_meter(self, *, idle_seconds: float = cpu.IDLE_SECONDS, **programs: Child) -> CpuMeter:
+        """Return a meter for the programs under these names, Redis and PostgreSQL. Call it while nothing happens."""
+        services = self.services
+        parts = {name: [program] for name, program in programs.items()}
+        parts |= {"redis": [services.cache, services.broker], "postgresql": [services.primary, services.replica]}
+        return CpuMeter(parts, idle_seconds=idle_seconds)
 
 
 class WebServer(Web):

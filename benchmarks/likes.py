@@ -15,21 +15,27 @@ from random import Random
 from statistics import median
 from uuid import uuid4
 
+from django.db.models import Sum
 from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import Session, User
-from benchmarks import http_load, open_loop, seeding
+from benchmarks import cpu, http_load, open_loop, seeding
 from benchmarks.child_process import ChildProcess
-from benchmarks.harness import Stack, load_average, log
+from benchmarks.cpu import Usage
+from benchmarks.harness import Stack, load_average, log, wait_for
 from benchmarks.http_load import HttpConnection
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
+from benchmarks.sql_statements import count_statements
 from instafeed.core.cache.client import get_client as redis
 from posts.models import Like
+from social.models import Notification, NotificationEvent
+from social.notifications.outbox import consumer_task
 
 WORKERS = 2  # as the embedded stack
-TARGETS = {"one_post_p99_ms": "< 30", "one_post_p99": "<= 1.5"}
+COUNTED_LIKES = 2  # in this process, to count their SQL statements
+TARGETS = {"one_post_p99_ms": "< 30", "one_post_p99": "<= 1.5", "sql_statements": "<= 4"}
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,11 @@ class Size:
     rate: int  # likes/s
     seconds: int  # of a slice
     rounds: int
+    idle_seconds: float  # in which the cost of idling is measured
 
 
-FULL = Size(1_000, 100, 5, 4)
-QUICK = Size(50, 50, 1, 1)
+FULL = Size(1_000, 100, 5, 4, 5.0)
+QUICK = Size(50, 50, 1, 1, 0.2)
 
 
 def run(stack: Stack, *, quick: bool) -> Result:
@@ -52,23 +59,43 @@ def run(stack: Stack, *, quick: bool) -> Result:
     authors = seeding.create_users("author", 20)
     posts = seeding.create_posts(authors, slice_ * size.rounds + size.rounds + 1, Random(20))
     burst_post, hot, cold = posts[0], posts[1 : size.rounds + 1], posts[size.rounds + 1 :]
-    site = stack.web(WORKERS)
-    stack.notifications_worker()
+    site, worker = stack.web(WORKERS), stack.notifications_worker()
+    statements = _count_statements(posts[:COUNTED_LIKES])
+    meter, usage = stack.cpu_meter(web=site, worker=worker, idle_seconds=size.idle_seconds), Usage()
     with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         log(f"{size.burst:,} users like one post at the same time")
         burst = open_loop.run(client, Schedule([_like(burst_post, token) for token in likers[: size.burst]], 0))
+        _wait_for_notifications()
         one, many = [], []
         for number in range(size.rounds):
             log(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
             spread = cold[number * slice_ : (number + 1) * slice_]
             likes = [_like(post, token) for post, token in zip(spread, likers[:slice_], strict=True)]
-            many.append(open_loop.run(client, Schedule(likes, size.rate)))
+            with meter.measure(usage):
+                many.append(open_loop.run(client, Schedule(likes, size.rate)))
+                _wait_for_notifications()
             likes = [_like(hot[number], token) for token in likers[:slice_]]
-            one.append(open_loop.run(client, Schedule(likes, size.rate)))
+            with meter.measure(usage):
+                one.append(open_loop.run(client, Schedule(likes, size.rate)))
+                _wait_for_notifications()
     wrong = _count_wrong(site.port, posts)
     redis().flushdb()
     wrong_after_flush = _count_wrong(site.port, posts)
-    return _result(size, burst, one, many, wrong, wrong_after_flush)
+    return _result(size, burst, one, many, usage, statements, wrong, wrong_after_flush)
+
+
+def _count_statements(post_ids: Sequence[int]) -> int:
+    """Return the SQL statements of the last like of these posts; those before it fill the caches."""
+    (user,) = seeding.create_users("counted", 1)
+    token = _token(user)
+    return [count_statements(f"/api/v1/posts/{post_id}/like", token) for post_id in post_ids][-1]
+
+
+def _wait_for_notifications() -> None:
+    """Wait until all likes are in stored notifications, and the task that stored them has ended."""
+    pending = NotificationEvent.objects.filter(failed_at=None)
+    wait_for(lambda: not pending.exists(), timeout=60, every=0.05, what="storing the notifications")
+    wait_for(lambda: not consumer_task.is_look_coming(), timeout=60, every=0.05, what="the end of the task")
 
 
 def _token(user: User) -> str:
@@ -92,8 +119,18 @@ def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
 
 
 def _result(
-    size: Size, burst: Answers, one: list[Answers], many: list[Answers], wrong: int, wrong_after_flush: int
+    size: Size,
+    burst: Answers,
+    one: list[Answers],
+    many: list[Answers],
+    usage: Usage,
+    statements: int,
+    wrong: int,
+    wrong_after_flush: int,
 ) -> Result:
+    likes = 2 * size.rate * size.seconds * size.rounds
+    stored = Like.objects.count()
+    notified = Notification.objects.aggregate(total=Sum("actor_count"))["total"] or 0
     figures: dict[str, float] = {
         "burst_likes": size.burst,
         "burst_likes_per_s": burst.rate,
@@ -105,6 +142,9 @@ def _result(
             figures[f"{name}_p{percent}_ms"] = percentile(
                 [latency for answers in rounds for latency in answers.latencies], percent
             )
+    figures |= usage.figures(likes) | {"sql_statements": statements}
+    figures["client_cpu_ms"] = 1000 * sum(answers.cpu_seconds for answers in (*one, *many)) / likes
+    figures["host_steal_percent"] = cpu.steal_percent([usage])
     figures["load_average"] = load_average()
     pairs = list(zip(one, many, strict=True))
     return Result(
@@ -118,7 +158,8 @@ def _result(
         },
         checks={
             "errors": sum(answers.count_others(200) for answers in (burst, *one, *many)),
-            "likes_missing": size.burst + 2 * size.rate * size.seconds * size.rounds - Like.objects.count(),
+            "likes_missing": size.burst + likes + COUNTED_LIKES - stored,
+            "likes_without_notification": stored - notified,
             "counts_wrong": wrong,
             "counts_wrong_after_flush": wrong_after_flush,
         },

@@ -40,27 +40,30 @@ class Schedule:
     """Requests to send in turn, `rate` per second: each once, or again and again for `seconds`.
 
     With the rate 0 this is a closed loop: each of the `connections` sends a request when the previous one is answered.
-    Otherwise there are as many at the beginning, and more are opened when all are busy.
+    Otherwise there are as many at the beginning, and more are opened when all are busy. `marker` is counted in the
+    bodies of the answers.
     """
 
     requests: Sequence[Request]
     rate: float
     seconds: float = 0.0
     connections: int = CONNECTIONS
+    marker: bytes = b""
 
 
 @dataclass
 class Answers:
     """Lists with one element for each request, in the order of the answers.
 
-    `due` in seconds from the start; `latencies` from then on, in milliseconds; `statuses` 0 if there was no answer.
-    In a closed loop a request is due when it is sent.
+    `due` in seconds from the start; `latencies` from then on, in milliseconds; `statuses` 0 if there was no answer;
+    `markers`: how often the marker was in the body. In a closed loop a request is due when it is sent.
     """
 
     names: list[str] = field(default_factory=list)
     due: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    markers: list[int] = field(default_factory=list)
     seconds: float = 0.0  # from the start to the last answer
     cpu_seconds: float = 0.0  # of the generator
 
@@ -109,7 +112,7 @@ def serve(pipe: Pipe, port: int, processes: int) -> None:
 class _Connection:
     """A connection with at most one request under way."""
 
-    __slots__ = ("due", "missing", "name", "received", "socket", "status", "stays_open", "unsent")
+    __slots__ = ("body", "due", "missing", "name", "received", "socket", "status", "stays_open", "unsent")
 
     def __init__(self, socket_: socket.socket) -> None:
         socket_.setblocking(False)
@@ -118,13 +121,14 @@ class _Connection:
         self.due = 0.0
         self.unsent = b""
         self.received = b""  # of the head
+        self.body: list[bytes] = []  # parts
         self.missing = -1  # bytes of the body; -1 before the end of the head
         self.status = 0
         self.stays_open = True
 
     def begin(self, request: Request, due: float) -> None:
         self.name, self.due, self.unsent = request.name, due, request.data
-        self.received, self.missing, self.status = b"", -1, 0
+        self.received, self.body, self.missing, self.status = b"", [], -1, 0
 
     def flush(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -144,6 +148,7 @@ class _Connection:
             self._read_head(data[:end].lower())
             data = data[end + 4 :]
         self.missing -= len(data)
+        self.body.append(data)
         return self.missing == 0
 
     def _read_head(self, head: bytes) -> None:
@@ -265,6 +270,8 @@ class _Loop:
         self._answers.due.append(connection.due)
         self._answers.latencies.append((self._now() - connection.due) * 1000)
         self._answers.statuses.append(status)
+        marker = self._schedule.marker
+        self._answers.markers.append(b"".join(connection.body).count(marker) if marker else 0)
 
     def _connect(self) -> _Connection:
         """Begin to connect. The first request is sent when the connection is established."""

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db.models import Count, F, Sum
 
 from benchmarks import seeding
+from benchmarks.cpu import cpu_seconds
 from benchmarks.harness import Stack, Worker, load_average, log, wait_for
 from benchmarks.results import Result, percentile
 from feeds import fanout_outbox, timeline_store
@@ -28,6 +29,7 @@ from instafeed.core.cache.client import get_client
 from instafeed.core.db import snowflake
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.leased import UNFINISHED, JobState
+from instafeed.devstack.state import ProcessIdentity
 from posts.services import create_post
 
 TARGETS = {
@@ -128,34 +130,19 @@ def _post_while_paused(worker: Worker, author_ids: list[int], count: int, rng: R
 def _drain(worker: Worker, create: Any) -> Usage:
     """Create posts and wait until they are delivered."""
     newest = FanOut.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    cpu, tasks = _cpu_seconds(worker), _count_tasks()
+    root = ProcessIdentity.of(worker.pid)
+    cpu, tasks = cpu_seconds(root), _count_tasks()
     create()
     started = time.monotonic()
     wait_for(
         lambda: not FanOut.objects.filter(state__in=UNFINISHED).exists(), timeout=600, every=0.01, what="the delivery"
     )
     elapsed = time.monotonic() - started
-    wait_for(
-        lambda: not get_client().exists(keys.look_coming(queues.DELIVER_POSTS)),
-        timeout=60,
-        every=0.05,
-        what="the end of the task",
-    )
+    wait_for(lambda: not fanout_outbox.queue.task.is_look_coming(), timeout=60, every=0.05, what="the end of the task")
     new = FanOut.objects.filter(pk__gt=newest, deliveries__gt=0)  # not those of the large audience, which is cold
     new = new.annotate(delay=F("finished_at") - F("created_at"))
     delays = [delay.total_seconds() * 1000 for delay in new.values_list("delay", flat=True)]
-    return Usage(delays, _cpu_seconds(worker) - cpu, _count_tasks() - tasks, elapsed)
-
-
-def _is_idle() -> bool:
-    """Return whether no task is enqueued or about to look for work again."""
-    return not fanout_outbox.queue.task.is_look_coming()
-
-
-def _cpu_seconds(worker: Worker) -> float:
-    """Return the CPU time of the worker's processes."""
-    times = [process.cpu_times() for process in worker.tree()]
-    return sum(one.user + one.system for one in times)
+    return Usage(delays, cpu_seconds(root) - cpu, _count_tasks() - tasks, elapsed)
 
 
 def _count_tasks() -> int:

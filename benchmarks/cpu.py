@@ -1,0 +1,86 @@
+"""The CPU time that each part of the stack uses: the web server, the worker, Redis, PostgreSQL.
+
+Every process of a part counts, also those that end meanwhile, such as PostgreSQL's backends: the kernel adds the times
+of an ended child to its parent's. What the part uses while nothing happens is measured before and subtracted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from statistics import median
+
+import psutil
+
+from instafeed.devstack.child_process import Child, process_tree
+from instafeed.devstack.state import ProcessIdentity
+
+IDLE_SECONDS = 5.0
+IDLE_WINDOWS = 5
+
+
+@dataclass
+class Usage:
+    """CPU seconds by part, without the cost of idling, over one block or several."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    elapsed: float = 0.0  # seconds
+    stolen: float = 0.0  # CPU seconds that the host of this virtual machine did not give to it
+
+    def figures(self, count: int, prefix: str = "") -> dict[str, float]:
+        """Return `cpu_<part>_ms`, the milliseconds for each of `count` requests."""
+        return {f"{prefix}cpu_{part}_ms": max(0.0, 1000 * value / count) for part, value in self.seconds.items()}
+
+
+class CpuMeter:
+    """Measure blocks of a benchmark. `parts` are the programs of each part, which must be running."""
+
+    def __init__(self, parts: Mapping[str, Sequence[Child]], *, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._roots = {name: [ProcessIdentity.of(child.pid) for child in children] for name, children in parts.items()}
+        self.idle: dict[str, float] = dict.fromkeys(parts, 0.0)  # CPU seconds in a second
+        windows = [self._use(idle_seconds / IDLE_WINDOWS) for _ in range(IDLE_WINDOWS)]
+        # Medians, as a program that has just started or a checkpoint may use much in one of them.
+        self.idle = {name: median(usage.seconds[name] / usage.elapsed for usage in windows) for name in parts}
+
+    @contextmanager
+    def measure(self, usage: Usage) -> Iterator[None]:
+        """Add what is used in the block to `usage`."""
+        started, stolen, before = time.monotonic(), _stolen(), self._read()
+        yield
+        elapsed, after = time.monotonic() - started, self._read()
+        usage.elapsed += elapsed
+        usage.stolen += _stolen() - stolen
+        for name, idle in self.idle.items():
+            used = after[name] - before[name] - idle * elapsed
+            usage.seconds[name] = usage.seconds.get(name, 0.0) + used
+
+    def _use(self, seconds: float) -> Usage:
+        usage = Usage()
+        with self.measure(usage):
+            time.sleep(seconds)
+        return usage
+
+    def _read(self) -> dict[str, float]:
+        return {name: sum(map(cpu_seconds, roots)) for name, roots in self._roots.items()}
+
+
+def steal_percent(usages: Iterable[Usage]) -> float:
+    """Return the stolen share of all CPUs during the blocks of these usages."""
+    elapsed, stolen = map(sum, zip(*((usage.elapsed, usage.stolen) for usage in usages), strict=True))
+    return 100 * stolen / (elapsed * (os.cpu_count() or 1))
+
+
+def cpu_seconds(root: ProcessIdentity) -> float:
+    """Return the CPU seconds of a process and its descendants, also of those that have ended."""
+    total = 0.0
+    for process in process_tree(root):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])  # user, system, and both of the ended children
+    return total
+
+
+def _stolen() -> float:
+    return psutil.cpu_times().steal

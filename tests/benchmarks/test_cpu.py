@@ -1,0 +1,45 @@
+"""CPU time by part, of real processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cpu
+from benchmarks.cpu import CpuMeter, Usage, cpu_seconds
+from instafeed.devstack.child_process import Program
+from instafeed.devstack.state import ProcessIdentity
+from tests.support.eventually import eventually
+
+# A parent that waits for a file, has a child that uses CPU time and ends, and then does nothing.
+BUSY = "import time\nwhile time.process_time() < 0.3: pass"
+SCRIPT = f"while [ ! -e begin ]; do sleep 0.05; done; {sys.executable} -c '{BUSY}'; touch finished; exec sleep 600"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    program = Program("busy", tmp_path / "log", ["sh", "-c", SCRIPT])
+    program.directory = tmp_path
+    program.launch()
+    yield program
+    program.kill()
+
+
+def test_time_of_ended_children_counts_and_idle_parts_use_none(program: Program, tmp_path: Path) -> None:
+    idle = Program("idle", tmp_path / "idle.log", ["sleep", "600"])
+    idle.launch()
+    try:
+        meter, usage = CpuMeter({"busy": [program], "idle": [idle]}, idle_seconds=0.05), Usage()
+        with meter.measure(usage):
+            (tmp_path / "begin").touch()
+            eventually((tmp_path / "finished").exists)
+        assert usage.seconds["busy"] >= 0.25
+        assert usage.seconds["idle"] < 0.05
+        assert usage.figures(10, "x_")["x_cpu_busy_ms"] == pytest.approx(100 * usage.seconds["busy"])
+        assert 0 <= cpu.steal_percent([usage]) <= 100
+        assert cpu_seconds(ProcessIdentity.of(program.pid)) >= usage.seconds["busy"]
+    finally:
+        idle.kill()
