@@ -113,7 +113,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     scenarios = _scenarios(push_only, hybrid)
     log("warming up")
     wrong = _count_wrong(site.port, [*push_only, *hybrid])
-    meter = stack.cpu_meter(web=site, idle_seconds=size.idle_seconds)
+    meter = stack.cpu_meter(web=[site], idle_seconds=size.idle_seconds)
     log(f"{size.rounds} rounds of {len(scenarios)} slices")
     with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         for _ in range(size.rounds):

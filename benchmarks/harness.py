@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +61,14 @@ class Stack:
         self.start(worker)
         return worker
 
-    def cpu_meter(self, *, idle_seconds: float = cpu.IDLE_SECONDS, **programs: Child) -> CpuMeter:
-        """Return a meter for the programs under these names, Redis and PostgreSQL. Call it while nothing happens."""
+    def cpu_meter(self, *, idle_seconds: float = cpu.IDLE_SECONDS, **programs: Sequence[Child]) -> CpuMeter:
+        """Return a meter for the programs by part, Redis and PostgreSQL. Call it while nothing happens."""
         services = self.services
-        parts = {name: [program] for name, program in programs.items()}
-        parts |= {"redis": [services.cache, services.broker], "postgresql": [services.primary, services.replica]}
-        return CpuMeter(parts, idle_seconds=idle_seconds)
+        servers: dict[str, Sequence[Child]] = {
+            "redis": [services.cache, services.broker],
+            "postgresql": [services.primary, services.replica],
+        }
+        return CpuMeter({**programs, **servers}, idle_seconds=idle_seconds)
 
 
 class WebServer(Web):

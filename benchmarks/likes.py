@@ -61,7 +61,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     burst_post, hot, cold = posts[0], posts[1 : size.rounds + 1], posts[size.rounds + 1 :]
     site, worker = stack.web(WORKERS), stack.notifications_worker()
     statements = _count_statements(posts[:COUNTED_LIKES])
-    meter, usage = stack.cpu_meter(web=site, worker=worker, idle_seconds=size.idle_seconds), Usage()
+    meter, usage = stack.cpu_meter(web=[site], worker=[worker], idle_seconds=size.idle_seconds), Usage()
     with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         log(f"{size.burst:,} users like one post at the same time")
         burst = open_loop.run(client, Schedule([_like(burst_post, token) for token in likers[: size.burst]], 0))
