@@ -19,13 +19,11 @@ def permalink(post_id: int) -> str:
     return template.replace("{id}", str(post_id))
 
 
-def permalink_json(post_id: int) -> bytes:
-    """Return the same as a JSON string."""
-    before, after = _encode_parts(settings.POST_URL)
-    return b"%b%d%b" % (before, post_id, after)
+def permalink_format() -> bytes:
+    """Return the same as a JSON string in which `%d` stands for the post's id."""
+    return _encode_format(settings.POST_URL)
 
 
 @lru_cache(1)
-def _encode_parts(template: str) -> tuple[bytes, bytes]:
-    before, _, after = compact_json.encode(template).partition(b"{id}")
-    return before, after
+def _encode_format(template: str) -> bytes:
+    return compact_json.encode(template).replace(b"%", b"%%").replace(b"{id}", b"%d")

@@ -25,7 +25,6 @@ from media import storage, variants
 from media.signals import alt_text_changed
 from posts import entities
 from posts.models import Post, PostMedia
-from posts.permalinks import permalink_json
 
 MAX_TRANSACTION_DURATION = timedelta(minutes=1)  # between drawing a post's id and its commit
 
@@ -64,8 +63,10 @@ def split_card(card: bytes) -> tuple[int, bool, bytes]:
     return (int(head[:-1]), True, fields) if head.endswith(b"x") else (int(head), False, fields)
 
 
-def render_post(post_id: int, fields: bytes, author_summary: bytes, counts: bytes, liked: bool, saved: bool) -> bytes:
-    """Return the JSON of a post as one viewer sees it. `counts` are encoded (posts.counters)."""
+def render_post(
+    fields: bytes, author_summary: bytes, counts: bytes, permalink: bytes, *, liked: bool, saved: bool
+) -> bytes:
+    """Return the JSON of a post as one viewer sees it. `counts` are encoded (posts.counters), `permalink` is JSON."""
     likes, _, comments = counts.partition(b":")
     return b'{%b,"author":%b,"like_count":%b,"comment_count":%b,"liked":%b,"saved":%b,"url":%b}' % (
         storage.sign_placeholders(fields),
@@ -74,7 +75,7 @@ def render_post(post_id: int, fields: bytes, author_summary: bytes, counts: byte
         comments,
         b"true" if liked else b"false",
         b"true" if saved else b"false",
-        permalink_json(post_id),
+        permalink,
     )
 
 

@@ -17,6 +17,7 @@ from instafeed.core.cache.lua import Command
 from posts import counters, post_cache, viewer_flags
 from posts.counters import Counts
 from posts.models import Post
+from posts.permalinks import permalink_format
 from posts.viewer_flags import ViewerFlags
 
 
@@ -37,7 +38,7 @@ class PostParts:
 
     def render(self, post_ids: Sequence[int], authors: Mapping[int, bytes]) -> list[tuple[int, bytes]]:
         """Return id and JSON of the existing posts whose author is in `authors`, in the given order."""
-        rendered = []
+        rendered, permalink = [], permalink_format()
         for post_id in post_ids:
             card = self.cards.get(post_id)
             if card is None:
@@ -45,8 +46,14 @@ class PostParts:
             author_id, is_author_only, fields = post_cache.split_card(card)
             if author_id not in authors or (is_author_only and author_id != self.viewer_id):
                 continue
-            liked, saved = post_id in self.flags.liked, post_id in self.flags.saved
-            post = post_cache.render_post(post_id, fields, authors[author_id], self.counts[post_id], liked, saved)
+            post = post_cache.render_post(
+                fields,
+                authors[author_id],
+                self.counts[post_id],
+                permalink % post_id,
+                liked=post_id in self.flags.liked,
+                saved=post_id in self.flags.saved,
+            )
             rendered.append((post_id, post))
         return rendered
 
@@ -101,4 +108,5 @@ def render_new_post(post: Post) -> bytes:
     """Return the JSON, for its author, of a post that `services.create_post` returned. Does not cache the card."""
     _, _, fields = post_cache.split_card(post_cache.render_card(post))
     author = get_own_summary(post.author_id)
-    return post_cache.render_post(post.pk, fields, author, Counts().encode(), False, False)
+    link = permalink_format() % post.pk
+    return post_cache.render_post(fields, author, Counts().encode(), link, liked=False, saved=False)
