@@ -23,15 +23,15 @@ from accounts.models import Session, User
 from benchmarks import cpu, http_load, open_loop, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import Usage
-from benchmarks.harness import Stack, load_average, log, wait_for
+from benchmarks.drain import wait_for_notifications
+from benchmarks.harness import Stack, load_average, log
 from benchmarks.http_load import HttpConnection
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 from benchmarks.sql_statements import count_statements
 from instafeed.core.cache.client import get_client as redis
 from posts.models import Like
-from social.models import Notification, NotificationEvent
-from social.notifications.outbox import consumer_task
+from social.models import Notification
 
 WORKERS = 2  # as the embedded stack
 COUNTED_LIKES = 2  # in this process, to count their SQL statements
@@ -65,7 +65,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         log(f"{size.burst:,} users like one post at the same time")
         burst = open_loop.run(client, Schedule([_like(burst_post, token) for token in likers[: size.burst]], 0))
-        _wait_for_notifications()
+        wait_for_notifications()
         one, many = [], []
         for number in range(size.rounds):
             log(f"round {number + 1} of {size.rounds}: {size.rate} likes/s for {size.seconds} s, twice")
@@ -73,11 +73,11 @@ def run(stack: Stack, *, quick: bool) -> Result:
             likes = [_like(post, token) for post, token in zip(spread, likers[:slice_], strict=True)]
             with meter.measure(usage):
                 many.append(open_loop.run(client, Schedule(likes, size.rate)))
-                _wait_for_notifications()
+                wait_for_notifications()
             likes = [_like(hot[number], token) for token in likers[:slice_]]
             with meter.measure(usage):
                 one.append(open_loop.run(client, Schedule(likes, size.rate)))
-                _wait_for_notifications()
+                wait_for_notifications()
     wrong = _count_wrong(site.port, posts)
     redis().flushdb()
     wrong_after_flush = _count_wrong(site.port, posts)
@@ -89,13 +89,6 @@ def _count_statements(post_ids: Sequence[int]) -> int:
     (user,) = seeding.create_users("counted", 1)
     token = _token(user)
     return [count_statements(f"/api/v1/posts/{post_id}/like", token) for post_id in post_ids][-1]
-
-
-def _wait_for_notifications() -> None:
-    """Wait until all likes are in stored notifications, and the task that stored them has ended."""
-    pending = NotificationEvent.objects.filter(failed_at=None)
-    wait_for(lambda: not pending.exists(), timeout=60, every=0.05, what="storing the notifications")
-    wait_for(lambda: not consumer_task.is_look_coming(), timeout=60, every=0.05, what="the end of the task")
 
 
 def _token(user: User) -> str:

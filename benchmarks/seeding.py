@@ -1,4 +1,4 @@
-"""Insert users, follows and posts in bulk: without signals, fan-outs, or anything in Redis."""
+"""Insert users, follows, posts and pictures in bulk, without signals and fan-outs; and warm timelines in Redis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from random import Random
 from django.utils import timezone
 
 from accounts.models import CelebrityState, User
+from feeds import timeline_store
+from instafeed.core.cache import keys
 from instafeed.core.db import snowflake
 from media.models import Media, Status
 from posts.models import Post, PostMedia
@@ -66,19 +68,8 @@ def create_posts(authors: Sequence[User], count: int, rng: Random, *, every: tim
         for number in range(count)
     ]
     pictures = [
-        Media(
-            id=post.pk - 2**snowflake.TIME_SHIFT,  # a millisecond before its post
-            owner_id=post.author_id,
-            status=Status.READY,
-            is_public=True,
-            is_attached=True,
-            key=f"{post.pk:040d}",
-            variants=VARIANTS,
-            blurhash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
-            width=1080,
-            height=1350,
-            alt_text="Boats at a quay in the evening sun",
-        )
+        # A millisecond before its post.
+        _ready_picture(post.pk - 2**snowflake.TIME_SHIFT, post.author_id, f"{post.pk:040d}", is_attached=True)
         for post in written
     ]
     places = [PostMedia(post=post, position=0, media=media) for post, media in zip(written, pictures, strict=True)]
@@ -86,3 +77,38 @@ def create_posts(authors: Sequence[User], count: int, rng: Random, *, every: tim
     Media.objects.bulk_create(pictures, batch_size=BATCH_SIZE)
     PostMedia.objects.bulk_create(places, batch_size=BATCH_SIZE)
     return [post.pk for post in written]
+
+
+def create_pictures(owners: Sequence[User]) -> list[int]:
+    """Create a processed picture that is in no post for each of these owners. Return the ids."""
+    pictures = [
+        _ready_picture(media_id, owner.pk, f"{media_id:040d}", is_attached=False)
+        for media_id, owner in zip(snowflake.next_ids(len(owners)), owners, strict=True)
+    ]
+    Media.objects.bulk_create(pictures, batch_size=BATCH_SIZE)
+    return [picture.pk for picture in pictures]
+
+
+def _ready_picture(media_id: int, owner_id: int, key: str, *, is_attached: bool) -> Media:
+    return Media(
+        id=media_id,
+        owner_id=owner_id,
+        status=Status.READY,
+        is_public=True,
+        is_attached=is_attached,
+        key=key,
+        variants=VARIANTS,
+        blurhash="LEHV6nWB2yk8pyo0adR*.7kCMdnj",
+        width=1080,
+        height=1350,
+        alt_text="Boats at a quay in the evening sun",
+    )
+
+
+def warm_home_timelines(viewers: Iterable[User]) -> None:
+    """Give these users an empty home timeline in Redis, as a read of a feed without posts does."""
+    for viewer in viewers:
+        key = keys.home_timeline(viewer.pk)
+        token = timeline_store.begin_rebuild(key)
+        assert token is not None
+        timeline_store.finish_rebuild(key, token, timeline_store.Timeline([], floor=0))

@@ -89,11 +89,7 @@ def _seed(size: Size, rng: Random) -> tuple[list[int], list[int]]:
     authors = seeding.create_users("author", size.authors)
     viewers = seeding.create_users("viewer", size.authors)
     seeding.create_follows((viewer, author) for author in authors for viewer in rng.sample(viewers, size.followers))
-    for viewer in viewers:
-        key = keys.home_timeline(viewer.pk)
-        token = timeline_store.begin_rebuild(key)
-        assert token is not None
-        timeline_store.finish_rebuild(key, token, timeline_store.Timeline([], floor=0))
+    seeding.warm_home_timelines(viewers)
     return [author.pk for author in authors], [viewer.pk for viewer in viewers]
 
 

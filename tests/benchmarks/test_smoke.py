@@ -24,6 +24,7 @@ RATIOS = {
     "likes": {"one_post_p50", "one_post_p99"},
     "media": {"plain"},
     "overload": {"goodput", "after_to_before_p99"},
+    "posts": {"p50_to_bare"},
     "small_posts": {"backlog_cpu_to_yardstick"},
     "soak": set(),
 }
