@@ -22,8 +22,7 @@ from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import JobState, LeasedQueue, Outcome, now_plus
 from media import storage, variants
 from media.models import FileDeletion, Media, Status
-from media.storage.backend import UPLOAD_TTL
-from media.storage.cloudfront import INVALIDATION_BATCH_SIZE
+from media.storage.backend import INVALIDATION_BATCH_SIZE, UPLOAD_TTL
 
 logger = logging.getLogger(__name__)
 

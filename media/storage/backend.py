@@ -15,6 +15,9 @@ from django.core.files.storage import default_storage
 from instafeed.core.exceptions import DependencyUnavailable
 
 UPLOAD_TTL = 900  # seconds until the form of a direct upload expires
+# The most paths with a wildcard that CloudFront accepts at a time. It is here because the module `cloudfront` imports
+# boto3, which takes 8 MB of each process.
+INVALIDATION_BATCH_SIZE = 15
 
 
 class StorageError(DependencyUnavailable):

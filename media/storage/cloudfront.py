@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from media.storage.backend import INVALIDATION_BATCH_SIZE
+
 SIGNATURE_CACHE_SIZE = 10_000  # under 10 MB per process; making one takes about a millisecond
-INVALIDATION_BATCH_SIZE = 15  # the most paths with a wildcard that a distribution accepts at a time
 
 
 class UrlSigner:

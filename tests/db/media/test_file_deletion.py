@@ -20,7 +20,7 @@ from media import file_deletion, storage, tasks, uploads
 from media import services as media_services
 from media.models import FileDeletion, Media, Status
 from media.services import UnknownMedia
-from media.storage.cloudfront import INVALIDATION_BATCH_SIZE
+from media.storage.backend import INVALIDATION_BATCH_SIZE
 from posts import services
 from tests.db.media.lifecycle import (
     assert_consistent,

@@ -1,4 +1,4 @@
-"""Imports of the shared core stay cheap: a process that needs no Celery does not load it."""
+"""Imports stay cheap: a process that needs no Celery, or no S3, does not load it."""
 
 from __future__ import annotations
 
@@ -68,3 +68,16 @@ def test_the_celery_application_is_loaded_with_the_apps() -> None:
         "print(current_app.main, current_app.conf.task_default_queue)\n"
     )
     assert run(code).stdout == "instafeed maintenance\n"
+
+
+def test_programs_with_a_local_storage_do_not_load_boto3() -> None:
+    code = (
+        "import os, sys\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'instafeed.settings'\n"
+        "import instafeed.wsgi, instafeed.urls\n"
+        "from celery import current_app\n"
+        "current_app.loader.import_default_modules()\n"
+        "assert not {'boto3', 'botocore'} & sys.modules.keys()\n"
+    )
+    done = run(code)
+    assert done.returncode == 0, done.stderr
