@@ -19,7 +19,7 @@ from benchmarks.results import BenchmarkError, Result
 from instafeed.devstack.state import StackError
 
 # Each is a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
-BENCHMARKS = ("admin", "fan_out", "feed_read", "likes", "media", "overload", "posts", "small_posts", "soak")
+BENCHMARKS = ("admin", "fan_out", "feed_read", "likes", "media", "memory", "overload", "posts", "small_posts", "soak")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,6 +23,7 @@ RATIOS = {
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
     "likes": {"one_post_p50", "one_post_p99"},
     "media": {"plain"},
+    "memory": {"timeline_to_list", "web_to_plain_django"},
     "overload": {"goodput", "after_to_before_p99"},
     "posts": {"p50_to_bare"},
     "small_posts": {"backlog_cpu_to_yardstick"},
