@@ -55,9 +55,7 @@ def _read_early(request: Request, user_id: int) -> None:
     """Read the account's state in one round trip with the count of its requests and what the view reads first."""
     view: Any = (request.parser_context or {}).get("view")
     named = {_STATE: auth_cache.read_command(user_id), **throttling.early_commands(view, user_id)}
-    if isinstance(view, early_reads.ReadsEarly):
-        named.update(view.early_commands(request, user_id))
-    early_reads.read(request, named)
+    early_reads.read(request, view, user_id, named)
 
 
 def _get_active_user(request: Request, claims: Claims) -> User:

@@ -14,6 +14,7 @@ Functions raise redis.RedisError when Redis fails; `read_snapshot` raises CacheU
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -159,12 +160,15 @@ def _parse(raw: bytes) -> Timeline | None:
     """Parse a whole list, marker included. Sort it and drop the duplicates of repeated deliveries."""
     if not raw or raw.rpartition(b",")[2].startswith(_REBUILDING):
         return None
-    *ids, marker = map(int, raw.split(b","))
+    # Each page parses 500 ids, and the scanner of json is faster than int() for each.
+    *ids, marker = json.loads(b"[%b]" % raw)
     floor = -marker
     ids.sort(reverse=True)  # fast on ids that are nearly in order; a set would lose that order
     while ids and ids[-1] <= floor:
         ids.pop()
-    return Timeline(list(dict.fromkeys(ids)), floor)
+    if len(set(ids)) < len(ids):
+        ids = list(dict.fromkeys(ids))
+    return Timeline(ids, floor)
 
 
 def _parse_window(raw: bytes) -> Timeline | None:

@@ -8,7 +8,7 @@ Redis failed or nothing was read early, it reads for itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from django.http import HttpRequest
 from rest_framework.request import Request
@@ -20,16 +20,14 @@ from instafeed.core.cache.lua import Command
 _ATTRIBUTE = "early_replies"  # of the HttpRequest
 
 
-@runtime_checkable
-class ReadsEarly(Protocol):
-    """A view that adds reads to the first round trip."""
+def read(request: Request, view: Any, user_id: int, named: Mapping[str, Command]) -> None:
+    """Send `named` and the commands of the view, and keep their replies by name, for `take`.
 
-    def early_commands(self, request: Request, user_id: int) -> Mapping[str, Command]:
-        """Return commands by name. The user is not authenticated yet, and the request is not validated."""
-
-
-def read(request: Request, named: Mapping[str, Command]) -> None:
-    """Send these commands and keep their replies by name, for `take`."""
+    A view may have `early_commands(request, user_id)`, which returns commands by name. When it is called the user is
+    not authenticated yet, and the request is not validated.
+    """
+    if early_commands := getattr(view, "early_commands", None):
+        named = {**named, **early_commands(request, user_id)}
     try:
         replies = commands.run(list(named.values()))
     except CacheUnavailable:
