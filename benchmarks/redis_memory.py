@@ -27,9 +27,10 @@ class RedisUse:
         return cls(memory["used_memory"] - memory["mem_clients_normal"], dict(by_kind))
 
     def since(self, before: RedisUse, count: int) -> RedisUse:
-        """Return what was added for each of `count` users."""
+        """Return what was added for each of `count` users. For a few users, Redis' own buffers may hide it."""
         by_kind = {kind: (size - before.by_kind.get(kind, 0)) / count for kind, size in self.by_kind.items()}
-        return RedisUse((self.total - before.total) / count, {kind: size for kind, size in by_kind.items() if size > 0})
+        total = max(0.0, (self.total - before.total) / count)
+        return RedisUse(total, {kind: size for kind, size in by_kind.items() if size > 0})
 
 
 def bytes_per_entry(name: str) -> float:
