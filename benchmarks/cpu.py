@@ -29,6 +29,7 @@ class Usage:
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0  # seconds
     stolen: float = 0.0  # CPU seconds that the host of this virtual machine did not give to it
+    busy: float = 0.0  # CPU seconds of all processes of this machine
 
     def figures(self, count: int, prefix: str = "") -> dict[str, float]:
         """Return `cpu_<part>_ms`, the milliseconds for each of `count` requests."""
@@ -48,11 +49,12 @@ class CpuMeter:
     @contextmanager
     def measure(self, usage: Usage) -> Iterator[None]:
         """Add what is used in the block to `usage`."""
-        started, stolen, before = time.monotonic(), _stolen(), self._read()
+        started, stolen, busy, before = time.monotonic(), _stolen(), _busy(), self._read()
         yield
         elapsed, after = time.monotonic() - started, self._read()
         usage.elapsed += elapsed
         usage.stolen += _stolen() - stolen
+        usage.busy += _busy() - busy
         for name, idle in self.idle.items():
             used = after[name] - before[name] - idle * elapsed
             usage.seconds[name] = usage.seconds.get(name, 0.0) + used
@@ -84,3 +86,8 @@ def cpu_seconds(root: ProcessIdentity) -> float:
 
 def _stolen() -> float:
     return psutil.cpu_times().steal
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import django
+
 from benchmarks import cpu
 from benchmarks.cpu import CpuMeter
 from benchmarks.results import BenchmarkError
@@ -70,6 +72,14 @@ class Stack:
         }
         return CpuMeter({**programs, **servers}, idle_seconds=idle_seconds)
 
+    def empty(self) -> None:
+        """Empty the database and both Redis servers. Programs that use them must be stopped before."""
+        from django.db import connections
+
+        connections.close_all()
+        self.services.reset()
+        _migrate()
+
 
 class WebServer(Web):
     def command(self) -> list[str]:
@@ -114,18 +124,17 @@ def benchmark_stack(data_dir: Path | None) -> Iterator[Stack]:
         )
         services = children.enter_context(DataServices(Path(directory)))
         os.environ.update(child_environment(services.environment), LOG_LEVEL="WARNING")
-        _migrate(directory)
+        django.setup()
+        _migrate()
+        _require_no_users(directory)
         yield Stack(services, children)
 
 
-def _migrate(directory: Path | str) -> None:
-    import django
+def _migrate() -> None:
     from django.core.management import call_command
     from django.db import connections
 
-    django.setup()
     call_command("migrate", verbosity=0)
-    _require_no_users(directory)
     connections.close_all()
 
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.charts import Chart
+
 
 class BenchmarkError(Exception):
     """The reason why a benchmark could not run, as one line."""
@@ -16,7 +18,7 @@ class BenchmarkError(Exception):
 class Result:
     """Numbers by name. A check counts errors, so 0 is a pass.
 
-    `targets` are desired bounds, as text by the name of a figure or ratio.
+    `targets` are desired bounds, as text by the name of a figure or ratio. `chart` is what `--png` draws.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Result:
     ratios: dict[str, float] = field(default_factory=dict)
     checks: dict[str, int] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
+    chart: Chart | None = None
 
     @property
     def passed(self) -> bool:

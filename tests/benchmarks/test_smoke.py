@@ -21,13 +21,16 @@ RATIOS = {
     "admin": {"median", "slowest"},
     "fan_out": {"to_yardstick"},
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
+    "growth": {"page_p50", "page_cpu", "delivery", "yardstick_p50"},
     "likes": {"one_post_p50", "one_post_p99"},
     "media": {"plain"},
     "memory": {"timeline_to_list", "web_to_plain_django"},
     "overload": {"goodput", "after_to_before_p99"},
     "posts": {"p50_to_bare"},
+    "queries": set(),
     "small_posts": {"backlog_cpu_to_yardstick"},
     "soak": set(),
+    "tier": {"feed_p50", "hybrid_p50"},
 }
 
 
