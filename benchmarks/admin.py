@@ -111,7 +111,7 @@ def _request(staff: User, path: str) -> WSGIRequest:
 def _filters(changelist: ChangeList) -> Iterable[str]:
     """Return the query string of every filter choice of the list."""
     return [
-        choice["query_string"]
+        str(choice["query_string"])
         for filter_ in changelist.filter_specs
         for choice in filter_.choices(changelist)
         if choice["query_string"] not in ("", "?")

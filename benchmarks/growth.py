@@ -102,7 +102,7 @@ def _measure(stack: Stack, size: Size, users: int) -> Costs:
     with ChildProcess(open_loop.serve, site.port, WORKERS) as client:
         errors = warm_up(client, viewers)
         wrong = count_wrong_pages(site.port, viewers[:20])
-        meter = stack.cpu_meter(idle_seconds=size.idle_seconds, web=site)
+        meter = stack.cpu_meter(idle_seconds=size.idle_seconds, web=[site])
         pages, bare = Usage(), Usage()
         page_answers, bare_answers = [], []
         for _ in range(size.rounds):

@@ -21,7 +21,8 @@ from benchmarks import bulk_rows, http_load, open_loop
 from benchmarks.charts import Chart
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage, steal_percent
-from benchmarks.harness import Stack, load_average, log, wait_for
+from benchmarks.drain import wait_for_fan_outs, wait_for_notifications
+from benchmarks.harness import Stack, load_average, log
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 from benchmarks.viewers import choose_viewers, count_wrong_pages, warm_up
@@ -29,7 +30,7 @@ from feeds import timeline_store
 from feeds.models import FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
-from instafeed.core.jobs.leased import UNFINISHED, JobState
+from instafeed.core.jobs.leased import JobState
 from posts.models import Like, Post
 
 WORKERS = 2  # as the embedded stack
@@ -149,12 +150,8 @@ class Tier:
         usage, began = Usage(), timezone.now()
         with meter.measure(usage):
             answers = open_loop.run(self._client, Schedule(requests, rate))
-        wait_for(
-            lambda: not FanOut.objects.filter(state__in=UNFINISHED).exists(),
-            timeout=120,
-            every=0.05,
-            what="the fan-out",
-        )
+        wait_for_fan_outs()
+        wait_for_notifications()
         step = Step(rate, answers, yardstick, usage, _visible_after(began))
         self._check(step, likes, began)
         return step
@@ -208,7 +205,9 @@ def run(stack: Stack, *, quick: bool) -> Result:
         tier = Tier(size, client, site.port)
         log(f"reading the feeds of {size.viewers:,} viewers")
         tier.warm_up()
-        meter = stack.cpu_meter(idle_seconds=size.idle_seconds, web=site, fan_out=fan_out, notifications=notifications)
+        meter = stack.cpu_meter(
+            idle_seconds=size.idle_seconds, web=[site], fan_out=[fan_out], notifications=[notifications]
+        )
         steps: list[Step] = []
         for rate in size.rates:
             steps.append(tier.run(rate, meter))
