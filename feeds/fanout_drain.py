@@ -26,14 +26,13 @@ def drain() -> None:
     A post that is committed meanwhile needs no task of its own while this drain looks again, or while another task is
     enqueued. The mark that says so is removed before the look, by the drain or the task that set it.
     """
-    queue, task = fanout_outbox.queue, fanout_outbox.queue.task
+    task = fanout_outbox.queue.task
     ends = time.monotonic() + DRAIN_SECONDS
     task.begin_look()
     while time.monotonic() < ends:
-        claimed = queue.claim_due(CLAIM_LIMIT)
+        claimed, has_more = fanout_outbox.claim_due(CLAIM_LIMIT)
         if not claimed:
             return
-        has_more = queue.has_due()
         if has_more:
             task.request()  # another worker, if there is one
         looks_again = not has_more and task.announce_look()

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Sequence
 from enum import Enum, auto
+from operator import attrgetter
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
@@ -23,7 +24,7 @@ from social.models import NotificationEvent, Verb
 from social.notifications import aggregation
 from social.notifications.deletion import delete_for_targets
 from social.notifications.outbox import consumer_task
-from social.notifications.writer_lock import lock_writer, try_lock_consumer
+from social.notifications.writer_lock import lock_consumer_and_writer
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,14 @@ EVENT_BATCH_SIZE = 500
 WATCH_SECONDS = 0.1
 SLICE_SECONDS = 1.0  # after which the task yields its worker to other tasks
 _TRANSIENT_ERRORS = (OperationalError, InterfaceError, SoftTimeLimitExceeded)
+
+
+# Raw SQL, because each look of the consumer runs it: one snapshot and one round trip for both kinds.
+_NEXT_EVENTS_SQL = """
+(SELECT * FROM social_notificationevent WHERE failed_at IS NULL AND verb = %(delete)s ORDER BY id LIMIT %(limit)s)
+UNION ALL
+(SELECT * FROM social_notificationevent WHERE failed_at IS NULL AND verb <> %(delete)s ORDER BY id LIMIT %(limit)s)
+"""
 
 
 class BatchResult(Enum):
@@ -66,9 +75,8 @@ def consume_batch() -> BatchResult:
     does not delay them.
     """
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
-        if not try_lock_consumer():
+        if not lock_consumer_and_writer():
             return BatchResult.BUSY
-        lock_writer()
         consumer_task.begin_look()
         deletions, events = _next_events()
         if deletions or events:
@@ -86,13 +94,15 @@ def consume_batch() -> BatchResult:
 def _next_events() -> tuple[list[NotificationEvent], list[NotificationEvent]]:
     """Return the next DELETE events and the next other events.
 
-    Events written before a DELETE must be applied before it; none about the same target follow it. So the DELETE
-    events are read first. If more other events are pending than fit into the batch, only the DELETE events that
-    precede the last one read are returned.
+    Events written before a DELETE must be applied before it; none about the same target follow it. If more other
+    events are pending than fit into the batch, only the DELETE events that precede the last one read are returned.
     """
-    pending = NotificationEvent.objects.using(DEFAULT_DB_ALIAS).filter(failed_at=None).order_by("pk")
-    deletions = list(pending.filter(verb=Verb.DELETE)[:EVENT_BATCH_SIZE])
-    events = list(pending.exclude(verb=Verb.DELETE)[:EVENT_BATCH_SIZE])
+    rows = NotificationEvent.objects.using(DEFAULT_DB_ALIAS).raw(
+        _NEXT_EVENTS_SQL, {"delete": Verb.DELETE, "limit": EVENT_BATCH_SIZE}
+    )
+    read = sorted(rows, key=attrgetter("pk"))
+    deletions = [event for event in read if event.verb == Verb.DELETE]
+    events = [event for event in read if event.verb != Verb.DELETE]
     if len(events) == EVENT_BATCH_SIZE:
         deletions = [deletion for deletion in deletions if deletion.pk < events[-1].pk]
     return deletions, events

@@ -10,14 +10,19 @@ additional consumers return at once instead.
 
 from __future__ import annotations
 
-from instafeed.core.db.advisory_locks import Lock, acquire, try_acquire
+from instafeed.core.db.advisory_locks import Lock, acquire, acquire_if_free
+
+_WRITER = Lock("notifications:writer")
 
 
-def try_lock_consumer() -> bool:
-    """Become the only consumer until the transaction ends. Return False if there is one. Call before `lock_writer`."""
-    return try_acquire("notifications:consumer")
+def lock_consumer_and_writer() -> bool:
+    """Become the only consumer until the transaction ends, then wait for the writer lock.
+
+    Return False, without waiting, if there is another consumer.
+    """
+    return acquire_if_free("notifications:consumer", _WRITER)
 
 
 def lock_writer() -> None:
     """Wait for the writer lock. Holders keep it for one batch or slice, a fraction of a second."""
-    acquire(Lock("notifications:writer"))
+    acquire(_WRITER)

@@ -33,6 +33,21 @@ def try_acquire(name: str) -> bool:
         return _ask(cursor, "pg_try_advisory_xact_lock", name)
 
 
+def acquire_if_free(name: str, other: Lock) -> bool:
+    """Take an exclusive lock if it is free, and then wait for another one, in one round trip.
+
+    Return whether it was free.
+    """
+    call = f"pg_advisory_xact_lock{'_shared' if other.is_shared else ''}({_NUMBER})"
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        # CASE, as PostgreSQL may evaluate the sides of AND in any order.
+        cursor.execute(
+            f"SELECT CASE WHEN pg_try_advisory_xact_lock({_NUMBER}) THEN {call} IS NOT NULL ELSE false END",
+            [name, other.name],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def try_acquire_session(cursor: CursorWrapper, name: str) -> bool:
     """Take an exclusive lock for the cursor's session if it is free. Return whether it was."""
     return _ask(cursor, "pg_try_advisory_lock", name)

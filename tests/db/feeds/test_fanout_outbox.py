@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import redis
+from pytest_django import DjangoAssertNumQueries
 
 from feeds import fanout_outbox, timeline_store
 from feeds.fanout_outbox import Progress
@@ -30,6 +31,32 @@ def test_claim_is_exclusive() -> None:
     assert claim(post_id)
     assert claim(post_id) is None
     assert not fanout_outbox.queue.has_due()
+
+
+def test_claim_is_one_statement_and_tells_whether_more_may_be_due(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    posts = create_posts(UserFactory(), 3)
+    with django_assert_num_queries(1):
+        assert ids_of(fanout_outbox.claim_due(2)) == (posts[:2], True)
+    with django_assert_num_queries(1):
+        (claimed,), has_more = fanout_outbox.claim_due(2)
+        assert (claimed.pk, claimed.post.media_pending, has_more) == (posts[2], False, False)
+    with django_assert_num_queries(1):
+        assert fanout_outbox.claim_due(2) == ([], False)
+    assert claimed.due_at < get_fan_out(posts[2]).due_at, "it keeps its place if the round does not reach it"
+
+
+def test_failed_fan_out_is_claimed_without_others() -> None:
+    posts = create_posts(UserFactory(), 3)
+    FanOut.objects.filter(pk=posts[1]).update(attempts=1)
+    assert ids_of(fanout_outbox.claim_due(9)) == ([posts[0], posts[2]], True)
+    assert ids_of(fanout_outbox.claim_due(9)) == ([posts[1]], False)
+
+
+def ids_of(claim: tuple[list[FanOut], bool]) -> tuple[list[int], bool]:
+    fan_outs, has_more = claim
+    return [fan_out.pk for fan_out in fan_outs], has_more
 
 
 def test_lost_claim_cannot_write() -> None:

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_only_one_consumer_runs_and_others_return_at_once() -> None:
     owner, fan = UserFactory.create_batch(2)
     with transaction.atomic():
-        assert writer_lock.try_lock_consumer()
+        assert writer_lock.lock_consumer_and_writer()
         announce(like(owner, fan))
         assert run_concurrently([consume_batch, consume_batch]) == [BatchResult.BUSY, BatchResult.BUSY]
     assert run_concurrently([consume_batches]) == [False]
@@ -89,16 +89,16 @@ def test_event_and_deletion_written_during_a_read_leave_no_notification() -> Non
         announce(like(owner, fan))
         delete(posts=[POST])
 
-    def announce_and_delete_between_reads(execute: Any, sql: str, *rest: Any) -> Any:
-        if sql.startswith("SELECT") and NotificationEvent._meta.db_table in sql:
+    def announce_and_delete_after_read(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if "SELECT" in sql and NotificationEvent._meta.db_table in sql:
             reads.append(sql)
-            if len(reads) == 2:
-                assert run_concurrently([announce_and_delete]) == [None]
-        return execute(sql, *rest)
+            assert run_concurrently([announce_and_delete]) == [None]
+        return result
 
-    with connection.execute_wrapper(announce_and_delete_between_reads):
+    with connection.execute_wrapper(announce_and_delete_after_read):
         consume_batch()
-    assert len(reads) == 2
+    assert len(reads) == 1, "a deletion between two reads would be applied before the event that it follows"
     consume_all_events()
     assert not Notification.objects.exists()
 

@@ -25,7 +25,7 @@ from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
-NEW_BATCH, MIXED_BATCH = 14, 16  # statements, four of which are savepoints
+NEW_BATCH, MIXED_BATCH = 12, 14  # statements, four of which are savepoints
 
 
 @pytest.mark.parametrize("size", [2, 50])
