@@ -36,7 +36,7 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     `media_ids` are distinct. Raises UnknownMedia or UnusableMedia; then the transaction around it cannot commit.
     While any of its media are still being processed, the post is visible to its author only (posts.media_pending).
     """
-    if not _lock_author(author_id):
+    if not change_post_count(author_id, 1):
         raise TokenRefused  # the account was erased after the token was checked
     pictures = media.attach(author_id, media_ids)
     media_pending = any(picture.status != Status.READY for picture in pictures)
@@ -44,8 +44,9 @@ def create_post(author_id: int, caption: str, media_ids: Sequence[int] = ()) -> 
     post.media_links = PostMedia.objects.bulk_create(
         PostMedia(post=post, position=position, media=picture) for position, picture in enumerate(pictures)
     )
-    if not media_pending:
-        change_post_count(author_id, 1)
+    if media_pending:
+        change_post_count(author_id, -1)
+    else:
         mentions.announce_caption_mentions(post)
     hashtag_index.index_new_post(post.pk, caption)
     return post
@@ -87,14 +88,14 @@ def delete_post(post_id: int, author_id: int) -> bool:
     return True
 
 
-def change_post_count(author_id: int, change: Literal[1, -1]) -> None:
+def change_post_count(author_id: int, change: Literal[1, -1]) -> bool:
     """Count a post that is published or deleted. Posts with pending media do not count: only their author sees them.
 
-    Call it while the author's row is locked.
+    This locks the author's row like `_lock_author`. Return False if it does not exist, or has no posts to subtract.
     """
     authors = User.objects.filter(pk=author_id)
     authors = authors.filter(post_count__gt=0) if change < 0 else authors
-    authors.update(post_count=F("post_count") + change)
+    return bool(authors.update(post_count=F("post_count") + change))
 
 
 def hide_post(post_id: int) -> bool:
