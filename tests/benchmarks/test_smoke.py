@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import BENCHMARKS
+from benchmarks import charts
+from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.results import Result, percentile
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.support import prebuilt_data
@@ -73,6 +74,27 @@ def test_unknown_name_is_rejected_with_the_known_names() -> None:
     assert finished.stdout == ""
     assert len(finished.stderr.splitlines()) == 1
     assert all(name in finished.stderr for name in BENCHMARKS)
+
+
+@pytest.mark.parametrize(("name", "can_draw", "reason"), [("media", True, "no chart"), ("tier", False, "matplotlib")])
+def test_impossible_chart_is_rejected_before_the_benchmark_runs(
+    name: str,
+    can_draw: bool,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(charts, "can_draw", lambda: can_draw)
+    assert main([name, "--png", str(tmp_path / "chart.png")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert reason in line
+
+
+def test_chart_is_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "chart.png"
+    charts.draw(charts.Chart("requests/s", "ms", {"feed": [(100, 3.0), (200, 5.0)]}), "tier", file)
+    assert file.read_bytes().startswith(b"\x89PNG")
 
 
 def test_failed_check_is_shown() -> None:
