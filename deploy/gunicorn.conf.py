@@ -3,9 +3,13 @@
 Read from the environment: PORT, WEB_BIND, WEB_WORKERS, WEB_THREADS.
 """
 
+import gc
 import os
 import resource
+from importlib import import_module
 from typing import Any
+
+from django.conf import settings
 
 from instafeed.core import env
 from instafeed.core.http import gunicorn_worker
@@ -54,6 +58,17 @@ accesslog = None  # instafeed.core.http.request_log logs requests
 errorlog = "-"
 loglevel = env.choice("LOG_LEVEL", "INFO", logging_config.LEVELS).lower()
 proc_name = "instafeed-web"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Import the views now, not with the first request, and exempt all that exists from garbage collection.
+
+    A full collection stops all threads of the process: for 180 ms (median; at most 600 ms), about every 20 s at 125
+    requests/s. Without the 180,000 objects of the start it takes 40 ms.
+    """
+    import_module(settings.ROOT_URLCONF)
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(server: Any, worker: Any) -> None:

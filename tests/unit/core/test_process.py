@@ -1,4 +1,4 @@
-"""Settings of a process in the kernel. Each test runs in a process of its own, as they cannot be undone."""
+"""Settings of a process. Each test runs in a process of its own, as they cannot be undone."""
 
 from __future__ import annotations
 
@@ -55,3 +55,10 @@ def test_a_child_of_the_same_user_cannot_read_the_environment(is_hidden: bool) -
     code += "sys.exit(subprocess.call(['/bin/sh', '-c', 'cat /proc/$PPID/environ'], env={}) != " + f"{int(is_hidden)})"
     output = run(code, SECRET="a password")
     assert ("SECRET=a password" in output) is not is_hidden
+
+
+def test_web_server_does_not_collect_what_its_start_has_created() -> None:
+    code = "import gc, runpy, sys; import instafeed.wsgi; "
+    code += "runpy.run_path('deploy/gunicorn.conf.py')['post_worker_init'](None); "
+    code += "print('feeds.api.views' in sys.modules, gc.get_freeze_count() > 100_000)"
+    assert run(code) == "True True"
