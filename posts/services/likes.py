@@ -24,6 +24,8 @@ from social.notifications.aggregation_keys import build_key
 # All of a like in one statement, which is a transaction of its own: the steps that `like_comment` takes one by one.
 # With a statement for each, a like took ten round trips to PostgreSQL. Each part reads the rows of the one before it,
 # so the rows are locked in this order: post, like, counter. FOR KEY SHARE is explained in posts.services.row_locks.
+# The count is that of the snapshot, plus one unless the viewer's like is in it. The new value of the slot is left out:
+# after a wait it has changes that the other slots in the snapshot lack, and the sum could be one that never was.
 _LIKE_POST_SQL = f"""
 WITH visible AS (
     SELECT post.id AS post_id, post.author_id FROM {VISIBLE_POST_SQL} FOR KEY SHARE OF post
@@ -39,10 +41,12 @@ WITH visible AS (
     INSERT INTO core_invalidation (keys, created_at) SELECT %(stale_keys)s, clock_timestamp() FROM liked RETURNING id
 ), counted AS (
     INSERT INTO posts_counter AS counter (subject_id, slot, likes, comments) SELECT post_id, %(slot)s, 1, 0 FROM liked
-    ON CONFLICT (subject_id, slot) DO UPDATE SET likes = counter.likes + 1 RETURNING likes
+    ON CONFLICT (subject_id, slot) DO UPDATE SET likes = counter.likes + 1
 ), finished AS ({invalidation.DELETE_FINISHED_SQL})
-SELECT (SELECT id FROM invalidated), EXISTS (SELECT FROM announced), (SELECT likes FROM counted)
-     + (SELECT coalesce(sum(likes), 0) FROM posts_counter WHERE subject_id = visible.post_id AND slot <> %(slot)s)
+SELECT (SELECT id FROM invalidated), EXISTS (SELECT FROM announced),
+       (SELECT coalesce(sum(likes), 0) FROM posts_counter WHERE subject_id = visible.post_id)
+     + CASE WHEN EXISTS (SELECT FROM posts_like WHERE post_id = visible.post_id AND user_id = %(viewer)s)
+       THEN 0 ELSE 1 END
 FROM visible
 """  # noqa: S608 (constants)
 # Raw SQL: the ORM's INSERT … ON CONFLICT does not return whether it inserted.
@@ -71,9 +75,8 @@ def like_post(user_id: int, post_id: int) -> int:
     if row is None:
         raise Http404
     invalidation_id, is_announced, like_count = row
-    if invalidation_id is None:  # liked already; perhaps by a call that the statement had to wait for and does not see
-        return counters.fetch_subject_counts(post_id).likes
-    invalidation.delete_on_commit({invalidation_id: stale_keys})
+    if invalidation_id is not None:  # else liked already
+        invalidation.delete_on_commit({invalidation_id: stale_keys})
     if is_announced:
         notifications.consume_on_commit()
     return int(like_count)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 
 import pytest
 from django.db import transaction
 from django.http import Http404
+from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from accounts.moderation import ActionRefused
@@ -15,6 +17,7 @@ from posts import counters, hashtag_index, moderation, purge, services
 from posts.counter_repair import COUNTER_REPAIRS
 from posts.models import CaseState, Comment, Counter, Hashtag, Like, Post, PostHashtag, Reason
 from posts.tasks import purge_posts
+from social.models import NotificationEvent
 from tests.db.posts.moderation_cases import ACTIONS, create_comment_target, create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.concurrency import close_connection_after, run_concurrently
@@ -61,6 +64,35 @@ def test_repeated_like_that_waits_for_the_first_counts_it(author: ApiUser, reade
             repeated = pool.submit(close_connection_after, services.like_post, reader.id, post)
             eventually(lambda: count_lock_waiters() == 1)
         assert repeated.result() == 1
+
+
+def test_like_that_waits_for_an_unlike_is_counted_once(
+    author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement of the second like began before the unlike was committed, so it still sees the first one."""
+    monkeypatch.setattr(counters, "choose_slot", count().__next__)
+    post = int(author.create_post())
+    services.like_post(reader.id, post)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.unlike_post(reader.id, post)
+            repeated = pool.submit(close_connection_after, services.like_post, reader.id, post)
+            eventually(lambda: count_lock_waiters() == 1)
+        assert repeated.result() == 1
+    assert counters.fetch_subject_counts(post).likes == 1
+
+
+def test_like_that_waits_for_a_moderator_is_refused(author: ApiUser, reader: ApiUser) -> None:
+    post = int(author.create_post())
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Post.objects.select_for_update().get(pk=post)
+            like = pool.submit(close_connection_after, services.like_post, reader.id, post)
+            eventually(lambda: count_lock_waiters() == 1)
+            Post.objects.filter(pk=post).update(hidden_at=timezone.now())
+        with pytest.raises(Http404):
+            like.result()
+    assert not any(model.objects.exists() for model in (Like, Counter, NotificationEvent))
 
 
 def test_like_does_not_block_updates_of_user_and_post(author: ApiUser, reader: ApiUser) -> None:
