@@ -17,7 +17,7 @@ from posts import counters, hashtag_index, moderation, purge, services
 from posts.counter_repair import COUNTER_REPAIRS
 from posts.models import CaseState, Comment, Counter, Hashtag, Like, Post, PostHashtag, Reason
 from posts.tasks import purge_posts
-from social.models import NotificationEvent
+from social.models import NotificationEvent, Verb
 from tests.db.posts.moderation_cases import ACTIONS, create_comment_target, create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.concurrency import close_connection_after, run_concurrently
@@ -66,7 +66,7 @@ def test_repeated_like_that_waits_for_the_first_counts_it(author: ApiUser, reade
         assert repeated.result() == 1
 
 
-def test_like_that_waits_for_an_unlike_is_counted_once(
+def test_like_that_waits_for_an_unlike_is_counted_and_announced_after_it(
     author: ApiUser, reader: ApiUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The statement of the second like began before the unlike was committed, so it still sees the first one."""
@@ -80,6 +80,8 @@ def test_like_that_waits_for_an_unlike_is_counted_once(
             eventually(lambda: count_lock_waiters() == 1)
         assert repeated.result() == 1
     assert counters.fetch_subject_counts(post).likes == 1
+    verbs = NotificationEvent.objects.order_by("pk").values_list("verb", flat=True)
+    assert list(verbs) == [Verb.ANNOUNCE, Verb.RETRACT, Verb.ANNOUNCE]
 
 
 def test_like_that_waits_for_a_moderator_is_refused(author: ApiUser, reader: ApiUser) -> None:

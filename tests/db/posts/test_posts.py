@@ -94,6 +94,7 @@ def test_media_are_in_order_and_used_once(author: ApiUser, other: ApiUser) -> No
     assert author.call("post", "/posts", {"media": [ids[0], ids[0]]}).status_code == 400, "duplicate ids"
     post = author.call("post", "/posts", {"media": ids}).json()
     assert [media["id"] for media in post["media"]] == ids
+    assert author.get(f"/posts/{post['id']}") == post
     assert author.call("post", "/posts", {"media": ids[:1]}).status_code == 409, "already in a post"
     assert author.call("patch", f"/posts/{post['id']}", {"caption": ""}).status_code == 200, "the media remain"
 
