@@ -1,6 +1,7 @@
 """Services that write posts, comments, likes, saves and reports: functions of ids, one transaction each.
 
-Callers check permissions first (`posts.visibility`). Each service invalidates the caches of what it changes.
+Callers check permissions first (`posts.visibility`); `like_post` does so itself. Each service invalidates the caches of
+what it changes.
 """
 
 from media.services import UnknownMedia, UnusableMedia

@@ -1,8 +1,11 @@
-"""Wait in tests until other connections wait for locks."""
+"""Wait in tests until other connections wait for locks, or forbid a call to wait for one."""
 
 from __future__ import annotations
 
-from django.db import connection
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, transaction
 
 # Not pg_stat_activity, which a transaction reads once. A backend that waits for a row holds a lock on its table, which
 # names the database; other test processes have their own databases on the same server.
@@ -21,3 +24,11 @@ def count_lock_waiters() -> int:
         cursor.execute(_COUNT_WAITERS)
         row: tuple[int] = cursor.fetchone()
         return row[0]
+
+
+def call_without_lock_waits(call: Callable[..., Any], *arguments: object) -> Any:
+    """Return `call(*arguments)`, in a transaction. Raises OperationalError if it waits for a lock for 10 s."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '10s'")
+        return call(*arguments)

@@ -1,4 +1,4 @@
-"""Races of operators, of readers, and of posts and pins with celebrity transitions, on several database connections."""
+"""Races of operators, workers and readers, and of posts and pins with celebrity transitions, on several connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 
 from accounts.models import AuditEntry, CelebrityState, User
-from feeds import admin_actions, backfill, celebrity_transitions, timeline_store
+from feeds import admin_actions, backfill, celebrity_transitions, fanout_outbox, timeline_store
 from feeds.admin_actions import ResumeResult
 from feeds.models import DeliveryMode, FanOut
 from instafeed.core.jobs.leased import JobState
@@ -26,7 +26,7 @@ from tests.db.feeds.feed_setup import (
 from tests.support.concurrency import close_connection_after, run_concurrently
 from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
-from tests.support.lock_waits import count_lock_waiters
+from tests.support.lock_waits import call_without_lock_waits, count_lock_waiters
 from tests.support.staff import create_staff
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,6 +39,19 @@ def test_only_one_of_two_concurrent_operators_requeues() -> None:
     results = run_concurrently([partial(admin_actions.resume_fan_outs, [dead], operator) for operator in operators])
     assert sorted(results, key=lambda result: result.requeued) == [ResumeResult(0, 1, 0), ResumeResult(1, 0, 0)]
     assert AuditEntry.objects.count() == 1
+
+
+def test_worker_claims_what_others_do_not_and_waits_for_none() -> None:
+    posts = create_posts(UserFactory(), 3)
+    with transaction.atomic():
+        fanout_outbox.claim_due(2)
+        (claim,) = run_concurrently([partial(call_without_lock_waits, claim_ids, 2)])
+        assert claim == (posts[2:], False)
+
+
+def claim_ids(limit: int) -> tuple[list[int], bool]:
+    claimed, has_more = fanout_outbox.claim_due(limit)
+    return [fan_out.pk for fan_out in claimed], has_more
 
 
 def test_concurrent_readers_of_a_cold_feed_share_one_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:

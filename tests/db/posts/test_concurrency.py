@@ -170,6 +170,14 @@ def test_indexing_waits_for_a_hashtag_of_another_transaction() -> None:
     assert Hashtag.objects.count() == 1
 
 
+def test_hashtag_that_another_transaction_is_about_to_use_is_not_deleted() -> None:
+    first, second = (services.create_post(UserFactory().pk, caption).pk for caption in ("#tag", "hello"))
+    with transaction.atomic():
+        hashtag_index.index_caption(second, "#tag")
+        assert run_concurrently([partial(index_caption, first, "hello")]) == [None]
+    assert PostHashtag.objects.get().post_id == second
+
+
 # --- Purge -------------------------------------------------------------------------------------------
 
 

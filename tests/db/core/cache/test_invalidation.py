@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import redis
@@ -12,6 +13,8 @@ from django.utils import timezone
 from instafeed.core.cache import invalidation
 from instafeed.core.models import Invalidation
 from instafeed.core.tasks import sweep_invalidations
+from tests.support.concurrency import run_concurrently
+from tests.support.lock_waits import call_without_lock_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +51,16 @@ def test_row_of_a_writer_that_rolls_back_is_not_deleted(redis_cache: redis.Redis
         invalidation.invalidate(["b"])
         transaction.set_rollback(True)
     assert [row.keys for row in Invalidation.objects.all()] == [["a"]], "left to the sweep"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_writer_does_not_wait_for_the_sweep(redis_cache: redis.Redis) -> None:
+    with transaction.atomic():
+        invalidation.invalidate(["a"])
+    with transaction.atomic():
+        assert Invalidation.objects.select_for_update().get().keys == ["a"]
+        assert run_concurrently([partial(call_without_lock_waits, invalidation.invalidate, ["b"])]) == [None]
+    assert [row.keys for row in Invalidation.objects.order_by("pk")] == [["a"], ["b"]], "the first is left to the sweep"
 
 
 def test_a_rollback_deletes_no_keys(redis_cache: redis.Redis) -> None:
