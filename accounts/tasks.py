@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from accounts import captcha, erasure_worker, former_usernames, services, sessions
-from accounts.mail import one_time_tokens, outbox, sending
+from accounts.mail import one_time_tokens, sending
 
 
 @shared_task
@@ -27,20 +27,8 @@ def erase_accounts() -> None:
     erasure_worker.process_next()
 
 
-@shared_task
-def sweep_erasures() -> None:
-    """Continue erasures whose task was lost, whose worker died, or whose retry delay is over."""
-    erasure_worker.queue.sweep()
-
-
 # Both limits end before the lease of the mail (accounts.mail.outbox), in seconds.
 @shared_task(soft_time_limit=20, time_limit=25)
 def send_mails() -> None:
     """Send the mail that is due longest, and request this task again while others are due."""
     sending.process_next()
-
-
-@shared_task
-def sweep_mails() -> None:
-    """Continue with mails whose task was lost, whose worker died, or whose retry delay is over."""
-    outbox.queue.sweep()

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from feeds import celebrity_transitions, fanout_drain, fanout_outbox
+from feeds import celebrity_transitions, fanout_drain
 
 
 @shared_task
 def deliver_posts() -> None:
     """Deliver posts to followers, for about a second."""
     fanout_drain.drain()
-
-
-@shared_task
-def sweep_fan_outs() -> None:
-    """Continue fan-outs whose task was lost, whose worker died, or whose retry delay is over."""
-    fanout_outbox.queue.sweep()
 
 
 @shared_task

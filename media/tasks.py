@@ -1,7 +1,7 @@
 """Celery tasks of media; they delegate.
 
-The work to do is in the database, so a lost task is requested again by `sweep_media`. Modules of this app enqueue these
-tasks by name (`instafeed.core.jobs.queues`), because this module imports them.
+The work to do is in the database, so a lost task is requested again (`instafeed.backoffice.sweeps`). Modules of this
+app enqueue these tasks by name (`instafeed.core.jobs.queues`), because this module imports them.
 """
 
 from __future__ import annotations
@@ -42,13 +42,6 @@ def remove_files() -> None:
         if time.monotonic() > ends:
             file_deletion.queue.task.request()
             return
-
-
-@shared_task
-def sweep_media() -> None:
-    """Continue jobs whose task was lost, whose worker died, or whose retry delay is over."""
-    for queue in (processing_job.queue, relocation.queue, file_deletion.queue):
-        queue.sweep()
 
 
 @shared_task

@@ -37,9 +37,3 @@ def delete_retracted_notifications() -> None:
 def accept_follow_requests() -> None:
     """Accept follow requests to an account that became public, for about a second."""
     request_acceptance.accept_next()
-
-
-@shared_task
-def sweep_follow_requests() -> None:
-    """Continue acceptances whose task was lost, whose worker died, or whose retry delay is over."""
-    request_acceptance.queue.sweep()

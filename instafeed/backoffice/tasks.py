@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from instafeed.backoffice import retention
+from instafeed.backoffice import retention, sweeps
 from instafeed.backoffice.dashboard import sampling
 from instafeed.backoffice.jobs import worker
 from instafeed.core.jobs import enqueue
@@ -21,9 +21,9 @@ def run_operator_jobs() -> None:
 
 
 @shared_task
-def sweep_operator_jobs() -> None:
-    """Continue operator jobs whose task was lost, whose worker died, or whose retry delay is over."""
-    worker.queue.sweep()
+def sweep_jobs() -> None:
+    """Continue jobs whose task was lost, whose worker died, or whose retry delay is over."""
+    sweeps.sweep()
 
 
 @shared_task

@@ -3,19 +3,12 @@
 from celery import shared_task
 
 from instafeed.exports import requests, worker
-from instafeed.exports.queue import queue
 
 
 @shared_task
 def build_exports() -> None:
     """Do a part of an export, for about a second."""
     worker.process_next()
-
-
-@shared_task
-def sweep_exports() -> None:
-    """Continue exports whose task was lost, whose worker died, or whose retry delay is over."""
-    queue.sweep()
 
 
 @shared_task

@@ -1,7 +1,7 @@
 """Record changes of follower and following counts without locking the users' rows.
 
-A follow or unfollow appends a row; `social.counter_rollup` adds it to the users' rows about a second later. Readers see
-the sum of both (`accounts.follower_counts`).
+A follow or unfollow appends a row; `social.counter_rollup` adds it to the users' rows about two seconds later. Readers
+see the sum of both (`accounts.follower_counts`).
 """
 
 from __future__ import annotations

@@ -17,12 +17,13 @@ def _entry(schedule: float | crontab, task: str, *, expires: int) -> dict[str, A
 
 _TEN_MINUTES, _DAY = 600.0, 86_400.0
 
+# An idle site does little but this, so what must run often is few tasks.
 SCHEDULE = {
-    "sweep-fan-outs": _entry(5.0, "feeds.tasks.sweep_fan_outs", expires=10),
+    "sweep-jobs": _entry(5.0, "instafeed.backoffice.tasks.sweep_jobs", expires=10),
     "sweep-invalidations": _entry(2.0, "instafeed.core.tasks.sweep_invalidations", expires=10),
-    "drain-notifications": _entry(2.0, "social.tasks.drain_notifications", expires=4),
+    "drain-notifications": _entry(5.0, "social.tasks.drain_notifications", expires=10),
     "delete-retracted-notifications": _entry(_TEN_MINUTES, "social.tasks.delete_retracted_notifications", expires=600),
-    "roll-up-counts": _entry(1.0, "social.tasks.roll_up_counts", expires=2),
+    "roll-up-counts": _entry(2.0, "social.tasks.roll_up_counts", expires=4),
     "resume-celebrity-transitions": _entry(15.0, "feeds.tasks.resume_celebrity_transitions", expires=30),
     "purge-posts": _entry(5.0, "posts.tasks.purge_posts", expires=10),
     "rank-explore": _entry(15.0, "posts.tasks.rank_explore", expires=15),
@@ -32,12 +33,6 @@ SCHEDULE = {
     # At each full minute. With an interval of 60 s, a run that is slightly late would skip a minute.
     "take-sample": _entry(crontab(), "instafeed.backoffice.tasks.take_sample", expires=50),
     "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),
-    "sweep-erasures": _entry(5.0, "accounts.tasks.sweep_erasures", expires=10),
-    "sweep-mails": _entry(5.0, "accounts.tasks.sweep_mails", expires=10),
-    "sweep-follow-requests": _entry(5.0, "social.tasks.sweep_follow_requests", expires=10),
-    "sweep-operator-jobs": _entry(5.0, "instafeed.backoffice.tasks.sweep_operator_jobs", expires=10),
-    "sweep-media": _entry(5.0, "media.tasks.sweep_media", expires=10),
-    "sweep-exports": _entry(5.0, "instafeed.exports.tasks.sweep_exports", expires=10),
     "delete-expired-exports": _entry(_TEN_MINUTES, "instafeed.exports.tasks.delete_expired_exports", expires=600),
     "delete-orphans": _entry(_TEN_MINUTES, "media.tasks.delete_orphans", expires=600),
 }

@@ -15,7 +15,7 @@ from django_celery_results.models import TaskResult
 from pytest_django import Settings
 
 from accounts.models import AuditEntry
-from instafeed.backoffice import retention, tasks
+from instafeed.backoffice import retention, sweeps, tasks
 from instafeed.backoffice.jobs import log, results, services, worker
 from instafeed.backoffice.jobs.kinds import KINDS
 from instafeed.backoffice.jobs.steps import Progress, Step, Work
@@ -132,7 +132,7 @@ def test_job_goes_on_after_its_worker_was_killed(monkeypatch: pytest.MonkeyPatch
     assert timedelta(minutes=1) > worker.LEASE
     make_due(OperatorJob, job.pk)
     assert not worker.queue.task.is_look_coming()
-    tasks.sweep_operator_jobs()
+    sweeps.sweep()
     assert worker.queue.task.is_look_coming()
     view = run_to_end(job)
     assert (view.status, view.progress_text, view.figures) == ("succeeded", "10 done", [("even", "5")])
@@ -242,7 +242,7 @@ def test_dead_broker_delays_the_start(monkeypatch: pytest.MonkeyPatch, redis_bro
     assert "queue “bulk”" in operator_client().get(page_url(job)).content.decode()
     monkeypatch.undo()
     lose_tasks(redis_broker)
-    tasks.sweep_operator_jobs()
+    sweeps.sweep()
     assert redis_broker.llen("bulk") == 1
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts import deletion
 from accounts import services as accounts
+from instafeed.backoffice import sweeps
 from instafeed.core.jobs.leased import Outcome
 from media import file_deletion, storage, tasks, uploads
 from media import services as media_services
@@ -181,7 +182,7 @@ def test_unavailable_cdn_is_retried(owner: ApiUser, monkeypatch: pytest.MonkeyPa
 def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis) -> None:
     media_services.delete(owner.id, ready_media(owner.user).pk)
     lose_tasks(redis_broker)
-    tasks.sweep_media()
+    sweeps.sweep()
     assert "remove_files" in str(redis_broker.lrange("bulk", 0, -1))
     tasks.remove_files()
     assert stored_paths() == set()
@@ -189,7 +190,7 @@ def test_sweep_sends_a_lost_task_again(owner: ApiUser, redis_broker: redis.Redis
 
 def test_nothing_is_sent_while_no_deletion_is_due(redis_broker: redis.Redis) -> None:
     file_deletion.register_pending_files(["incoming/x"])
-    tasks.sweep_media()
+    sweeps.sweep()
     assert redis_broker.llen("bulk") == 0
 
 

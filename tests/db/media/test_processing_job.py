@@ -13,7 +13,8 @@ from pytest_django import Settings
 from accounts import deletion
 from accounts import services as accounts
 from accounts.models import User
-from media import processing_job, services, storage, tasks, variants
+from instafeed.backoffice import sweeps
+from media import processing_job, services, storage, variants
 from media.models import FileDeletion, Media, ProcessingJob, Status
 from media.processing import SIZES, ProcessingError
 from posts import services as posts
@@ -113,14 +114,14 @@ def test_sweep_sends_a_lost_task_again(owner: User, redis_broker: redis.Redis) -
     assert redis_broker.llen("media") == 1, "enqueued by the upload"
     lose_tasks(redis_broker)
     for _ in range(2):
-        tasks.sweep_media()
+        sweeps.sweep()
         assert redis_broker.llen("media") == 1, "once, not at every sweep"
     claim_media(media)
     lose_tasks(redis_broker)
-    tasks.sweep_media()
+    sweeps.sweep()
     assert redis_broker.llen("media") == 0, "claimed by a worker"
     make_due(media)
-    tasks.sweep_media()
+    sweeps.sweep()
     assert redis_broker.llen("media") == 1
 
 

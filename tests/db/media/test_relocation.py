@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts import services as accounts
 from accounts.models import User
+from instafeed.backoffice import sweeps
 from instafeed.core.cache.client import get_client as cache
 from instafeed.core.jobs.leased import Outcome
 from media import avatars, relocation, storage, tasks
@@ -147,7 +148,7 @@ def test_sweep_sends_a_lost_task_again(author: ApiUser, redis_broker: redis.Redi
     ready_media(author.user)
     set_private(author, private=True)
     lose_tasks(redis_broker)
-    tasks.sweep_media()
+    sweeps.sweep()
     assert "relocate_media" in str(redis_broker.lrange("bulk", 0, -1))
 
 

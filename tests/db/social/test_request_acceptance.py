@@ -8,8 +8,9 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.services import update_profile
+from instafeed.backoffice import sweeps
 from instafeed.core.jobs.leased import Outcome
-from social import request_acceptance, services, tasks
+from social import request_acceptance, services
 from social.models import Follow, FollowRequest, RequestAcceptance
 from social.services import requests
 from tests.support.factories import FollowRequestFactory, UserFactory
@@ -101,7 +102,7 @@ def test_a_lost_task_and_a_dead_worker_delay_the_acceptance_only(owner: User, re
     assert request_acceptance.queue.claim_due(1)  # by a worker that dies
     lose_tasks(redis_broker)
     make_due(RequestAcceptance, owner.pk)
-    tasks.sweep_follow_requests()
+    sweeps.sweep()
     assert redis_broker.llen("bulk") == 1
     accept_all()
     assert len(follower_ids(owner)) == 5
