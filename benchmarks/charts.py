@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Curve:
+    """(x, y) points. A dashed curve has the colour of the one before it."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True)
 class Chart:
-    """Curves by their names, each of (x, y) points. Both axes can be logarithmic."""
+    """Curves over the same axes, each of which can be logarithmic."""
 
     x_label: str
     y_label: str
-    curves: Mapping[str, Sequence[tuple[float, float]]]
+    curves: Sequence[Curve]
     is_x_logarithmic: bool = False
     is_y_logarithmic: bool = True
 
@@ -29,8 +38,11 @@ def draw(chart: Chart, title: str, file: Path) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for name, points in chart.curves.items():
-        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    colour = -1
+    for curve in chart.curves:
+        colour += not curve.is_dashed
+        style = "--" if curve.is_dashed else "-"
+        axes.plot(*zip(*curve.points, strict=True), style, color=f"C{colour}", marker="o", label=curve.name)
     axes.set(xlabel=chart.x_label, ylabel=chart.y_label, title=title)
     axes.set_xscale("log" if chart.is_x_logarithmic else "linear")
     axes.set_yscale("log" if chart.is_y_logarithmic else "linear")

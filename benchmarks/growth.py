@@ -18,7 +18,7 @@ from django.db.models import Sum
 
 from accounts.models import User
 from benchmarks import bulk_rows, http_load, open_loop, seeding
-from benchmarks.charts import Chart
+from benchmarks.charts import Chart, Curve
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage
 from benchmarks.harness import Stack, Worker, load_average, log, wait_for
@@ -194,11 +194,11 @@ def _result(costs: list[Costs]) -> Result:
 
 def _chart(costs: list[Costs]) -> Chart:
     smallest = costs[0]
-    curves = {
-        "feed page, median": [(each.users, each.page_p50 / smallest.page_p50) for each in costs],
-        "CPU of a feed page": [(each.users, each.page_cpu / smallest.page_cpu) for each in costs],
-        "delivery": [(each.users, each.delivery / smallest.delivery) for each in costs],
-        "bare view, median": [(each.users, each.yardstick_p50 / smallest.yardstick_p50) for each in costs],
-    }
+    curves = [
+        Curve("feed page, median", [(each.users, each.page_p50 / smallest.page_p50) for each in costs]),
+        Curve("CPU of a feed page", [(each.users, each.page_cpu / smallest.page_cpu) for each in costs]),
+        Curve("delivery", [(each.users, each.delivery / smallest.delivery) for each in costs]),
+        Curve("bare view, median", [(each.users, each.yardstick_p50 / smallest.yardstick_p50) for each in costs]),
+    ]
     label = f"relative to {smallest.users:,} users"
     return Chart("users", label, curves, is_x_logarithmic=True, is_y_logarithmic=False)

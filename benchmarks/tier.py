@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from benchmarks import bulk_rows, http_load, open_loop
-from benchmarks.charts import Chart
+from benchmarks.charts import Chart, Curve
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage, steal_percent
 from benchmarks.drain import wait_for_fan_outs, wait_for_notifications
@@ -261,9 +261,9 @@ def _result(size: Size, steps: Sequence[Step], wrong: Wrong) -> Result:
 
 
 def _chart(steps: Sequence[Step]) -> Chart:
-    curves = {
-        f"{kind}, {name}": [(step.rate, step.latency(kind, percent)) for step in steps]
-        for kind in KINDS
-        for name, percent in (("median", 50), ("p99", 99))
-    }
+    curves = []
+    for kind in KINDS:
+        for name, percent in (("median", 50), ("p99", 99)):
+            points = [(step.rate, step.latency(kind, percent)) for step in steps]
+            curves.append(Curve(f"{kind}, {name}", points, is_dashed=percent == 99))
     return Chart("requests/s", "latency, ms", curves)
