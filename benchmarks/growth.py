@@ -1,7 +1,7 @@
 """Measure what a feed page and a delivery cost with 10,000, 100,000 and 1,000,000 users.
 
 The sites have the same shape (`benchmarks.bulk_rows`): as many followees and posts for each user. The viewers follow
-about 50 accounts and no celebrity, and their feeds are warm. Authors with a few hundred followers create posts, whose
+30 to 60 accounts and no celebrity, and their feeds are warm. Authors with a few hundred followers create posts, whose
 fan-out is measured while one worker process works off the backlog. If the costs depended on the number of users, the
 ratios would grow with it. The sizes follow one after the other, so a bare Django view is measured beside each: the
 speed of the machine changes.
@@ -54,7 +54,7 @@ class Size:
     posts: int  # of each author in a round
 
 
-FULL = Size((10_000, 100_000, 1_000_000), 200, (40, 60), 20, (200, 600), 50, 8, 5, 4, 5)
+FULL = Size((10_000, 100_000, 1_000_000), 200, (30, 60), 20, (200, 600), 50, 8, 5, 4, 5)
 QUICK = Size((1_000, 2_000), 10, (10, 100), 3, (30, 200), 20, 1, 1, 1, 2)
 
 

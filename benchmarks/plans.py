@@ -31,7 +31,7 @@ class Plan:
         return max((pages for _, pages in self.seq_scans), default=0)
 
     def describe(self) -> str:
-        scans = "".join(f", scans {pages:,} pages of {table}" for table, pages in self.seq_scans)
+        scans = "".join(f", scans {pages:,} pages of {table}" for table, pages in self.seq_scans if pages)
         return f"{self.activity}: {self.buffers:,} buffers, {self.milliseconds:.1f} ms{scans}: {self.sql[:300]}"
 
 
