@@ -9,6 +9,7 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import update_profile
 from instafeed.backoffice import sweeps
+from instafeed.core.jobs import queues
 from instafeed.core.jobs.leased import Outcome
 from social import request_acceptance, services
 from social.models import Follow, FollowRequest, RequestAcceptance
@@ -103,7 +104,7 @@ def test_a_lost_task_and_a_dead_worker_delay_the_acceptance_only(owner: User, re
     lose_tasks(redis_broker)
     make_due(RequestAcceptance, owner.pk)
     sweeps.sweep()
-    assert redis_broker.llen("bulk") == 1
+    assert str(redis_broker.lrange("bulk", 0, -1)).count(queues.ACCEPT_FOLLOW_REQUESTS) == 1
     accept_all()
     assert len(follower_ids(owner)) == 5
 
