@@ -8,8 +8,8 @@ from django.db.models.functions import Now
 class Invalidation(models.Model):
     """Redis keys to delete, written in the transaction that made them stale.
 
-    The keys are deleted right after the commit, the row by the next writer of the process. `sweep_invalidations`
-    handles the rows of a process that died or became idle, and those of a Redis outage
+    The row is deleted after the keys, normally right after the commit; that of a like with the next like.
+    `sweep_invalidations` handles the rows of a process that died in between or became idle, and those of a Redis outage
     (see instafeed.core.cache.invalidation).
     """
 

@@ -76,7 +76,7 @@ def like_post(user_id: int, post_id: int) -> int:
         raise Http404
     invalidation_id, is_announced, like_count = row
     if invalidation_id is not None:  # else liked already
-        invalidation.delete_on_commit({invalidation_id: stale_keys})
+        invalidation.delete_keys_on_commit(invalidation_id, stale_keys)
     if is_announced:
         notifications.consume_on_commit()
     return int(like_count)

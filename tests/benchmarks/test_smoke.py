@@ -92,6 +92,7 @@ def test_impossible_chart_is_rejected_before_the_benchmark_runs(
 
 
 def test_chart_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="of the extra `bench`, which is large")
     file = tmp_path / "chart.png"
     charts.draw(charts.Chart("requests/s", "ms", [charts.Curve("feed", [(100, 3.0), (200, 5.0)])]), "tier", file)
     assert file.read_bytes().startswith(b"\x89PNG")

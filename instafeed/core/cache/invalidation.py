@@ -1,9 +1,12 @@
 """Delete cache keys when the rows behind them change, even if a process dies in between.
 
 A writer calls `invalidate(keys)` inside its transaction, so an outbox row commits together with the change. Right
-after the commit the keys are deleted. The row is deleted by the next writer of the process: a statement and a commit
-for it alone would cost a third of a like. If Redis is down, or the process dies or writes nothing more, the sweep
-deletes keys and row two to three seconds later. Deleting a key twice is harmless.
+after the commit the keys are deleted, then the row. If Redis is down, or the process dies between commit and
+deletion, the row stays and the sweep does both two to three seconds later. Deleting a key twice is harmless.
+
+A like leaves its row to the next like of the process: a statement and a commit for it alone would cost a third of a
+like. If none comes, the sweep deletes the keys again. That is cheap for a count and a viewer's flags, while a home
+timeline would be rebuilt twice.
 
 No row and no command has more than `MAX_KEYS` keys: Redis executes one command at a time, and one with millions of keys
 would exceed its timeout again and again.
@@ -19,7 +22,7 @@ from datetime import timedelta
 from functools import partial
 
 import redis
-from django.db import connections, router, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
 from django.utils import timezone
 
 from instafeed.core.cache.client import get_client
@@ -32,17 +35,15 @@ SWEEP_BATCH_SIZE = 500  # rows
 MAX_KEYS = 1_000  # of a row and of a command
 MAX_FINISHED = 1_000  # rows that a process remembers; the sweep deletes the others
 
-# Raw SQL: nearly every write runs it, and the ORM would compile it each time. Parameter: `finished`, ids. The sweep may
-# hold the rows while it waits for Redis.
+# Raw SQL: nearly every write runs the first two, and the ORM would compile them each time.
+_INSERT_SQL = "INSERT INTO core_invalidation (keys, created_at) VALUES (%s, clock_timestamp()) RETURNING id"
+_DELETE_SQL = "DELETE FROM core_invalidation WHERE id = ANY(%s)"
+# For the statement of the next like; parameter: `finished`, ids. The sweep may hold rows while it waits for Redis.
 DELETE_FINISHED_SQL = """
 DELETE FROM core_invalidation WHERE id IN (
     SELECT id FROM core_invalidation WHERE id = ANY(%(finished)s::bigint[]) FOR UPDATE SKIP LOCKED
 )
 """
-_INSERT_SQL = f"""
-WITH finished AS ({DELETE_FINISHED_SQL})
-INSERT INTO core_invalidation (keys, created_at) VALUES (%(keys)s, clock_timestamp()) RETURNING id
-"""  # noqa: S608 (constants)
 
 _finished: deque[int] = deque(maxlen=MAX_FINISHED)  # ids of rows whose keys are deleted
 
@@ -61,15 +62,15 @@ def invalidate(keys: Iterable[str]) -> None:
     # Ask the router as the ORM would: it notes that this request wrote.
     with connections[router.db_for_write(Invalidation)].cursor() as cursor:
         for chunk in _split(wanted):
-            cursor.execute(_INSERT_SQL, {"keys": chunk, "finished": take_finished()})
+            cursor.execute(_INSERT_SQL, [chunk])
             (row_id,) = cursor.fetchone()
             rows[row_id] = chunk
-    delete_on_commit(rows)
+    transaction.on_commit(partial(_finish, rows), robust=True)
 
 
-def delete_on_commit(rows: Mapping[int, Sequence[str]]) -> None:
-    """Delete the keys of outbox rows, given by id, once the current transaction commits."""
-    transaction.on_commit(partial(_delete_keys, rows), robust=True)
+def delete_keys_on_commit(row_id: int, keys: Sequence[str]) -> None:
+    """Delete the keys of an outbox row once the current transaction commits. DELETE_FINISHED_SQL deletes the row."""
+    transaction.on_commit(partial(_delete_keys_only, row_id, keys), robust=True)
 
 
 def take_finished() -> list[int]:
@@ -81,16 +82,28 @@ def take_finished() -> list[int]:
     return finished
 
 
-def _delete_keys(rows: Mapping[int, Sequence[str]]) -> None:
-    """Delete the keys. A Redis failure leaves them to the sweep."""
+def _finish(rows: Mapping[int, Sequence[str]]) -> None:
+    """Delete the keys, then their outbox rows."""
+    if _delete_keys(rows):
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(_DELETE_SQL, [list(rows)])
+
+
+def _delete_keys_only(row_id: int, keys: Sequence[str]) -> None:
+    if _delete_keys({row_id: keys}):
+        _finished.append(row_id)
+
+
+def _delete_keys(rows: Mapping[int, Sequence[str]]) -> bool:
+    """Delete the keys. Return False if Redis fails, which leaves them to the sweep."""
     try:
         client = get_client()
         for keys in rows.values():
             client.unlink(*keys)
     except redis.RedisError as error:
         logger.warning("keys of invalidations %s are left to the sweep: %s", min(rows), error)
-        return
-    _finished.extend(rows)
+        return False
+    return True
 
 
 def sweep() -> int:

@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from accounts.moderation import ActionRefused
+from instafeed.core.cache import keys
+from instafeed.core.models import Invalidation
 from posts import counters, hashtag_index, moderation, purge, services
 from posts.counter_repair import COUNTER_REPAIRS
 from posts.models import CaseState, Comment, Counter, Hashtag, Like, Post, PostHashtag, Reason
@@ -23,7 +25,7 @@ from tests.support.api_user import ApiUser
 from tests.support.concurrency import close_connection_after, run_concurrently
 from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
-from tests.support.lock_waits import count_lock_waiters
+from tests.support.lock_waits import call_without_lock_waits, count_lock_waiters
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,6 +97,15 @@ def test_like_that_waits_for_a_moderator_is_refused(author: ApiUser, reader: Api
         with pytest.raises(Http404):
             like.result()
     assert not any(model.objects.exists() for model in (Like, Counter, NotificationEvent))
+
+
+def test_like_does_not_wait_for_the_sweep(author: ApiUser, reader: ApiUser) -> None:
+    """It deletes the invalidation of the like before it, which the sweep may have locked."""
+    first, second = int(author.create_post()), int(author.create_post())
+    services.like_post(reader.id, first)
+    with transaction.atomic():
+        assert list(Invalidation.objects.select_for_update().filter(keys__contains=[keys.count(first)]))
+        assert run_concurrently([partial(call_without_lock_waits, services.like_post, reader.id, second)]) == [1]
 
 
 def test_like_does_not_block_updates_of_user_and_post(author: ApiUser, reader: ApiUser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 
 import pytest
 import redis
@@ -13,54 +12,17 @@ from django.utils import timezone
 from instafeed.core.cache import invalidation
 from instafeed.core.models import Invalidation
 from instafeed.core.tasks import sweep_invalidations
-from tests.support.concurrency import run_concurrently
-from tests.support.lock_waits import call_without_lock_waits
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def nothing_finished() -> None:
-    """Forget the rows of earlier tests."""
-    invalidation.take_finished()
-
-
-def test_keys_are_deleted_after_the_commit_and_the_row_by_the_next_writer(redis_cache: redis.Redis) -> None:
+def test_keys_and_row_are_deleted_after_the_commit(redis_cache: redis.Redis) -> None:
     redis_cache.set("a", 1)
     with transaction.atomic():
         invalidation.invalidate(["a", "b"])
         assert redis_cache.exists("a"), "readers still see the old rows"
     assert not redis_cache.exists("a")
-    with transaction.atomic():
-        invalidation.invalidate(["c"])
-    assert [row.keys for row in Invalidation.objects.all()] == [["c"]]
-
-
-def test_sweep_deletes_the_row_of_the_last_writer(redis_cache: redis.Redis) -> None:
-    with transaction.atomic():
-        invalidation.invalidate(["a"])
-    make_old()
-    assert invalidation.sweep() == 1
     assert not Invalidation.objects.exists()
-
-
-def test_row_of_a_writer_that_rolls_back_is_not_deleted(redis_cache: redis.Redis) -> None:
-    with transaction.atomic():
-        invalidation.invalidate(["a"])
-    with transaction.atomic():
-        invalidation.invalidate(["b"])
-        transaction.set_rollback(True)
-    assert [row.keys for row in Invalidation.objects.all()] == [["a"]], "left to the sweep"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_writer_does_not_wait_for_the_sweep(redis_cache: redis.Redis) -> None:
-    with transaction.atomic():
-        invalidation.invalidate(["a"])
-    with transaction.atomic():
-        assert Invalidation.objects.select_for_update().get().keys == ["a"]
-        assert run_concurrently([partial(call_without_lock_waits, invalidation.invalidate, ["b"])]) == [None]
-    assert [row.keys for row in Invalidation.objects.order_by("pk")] == [["a"], ["b"]], "the first is left to the sweep"
 
 
 def test_a_rollback_deletes_no_keys(redis_cache: redis.Redis) -> None:
@@ -141,6 +103,7 @@ def test_many_keys_are_split_over_rows_and_commands(redis_cache: redis.Redis, co
         assert sorted(len(row.keys) for row in Invalidation.objects.all()) == [500, 1_000, 1_000]
     assert sorted(commands) == [500, 1_000, 1_000]
     assert not redis_cache.exists("k0", "k2499")
+    assert not Invalidation.objects.exists()
 
 
 def test_the_sweep_splits_the_keys_of_a_huge_row(redis_cache: redis.Redis, commands: list[int]) -> None:
