@@ -163,11 +163,7 @@ def _fill(client: redis.Redis, names: list[str]) -> None:
     old = snowflake.next_ids(settings.FEED_LENGTH + slack)
     patterns = [f"{keys.HOME_TIMELINE_PREFIX}pattern:{number}" for number in range(min(slack, len(names)))]
     for number, pattern in enumerate(patterns):
-        token = timeline_store.begin_rebuild(pattern)
-        assert token is not None
-        timeline_store.finish_rebuild(
-            pattern, token, timeline_store.Timeline(old[settings.FEED_LENGTH - 1 :: -1], floor=1)
-        )
+        seeding.store_timeline(pattern, timeline_store.Timeline(old[settings.FEED_LENGTH - 1 :: -1], floor=1))
         if number:
             client.lpush(pattern, *old[settings.FEED_LENGTH : settings.FEED_LENGTH + number])
     for part in _batched(list(enumerate(names)), 500):

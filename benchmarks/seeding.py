@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
@@ -10,7 +11,8 @@ from django.utils import timezone
 
 from accounts.models import CelebrityState, User
 from feeds import timeline_store
-from instafeed.core.cache import keys
+from feeds.timeline_store import Timeline
+from instafeed.core.cache import commands, keys
 from instafeed.core.db import snowflake
 from media.models import Media, Status
 from posts.models import Post, PostMedia
@@ -108,7 +110,17 @@ def _ready_picture(media_id: int, owner_id: int, key: str, *, is_attached: bool)
 def warm_home_timelines(viewers: Iterable[User]) -> None:
     """Give these users an empty home timeline in Redis, as a read of a feed without posts does."""
     for viewer in viewers:
-        key = keys.home_timeline(viewer.pk)
-        token = timeline_store.begin_rebuild(key)
-        assert token is not None
-        timeline_store.finish_rebuild(key, token, timeline_store.Timeline([], floor=0))
+        store_timeline(keys.home_timeline(viewer.pk), Timeline([], floor=0))
+
+
+def store_timeline(key: str, timeline: Timeline) -> None:
+    """Store a cold timeline in Redis, as a rebuild does."""
+    token = secrets.token_hex(8)
+    begun, finished = commands.run_unguarded(
+        [
+            timeline_store.begin_rebuild_command(key, token),
+            timeline_store.finish_rebuild_command(key, token, timeline),
+        ]
+    )
+    assert begun, "the timeline is cold"
+    assert finished

@@ -15,7 +15,6 @@ Functions raise redis.RedisError when Redis fails; `read_snapshot` raises CacheU
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,19 +97,21 @@ def evict(names: Collection[str]) -> None:
         get_client().unlink(*names)
 
 
-def begin_rebuild(key: str) -> str | None:
-    """Claim a cold timeline. Return the claim's token, or None if it is warm or claimed by another process."""
-    token = secrets.token_hex(8)
-    return token if _begin_rebuild_script(get_client(), [key], [token, keys.REBUILD_TTL_MS]) else None
+def begin_rebuild_command(key: str, token: str) -> Command:
+    """Return the command that claims a cold timeline with a new token.
+
+    Its reply is 0 if the timeline is warm or claimed by another process.
+    """
+    return _begin_rebuild_script.command([key], [token, keys.REBUILD_TTL_MS])
 
 
-def finish_rebuild(key: str, token: str, timeline: Timeline) -> bool:
-    """Store a timeline from the database, merged with the posts pushed since the claim.
+def finish_rebuild_command(key: str, token: str, timeline: Timeline) -> Command:
+    """Return the command that stores a timeline from the database, merged with the posts pushed since the claim.
 
-    Return False if the claim was lost: it expired, or an invalidation deleted it.
+    Its reply is 0 if the claim was lost: it expired, or an invalidation deleted it.
     """
     arguments: list[Argument] = [token, settings.FEED_TTL, settings.FEED_LENGTH, timeline.floor, *timeline.ids]
-    return bool(_finish_rebuild_script(get_client(), [key], arguments))
+    return _finish_rebuild_script.command([key], arguments)
 
 
 def read_snapshot(viewer_id: int, before: int | None, wanted: int) -> Snapshot:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from accounts.models import CelebrityState, User
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
-from instafeed.core.cache.read_through import fill_id_set, id_set_keys
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import CacheUnavailable
+from instafeed.core.cache.lua import Command
+from instafeed.core.cache.read_through import fill_id_set, fill_id_set_command, id_set_keys, lease_id_set_command
 from social import selectors
 
 CELEBRITY_CACHE_KEYS = id_set_keys(keys.CELEBRITIES)
@@ -27,8 +28,8 @@ def load(viewer_id: int) -> dict[int, int]:
 def get_ids(viewer_id: int) -> list[int]:
     """Return the ids of the visible authors, from Redis if they are cached."""
     try:
-        with guarded_client() as client:
-            ids = {int(member) for member in client.smembers(keys.visible_authors(viewer_id))}
+        (members,) = commands.run([("SMEMBERS", keys.visible_authors(viewer_id))])
+        ids = set(map(int, members))
     except CacheUnavailable:
         ids = set()
     return sorted(ids - {0}) if 0 in ids else sorted(load(viewer_id))
@@ -51,16 +52,21 @@ def load_celebrities() -> list[int]:
     return list(pulled.values_list("pk", flat=True))
 
 
-def fill(viewer_id: int) -> bool:
-    """Load a viewer's visible authors into Redis.
+def lease_command(viewer_id: int, token: str) -> Command:
+    """Return the command that leases the cached set, before `load`. Its reply is None if another process has it."""
+    return lease_id_set_command(keys.visible_authors(viewer_id), token)
 
-    Return False if another process is loading them, or if they were invalidated meanwhile.
-    """
-    return fill_id_set(keys.visible_authors(viewer_id), lambda: load(viewer_id), keys.VISIBLE_AUTHORS_TTL)
+
+def fill_command(viewer_id: int, token: str, author_ids: Iterable[int]) -> Command:
+    """Return the command that stores the authors, if this token still has the lease."""
+    return fill_id_set_command(keys.visible_authors(viewer_id), token, author_ids, keys.VISIBLE_AUTHORS_TTL)
 
 
 def fill_celebrities() -> bool:
-    """Load the celebrity set into Redis. Return False under the same conditions as `fill`."""
+    """Load the celebrity set into Redis.
+
+    Return False if another process is loading it, or if it was invalidated meanwhile.
+    """
     return fill_id_set(keys.CELEBRITIES, load_celebrities, keys.CELEBRITIES_TTL)
 
 

@@ -8,19 +8,22 @@ if redis.call('LINDEX', key, -1) ~= 'B' .. ARGV[1] then
 end
 local limit = tonumber(ARGV[3])
 local floor = ARGV[4]
-local known = {}
-for i = 5, #ARGV do
-    known[ARGV[i]] = true
-end
 local pushed = {}
-for _, id in ipairs(redis.call('LRANGE', key, 0, -2)) do
-    -- Posts at or below the floor are left to SQL: other posts around them may not be here.
-    if not known[id] and greater(id, floor) then
-        known[id] = true
-        pushed[#pushed + 1] = id
+local pushed_since = redis.call('LRANGE', key, 0, -2)
+if #pushed_since > 0 then
+    local known = {}
+    for i = 5, #ARGV do
+        known[ARGV[i]] = true
     end
+    for _, id in ipairs(pushed_since) do
+        -- Posts at or below the floor are left to SQL: other posts around them may not be here.
+        if not known[id] and greater(id, floor) then
+            known[id] = true
+            pushed[#pushed + 1] = id
+        end
+    end
+    table.sort(pushed, greater)
 end
-table.sort(pushed, greater)
 
 redis.call('DEL', key)
 local batch, count, next_pushed = {}, 0, 1

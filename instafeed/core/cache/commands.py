@@ -13,7 +13,7 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError
 
 from instafeed.core.cache import lua
-from instafeed.core.cache.client import guarded_client
+from instafeed.core.cache.client import get_client, guarded_client
 from instafeed.core.cache.lua import Command
 
 
@@ -24,14 +24,23 @@ def run(commands: Sequence[Command]) -> list[Any]:
     again in a second round trip.
     """
     with guarded_client() as client:
-        replies = exchange(client.connection_pool, commands)
-        lost = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if lost:
-            resent = exchange(client.connection_pool, [lua.with_source(commands[index]) for index in lost])
-            for index, reply in zip(lost, resent, strict=True):
-                replies[index] = reply
-        if error := next((reply for reply in replies if isinstance(reply, redis.ResponseError)), None):
-            raise error
+        return _run(client.connection_pool, commands)
+
+
+def run_unguarded(commands: Sequence[Command]) -> list[Any]:
+    """Do the same without the circuit breaker. Raises redis.RedisError instead of CacheUnavailable."""
+    return _run(get_client().connection_pool, commands)
+
+
+def _run(pool: redis.ConnectionPool, commands: Sequence[Command]) -> list[Any]:
+    replies = exchange(pool, commands)
+    lost = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if lost:
+        resent = exchange(pool, [lua.with_source(commands[index]) for index in lost])
+        for index, reply in zip(lost, resent, strict=True):
+            replies[index] = reply
+    if error := next((reply for reply in replies if isinstance(reply, redis.ResponseError)), None):
+        raise error
     return replies
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from instafeed.core.cache import commands, keys
-from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
+from instafeed.core.cache.client import CacheUnavailable, guarded_client
 from instafeed.core.cache.lua import Command, Script
 from instafeed.core.observability.metrics import CACHE_READS
 
@@ -142,10 +142,22 @@ def fill_id_set(key: str, load: Callable[[], Iterable[int]], ttl: int) -> bool:
     `load` must read the primary. Return False if another process is loading the set, or if it was invalidated
     meanwhile. Raises redis.RedisError.
     """
-    client, token = get_client(), secrets.token_hex(8)
-    if not client.set(keys.lease(key), token, px=keys.LEASE_TTL_MS, nx=True):
+    token = secrets.token_hex(8)
+    (leased,) = commands.run_unguarded([lease_id_set_command(key, token)])
+    if not leased:
         return False
-    return bool(_fill_leased_id_set(client, [key, keys.lease(key)], [token, ttl, *load()]))
+    (stored,) = commands.run_unguarded([fill_id_set_command(key, token, load(), ttl)])
+    return bool(stored)
+
+
+def lease_id_set_command(key: str, token: str) -> Command:
+    """Return the first command of `fill_id_set`. Its reply is None if another process is loading the set."""
+    return ("SET", keys.lease(key), token, "PX", keys.LEASE_TTL_MS, "NX")
+
+
+def fill_id_set_command(key: str, token: str, ids: Iterable[int], ttl: int) -> Command:
+    """Return the last command of `fill_id_set`. Its reply is 0 if the lease was lost."""
+    return _fill_leased_id_set.command([key, keys.lease(key)], [token, ttl, *ids])
 
 
 def id_set_keys(key: str) -> tuple[str, str]:

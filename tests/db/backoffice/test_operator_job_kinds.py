@@ -89,7 +89,7 @@ def test_verification_repairs_only_if_asked() -> None:
 
 def test_verification_checks_the_timelines_that_the_command_checks() -> None:
     scenarios.inconsistent_feeds(Path())
-    assert backfill.rebuild_author_timeline(User.objects.order_by("pk")[0].pk)
+    assert backfill.rebuild_author_timelines([User.objects.order_by("pk")[0].pk])
     warm = {
         key for prefix in (keys.HOME_TIMELINE_PREFIX, keys.AUTHOR_TIMELINE_PREFIX) for key in cache().keys(f"{prefix}*")
     }

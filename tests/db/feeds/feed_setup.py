@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable
 from unittest.mock import patch
 
 from accounts.models import User
-from feeds import fanout, fanout_outbox, timeline
+from feeds import fanout, fanout_outbox, timeline, timeline_store
 from feeds.models import FanOut
+from feeds.timeline_store import Timeline
+from instafeed.core.cache import commands
 from instafeed.core.jobs.leased import JobState, Outcome
 from posts import services as posts
 from posts.models import Post
@@ -82,3 +85,16 @@ def get_fan_out(post_id: int) -> FanOut:
 def make_overdue(post_id: int) -> None:
     """Let a fan-out's lease or retry delay expire now."""
     make_due(FanOut, post_id)
+
+
+def begin_rebuild(key: str) -> str | None:
+    """Claim a cold timeline. Return the claim's token, or None if it is warm or claimed already."""
+    token = secrets.token_hex(8)
+    (claimed,) = commands.run_unguarded([timeline_store.begin_rebuild_command(key, token)])
+    return token if claimed else None
+
+
+def finish_rebuild(key: str, token: str, timeline: Timeline) -> bool:
+    """Store a timeline. Return False if the claim was lost."""
+    (stored,) = commands.run_unguarded([timeline_store.finish_rebuild_command(key, token, timeline)])
+    return bool(stored)

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection as database
-from pytest_django import Settings
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from feeds import backfill, timeline, timeline_store
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
-from instafeed.core.db.snowflake import MAX_ID
-from tests.db.feeds.feed_setup import create_old_posts, create_posts, create_users, deliver_all, follow, read_feed
+from instafeed.core.db.snowflake import MAX_ID, first_id_at
+from posts.models import Post
+from tests.db.feeds.feed_setup import (
+    begin_rebuild,
+    create_old_posts,
+    create_posts,
+    create_users,
+    deliver_all,
+    follow,
+    read_feed,
+)
 from tests.support.broken_redis import break_redis
 from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["lateral", "walk", "walk that ends too early"])
+@pytest.fixture(params=["probes", "windows", "windows that are too short"])
 def _each_query(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param != "lateral":
-        monkeypatch.setattr(backfill, "MAX_LATERAL_AUTHORS", 0)
-    if request.param == "walk that ends too early":
-        monkeypatch.setattr(backfill, "MAX_WALK_POSTS", 3)
+    if request.param != "probes":
+        monkeypatch.setattr(backfill, "MAX_PROBED_AUTHORS", 0)
+    if request.param == "windows that are too short":
+        monkeypatch.setattr(backfill, "POSTS_PER_DAY", 10**9)
 
 
 @pytest.mark.usefixtures("_each_query")
@@ -49,6 +61,20 @@ def test_query_finds_posts_behind_many_newer_ones_of_others() -> None:
     expected = create_old_posts(dormant, 2)
     create_old_posts(busy, 30)
     assert backfill.query_latest_post_ids([dormant.pk], MAX_ID, 2) == expected
+
+
+def test_second_window_is_sized_by_the_first(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(backfill, "MAX_PROBED_AUTHORS", 0)
+    author = UserFactory()
+    ages = (1, 6, 10, 40, 50)  # hours; four posts of one author are expected in two days
+    post_ids = [first_id_at(timezone.now() - timedelta(hours=age)) for age in ages]
+    Post.objects.bulk_create(Post(pk=post_id, author=author) for post_id in post_ids)
+    with django_assert_num_queries(1):
+        assert backfill.query_latest_post_ids([author.pk], MAX_ID, 4) == post_ids[:4]
+    with django_assert_num_queries(2):
+        assert backfill.query_latest_post_ids([author.pk], post_ids[1], 3) == post_ids[2:]
 
 
 def test_feed_continues_below_the_timeline_to_the_first_post(settings: Settings) -> None:
@@ -84,8 +110,8 @@ def test_post_pushed_during_a_rebuild_is_in_the_timeline(monkeypatch: pytest.Mon
     follow(author, viewer)
     load = backfill.load_home_timeline
 
-    def load_then_post(viewer_id: int) -> timeline_store.Timeline:
-        loaded = load(viewer_id)
+    def load_then_post(authors: Mapping[int, int]) -> timeline_store.Timeline:
+        loaded = load(authors)
         create_posts(author)
         deliver_all()
         return loaded
@@ -101,8 +127,8 @@ def test_follow_during_a_rebuild_discards_it(monkeypatch: pytest.MonkeyPatch) ->
     expected = create_old_posts(author, 2)
     load = backfill.load_home_timeline
 
-    def load_then_follow(viewer_id: int) -> timeline_store.Timeline:
-        loaded = load(viewer_id)
+    def load_then_follow(authors: Mapping[int, int]) -> timeline_store.Timeline:
+        loaded = load(authors)
         follow(author, viewer)
         return loaded
 
@@ -116,7 +142,7 @@ def test_readers_do_not_wait_for_a_rebuild_that_hangs() -> None:
     author, viewer = create_users(2)
     expected = create_old_posts(author, 3)
     follow(author, viewer)
-    assert timeline_store.begin_rebuild(keys.home_timeline(viewer.pk)), "claimed by a process that died"
+    assert begin_rebuild(keys.home_timeline(viewer.pk)), "claimed by a process that died"
     assert read_feed(viewer, 2) == expected
 
 
@@ -130,14 +156,21 @@ def test_flushing_redis_changes_no_answer() -> None:
     assert timeline.get_page(viewer.pk, None, 2) == before
 
 
-@pytest.mark.parametrize("query", [backfill.LATERAL_SQL, backfill.WALK_SQL], ids=["lateral", "walk"])
+QUERIES = {
+    "windows": backfill.WINDOW_SQL,
+    "probes": backfill.PROBE_SQL,
+    "author timelines": backfill.AUTHOR_TIMELINES_SQL,
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 def test_query_uses_an_index(query: str) -> None:
     author = UserFactory()
     create_old_posts(author, 1)
     with database.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off")
         try:
-            arguments: dict[str, Any] = {"authors": [author.pk], "before": MAX_ID, "limit": 5, "scan": 100}
+            arguments: dict[str, Any] = {"authors": [author.pk], "before": MAX_ID, "since": 0, "limit": 5, "probe": 2}
             cursor.execute(f"EXPLAIN {query}", arguments)
             plan = "\n".join(row[0] for row in cursor.fetchall())
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -58,12 +59,12 @@ def test_concurrent_readers_of_a_cold_feed_share_one_rebuild(monkeypatch: pytest
     author, viewer = create_users(2)
     expected = create_old_posts(author, 5)
     follow(author, viewer)
-    loads: list[int] = []
+    loads: list[Mapping[int, int]] = []
     load = backfill.load_home_timeline
 
-    def count_and_load(viewer_id: int) -> timeline_store.Timeline:
-        loads.append(viewer_id)
-        return load(viewer_id)
+    def count_and_load(authors: Mapping[int, int]) -> timeline_store.Timeline:
+        loads.append(authors)
+        return load(authors)
 
     monkeypatch.setattr(backfill, "load_home_timeline", count_and_load)
     assert run_concurrently([partial(read_feed, viewer, 3)] * 6) == [expected] * 6

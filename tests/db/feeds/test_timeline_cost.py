@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts import services as accounts
 from accounts import sessions
 from accounts.models import User
-from feeds import celebrity_transitions, timeline, timeline_store
+from feeds import celebrity_transitions, timeline, timeline_store, visible_authors
 from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import next_ids
 from posts.models import Post
@@ -105,6 +105,26 @@ def test_round_trips_do_not_grow_with_celebrities_or_followees(viewer: User) -> 
     with count_round_trips() as many:
         timeline.get_page(viewer.pk, None, 20)
     assert len(many) == len(few) == 2
+
+
+def test_cold_feed_is_rebuilt_with_two_queries(viewer: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    warm = timeline.get_page(viewer.pk, None, 20)
+    timeline_store.evict(visible_authors.home_timeline_keys([viewer.pk]))
+    # visible authors, post ids
+    with django_assert_num_queries(2), count_round_trips() as round_trips:
+        assert timeline.get_page(viewer.pk, None, 20) == warm
+    # the timelines, the claims, the results of the rebuild, the timelines again, the posts
+    assert len(round_trips) == 5
+
+
+def test_cold_author_timelines_are_rebuilt_with_one_query(
+    viewer: User, redis_cache: redis.Redis, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    warm = timeline.get_page(viewer.pk, None, 20)
+    redis_cache.delete(*redis_cache.keys(f"{keys.AUTHOR_TIMELINE_PREFIX}*"))
+    with django_assert_num_queries(1), count_round_trips() as round_trips:
+        assert timeline.get_page(viewer.pk, None, 20) == warm
+    assert len(round_trips) == 5
 
 
 def test_viewer_of_very_many_celebrities_is_answered_from_sql(

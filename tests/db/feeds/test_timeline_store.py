@@ -10,6 +10,7 @@ from feeds import timeline_store
 from feeds.timeline_store import Push, Timeline
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client
+from tests.db.feeds.feed_setup import begin_rebuild, finish_rebuild
 
 pytestmark = pytest.mark.usefixtures("redis_cache")
 BASE = 380_000_000_000_000_000  # an id has 18 digits, more than a double can represent
@@ -17,9 +18,9 @@ BASE = 380_000_000_000_000_000  # an id has 18 digits, more than a double can re
 
 def fill_home_timeline(user_id: int, ids: list[int], floor: int = 0) -> str:
     key = keys.home_timeline(user_id)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
-    assert timeline_store.finish_rebuild(key, token, Timeline(ids, floor))
+    assert finish_rebuild(key, token, Timeline(ids, floor))
     return key
 
 
@@ -77,47 +78,47 @@ def test_ids_that_a_double_cannot_distinguish_stay_distinct(settings: Settings) 
 
 def test_push_during_a_rebuild_is_kept() -> None:
     key = keys.home_timeline(1)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
     assert timeline_store.push_to_home_timelines([Push(BASE + 7, [1])]) == [1]
     assert timeline_store.peek(key) is None, "not readable before the rebuild is finished"
-    assert timeline_store.finish_rebuild(key, token, Timeline([BASE + 5, BASE + 3], 0))
+    assert finish_rebuild(key, token, Timeline([BASE + 5, BASE + 3], 0))
     assert peek(key).ids == [BASE + 7, BASE + 5, BASE + 3]
 
 
 def test_rebuild_merges_pushes_in_order_and_trims(settings: Settings) -> None:
     settings.FEED_LENGTH = 4
     key = keys.home_timeline(1)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
     for number in (6, 9, 1, 6):
         timeline_store.push_to_home_timelines([Push(BASE + number, [1])])
-    timeline_store.finish_rebuild(key, token, Timeline([BASE + 8, BASE + 6, BASE + 5, BASE + 4], floor=BASE + 3))
+    finish_rebuild(key, token, Timeline([BASE + 8, BASE + 6, BASE + 5, BASE + 4], floor=BASE + 3))
     assert peek(key) == Timeline([BASE + number for number in (9, 8, 6, 5)], floor=BASE + 4)
 
 
 def test_only_one_process_rebuilds_a_timeline() -> None:
     key = keys.home_timeline(1)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
-    assert timeline_store.begin_rebuild(key) is None
-    assert not timeline_store.finish_rebuild(key, "another token", Timeline([BASE], 0))
-    assert timeline_store.finish_rebuild(key, token, Timeline([BASE], 0))
-    assert timeline_store.begin_rebuild(key) is None, "a warm timeline is not rebuilt"
+    assert begin_rebuild(key) is None
+    assert not finish_rebuild(key, "another token", Timeline([BASE], 0))
+    assert finish_rebuild(key, token, Timeline([BASE], 0))
+    assert begin_rebuild(key) is None, "a warm timeline is not rebuilt"
 
 
 def test_invalidation_discards_a_running_rebuild() -> None:
     key = keys.home_timeline(1)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
     timeline_store.evict([key])
-    assert not timeline_store.finish_rebuild(key, token, Timeline([BASE], 0))
+    assert not finish_rebuild(key, token, Timeline([BASE], 0))
     assert timeline_store.peek(key) is None
 
 
 def test_claim_of_a_rebuild_expires(redis_cache: redis.Redis) -> None:
     key = keys.home_timeline(1)
-    assert timeline_store.begin_rebuild(key)
+    assert begin_rebuild(key)
     assert 0 < redis_cache.pttl(key) <= keys.REBUILD_TTL_MS
 
 
@@ -131,9 +132,9 @@ def test_reading_extends_the_ttl(redis_cache: redis.Redis, settings: Settings) -
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1, 2), (1, 1, 3, 3, 2)])
 def test_author_timeline_is_strictly_descending(order: tuple[int, ...]) -> None:
     key = keys.author_timeline(1)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
-    timeline_store.finish_rebuild(key, token, Timeline([BASE], 0))
+    finish_rebuild(key, token, Timeline([BASE], 0))
     for number in order:
         timeline_store.push_to_author_timelines([(1, BASE + number)])
     elements = get_client().lrange(key, 0, -1)
@@ -142,9 +143,9 @@ def test_author_timeline_is_strictly_descending(order: tuple[int, ...]) -> None:
 
 def test_author_timeline_rejects_posts_below_its_floor() -> None:
     key = keys.author_timeline(1)
-    token = timeline_store.begin_rebuild(key)
+    token = begin_rebuild(key)
     assert token
-    timeline_store.finish_rebuild(key, token, Timeline([BASE + 9], floor=BASE + 5))
+    finish_rebuild(key, token, Timeline([BASE + 9], floor=BASE + 5))
     timeline_store.push_to_author_timelines([(1, BASE + 5)])
     assert peek(key) == Timeline([BASE + 9], floor=BASE + 5)
 

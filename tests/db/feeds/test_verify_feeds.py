@@ -54,10 +54,9 @@ class Site:
         self.posts, self.pulled = create_posts(self.author, 2), create_posts(self.star, 2)
         self.foreign = create_posts(self.stranger)
         deliver_all()
-        visible_authors.fill(self.fan.pk)
         visible_authors.fill_celebrities()
         backfill.rebuild_home_timeline(self.fan.pk)
-        backfill.rebuild_author_timeline(self.star.pk)
+        backfill.rebuild_author_timelines([self.star.pk])
         self.feed, self.list = keys.home_timeline(self.fan.pk), keys.author_timeline(self.star.pk)
 
     def expected(self) -> list[int]:
