@@ -8,6 +8,7 @@ the posts below this id.
 
 from __future__ import annotations
 
+import itertools
 import operator
 import time
 from bisect import bisect_right
@@ -47,10 +48,11 @@ def get_page(
     to Redis, however many accounts the viewer follows.
     """
     replies = [] if reply is None else [reply]
+    rounds = itertools.count()
 
     def fetch_candidates(before: int | None, wanted: int) -> tuple[list[int], bool]:
         first = timeline_store.parse_snapshot(viewer_id, replies.pop()) if replies else None
-        return candidate_post_ids(viewer_id, before, wanted, first)
+        return candidate_post_ids(viewer_id, before, wanted, first, skip_inactive=next(rounds) > 0)
 
     return fetch_filtered_page(
         fetch_candidates,
@@ -66,8 +68,8 @@ def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:
     If so many newer posts are hidden that MAX_ROUNDS do not reach `cap`, the count may be too small.
     """
     count, before, wanted = 0, None, cap + 1
-    for _ in range(MAX_ROUNDS):
-        post_ids, is_exhausted = candidate_post_ids(viewer_id, before, wanted)
+    for number in range(MAX_ROUNDS):
+        post_ids, is_exhausted = candidate_post_ids(viewer_id, before, wanted, skip_inactive=number > 0)
         newer = [post_id for post_id in post_ids if post_id > since]
         before = post_ids[-1] if post_ids else None
         count += len(render.render_posts(viewer_id, newer))
@@ -78,23 +80,26 @@ def count_newer(viewer_id: int, since: int, cap: int) -> tuple[int, bool]:
 
 
 def candidate_post_ids(
-    viewer_id: int, before: int | None, wanted: int, first: Snapshot | None = None
+    viewer_id: int, before: int | None, wanted: int, first: Snapshot | None = None, *, skip_inactive: bool
 ) -> tuple[list[int], bool]:
     """Return the next `wanted` post ids of the viewer's authors below `before`, and whether these are the last.
 
     No post is missing; `render.render_posts` then drops those that the viewer may not see. `first` is what Redis held
-    for these arguments a moment ago.
+    for these arguments a moment ago. With `skip_inactive` SQL leaves out inactive authors, so that a page need not skip
+    thousands of hidden posts. It takes one more query: use it once posts were hidden.
     """
     top = MAX_ID if before is None else before
     timelines = _read_timelines(viewer_id, before, wanted, first)
     if timelines is None:
         _sql_reads.inc()
-        return query_older(list(visible_authors.load(viewer_id)), top, wanted)
+        return query_older(list(visible_authors.load(viewer_id)), top, wanted, skip_inactive=skip_inactive)
     floor = max(timeline.floor for timeline in timelines)
     merged = _merge(timelines, floor, top, wanted + 1)
     if len(merged) >= wanted or floor == 0:
         return merged[:wanted], len(merged) <= wanted and floor == 0
-    older, is_exhausted = query_older(visible_authors.get_ids(viewer_id), min(top, floor + 1), wanted - len(merged))
+    author_ids = visible_authors.get_ids(viewer_id)
+    below, missing = min(top, floor + 1), wanted - len(merged)
+    older, is_exhausted = query_older(author_ids, below, missing, skip_inactive=skip_inactive)
     return merged + older, is_exhausted
 
 
@@ -157,9 +162,12 @@ def _merge(timelines: list[Timeline], floor: int, before: int, wanted: int) -> l
     return sorted((post_id for post_id in post_ids if post_id > floor), reverse=True)[:wanted]
 
 
-def query_older(author_ids: list[int], before: int, wanted: int) -> tuple[list[int], bool]:
+def query_older(
+    author_ids: list[int], before: int, wanted: int, *, skip_inactive: bool = False
+) -> tuple[list[int], bool]:
     """Query the next `wanted` post ids of these authors below `before`, and tell whether these are the last."""
-    author_ids = visible_authors.exclude_inactive(author_ids)
+    if skip_inactive:
+        author_ids = visible_authors.exclude_inactive(author_ids)
     # A replica may answer only if it is known to have all posts below `before`; a lagging one would leave a hole.
     with session.reading_before(timestamp_of_id(before)) if before < MAX_ID else session.use_primary():
         post_ids = backfill.query_latest_post_ids(author_ids, before, wanted)

@@ -5,16 +5,19 @@
 -- Returns {home timeline or "", 1 if the visible authors are cached, 1 if the celebrities are cached,
 --          author id, timeline or "", author id, timeline or "", …}. The third is -1 if the viewer follows too many
 -- celebrities: reading the timelines of thousands would block Redis for everyone.
--- A timeline is its elements joined by commas, or "B" while it is rebuilt. Of an author timeline only the window
--- below the cursor is returned, with the marker only where the list ends.
+-- A timeline is its elements joined by commas, or "B" while it is rebuilt. Of a home timeline only the marker is
+-- returned if the cursor is below it. Of an author timeline only the window below the cursor is returned, with the
+-- marker only where the list ends.
 -- All author timelines are read in this one call, because they must match the celebrity set of the same instant.
+local before = ARGV[2]
 local home = ''
 local marker = redis.call('LINDEX', KEYS[1], -1)
 if marker then
     if is_rebuilding(marker) then
         home = 'B'
     else
-        home = table.concat(redis.call('LRANGE', KEYS[1], 0, -1), ',')
+        local is_below = before ~= '' and not greater(before, string.sub(marker, 2))
+        home = is_below and marker or table.concat(redis.call('LRANGE', KEYS[1], 0, -1), ',')
         redis.call('EXPIRE', KEYS[1], ARGV[4])
     end
 end
@@ -25,7 +28,6 @@ if has_visible_authors == 0 or has_celebrities == 0 then
     return answer
 end
 
-local before = ARGV[2]
 local wanted = tonumber(ARGV[3])
 
 -- Find the index of the first post below the cursor in a strictly descending list.

@@ -127,6 +127,19 @@ def test_cold_author_timelines_are_rebuilt_with_one_query(
     assert len(round_trips) == 5
 
 
+def test_page_below_the_timelines_takes_one_query(
+    settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.FEED_LENGTH = 5
+    author, viewer = create_users(2)
+    expected = create_old_posts(author, 20)
+    follow(author, viewer)
+    assert read_feed(viewer) == expected
+    with django_assert_num_queries(1):
+        page, _ = timeline.get_page(viewer.pk, expected[9], 5)
+    assert post_ids_of(page) == expected[10:15]
+
+
 def test_viewer_of_very_many_celebrities_is_answered_from_sql(
     viewer: User, monkeypatch: pytest.MonkeyPatch, redis_cache: redis.Redis
 ) -> None:
@@ -152,8 +165,8 @@ def test_page_without_redis_takes_a_fixed_number_of_queries(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     break_redis(monkeypatch)
-    # visible authors, inactive authors, post ids, posts and media, counts, likes, saves, visible authors, summaries
-    with django_assert_num_queries(10):
+    # visible authors, post ids, posts and media, counts, likes, saves, visible authors, summaries
+    with django_assert_num_queries(9):
         assert len(timeline.get_page(viewer.pk, None, size)[0]) == size
 
 

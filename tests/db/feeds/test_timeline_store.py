@@ -122,6 +122,12 @@ def test_claim_of_a_rebuild_expires(redis_cache: redis.Redis) -> None:
     assert 0 < redis_cache.pttl(key) <= keys.REBUILD_TTL_MS
 
 
+def test_home_timeline_above_the_cursor_is_not_transferred() -> None:
+    fill_home_timeline(1, [BASE + 5, BASE + 3], floor=BASE + 1)
+    assert timeline_store.read_snapshot(1, BASE + 2, 10).home_timeline == Timeline([BASE + 5, BASE + 3], BASE + 1)
+    assert timeline_store.read_snapshot(1, BASE + 1, 10).home_timeline == Timeline([], BASE + 1)
+
+
 def test_reading_extends_the_ttl(redis_cache: redis.Redis, settings: Settings) -> None:
     key = fill_home_timeline(1, [BASE])
     redis_cache.expire(key, settings.FEED_TTL // 2)
