@@ -21,8 +21,8 @@ from instafeed.devstack.state import StackError
 
 # Each is a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
 BENCHMARKS = (
-    *("admin", "fan_out", "feed_read", "growth", "likes", "media", "memory", "overload", "posts", "queries"),
-    *("small_posts", "soak", "tier"),
+    *("admin", "fan_out", "feed_read", "growth", "likes", "media", "memory", "overload", "posts"),
+    *("pull", "queries", "small_posts", "soak", "tier"),
 )
 CHARTED = ("growth", "tier")  # their results have a chart
 

@@ -28,6 +28,11 @@ RATIOS = {
     "memory": {"timeline_to_list", "web_to_plain_django"},
     "overload": {"goodput", "after_to_before_p99"},
     "posts": {"p50_to_bare"},
+    "pull": {
+        *("first_orm", "first_activity_stream", "deep_orm", "deep_activity_stream", "cold_to_first"),
+        *("first_orm_grown", "first_activity_stream_grown", "deep_orm_grown", "deep_activity_stream_grown"),
+        "cold_to_first_grown",
+    },
     "queries": set(),
     "small_posts": {"backlog_cpu_to_yardstick"},
     "soak": set(),
