@@ -72,6 +72,12 @@ class Stack:
         }
         return CpuMeter({**programs, **servers}, idle_seconds=idle_seconds)
 
+    def checkpoint(self) -> None:
+        """Have both PostgreSQL servers write what is only in memory, so that they do not do it while we measure."""
+        for server in (self.services.primary, self.services.replica):
+            with server.connect() as connection:
+                connection.execute("CHECKPOINT")
+
     def empty(self) -> None:
         """Empty the database and both Redis servers. Programs that use them must be stopped before."""
         from django.db import connections

@@ -199,6 +199,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     size = QUICK if quick else FULL
     log(f"{size.users:,} users")
     bulk_rows.insert_rows(size.users, log, celebrity_threshold=size.celebrity_threshold)
+    stack.checkpoint()
     site = stack.web(WORKERS)
     fan_out, notifications = stack.fan_out_worker(), stack.notifications_worker()
     with ChildProcess(open_loop.serve, site.port, WORKERS) as client:

@@ -22,7 +22,7 @@ RATIOS = {
     "admin": {"median", "slowest"},
     "fan_out": {"to_yardstick"},
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
-    "growth": {"page_p50", "page_cpu", "delivery", "yardstick_p50"},
+    "growth": {"page_p50", "page_cpu", "delivery", "delivery_cpu", "yardstick_p50"},
     "likes": {"one_post_p50", "one_post_p99"},
     "media": {"plain"},
     "memory": {"timeline_to_list", "web_to_plain_django"},
