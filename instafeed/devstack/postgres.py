@@ -47,9 +47,16 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "256MB",
-    "random_page_cost": "1.1",  # for solid-state disks
+    # For solid-state disks, and data in memory. With the default 4, the ranking of explore reads all counters of a site
+    # with a million users, and the count of unread notifications reads a third more pages.
+    "random_page_cost": "1.1",
     "jit": "off",  # compiling takes longer than any of our queries
+    # 96 % of the WAL of likes are images of pages that change for the first time after a checkpoint: 27 kB a like, and
+    # 7 kB after 16,000 likes. So checkpoints are rare, and the images compressed, which halves them. Not every build
+    # of PostgreSQL has a better method than pglz.
+    "checkpoint_timeout": "15min",
     "max_wal_size": "2GB",
+    "wal_compression": "pglz",
     "max_slot_wal_keep_size": "4GB",
     "max_wal_senders": "4",
     "max_replication_slots": "4",

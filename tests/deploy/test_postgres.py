@@ -143,6 +143,7 @@ def test_superuser_may_connect_locally_with_a_password_only(primary: ComposePost
 def test_configuration_file_is_used(primary: ComposePostgres) -> None:
     assert primary.ask("SHOW max_slot_wal_keep_size") == ("4GB",)
     assert primary.ask("SHOW password_encryption") == ("scram-sha-256",)
+    assert primary.ask("SHOW wal_compression") == ("pglz",)
     # The command line of these tests overrides listen_addresses.
     wrong = "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL AND name <> 'listen_addresses'"
     assert primary.ask(wrong, "postgres") == (0,)

@@ -74,8 +74,10 @@ def test_cache_evicts_and_broker_persists(services: DataServices) -> None:
 
     assert setting(services.cache.url, "maxmemory-policy") == "allkeys-lfu"
     assert setting(services.cache.url, "appendonly") == "no"
+    assert setting(services.cache.url, "lazyfree-lazy-user-del") == "yes"
     assert setting(services.broker.url, "maxmemory-policy") == "noeviction"
     assert setting(services.broker.url, "appendonly") == "yes"
+    assert int(setting(services.broker.url, "maxmemory")) > 0
 
 
 def test_password_is_required(services: DataServices) -> None:
