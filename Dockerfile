@@ -10,14 +10,14 @@
 FROM python:3.11.14-slim-bookworm AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
-# Requirements before code, so that a change of code does not reinstall them.
+# Requirements before code, so that a change of code does not reinstall them. Only http_ece has no wheel.
 FROM base AS build
 WORKDIR /build
 RUN python -m venv /venv
 COPY pyproject.toml constraints.txt ./
 COPY deploy/requirements.py deploy/
 RUN python deploy/requirements.py mail > requirements.txt \
-    && pip install --no-cache-dir --no-compile --only-binary :all: -c constraints.txt -r requirements.txt \
+    && pip install --no-cache-dir --no-compile --only-binary :all: --no-binary http_ece -c constraints.txt -r requirements.txt \
     && python -m compileall -q /venv
 
 FROM build AS build-flower

@@ -11,9 +11,9 @@ from typing import Any
 
 from django.conf import settings
 
-from instafeed.core import env
+from instafeed.core import deployment_checks, env
 from instafeed.core.http import gunicorn_worker
-from instafeed.core.observability import logging_config, multiprocess_files
+from instafeed.core.observability import logging_config, metrics, multiprocess_files
 from instafeed.core.process import hide_memory
 
 # Only web servers have a connection pool and bounded statements: commands and workers run long statements, too.
@@ -78,6 +78,8 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def on_starting(server: Any) -> None:
     """Do the same for the workers of a gunicorn that was killed. Protect the passwords in memory."""
+    if workers > 1 and not metrics.MULTIPROCESS_DIR:
+        server.log.warning(deployment_checks.NO_METRICS_DIRECTORY)
     multiprocess_files.remove_dead_gauges()
     hide_memory()
 

@@ -21,6 +21,7 @@ VARIABLE_LINE = re.compile(r"(?:# )?([A-Z][A-Z0-9_]*)=(\S*)(?: # secret)?")
 # With these values, the settings read all other variables.
 COMPLETE_ENVIRONMENT = {
     "DATABASE_URL": "postgresql://localhost/instafeed",
+    "DATABASE_DIRECT_URL": "postgresql://localhost/instafeed",
     "REDIS_URL": "redis://localhost",
     "CELERY_BROKER_URL": "redis://localhost",
     "SECRET_KEY": "a-placeholder-to-load-the-settings-it-signs-nothing-at-all",
@@ -32,7 +33,7 @@ PAGE_HEAD = """\
 
 All environment variables. `make reference` writes this page from the code; [.env.example](../.env.example) has the same
 variables to copy. An invalid value stops the start with one line that names the variable. An empty value counts as
-unset.
+unset. `manage.py check --deploy` finds values that do not fit together ([operations.md](operations.md#checks)).
 
 boto3 reads further variables, such as `AWS_PROFILE` and `AWS_SESSION_TOKEN` (see its documentation). A `postgresql://`
 URL may have all options of libpq.

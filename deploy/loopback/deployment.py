@@ -21,7 +21,8 @@ from instafeed.devstack.state import PROJECT_ROOT, StackLayout, load_or_create_s
 
 COMPOSE_FILE = PROJECT_ROOT / "docker-compose.yml"
 _BUCKET_POLICY = PROJECT_ROOT / "deploy" / "minio" / "public-read.json"
-_APP_PREFIXES = ("api-", "worker-", "beat")
+_APP_PREFIXES = ("api-", "stream", "worker-", "beat")
+_SERVER_PREFIXES = ("api-", "stream")
 _COLLECTSTATIC = ["python", "manage.py", "collectstatic", "--noinput"]
 _START_TIMEOUT = 120.0  # seconds
 
@@ -113,10 +114,10 @@ class Deployment:
         self._say("Migrations, static files ...")
         self._prepare()
         self._wait_until_ready(self.programs[replica])
-        self._say("Web servers, workers, beat, nginx ...")
+        self._say("Web servers, streams, workers, beat, nginx ...")
         for name, service in services.items():
             if name.startswith(_APP_PREFIXES):
-                port = factory.mapping.port(name, 8000) if name.startswith("api-") else None
+                port = factory.mapping.port(name, 8000) if name.startswith(_SERVER_PREFIXES) else None
                 self._launch(factory.app(service, port))
         for name in self.programs:
             self._wait_until_ready(self.programs[name])

@@ -12,6 +12,7 @@ mc mb --ignore-existing "minio/$BUCKET"
 mc anonymous set-json public-read.json "minio/$BUCKET"
 mc ilm import "minio/$BUCKET" <lifecycle.json
 mc admin policy create minio application application.json
-mc admin user add minio "$APP_USER" "$APP_PASSWORD"
+# On standard input, as all users of the machine can read command lines.
+printf '%s\n' "$APP_USER" "$APP_PASSWORD" | mc admin user add minio
 # Attaching it again is no error with mc of 2025 and later.
 mc admin policy attach minio application --user "$APP_USER"

@@ -15,10 +15,12 @@ FILE = PROJECT_ROOT / "docker-compose.yml"
 APP_SERVICES = (
     "api-1",
     "api-2",
+    "stream",
     "worker-fan-out",
     "worker-notifications",
     "worker-media",
     "worker-mail",
+    "worker-push",
     "worker-bulk",
     "worker-maintenance",
     "beat",

@@ -140,3 +140,20 @@ def _host_paths(argument: str, mounted: dict[str, Path]) -> str:
     for inside, path in mounted.items():
         argument = argument.replace(inside, str(path))
     return argument
+
+
+def returns_count(replica: ComposePostgres, query: str, number: int) -> bool:
+    try:
+        return bool(replica.ask(query) == (number,))
+    except psycopg.Error:
+        return False
+
+
+def slot(primary: ComposePostgres) -> tuple[bool, str] | None:
+    query = "SELECT active, wal_status FROM pg_replication_slots WHERE slot_name = 'replica'"
+    row: tuple[bool, str] | None = primary.ask(query)
+    return row
+
+
+def stopped_watching(replica: ComposePostgres) -> int:
+    return replica.log.read_text().count("replica: it was promoted")

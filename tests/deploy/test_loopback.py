@@ -29,6 +29,7 @@ from instafeed.core.api.errors import RequestTooLarge
 from instafeed.devstack.child_process import Child
 from instafeed.devstack.ports import free_port
 from tests.deploy.client_load import ClientLoad
+from tests.support.event_stream import EventStream
 from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.pictures import jpeg
@@ -129,7 +130,8 @@ def test_both_apps_answer(site: Site) -> None:
     assert min(served.values()) >= 5, served
 
 
-def test_no_request_fails_while_an_app_dies_or_restarts(site: Site, author: HttpUser) -> None:
+def test_no_request_fails_while_an_app_dies_or_restarts(site: Site) -> None:
+    author = HttpUser(site)  # whose posts are counted
     readers = [HttpUser(site) for _ in range(2)]
     for reader in readers:
         reader.follow(author)
@@ -243,6 +245,14 @@ def test_unknown_host_is_refused(site: Site) -> None:
     response = site.client.get("/api/v1/explore", headers={"Host": "evil.example"})
     assert response.status_code == 400
     assert response.json()["type"] == "client_error"
+
+
+def test_streams_pass_through_nginx_at_once(site: Site, author: HttpUser) -> None:
+    url = f"{site.base_url}{site.client.get('/api/v1/instance').json()['stream_url'].removeprefix(site.base_url)}"
+    with EventStream(url, author.headers).wait_until_begun() as stream:
+        assert stream.response.headers["Content-Type"].startswith("text/event-stream")
+        post_id = author.create_post()
+        eventually(lambda: stream.last_event_id == post_id)
 
 
 def test_request_id_is_kept_or_replaced(site: Site) -> None:

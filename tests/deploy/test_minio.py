@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -87,3 +89,16 @@ def test_application_keys_match_the_created_user(name: str) -> None:
     services = compose_file.services(**{name: "a-value"})
     assert services["api-1"]["environment"][name] == "a-value"
     assert "a-value" in services["minio-init"]["environment"].values()
+
+
+def test_secret_of_the_application_is_no_argument(tmp_path: Path) -> None:
+    """All users of the machine can read the arguments of a program."""
+    mc = tmp_path / "mc"
+    mc.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\n[ "$3" != add ] || cat > {tmp_path}/input\n')
+    mc.chmod(0o755)
+    settings = {"BUCKET": "media", "APP_USER": "instafeed", "APP_PASSWORD": "the secret"}
+    subprocess.run(
+        ["sh", MINIO / "init.sh"], env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **settings}, check=True, timeout=60
+    )
+    assert "the secret" not in (tmp_path / "arguments").read_text()
+    assert (tmp_path / "input").read_text() == "instafeed\nthe secret\n"

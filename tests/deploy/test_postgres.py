@@ -7,19 +7,16 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from instafeed.devstack.ports import free_port
 from instafeed.devstack.postgres_wheel import POSTGRES_BIN
 from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy import compose_file
-from tests.deploy.postgres_server import ComposePostgres
+from tests.deploy.postgres_server import ComposePostgres, returns_count, slot, stopped_watching
 from tests.support.eventually import eventually
 from tests.support.processes import manage, manage_output
 
@@ -27,15 +24,8 @@ pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(18
 
 
 @pytest.fixture(scope="module")
-def root() -> Iterator[Path]:
-    # A socket's path may have 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="instafeed-pg-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
-
-
-@pytest.fixture(scope="module")
-def primary(root: Path) -> Iterator[ComposePostgres]:
-    server = ComposePostgres("postgres", root)
+def primary(postgres_root: Path) -> Iterator[ComposePostgres]:
+    server = ComposePostgres("postgres", postgres_root)
     try:
         server.start(60)
         yield server
@@ -44,9 +34,9 @@ def primary(root: Path) -> Iterator[ComposePostgres]:
 
 
 @pytest.fixture(scope="module")
-def _replica(primary: ComposePostgres, root: Path) -> Iterator[ComposePostgres]:
+def _replica(primary: ComposePostgres, postgres_root: Path) -> Iterator[ComposePostgres]:
     server = ComposePostgres(
-        "postgres-replica", root, PRIMARY_HOST="127.0.0.1", PRIMARY_PORT=str(primary.port), REPLICA_WATCH="1"
+        "postgres-replica", postgres_root, PRIMARY_HOST="127.0.0.1", PRIMARY_PORT=str(primary.port), REPLICA_WATCH="1"
     )
     try:
         yield server
@@ -72,24 +62,11 @@ def written(primary: ComposePostgres) -> Iterator[str]:
         connection.execute("DROP TABLE written")
 
 
-def slot(primary: ComposePostgres) -> tuple[bool, str] | None:
-    query = "SELECT active, wal_status FROM pg_replication_slots WHERE slot_name = 'replica'"
-    row: tuple[bool, str] | None = primary.ask(query)
-    return row
-
-
 def services_with(database_url: str) -> dict[str, str]:
     """The environment of a command that uses this database and no Redis."""
     services = {"REDIS_URL": "redis://127.0.0.1:1/0", "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
     secret = "a-secret-that-is-long-enough-and-signs-nothing-at-all"
     return {"DATABASE_URL": database_url, "SECRET_KEY": secret, **services}
-
-
-def returns_count(replica: ComposePostgres, query: str, number: int) -> bool:
-    try:
-        return bool(replica.ask(query) == (number,))
-    except psycopg.Error:
-        return False
 
 
 # --- Permissions --------------------------------------------------------------------------------------
@@ -257,10 +234,6 @@ def promote(primary: ComposePostgres, replica: ComposePostgres) -> None:
         connection.execute("CREATE TABLE after_promotion (id int)")
 
 
-def stopped_watching(replica: ComposePostgres) -> int:
-    return replica.log.read_text().count("replica: it was promoted")
-
-
 @pytest.fixture
 def promotable(primary: ComposePostgres, replica: ComposePostgres) -> Iterator[ComposePostgres]:
     """A replica that may be promoted. The next test gets a new one."""
@@ -291,170 +264,6 @@ def test_promotion_during_a_check_keeps_the_data(primary: ComposePostgres, promo
     assert promotable.ask("SELECT count(*) FROM after_promotion") == (0,)
 
 
-# --- After a failover or a restore -----------------------------------------------------------------------
-
-STREAMING = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
-ROWS = "SELECT count(*) FROM written"
-TIMELINE = "SELECT timeline_id FROM pg_control_checkpoint()"
-
-
-@pytest.fixture
-def pair(root: Path) -> Iterator[tuple[ComposePostgres, ComposePostgres]]:
-    """A primary and a replica of its own for a test, which may exchange their roles."""
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pair-", dir=root)))
-        first = ComposePostgres("postgres", directory, REPLICA_WATCH="1")
-        second = ComposePostgres("postgres-replica", directory, REPLICA_WATCH="1")
-        for server, other in ((first, second), (second, first)):
-            assert server.environment is not None
-            server.environment |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(other.port)}
-            stack.callback(server.stop)
-        first.start(60)
-        with first.connect() as connection:
-            connection.execute("CREATE TABLE written AS SELECT 1 AS number")
-        second.start(60)
-        eventually(lambda: returns_count(second, ROWS, 1))
-        yield first, second
-
-
-def insert(server: ComposePostgres) -> None:
-    with server.connect() as connection:
-        connection.execute("INSERT INTO written VALUES (2)")
-
-
-def restart_with_primary(server: ComposePostgres, name: str) -> None:
-    """Do what `docker compose up -d` does after a change of POSTGRES_PRIMARY in .env."""
-    server.stop()
-    assert server.environment is not None
-    server.environment["POSTGRES_PRIMARY"] = name
-    server.start(60)
-
-
-def test_former_primary_follows_the_promoted_replica(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
-    """Its data, with a commit that the replica never received, are kept."""
-    first, second = pair
-    second.stop()
-    insert(first)
-    first.stop()
-    restart_with_primary(second, "postgres-replica")
-    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
-    for _ in range(2):
-        insert(second)
-    restart_with_primary(first, "postgres-replica")
-    eventually(lambda: returns_count(first, STREAMING, 1))
-    eventually(lambda: returns_count(first, ROWS, 3))
-    assert (first.data.with_name("docker.old") / "PG_VERSION").exists()
-    insert(second)
-    eventually(lambda: returns_count(first, ROWS, 4))
-
-
-def restore_earlier_state(first: ComposePostgres, second: ComposePostgres, *, stop_replica: bool) -> None:
-    """Restore the primary from a base backup as of before the replica's last row. It gets a new timeline."""
-    earlier = first.data.with_name("earlier")
-    first.stop()
-    subprocess.run(["cp", "-a", first.data, earlier], check=True)
-    shutil.rmtree(earlier / "pg_replslot" / "replica")  # a base backup contains no slots
-    signal_file = earlier / "recovery.signal"
-    signal_file.touch()
-    if first.user is not None and first.group is not None:
-        os.chown(signal_file, first.user, first.group)
-    with (earlier / "postgresql.auto.conf").open("a") as file:
-        file.write("restore_command = 'false'\n")
-    first.start(60)
-    insert(first)
-    eventually(lambda: returns_count(second, ROWS, 2))
-    if stop_replica:
-        second.stop()
-    first.stop()
-    shutil.rmtree(first.data)
-    earlier.rename(first.data)
-    first.start(60)
-    eventually(lambda: first.ask("SELECT pg_is_in_recovery()") == (False,))
-    assert first.ask(ROWS) == (1,)
-
-
-def test_copy_that_is_ahead_of_a_restored_primary_is_kept(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
-    """The commands of docs/backup.md return to it, although it has received the history of the restored timeline."""
-    first, second = pair
-    restore_earlier_state(first, second, stop_replica=False)
-    eventually(lambda: returns_count(second, ROWS, 1))
-
-    second.stop()
-    page = (PROJECT_ROOT / "docs" / "backup.md").read_text()
-    (exchange,) = re.findall(r"sh postgres-replica -c '(.*)'", page)
-    subprocess.run(["sh", "-c", exchange.replace("/var/lib/postgresql/18", str(second.data.parent))], check=True)
-    restart_with_primary(second, "postgres-replica")
-    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
-    assert second.ask(ROWS) == (2,)
-    (remove,) = re.findall(r"exec postgres-replica (sed -i .*)", page)
-    subprocess.run(["sh", "-c", remove.replace("/var/lib/postgresql/18", str(second.data.parent))], check=True)
-    assert "recovery_target_timeline" not in (second.data / "postgresql.auto.conf").read_text()
-
-
-def test_former_primary_follows_after_both_servers_were_promoted(
-    pair: tuple[ComposePostgres, ComposePostgres],
-) -> None:
-    """Both have timeline 2, so only its history shows that they diverged. There is never a second primary."""
-    first, second = pair
-    restore_earlier_state(first, second, stop_replica=True)
-    first.stop()
-    restart_with_primary(second, "postgres-replica")
-    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
-    with second.connect("postgres", dbname="postgres") as superuser:
-        superuser.execute("CHECKPOINT")
-    timelines = [first.control_value("Latest checkpoint's TimeLineID"), str(second.ask(TIMELINE, "postgres")[0])]
-    assert timelines == ["2", "2"]
-    restart_with_primary(first, "postgres-replica")
-    eventually(lambda: returns_count(first, STREAMING, 1))
-    assert first.ask(ROWS) == (2,)
-    assert (first.data.with_name("docker.old") / "PG_VERSION").exists()
-
-
-def test_promoted_replica_keeps_its_data_when_a_primary_of_an_older_timeline_returns(
-    pair: tuple[ComposePostgres, ComposePostgres],
-) -> None:
-    """Its own timeline 3 begins in the primary's timeline 2."""
-    first, second = pair
-    restore_earlier_state(first, second, stop_replica=True)
-    second.start(60)
-    eventually(lambda: returns_count(second, STREAMING, 1))
-    assert second.ask("SELECT pg_promote()", "postgres") == (True,)
-    with second.connect("postgres", dbname="postgres") as superuser:
-        superuser.execute("CHECKPOINT")
-    assert second.ask(TIMELINE, "postgres") == (3,)
-    eventually(lambda: stopped_watching(second) == 1)
-    insert(second)
-    second.stop()
-    second.start(60)
-    eventually(lambda: stopped_watching(second) == 2)
-    assert second.ask(ROWS) == (2,)
-
-
-def test_replica_without_data_does_not_become_an_empty_primary(root: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="empty-", dir=root) as directory:
-        server = ComposePostgres("postgres-replica", Path(directory), POSTGRES_PRIMARY="postgres-replica")
-        server.launch()
-        try:
-            eventually(lambda: not server.running)
-            assert not server.data.exists()
-            assert "postgres-replica has no data" in server.log.read_text()
-        finally:
-            server.stop()
-
-
-def test_failing_base_backup_is_repeated_more_and_more_rarely(root: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="alone-", dir=root) as directory:
-        server = ComposePostgres(
-            "postgres-replica", Path(directory), PRIMARY_HOST="127.0.0.1", PRIMARY_PORT=str(free_port())
-        )
-        server.launch()
-        try:
-            eventually(lambda: "trying again in 4 s" in server.log.read_text())
-            assert "trying again in 2 s" in server.log.read_text()
-        finally:
-            server.stop()
-
-
 # --- Clients of the primary ------------------------------------------------------------------------------
 
 
@@ -483,7 +292,8 @@ def test_failover_begins_with_a_check_of_the_replica(primary: ComposePostgres, r
     """The commands of the runbook are one chain, whose first command fails unless the server is a standby."""
     page = (PROJECT_ROOT / "docs" / "runbook.md").read_text()
     section = page[page.index("### PrimaryDown") :].partition("###")[2].partition("\n### ")[0]
-    commands = re.findall(r"^    (.+?)(?: +#.*)?$", section.partition("promote the replica")[2], re.MULTILINE)
+    of_docker = section.partition("promote the replica")[2].partition("\nBy hand")[0]
+    commands = re.findall(r"^    (.+?)(?: +#.*)?$", of_docker, re.MULTILINE)
     assert [command.endswith("&&") for command in commands] == [True] * (len(commands) - 1) + [False]
     check = shlex.split(commands[0].removesuffix("&&"))
     assert check[-8:-4] == ["-e", "PGHOST=postgres-replica", "-e", "PGTARGETSESSIONATTRS=standby"]

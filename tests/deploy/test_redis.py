@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -40,6 +42,51 @@ def test_broker_keeps_tasks_when_it_is_killed(broker: ComposeRedis) -> None:
     broker.kill()
     broker.start()
     assert broker.client().lrange("fan_out", 0, -1) == ["a task"]
+
+
+def test_services_of_the_profile_form_a_cluster(tmp_path: Path) -> None:
+    servers = [ComposeRedis(f"redis-{number}", tmp_path) for number in (1, 2, 3)]
+    try:
+        for server in servers:
+            server.start()
+        form_cluster(servers)
+        eventually(lambda: cluster_info(servers[2])["cluster_state"] == "ok")
+        owners = servers[0].client().execute_command("CLUSTER NODES")
+        assert {len(node["slots"]) for node in owners.values()} == {1}
+        form_cluster(servers)  # changes nothing
+        assert servers[0].client().execute_command("CLUSTER NODES").keys() == owners.keys()
+
+        for server in servers:
+            server.kill()
+            server.start()
+        eventually(lambda: cluster_info(servers[1])["cluster_state"] == "ok")  # as `docker compose restart`
+        servers[1].client().execute_command("CLUSTER", "RESET", "HARD")  # half a cluster
+        servers[0].client().execute_command("CLUSTER", "DELSLOTS", "0")
+        form_cluster(servers)
+        eventually(lambda: cluster_info(servers[1])["cluster_state"] == "ok")
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def form_cluster(servers: list[ComposeRedis]) -> None:
+    """Run the service `redis-cluster` for these servers."""
+    service = compose_file.services()["redis-cluster"]
+    script = compose_file.mounts(service)["/form-cluster.sh"]
+    environment = servers[0].environment or {}
+    formed = subprocess.run(
+        ["/bin/sh", str(script), *(f"127.0.0.1:{server.port}" for server in servers)],
+        env={**service["environment"], "PATH": environment["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert formed.returncode == 0, formed.stdout + formed.stderr
+
+
+def cluster_info(server: ComposeRedis) -> dict[str, str]:
+    info: dict[str, str] = server.client().execute_command("CLUSTER INFO")
+    return info
 
 
 def test_password_is_required_and_not_on_the_command_line(cache: ComposeRedis, broker: ComposeRedis) -> None:
