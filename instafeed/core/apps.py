@@ -10,11 +10,13 @@ class CoreConfig(AppConfig):
     name = "instafeed.core"
 
     def ready(self) -> None:
-        from instafeed.core import checks  # noqa: F401  (registers the start-up checks)
+        from instafeed.core import checks, deployment_checks  # noqa: F401  (register the checks)
+        from instafeed.core.db import partitions
         from instafeed.core.jobs import backlog
-        from instafeed.core.monitoring import disk, exporter
+        from instafeed.core.monitoring import disk, exporter, redis_limits  # noqa: F401
 
         exporter.register_probe("jobs", backlog.backlog_gauges)
+        exporter.register_probe("partitions", partitions.partition_gauges)
         exporter.register_probe("disk", disk.disk_gauges)
 
         # Importing the Celery application makes it the one that every `shared_task` is bound to.

@@ -16,7 +16,8 @@ from instafeed.core.jobs.heartbeat import HEARTBEAT_INTERVAL, SWEEP_TIMEOUT
 @register()
 def check_timeouts(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Report each pair of values where the first is not below the second."""
-    visibility = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+    # RabbitMQ has none: it redelivers when the worker's connection ends.
+    visibility = settings.CELERY_BROKER_TRANSPORT_OPTIONS.get("visibility_timeout", float("inf"))
     soft, hard = settings.CELERY_TASK_SOFT_TIME_LIMIT, settings.CELERY_TASK_TIME_LIMIT
     redis_ms = settings.REDIS_TIMEOUT * 1000
     beat: Any = settings.CELERY_BEAT_SCHEDULE

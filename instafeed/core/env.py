@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
@@ -24,6 +25,14 @@ _LIBPQ_TO_DJANGO = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "h
 _ROOT = Path(__file__).resolve().parents[2]
 _TEXT_KIND = "text"
 _MAX_INTEGER = 2**31 - 1
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_VIRTUAL_HOST = ("/?[^/]*|//", "must end with a virtual host, as in amqp://user:password@host:5672/instafeed")
+# What may follow the host in the URL of a broker of several servers, and the error.
+_CLUSTER_BROKER_PATHS = {
+    "amqp": _VIRTUAL_HOST,
+    "amqps": _VIRTUAL_HOST,
+    "sentinel": ("/?[0-9]*", "must end with a database number, as in sentinel://host:26379/0"),
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Variable:
 
 
 KNOWN_VARIABLES: dict[str, Variable] = {}
+SET_ASIDE: set[str] = set()
 
 
 class SettingError(SystemExit):
@@ -53,6 +63,20 @@ def _read_variable(name: str, kind: str, default: str | None) -> str:
     if name not in KNOWN_VARIABLES or KNOWN_VARIABLES[name].kind == _TEXT_KIND:
         KNOWN_VARIABLES[name] = Variable(name, kind, default)
     return os.environ.get(name, "").strip()
+
+
+def set_aside(name: str) -> None:
+    """Remove a variable from the environment of this process. `is_set` still says whether it had a value."""
+    if os.environ.pop(name, "").strip():
+        SET_ASIDE.add(name)
+
+
+def is_set_aside(name: str) -> bool:
+    return name in SET_ASIDE
+
+
+def is_set(name: str) -> bool:
+    return is_set_aside(name) or bool(os.environ.get(name, "").strip())
 
 
 def text(name: str, default: str = "") -> str:
@@ -115,6 +139,29 @@ def host_names(name: str, default: str) -> list[str]:
     return names
 
 
+def hosts_or_origins(name: str, default: str) -> list[str]:
+    """Return host names such as example.org, and origins such as http://127.0.0.1:9000."""
+    items = string_list(name, default, of="host names or origins")
+    for raw in items:
+        if not re.fullmatch(r"(https?://[a-z0-9.-]+(:[0-9]{1,5})?)|[a-z0-9-]+(\.[a-z0-9-]+)+", raw):
+            raise SettingError(name, f"must be host names like example.org, or origins, in lower case, not {raw!r}")
+    return items
+
+
+def vapid_private_key(name: str) -> str:
+    """Return a private key of the curve P-256, its 32 bytes as base64url; empty if unset."""
+    raw = text(name).rstrip("=")
+    if not raw:
+        return ""
+    try:
+        key = urlsafe_b64decode(raw + "=" * (-len(raw) % 4)) if re.fullmatch(r"[A-Za-z0-9_-]+", raw) else b""
+    except ValueError:
+        key = b""
+    if len(key) != 32 or not 0 < int.from_bytes(key, "big") < _P256_ORDER:
+        raise SettingError(name, "must be a private key of P-256, 32 bytes as base64url: deploy/dotenv.py makes one")
+    return raw
+
+
 def secret_key(name: str) -> str:
     """Return a secret key that `check --deploy` accepts; empty if unset."""
     raw = text(name)
@@ -153,6 +200,14 @@ def require(*names: str) -> None:
 def web_origin(name: str) -> str:
     """Return an origin such as `https://example.org`, without a trailing slash; empty if unset."""
     return _origin(name, raw) if (raw := _read_variable(name, "origin, as `https://example.org`", "")) else ""
+
+
+def web_url(name: str) -> str:
+    """Return a URL such as `https://stream.example.org/api/v1/stream`; empty if unset."""
+    raw = _read_variable(name, "URL, as `https://example.org/api/v1/stream`", "") or ""
+    if raw and not re.fullmatch(r"https?://[^/?#,\s]+/[^?#\s]*", raw):
+        raise SettingError(name, f"must be like https://example.org/api/v1/stream, not {raw!r}")
+    return raw
 
 
 def web_origins(name: str) -> list[str]:
@@ -217,9 +272,32 @@ def postgres_database(name: str, url: str) -> dict[str, Any]:
     return database
 
 
+def is_cluster_url(url: str) -> bool:
+    """Return whether this is the URL of a Redis Cluster."""
+    return url.partition("://")[0] in ("redis+cluster", "rediss+cluster")
+
+
+def cache_url(name: str, default: str) -> str:
+    """Return a URL of one Redis as `redis_url`, or of a cluster: redis+cluster://:password@host:port,host:port."""
+    url = _read_variable(name, "`redis://` or `redis+cluster://` URL", None) or default
+    if not is_cluster_url(url):
+        _check_redis_url(name, url)
+        return url
+    for server in url.partition("://")[2].rpartition("@")[2].split(","):
+        _check_redis_url(name, f"redis://{server}")
+        if "/" in server:
+            raise SettingError(name, "names a database, but a Redis Cluster has only one")
+    return url
+
+
 def redis_url(name: str, default: str) -> str:
     """Return a redis:// URL. Its parts are checked, so a typing error shows at the start, not at the first read."""
     url = _read_variable(name, "`redis://` URL", None) or default
+    _check_redis_url(name, url)
+    return url
+
+
+def _check_redis_url(name: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -232,4 +310,27 @@ def redis_url(name: str, default: str) -> str:
             raise SettingError(name, "names no host, as in redis://localhost:6379/0")
         if not re.fullmatch(r"/?[0-9]*", unquote(parts.path)):
             raise SettingError(name, "must end with a database number, as in redis://localhost:6379/0")
+
+
+def broker_url(name: str, default: str) -> str:
+    """Return the URL of a Redis, of sentinels, or of a RabbitMQ. The last two may be several, separated by `;`."""
+    url = _read_variable(name, "`redis://`, `sentinel://` or `amqp://` URL", None) or default
+    scheme = url.partition("://")[0]
+    if scheme not in ("redis", "rediss", *_CLUSTER_BROKER_PATHS):  # Celery does not know unix://
+        raise SettingError(name, "must be a redis://, rediss://, sentinel://, amqp:// or amqps:// URL")
+    if scheme not in _CLUSTER_BROKER_PATHS:
+        return redis_url(name, default)
+    for part in url.split(";"):
+        try:
+            parts = urlsplit(part)
+            port = parts.port
+        except ValueError as error:
+            raise SettingError(name, f"is not a valid {scheme}:// URL: {error}") from None
+        if parts.scheme != scheme:
+            raise SettingError(name, f"must have {scheme}:// in front of each address, with ; between them")
+        if not parts.hostname or port == 0:
+            raise SettingError(name, f"names no host, as in {scheme}://host")
+        pattern, problem = _CLUSTER_BROKER_PATHS[scheme]
+        if not re.fullmatch(pattern, parts.path):
+            raise SettingError(name, problem)
     return url

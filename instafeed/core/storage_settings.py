@@ -47,15 +47,23 @@ def public_origins() -> list[str]:
     """Return the origins (`https://host`) that serve pictures; empty if this site serves them itself."""
     if not uses_object_storage():
         return []
-    options = {**_s3_options(), **_cloudfront_options()}
+    options = _cloudfront_options()
+    cdn = [f"https://{options['cdn_domain']}"] if options["cdn_domain"] else []
+    return cdn if options["signing_key_id"] else cdn + upload_origins()
+
+
+def upload_origins() -> list[str]:
+    """Return the origins that take direct uploads; empty if this site takes them itself."""
+    if not uses_object_storage():
+        return []
+    options = _s3_options()
     bucket, region = options["bucket_name"], options["region_name"]
     # Buckets in us-east-1 are also addressed without the region's name.
     endpoint = options["public_endpoint_url"]
-    own = [endpoint] if endpoint else [f"https://s3.{region}.amazonaws.com", _US_EAST_1_ENDPOINT]
+    origins = [endpoint] if endpoint else [f"https://s3.{region}.amazonaws.com", _US_EAST_1_ENDPOINT]
     if options["addressing_style"] == "virtual":
-        own = [origin.replace("://", f"://{bucket}.") for origin in own]
-    cdn = [f"https://{options['cdn_domain']}"] if options["cdn_domain"] else []
-    return cdn if options["signing_key_id"] else cdn + own
+        origins = [origin.replace("://", f"://{bucket}.") for origin in origins]
+    return origins
 
 
 def _s3_options() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from instafeed.core.cache import invalidation
+from instafeed.core.cache import commands, invalidation
 from instafeed.core.jobs import heartbeat
 
 
@@ -12,6 +12,12 @@ def sweep_invalidations() -> None:
     """Delete the cache keys that a dead process or a Redis outage left behind. Also beat's sign of life."""
     heartbeat.record_sweep()
     invalidation.sweep()
+
+
+@shared_task
+def purge_cache() -> None:
+    """Delete what servers of a Redis Cluster hold of their predecessors."""
+    commands.purge()
 
 
 @shared_task

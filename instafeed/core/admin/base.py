@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ORDER_VAR, ChangeList
+from django.contrib.auth.models import AbstractUser
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +25,12 @@ from instafeed.core.db.snowflake import parse_id
 
 MAX_LISTED_ROWS = 2_000
 PAGE_SIZE = 50
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    """Return whether an active superuser sent the request."""
+    user = cast(AbstractUser, request.user)
+    return user.is_active and user.is_superuser
 
 
 class BoundedPaginator(Paginator):
@@ -65,7 +73,7 @@ class BaseModelAdmin(admin.ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         filters: list[Any] = list(self.list_filter)
-        names = [getattr(spec, "parameter_name", spec[0] if isinstance(spec, tuple) else spec) for spec in filters]
+        names = {name for spec in filters for name in _parameter_names(spec)}
         field = lookup.removesuffix("__exact").removesuffix("__isnull")
         return field in {*names, *self.linked_by} and super().lookup_allowed(lookup, value, request)
 
@@ -87,3 +95,11 @@ class BaseModelAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+def _parameter_names(spec: Any) -> Sequence[str]:
+    """Return the URL parameters of an item of `list_filter`: a class, a field, or a pair of a field and a class."""
+    if hasattr(spec, "parameter_names"):
+        names: Sequence[str] = spec.parameter_names
+        return names
+    return [str(getattr(spec, "parameter_name", spec[0] if isinstance(spec, tuple) else spec))]

@@ -40,3 +40,9 @@ def format_duration(duration: timedelta) -> str:
     if seconds < 172_800:
         return f"{seconds / 3_600:.0f} h"
     return f"{seconds / 86_400:.0f} days"
+
+
+def format_age(age: timedelta) -> str:
+    """Format how old something is in whole units: 0 min, 12 min, 5 h, 3 days."""
+    minute = timedelta(minutes=1)
+    return format_duration(age) if age >= 2 * minute else f"{age // minute} min"

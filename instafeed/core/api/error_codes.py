@@ -16,6 +16,7 @@ class ErrorCode(NamedTuple):
 
 _VALUES = {
     "address_in_use": "Another account has verified this email address.",
+    "always_in_app": "What the moderators did cannot be turned off in the app.",
     "blank": "The text is empty or only white space.",
     "captcha_invalid": "The solution of the captcha is wrong or expired, or was used before. Solve a new one.",
     "captcha_required": "Solve the captcha of `GET /auth/captcha`, and send the solution as `captcha`.",
@@ -41,6 +42,7 @@ _VALUES = {
     "password_too_common": "The new password is a common one.",
     "password_too_short": "The new password is too short.",
     "password_too_similar": "The new password is similar to the username or email address.",
+    "push_service_not_allowed": "The site sends no messages to this push service.",
     "required": "The field is missing.",
     "reserved": "The username is reserved.",
     "surrogate_characters_not_allowed": "The text is not valid Unicode.",
@@ -62,6 +64,7 @@ _OTHERS = {
     "invite_required": (403, "Registering needs a valid invite."),
     "media_used": (409, "The picture is part of a post, has failed, or was never uploaded."),
     "method_not_allowed": (405, "The path exists, but not with this method."),
+    "misdirected_request": (421, "This server holds no streams. Use the `stream_url` of `GET /instance`."),
     "not_acceptable": (406, "The `Accept` header excludes JSON."),
     "not_authenticated": (401, "This needs an access token."),
     "not_found": (404, "It does not exist, or you may not see it."),
@@ -83,6 +86,7 @@ _OTHERS = {
     "unsupported_media_type": (415, "The call does not accept this `Content-Type`."),
     "user_inactive": (401, "The account is suspended or deleted."),
     "wrong_credentials": (401, "No account has this username or address, and this password."),
+    "wrong_origin": (403, "Only pages of this site may use its cookie: the request needs the site's `Origin`."),
     "wrong_otp": (401, "The password is right. The code is wrong or was used before."),
 }
 ERROR_CODES: dict[str, ErrorCode] = dict(

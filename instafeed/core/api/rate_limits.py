@@ -10,11 +10,12 @@ import math
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 
 from instafeed.core.cache import commands, keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache.client import CacheUnavailable
 from instafeed.core.cache.lua import Command, Script
 
 MAX_LOCAL_WINDOWS = 10_000
@@ -141,8 +142,5 @@ def give_back(window: Window) -> None:
     if window.is_local:
         local_windows.give_back(window.key)
         return
-    try:
-        with guarded_client() as redis:
-            _give_back_script(redis, [window.key])
-    except CacheUnavailable:
-        pass  # the request stays counted until its window ends
+    with suppress(CacheUnavailable):  # the request stays counted until its window ends
+        commands.run([_give_back_script.command([window.key])])

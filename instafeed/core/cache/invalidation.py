@@ -4,9 +4,9 @@ A writer calls `invalidate(keys)` inside its transaction, so an outbox row commi
 after the commit the keys are deleted, then the row. If Redis is down, or the process dies between commit and
 deletion, the row stays and the sweep does both two to three seconds later. Deleting a key twice is harmless.
 
-A like leaves its row to the next like of the process: a statement and a commit for it alone would cost a third of a
-like. If none comes, the sweep deletes the keys again. That is cheap for a count and a viewer's flags, while a home
-timeline would be rebuilt twice.
+A like is one statement and one commit; another of each for its row would double that. So it leaves the row to the
+next like of the process. If none comes, the sweep deletes the keys again. That is cheap for a count and a viewer's
+flags, while a home timeline would be rebuilt twice.
 
 No row and no command has more than `MAX_KEYS` keys: Redis executes one command at a time, and one with millions of keys
 would exceed its timeout again and again.
@@ -15,6 +15,7 @@ would exceed its timeout again and again.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -25,13 +26,16 @@ import redis
 from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
 from django.utils import timezone
 
-from instafeed.core.cache.client import get_client
+from instafeed.core.cache import commands
+from instafeed.core.cache.client import ServersFailed
+from instafeed.core.cache.keys import LAST_SWEEP
 from instafeed.core.models import Invalidation
 
 logger = logging.getLogger(__name__)
 
 MIN_SWEEP_AGE = timedelta(seconds=1)  # a younger row belongs to a commit whose own process is deleting the keys
 SWEEP_BATCH_SIZE = 500  # rows
+SWEEP_SECONDS = 1.0  # for batches after one with rows that stay
 MAX_KEYS = 1_000  # of a row and of a command
 MAX_FINISHED = 1_000  # rows that a process remembers; the sweep deletes the others
 
@@ -46,6 +50,7 @@ DELETE FROM core_invalidation WHERE id IN (
 """
 
 _finished: deque[int] = deque(maxlen=MAX_FINISHED)  # ids of rows whose keys are deleted
+_sweep_after = 0  # id of the row after which the next sweep begins, because those before it stayed
 
 
 def invalidate(keys: Iterable[str]) -> None:
@@ -65,12 +70,12 @@ def invalidate(keys: Iterable[str]) -> None:
             cursor.execute(_INSERT_SQL, [chunk])
             (row_id,) = cursor.fetchone()
             rows[row_id] = chunk
-    transaction.on_commit(partial(_finish, rows), robust=True)
+    transaction.on_commit(partial(_delete_keys_and_rows, rows), robust=True)
 
 
 def delete_keys_on_commit(row_id: int, keys: Sequence[str]) -> None:
     """Delete the keys of an outbox row once the current transaction commits. DELETE_FINISHED_SQL deletes the row."""
-    transaction.on_commit(partial(_delete_keys_only, row_id, keys), robust=True)
+    transaction.on_commit(partial(_delete_keys_and_remember, row_id, keys), robust=True)
 
 
 def take_finished() -> list[int]:
@@ -82,14 +87,13 @@ def take_finished() -> list[int]:
     return finished
 
 
-def _finish(rows: Mapping[int, Sequence[str]]) -> None:
-    """Delete the keys, then their outbox rows."""
+def _delete_keys_and_rows(rows: Mapping[int, Sequence[str]]) -> None:
     if _delete_keys(rows):
         with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute(_DELETE_SQL, [list(rows)])
 
 
-def _delete_keys_only(row_id: int, keys: Sequence[str]) -> None:
+def _delete_keys_and_remember(row_id: int, keys: Sequence[str]) -> None:
     if _delete_keys({row_id: keys}):
         _finished.append(row_id)
 
@@ -97,9 +101,8 @@ def _delete_keys_only(row_id: int, keys: Sequence[str]) -> None:
 def _delete_keys(rows: Mapping[int, Sequence[str]]) -> bool:
     """Delete the keys. Return False if Redis fails, which leaves them to the sweep."""
     try:
-        client = get_client()
-        for keys in rows.values():
-            client.unlink(*keys)
+        for keys in rows.values():  # one after the other: an account's invalidation may have thousands of rows
+            commands.run_unguarded([("UNLINK", *keys)])
     except redis.RedisError as error:
         logger.warning("keys of invalidations %s are left to the sweep: %s", min(rows), error)
         return False
@@ -109,38 +112,52 @@ def _delete_keys(rows: Mapping[int, Sequence[str]]) -> bool:
 def sweep() -> int:
     """Delete the keys and rows that writers left behind; return the number of rows.
 
-    Rows with a key that Redis does not delete stay, and delay no others. Raises redis.RedisError while Redis is down.
+    Rows with a key that Redis does not delete stay, and delay no others: while a server of a cluster is down there may
+    be any number of them. Raises redis.RedisError while Redis is down.
     """
+    global _sweep_after
+    count, ends = 0, time.monotonic() + SWEEP_SECONDS
+    while True:
+        rows, done = _sweep_batch(_sweep_after)
+        count += len(done)
+        _sweep_after = rows[-1] if len(rows) == SWEEP_BATCH_SIZE and len(done) < len(rows) else 0
+        if not _sweep_after or time.monotonic() > ends:
+            return count
+
+
+def _sweep_batch(after: int) -> tuple[list[int], list[int]]:
+    """Delete the keys of the first rows above the id `after`. Return the ids of these rows, and of those deleted."""
     with transaction.atomic():
         rows = list(
             Invalidation.objects.select_for_update(skip_locked=True)
-            .filter(created_at__lt=timezone.now() - MIN_SWEEP_AGE)
+            .filter(pk__gt=after, created_at__lt=timezone.now() - MIN_SWEEP_AGE)
             .order_by("pk")[:SWEEP_BATCH_SIZE]
         )
-        if not rows:
-            return 0
-        client, failed = get_client(), set[str]()
+        failed = set[str]()
         for chunk in _split(sorted({key for row in rows for key in row.keys})):
-            failed |= _unlink(client, chunk)
+            failed |= _unlink(chunk)
         done = [row.pk for row in rows if failed.isdisjoint(row.keys)]
-        Invalidation.objects.filter(pk__in=done).delete()
-    return len(done)
+        if done:
+            Invalidation.objects.filter(pk__in=done).delete()
+    return [row.pk for row in rows], done
 
 
-def _unlink(client: redis.Redis, keys: Sequence[str]) -> set[str]:
+def _unlink(keys: Sequence[str]) -> set[str]:
     """Delete keys. Return those that Redis does not delete, found by halving what fails.
 
     Raises redis.RedisError while Redis is down.
     """
     try:
-        client.unlink(*keys)
+        commands.run_unguarded([("UNLINK", *keys)])
+    except ServersFailed as error:
+        return set(error.keys)
     except redis.RedisError as error:
-        client.ping()
+        commands.run_unguarded([("EXISTS", LAST_SWEEP)])  # raises if Redis is down
         if len(keys) == 1:
             logger.warning("Redis does not delete %s: %s", keys[0], error)
             return set(keys)
         half = len(keys) // 2
-        return _unlink(client, keys[:half]) | _unlink(client, keys[half:])
+        return _unlink(keys[:half]) | _unlink(keys[half:])
     return set()
 
 

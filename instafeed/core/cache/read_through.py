@@ -15,9 +15,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import repeat
 
 from instafeed.core.cache import commands, keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache.client import CacheUnavailable
 from instafeed.core.cache.lua import Command, Script
 from instafeed.core.observability.metrics import CACHE_READS
 
@@ -101,8 +102,7 @@ class ReadThroughCache:
     def fill_misses(self, ids: Sequence[int], raw: Sequence[bytes | None]) -> dict[int, bytes]:
         """Do what `get` does, with the reply `raw` to `read_command(ids)`."""
         found = dict(zip(ids, raw, strict=True))
-        # Not _is_missing(): a page has a hundred values, and the calls would take longer than the comparisons.
-        missing = [id_ for id_, value in found.items() if value is None or value[:1] == _LEASE_PREFIX]
+        missing = [id_ for id_, value in found.items() if _is_missing(value)]
         self._hits.inc(len(found) - len(missing))
         if missing:
             self._misses.inc(len(missing))
@@ -113,23 +113,38 @@ class ReadThroughCache:
         """Load `missing`, and store the values of the keys that this call leased. Absent ids get an empty value."""
         token = _LEASE_PREFIX + secrets.token_bytes(9)
         try:
-            with guarded_client() as client:
-                raw = _acquire_leases(client, [self.key_of(id_) for id_ in missing], [token, keys.LEASE_TTL_MS])
+            raw = self._acquire_leases(token, missing)
         except CacheUnavailable:
-            return self.load(missing)
-        appeared: dict[int, bytes] = {
-            id_: value for id_, value in zip(missing, raw, strict=True) if not _is_missing(value)
-        }
+            return {**dict.fromkeys(missing, b""), **self.load(missing)}
+        appeared = {id_: value for id_, value in raw.items() if value is not None and not _is_missing(value)}
         loaded = self.load([id_ for id_ in missing if id_ not in appeared])
-        leased = [id_ for id_, value in zip(missing, raw, strict=True) if value is None]
+        leased = [id_ for id_, value in raw.items() if value is None]
         self._fill(token, {id_: loaded.get(id_, b"") for id_ in leased if id_ in loaded or self.can_cache_absence(id_)})
         return {**dict.fromkeys(missing, b""), **appeared, **loaded}
+
+    def _acquire_leases(self, token: bytes, missing: Sequence[int]) -> dict[int, bytes | None]:
+        """Return the reply of the script for each id. Raises CacheUnavailable.
+
+        An id on a server, of several, that is down counts as leased by another reader.
+        """
+        parts = keys.group_by_bucket(missing)
+        replies = commands.run_guarded_where_possible(
+            [_acquire_leases.command([self.key_of(id_) for id_ in ids], [token, keys.LEASE_TTL_MS]) for ids in parts]
+        )
+        values: dict[int, bytes | None] = {}
+        for ids, reply in zip(parts, replies, strict=True):
+            values |= zip(ids, repeat(_LEASE_PREFIX) if isinstance(reply, Exception) else reply, strict=False)
+        return values
 
     def _fill(self, token: bytes, values: Mapping[int, bytes]) -> None:
         if not values:
             return
-        with suppress(CacheUnavailable), guarded_client() as client:  # the lease expires on its own
-            _fill_leased(client, [self.key_of(id_) for id_ in values], [token, self.ttl, *values.values()])
+        stores = [
+            _fill_leased.command([self.key_of(id_) for id_ in ids], [token, self.ttl, *map(values.__getitem__, ids)])
+            for ids in keys.group_by_bucket(values)
+        ]
+        with suppress(CacheUnavailable):  # the lease expires on its own
+            commands.run(stores)
 
 
 def _is_missing(value: bytes | None) -> bool:

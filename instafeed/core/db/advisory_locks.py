@@ -1,6 +1,7 @@
 """Advisory locks of PostgreSQL by name. They cost no write, and no reader waits for them.
 
-`acquire` and `try_acquire` hold the locks until the transaction ends; the session lock ends with its connection.
+`acquire` and `try_acquire` hold the locks until the transaction ends; the session lock ends with its connection,
+which must not lead through a transaction pooler (`direct_connection`).
 A name is hashed to the lock's 64-bit number: two names with one number would only wait for each other needlessly.
 """
 

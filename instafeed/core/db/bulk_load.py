@@ -104,7 +104,7 @@ def _drop_constraints_and_indexes(cursor: Any, table: str, keep_keys: bool) -> l
     # Foreign keys are dropped first and rebuilt last. NOT NULL ('n', PostgreSQL 18) costs nothing and stays.
     cursor.execute(
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass"
-        " AND contype = ANY(%s) ORDER BY contype <> 'f', contype <> 'c'",
+        " AND conparentid = 0 AND contype = ANY(%s) ORDER BY contype <> 'f', contype <> 'c'",
         [quote(table), ["c", "f"] if keep_keys else ["c", "f", "p", "u"]],
     )
     constraints = cursor.fetchall()
@@ -118,7 +118,8 @@ def _drop_constraints_and_indexes(cursor: Any, table: str, keep_keys: bool) -> l
     indexes = cursor.fetchall()
     for name, _ in indexes:
         cursor.execute(f"DROP INDEX {name}")
-    rebuild = [definition for _, definition in indexes]
+    # On a table with partitions, ONLY would leave its partitions without the index.
+    rebuild = [definition.replace(" ON ONLY ", " ON ", 1) for _, definition in indexes]
     if constraints:
         # One statement for all constraints makes fewer passes over the table. Primary key first, foreign keys last.
         added = (f"ADD CONSTRAINT {quote(name)} {definition}" for name, definition in reversed(constraints))

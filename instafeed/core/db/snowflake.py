@@ -19,6 +19,7 @@ EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 EPOCH_MS = int(EPOCH.timestamp() * 1000)
 TIME_SHIFT = 22
 MAX_ID = 2**63 - 1
+MAX_CLOCK_DIFFERENCE = timedelta(days=7)  # below `partitions.AHEAD`
 
 CREATE_FUNCTIONS = f"""
 CREATE SEQUENCE instafeed_id_seq AS bigint CACHE 1;
@@ -60,6 +61,14 @@ def timestamp_of_id(id_: int) -> datetime:
 def first_id_at(moment: datetime) -> int:
     """Return the smallest id that can be drawn at `moment`."""
     return max(0, int((moment - EPOCH).total_seconds() * 1000)) << TIME_SHIFT
+
+
+def upper_bound() -> int:
+    """Return an id above all that were drawn, if no server's clock is wrong by a week.
+
+    Below it PostgreSQL leaves out partitions that begin later, which it cannot below MAX_ID.
+    """
+    return first_id_at(datetime.now(UTC) + MAX_CLOCK_DIFFERENCE)
 
 
 def parse_id(raw: str) -> int | None:

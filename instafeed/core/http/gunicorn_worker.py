@@ -60,13 +60,14 @@ _ERROR_STATUSES: tuple[tuple[type[Exception], int], ...] = (
 
 @cache
 def validate_settings() -> None:
-    """Exit with one line if a setting is invalid. Otherwise each worker would fail and be replaced, in a loop.
+    """Exit with one line if a setting is invalid or no service is named. Otherwise each worker would fail and be
+    replaced, in a loop. Settings that do not fit together are logged.
 
     Runs once per master: a reload reads gunicorn's configuration again and must not stop a running site. Runs in a
     child process, as the master must not load the code that a reload replaces.
     """
     loaded = subprocess.run(
-        [sys.executable, "-c", "from django.conf import settings; settings.DEBUG"],
+        [sys.executable, "-m", "instafeed.core.startup"],
         env={"DJANGO_SETTINGS_MODULE": "instafeed.settings", **os.environ, "PROMETHEUS_MULTIPROC_DIR": ""},
         check=False,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from csp.constants import HEADER, NONE, SELF
 from csp.utils import build_policy
@@ -27,8 +28,14 @@ _DISABLED_FEATURES = (
 PERMISSIONS_POLICY = ", ".join(f"{feature}=()" for feature in _DISABLED_FEATURES)
 
 
-def content_security_policy(media_origins: Sequence[str]) -> dict[str, Any]:
-    """Return CONTENT_SECURITY_POLICY. Pictures may come from this host and from `media_origins`."""
+def content_security_policy(media_origins: Sequence[str], stream_url: str) -> dict[str, Any]:
+    """Return CONTENT_SECURITY_POLICY.
+
+    Pictures may come from this host and from `media_origins`. Scripts may connect to this host and, for streams, to
+    the origin of `stream_url`.
+    """
+    parts = urlsplit(stream_url)
+    stream_origins = [f"{parts.scheme}://{parts.netloc}"] if parts.netloc else []
     return {
         "DIRECTIVES": {
             "default-src": [NONE],
@@ -36,7 +43,7 @@ def content_security_policy(media_origins: Sequence[str]) -> dict[str, Any]:
             "style-src": [SELF],
             "img-src": [SELF, "data:", *media_origins],
             "font-src": [SELF],
-            "connect-src": [SELF],
+            "connect-src": [SELF, *stream_origins],
             "form-action": [SELF],
             "frame-ancestors": [NONE],
             "base-uri": [NONE],

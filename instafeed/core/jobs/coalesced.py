@@ -13,8 +13,8 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import CacheUnavailable
 from instafeed.core.jobs import enqueue
 
 
@@ -55,8 +55,8 @@ class CoalescedTask:
             return False
 
     def _set_mark(self) -> bool:
-        with guarded_client() as client:
-            return bool(client.set(self._mark, 1, nx=True, px=int(self.mark_ttl * 1000)))
+        (is_set,) = commands.run([("SET", self._mark, 1, "NX", "PX", int(self.mark_ttl * 1000))])
+        return bool(is_set)
 
     def _is_first_without_cache(self) -> bool:
         now = time.monotonic()
@@ -67,13 +67,13 @@ class CoalescedTask:
 
     def begin_look(self) -> None:
         """Remove the mark, before the task looks for rows: later requests enqueue a task again."""
-        with suppress(CacheUnavailable), guarded_client() as client:  # the mark expires
-            client.delete(self._mark)
+        with suppress(CacheUnavailable):  # the mark expires
+            commands.run([("UNLINK", self._mark)])
 
     def is_look_coming(self) -> bool:
         """Return whether the mark is set."""
         try:
-            with guarded_client() as client:
-                return bool(client.exists(self._mark))
+            (count,) = commands.run([("EXISTS", self._mark)])
+            return bool(count)
         except CacheUnavailable:
             return False

@@ -8,6 +8,7 @@ never fails its caller and never delays it for long: after a failure this proces
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Task, current_app
@@ -31,7 +32,11 @@ def try_enqueue(task: Task | str, *arguments: Any, countdown: float = 0) -> bool
     if breaker.is_open:
         return False
     try:
-        options: dict[str, Any] = {"countdown": countdown, "retry": False, "ignore_result": True}
+        options: dict[str, Any] = {"ignore_result": True}
+        if countdown:
+            # As a header, not as `countdown`: with RabbitMQ's quorum queues Celery would send the task through delay
+            # queues, which know whole seconds only. So the worker holds the task, as it does with Redis.
+            options["headers"] = {"eta": (datetime.now(UTC) + timedelta(seconds=countdown)).isoformat()}
         if isinstance(task, str):
             current_app.send_task(task, arguments, **options)
         else:

@@ -13,12 +13,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import redis
 from celery import bootsteps
+from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
+from redis import Redis
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import CacheUnavailable
+from instafeed.core.cache.cluster_client import ClusterClient
 from instafeed.core.jobs.queues import QUEUES
 
 HEARTBEAT_INTERVAL = 2.0  # seconds
@@ -35,13 +37,18 @@ class Heartbeat(bootsteps.StartStopStep):
         self._timer_entry: Any = None
 
     def start(self, worker: Any) -> None:
-        renew_worker_keys(worker.app)
         self._timer_entry = worker.timer.call_repeatedly(HEARTBEAT_INTERVAL, _on_timer, (worker,), priority=10)
 
     def stop(self, worker: Any) -> None:
         if self._timer_entry is not None:
             self._timer_entry.cancel()
             self._timer_entry = None
+
+
+@worker_ready.connect
+def _on_ready(sender: Any, **_: Any) -> None:
+    """Renew the keys when the worker consumes, not before: one that dies at its start must not look alive."""
+    renew_worker_keys(sender.app)
 
 
 def _on_timer(worker: Any) -> None:
@@ -65,29 +72,26 @@ def send_worker_event(worker: Any) -> None:
 
 def renew_worker_keys(app: Any) -> None:
     queues = list(app.amqp.queues.consume_from)
-    # guarded_client() logs failures
-    with suppress(CacheUnavailable), guarded_client() as client, client.pipeline(transaction=False) as pipeline:
-        for queue in queues:
-            pipeline.set(keys.worker(queue), 1, ex=keys.WORKER_TTL)
-        pipeline.execute()
+    with suppress(CacheUnavailable):  # it has been logged
+        commands.run([("SET", keys.worker(queue), 1, "EX", keys.WORKER_TTL) for queue in queues])
 
 
-def queues_with_workers(client: redis.Redis) -> dict[str, bool]:
+def queues_with_workers(client: Redis | ClusterClient) -> dict[str, bool]:
     """Return for each of QUEUES whether it has a worker. Raises redis.RedisError."""
-    values = client.mget([keys.worker(queue) for queue in QUEUES])
+    (values,) = commands.run_on(client, [("MGET", *map(keys.worker, QUEUES))])
     return {queue: value is not None for queue, value in zip(QUEUES, values, strict=True)}
 
 
 def record_sweep() -> None:
     """Record that one of beat's tasks runs now."""
-    with suppress(CacheUnavailable), guarded_client() as client:
-        client.set(keys.LAST_SWEEP, 1, ex=keys.LAST_SWEEP_TTL)
+    with suppress(CacheUnavailable):
+        commands.run([("SET", keys.LAST_SWEEP, 1, "EX", keys.LAST_SWEEP_TTL)])
 
 
-def seconds_since_sweep(client: redis.Redis) -> float | None:
+def seconds_since_sweep(client: Redis | ClusterClient) -> float | None:
     """Return the last sweep's age by Redis' clock; None if it is older than LAST_SWEEP_TTL.
 
     Raises redis.RedisError.
     """
-    remaining_ms: int = client.pttl(keys.LAST_SWEEP)  # negative if the key does not exist
+    (remaining_ms,) = commands.run_on(client, [("PTTL", keys.LAST_SWEEP)])  # negative if the key does not exist
     return None if remaining_ms < 0 else max(0.0, keys.LAST_SWEEP_TTL - remaining_ms / 1000)

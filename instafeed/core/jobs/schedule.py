@@ -15,21 +15,24 @@ def _entry(schedule: float | crontab, task: str, *, expires: int) -> dict[str, A
     return {"task": task, "schedule": schedule, "options": {"expires": expires}}
 
 
-_TEN_MINUTES, _DAY = 600.0, 86_400.0
+_TEN_MINUTES = 600.0
+# At an hour of the day (UTC). An interval begins again with each new container, in which beat knows no last run: with a
+# new version a day, tasks that run every 24 hours would never run.
+_DAILY = crontab(hour="3", minute="17")
+_HOURLY = crontab(minute="47")
 
 # An idle site does little but this, so what must run often is few tasks.
 SCHEDULE = {
     "sweep-jobs": _entry(5.0, "instafeed.backoffice.tasks.sweep_jobs", expires=10),
     "sweep-invalidations": _entry(2.0, "instafeed.core.tasks.sweep_invalidations", expires=10),
-    "drain-notifications": _entry(5.0, "social.tasks.drain_notifications", expires=10),
     "delete-retracted-notifications": _entry(_TEN_MINUTES, "social.tasks.delete_retracted_notifications", expires=600),
-    "roll-up-counts": _entry(2.0, "social.tasks.roll_up_counts", expires=4),
+    "roll-up-counts": _entry(5.0, "social.tasks.roll_up_counts", expires=10),
     "resume-celebrity-transitions": _entry(15.0, "feeds.tasks.resume_celebrity_transitions", expires=30),
-    "purge-posts": _entry(5.0, "posts.tasks.purge_posts", expires=10),
     "rank-explore": _entry(15.0, "posts.tasks.rank_explore", expires=15),
-    "flush-expired-tokens": _entry(_DAY, "accounts.tasks.flush_expired_tokens", expires=3_600),
-    "delete-expired-rows": _entry(_DAY, "instafeed.backoffice.tasks.delete_expired_rows", expires=3_600),
-    "flush-expired-sessions": _entry(_DAY, "instafeed.core.tasks.flush_expired_sessions", expires=3_600),
+    "flush-expired-tokens": _entry(_DAILY, "accounts.tasks.flush_expired_tokens", expires=3_600),
+    "delete-expired-rows": _entry(_HOURLY, "instafeed.backoffice.tasks.delete_expired_rows", expires=3_600),
+    "flush-expired-sessions": _entry(_DAILY, "instafeed.core.tasks.flush_expired_sessions", expires=3_600),
+    "purge-cache": _entry(_TEN_MINUTES, "instafeed.core.tasks.purge_cache", expires=600),
     # At each full minute. With an interval of 60 s, a run that is slightly late would skip a minute.
     "take-sample": _entry(crontab(), "instafeed.backoffice.tasks.take_sample", expires=50),
     "lift-suspensions": _entry(60.0, "accounts.tasks.lift_suspensions", expires=60),

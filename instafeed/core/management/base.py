@@ -3,7 +3,9 @@
 A command subclasses `OperatorCommand` and implements `handle(**options) -> str`. It first prints what it will do
 (`self.stdout.write("Rebuilding …")`), works inside `self.progress("a lower-case title")`, and returns its summary, a
 sentence. The summary of a dry run begins with "Dry run: ". If a problem remains, it raises CommandError with one line.
-Resuming is the command's own responsibility. This class makes sure that Ctrl-C ends with one line and status 130
+For a wrong argument that
+the parser does not find, such as an unknown name, it raises `usage_error`. Resuming is the command's own
+responsibility. This class makes sure that Ctrl-C ends with one line and status 130
 instead of a traceback, that a wrong argument gives one line too, and that a pipe receives each line as soon as it is
 written.
 """
@@ -140,6 +142,11 @@ def _progress_bar(title: str, total: int | None) -> tqdm:
     remaining = "" if total is None else "<{remaining}"
     bar_format = f"{{desc}}: {count} [{{elapsed}}{remaining}, {{rate_noinv_fmt}}]"
     return tqdm(total=total, desc=title, unit="", unit_scale=True, bar_format=bar_format, file=sys.stderr)
+
+
+def usage_error(message: str) -> CommandError:
+    """Return an error of a wrong argument. A command that raises it ends with the status of the parser's errors."""
+    return CommandError(message, returncode=USAGE_ERROR_STATUS)
 
 
 def whole_number(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +27,8 @@ from prometheus_client.registry import Collector
 from instafeed.core.monitoring import health
 from instafeed.core.monitoring.probes import Probe, Report, run_probes
 from instafeed.core.observability import metrics, multiprocess_files
+
+logger = logging.getLogger(__name__)
 
 PROBES_TIMEOUT = 1.0  # seconds for all probes; results of late probes are absent from this scrape
 
@@ -47,9 +51,21 @@ def register_probe(name: str, check: Callable[[], Report]) -> None:
 @never_cache
 def metrics_view(request: HttpRequest) -> HttpResponse:
     """Return the metrics, or 404 to clients that are not allowed to read them."""
+    return _respond(request, ServicesCollector())
+
+
+@require_safe
+@never_cache
+def process_metrics_view(request: HttpRequest) -> HttpResponse:
+    """Return the counts without the state of the services, which the web servers report."""
+    return _respond(request)
+
+
+def _respond(request: HttpRequest, *extra: Collector) -> HttpResponse:
     if not is_allowed(request.META):
         return HttpResponseNotFound("Not Found.\n", content_type="text/plain; charset=utf-8")
-    return HttpResponse(render_exposition(ServicesCollector()), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    status, content_type, body = build_response(*extra)
+    return HttpResponse(body, status=status, content_type=content_type)
 
 
 def is_allowed(environ: Mapping[str, Any]) -> bool:
@@ -67,8 +83,20 @@ def is_allowed(environ: Mapping[str, Any]) -> bool:
     return bool((mapped or address).is_private)
 
 
+def build_response(*extra: Collector) -> tuple[HTTPStatus, str, bytes]:
+    """Return status, content type and body. 503 if counts are lost, so that Prometheus reports the target as down."""
+    try:
+        return HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, render_exposition(*extra)
+    except multiprocess_files.FilesLost as error:
+        logger.error("%s", error)
+        return HTTPStatus.SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", f"{error}\n".encode()
+
+
 def render_exposition(*extra: Collector) -> bytes:
-    """Render the counts of this process, or of all that share the metrics directory, and `extra` collectors."""
+    """Render the counts of this process, or of all that share the metrics directory, and `extra` collectors.
+
+    Raises FilesLost.
+    """
     registry = CollectorRegistry()
     for collector in (_ProcessesCollector() if metrics.MULTIPROCESS_DIR else metrics.REGISTRY, *extra):
         registry.register(collector)
@@ -139,6 +167,7 @@ def _queue_values(report: Report) -> Iterator[GaugeValue]:
     if "queues" in report:
         for queue, depth in report["queues"].items():
             yield "instafeed_queue_tasks", (queue,), depth
+    if "unacked" in report:  # absent with RabbitMQ
         yield "instafeed_unacked_tasks", (), report["unacked"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -16,12 +17,16 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from redis.cluster import ClusterNode
 
-from instafeed.core.cache import keys
+from instafeed.core import env
+from instafeed.core.cache import cluster, cluster_client, keys
+from instafeed.core.cache.cluster_client import ClusterClient
 from instafeed.core.db.replicas import wal
 from instafeed.core.db.timeout_connection import query_row
-from instafeed.core.jobs import heartbeat
+from instafeed.core.jobs import broker, heartbeat
 from instafeed.core.jobs.queues import QUEUES
+from instafeed.core.monitoring import rabbitmq
 from instafeed.core.monitoring.probes import Probe, Report, run_probes
 
 PROBES_TIMEOUT = 2.0  # seconds; as long as a connection to a frozen database takes, so both report "down"
@@ -114,12 +119,34 @@ def _measure_lag(alias: str, primary: int | None) -> Report:
 
 
 def probe_cache() -> Report:
-    return _probe_redis(redis_client(settings.REDIS_URL).pipeline(transaction=False))[0]
+    """Return the report of the cache. For a cluster: its worst status, sums, and under `servers` all reports."""
+    client = cache_client(settings.REDIS_URL)
+    if isinstance(client, redis.Redis):
+        return _probe_redis(client.pipeline(transaction=False))[0]
+    own_keys = {cluster.owner_name(client, keys.probe(bucket)): keys.probe(bucket) for bucket in keys.all_buckets()}
+    nodes = client.get_primaries()
+    with ThreadPoolExecutor(len(nodes), "probe-server") as executor:  # all wait at once for servers that are frozen
+        reports = list(executor.map(lambda node: _probe_server(client, node, own_keys.get(node.name)), nodes))
+    failed = {node.name for node, report in zip(nodes, reports, strict=True) if report["status"] == "down"}
+    cluster.refresh(client, failed)  # the next report is that of the servers which have slots then
+    worst = max((report["status"] for report in reports), key=("ok", "full", "down").index, default="down")
+    sums = {name: sum(report.get(name, 0) for report in reports) for name in ("used_memory", "max_memory")}
+    return {"status": worst, **sums, "servers": reports}
+
+
+def _probe_server(client: ClusterClient, node: ClusterNode, key: str | None) -> Report:
+    """Return the report of one server of a cluster. `key` is one of its own, to write; None: it has no bucket."""
+    try:
+        return _probe_redis(client.get_redis_connection(node).pipeline(transaction=False), key)[0]
+    except redis.RedisError as error:
+        return {"status": "down", "error": type(error).__name__}
 
 
 def probe_broker() -> Report:
-    """Return the queue depths, and as `unacked` the number of tasks that workers hold."""
-    pipeline = redis_client(settings.CELERY_BROKER_URL).pipeline(transaction=False)
+    """Return the queue depths, and as `unacked` the number of tasks that workers hold, which RabbitMQ does not tell."""
+    if broker.is_rabbitmq(settings.CELERY_BROKER_URL):
+        return rabbitmq.probe()
+    pipeline = broker_client().pipeline(transaction=False)
     for queue in QUEUES:
         pipeline.llen(queue)
     pipeline.hlen("unacked")
@@ -127,7 +154,7 @@ def probe_broker() -> Report:
     return {**report, "queues": dict(zip(QUEUES, depths, strict=True)), "unacked": unacked}
 
 
-def _probe_redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
+def _probe_redis(pipeline: redis.client.Pipeline, key: str | None = keys.probe()) -> tuple[Report, list[Any]]:
     """Test whether a Redis takes writes. Return its report and the replies to the pipeline's commands.
 
     The status is "full" if it refuses writes because of its memory limit, or is close to it and may not evict keys.
@@ -135,7 +162,10 @@ def _probe_redis(pipeline: redis.client.Pipeline) -> tuple[Report, list[Any]]:
     """
     with pipeline:
         pipeline.info("memory")
-        pipeline.set(keys.PROBE, 1, ex=keys.PROBE_TTL)
+        if key is None:
+            pipeline.ping()
+        else:
+            pipeline.set(key, 1, ex=keys.PROBE_TTL)
         *replies, memory, written = pipeline.execute(raise_on_error=False)
     refused = isinstance(written, redis.exceptions.OutOfMemoryError)
     for reply in (*replies, memory, *(() if refused else (written,))):
@@ -152,7 +182,7 @@ def probe_workers() -> Report:
 
     The status is "starting" for STARTING_SECONDS after the start of this process if no sweep has run yet.
     """
-    client = redis_client(settings.REDIS_URL)
+    client = cache_client(settings.REDIS_URL)
     queues, age = heartbeat.queues_with_workers(client), heartbeat.seconds_since_sweep(client)
     beat = age is not None and age < heartbeat.SWEEP_TIMEOUT
     if beat and all(queues.values()):
@@ -187,3 +217,36 @@ def redis_client(url: str) -> redis.Redis:
     return redis.Redis.from_url(
         url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=None, max_connections=4
     )
+
+
+@lru_cache
+def _sentinel(url: str) -> redis.Sentinel:
+    options = broker.sentinel_options(settings.BROKER_SENTINEL_PASSWORD, REDIS_TIMEOUT)
+    return redis.Sentinel(broker.sentinel_addresses(url), sentinel_kwargs=options)
+
+
+def broker_client() -> redis.Redis:
+    """Return a client of the broker, a Redis; behind Sentinel, of the current master."""
+    url = settings.CELERY_BROKER_URL
+    if not broker.is_sentinel(url):
+        return redis_client(url)
+    host, port = _sentinel(url).discover_master(settings.BROKER_SENTINEL_MASTER)
+    return redis_client(broker.master_url(url, host, port))
+
+
+@lru_cache
+def _cluster_client(url: str) -> ClusterClient:
+    return cluster_client.make_client(url, REDIS_TIMEOUT, max_connections=4)
+
+
+def cache_client(url: str) -> redis.Redis | ClusterClient:
+    """Return such a client of the cache. Raises redis.RedisError if no server of a cluster answers."""
+    return _cluster_client(url) if env.is_cluster_url(url) else redis_client(url)
+
+
+def cache_servers() -> list[redis.Redis]:
+    """Return a client for each server of the cache. Raises redis.RedisError."""
+    client = cache_client(settings.REDIS_URL)
+    if isinstance(client, redis.Redis):
+        return [client]
+    return [client.get_redis_connection(node) for node in client.get_primaries()]

@@ -13,11 +13,9 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-
 from instafeed.core import env
 from instafeed.core.monitoring import exporter
-from instafeed.core.observability import metrics
+from instafeed.core.observability import metrics, multiprocess_files
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -46,12 +44,13 @@ def start_server(address: str, port: int) -> None:
         server = make_server(address, port, _application, server_class=_Server, handler_class=_Handler)
     except OSError as error:
         raise env.SettingError("METRICS_PORT", f"{address}:{port} cannot be used: {error.strerror}") from None
+    multiprocess_files.take_own_files(f"worker-{port}")
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 
 def _application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     if environ["PATH_INFO"] == "/metrics" and exporter.is_allowed(environ):
-        status, kind, body = HTTPStatus.OK, CONTENT_TYPE_PLAIN_0_0_4, exporter.render_exposition()
+        status, kind, body = exporter.build_response()
     else:
         status, kind, body = HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"Not Found.\n"
     start_response(f"{status.value} {status.phrase}", [("Content-Type", kind), ("Content-Length", str(len(body)))])

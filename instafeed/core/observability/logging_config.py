@@ -65,6 +65,7 @@ def build_logging_dict(level: str, form: str) -> dict[str, Any]:
         "filters": {
             "into_one_line": {"()": "instafeed.core.observability.logging_config.DeferToRequestLine"},
             "refusals": {"()": "instafeed.core.observability.logging_config.SummarizeRefusals"},
+            "closed": {"()": "instafeed.core.observability.logging_config.OmitClosedConnections"},
         },
         "formatters": {"lines": {"()": "instafeed.core.observability.logging_config.build_formatter", "form": form}},
         "handlers": {
@@ -76,6 +77,9 @@ def build_logging_dict(level: str, form: str) -> dict[str, Any]:
             "django": {"handlers": [], "propagate": True, "level": "INFO" if level == "DEBUG" else level},
             "django.security": {"handlers": ["refusals"], "propagate": False},
             "django.request": {"level": "ERROR", "filters": ["into_one_line"]},
+            # Its lines of level DEBUG have paths: those of push endpoints are secrets.
+            "urllib3": {"level": "INFO" if level == "DEBUG" else level},
+            "psycopg.pool": {"filters": ["closed"]},
             "celery.worker.strategy": quiet,
             "celery.app.trace": quiet,
             "celery.beat": quiet,
@@ -101,6 +105,16 @@ class SummarizeRefusals(logging.Filter):
         record.msg, record.args, record.exc_info = f"refused: {record.name.rpartition('.')[2]}", (), None
         record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
+
+
+class OmitClosedConnections(logging.Filter):
+    """Omit the pool's warning about a closed connection: web servers close each that is older than five seconds.
+
+    One that broke in a request is in the log line of that request.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("discarding closed connection")
 
 
 def _add_record_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

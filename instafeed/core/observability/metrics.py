@@ -11,6 +11,7 @@ Label values are few and known in advance (routes, never paths; no users, no ids
 from __future__ import annotations
 
 import os
+from errno import EACCES
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,17 +29,34 @@ def create_multiprocess_dir() -> str:
         return ""
     try:
         Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
     except OSError as error:
-        raise env.SettingError("PROMETHEUS_MULTIPROC_DIR", f"cannot be used: {error.strerror}") from None
+        raise env.SettingError("PROMETHEUS_MULTIPROC_DIR", f"{directory} cannot be used: {error.strerror}") from None
     return directory
 
 
 # Must run before prometheus_client is imported, which then decides where values are stored.
 MULTIPROCESS_DIR = create_multiprocess_dir()
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics  # noqa: E402
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, values  # noqa: E402
 
 disable_created_metrics()  # they exist without the shared directory only
+
+
+class ProcessFiles:
+    """Names the files in which this process counts: by its id, and its owner if it has one (`multiprocess_files`)."""
+
+    owner = ""
+
+    def suffix(self) -> str:
+        return f"{self.owner}.{os.getpid()}" if self.owner else str(os.getpid())
+
+
+process_files = ProcessFiles()
+if MULTIPROCESS_DIR:
+    # prometheus_client opens other files when the suffix changes: after a fork, and when the process gets an owner.
+    values.ValueClass = values.MultiProcessValue(process_files.suffix)
 
 REGISTRY = CollectorRegistry()
 
@@ -109,6 +127,16 @@ CACHE_READS = _counter(
     "instafeed_cache_reads_total", "Cache lookups: hit, miss, or bypassed without Redis.", "kind", "result"
 )
 
+# --- Live updates ------------------------------------------------------------------------------------
+
+STREAMS_OPEN = Gauge("instafeed_streams_open", "Open streams.", registry=REGISTRY, multiprocess_mode="livesum")
+STREAM_EVENTS = _counter("instafeed_stream_events_total", "Events sent to streams.", "kind")
+STREAM_HINT_SECONDS = _histogram(
+    "instafeed_stream_hint_seconds",
+    "Seconds from a hint, published when something new can be read, to the event for the streams of one user.",
+    _VISIBLE_BUCKETS,
+)
+
 # --- Pictures ----------------------------------------------------------------------------------------
 
 MEDIA_RESULTS = _counter(
@@ -122,6 +150,14 @@ MAILS = _counter(
     "instafeed_mails_total",
     "Mails by kind and outcome: sent, failed (is retried), refused, given_up, uncertain, needless, throttled.",
     *("kind", "outcome"),
+)
+
+# --- Web Push ----------------------------------------------------------------------------------------
+
+PUSHES = _counter(
+    "instafeed_pushes_total",
+    "Push messages by outcome: sent, gone, rejected, throttled and unreachable (are retried), expired, needless.",
+    "outcome",
 )
 
 # --- Services ----------------------------------------------------------------------------------------
@@ -163,4 +199,7 @@ SCRAPED_GAUGES: dict[str, ScrapedGauge] = {
     "instafeed_fan_outs_open": ScrapedGauge("Unfinished fan-outs, counted up to 10,000."),
     "instafeed_fan_out_oldest_seconds": ScrapedGauge("Age of the oldest unfinished fan-out; 0: none."),
     "instafeed_fan_outs_dead": ScrapedGauge("Dead fan-outs, counted up to 10,000."),
+    "instafeed_partition_ahead_seconds": ScrapedGauge(
+        "Seconds until the last partition of a table begins.", ("table",)
+    ),
 }

@@ -58,6 +58,8 @@ TAGS = [
     {"name": "feed", "description": "Posts of the users that you follow, newest first, without end."},
     {"name": "explore", "description": "Public posts of users that you do not follow yet, and hashtags."},
     {"name": "notifications", "description": "What other users did with your account and posts."},
+    {"name": "stream", "description": "Live updates: be told when there is something to read."},
+    {"name": "push", "description": "Push messages to browsers (Web Push), where the site has a key for them."},
     {"name": "reports", "description": "Reports to the moderators."},
     {"name": "operations", "description": "Health checks for load balancers and operators."},
 ]

@@ -49,7 +49,7 @@ _SCHEMAS: Json = {
     "CacheCheck": _check_schema("The cache; `full` if it accepts no writes.", ["ok", "full", "down"], **_MEMORY),
     "QueueCheck": _check_schema(
         "The queues of background tasks: their lengths and the number of tasks that workers hold; `full` if no task"
-        " is accepted, or will soon be refused.",
+        " is accepted, or will soon be refused. RabbitMQ reports neither its memory nor `unacked`.",
         ["ok", "full", "down"],
         **_MEMORY,
         queues={"type": "object", "additionalProperties": _COUNT},

@@ -16,6 +16,7 @@ import threading
 import time
 
 import psycopg
+from django.db import connections
 
 from instafeed.core.db.timeout_connection import query_row
 from instafeed.core.observability.metrics import BREAKER_TRIPS
@@ -57,6 +58,7 @@ class PrimaryBreaker:
 
     def _close(self) -> None:
         if self.is_open:
+            _drain_pool()
             self.is_open = False
             logger.warning("the primary answers")
 
@@ -82,12 +84,22 @@ class PrimaryBreaker:
             time.sleep(PROBE_INTERVAL)
 
 
+def _drain_pool() -> None:
+    """Have the pool replace its connections: their server may still be frozen, and another one answer instead of it."""
+    pool = getattr(connections["default"], "pool", None)
+    if pool is not None:
+        pool.drain()
+
+
 def _is_up() -> bool:
-    """Return whether the primary answers. A refusal because there is no free connection is an answer."""
+    """Return whether the primary answers. A refusal because there is no free connection is an answer.
+
+    The last one is PgBouncer's.
+    """
     try:
         query_row("default", "SELECT 1")
     except psycopg.Error as error:
-        return "too many" in str(error) or "connection slots" in str(error)
+        return any(text in str(error) for text in ("too many", "connection slots", "no more connections allowed"))
     except Exception:
         logger.exception("the primary could not be asked")
         return False

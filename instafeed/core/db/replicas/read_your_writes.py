@@ -7,7 +7,8 @@ numbers hold 53 bits, while its strings compare byte by byte.
 A missing position proves something only if Redis cannot have lost it. So there is also a *floor* that every replica
 must have passed. A process that finds no floor (Redis was flushed or replaced) sets it to the primary's current
 position, which is after every write whose position was lost. A process that failed to store a position deletes the
-floor as soon as Redis is back. Two gaps remain: another process may read for that user in between, and a Redis that
+floor as soon as Redis is back. The servers of a cluster lose positions one by one, so each bucket of users has its own
+floor. Two gaps remain: another process may read for that user in between, and a Redis that
 evicts keys may evict positions.
 """
 
@@ -22,9 +23,9 @@ import redis
 from django.conf import settings
 from django.db import Error, connections
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, get_client, guarded_client
-from instafeed.core.cache.lua import Script
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import CacheUnavailable
+from instafeed.core.cache.lua import Argument, Script
 from instafeed.core.db.replicas import wal
 from instafeed.core.db.replicas.monitor import monitor
 from instafeed.core.db.replicas.session import Session
@@ -36,11 +37,9 @@ logger = logging.getLogger(__name__)
 TTL_MARGIN = 10  # seconds: clock differences between Redis and this process, and a request's own duration
 
 _store_if_newer = Script("""
-for _, key in ipairs(KEYS) do
-    local stored = redis.call('GET', key)
-    if not stored or stored < ARGV[1] then
-        redis.call('SET', key, ARGV[1], 'EX', ARGV[2])
-    end
+local stored = redis.call('GET', KEYS[1])
+if not stored or stored < ARGV[1] then
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 end
 """)
 _delete_if_same = Script("""
@@ -61,8 +60,8 @@ class ChoiceReason(StrEnum):
     NO_REDIS = "no_redis"
 
 
-class _FloorState:
-    is_uncertain = False  # a position may be missing although Redis was not emptied: the floor must be set again
+# Buckets in which a position may be missing although Redis was not emptied: their floors must be set again.
+_uncertain_buckets: set[int] = set()
 
 
 def record_write_position(session: Session) -> None:
@@ -76,20 +75,20 @@ def record_write_position(session: Session) -> None:
         position = wal.primary_position()
     except Error as error:
         logger.warning("the position of a write is unknown: %s", error)
-        _FloorState.is_uncertain = True
+        _uncertain_buckets.add(keys.bucket_of(session.user_id))
         return
     try:
-        # Not guarded_client(): a circuit breaker that is open after a hiccup would lose a position that Redis can take.
-        store_position(get_client(), [session.user_id], position)
+        # Unguarded: a circuit breaker that is open after a hiccup would lose a position that Redis can take.
+        store_position([session.user_id], position)
     except redis.RedisError as error:
         logger.warning("the position of a write could not be stored: %s", error)
-        _FloorState.is_uncertain = True
+        _uncertain_buckets.add(keys.bucket_of(session.user_id))
 
 
-def store_position(client: redis.Redis, user_ids: Collection[int], position: int) -> None:
+def store_position(user_ids: Collection[int], position: int) -> None:
     """Store a position for each user, unless a greater one is stored. Raises redis.RedisError."""
-    wal_keys = [keys.wal_position(user_id) for user_id in user_ids]
-    _store_if_newer(client, wal_keys, [_encode_position(position), _position_ttl()])
+    arguments: list[Argument] = [_encode_position(position), _position_ttl()]
+    commands.run_unguarded([_store_if_newer.command([keys.wal_position(user_id)], arguments) for user_id in user_ids])
 
 
 def choose_replica(session: Session) -> str | None:
@@ -111,7 +110,7 @@ def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str
     try:
         own, floor = _required_positions(user_id)
     except (CacheUnavailable, redis.RedisError, Error):
-        _FloorState.is_uncertain = True  # positions of other users may be missing too
+        _uncertain_buckets.add(keys.bucket_of(user_id))  # positions of other users may be missing too
         return None, ChoiceReason.NO_REDIS
     if own is None:
         replica = next((alias for alias in candidates if monitor.has_replayed(alias, floor)), None)
@@ -124,13 +123,13 @@ def _choose_with_reason(user_id: int | None, candidates: list[str]) -> tuple[str
 
 def forget_position(user_id: int, position: int) -> None:
     """Delete a position that all replicas have passed, unless a newer one has replaced it."""
-    with suppress(CacheUnavailable, redis.RedisError), guarded_client() as client:  # the key expires
-        _delete_if_same(client, [keys.wal_position(user_id)], [_encode_position(position)])
+    with suppress(CacheUnavailable):  # the key expires
+        commands.run([_delete_if_same.command([keys.wal_position(user_id)], [_encode_position(position)])])
 
 
 def reset() -> None:
     """Forget failures to store a position (tests)."""
-    _FloorState.is_uncertain = False
+    _uncertain_buckets.clear()
 
 
 def _required_positions(user_id: int) -> tuple[int | None, int]:
@@ -138,15 +137,16 @@ def _required_positions(user_id: int) -> tuple[int | None, int]:
 
     Raises CacheUnavailable, redis.RedisError or django.db.Error.
     """
-    with guarded_client() as client:
-        if _FloorState.is_uncertain:
-            client.delete(keys.WAL_FLOOR)
-            _FloorState.is_uncertain = False
-        own, floor = client.mget(keys.wal_position(user_id), keys.WAL_FLOOR)
-        # After a promotion or a restore, LSNs may be below those of the old timeline for long.
-        if floor is None or wal.timeline_of(int(floor)) < monitor.timeline:
-            floor = _encode_position(wal.primary_position())
-            client.set(keys.WAL_FLOOR, floor, ex=keys.WAL_FLOOR_TTL)
+    bucket = keys.bucket_of(user_id)
+    floor_key = keys.wal_floor(bucket)
+    if bucket in _uncertain_buckets:
+        commands.run([("UNLINK", floor_key)])
+        _uncertain_buckets.discard(bucket)
+    own, floor = commands.run([("GET", keys.wal_position(user_id)), ("GET", floor_key)])
+    # After a promotion or a restore, LSNs may be below those of the old timeline for long.
+    if floor is None or wal.timeline_of(int(floor)) < monitor.timeline:
+        floor = _encode_position(wal.primary_position())
+        commands.run([("SET", floor_key, floor, "EX", keys.WAL_FLOOR_TTL)])
     return None if own is None else int(own), int(floor)
 
 

@@ -7,7 +7,7 @@ Like Django's command, with three differences:
 * When two `migrate` commands run on one database, the second waits for the first and then finds nothing to do.
 * Indexes of tables in use are built by `instafeed.core.db.concurrent_indexes`, whose operations can be retried.
 
-Needs a database session of its own: a transaction pooler (PgBouncer) between them would break it.
+It needs a database session of its own, so it uses DATABASE_DIRECT_URL if that is set.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from instafeed.core.db.advisory_locks import release_session, try_acquire_session
+from instafeed.core.db.direct_connection import bypass_pooler
 
 RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds, after each failed attempt but the last
 _LOCK_POLL_INTERVAL = 0.5  # seconds, while another migrate runs
@@ -34,6 +35,7 @@ _RETRYABLE_SQLSTATES = ("55P03", "40P01")  # lock not available in time, deadloc
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
+        bypass_pooler()
         if options["plan"] or options["check_unapplied"] or options["prune"]:
             super().handle(*args, **options)
             return
