@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Policy, User
 
 State = Mapping[str, Any]  # JSON values, and datetimes
 
@@ -21,6 +21,7 @@ def record(
     *,
     user_id: int | None,
     reason: str = "",
+    policy: Policy | None = None,
     before: State | None = None,
     after: State | None = None,
 ) -> AuditEntry:
@@ -37,6 +38,8 @@ def record(
         target_id=target_id,
         user_id=user_id,
         reason=reason,
+        policy_id=policy.pk if policy else None,
+        policy_name=policy.name if policy else "",
         before=_to_json(before or {}),
         after=_to_json(after or {}),
     )
@@ -62,7 +65,15 @@ class Changes:
         return bool(self.after)
 
     def record(
-        self, actor: User, action: str, target_type: str, target_id: int, *, user_id: int | None, reason: str = ""
+        self,
+        actor: User,
+        action: str,
+        target_type: str,
+        target_id: int,
+        *,
+        user_id: int | None,
+        reason: str = "",
+        policy: Policy | None = None,
     ) -> bool:
         """Write one entry for all changes, if there are any. Return whether there are."""
         if self:
@@ -73,6 +84,7 @@ class Changes:
                 target_id,
                 user_id=user_id,
                 reason=reason,
+                policy=policy,
                 before=self.before,
                 after=self.after,
             )

@@ -71,6 +71,11 @@ def get_auth_state(user_id: int, reply: Sequence[bytes | None] | None = None) ->
     return AuthState(*json.loads(raw)) if raw else None
 
 
+def get_auth_states(user_ids: Sequence[int]) -> dict[int, AuthState]:
+    """Return the states of those users who exist. One round trip if they are cached."""
+    return {user_id: AuthState(*json.loads(raw)) for user_id, raw in _auth_state_cache.get(user_ids).items()}
+
+
 def invalidate_auth_state(user_id: int) -> None:
     """Drop the cached state when the current transaction commits."""
     invalidate([keys.auth_state(user_id)])

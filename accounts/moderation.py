@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from accounts import services, sessions
 from accounts.audit import Changes
-from accounts.models import AuditEntry, User
+from accounts.mail.outbox import describe_suspension_end
+from accounts.models import AuditEntry, Policy, User
 from accounts.signals import account_sanctioned, avatar_taken_down, celebrity_pinned
 
 MAX_SUSPENSION = timedelta(days=3653)  # of a suspension with an end
@@ -57,9 +58,10 @@ def lock_for_moderation_if_exists(actor: User, user_id: int) -> User | None:
     return user
 
 
-def require_reason(reason: str) -> None:
-    """Raise ActionRefused unless the reason has a visible character."""
-    if not any(category(character)[0] not in "CZ" for character in reason):  # neither control, format nor space
+def require_reason(reason: str, policy: Policy | None = None) -> None:
+    """Raise ActionRefused unless there is a policy, or the reason has a visible character."""
+    # Neither control, format nor space.
+    if policy is None and not any(category(character)[0] not in "CZ" for character in reason):
         raise ActionRefused("Give a reason.")
 
 
@@ -70,6 +72,7 @@ def suspend(
     until: datetime | None,
     reason: str,
     *,
+    policy: Policy | None = None,
     expected_version: int | None = None,
     changes: Changes | None = None,
 ) -> bool:
@@ -79,7 +82,7 @@ def suspend(
     the action is refused if there are more. `changes` holds what else the same action changed. Raises ActionRefused;
     the caller must then roll back its transaction.
     """
-    require_reason(reason)
+    require_reason(reason, policy)
     user = _lock_undeleted(actor, user_id)
     if user.pk == actor.pk:
         raise ActionRefused("You cannot suspend yourself.")
@@ -95,7 +98,7 @@ def suspend(
     if user.suspended_at is None or user.suspended_until != until:
         services.suspend(user_id, until)
     account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
-    return changes.record(actor, "suspend", "user", user_id, user_id=user_id, reason=reason)
+    return changes.record(actor, "suspend", "user", user_id, user_id=user_id, reason=reason, policy=policy)
 
 
 @transaction.atomic
@@ -111,9 +114,9 @@ def lift_suspension(actor: User, user_id: int, reason: str = "") -> bool:
 
 
 @transaction.atomic
-def end_sessions(actor: User, user_id: int, reason: str) -> bool:
+def end_sessions(actor: User, user_id: int, reason: str, *, policy: Policy | None = None) -> bool:
     """Sign the account out everywhere. Raises ActionRefused."""
-    require_reason(reason)
+    require_reason(reason, policy)
     user = lock_for_moderation(actor, user_id)
     changes = Changes()
     changes.add("sessions", sessions.end_all(user_id), 0)
@@ -121,18 +124,20 @@ def end_sessions(actor: User, user_id: int, reason: str) -> bool:
         User.objects.filter(pk=user_id).update(session_epoch=user.session_epoch + 1)
         changes.add("session_epoch", user.session_epoch, user.session_epoch + 1)
     account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
-    return changes.record(actor, "end_sessions", "user", user_id, user_id=user_id, reason=reason)
+    return changes.record(actor, "end_sessions", "user", user_id, user_id=user_id, reason=reason, policy=policy)
 
 
 @transaction.atomic
-def remove_profile_part(actor: User, user_id: int, part: ProfilePart, reason: str) -> bool:
+def remove_profile_part(
+    actor: User, user_id: int, part: ProfilePart, reason: str, *, policy: Policy | None = None
+) -> bool:
     """Remove the avatar, or empty a text of the profile. Raises ActionRefused.
 
     The user may set a text again. The picture of the avatar cannot become the avatar again.
 
     The audit entry says which part, and not what it was: users' texts and pictures must stay erasable.
     """
-    require_reason(reason)
+    require_reason(reason, policy)
     user = _lock_undeleted(actor, user_id)
     changes = Changes()
     if part is ProfilePart.AVATAR:
@@ -145,7 +150,7 @@ def remove_profile_part(actor: User, user_id: int, part: ProfilePart, reason: st
         services.update_profile(user_id, {part: ""})
     if changes:
         account_sanctioned.send(User, actor=actor, user_id=user_id, changes=changes)
-    return changes.record(actor, f"remove_{part}", "user", user_id, user_id=user_id, reason=reason)
+    return changes.record(actor, f"remove_{part}", "user", user_id, user_id=user_id, reason=reason, policy=policy)
 
 
 @transaction.atomic
@@ -174,8 +179,8 @@ def count_suspensions(user_ids: Collection[int]) -> dict[int, int]:
 def _describe_suspension(user: User) -> str:
     if user.suspended_at is None:
         return "Suspended and reinstated meanwhile"
-    until = user.suspended_until
-    return f"Suspended meanwhile until {until:%Y-%m-%d %H:%M} UTC" if until else "Suspended meanwhile indefinitely"
+    end = describe_suspension_end(user.suspended_until)
+    return f"Suspended meanwhile until {end}" if end else "Suspended meanwhile indefinitely"
 
 
 def _lock_undeleted(actor: User, user_id: int) -> User:

@@ -11,6 +11,7 @@ user has at most `MAX_SESSIONS`; a sign-in beyond that ends the oldest.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ from accounts import tokens
 from accounts.auth_cache import MAX_SESSIONS, invalidate_auth_state
 from accounts.client_info import ClientInfo
 from accounts.models import Session, User
+from accounts.signals import sessions_ended
 from accounts.tokens import TokenRefused, Tokens
 from instafeed.core.db.batches import delete_all_in_batches
 
@@ -90,6 +92,16 @@ def end(raw: str) -> int:
         if session is not None and session.ended_at is None:
             _end(session.user_id, [session.pk])
     return claims.user_id
+
+
+def end_replaced(raw: str, kept: str) -> None:
+    """End the session of one refresh token, unless the other token is of the same session.
+
+    Does nothing if `raw` is not a valid refresh token.
+    """
+    with suppress(TokenRefused):
+        if tokens.read_refresh(raw).session_id != tokens.read_refresh(kept).session_id:
+            end(raw)
 
 
 def end_one(user_id: int, session_id: int) -> bool:
@@ -164,6 +176,7 @@ def _end(user_id: int, session_ids: list[int]) -> None:
     now = timezone.now()
     Session.objects.filter(pk__in=session_ids).update(ended_at=now, expires_at=now + MAX_ACCESS_TOKEN_LIFETIME)
     invalidate_auth_state(user_id)
+    sessions_ended.send(sender=Session, session_ids=session_ids)
 
 
 def _refresh_expiry() -> datetime:

@@ -9,6 +9,8 @@ privacy_changing = Signal()
 privacy_changed = Signal()
 # user_id: int, is_active: bool (the new value): False after a suspension or deletion, True after a reinstatement.
 access_changed = Signal()
+# session_ids: list[int]. These sessions end.
+sessions_ended = Signal()
 # actor: User, user_id: int, changes: accounts.audit.Changes. A moderator sanctions the account, whose row is
 # locked. Receivers add their own changes.
 account_sanctioned = Signal()

@@ -38,8 +38,8 @@ from instafeed.core.api.throttling import (
     give_back,
     is_limited,
 )
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import CacheUnavailable, guarded_client
+from instafeed.core.cache import commands, keys
+from instafeed.core.cache.client import CacheUnavailable
 
 _ACCOUNT_SCOPE, _ADDRESS_SCOPE = "login", "login_address"
 _PASSWORD_METHODS = ("POST", "PATCH", "DELETE")
@@ -163,9 +163,8 @@ def remember_address(request: Request | HttpRequest, user: User) -> None:
     """
     address, email = client_address(request), user.email if user.email_verified else ""
     try:
-        with guarded_client() as redis:
-            for name in filter(None, (user.username, email)):
-                redis.set(_known_address_key(account_key(name), address), 1, ex=keys.KNOWN_ADDRESS_TTL)
+        known = [_known_address_key(account_key(name), address) for name in (user.username, email) if name]
+        commands.run([("SET", key, 1, "EX", keys.KNOWN_ADDRESS_TTL) for key in known])
     except CacheUnavailable:
         pass  # the next sign-in remembers it
 
@@ -182,8 +181,8 @@ def account_key(username: str) -> str:
 def _is_known_address(account: str, address: str) -> bool:
     """Return whether someone signed in to the account from this address in the last 30 days."""
     try:
-        with guarded_client() as redis:
-            return bool(redis.exists(_known_address_key(account, address)))
+        (count,) = commands.run([("EXISTS", _known_address_key(account, address))])
+        return bool(count)
     except CacheUnavailable:
         return False
 

@@ -6,7 +6,7 @@ row in a transaction of its own. Messages report what changed, what was done alr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -18,10 +18,12 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
 
 from accounts.admin.actions import ActionInput, AdminAction, BoundAction
 from accounts.models import AuditEntry, User
@@ -31,6 +33,8 @@ from instafeed.core.admin.urls import change_url, changelist_url, url_name
 from instafeed.core.db.snowflake import parse_id
 
 MAX_REFUSAL_MESSAGES = 5
+FILTERS_PARAMETER = "_changelist_filters"  # Django's
+NEXT_FIELD = "next"  # of an action's form: go on to the next row afterwards
 
 ActionFunction = Callable[..., Any]
 
@@ -75,6 +79,10 @@ class ActionModelAdmin(BaseModelAdmin):
         """Return the id of the user that an action on the subject affects."""
         raise NotImplementedError
 
+    def get_unfit_bulk_actions(self, request: HttpRequest) -> Collection[str]:
+        """Return the names of the actions that apply to no row of the list, as its filters say."""
+        return ()
+
     def preload_rows(self, request: HttpRequest, rows: list[Any]) -> list[Any]:
         """Return a page of rows with what the list's columns need, at a fixed number of queries."""
         return rows
@@ -90,7 +98,8 @@ class ActionModelAdmin(BaseModelAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, tuple[ActionFunction, str, str] | None]:
         if IS_POPUP_VAR in request.GET:
             return {}
-        actions = [action for action in self._permitted_actions(request) if action.in_bulk]
+        unfit = self.get_unfit_bulk_actions(request)
+        actions = [action for action in self._permitted_actions(request) if action.in_bulk and action.name not in unfit]
         return {action.name: (_make_bulk_action(action), action.name, action.label) for action in actions}
 
     # --- Actions -------------------------------------------------------------------------------------
@@ -101,8 +110,8 @@ class ActionModelAdmin(BaseModelAdmin):
 
     def get_bound_actions(self, request: HttpRequest, row: Any, subject: Any) -> list[BoundAction]:
         """Return the actions that the moderator may perform on the subject now."""
-        actions = (action for action in self._permitted_actions(request) if action.applies_to(subject))
-        return [BoundAction.make(action, {row.pk: subject}) for action in actions]
+        actions = [action for action in self._permitted_actions(request) if action.applies_to(subject)]
+        return BoundAction.make_all(actions, {row.pk: subject})
 
     def action_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Perform an action, or show the confirmation page with the form's errors."""
@@ -116,12 +125,12 @@ class ActionModelAdmin(BaseModelAdmin):
         subjects = self._chosen_subjects(request, request.POST.getlist("pk"))
         if not subjects:
             self.message_user(request, "This does not exist any more.", messages.WARNING)
-            return HttpResponseRedirect(changelist_url(self.model))
+            return HttpResponseRedirect(self.get_list_url(request))
         bound_action = BoundAction.make(action, subjects, request.POST)
         if not bound_action.form.is_valid():
             return self._render_confirmation(request, bound_action, subjects)
-        self._perform(request, bound_action, subjects)
-        return HttpResponseRedirect(self._return_url(request, list(subjects)))
+        result = self._perform(request, bound_action, subjects)
+        return HttpResponseRedirect(self.get_return_url(request, list(subjects), result))
 
     def confirm_bulk_action(self, request: HttpRequest, action: AdminAction) -> HttpResponse:
         """Show the confirmation page of a bulk action. The list has validated the ids."""
@@ -141,16 +150,19 @@ class ActionModelAdmin(BaseModelAdmin):
             "bound_action": bound_action,
             "rows": [(pk, subject, bound_action.versions.get(pk, 0)) for pk, subject in subjects.items()],
             "action_url": reverse(f"admin:{self._action_route()}", args=[action.name]),
-            "back": back if _is_safe_url(request, back) and "/act/" not in back else changelist_url(self.model),
+            "back": back if _is_safe_url(request, back) and "/act/" not in back else self.get_list_url(request),
+            "preserved_filters": self.get_preserved_filters(request),
+            "moves_on": NEXT_FIELD in request.POST,
         }
         return TemplateResponse(request, "accounts/admin/confirmation.html", context)
 
-    def _perform(self, request: HttpRequest, bound_action: BoundAction, subjects: Mapping[int, Any]) -> None:
+    def _perform(self, request: HttpRequest, bound_action: BoundAction, subjects: Mapping[int, Any]) -> ActionResult:
         action, result = bound_action.action, ActionResult()
         try:
             for pk, subject in subjects.items():
                 version = parse_id(request.POST.get(f"version-{pk}", "")) or 0
-                data = {**bound_action.form.cleaned_data, "expected_version": version}
+                seen = request.POST.get(f"seen-{pk}", "")
+                data = {**bound_action.form.cleaned_data, "expected_version": version, "seen": seen}
                 try:
                     self._perform_on(subject, action, cast(User, request.user), data, result)
                 except ActionRefused as refusal:
@@ -158,7 +170,8 @@ class ActionModelAdmin(BaseModelAdmin):
         finally:  # also after an unexpected error: earlier subjects are committed
             if result.changed:
                 action.after_commit(result.changed)
-        self._report(request, action, len(subjects), result)
+        self._report(request, action, subjects, result)
+        return result
 
     def _perform_on(
         self, subject: Any, action: AdminAction, actor: User, data: ActionInput, result: ActionResult
@@ -172,9 +185,13 @@ class ActionModelAdmin(BaseModelAdmin):
         else:
             result.unchanged.append(subject)
 
-    def _report(self, request: HttpRequest, action: AdminAction, total: int, result: ActionResult) -> None:
-        changed, unchanged, refusals = result.changed, result.unchanged, result.refusals
-        if changed:
+    def _report(
+        self, request: HttpRequest, action: AdminAction, subjects: Mapping[int, Any], result: ActionResult
+    ) -> None:
+        changed, unchanged, refusals, total = result.changed, result.unchanged, result.refusals, len(subjects)
+        if changed and NEXT_FIELD in request.POST and total == 1:
+            self.message_user(request, self._link_what_was_done(request, action, subjects))
+        elif changed:
             count = "" if total == 1 else f"{len(changed)} "
             self.message_user(request, f"{count}{action.done_label}.")
         if result.changed_for_same_account:
@@ -189,6 +206,11 @@ class ActionModelAdmin(BaseModelAdmin):
         if len(refusals) > MAX_REFUSAL_MESSAGES:
             more = len(refusals) - MAX_REFUSAL_MESSAGES
             self.message_user(request, f"{more} more were refused.", messages.ERROR)
+
+    def _link_what_was_done(self, request: HttpRequest, action: AdminAction, subjects: Mapping[int, Any]) -> SafeString:
+        """Return the message for the next page, with a link back to the row, where the action can be undone."""
+        ((pk, subject),) = subjects.items()
+        return format_html('<a href="{}">{}</a>: {}.', self.get_row_url(request, pk), subject, action.done_label)
 
     def _describe_author(self, action: AdminAction, subject: Any) -> str:
         """Return who did the same action before, and when. Empty if no entry of this action exists."""
@@ -214,13 +236,27 @@ class ActionModelAdmin(BaseModelAdmin):
     def _action_route(self) -> str:
         return url_name(self.model, "act")
 
-    def _return_url(self, request: HttpRequest, ids: Sequence[int]) -> str:
+    def get_list_url(self, request: HttpRequest) -> str:
+        """Return the URL of the list with the filters that the moderator came from."""
+        query = self.get_list_query(request)
+        return f"{changelist_url(self.model)}?{query}" if query else changelist_url(self.model)
+
+    def get_list_query(self, request: HttpRequest) -> str:
+        """Return the query string of the list that the moderator came from."""
+        return QueryDict(QueryDict(self.get_preserved_filters(request)).get(FILTERS_PARAMETER, "")).urlencode()
+
+    def get_row_url(self, request: HttpRequest, pk: int) -> str:
+        """Return the URL of a row's page, which keeps the filters of the list."""
+        filters = self.get_preserved_filters(request)
+        return f"{change_url(self.model, pk)}?{filters}" if filters else change_url(self.model, pk)
+
+    def get_return_url(self, request: HttpRequest, ids: Sequence[int], result: ActionResult) -> str:
         """Return the URL of the page where the action was chosen: the list as it was, or the row if it still exists."""
         back = request.POST.get("back", "")
         if back:
-            return back if _is_safe_url(request, back) else changelist_url(self.model)
+            return back if _is_safe_url(request, back) else self.get_list_url(request)
         exists = self.get_queryset(request).filter(pk__in=ids).exists()
-        return change_url(self.model, ids[0]) if exists and len(ids) == 1 else changelist_url(self.model)
+        return self.get_row_url(request, ids[0]) if exists and len(ids) == 1 else self.get_list_url(request)
 
 
 def _make_bulk_action(action: AdminAction) -> ActionFunction:

@@ -8,33 +8,37 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group, Permission
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import CheckboxSelectMultiple, ModelForm
 from django.http import HttpRequest
 
 from accounts.audit import Changes
 from accounts.models import User
+from instafeed.core.admin.base import is_superuser
 
 admin.site.unregister(Group)  # registered by `django.contrib.auth`, which comes first in INSTALLED_APPS
 
 
 @admin.register(Group)
 class SuperusersGroupAdmin(GroupAdmin):
+    # Django's pair of lists is not accessible and too wide for phones.
+    formfield_overrides = {models.ManyToManyField: {"widget": CheckboxSelectMultiple}}
+
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_superuser(request)
+        return is_superuser(request)
 
     def save_related(self, request: HttpRequest, form: ModelForm[Group], formsets: Any, change: bool) -> None:
         """Audit the change. Django calls this last, inside the transaction that adds or changes the group."""
@@ -66,7 +70,3 @@ def _codenames(permissions: Iterable[Permission]) -> str:
 
 def _record_changes(request: HttpRequest, changes: Changes, action: str, group: Group) -> None:
     changes.record(cast(User, request.user), action, "group", group.pk, user_id=None)
-
-
-def _is_superuser(request: HttpRequest) -> bool:
-    return request.user.is_active and request.user.is_superuser

@@ -1,4 +1,4 @@
-"""The outbox of mails in the admin: a read-only list. Rows have no text and no token, so it shows neither."""
+"""The outbox of mails in the admin: a read-only list. It shows neither texts nor tokens."""
 
 from __future__ import annotations
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, cast
 
+from django.apps import apps
 from django.contrib import admin
 from django.db import models
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Lower
-from django.forms import ModelForm
+from django.forms import CheckboxSelectMultiple, ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts import audit, avatar_storage, moderation, services, sessions
 from accounts.admin.action_model_admin import ActionModelAdmin
-from accounts.admin.actions import ActionInput, AdminAction, OptionalReasonForm, SuspendForm, with_reason
+from accounts.admin.actions import AdminAction, OptionalReasonForm, PolicyForm, with_inputs, with_reason
+from accounts.audit_targets import TARGET_MODELS, TARGET_NAMES, with_target_names
 from accounts.follower_counts import get_exact_counts
 from accounts.models import AuditEntry, CelebrityState, User
 from accounts.moderation import ProfilePart
@@ -43,11 +46,7 @@ PERMISSION_FIELDS = ("is_staff", "is_superuser", "groups")
 MAX_AUDIT_ENTRIES = 20  # on a user's page
 
 
-def _suspend(actor: User, user: User, data: ActionInput) -> bool:
-    return moderation.suspend(actor, user.pk, data["until"], data["reason"], expected_version=data["expected_version"])
-
-
-def _revoke_public_files(users: Sequence[User]) -> None:
+def revoke_public_files(users: Sequence[User]) -> None:
     public_files_revoked.send(User, user_ids=[user.pk for user in users])
 
 
@@ -59,7 +58,10 @@ def _remove_action(
 
     return AdminAction(
         *(f"remove_{part}", label, "changed", "The user may set it again.", "accounts.suspend_user"),
-        perform=lambda actor, user, data: moderation.remove_profile_part(actor, user.pk, part, data["reason"]),
+        perform=lambda actor, user, data: moderation.remove_profile_part(
+            actor, user.pk, part, data["reason"], policy=data["policy"]
+        ),
+        form=PolicyForm,
         is_destructive=True,
         applies_to=has_part,
         after_commit=after_commit,
@@ -77,16 +79,8 @@ def _pin_action(name: str, label: str, done_label: str, help_: str, is_celebrity
     )
 
 
-ACTIONS = (
-    AdminAction(
-        *("suspend", "Suspend", "suspended", "Hides the account and its content, and refuses its tokens."),
-        "accounts.suspend_user",
-        perform=_suspend,
-        form=SuspendForm,
-        is_destructive=True,
-        get_versions=moderation.count_suspensions,
-        after_commit=_revoke_public_files,
-    ),
+# The app above, which can send messages, adds those that warn and suspend.
+ACTIONS = [
     AdminAction(
         *("lift", "Lift the suspension", "reinstated", "Restores the account and its content at once."),
         "accounts.suspend_user",
@@ -97,17 +91,18 @@ ACTIONS = (
     AdminAction(
         *("end_sessions", "End all sessions", "signed out", "Signs the user out of every app. They may sign in again."),
         "accounts.suspend_user",
-        perform=with_reason(moderation.end_sessions, "pk"),
+        perform=with_inputs(moderation.end_sessions, attrgetter("pk"), "reason", "policy"),
+        form=PolicyForm,
         is_destructive=True,
     ),
-    _remove_action(ProfilePart.AVATAR, "Remove the avatar", after_commit=_revoke_public_files),
+    _remove_action(ProfilePart.AVATAR, "Remove the avatar", after_commit=revoke_public_files),
     _remove_action(ProfilePart.DISPLAY_NAME, "Remove the display name"),
     _remove_action(ProfilePart.BIO, "Remove the bio"),
     _remove_action(ProfilePart.WEBSITE, "Remove the website"),
     _pin_action("pull", "Pin as celebrity", "pinned", "Followers pull new posts, for any follower count.", True),
     _pin_action("push", "Pin as ordinary", "pinned", "New posts are pushed, for any follower count.", False),
     _pin_action("unpin", "Remove the pin", "unpinned", "The follower count decides again.", None),
-)
+]
 
 
 @dataclass(frozen=True)
@@ -126,6 +121,10 @@ RELATED_LINKS = [
     RelatedLink("audit entries about this user", AuditEntry, "user_id"),
     RelatedLink("actions by this user", AuditEntry, "actor_id"),
 ]
+
+
+# Further cards of a user's page, rendered for the member of staff who asks. The apps above add theirs.
+USER_CARDS: list[Callable[[HttpRequest, User], SafeString | str]] = []
 
 
 class StaffFilter(FlagFilter):
@@ -180,8 +179,10 @@ class UserAdmin(ActionModelAdmin):
     list_filter = (SuspendedFilter, StaffFilter, CelebrityFilter, PinnedFilter)
     search_fields = ("username", "email")
     search_help_text = "The beginning of a username, or a full email address."
-    filter_horizontal = ("groups",)
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    formfield_overrides = {
+        models.URLField: {"assume_scheme": "https"},
+        models.ManyToManyField: {"widget": CheckboxSelectMultiple},  # Django's pair of lists is not accessible
+    }
     readonly_fields = MANAGED_FIELDS
     change_form_template = "accounts/admin/user.html"
 
@@ -201,6 +202,9 @@ class UserAdmin(ActionModelAdmin):
     @admin.display
     def joined(self, user: User) -> str:
         return f"{user.created_at:%Y-%m-%d}"
+
+    def get_unfit_bulk_actions(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("suspend",) if request.GET.get(SuspendedFilter.parameter_name) == "1" else ("lift",)
 
     def get_target(self, subject: Any) -> tuple[str, int]:
         return "user", cast(User, subject).pk
@@ -246,7 +250,8 @@ class UserAdmin(ActionModelAdmin):
             "live_sessions": sessions.get_live(user.pk).count(),
             "bound_actions": self.get_bound_actions(request, user, user),
             "links": [(link.text, link.url(user.pk)) for link in RELATED_LINKS if _may_view(request, link.model)],
-            "entries": _recent_audit_entries(user) if _may_view(request, AuditEntry) else [],
+            "cards": [render(request, user) for render in USER_CARDS],
+            "entries": _recent_audit_entries(request, user) if _may_view(request, AuditEntry) else [],
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -269,5 +274,8 @@ def _may_view(request: HttpRequest, model: type[Model]) -> bool:
     return request.user.has_perm(f"{meta.app_label}.view_{meta.model_name}")
 
 
-def _recent_audit_entries(user: User) -> list[AuditEntry]:
-    return list(AuditEntry.objects.filter(user_id=user.pk).order_by("-pk")[:MAX_AUDIT_ENTRIES])
+def _recent_audit_entries(request: HttpRequest, user: User) -> list[AuditEntry]:
+    """Return the newest entries. A name quotes a post or comment, perhaps a hidden one, so not all staff see it."""
+    secret = [kind for kind in TARGET_NAMES if not _may_view(request, apps.get_model(TARGET_MODELS[kind]))]
+    entries = with_target_names(AuditEntry.objects.filter(user_id=user.pk), without=secret)
+    return list(entries.order_by("-pk")[:MAX_AUDIT_ENTRIES])

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts.api import (
+    browser_session,
     export,
     mail_links,
     registration,
@@ -17,6 +18,7 @@ urlpatterns = [
     path("auth/captcha", registration.Captcha.as_view()),
     path("auth/token", views.SignIn.as_view()),
     path("auth/token/refresh", views.Refresh.as_view()),
+    path("auth/session", browser_session.BrowserSession.as_view()),
     path("auth/logout", views.SignOut.as_view()),
     path("auth/password", views.Password.as_view()),
     path("auth/email/verify", mail_links.EmailVerification.as_view()),

@@ -55,7 +55,7 @@ from instafeed.core.api.openapi.components import error_response, error_response
 from instafeed.core.api.throttling import AnonThrottle, UserThrottle
 from instafeed.core.db.replicas.session import identify_user
 
-_INVALID_TOKEN_RESPONSE = error_response(
+INVALID_TOKEN_RESPONSE = error_response(
     401,
     "token_not_valid",
     "The refresh token is invalid or expired, or was used before.",
@@ -123,7 +123,7 @@ class Refresh(UnauthenticatedView):
         operation_id="refresh_tokens",
         tags=["sign-in"],
         request=RefreshSerializer,
-        responses={200: TokensSerializer, **_INVALID_TOKEN_RESPONSE},
+        responses={200: TokensSerializer, **INVALID_TOKEN_RESPONSE},
         auth=[],
     )
     def post(self, request: Request) -> Response:
@@ -141,7 +141,7 @@ class SignOut(UnauthenticatedView):
         operation_id="sign_out",
         tags=["sign-in"],
         request=RefreshSerializer,
-        responses={204: None, **_INVALID_TOKEN_RESPONSE},
+        responses={204: None, **INVALID_TOKEN_RESPONSE},
         auth=[],
     )
     def post(self, request: Request) -> Response:

@@ -26,6 +26,7 @@ _SUBJECTS: dict[str, str | Promise] = {
     MailKind.EXPORT_NOTICE: gettext_lazy("The export of your data from %(site)s is ready"),
     MailKind.SIGN_IN_NOTICE: gettext_lazy("New sign-in to %(site)s"),
     MailKind.APPROVAL_NOTICE: gettext_lazy("Welcome to %(site)s"),
+    MailKind.SUSPENSION_NOTICE: gettext_lazy("Your account at %(site)s was suspended"),
     _IN_USE: gettext_lazy("You already have an account at %(site)s"),
 }
 

@@ -1,6 +1,7 @@
 """The outbox: a row for each mail, written in the transaction of its cause.
 
-Rows hold no token and no text. Both are made when the mail is sent, so reading the table gives access to no account.
+Rows hold no token and no finished text. Both are made when the mail is sent, so reading the table gives access to no
+account.
 """
 
 from __future__ import annotations
@@ -59,6 +60,16 @@ def enqueue_notice(kind: MailKind, user: User, **details: Any) -> None:
     """Queue a notice to the user's address, if it is verified: no one else may learn of the account."""
     if user.email and user.email_verified:
         enqueue(kind, user.email, user, **details)
+
+
+def enqueue_suspension_notice(user: User, policy: str) -> None:
+    """Queue a notice of the user's suspension, with the text of the policy, which may be empty."""
+    enqueue_notice(MailKind.SUSPENSION_NOTICE, user, until=describe_suspension_end(user.suspended_until), policy=policy)
+
+
+def describe_suspension_end(until: datetime | None) -> str:
+    """Return the end of a suspension for people; nothing if it has none."""
+    return f"{until:%Y-%m-%d %H:%M} UTC" if until else ""
 
 
 def delete_given_up(before: datetime) -> bool:

@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
 
-from accounts.mail.outbox import queue
+from accounts.mail.outbox import describe_suspension_end, queue
 from accounts.mail.password_state import password_state
 from accounts.models import MailKind, OutgoingMail, User
 
@@ -38,6 +38,9 @@ def find(mail: OutgoingMail) -> Recipient | None:
 
 
 def _may_get_mail(mail: OutgoingMail, user: User) -> bool:
+    if mail.kind == MailKind.SUSPENSION_NOTICE:
+        is_suspended = user.suspended_at is not None and user.deleted_at is None
+        return is_suspended and mail.details["until"] == describe_suspension_end(user.suspended_until)
     return user.is_active or (mail.kind == MailKind.VERIFY and user.awaits_approval)
 
 

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from accounts.models import User
 from accounts.usernames import canonical_username
-from instafeed.core.management.base import OperatorCommand
+from instafeed.core.management.base import OperatorCommand, usage_error
 
 
 class AccountCommand(OperatorCommand):
@@ -22,10 +22,10 @@ class AccountCommand(OperatorCommand):
         parser.add_argument("--dry-run", action="store_true", help="print what would be done and change nothing")
 
     def get_account(self, username: str) -> User:
-        """Return the account with this name, in any case. Raises CommandError if there is none or it was deleted."""
+        """Return the account with this name, in any case. Raises a usage error if there is none or it was deleted."""
         user = User.objects.filter(username=canonical_username(username), deleted_at=None).first()
         if user is None:
-            raise CommandError(f"no account is called {username!r}")
+            raise usage_error(f"no account is called {username!r}")
         return user
 
     def read_password(self, user: User) -> str:

@@ -47,6 +47,7 @@ MAIL_KINDS = [
     ("sign_in_notice", "notice of a sign-in"),
     ("export_notice", "notice of an export"),
     ("approval_notice", "notice of an approved registration"),
+    ("suspension_notice", "notice of a suspension"),
 ]
 
 # The check for reservations runs after the unique index has admitted the name (accounts.former_usernames).
@@ -486,6 +487,8 @@ class Migration(migrations.Migration):
                 ("target_id", models.BigIntegerField()),
                 ("user_id", models.BigIntegerField(null=True)),
                 ("reason", models.TextField(blank=True, default="", max_length=1000)),
+                ("policy_id", models.BigIntegerField(null=True)),
+                ("policy_name", models.CharField(blank=True, db_default="", default="", max_length=60)),
                 ("before", models.JSONField(default=dict)),
                 ("after", models.JSONField(default=dict)),
                 (
@@ -500,6 +503,11 @@ class Migration(migrations.Migration):
                     models.Index(fields=["user_id", "-id"], name="audit_user"),
                     models.Index(fields=["actor_id", "-id"], name="audit_actor"),
                     models.Index(fields=["action", "-id"], name="audit_action"),
+                    models.Index(
+                        condition=models.Q(("policy_id__isnull", False)),
+                        fields=["policy_id", "-id"],
+                        name="audit_policy",
+                    ),
                 ],
             },
         ),
@@ -600,6 +608,88 @@ class Migration(migrations.Migration):
             fields=[],
             options={"proxy": True, "indexes": [], "constraints": []},
             bases=("accounts.user",),
+        ),
+        migrations.CreateModel(
+            name="Policy",
+            fields=[
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=instafeed.core.db.snowflake.NextId(),
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=60, unique=True)),
+                (
+                    "text",
+                    models.TextField(
+                        help_text="The message to a user who broke it.",
+                        max_length=1000,
+                        verbose_name="text for the author",
+                    ),
+                ),
+                (
+                    "severity",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "low"), (2, "medium"), (3, "high"), (4, "critical")],
+                        help_text="Cases of a higher severity come first. A change applies to later reports.",
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("spam", "Spam"),
+                            ("nudity", "Nudity"),
+                            ("violence", "Violence"),
+                            ("harassment", "Harassment"),
+                            ("hate", "Hate"),
+                            ("self_harm", "self-harm"),
+                            ("child_safety", "child safety"),
+                            ("misinformation", "Misinformation"),
+                            ("copyright", "Copyright"),
+                            ("other", "Other"),
+                        ],
+                        help_text="Cases that are reported for this reason suggest the policy, and get its severity.",
+                        max_length=14,
+                        verbose_name="reason of reports",
+                    ),
+                ),
+                (
+                    "default_action",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("dismiss", "Dismiss"),
+                            ("hide", "Hide"),
+                            ("hide_and_warn", "Hide and warn"),
+                            ("warn", "Warn"),
+                            ("suspend", "Suspend"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True, verbose_name="in use")),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "policies",
+                "ordering": ("-severity", "name"),
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_active", True), models.Q(("reason", ""), _negated=True)),
+                        fields=("reason",),
+                        name="policy_unique_reason",
+                        violation_error_message="Another policy in use has this reason.",
+                    )
+                ],
+            },
         ),
         migrations.RunSQL(APPEND_ONLY, DROP_APPEND_ONLY),
         migrations.RunSQL(REFUSE_RESERVED_USERNAMES, ALLOW_RESERVED_USERNAMES),

@@ -2,6 +2,7 @@
 
 from accounts.models.audit import AuditEntry
 from accounts.models.mail import MailKind, OneTimeToken, OutgoingMail
+from accounts.models.policy import Policy, Reason, Severity
 from accounts.models.registration import BlockedEmailDomain, BlockedNetwork, Invite, PendingAccount, UsedChallenge
 from accounts.models.sign_in import RecoveryCode, SecondFactor, Session
 from accounts.models.user import (
@@ -31,9 +32,12 @@ __all__ = [
     "OneTimeToken",
     "OutgoingMail",
     "PendingAccount",
+    "Policy",
+    "Reason",
     "RecoveryCode",
     "SecondFactor",
     "Session",
+    "Severity",
     "UsedChallenge",
     "User",
 ]

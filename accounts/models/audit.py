@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from instafeed.core.db.snowflake import NextId
@@ -23,6 +24,8 @@ class AuditEntry(models.Model):
     target_id = models.BigIntegerField()
     user_id = models.BigIntegerField(null=True)  # the affected user: the target itself, or its author
     reason = models.TextField(max_length=1000, blank=True, default="")
+    policy_id = models.BigIntegerField(null=True)
+    policy_name = models.CharField(max_length=60, blank=True, default="", db_default="")  # at the time of the action
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -34,6 +37,7 @@ class AuditEntry(models.Model):
             models.Index(fields=["user_id", "-id"], name="audit_user"),
             models.Index(fields=["actor_id", "-id"], name="audit_actor"),
             models.Index(fields=["action", "-id"], name="audit_action"),
+            models.Index(fields=["policy_id", "-id"], name="audit_policy", condition=Q(policy_id__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -21,10 +21,11 @@ class MailKind(models.TextChoices):
     SIGN_IN_NOTICE = "sign_in_notice", "notice of a sign-in"
     EXPORT_NOTICE = "export_notice", "notice of an export"
     APPROVAL_NOTICE = "approval_notice", "notice of an approved registration"
+    SUSPENSION_NOTICE = "suspension_notice", "notice of a suspension"
 
 
 class OutgoingMail(LeasedJob):
-    """A mail to send: what is needed to write it, without its text and its token (accounts.mail).
+    """A mail to send: what is needed to write it, without its finished text and its token (accounts.mail).
 
     Written in the transaction of its cause and deleted when a mail server has accepted the mail.
     """

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from accounts import invites
 from accounts.models.registration import MAX_NOTE_LENGTH
 from accounts.operator_actions import SHELL
-from instafeed.core.management.base import OperatorCommand, whole_number
+from instafeed.core.management.base import OperatorCommand, usage_error, whole_number
 
 
 class Command(OperatorCommand):
@@ -35,7 +35,7 @@ class Command(OperatorCommand):
 
     def handle(self, max_uses: int, days: int, note: str, **options: Any) -> str:
         if len(note) > MAX_NOTE_LENGTH:
-            raise CommandError(f"--note has more than {MAX_NOTE_LENGTH} characters")
+            raise usage_error(f"--note has more than {MAX_NOTE_LENGTH} characters")
         accounts = "1 account" if max_uses == 1 else f"{max_uses:,} accounts"
         scope = f"for {accounts}, {f'valid for {days:,} days' if days else 'valid until it is revoked'}"
         self.stdout.write(f"Creating an invite {scope}.")

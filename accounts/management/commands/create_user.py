@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from accounts import operator_actions, services
 from accounts.management.account_command import AccountCommand, one_line
 from accounts.models import User
 from accounts.usernames import canonical_username
+from instafeed.core.management.base import usage_error
 
 
 class Command(AccountCommand):
@@ -29,7 +30,7 @@ class Command(AccountCommand):
         try:
             user.full_clean(exclude=["password"])
         except ValidationError as error:
-            raise CommandError(one_line(error)) from None
+            raise usage_error(one_line(error)) from None
         kind = "administrator" if admin else "user"
         self.stdout.write(f"Creating the {kind} {user.username}.")
         password = self.read_password(user)
@@ -38,6 +39,6 @@ class Command(AccountCommand):
         try:
             operator_actions.create_user(user.username, user.email, password, is_admin=admin)
         except services.AlreadyTaken as error:
-            raise CommandError(str(error)) from None
+            raise usage_error(str(error)) from None
         hint = f" Run `manage.py enroll_otp {user.username}` for the second factor." if admin else ""
         return f"Created the {kind} {user.username}.{hint}"

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts import moderation, operator_actions
 from accounts.management.account_command import AccountCommand
-from instafeed.core.management.base import whole_number
+from instafeed.core.management.base import usage_error, whole_number
 
 
 class Command(AccountCommand):
@@ -28,6 +28,10 @@ class Command(AccountCommand):
 
     def handle(self, username: str, reason: str, days: int | None, **options: Any) -> str:
         user = self.get_account(username)
+        try:
+            moderation.require_reason(reason)
+        except moderation.ActionRefused:
+            raise usage_error("--reason is empty") from None
         length = "indefinitely" if days is None else f"for {days:,} days"
         self.stdout.write(f"Suspending {user.username} {length}.")
         if self.dry_run:
