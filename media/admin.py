@@ -145,4 +145,5 @@ def _img_tag(media: Media, size: int, kind: str) -> SafeString | str:
         url = variants.variant_url(media, size)
     except storage.StorageError:
         url = None
-    return format_html('<img class="{}" src="{}" alt="{}">', kind, url, media.alt_text) if url else "–"
+    alt = media.alt_text or f"Picture {media.pk}"
+    return format_html('<img class="{}" src="{}" alt="{}">', kind, url, alt) if url else "–"

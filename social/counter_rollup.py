@@ -1,7 +1,7 @@
 """Add pending count changes to `follower_count` and `following_count` of the users' rows.
 
 Follows only append count changes (`social.services.count_changes`), so that followers of a celebrity do not wait for
-one row. A task rolls the changes up every two seconds and sends `audience_changed` for users whose follower count
+one row. A task rolls the changes up every five seconds and sends `audience_changed` for users whose follower count
 changed. Readers see the sum of the row and its pending changes (`accounts.follower_counts`), so only the celebrity
 threshold notices the delay.
 """

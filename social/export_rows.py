@@ -17,10 +17,26 @@ class ExportedRelationSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
 
 
-class ExportedWarningSerializer(serializers.Serializer[Any]):
-    """A warning by the moderators."""
+class ExportedMessageSerializer(serializers.Serializer[Any]):
+    """A message of the moderators."""
 
     text = serializers.CharField()
     post_id = IdField(allow_null=True)
     comment_id = IdField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class ExportedPreferenceSerializer(serializers.Serializer[Any]):
+    """Where you are notified of a kind of thing, if you have chosen."""
+
+    kind = serializers.CharField()
+    in_app = serializers.BooleanField()
+    push = serializers.BooleanField()
+
+
+class ExportedPushSubscriptionSerializer(serializers.Serializer[Any]):
+    """A browser to which the site sends push messages."""
+
+    session_id = IdField()
+    push_service = serializers.CharField(help_text="Where the messages are sent, without the address of the browser.")
     created_at = serializers.DateTimeField()

@@ -21,8 +21,24 @@ from accounts.personal_data_registry import (
 )
 from instafeed.core.api.formats import optional_id
 from social.counter_rollup import roll_up
-from social.export_rows import ExportedRelationSerializer, ExportedWarningSerializer
-from social.models import Block, Follow, FollowRequest, Mute, RequestAcceptance, Warning
+from social.export_rows import (
+    ExportedMessageSerializer,
+    ExportedPreferenceSerializer,
+    ExportedPushSubscriptionSerializer,
+    ExportedRelationSerializer,
+)
+from social.models import (
+    Block,
+    Follow,
+    FollowRequest,
+    ModeratorMessage,
+    Mute,
+    NotificationKind,
+    NotificationPreference,
+    PushSubscription,
+    RequestAcceptance,
+)
+from social.push import endpoints, subscriptions
 from social.selectors import filter_blockers
 from social.services.count_changes import record_count_changes
 from social.services.locks import lock_account, retry_on_conflict
@@ -105,7 +121,17 @@ def erase_received_requests(user_id: int) -> bool:
 
 def export_warnings(user_id: int) -> Iterator[Row]:
     """Yield the moderators' warnings to the user."""
-    rows = Warning.objects.filter(recipient_id=user_id).values("id", "text", "post_id", "comment_id", "created_at")
+    return _export_messages(user_id, NotificationKind.WARNING)
+
+
+def export_decisions(user_id: int) -> Iterator[Row]:
+    """Yield what the moderators told the user about their decisions."""
+    return _export_messages(user_id, NotificationKind.DECISION)
+
+
+def _export_messages(user_id: int, kind: NotificationKind) -> Iterator[Row]:
+    messages = ModeratorMessage.objects.filter(recipient_id=user_id, kind=kind)
+    rows = messages.values("id", "text", "post_id", "comment_id", "created_at")
     for chunk in iterate_chunks(rows, "id"):
         for row in chunk:
             yield {
@@ -116,8 +142,32 @@ def export_warnings(user_id: int) -> Iterator[Row]:
             }
 
 
-def erase_warnings(user_id: int) -> bool:
-    return erase_rows(Warning.objects.filter(recipient_id=user_id))
+def erase_messages(user_id: int) -> bool:
+    return erase_rows(ModeratorMessage.objects.filter(recipient_id=user_id))
+
+
+def export_preferences(user_id: int) -> Iterator[Row]:
+    """Yield the kinds of notifications for which the user has chosen something."""
+    rows = NotificationPreference.objects.using(DEFAULT_DB_ALIAS).filter(user_id=user_id).order_by("kind")
+    for row in rows:
+        yield {"kind": row.kind, "in_app": row.in_app is not False, "push": row.push is not False}
+
+
+def erase_preferences(user_id: int) -> bool:
+    NotificationPreference.objects.filter(user_id=user_id).delete()
+    return True
+
+
+def export_push_subscriptions(user_id: int) -> Iterator[Row]:
+    """Yield the browsers that get push messages, without what gives the right to send them some."""
+    rows = PushSubscription.objects.filter(user_id=user_id).values("id", "session_id", "endpoint", "created_at")
+    for chunk in iterate_chunks(rows, "id"):
+        for row in chunk:
+            yield {
+                "session_id": str(row["session_id"]),
+                "push_service": endpoints.origin_of(row["endpoint"]),
+                "created_at": row["created_at"],
+            }
 
 
 def register_categories() -> None:
@@ -142,10 +192,25 @@ def register_categories() -> None:
         PersonalDataCategory("mutes", [MUTES.column], MUTES.export, MUTES.erase, relation),
         PersonalDataCategory(
             "warnings",
-            ["social.Warning.recipient_id"],
+            ["social.ModeratorMessage.recipient_id"],
             export_warnings,
-            erase_warnings,
-            ExportedWarningSerializer,
+            erase_messages,
+            ExportedMessageSerializer,
+        ),
+        PersonalDataCategory("decisions", (), export_decisions, erase_messages, ExportedMessageSerializer),
+        PersonalDataCategory(
+            "notification_preferences",
+            ["social.NotificationPreference.user_id"],
+            export_preferences,
+            erase_preferences,
+            ExportedPreferenceSerializer,
+        ),
+        PersonalDataCategory(
+            "push_subscriptions",
+            ["social.PushSubscription.user_id"],
+            export_push_subscriptions,
+            subscriptions.delete_of_user,
+            ExportedPushSubscriptionSerializer,
         ),
         # Not exported: users must not learn who blocks or mutes them.
         PersonalDataCategory("blocked_by", [BLOCKED_BY.column], erase=BLOCKED_BY.erase),

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from accounts.signals import privacy_changed, privacy_changing
+from accounts.signals import privacy_changed, privacy_changing, sessions_ended
 from social import request_acceptance
+from social.push import subscriptions
 from social.services.locks import lock_account
 
 
@@ -22,3 +23,9 @@ def accept_requests_when_public(user_id: int, is_private: bool, **_: Any) -> Non
     """Turn pending follow requests into follows when the account becomes public."""
     if not is_private:
         request_acceptance.accept_when_public(user_id)
+
+
+@receiver(sessions_ended)
+def delete_push_subscriptions(session_ids: list[int], **_: Any) -> None:
+    """Send no more push messages to the browsers of sessions that end."""
+    subscriptions.delete_of_sessions(session_ids)

@@ -121,6 +121,12 @@ def fetch_follower_pages(starts: Sequence[tuple[int, int]], limit: int) -> list[
         return [follower_ids for (follower_ids,) in cursor.fetchall()]
 
 
+def filter_followers(author_ids: Collection[int], user_ids: Collection[int]) -> set[int]:
+    """Return those of `user_ids` who follow one of the authors: an index probe for each pair."""
+    follows = Follow.objects.using(DEFAULT_DB_ALIAS).filter(follower_id__in=user_ids, followee_id__in=author_ids)
+    return set(follows.values_list("follower_id", flat=True))
+
+
 # Raw: every cold feed runs it twice, and building the statement in the ORM was most of a cold read (cProfile).
 _VISIBLE_AUTHORS = """
 SELECT author.id, author.celebrity_state

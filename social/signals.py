@@ -11,5 +11,5 @@ from django.dispatch import Signal
 relations_changed = Signal()
 
 # author_ids: Iterable[int], the users whose follower_count changed; it already has its new value. Not sent in the
-# transaction of the follow: counts are rolled up within a second (social.counter_rollup).
+# transaction of the follow: counts are rolled up some seconds later (social.counter_rollup).
 audience_changed = Signal()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from social.api import views
+from social.api import preferences, push, views
 from social.api.search import SearchView
 
 urlpatterns = [
@@ -18,6 +18,9 @@ urlpatterns = [
     path("me/follow-requests", views.FollowRequestsView.as_view()),
     path("me/follow-requests/<str:username>/accept", views.AcceptView.as_view()),
     path("me/follow-requests/<str:username>/reject", views.RejectView.as_view()),
+    path("me/preferences", preferences.PreferencesView.as_view()),
+    path("push/key", push.PushKeyView.as_view()),
+    path("push/subscriptions", push.PushSubscriptionsView.as_view()),
     path("me/blocks", views.BlocksView.as_view()),
     path("me/mutes", views.MutesView.as_view()),
 ]

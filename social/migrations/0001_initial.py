@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ("accounts", "0001_initial"),
         ("core", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
@@ -48,6 +49,7 @@ class Migration(migrations.Migration):
                             ("media_failed", "Media Failed"),
                             ("warning", "Warning"),
                             ("content_hidden", "Content Hidden"),
+                            ("decision", "Decision"),
                         ],
                         max_length=16,
                     ),
@@ -109,6 +111,7 @@ class Migration(migrations.Migration):
                             ("media_failed", "Media Failed"),
                             ("warning", "Warning"),
                             ("content_hidden", "Content Hidden"),
+                            ("decision", "Decision"),
                         ],
                         max_length=16,
                     ),
@@ -149,7 +152,7 @@ class Migration(migrations.Migration):
             options={"indexes": [models.Index(fields=["due_at"], name="request_acceptance_due")]},
         ),
         migrations.CreateModel(
-            name="Warning",
+            name="ModeratorMessage",
             fields=[
                 (
                     "id",
@@ -161,7 +164,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("recipient_id", models.BigIntegerField()),
-                ("text", models.TextField(max_length=1000)),
+                (
+                    "kind",
+                    models.CharField(choices=[("warning", "Warning"), ("decision", "Decision")], max_length=16),
+                ),
+                ("text", models.TextField()),
                 ("post_id", models.BigIntegerField(null=True)),
                 ("comment_id", models.BigIntegerField(null=True)),
                 (
@@ -170,7 +177,12 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [models.Index(fields=["recipient_id", "id"], name="warning_recipient")],
+                "indexes": [
+                    models.Index(fields=["recipient_id", "id"], name="moderator_message_recipient"),
+                    models.Index(
+                        condition=models.Q(("kind", "decision")), fields=["id"], name="moderator_message_decision"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -374,6 +386,97 @@ class Migration(migrations.Migration):
                         fields=["announced_at"],
                         name="notification_actor_retracted",
                     ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="NotificationPreference",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user_id", "kind", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("user_id", models.BigIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("like", "Like"),
+                            ("comment", "Comment"),
+                            ("reply", "Reply"),
+                            ("follow", "Follow"),
+                            ("follow_request", "Follow Request"),
+                            ("follow_accepted", "Follow Accepted"),
+                            ("mention", "Mention"),
+                            ("media_failed", "Media Failed"),
+                            ("warning", "Warning"),
+                            ("content_hidden", "Content Hidden"),
+                            ("decision", "Decision"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("in_app", models.BooleanField(null=True)),
+                ("push", models.BooleanField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="PushSubscription",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("user_id", models.BigIntegerField(db_index=True)),
+                ("endpoint", models.CharField(db_collation="C", max_length=1024)),
+                ("p256dh", models.BinaryField(max_length=65)),
+                ("auth", models.BinaryField(max_length=16)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+                (
+                    "session",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="push_subscription_set",
+                        to="accounts.session",
+                    ),
+                ),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("endpoint",), name="push_subscription_endpoint")],
+            },
+        ),
+        migrations.CreateModel(
+            name="OutgoingPush",
+            fields=[
+                (
+                    "state",
+                    models.PositiveSmallIntegerField(
+                        choices=[(0, "pending"), (1, "running"), (2, "done"), (3, "dead letter")],
+                        db_default=0,
+                        default=0,
+                    ),
+                ),
+                ("due_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("lease", models.UUIDField(editable=False, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(db_default=0, default=0)),
+                ("error", models.TextField(blank=True, db_default="", default="")),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("subscription_id", models.BigIntegerField()),
+                ("notification_id", models.BigIntegerField()),
+                (
+                    "announced_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("state__in", (0, 1))), fields=["due_at"], name="push_due"),
+                    models.Index(condition=models.Q(("state", 2)), fields=["due_at"], name="push_done"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("subscription_id", "notification_id"), name="push_unique_message")
                 ],
             },
         ),

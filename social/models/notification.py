@@ -22,6 +22,7 @@ class NotificationKind(models.TextChoices):
     MEDIA_FAILED = "media_failed"  # processing failed for a file of the recipient's own post
     WARNING = "warning"  # by a moderator
     CONTENT_HIDDEN = "content_hidden"  # a moderator hid the recipient's own post or comment
+    DECISION = "decision"  # what moderators decided about the recipient's content, account or report
 
 
 class Verb(models.IntegerChoices):

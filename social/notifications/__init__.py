@@ -5,6 +5,7 @@
 | `outbox` | writes events in the transaction of the change that they report |
 | `consumer` | reads the outbox in a worker, batch by batch, and deletes applied events |
 | `deliverability` | decides who may be notified of whom (blocks, mutes, suspensions) |
+| `preferences` | says which kinds a user wants in the app, and as push messages |
 | `aggregation_keys` | names the target of an event: events with the same key and recipient share an entry |
 | `aggregation` | merges a batch of events into entries: the likes of one post become one entry |
 | `deletion` | removes notifications of deleted posts, comments and users, retracted ones, and old ones |
@@ -22,7 +23,7 @@ from social.notifications.outbox import (
     delete_for_comments,
     delete_for_posts,
     retract,
-    warn,
+    send_moderator_message,
 )
 
 __all__ = [
@@ -34,5 +35,5 @@ __all__ = [
     "delete_for_user",
     "delete_older",
     "retract",
-    "warn",
+    "send_moderator_message",
 ]

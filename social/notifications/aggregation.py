@@ -1,6 +1,7 @@
 """Merge outbox events into entries: a thousand likes of one post become one entry with a thousand actors.
 
     apply_events → _latest_event_per_actor → _filter_deliverable_events → _EntryBatch.load, announce/retract, save
+                                                                       → push.outbox.enqueue for entries that moved
 
 A batch is applied under the writer lock in a fixed number of statements: one row for each entry and one for each
 actor. Applying an event again changes nothing.
@@ -14,11 +15,12 @@ from dataclasses import dataclass, field
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from accounts.models import User
-from social.models import Notification, NotificationActor, NotificationEvent, NotificationKind, Verb
+from social.models import Notification, NotificationActor, NotificationEvent, Verb
 from social.notifications.deletion import RENOTIFY_COOLDOWN
 from social.notifications.deliverability import filter_deliverable
+from social.notifications.preferences import ALWAYS_IN_APP, fetch_unwanted_in_app
+from social.push import outbox as push_outbox
 
-_KINDS_BY_MODERATORS = (NotificationKind.WARNING, NotificationKind.CONTENT_HIDDEN)
 _EntryKey = tuple[int, str]  # recipient id, aggregation key
 _ActorKey = tuple[_EntryKey, int]
 
@@ -49,6 +51,7 @@ def apply_events(events: Iterable[NotificationEvent]) -> None:
         else:
             batch.retract(event)
     batch.save()
+    push_outbox.enqueue(batch.moved_entries)
 
 
 def _latest_event_per_actor(events: Iterable[NotificationEvent]) -> list[NotificationEvent]:
@@ -61,20 +64,21 @@ def _latest_event_per_actor(events: Iterable[NotificationEvent]) -> list[Notific
 
 
 def _filter_deliverable_events(events: list[NotificationEvent]) -> list[NotificationEvent]:
-    """Drop announcements that their recipients must not see.
+    """Drop announcements that their recipients must not see, or do not want in the app.
 
     What moderators did is kept for a suspended recipient, who sees it when the suspension ends.
     """
-    moderated = [event.recipient_id for event in events if event.kind in _KINDS_BY_MODERATORS]
+    moderated = [event.recipient_id for event in events if event.kind in ALWAYS_IN_APP]
     existing = _filter_existing_users(moderated) if moderated else set()
     pairs = {_recipient_and_actor(event) for event in events if event.verb == Verb.ANNOUNCE}
     deliverable = filter_deliverable(pairs)
+    unwanted = fetch_unwanted_in_app({recipient_id for recipient_id, _ in deliverable}) if deliverable else set()
     return [
         event
         for event in events
         if event.verb != Verb.ANNOUNCE
-        or _recipient_and_actor(event) in deliverable
-        or (event.kind in _KINDS_BY_MODERATORS and event.recipient_id in existing)
+        or (_recipient_and_actor(event) in deliverable and (event.recipient_id, event.kind) not in unwanted)
+        or (event.kind in ALWAYS_IN_APP and event.recipient_id in existing)
     ]
 
 
@@ -92,6 +96,7 @@ class _EntryBatch:
     new_entries: list[Notification] = field(default_factory=list)
     changed_entries: dict[int, Notification] = field(default_factory=dict)
     changed_actors: list[NotificationActor] = field(default_factory=list)
+    _moved: dict[_EntryKey, Notification] = field(default_factory=dict)
 
     @classmethod
     def load(cls, events: Sequence[NotificationEvent]) -> _EntryBatch:
@@ -119,6 +124,7 @@ class _EntryBatch:
         if actor.announced_at is None or actor.announced_at < event.created_at - RENOTIFY_COOLDOWN:
             actor.position, actor.announced_at = position, event.created_at
             entry.position, entry.created_at = position, event.created_at
+            self._moved[_entry_key(event)] = entry
         actor.is_active = True
         self.changed_actors.append(actor)
 
@@ -130,6 +136,11 @@ class _EntryBatch:
         self._changed_entry(event).actor_count -= 1
         actor.is_active = False
         self.changed_actors.append(actor)
+
+    @property
+    def moved_entries(self) -> list[Notification]:
+        """The entries at the top of the lists: new ones, and those with a new actor who has not left in this batch."""
+        return [entry for entry in self._moved.values() if entry.actor_count]
 
     def _changed_entry(self, event: NotificationEvent) -> Notification:
         """Return the event's entry, a new one if there is none, and record it as changed."""

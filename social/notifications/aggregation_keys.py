@@ -8,7 +8,7 @@ from social.models import NotificationKind
 
 _COMMENT_KINDS = (NotificationKind.COMMENT, NotificationKind.REPLY, NotificationKind.MENTION)
 _FOLLOW_KINDS = (NotificationKind.FOLLOW, NotificationKind.FOLLOW_REQUEST, NotificationKind.FOLLOW_ACCEPTED)
-_WARNING_PREFIX = "warning:"
+_MESSAGE_PREFIX = "message:"
 
 
 def build_key(kind: str, actor_id: int, post_id: int | None, comment_id: int | None) -> str:
@@ -36,14 +36,14 @@ def build_key(kind: str, actor_id: int, post_id: int | None, comment_id: int | N
     raise ValueError(f"not a notification event: kind {kind!r}, post {post_id}, comment {comment_id}")
 
 
-def warning_key(warning_id: int) -> str:
-    """Return the key of a warning. Each warning has its own, so warnings are never merged."""
-    return f"{_WARNING_PREFIX}{warning_id}"
+def message_key(message_id: int) -> str:
+    """Return the key of a moderator's message. Each has its own, so messages are never merged."""
+    return f"{_MESSAGE_PREFIX}{message_id}"
 
 
-def parse_warning_id(key: str) -> int | None:
-    """Return the warning id of a warning's key, None for other keys."""
-    return int(key.removeprefix(_WARNING_PREFIX)) if key.startswith(_WARNING_PREFIX) else None
+def parse_message_id(key: str) -> int | None:
+    """Return the message id of a message's key, None for other keys."""
+    return int(key.removeprefix(_MESSAGE_PREFIX)) if key.startswith(_MESSAGE_PREFIX) else None
 
 
 def post_keys(post_ids: Iterable[int]) -> list[str]:

@@ -20,6 +20,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from instafeed.core.cache import hints
+from instafeed.core.cache.hints import HintKind
 from social.models import NotificationEvent, Verb
 from social.notifications import aggregation
 from social.notifications.deletion import delete_for_targets
@@ -40,6 +42,12 @@ _NEXT_EVENTS_SQL = """
 UNION ALL
 (SELECT * FROM social_notificationevent WHERE failed_at IS NULL AND verb <> %(delete)s ORDER BY id LIMIT %(limit)s)
 """
+
+
+def sweep() -> None:
+    """Request the consumer's task if events are pending: the task was lost, or its worker died."""
+    if NotificationEvent.objects.using(DEFAULT_DB_ALIAS).filter(failed_at=None).exists():
+        consumer_task.request()
 
 
 class BatchResult(Enum):
@@ -87,6 +95,7 @@ def consume_batch() -> BatchResult:
         all_deleted = not deletions or delete_for_targets(*_target_ids(deletions))
         if deletions and all_deleted:
             _delete_events(deletions)
+    hints.publish({HintKind.NOTIFICATIONS: list({event.recipient_id for event in events})})
     more = not all_deleted or EVENT_BATCH_SIZE in (len(deletions), len(events))
     return BatchResult.MORE if more else BatchResult.EMPTY
 

@@ -12,13 +12,23 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from social.models import Notification, NotificationActor, NotificationEvent, NotificationKind, NotificationState
+from instafeed.core.db.snowflake import first_id_at
+from social.models import (
+    ModeratorMessage,
+    Notification,
+    NotificationActor,
+    NotificationEvent,
+    NotificationKind,
+    NotificationState,
+)
 from social.notifications.aggregation_keys import comment_keys, post_keys
 from social.notifications.writer_lock import lock_writer
 
 DELETE_BATCH_SIZE = 1_000  # rows of either table in one slice
 # A retracted actor is kept this long. Repeating the action within this time does not notify again.
 RENOTIFY_COOLDOWN = timedelta(days=1)
+
+_KEPT_KINDS = (NotificationKind.WARNING, NotificationKind.DECISION)  # also after the post or comment is deleted
 
 # Raw: `pk__in` writes a condition for each pair. A slice of a thousand took 255 ms, not 45 ms.
 _DELETE_ACTORS = """
@@ -48,10 +58,10 @@ def delete_for_user(user_id: int) -> bool:
 def delete_for_targets(post_ids: Sequence[int], comment_ids: Sequence[int]) -> bool:
     """Delete a slice of the entries about posts, their comments, and comments. Return True when none is left.
 
-    Must be called under the writer lock. Warnings by moderators are kept.
+    Must be called under the writer lock. Messages of moderators are kept.
     """
     keys = post_keys(post_ids) + comment_keys(comment_ids)
-    about_comments = Q(post_id__in=post_ids, comment_id__isnull=False) & ~Q(kind=NotificationKind.WARNING)
+    about_comments = Q(post_id__in=post_ids, comment_id__isnull=False) & ~Q(kind__in=_KEPT_KINDS)
     return _delete_entries(Notification.objects.filter(Q(aggregation_key__in=keys) | about_comments))
 
 
@@ -68,12 +78,20 @@ def delete_retracted() -> bool:
 def delete_older(before: datetime) -> bool:
     """Delete a slice of the entries whose newest actor is from before a time. Return True when none is left.
 
-    Warnings by moderators are kept.
+    Warnings by moderators are kept. The texts of their other messages go with the entries.
     """
     with transaction.atomic(using=DEFAULT_DB_ALIAS):
         lock_writer()
         old = Notification.objects.filter(created_at__lt=before).exclude(kind=NotificationKind.WARNING)
-        return _delete_entries(old.order_by("created_at"))
+        entries_done = _delete_entries(old.order_by("created_at"))
+        return _delete_decisions(before) and entries_done
+
+
+def _delete_decisions(before: datetime) -> bool:
+    decisions = ModeratorMessage.objects.filter(kind=NotificationKind.DECISION, pk__lt=first_id_at(before))
+    ids = list(decisions.order_by("pk").values_list("pk", flat=True)[:DELETE_BATCH_SIZE])
+    ModeratorMessage.objects.filter(pk__in=ids).delete()
+    return len(ids) < DELETE_BATCH_SIZE
 
 
 def _delete_entries(entries: QuerySet[Notification]) -> bool:

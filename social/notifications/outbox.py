@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from instafeed.core.db.replicas.session import mark_written
+from instafeed.core.db.snowflake import next_ids
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
-from social.models import NotificationKind, Verb, Warning
-from social.notifications.aggregation_keys import build_key, warning_key
+from social.models import ModeratorMessage, NotificationKind, Verb
+from social.notifications.aggregation_keys import build_key, message_key
 
 consumer_task = CoalescedTask(queues.DRAIN_NOTIFICATIONS, countdown=0.2)  # at most five tasks a second
 
@@ -58,15 +59,30 @@ def announce(*events: Event) -> None:
     _enqueue_events(Verb.ANNOUNCE, events)
 
 
-def warn(recipient_id: int, text: str, post_id: int | None = None, comment_id: int | None = None) -> None:
-    """Send a moderator's warning to a user, optionally about a post or comment of theirs.
+def send_moderator_message(
+    kind: NotificationKind,
+    recipient_ids: Iterable[int],
+    text: str,
+    post_id: int | None = None,
+    comment_id: int | None = None,
+) -> None:
+    """Send a moderator's message to users, optionally about a post or comment. `kind` is WARNING or DECISION.
 
-    The warning stays when that post or comment is deleted. The moderator is not named: actor and recipient are the
-    same. Must be called inside the transaction of the moderator's action.
+    It stays when that post or comment is deleted. The moderator is not named: actor and recipient are the same. Must
+    be called inside the transaction of the moderator's action. Three statements, for any number of recipients.
     """
-    warning = Warning.objects.create(recipient_id=recipient_id, text=text, post_id=post_id, comment_id=comment_id)
-    key = warning_key(warning.pk)
-    _insert_rows([(Verb.ANNOUNCE, NotificationKind.WARNING, key, recipient_id, recipient_id, post_id, comment_id)])
+    recipients = list(recipient_ids)
+    messages = [
+        ModeratorMessage(pk=pk, recipient_id=recipient_id, kind=kind, text=text, post_id=post_id, comment_id=comment_id)
+        for pk, recipient_id in zip(next_ids(len(recipients)), recipients, strict=True)
+    ]
+    ModeratorMessage.objects.bulk_create(messages)
+    _insert_rows(
+        [
+            (Verb.ANNOUNCE, kind, message_key(each.pk), each.recipient_id, each.recipient_id, post_id, comment_id)
+            for each in messages
+        ]
+    )
 
 
 def retract(*events: Event) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from instafeed.core.cache import hints
+from instafeed.core.cache.hints import HintKind
 from social.models import Notification
 
 # One statement, so that two devices at the same time cannot lower it. The ORM has no INSERT … SELECT.
@@ -20,6 +22,9 @@ def mark_read(user_id: int, up_to: int) -> None:
     """Mark everything up to position `up_to` as read, at most up to the newest entry. Never lowers the position."""
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_MARK_READ, {"user": user_id, "up_to": up_to})
+    # Other devices of the user show the number too.
+    hint = {HintKind.NOTIFICATIONS: [user_id]}
+    transaction.on_commit(lambda: hints.publish(hint), using=DEFAULT_DB_ALIAS, robust=True)
 
 
 def dismiss(user_id: int, position: int) -> bool:

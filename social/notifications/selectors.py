@@ -17,8 +17,8 @@ from django.db import DEFAULT_DB_ALIAS, connections, router
 
 from instafeed.core.db.replicas import session
 from instafeed.core.db.snowflake import MAX_ID
-from social.models import Notification, Warning
-from social.notifications.aggregation_keys import parse_warning_id
+from social.models import ModeratorMessage, Notification
+from social.notifications.aggregation_keys import parse_message_id
 from social.notifications.deliverability import filter_deliverable
 
 MAX_SHOWN_ACTORS = 3
@@ -73,6 +73,16 @@ ORDER BY entry.id, actor.position DESC
 """
 
 
+# Raw: two index probes for each user. The ORM would aggregate all of the users' entries.
+_NEWEST_POSITIONS = """
+SELECT recipient.id, (
+    SELECT position FROM social_notification
+    WHERE recipient_id = recipient.id AND NOT is_dismissed ORDER BY position DESC LIMIT 1
+), (SELECT read_up_to FROM social_notificationstate WHERE user_id = recipient.id)
+FROM unnest(%s::bigint[]) AS recipient (id)
+"""
+
+
 class Actor(NamedTuple):
     """An actor of an entry, and where and when they joined it."""
 
@@ -94,7 +104,7 @@ class Entry:
     actor_count: int  # all actors, without those that were examined and left out
     read_up_to: int
     older_than: int | None  # older actors than this position are not examined yet; None if there are none
-    warning_id: int | None = None
+    message_id: int | None = None
 
     @property
     def actor_ids(self) -> list[int]:
@@ -258,10 +268,20 @@ def _with_examined_actors(entry: Entry, actors: Sequence[Actor], limit: int) -> 
     return replace(entry, actors=tuple(actors), older_than=older_than)
 
 
-def fetch_warning_texts(warning_ids: Collection[int]) -> dict[int, str]:
-    """Return moderators' warnings by id. No query for no ids."""
-    warnings = Warning.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=warning_ids)
-    return dict(warnings.values_list("pk", "text"))
+def fetch_newest_positions(user_ids: Sequence[int]) -> dict[int, tuple[int | None, int | None]]:
+    """Return for each user the position of the newest entry in the list, and up to where the user has read it.
+
+    If both are the same as before, nothing new has happened. One query, on the primary.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_NEWEST_POSITIONS, [list(user_ids)])
+        return {user_id: (position, read_up_to) for user_id, position, read_up_to in cursor.fetchall()}
+
+
+def fetch_message_texts(message_ids: Collection[int]) -> dict[int, str]:
+    """Return moderators' messages by id. No query for no ids."""
+    messages = ModeratorMessage.objects.using(DEFAULT_DB_ALIAS).filter(pk__in=message_ids)
+    return dict(messages.values_list("pk", "text"))
 
 
 def _keep_actors(entry: Entry, visible: set[int]) -> Entry:
@@ -282,5 +302,5 @@ def _build_entry(row: tuple[Any, ...], max_actors: int) -> Entry:
         actor_count=actor_count,
         read_up_to=read_up_to,
         older_than=positions[-1] if positions and len(positions) == max_actors else None,
-        warning_id=parse_warning_id(key),
+        message_id=parse_message_id(key),
     )

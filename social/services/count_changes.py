@@ -1,6 +1,6 @@
 """Record changes of follower and following counts without locking the users' rows.
 
-A follow or unfollow appends a row; `social.counter_rollup` adds it to the users' rows about two seconds later. Readers
+A follow or unfollow appends a row; `social.counter_rollup` adds it to the users' rows some seconds later. Readers
 see the sum of both (`accounts.follower_counts`).
 """
 
