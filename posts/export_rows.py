@@ -6,8 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.models import Reason
 from instafeed.core.api.fields import IdField
-from posts.models import Reason, TargetType
+from posts.models import TargetType
 from social.models import NotificationKind
 
 

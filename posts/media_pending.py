@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import transaction
 from django.dispatch import receiver
 
-from instafeed.core.cache import keys
+from instafeed.core.cache import hints, keys
+from instafeed.core.cache.hints import HintKind
 from instafeed.core.cache.invalidation import invalidate
 from media.models import Status
 from media.signals import media_changed
@@ -48,5 +50,8 @@ def _update_pending_post(post: Post, changed: set[int]) -> None:
         mentions.update_caption_mentions(post)
         post.save(update_fields=["media_pending"])
         change_post_count(post.author_id, 1)
+        # It was delivered while no one could see it.
+        hint = {HintKind.AUTHORS: [post.author_id], HintKind.FEEDS: [post.author_id]}
+        transaction.on_commit(lambda: hints.publish(hint), robust=True)
     elif any(status == Status.FAILED and media_id in changed for media_id, status in statuses.items()):
         notifications.announce(Event("media_failed", post.author_id, post.author_id, post.pk))

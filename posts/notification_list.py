@@ -69,30 +69,51 @@ def iterate_visible(user_id: int, batch_size: int, *, dismissed: bool) -> Iterat
         before = batch.positions[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a user has not read: how many entries, at most MAX_UNREAD_COUNT, and the position of the newest actor."""
+
+    count: int
+    newest: int
+
+
 def count_unread(user_id: int) -> int:
-    """Return the number of visible unread entries, at most MAX_UNREAD_COUNT.
+    """Return the number of visible unread entries, at most MAX_UNREAD_COUNT; see `list_unread`."""
+    return len(list_unread(user_id))
+
+
+def read_unread(user_id: int) -> Unread:
+    """Return how many entries are unread, and the position of the newest actor of them; see `list_unread`."""
+    unread = list_unread(user_id)
+    return Unread(len(unread), max((entry.actors[0].position for entry in unread), default=0))
+
+
+def list_unread(user_id: int) -> list[Entry]:
+    """Return the visible unread entries, newest first, at most MAX_UNREAD_COUNT.
 
     Reads the newest `MAX_UNREAD_BATCHES * UNREAD_BATCH_SIZE` unread entries, fewer when the budget of `EntryReader` is
-    used up. The result is too small if visible entries come after that many.
+    used up. The result is incomplete if visible entries come after that many.
     """
     reader = EntryReader(user_id, Selection(unread=True))
-    count, before = 0, None
+    unread: list[Entry] = []
+    before = None
     for _ in range(MAX_UNREAD_BATCHES):
         batch = reader.read(before, UNREAD_BATCH_SIZE)
-        count += len(_filter_visible(user_id, [entry for entry in batch.entries if not entry.read]))
-        if batch.is_last or not batch.positions or count >= MAX_UNREAD_COUNT:
+        visible = _filter_visible(user_id, [entry for entry in batch.entries if not entry.read])
+        unread += [entry for entry, _ in visible]
+        if batch.is_last or not batch.positions or len(unread) >= MAX_UNREAD_COUNT:
             break
         before = batch.positions[-1]
-    return min(count, MAX_UNREAD_COUNT)
+    return unread[:MAX_UNREAD_COUNT]
 
 
 def _filter_visible(user_id: int, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
     """Return the entries whose post and comment the user can see, each with its text."""
     hidden = [entry for entry in entries if entry.kind == "content_hidden"]
-    others = [entry for entry in entries if entry.kind != "content_hidden" and entry.warning_id is None]
+    others = [entry for entry in entries if entry.kind != "content_hidden" and entry.message_id is None]
     texts = _load_texts(user_id, others) | _load_hidden_texts(user_id, hidden)
-    warnings = selectors.fetch_warning_texts([entry.warning_id for entry in entries if entry.warning_id is not None])
-    texts |= {entry.position: warnings[entry.warning_id] for entry in entries if entry.warning_id in warnings}
+    messages = selectors.fetch_message_texts([entry.message_id for entry in entries if entry.message_id is not None])
+    texts |= {entry.position: messages[entry.message_id] for entry in entries if entry.message_id in messages}
     return [(entry, texts[entry.position]) for entry in entries if entry.position in texts]
 
 

@@ -1,7 +1,6 @@
-"""Links to posts, for people to share. POST_URL says where they lead: a page or a deep link of an app.
+"""Links to posts, for people to share. POST_URL says where they lead: the web client, another page, or a deep link.
 
-Until an app serves them, the default path leads to the post in the API (instafeed/urls.py). Cached posts have no link,
-so a new POST_URL works at once.
+Cached posts have no link, so a new POST_URL works at once.
 """
 
 from __future__ import annotations

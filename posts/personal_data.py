@@ -35,7 +35,7 @@ from posts.export_rows import (
     ExportedPostSerializer,
     ExportedReportSerializer,
 )
-from posts.models import Case, Comment, CommentLike, Like, Post, PostMedia, PostMention, Report, Save, TargetType
+from posts.models import Case, Comment, CommentLike, Like, Note, Post, PostMedia, PostMention, Report, Save, TargetType
 from posts.permalinks import permalink
 from social import notifications
 from social.services.locks import retry_on_conflict
@@ -182,6 +182,10 @@ def erase_reports_about(user_id: int) -> bool:
     return erase_rows(Report.objects.filter(target_type=TargetType.USER, target_id=user_id))
 
 
+def erase_notes(user_id: int) -> bool:
+    return erase_rows(Note.objects.filter(user_id=user_id))
+
+
 @transaction.atomic
 def erase_cases(user_id: int) -> bool:
     """Delete the cases of the account and of its content, and the texts in their reports.
@@ -234,6 +238,8 @@ def register_categories() -> None:
         ),
         # Not exported: the reporters stay anonymous.
         PersonalDataCategory("reports_about", ["posts.Report.target_id"], erase=erase_reports_about),
+        # Not exported: moderators write them for each other.
+        PersonalDataCategory("notes", ["posts.Note.user_id", "posts.Note.target_id"], erase=erase_notes),
         PersonalDataCategory("cases", ["posts.Case.user_id", "posts.Case.target_id"], erase=erase_cases),
         redis_keys=redis_keys,
     )

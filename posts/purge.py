@@ -6,12 +6,14 @@ from any count, because its counters are deleted too.
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from instafeed.core.cache import keys
 from instafeed.core.cache.invalidation import invalidate
+from instafeed.core.jobs import queues
+from instafeed.core.jobs.coalesced import CoalescedTask
 from media import services as media
 from posts import counters, hashtag_index
 from posts.models import Comment, CommentLike, Like, Post, PostMedia, Save
@@ -19,6 +21,14 @@ from social import notifications
 
 POST_BATCH_SIZE = 100  # posts purged at once
 ROW_BATCH_SIZE = 1_000  # rows deleted at once
+
+purge_task = CoalescedTask(queues.PURGE_POSTS)
+
+
+def sweep() -> None:
+    """Request the task if deleted posts are left."""
+    if Post.objects.using(DEFAULT_DB_ALIAS).filter(deleted_at__isnull=False).exists():
+        purge_task.request()
 
 
 def mark_posts_deleted(author_id: int) -> bool:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from instafeed.core.admin.display import object_link
 from instafeed.core.admin.filters import FlagFilter
 from instafeed.core.admin.search import SEARCH_HELP_TEXT, search_by_id_or_username
-from posts.admin.actions import DELETE, DISMISS, HIDE, LIFT, RESTORE, SUSPEND, WARN
+from posts.admin.actions import CONTENT_ACTIONS
 from posts.admin.target_admin import TargetAdmin
 from posts.models import Case, Comment, Post, TargetType
 from posts.moderation.targets import TargetSnapshot, load_snapshots
@@ -28,12 +28,16 @@ class HiddenFilter(FlagFilter):
 
 class ContentAdmin(TargetAdmin):
     target_type: TargetType
-    admin_actions = (HIDE, RESTORE, DELETE, DISMISS, WARN, SUSPEND, LIFT)
+    admin_actions = CONTENT_ACTIONS
     list_display: tuple[str, ...] = ("preview", "author_link", "created", "case")
     list_filter = (HiddenFilter,)
     linked_by = ("author",)
     search_fields = ("pk",)  # shows the search box; get_search_results does the search
     search_help_text = SEARCH_HELP_TEXT
+
+    def get_unfit_bulk_actions(self, request: HttpRequest) -> tuple[str, ...]:
+        is_hidden = request.GET.get(HiddenFilter.parameter_name) == "1"
+        return ("hide", "hide_and_warn") if is_hidden else ("restore", "lift")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from django.contrib import admin
@@ -17,7 +18,7 @@ from accounts.admin.action_model_admin import ActionModelAdmin
 from accounts.admin.users import render_state_badges
 from accounts.models import User
 from instafeed.core.admin.display import object_link, state_badge
-from instafeed.core.admin.urls import changelist_url
+from posts.admin.actions import NOTE
 from posts.moderation.case_detail import load_case_detail
 from posts.moderation.targets import TargetSnapshot
 
@@ -27,6 +28,10 @@ class TargetAdmin(ActionModelAdmin):
 
     def get_subjects(self, request: HttpRequest, rows: Sequence[Any]) -> Mapping[int, TargetSnapshot]:
         raise NotImplementedError
+
+    def get_page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what else the template of a row's page needs."""
+        return {}
 
     def get_target(self, subject: Any) -> tuple[str, int]:
         target = cast(TargetSnapshot, subject).target
@@ -60,8 +65,10 @@ class TargetAdmin(ActionModelAdmin):
             raise PermissionDenied
         if row is None:
             self.message_user(request, "This does not exist any more.", "warning")
-            return HttpResponseRedirect(changelist_url(self.model))
+            return HttpResponseRedirect(self.get_list_url(request))
         snapshot = self.get_subjects(request, [row])[row.pk]
+        detail = load_case_detail(snapshot)
+        snapshot = replace(snapshot, history=detail.history)
         context = {
             **self.admin_site.each_context(request),
             "title": str(snapshot),
@@ -69,13 +76,17 @@ class TargetAdmin(ActionModelAdmin):
             "media": self.media,
             "row": row,
             "snapshot": snapshot,
-            "detail": load_case_detail(snapshot),
+            "detail": detail,
             "author": render_author(snapshot.author),
             "author_badges": render_state_badges(snapshot.author) if snapshot.author else "",
             "bound_actions": self.get_bound_actions(request, row, snapshot),
             "action_route": f"admin:{self._action_route()}",
             "may_view_reports": request.user.has_perm("posts.view_report"),
+            "may_view_notes": request.user.has_perm(NOTE.permission),
             "may_view_entries": request.user.has_perm("accounts.view_auditentry"),
+            "list_url": self.get_list_url(request),
+            "preserved_filters": self.get_preserved_filters(request),
+            **self.get_page_context(request, row),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "posts/admin/target.html", context)

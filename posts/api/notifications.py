@@ -55,18 +55,20 @@ class NotificationSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(
         choices=NotificationKind.choices,
         help_text="`content_hidden`: a moderator hid your post, or your comment if there is "
-        "a `comment_id`. No one can see it, and you can delete it.",
+        "a `comment_id`. No one can see it, and you can delete it. `decision` and `warning`: a message of the "
+        "moderators. If it says that they hid something, there is no `content_hidden` about it, and you can delete it "
+        "too.",
     )
     actors = PersonSerializer(
         many=True,
-        help_text=f"The newest {MAX_SHOWN_ACTORS}. For `media_failed`, `warning` and `content_hidden`, "
+        help_text=f"The newest {MAX_SHOWN_ACTORS}. For `media_failed`, `warning`, `content_hidden` and `decision`, "
         "this is your own account.",
     )
     actor_count = serializers.IntegerField(min_value=1)
     post_id = IdField(allow_null=True)
     comment_id = IdField(allow_null=True)
     text = serializers.CharField(
-        help_text="The text of the comment, the caption that mentions you, the moderators' warning, or your hidden "
+        help_text="The text of the comment, the caption that mentions you, the moderators' message, or your hidden "
         "caption or comment."
     )
     created_at = serializers.DateTimeField(help_text="When the newest of the actors shown joined the entry.")

@@ -8,12 +8,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.views import current_user
+from accounts.models import Reason
 from instafeed.core.api.openapi.components import not_found_response
 from instafeed.core.api.throttling import ReportThrottle, UserThrottle
 from posts import services
 from posts.api.serializers import ReportInputSerializer, ReportSerializer
 from posts.contacts import get_reportable_comment, get_reportable_post_author_id
-from posts.models import Reason, TargetType
+from posts.models import TargetType
 from social.visibility import get_reachable_user_by_id
 
 

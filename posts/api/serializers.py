@@ -7,10 +7,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.models import Reason
 from instafeed.core.api.fields import ID_PATTERN, IdField, IdInputField, NonBlankCharField, VerbatimCharField
 from instafeed.core.api.openapi.components import NON_BLANK_PATTERN, example
 from media.api.serializers import PICTURE_EXAMPLE, PictureSerializer
-from posts.models import Reason, Report, TargetType
+from posts.models import Report, TargetType
 from social.api.serializers import PERSON_EXAMPLE, PersonSerializer
 
 MAX_CAPTION_LENGTH, MAX_COMMENT_LENGTH = 2_200, 1_000  # characters

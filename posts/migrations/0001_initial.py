@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import instafeed.core.db.snowflake
+from instafeed.core.db.partitioned_model import CreatePartitionedModel
 
 
 class Migration(migrations.Migration):
@@ -47,6 +48,40 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Note",
+            fields=[
+                (
+                    "id",
+                    models.BigIntegerField(
+                        db_default=instafeed.core.db.snowflake.NextId(),
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "target_type",
+                    models.CharField(
+                        choices=[("post", "Post"), ("comment", "Comment"), ("user", "User")], max_length=7
+                    ),
+                ),
+                ("target_id", models.BigIntegerField()),
+                ("user_id", models.BigIntegerField()),
+                ("author_id", models.BigIntegerField()),
+                ("author_name", models.CharField(max_length=30)),
+                ("text", models.TextField(max_length=1000)),
+                (
+                    "created_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["user_id", "-id"], name="note_user"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Case",
             fields=[
                 (
@@ -67,24 +102,7 @@ class Migration(migrations.Migration):
                 ("target_id", models.BigIntegerField()),
                 ("user_id", models.BigIntegerField()),
                 ("report_count", models.PositiveIntegerField(default=0)),
-                (
-                    "reasons",
-                    django.contrib.postgres.fields.ArrayField(
-                        base_field=models.CharField(
-                            choices=[
-                                ("spam", "Spam"),
-                                ("nudity", "Nudity"),
-                                ("violence", "Violence"),
-                                ("harassment", "Harassment"),
-                                ("misinformation", "Misinformation"),
-                                ("other", "Other"),
-                            ],
-                            max_length=14,
-                        ),
-                        default=list,
-                        size=None,
-                    ),
-                ),
+                ("reason_counts", models.JSONField(db_default={}, default=dict)),
                 (
                     "reported_texts",
                     django.contrib.postgres.fields.ArrayField(
@@ -97,8 +115,15 @@ class Migration(migrations.Migration):
                         base_field=models.TextField(), db_default=[], default=list, size=None
                     ),
                 ),
+                (
+                    "severity",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "low"), (2, "medium"), (3, "high"), (4, "critical")], db_default=1, default=1
+                    ),
+                ),
                 ("first_reported_at", models.DateTimeField()),
                 ("last_reported_at", models.DateTimeField()),
+                ("opened_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (
                     "state",
                     models.PositiveSmallIntegerField(
@@ -107,20 +132,47 @@ class Migration(migrations.Migration):
                 ),
                 ("closed_at", models.DateTimeField(blank=True, null=True)),
                 ("closed_by_id", models.BigIntegerField(blank=True, null=True)),
+                ("claimed_by_id", models.BigIntegerField(blank=True, null=True)),
+                ("claimed_until", models.DateTimeField(blank=True, null=True)),
+                ("escalated_at", models.DateTimeField(blank=True, null=True)),
+                ("escalated_by_id", models.BigIntegerField(blank=True, null=True)),
             ],
             options={
+                "permissions": [("decide_escalated_case", "Can decide cases that wait for a second opinion")],
                 "indexes": [
-                    models.Index(condition=models.Q(("state", 0)), fields=["-report_count", "id"], name="case_open"),
+                    models.Index(
+                        condition=models.Q(("state", 0)), fields=["-severity", "opened_at", "id"], name="case_open"
+                    ),
                     models.Index(
                         condition=models.Q(("state", 0), _negated=True),
                         fields=["state", "-closed_at", "-id"],
                         name="case_closed",
                     ),
-                    django.contrib.postgres.indexes.GinIndex(fields=["reasons"], name="case_reasons"),
+                    django.contrib.postgres.indexes.GinIndex(fields=["reason_counts"], name="case_reasons"),
                     models.Index(fields=["user_id", "-id"], name="case_user"),
+                    models.Index(
+                        condition=models.Q(("claimed_by_id__isnull", False)),
+                        fields=["claimed_by_id"],
+                        name="case_claimed",
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("target_type", "target_id"), name="case_unique_target")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="CaseClosing",
+            fields=[
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("opened_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField()),
+                ("closed_by_id", models.BigIntegerField()),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["opened_at"], name="closing_opened"),
+                    models.Index(fields=["closed_at"], include=["opened_at", "closed_by_id"], name="closing_closed"),
                 ],
             },
         ),
@@ -134,8 +186,10 @@ class Migration(migrations.Migration):
                 "constraints": [models.UniqueConstraint(fields=("name",), name="hashtag_once")],
             },
         ),
-        migrations.CreateModel(
+        CreatePartitionedModel(
             name="Post",
+            partition_by="id",
+            days=365,
             fields=[
                 (
                     "id",
@@ -320,7 +374,11 @@ class Migration(migrations.Migration):
                             ("nudity", "Nudity"),
                             ("violence", "Violence"),
                             ("harassment", "Harassment"),
+                            ("hate", "Hate"),
+                            ("self_harm", "self-harm"),
+                            ("child_safety", "child safety"),
                             ("misinformation", "Misinformation"),
+                            ("copyright", "Copyright"),
                             ("other", "Other"),
                         ],
                         max_length=14,
@@ -343,7 +401,10 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [models.Index(fields=["target_type", "target_id"], name="report_target")],
+                "indexes": [
+                    models.Index(fields=["target_type", "target_id"], name="report_target"),
+                    models.Index(fields=["reporter", "-id"], name="report_reporter"),
+                ],
                 "constraints": [
                     models.UniqueConstraint(fields=("reporter", "target_type", "target_id"), name="report_once")
                 ],
@@ -422,8 +483,10 @@ class Migration(migrations.Migration):
                 "indexes": [models.Index(fields=["user", "comment"], name="comment_like_reverse")],
             },
         ),
-        migrations.CreateModel(
+        CreatePartitionedModel(
             name="Like",
+            partition_by="post_id",
+            days=365,
             fields=[
                 (
                     "pk",

@@ -19,6 +19,14 @@ class ModerationHistory:
     def __init__(self, targets: Collection[Target]) -> None:
         self._user_ids = {target.user_id for target in targets}
 
+    @classmethod
+    def from_counts(cls, target: Target, warnings: int, suspensions: int) -> ModerationHistory:
+        """Return the history of one target whose counts are known."""
+        history = cls([target])
+        history._warnings = {(str(target.type), target.id): warnings}
+        history._suspensions = {target.user_id: suspensions}
+        return history
+
     def count_warnings(self, target: Target) -> int:
         """Return how many warnings the author got about this target."""
         return self._warnings.get((str(target.type), target.id), 0)

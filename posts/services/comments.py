@@ -51,12 +51,12 @@ def delete_comment(comment_id: int) -> bool:
     return True
 
 
-def hide_comment(comment_id: int) -> bool:
-    """Hide a comment from all viewers and from its post's count, and notify its author.
+def hide_comment(comment_id: int, *, notify_author: bool = True) -> bool:
+    """Hide a comment from all viewers and from its post's count, and by default notify its author.
 
     Return False if it is hidden or deleted already.
     """
-    return _set_hidden(comment_id, hidden=True)
+    return _set_hidden(comment_id, hidden=True, notify_author=notify_author)
 
 
 def restore_comment(comment_id: int) -> bool:
@@ -65,15 +65,16 @@ def restore_comment(comment_id: int) -> bool:
 
 
 @transaction.atomic
-def _set_hidden(comment_id: int, *, hidden: bool) -> bool:
+def _set_hidden(comment_id: int, *, hidden: bool, notify_author: bool = True) -> bool:
     """Lock the comment's row before its post's counter, in the same order as deletions and the purge do."""
     comments = Comment.objects.select_for_update(no_key=True).filter(pk=comment_id, hidden_at__isnull=hidden)
     comment = comments.first()
     if comment is None:
         return False
     Comment.objects.filter(pk=comment_id).update(hidden_at=timezone.now() if hidden else None)
-    event = Event("content_hidden", comment.author_id, comment.author_id, comment.post_id, comment_id)
-    (notifications.announce if hidden else notifications.retract)(event)
+    if notify_author:
+        event = Event("content_hidden", comment.author_id, comment.author_id, comment.post_id, comment_id)
+        (notifications.announce if hidden else notifications.retract)(event)
     counters.increment(comment.post_id, comments=-1 if hidden else 1)
     return True
 

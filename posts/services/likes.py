@@ -45,7 +45,7 @@ WITH visible AS (
 ), finished AS ({invalidation.DELETE_FINISHED_SQL})
 SELECT (SELECT id FROM invalidated), EXISTS (SELECT FROM announced),
        (SELECT coalesce(sum(likes), 0) FROM posts_counter WHERE subject_id = visible.post_id)
-     + CASE WHEN EXISTS (SELECT FROM posts_like WHERE post_id = visible.post_id AND user_id = %(viewer)s)
+     + CASE WHEN EXISTS (SELECT FROM posts_like WHERE post_id = %(post)s AND user_id = %(viewer)s)
        THEN 0 ELSE 1 END
 FROM visible
 """  # noqa: S608 (constants)

@@ -98,12 +98,12 @@ def change_post_count(author_id: int, change: Literal[1, -1]) -> bool:
     return bool(authors.update(post_count=F("post_count") + change))
 
 
-def hide_post(post_id: int) -> bool:
-    """Hide a post from all viewers, its author included, who is notified and can delete it.
+def hide_post(post_id: int, *, notify_author: bool = True) -> bool:
+    """Hide a post from all viewers, its author included, who can delete it and is notified by default.
 
     Return False if it is hidden or deleted already.
     """
-    return _set_hidden(post_id, hidden=True)
+    return _set_hidden(post_id, hidden=True, notify_author=notify_author)
 
 
 def restore_post(post_id: int) -> bool:
@@ -112,7 +112,7 @@ def restore_post(post_id: int) -> bool:
 
 
 @transaction.atomic
-def _set_hidden(post_id: int, *, hidden: bool) -> bool:
+def _set_hidden(post_id: int, *, hidden: bool, notify_author: bool = True) -> bool:
     author_id = Post.objects.filter(pk=post_id).values_list("author_id", flat=True).first()
     if author_id is None:
         return False
@@ -122,8 +122,9 @@ def _set_hidden(post_id: int, *, hidden: bool) -> bool:
         return False
     pictures = PostMedia.objects.filter(post_id=post_id).values_list("media_id", flat=True)
     relocation.set_withheld(pictures, author_id, withheld=hidden)
-    event = Event("content_hidden", author_id, author_id, post_id)
-    (notifications.announce if hidden else notifications.retract)(event)
+    if notify_author:
+        event = Event("content_hidden", author_id, author_id, post_id)
+        (notifications.announce if hidden else notifications.retract)(event)
     invalidate([keys.post_card(post_id)])
     return True
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.models.functions import Now
 
-from posts.models import CaseState, Reason, Report, TargetType
+from accounts.models import Reason
+from accounts.policies import get_severity
+from posts.models import CaseState, Report, TargetType
 from posts.reported_texts import read_text
 from posts.services.row_locks import lock_account, lock_comment, lock_post
 
@@ -17,17 +19,18 @@ MAX_REPORTED_TEXTS = 10  # of a case: the first and the newest ones. Others coul
 # nothing unless the text is new to the moderators.
 _ADD_TO_CASE_SQL = """
 INSERT INTO posts_case (
-    target_type, target_id, user_id, report_count, reasons, reported_texts, known_texts,
-    first_reported_at, last_reported_at
+    target_type, target_id, user_id, report_count, reason_counts, reported_texts, known_texts, severity,
+    first_reported_at, last_reported_at, opened_at
 )
 VALUES (
-    %(type)s, %(id)s, %(user)s, 1, ARRAY[%(reason)s], ARRAY[%(text)s], ARRAY[%(text)s],
-    statement_timestamp(), statement_timestamp()
+    %(type)s, %(id)s, %(user)s, 1, jsonb_build_object(%(reason)s::text, 1), ARRAY[%(text)s], ARRAY[%(text)s],
+    %(severity)s, statement_timestamp(), statement_timestamp(), statement_timestamp()
 )
 ON CONFLICT (target_type, target_id) DO UPDATE SET
     report_count = posts_case.report_count + 1,
-    reasons = CASE WHEN %(reason)s = ANY(posts_case.reasons) THEN posts_case.reasons
-                   ELSE posts_case.reasons || EXCLUDED.reasons END,
+    reason_counts = posts_case.reason_counts || jsonb_build_object(
+        %(reason)s::text, coalesce((posts_case.reason_counts ->> %(reason)s)::int, 0) + 1
+    ),
     reported_texts = CASE WHEN %(text)s = ANY(posts_case.reported_texts) THEN posts_case.reported_texts
         ELSE posts_case.reported_texts[:1] || posts_case.reported_texts[
             greatest(cardinality(posts_case.reported_texts) + 3 - %(max_texts)s, 2):
@@ -36,6 +39,9 @@ ON CONFLICT (target_type, target_id) DO UPDATE SET
         ELSE posts_case.known_texts[
             greatest(cardinality(posts_case.known_texts) + 2 - %(max_texts)s, 1):
         ] || EXCLUDED.known_texts END,
+    severity = CASE WHEN posts_case.state = %(open)s THEN greatest(posts_case.severity, EXCLUDED.severity)
+                    ELSE EXCLUDED.severity END,
+    opened_at = CASE WHEN posts_case.state = %(open)s THEN posts_case.opened_at ELSE EXCLUDED.opened_at END,
     last_reported_at = statement_timestamp(), state = %(open)s, closed_at = NULL, closed_by_id = NULL
 WHERE %(is_new)s OR NOT %(text)s = ANY(posts_case.known_texts)
 """
@@ -91,6 +97,7 @@ def _add_to_case(target: Target, reason: Reason, text: str, *, is_new: bool) -> 
                 "id": target.id,
                 "user": target.user_id,
                 "reason": reason,
+                "severity": get_severity(reason),
                 "text": text,
                 "max_texts": MAX_REPORTED_TEXTS,
                 "open": CaseState.OPEN,
