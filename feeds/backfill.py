@@ -23,7 +23,7 @@ from accounts.models import CelebrityState, User
 from feeds import timeline_store, visible_authors
 from feeds.timeline_store import Timeline
 from instafeed.core.cache import commands, keys
-from instafeed.core.db.snowflake import MAX_ID, TIME_SHIFT, first_id_at
+from instafeed.core.db.snowflake import MAX_ID, first_id_at, timestamp_of_id, upper_bound
 from instafeed.core.observability.metrics import FEED_PULLS, FEED_REBUILD_SECONDS
 from posts.models import Post
 
@@ -46,7 +46,7 @@ SELECT id FROM (
 ORDER BY id DESC LIMIT %(limit)s
 """
 # The newest posts of each author contain enough posts above `bound`. Only authors all of whose posts found here are
-# above it can have further ones there.
+# above it can have further ones there. These are below `before` anyway; the constant leaves partitions out of the plan.
 PROBE_SQL = """
 WITH newest AS MATERIALIZED (
     SELECT author.id AS author_id, post.id
@@ -68,12 +68,15 @@ UNION ALL
 SELECT older.id FROM unfinished CROSS JOIN LATERAL (
     SELECT id FROM posts_post
     WHERE author_id = unfinished.author_id AND id < unfinished.oldest AND id >= (SELECT id FROM bound)
+      AND id < %(before)s
     ORDER BY id DESC LIMIT %(limit)s
 ) AS older
 ORDER BY id DESC LIMIT %(limit)s
 """
 AUTHOR_TIMELINES_SQL = """
-SELECT author.id, ARRAY(SELECT id FROM posts_post WHERE author_id = author.id ORDER BY id DESC LIMIT %(limit)s)
+SELECT author.id, ARRAY(
+    SELECT id FROM posts_post WHERE author_id = author.id AND id < %(before)s ORDER BY id DESC LIMIT %(limit)s
+)
 FROM unnest(%(authors)s::bigint[]) AS author(id)
 """
 
@@ -86,13 +89,15 @@ def query_latest_post_ids(author_ids: Sequence[int], before: int, limit: int, *,
     """
     if not author_ids:
         return []
-    arguments: dict[str, Any] = {"authors": _array(author_ids), "before": before, "limit": limit}
+    arguments: dict[str, Any] = {
+        "authors": _array(author_ids),
+        "before": min(before, upper_bound()),
+        "limit": limit,
+    }
     with connections[using or router.db_for_read(Post)].cursor() as cursor:
         if len(author_ids) > MAX_PROBED_AUTHORS:
-            window = (
-                int(timedelta(days=limit / len(author_ids) / POSTS_PER_DAY) / timedelta(milliseconds=1)) << TIME_SHIFT
-            )
-            if post_ids := _query_windows(cursor, arguments, window):
+            duration = timedelta(days=limit / len(author_ids) / POSTS_PER_DAY)
+            if post_ids := _query_windows(cursor, arguments, duration):
                 FEED_PULLS.labels("window").inc()
                 return post_ids
         cursor.execute(PROBE_SQL, {**arguments, "probe": min(limit, 2 * limit // len(author_ids) + 1)})
@@ -100,15 +105,18 @@ def query_latest_post_ids(author_ids: Sequence[int], before: int, limit: int, *,
         return [row[0] for row in cursor.fetchall()]
 
 
-def _query_windows(cursor: CursorWrapper, arguments: dict[str, Any], window: int) -> list[int] | None:
-    """Return the newest posts if they are in the last `window` ids, or in a window sized by what was found there."""
-    limit, newest = arguments["limit"], min(arguments["before"], first_id_at(timezone.now()))
+def _query_windows(cursor: CursorWrapper, arguments: dict[str, Any], duration: timedelta) -> list[int] | None:
+    """Return the newest posts if they are all from the last `duration` or from a window sized by the posts in that.
+
+    Return None if neither contains enough.
+    """
+    limit, newest = arguments["limit"], min(timestamp_of_id(arguments["before"]), timezone.now())
     for _ in range(2):
-        cursor.execute(WINDOW_SQL, {**arguments, "since": max(0, newest - window)})
+        cursor.execute(WINDOW_SQL, {**arguments, "since": first_id_at(newest - duration)})
         post_ids = [row[0] for row in cursor.fetchall()]
         if len(post_ids) == limit:
             return post_ids
-        window *= min(MAX_WINDOW_GROWTH, 2 * limit // max(1, len(post_ids)))
+        duration *= min(MAX_WINDOW_GROWTH, 2 * limit // max(1, len(post_ids)))
     return None
 
 
@@ -137,19 +145,25 @@ def rebuild_home_timeline(viewer_id: int) -> bool:
             return any(commands.run_unguarded(stores))
 
 
-def rebuild_author_timelines(author_ids: Sequence[int]) -> bool:
-    """Rebuild cold author timelines. Return False if others do, or if all were invalidated meanwhile."""
+def rebuild_author_timelines(author_ids: Sequence[int], bucket: int) -> bool:
+    """Rebuild cold author timelines for the viewers of a bucket.
+
+    Return False if other processes do, or if all were invalidated meanwhile.
+    """
     token = secrets.token_hex(8)
     with REBUILD_SLOTS:
         begun = commands.run_unguarded(
-            [timeline_store.begin_rebuild_command(keys.author_timeline(author_id), token) for author_id in author_ids]
+            [
+                timeline_store.begin_rebuild_command(keys.author_timeline(author_id, bucket), token)
+                for author_id in author_ids
+            ]
         )
         claimed = [author_id for author_id, is_claimed in zip(author_ids, begun, strict=True) if is_claimed]
         if not claimed:
             return False
         with FEED_REBUILD_SECONDS.labels("author").time():
             stores = [
-                timeline_store.finish_rebuild_command(keys.author_timeline(author_id), token, timeline)
+                timeline_store.finish_rebuild_command(keys.author_timeline(author_id, bucket), token, timeline)
                 for author_id, timeline in load_author_timelines(claimed).items()
             ]
             return any(commands.run_unguarded(stores))
@@ -182,7 +196,8 @@ def load_home_timeline(authors: Mapping[int, int]) -> Timeline:
 def load_author_timelines(author_ids: Sequence[int]) -> dict[int, Timeline]:
     """Query the author timelines of these authors, in one statement."""
     with connections["default"].cursor() as cursor:
-        cursor.execute(AUTHOR_TIMELINES_SQL, {"authors": _array(author_ids), "limit": settings.FEED_LENGTH + 1})
+        limit = settings.FEED_LENGTH + 1
+        cursor.execute(AUTHOR_TIMELINES_SQL, {"authors": _array(author_ids), "before": upper_bound(), "limit": limit})
         return {author_id: _timeline(post_ids) for author_id, post_ids in cursor.fetchall()}
 
 

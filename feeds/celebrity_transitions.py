@@ -157,7 +157,7 @@ def finish_promotion(author_ids: Sequence[int], since: datetime | None) -> int:
     """Take the second step of the promotions that began at `since`. Return the number of authors promoted."""
     if not author_ids:
         return 0
-    timeline_store.evict(visible_authors.CELEBRITY_CACHE_KEYS)  # must succeed before the second step
+    timeline_store.evict(visible_authors.celebrity_cache_keys())  # must succeed before the second step
     return len(change_state(_in_transition(author_ids, since), State.PROMOTING, State.CELEBRITY))
 
 
@@ -186,7 +186,7 @@ def change_state(authors: QuerySet[User], before: State, after: State, *, since:
         User.objects.filter(pk__in=changed_ids).update(**changes)
         if changed_ids:
             # User summaries show the status. A set that still has an author who just became ordinary does no harm.
-            invalidate([*map(keys.user_summary, changed_ids), *visible_authors.CELEBRITY_CACHE_KEYS])
+            invalidate([*map(keys.user_summary, changed_ids), *visible_authors.celebrity_cache_keys()])
     return changed_ids
 
 

@@ -17,8 +17,7 @@ from django.conf import settings
 from accounts.models import CelebrityState, User
 from feeds import timeline_store, visible_authors
 from feeds.models import FanOut
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import get_client
+from instafeed.core.cache import commands, keys
 from instafeed.core.jobs.leased import JobState
 from posts.models import Post
 from social.models import Follow
@@ -43,10 +42,9 @@ Check = Callable[[], Inconsistency | None]
 FilterAllowedAuthors = Callable[[Collection[int]], set[int]]  # returns those whose posts belong in the timeline
 
 
-def cached_user_ids(prefix: str) -> Iterator[int]:
-    """Yield the user ids of the warm timelines with this key prefix. Ids may repeat: SCAN never blocks Redis."""
-    for key in get_client().scan_iter(match=f"{prefix}*", count=1_000):
-        yield int(key[len(prefix) :])
+def cached_user_ids(kind: str) -> Iterator[int]:
+    """Yield the user ids of the warm timelines of a kind, `feed` or `author`. Ids may repeat."""
+    return map(keys.id_of, commands.scan(kind))
 
 
 def find_inconsistencies(checks: Iterable[Check]) -> list[Inconsistency]:
@@ -69,13 +67,11 @@ def run_checks(checks: Iterable[Check], *, repair: bool) -> list[Inconsistency]:
 def warm_timeline_checks(user_ids: Sequence[int]) -> list[Check]:
     """Return the checks of those home and author timelines of these users that are in Redis."""
     checks = [
-        *((keys.home_timeline(user_id), partial(check_home_timeline, user_id)) for user_id in user_ids),
-        *((keys.author_timeline(user_id), partial(check_author_timeline, user_id)) for user_id in user_ids),
+        *(([keys.home_timeline(user_id)], partial(check_home_timeline, user_id)) for user_id in user_ids),
+        *((keys.author_timelines(user_id), partial(check_author_timeline, user_id)) for user_id in user_ids),
     ]
-    with get_client().pipeline(transaction=False) as pipeline:
-        for key, _ in checks:
-            pipeline.exists(key)
-        return [check for (_, check), is_warm in zip(checks, pipeline.execute(), strict=True) if is_warm]
+    warm = commands.run_unguarded([("EXISTS", *copies) for copies, _ in checks])
+    return [check for (_, check), count in zip(checks, warm, strict=True) if count]
 
 
 def check_home_timeline(viewer_id: int) -> Inconsistency | None:
@@ -90,23 +86,34 @@ def check_home_timeline(viewer_id: int) -> Inconsistency | None:
 
 
 def check_author_timeline(author_id: int) -> Inconsistency | None:
-    """Check an author timeline."""
-    return _check_timeline(keys.author_timeline(author_id), [author_id], lambda _: {author_id})
+    """Check the copies of an author timeline. Return what is wrong with the first wrong one."""
+    checks = (_check_timeline(key, [author_id], lambda _: {author_id}) for key in keys.author_timelines(author_id))
+    return next(filter(None, checks), None)
 
 
 def check_celebrity_set() -> Inconsistency | None:
-    """Check that the cached celebrity set has exactly the authors whose posts are pulled."""
-    cached = {int(member) for member in get_client().smembers(keys.CELEBRITIES)}
+    """Check that the copies of the celebrity set have exactly the authors whose posts are pulled."""
+    return next(filter(None, map(_check_celebrity_set, keys.all_buckets())), None)
+
+
+def _check_celebrity_set(bucket: int) -> Inconsistency | None:
+    key = keys.celebrities(bucket)
+    cached = _fetch_id_set(key)
     pulled = set(User.objects.exclude(celebrity_state=CelebrityState.ORDINARY).values_list("pk", flat=True))
     if 0 not in cached or cached == pulled | {0}:
         return None
     problem = f"lacks {len(pulled - cached)} celebrities and holds {len(cached - pulled - {0})} ordinary authors"
-    return Inconsistency(keys.CELEBRITIES, problem, visible_authors.CELEBRITY_CACHE_KEYS)
+    return Inconsistency(key, problem, tuple(visible_authors.celebrity_cache_keys()))
+
+
+def _fetch_id_set(key: str) -> set[int]:
+    (members,) = commands.run_unguarded([("SMEMBERS", key)])
+    return set(map(int, members))
 
 
 def _check_visible_authors(viewer_id: int, author_ids: set[int]) -> Inconsistency | None:
     key = keys.visible_authors(viewer_id)
-    cached = {int(member) for member in get_client().smembers(key)}
+    cached = _fetch_id_set(key)
     if 0 not in cached or cached - {0} == author_ids:
         return None
     keys_to_evict = tuple(visible_authors.home_timeline_keys([viewer_id]))

@@ -2,6 +2,8 @@
 
 Every step may run twice, late, or after a crash: pushing a post that a timeline already holds adds a duplicate
 that readers drop, and the checkpoint is never ahead of the deliveries.
+
+A server of a Redis Cluster that fails does not delay the others' viewers (`missed_buckets`).
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
+from redis.exceptions import ClusterDownError
 
-from feeds import fanout_outbox, rate_limiter, timeline_store
+from feeds import fanout_outbox, missed_buckets, rate_limiter, timeline_store
 from feeds.fanout_outbox import Progress
 from feeds.models import DeliveryMode, FanOut
 from feeds.timeline_store import Push
+from instafeed.core.cache import hints, keys
+from instafeed.core.cache.hints import HintKind
 from instafeed.core.jobs.leased import Outcome
 from instafeed.core.observability.metrics import DELIVERIES, POST_VISIBLE_SECONDS
 from social.selectors import fetch_follower_pages
@@ -28,10 +33,11 @@ Batch = list[tuple[Progress, list[int]]]  # parts of audiences: the follower ids
 logger = logging.getLogger(__name__)
 
 READ_AHEAD_BATCHES = 5  # batches that one query reads, if few fan-outs share it
+CLUSTER_BATCHES = 4  # that are sent together: each of a cluster's buckets gets a part of them, in a call of its own
 ROUND_SECONDS = 0.25
 RATE_LIMIT_WAIT = 1.0  # seconds that a round may wait for the rate limiter
 # Errors of Redis that are not those of one key. A script reports the last ones as a plain ResponseError.
-_OUTAGES = (redis.ConnectionError, redis.TimeoutError)
+_OUTAGES = (redis.ConnectionError, redis.TimeoutError, ClusterDownError)
 _OUTAGE_WORDS = ("OOM", "READONLY", "MISCONF", "NOREPLICAS")
 
 
@@ -77,61 +83,77 @@ def _retry_later(fan_outs: Sequence[FanOut], error: Exception) -> Counter[Outcom
 
 
 def _is_outage(error: Exception) -> bool:
-    if isinstance(error, redis.ResponseError):
-        return any(word in str(error) for word in _OUTAGE_WORDS)
-    return isinstance(error, _OUTAGES)
+    if isinstance(error, _OUTAGES):
+        return True
+    return isinstance(error, redis.ResponseError) and any(word in str(error) for word in _OUTAGE_WORDS)
 
 
 def _deliver_together(fan_outs: Sequence[FanOut]) -> Counter[Outcome]:
     progress = [Progress(fan_out) for fan_out in fan_outs]
-    _push_to_authors([fan_out for fan_out in fan_outs if not fan_out.last_follower_id])
-    _push_to_followers(progress)
+    begun = [fan_out for fan_out in fan_outs if not fan_out.last_follower_id]
+    missed = _push_to_authors(begun)
+    reached = [fan_out.author_id for fan_out in begun]
+    missed |= _push_to_followers(progress, reached)
+    pulled = [fan_out.author_id for fan_out in begun if fan_out.mode == DeliveryMode.PULL]
+    hints.publish({HintKind.FEEDS: reached, HintKind.AUTHORS: pulled})
+    missed_buckets.record(missed)  # before the progress says that they are done
     return _save(progress)
 
 
-def _push_to_authors(fan_outs: Sequence[FanOut]) -> None:
-    """Push to the authors' own timelines once more: the web process may have failed."""
+def _push_to_authors(fan_outs: Sequence[FanOut]) -> set[int]:
+    """Push to the authors' own timelines once more: the web process may have failed. Return the missed buckets."""
     # The author timeline is written in every celebrity state: during a transition, pushed posts are pulled as well.
-    timeline_store.push_to_author_timelines([(fan_out.author_id, fan_out.post_id) for fan_out in fan_outs])
-    timeline_store.push_to_home_timelines([Push(fan_out.post_id, [fan_out.author_id]) for fan_out in fan_outs])
+    missed = timeline_store.push_to_author_timelines([(fan_out.author_id, fan_out.post_id) for fan_out in fan_outs])
+    pushes = [Push(fan_out.post_id, [fan_out.author_id]) for fan_out in fan_outs]
+    return missed | timeline_store.push_to_home_timelines(pushes)[1]
 
 
-def _push_to_followers(progress: Sequence[Progress]) -> None:
-    """Push page after page of each audience until all audiences or the round end."""
+def _push_to_followers(progress: Sequence[Progress], reached: list[int]) -> set[int]:
+    """Push page after page of each audience until all audiences or the round end. Return the missed buckets.
+
+    Add the ids of the followers to `reached`.
+    """
+    missed = set[int]()
     round_end = time.monotonic() + ROUND_SECONDS
-    size = _batch_size()
+    size = batch_size()
     has_time = True
     while has_time and (unfinished := [one for one in progress if not one.is_finished]):
-        limit = max(size, READ_AHEAD_BATCHES * size // len(unfinished))
+        limit = max(min(size, settings.FAN_OUT_BATCH_SIZE), READ_AHEAD_BATCHES * size // len(unfinished))
         pages = fetch_follower_pages([(one.fan_out.author_id, one.last_follower_id) for one in unfinished], limit)
-        has_time = _push_pages(_batches(zip(unfinished, pages, strict=True), size), round_end)
+        has_time = _push_pages(_batches(zip(unfinished, pages, strict=True), size), round_end, missed)
         for one, follower_ids in zip(unfinished, pages, strict=True):
             # A user who follows from now on gets a rebuilt home timeline that has the post.
             is_pushed = not follower_ids or one.last_follower_id == follower_ids[-1]
+            reached += follower_ids  # all of the page, although the round may have ended within it
             one.is_finished = is_pushed and len(follower_ids) < limit
+    return missed
 
 
-def _push_pages(batches: Iterable[Batch], round_end: float) -> bool:
-    """Push the batches. Return False if the round ended before the last one."""
+def _push_pages(batches: Iterable[Batch], round_end: float, missed: set[int]) -> bool:
+    """Push the batches, and add the missed buckets. Return False if the round ended before the last one."""
     for batch in batches:
         if not _wait_for_rate_limiter(sum(len(ids) for _, ids in batch), round_end):
             return False
-        _push_batch(batch)
+        missed |= _push_batch(batch)
         if time.monotonic() > round_end:
             return False
     return True
 
 
-def _push_batch(batch: Batch) -> None:
-    counts = timeline_store.push_to_home_timelines([Push(one.fan_out.post_id, ids) for one, ids in batch])
+def _push_batch(batch: Batch) -> set[int]:
+    counts, missed = timeline_store.push_to_home_timelines([Push(one.fan_out.post_id, ids) for one, ids in batch])
     DELIVERIES.inc(sum(counts))
     for (one, follower_ids), pushed in zip(batch, counts, strict=True):
         one.deliveries += pushed
         one.last_follower_id = follower_ids[-1]
+    return missed
 
 
-def _batch_size() -> int:
+def batch_size() -> int:
+    """Return the number of followers to whom posts are pushed in one round trip."""
     size: int = settings.FAN_OUT_BATCH_SIZE
+    if len(keys.all_buckets()) > 1:
+        size *= CLUSTER_BATCHES
     if settings.FAN_OUT_RATE_LIMIT:
         size = min(size, settings.FAN_OUT_RATE_LIMIT)  # a larger batch would wait longer than a round, every time
     return size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -18,8 +18,6 @@ from django.db.models.functions import Now
 
 from accounts.models import CelebrityState
 from feeds.models import DeliveryMode, FanOut
-from instafeed.core.db.batches import delete_batch
-from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs import queues
 from instafeed.core.jobs.coalesced import CoalescedTask
 from instafeed.core.jobs.leased import JobState, LeasedQueue
@@ -27,7 +25,6 @@ from posts.models import Post
 
 CLAIM_TTL = timedelta(seconds=15)  # many times the length of a round: only a dead worker's claim expires
 RETRY_DELAY = timedelta(seconds=5)
-DELETE_BATCH_SIZE = 5_000  # rows
 MAX_ATTEMPTS = 10  # failures in a row that are retried
 
 # Raw SQL: the ORM has no INSERT … SELECT, and each post runs this. The row lock makes posts and celebrity transitions
@@ -54,16 +51,27 @@ SELECT state, due.due_at, lease, attempts, claimed.post_id, claimed.author_id, m
 FROM due JOIN posts_post AS post ON post.id = due.post_id LEFT JOIN claimed USING (post_id)
 ORDER BY due.due_at, due.post_id
 """
-_CLAIMED_FIELDS = (  # in the order of the model, as `from_db` expects
-    *("state", "due_at", "lease", "attempts", "post_id", "author_id", "mode", "last_follower_id", "created_at"),
+# In the order of the model, as `from_db` expects.
+_CLAIMED_FIELDS = (
+    "state",
+    "due_at",
+    "lease",
+    "attempts",
+    "post_id",
+    "author_id",
+    "mode",
+    "last_follower_id",
+    "created_at",
 )
-# Raw SQL: the ORM writes a CASE with an arm for each row, which takes longer to compile than to execute.
+# Raw SQL: the ORM writes a CASE with an arm for each row, which takes longer to compile than to execute. The posts are
+# given twice, as PostgreSQL plans an update for the partitions of constants, but for all partitions of a join.
 _MARK_DONE_SQL = """
 UPDATE feeds_fanout AS fan_out
 SET state = %(done)s, lease = NULL, error = '', last_follower_id = 0, finished_at = statement_timestamp(),
     deliveries = fan_out.deliveries + finished.deliveries
 FROM unnest(%(posts)s::bigint[], %(leases)s::uuid[], %(deliveries)s::int[]) AS finished (post_id, lease, deliveries)
-WHERE fan_out.post_id = finished.post_id AND fan_out.lease = finished.lease AND fan_out.state = %(running)s
+WHERE fan_out.post_id = ANY(%(posts)s::bigint[]) AND fan_out.post_id = finished.post_id
+  AND fan_out.lease = finished.lease AND fan_out.state = %(running)s
 """
 
 queue = LeasedQueue(
@@ -160,12 +168,3 @@ def mark_done(progress: Sequence[Progress]) -> int:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_MARK_DONE_SQL, {**columns, "done": JobState.DONE, "running": JobState.RUNNING})
         return cursor.rowcount
-
-
-def delete_finished(before: datetime) -> bool:
-    """Delete a batch of finished fan-outs of posts from before a time. Return True when none is left.
-
-    Only the admin shows them. Dead letters stay until they are resumed.
-    """
-    old = FanOut.objects.using(DEFAULT_DB_ALIAS).filter(pk__lt=first_id_at(before), state=JobState.DONE)
-    return delete_batch(old.order_by("pk"), DELETE_BATCH_SIZE)

@@ -19,6 +19,16 @@ class DeliveryMode(models.IntegerChoices):
     PULL = 1, "pull"
 
 
+class MissedBucket(models.Model):
+    """A bucket of a Redis Cluster whose server missed deliveries (`feeds.missed_buckets`)."""
+
+    bucket = models.PositiveSmallIntegerField(primary_key=True)
+    misses = models.PositiveIntegerField(default=1, db_default=1)
+
+    def __str__(self) -> str:
+        return f"bucket {self.bucket}"
+
+
 class FanOut(LeasedJob):
     post = models.OneToOneField(Post, models.CASCADE, primary_key=True, related_name="fan_out")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="fan_out_set")

@@ -21,8 +21,8 @@ def erase_fan_outs(user_id: int) -> bool:
 def redis_keys(user_id: int) -> Iterable[str]:
     """Return the keys of the user's timelines and visible authors, and of the celebrities if the user is one."""
     was_pulled = User.objects.using("default").exclude(celebrity_state=CelebrityState.ORDINARY).filter(pk=user_id)
-    celebrity_keys = visible_authors.CELEBRITY_CACHE_KEYS if was_pulled.exists() else ()
-    return keys.author_timeline(user_id), *visible_authors.home_timeline_keys([user_id]), *celebrity_keys
+    celebrity_keys = visible_authors.celebrity_cache_keys() if was_pulled.exists() else ()
+    return *keys.author_timelines(user_id), *visible_authors.home_timeline_keys([user_id]), *celebrity_keys
 
 
 def register_categories() -> None:

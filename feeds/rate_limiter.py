@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from instafeed.core.cache import keys
-from instafeed.core.cache.client import get_client
+from instafeed.core.cache import commands, keys
 from instafeed.core.cache.lua import Script
 
 # A batch larger than the bucket is granted when the bucket is full. The bucket goes below zero, and later batches
@@ -34,9 +33,11 @@ return 0
 def acquire(deliveries: int) -> float:
     """Take tokens for `deliveries`. Return 0.0 if granted, else the seconds to wait before the next try.
 
-    Grants everything when FAN_OUT_RATE_LIMIT is 0. Raises redis.RedisError.
+    Grants everything when FAN_OUT_RATE_LIMIT is 0, or while the server of a cluster that has the bucket is down. Raises
+    redis.RedisError.
     """
     if not settings.FAN_OUT_RATE_LIMIT or not deliveries:
         return 0.0
-    wait_ms = _acquire_script(get_client(), [keys.FANOUT_RATE], [settings.FAN_OUT_RATE_LIMIT, deliveries])
-    return int(wait_ms) / 1000
+    acquire = _acquire_script.command([keys.FANOUT_RATE], [settings.FAN_OUT_RATE_LIMIT, deliveries])
+    (wait_ms,) = commands.run_where_possible([acquire])
+    return 0.0 if isinstance(wait_ms, Exception) else int(wait_ms) / 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from feeds import celebrity_transitions, fanout_drain
+from feeds import celebrity_transitions, fanout_drain, missed_buckets
 
 
 @shared_task
@@ -23,3 +23,9 @@ def reconcile_celebrity_status(author_id: int) -> None:
 def resume_celebrity_transitions() -> None:
     """Finish transitions whose worker died or whose task was lost."""
     celebrity_transitions.resume_transitions()
+
+
+@shared_task
+def evict_missed_buckets() -> None:
+    """Delete the timelines of buckets that missed deliveries."""
+    missed_buckets.evict_all()

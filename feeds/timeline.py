@@ -137,19 +137,19 @@ def _read_or_rebuild(viewer_id: int, before: int | None, wanted: int, first: Sna
 
 def _rebuild_missing(viewer_id: int, snapshot: Snapshot) -> bool:
     """Rebuild what is cold. Return False if other processes are rebuilding all of it."""
-    has_rebuilt = False
+    has_rebuilt, bucket = False, keys.bucket_of(viewer_id)
     if not snapshot.has_celebrities:
-        has_rebuilt |= visible_authors.fill_celebrities()
+        has_rebuilt |= visible_authors.fill_celebrities(bucket)
     is_home_cold = snapshot.home_timeline is None and keys.home_timeline(viewer_id) not in snapshot.rebuilding
     if is_home_cold or not snapshot.has_visible_authors:
         has_rebuilt |= backfill.rebuild_home_timeline(viewer_id)
     cold_author_ids = [
         author_id
         for author_id, timeline in snapshot.author_timelines.items()
-        if timeline is None and keys.author_timeline(author_id) not in snapshot.rebuilding
+        if timeline is None and keys.author_timeline(author_id, bucket) not in snapshot.rebuilding
     ]
     if cold_author_ids:
-        has_rebuilt |= backfill.rebuild_author_timelines(cold_author_ids[:MAX_REBUILDS_PER_ATTEMPT])
+        has_rebuilt |= backfill.rebuild_author_timelines(cold_author_ids[:MAX_REBUILDS_PER_ATTEMPT], bucket)
     return has_rebuilt
 
 

@@ -14,6 +14,7 @@ Functions raise redis.RedisError when Redis fails; `read_snapshot` raises CacheU
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from instafeed.core.cache import commands, keys
-from instafeed.core.cache.client import get_client
 from instafeed.core.cache.lua import Argument, Command, Script
 
 MAX_AUTHOR_TIMELINES = 500  # read in one call, which blocks Redis for about 1.5 ms then
+EVICTION_BATCH_SIZE = 1_000  # keys
 LUA_DIR = Path(__file__).parent / "lua"
 _COMMON_LUA = LUA_DIR / "common.lua"
 PUSH_SCRIPT = ("common.lua", "push_to_home_timelines.lua")  # benchmarks run it, too
@@ -66,24 +67,57 @@ class Push(NamedTuple):
     viewer_ids: Sequence[int]
 
 
-def push_to_home_timelines(pushes: Sequence[Push]) -> list[int]:
-    """Push posts to the viewers' warm home timelines, all in one call. Return for each post how many were warm."""
-    names = [keys.home_timeline(viewer_id) for push in pushes for viewer_id in push.viewer_ids]
-    if not names:
-        return [0] * len(pushes)
-    arguments: list[Argument] = [settings.FEED_LENGTH, trim_slack()]
-    for push in pushes:
-        arguments += (push.post_id, len(push.viewer_ids))
-    counts: list[int] = _push_to_home_timelines_script(get_client(), names, arguments)
-    return counts
+def push_to_home_timelines(pushes: Sequence[Push]) -> tuple[list[int], set[int]]:
+    """Push posts to the viewers' warm home timelines, with one call for each bucket, all in one round trip.
+
+    Return for each post how many were warm, and the buckets whose server failed. Raises if all of them fail.
+    """
+    counts, missed = [0] * len(pushes), set[int]()
+    calls: list[tuple[int, list[int]]] = []  # the bucket of each call, and its pushes by index
+    sent: list[Command] = []
+    for bucket, parts in _split_by_bucket(pushes).items():
+        names = [name for viewer_ids in parts.values() for name in keys.home_timelines(viewer_ids)]
+        arguments: list[Argument] = [settings.FEED_LENGTH, trim_slack()]
+        for index, viewer_ids in parts.items():
+            arguments += (pushes[index].post_id, len(viewer_ids))
+        calls.append((bucket, list(parts)))
+        sent.append(_push_to_home_timelines_script.command(names, arguments))
+    for (bucket, indexes), reply in zip(calls, commands.run_where_possible(sent), strict=True):
+        if isinstance(reply, Exception):
+            missed.add(bucket)
+            continue
+        for index, count in zip(indexes, reply, strict=True):
+            counts[index] += count
+    return counts, missed
 
 
-def push_to_author_timelines(posts: Sequence[tuple[int, int]]) -> None:
-    """Insert posts, given as (author id, post id), into their author timelines if these are warm, all in one call."""
-    if posts:
-        names = [keys.author_timeline(author_id) for author_id, _ in posts]
-        post_ids = [post_id for _, post_id in posts]
-        _push_to_author_timelines_script(get_client(), names, [settings.FEED_LENGTH, trim_slack(), *post_ids])
+def _split_by_bucket(pushes: Sequence[Push]) -> dict[int, dict[int, Sequence[int]]]:
+    """Return for each bucket its viewers, by the index of the push."""
+    split: dict[int, dict[int, Sequence[int]]] = {}
+    for index, push in enumerate(pushes):
+        for viewer_ids in keys.group_by_bucket(push.viewer_ids):
+            split.setdefault(keys.bucket_of(viewer_ids[0]), {})[index] = viewer_ids
+    return split
+
+
+def push_to_author_timelines(posts: Sequence[tuple[int, int]]) -> set[int]:
+    """Insert posts, given as (author id, post id), into their author timelines if these are warm.
+
+    Takes one round trip, with one call for the copies of each bucket. Return the buckets whose server failed. Raises if
+    all of them fail.
+    """
+    if not posts:
+        return set()
+    arguments = [settings.FEED_LENGTH, trim_slack(), *(post_id for _, post_id in posts)]
+    replies = commands.run_where_possible(
+        [
+            _push_to_author_timelines_script.command(
+                [keys.author_timeline(author_id, bucket) for author_id, _ in posts], arguments
+            )
+            for bucket in keys.all_buckets()
+        ]
+    )
+    return {bucket for bucket, reply in enumerate(replies) if isinstance(reply, Exception)}
 
 
 def trim_slack() -> int:
@@ -91,10 +125,18 @@ def trim_slack() -> int:
     return max(1, settings.FEED_LENGTH // 10)
 
 
+def evict_bucket(bucket: int) -> None:
+    """Delete all timelines of a bucket, page by page."""
+    for kind in ("feed", "author"):
+        names = commands.scan(kind, bucket)
+        while batch := list(itertools.islice(names, EVICTION_BATCH_SIZE)):
+            evict(batch)
+
+
 def evict(names: Collection[str]) -> None:
     """Delete keys of timelines; the next read rebuilds them."""
     if names:
-        get_client().unlink(*names)
+        commands.run_unguarded([("UNLINK", *names)])
 
 
 def begin_rebuild_command(key: str, token: str) -> Command:
@@ -125,12 +167,10 @@ def read_snapshot(viewer_id: int, before: int | None, wanted: int) -> Snapshot:
 
 def snapshot_command(viewer_id: int, before: int | None, wanted: int) -> Command:
     """Return the command of `read_snapshot`, for a round trip with other reads."""
+    bucket = keys.bucket_of(viewer_id)
     return _read_snapshot_script.command(
-        [keys.home_timeline(viewer_id), keys.visible_authors(viewer_id), keys.CELEBRITIES],
-        [
-            *(keys.AUTHOR_TIMELINE_PREFIX, "" if before is None else before, wanted),
-            *(settings.FEED_TTL, MAX_AUTHOR_TIMELINES),
-        ],
+        [keys.home_timeline(viewer_id), keys.visible_authors(viewer_id), keys.celebrities(bucket)],
+        ["" if before is None else before, wanted, settings.FEED_TTL, MAX_AUTHOR_TIMELINES, keys.AUTHOR_TIMELINE_KIND],
     )
 
 
@@ -138,7 +178,8 @@ def parse_snapshot(viewer_id: int, reply: Sequence[Any]) -> Snapshot:
     """Return the snapshot in the reply to `snapshot_command`."""
     home, has_visible_authors, has_celebrities, *author_replies = reply
     by_author = {int(id_): raw for id_, raw in zip(author_replies[::2], author_replies[1::2], strict=True)}
-    rebuilding = {keys.author_timeline(author_id) for author_id, raw in by_author.items() if raw == _REBUILDING}
+    bucket = keys.bucket_of(viewer_id)
+    rebuilding = {keys.author_timeline(author_id, bucket) for author_id, raw in by_author.items() if raw == _REBUILDING}
     if home == _REBUILDING:
         rebuilding.add(keys.home_timeline(viewer_id))
     return Snapshot(
@@ -153,7 +194,7 @@ def parse_snapshot(viewer_id: int, reply: Sequence[Any]) -> Snapshot:
 
 def peek(key: str) -> Timeline | None:
     """Return one whole timeline without extending its TTL; None if it is cold or being rebuilt."""
-    elements: Sequence[bytes] = get_client().lrange(key, 0, -1)  # type: ignore[assignment]
+    (elements,) = commands.run_unguarded([("LRANGE", key, 0, -1)])
     return _parse(b",".join(elements))
 
 

@@ -17,8 +17,6 @@ from instafeed.core.cache.lua import Command
 from instafeed.core.cache.read_through import fill_id_set, fill_id_set_command, id_set_keys, lease_id_set_command
 from social import selectors
 
-CELEBRITY_CACHE_KEYS = id_set_keys(keys.CELEBRITIES)
-
 
 def load(viewer_id: int) -> dict[int, int]:
     """Query the database for the celebrity state of each visible author, the viewer included."""
@@ -62,12 +60,17 @@ def fill_command(viewer_id: int, token: str, author_ids: Iterable[int]) -> Comma
     return fill_id_set_command(keys.visible_authors(viewer_id), token, author_ids, keys.VISIBLE_AUTHORS_TTL)
 
 
-def fill_celebrities() -> bool:
-    """Load the celebrity set into Redis.
+def celebrity_cache_keys() -> list[str]:
+    """Return the keys to delete when an author's celebrity state changes: all copies of the set, and their leases."""
+    return [key for bucket in keys.all_buckets() for key in id_set_keys(keys.celebrities(bucket))]
+
+
+def fill_celebrities(bucket: int) -> bool:
+    """Load the copy of the celebrity set for the viewers of a bucket into Redis.
 
     Return False if another process is loading it, or if it was invalidated meanwhile.
     """
-    return fill_id_set(keys.CELEBRITIES, load_celebrities, keys.CELEBRITIES_TTL)
+    return fill_id_set(keys.celebrities(bucket), load_celebrities, keys.CELEBRITIES_TTL)
 
 
 def home_timeline_keys(viewer_ids: Iterable[int]) -> list[str]:

@@ -1,7 +1,8 @@
 -- Read everything that a page can consist of, at one instant.
 -- KEYS: the viewer's home timeline, the viewer's visible authors, the celebrities.
--- ARGV: key prefix of author timelines, cursor ("" for the top), posts wanted of each author, TTL in seconds, maximum
--- number of author timelines.
+-- ARGV: cursor ("" for the top), posts wanted of each author, TTL in seconds, maximum number of author timelines, the
+-- kind of the keys of author timelines. They begin as those of the celebrities: a prefix among KEYS would never exist,
+-- and while a slot moves Redis refuses scripts of whose keys some exist and some do not.
 -- Returns {home timeline or "", 1 if the visible authors are cached, 1 if the celebrities are cached,
 --          author id, timeline or "", author id, timeline or "", …}. The third is -1 if the viewer follows too many
 -- celebrities: reading the timelines of thousands would block Redis for everyone.
@@ -9,7 +10,7 @@
 -- returned if the cursor is below it. Of an author timeline only the window below the cursor is returned, with the
 -- marker only where the list ends.
 -- All author timelines are read in this one call, because they must match the celebrity set of the same instant.
-local before = ARGV[2]
+local before = ARGV[1]
 local home = ''
 local marker = redis.call('LINDEX', KEYS[1], -1)
 if marker then
@@ -18,7 +19,7 @@ if marker then
     else
         local is_below = before ~= '' and not greater(before, string.sub(marker, 2))
         home = is_below and marker or table.concat(redis.call('LRANGE', KEYS[1], 0, -1), ',')
-        redis.call('EXPIRE', KEYS[1], ARGV[4])
+        redis.call('EXPIRE', KEYS[1], ARGV[3])
     end
 end
 local has_visible_authors = redis.call('SISMEMBER', KEYS[2], '0')
@@ -28,7 +29,7 @@ if has_visible_authors == 0 or has_celebrities == 0 then
     return answer
 end
 
-local wanted = tonumber(ARGV[3])
+local wanted = tonumber(ARGV[2])
 
 -- Find the index of the first post below the cursor in a strictly descending list.
 local function seek(key)
@@ -48,13 +49,14 @@ local function seek(key)
 end
 
 local authors = redis.call('SINTER', KEYS[2], KEYS[3]) -- the marker 0 is among them
-if #authors > tonumber(ARGV[5]) + 1 then
+if #authors > tonumber(ARGV[4]) + 1 then
     answer[3] = -1
     return answer
 end
+local prefix = string.match(KEYS[3], '^.*:') .. ARGV[5]
 for _, author in ipairs(authors) do
     if author ~= '0' then
-        local key = ARGV[1] .. author
+        local key = prefix .. author
         local author_marker = redis.call('LINDEX', key, -1)
         answer[#answer + 1] = author
         if not author_marker or is_rebuilding(author_marker) then
@@ -62,7 +64,7 @@ for _, author in ipairs(authors) do
         else
             local first = seek(key)
             answer[#answer + 1] = table.concat(redis.call('LRANGE', key, first, first + wanted - 1), ',')
-            redis.call('EXPIRE', key, ARGV[4])
+            redis.call('EXPIRE', key, ARGV[3])
         end
     end
 end

@@ -3,6 +3,8 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
+from instafeed.core.db.partitioned_model import CreatePartitionedModel
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -14,7 +16,16 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="MissedBucket",
+            fields=[
+                ("bucket", models.PositiveSmallIntegerField(primary_key=True, serialize=False)),
+                ("misses", models.PositiveIntegerField(db_default=1, default=1)),
+            ],
+        ),
+        CreatePartitionedModel(
             name="FanOut",
+            partition_by="post_id",
+            days=30,
             fields=[
                 (
                     "post",

@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from accounts.models import User
 from accounts.usernames import canonical_username
 from feeds import backfill
-from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, whole_number
+from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, usage_error, whole_number
 
 USER_BATCH_SIZE = 500
 
@@ -60,7 +60,7 @@ class Command(OperatorCommand):
             usernames = {canonical_username(name) for name in user}
             users = users.filter(username__in=usernames)
             if unknown := usernames - set(users.values_list("username", flat=True)):
-                raise CommandError(f"no active user is named {', '.join(sorted(unknown))}")
+                raise usage_error(f"no active user is named {', '.join(sorted(unknown))}")
         return users if active_since is None else users.filter(last_login__gte=active_since)
 
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from feeds import celebrity_transitions
-from instafeed.core.management.base import OperatorCommand
+from instafeed.core.management.base import OperatorCommand, usage_error
 from social import follow_import
 from social.follow_file import FollowFile, UnreadableFile
 
@@ -40,7 +40,9 @@ class Command(OperatorCommand):
         parser.add_argument("--skip-bad", action="store_true", help="import the good lines of a file with bad ones")
 
     def handle(self, *, file: Path, delimiter: str, skip_bad: bool, **options: Any) -> str:
-        edges = FollowFile(Path(file), delimiter)
+        if not file.is_file():
+            raise usage_error(f"cannot read {file}: not a file")
+        edges = FollowFile(file, delimiter)
         self.stdout.write(f"Reading follows from {file}.")
         with transaction.atomic():
             plan = self._stage(edges)

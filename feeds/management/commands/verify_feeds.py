@@ -11,7 +11,6 @@ from django.core.management.base import CommandError, CommandParser
 
 from feeds import consistency
 from feeds.consistency import Check
-from instafeed.core.cache import keys
 from instafeed.core.management.base import INTERRUPTED_STATUS, OperatorCommand, Progress, whole_number
 
 CHECK_BATCH_SIZE = 100  # timelines that share the delay before the second check
@@ -21,8 +20,8 @@ class Command(OperatorCommand):
     help = (
         "Compares every warm feed, every author timeline and the celebrity set in Redis with the database. "
         "Reports inconsistencies; --repair deletes the wrong keys, and the next read rebuilds them. "
-        "Exits with status 1 if an inconsistency remains. Works in the order of user ids; when interrupted, it "
-        "says with which --after to go on."
+        "Exits with status 1 if an inconsistency remains. With a cold cache it says that nothing was checked. "
+        "Works in the order of user ids; when interrupted, it says with which --after to go on."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,8 +38,8 @@ class Command(OperatorCommand):
     def handle(self, *, sample: int | None, repair: bool, after: int, **options: Any) -> str:
         self._repairs = repair and not self.dry_run
         self._found = 0
-        viewer_ids = _select_user_ids(consistency.cached_user_ids(keys.HOME_TIMELINE_PREFIX), after, sample)
-        author_ids = _select_user_ids(consistency.cached_user_ids(keys.AUTHOR_TIMELINE_PREFIX), after)
+        viewer_ids = _select_user_ids(consistency.cached_user_ids("feed"), after, sample)
+        author_ids = _select_user_ids(consistency.cached_user_ids("author"), after)
         self.stdout.write(
             f"Checking {len(viewer_ids):,} warm feeds and {len(author_ids):,} author timelines"
             + ("; deleting wrong keys." if self._repairs else ", changing nothing.")
@@ -48,6 +47,8 @@ class Command(OperatorCommand):
         with self.progress("timelines", len(viewer_ids) + len(author_ids)) as progress:
             self._run_checks([consistency.check_celebrity_set], progress)
             self._check_timelines(viewer_ids, author_ids, after, progress)
+        if not progress.done and not self._found:
+            return "Nothing was warm to check: Redis has no timeline of a user" + (f" above {after}." if after else ".")
         checked = f"{progress.done:,} timelines checked"
         if not self._found:
             return f"Clean: {checked}."
