@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+
+# First: modules that are imported here read the settings.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
+
 from signal import SIGKILL
 from typing import Any
 
-from celery import Celery
 from celery.signals import beat_init, celeryd_init, worker_init, worker_process_init
 from django.conf import settings
 
-# These two connect to Celery's signals, which must happen before Celery sets up its own logging.
-from instafeed.core.jobs import instrumentation  # noqa: F401
+# These connect to Celery's signals; the logging must do so before Celery sets up its own.
+from instafeed.core.celery_programs import Application, prepare_worker
+from instafeed.core.jobs import broker, instrumentation, worker_connections  # noqa: F401
 from instafeed.core.jobs.bounded_shutdown import BoundedShutdown
 from instafeed.core.jobs.heartbeat import Heartbeat
 from instafeed.core.observability import celery_logging  # noqa: F401
 from instafeed.core.process import die_with_parent, hide_memory
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
-
-app = Celery("instafeed")
+app = Application("instafeed")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].update((Heartbeat, BoundedShutdown))
+celeryd_init.connect(prepare_worker)
 
 _worker_pid = 0  # the worker's main process; the processes of its pool inherit the value
 
@@ -36,11 +39,18 @@ def _hide_secrets(**_: Any) -> None:
 
 @celeryd_init.connect
 def _set_worker_broker_timeouts(conf: Any, **_: Any) -> None:
-    """Let workers block on BRPOP and reconnect without limit. Only publishers must give up within a second."""
-    options = dict(conf.broker_transport_options)
-    options.update(socket_timeout=30, socket_connect_timeout=5)
-    options.pop("max_retries", None)
-    conf.broker_transport_options = options
+    """Let workers wait for the broker and reconnect without limit. Only publishers must give up within a second."""
+    conf.broker_transport_options = broker.worker_transport_options(conf.broker_url, conf.broker_transport_options)
+
+
+@celeryd_init.connect
+def _remove_delayed_delivery(**_: Any) -> None:
+    """Do not declare the 28 queues that Celery keeps in RabbitMQ for delayed tasks (see `try_enqueue`)."""
+    from celery.worker.consumer import Consumer  # not in web processes
+
+    step = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+    if step in Consumer.Blueprint.default_steps:
+        Consumer.Blueprint.default_steps.remove(step)
 
 
 @worker_init.connect

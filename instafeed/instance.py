@@ -38,6 +38,7 @@ _EXAMPLE: dict[str, Any] = {
         "media_pixels": 50_000_000,
     },
     "features": ["mail"],
+    "stream_url": "https://harbour.example/api/v1/stream",
 }
 
 
@@ -75,8 +76,12 @@ class InstanceSerializer(serializers.Serializer[Any]):
         child=serializers.CharField(),
         help_text=(
             "Optional parts that are on. `mail`: the site sends mails, so passwords can be reset. `email_required`: "
-            "users must verify their address before they can write."
+            "users must verify their address before they can write. `push`: browsers can subscribe to push messages "
+            "(`GET /push/key`)."
         ),
+    )
+    stream_url = serializers.CharField(
+        help_text="Where `GET /stream` is answered; relative to this URL if it has no origin."
     )
 
 
@@ -96,7 +101,11 @@ class InstanceView(APIView):
 
 def describe_instance() -> dict[str, Any]:
     """Return the site's description, from settings and constants only."""
-    features = {"mail": settings.MAIL_ENABLED, "email_required": settings.REQUIRE_VERIFIED_EMAIL}
+    features = {
+        "mail": settings.MAIL_ENABLED,
+        "email_required": settings.REQUIRE_VERIFIED_EMAIL,
+        "push": bool(settings.VAPID_PRIVATE_KEY),
+    }
     return {
         "name": settings.SITE_NAME,
         "description": settings.INSTANCE_DESCRIPTION,
@@ -116,4 +125,5 @@ def describe_instance() -> dict[str, Any]:
             "media_pixels": settings.MEDIA_MAX_PIXELS,
         },
         "features": [name for name, is_on in features.items() if is_on],
+        "stream_url": settings.STREAM_URL,
     }

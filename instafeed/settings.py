@@ -17,7 +17,7 @@ from corsheaders.defaults import default_headers
 from instafeed.core import env, storage_settings
 from instafeed.core.api.openapi import description
 from instafeed.core.http import security_headers
-from instafeed.core.jobs import queues, schedule
+from instafeed.core.jobs import broker, queues, schedule
 from instafeed.core.mail import url as mail_url
 from instafeed.core.observability import logging_config
 from instafeed.devstack import state
@@ -29,15 +29,24 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 STACK_DIR = env.path("INSTAFEED_STACK_DIR", state.DEFAULT_DATA_DIR)
 HAS_OWN_SERVICES = bool(env.text("DATABASE_URL") or env.text("REDIS_URL"))
 if not HAS_OWN_SERVICES:
+    if env.text("DATABASE_DIRECT_URL"):
+        env.require("DATABASE_URL")
     # setdefault: variables that an operator sets take precedence over the stack's.
     for _name, _value in (state.running_environment(STACK_DIR) or {}).items():
         os.environ.setdefault(_name, _value)
 
+
 OFFLINE = not env.text("DATABASE_URL") and not env.text("REDIS_URL")
 # Nothing listens on port 1: an offline command that needs a service fails at once, with manage.py's error line.
 DATABASE_URL = env.text("DATABASE_URL") or "postgresql://127.0.0.1:1/instafeed"
-REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:1/0")
-CELERY_BROKER_URL = env.redis_url("CELERY_BROKER_URL", REDIS_URL)
+REDIS_URL = env.cache_url("REDIS_URL", "redis://127.0.0.1:1/0")
+IS_REDIS_CLUSTER = env.is_cluster_url(REDIS_URL)
+# Celery has no transport for a cluster, so then the broker must be named.
+CELERY_BROKER_URL = env.broker_url("CELERY_BROKER_URL", "" if IS_REDIS_CLUSTER else REDIS_URL)
+# The parts into which a cluster's keys are divided (instafeed.core.cache.buckets).
+FEED_BUCKETS = env.integer("FEED_BUCKETS", 16, minimum=2, maximum=1_024)
+if not IS_REDIS_CLUSTER:
+    FEED_BUCKETS = 1
 
 DEBUG = env.boolean("DEBUG", False)
 # Random only offline, where nothing is signed; otherwise all processes must share the same key.
@@ -83,6 +92,7 @@ INSTALLED_APPS = [
     "posts",
     "feeds",
     "instafeed.demo",
+    "instafeed.webclient",
     "instafeed.devstack",
 ]
 
@@ -144,16 +154,22 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- Databases: one primary, any number of replicas --------------------------------------------------
 
-# For the threads of a web process; deploy/gunicorn.conf.py turns it on. Celery and commands use plain connections:
-# Celery closes connections after each task, which would close a pool.
+# For the threads of a web process; deploy/gunicorn.conf.py turns it on. Celery and commands use plain
+# connections, as their processes have one thread.
 DATABASE_POOL = env.boolean("DATABASE_POOL", False)
 DATABASE_POOL_SIZE = env.integer("DATABASE_POOL_SIZE", 8, minimum=1, maximum=200)
+
+
+# PostgreSQL itself, if DATABASE_URL leads to PgBouncer in transaction mode: for commands that need a session.
+DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL")
 
 
 def _database(name: str, url: str, *, replica: bool) -> dict[str, Any]:
     database = env.postgres_database(name, url)
     database["OPTIONS"].setdefault("connect_timeout", "3")
     database["ENGINE"] = "instafeed.core.db.replicas.backend" if replica else "instafeed.core.db.primary"
+    # PgBouncer may send the FETCH of a cursor to another session than its DECLARE.
+    database["DISABLE_SERVER_SIDE_CURSORS"] = name == "DATABASE_URL" and bool(DATABASE_DIRECT_URL)
     if replica:
         database["TEST"] = {"MIRROR": "default"}
     if DATABASE_POOL:
@@ -179,6 +195,7 @@ DATABASES = {
         for alias, url in zip(REPLICA_ALIASES, REPLICA_URLS, strict=True)
     },
 }
+DIRECT_DATABASE = _database("DATABASE_DIRECT_URL", DATABASE_DIRECT_URL, replica=False) if DATABASE_DIRECT_URL else None
 if not SECRET_KEY:
     raise env.SettingError("SECRET_KEY", "must be set: `openssl rand -base64 48` makes a good one")
 if not OFFLINE:
@@ -207,6 +224,8 @@ CACHES: dict[str, Any] = {
         },
     }
 }
+if IS_REDIS_CLUSTER:
+    DJANGO_REDIS_CONNECTION_FACTORY = "instafeed.core.cache.cluster_client.ConnectionFactory"
 
 # --- Celery: tasks may be lost; the outboxes in PostgreSQL are authoritative (docs/architecture.md) --
 
@@ -215,6 +234,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True  # operator jobs store theirs themselves (instafeed.backoffice.jobs.results)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_DB_REUSE_MAX = 2**31  # tasks until Celery closes connections: worker_connections.py does it, by their age
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_RESULT_EXTENDED = True  # store the name, the arguments and the worker too
 CELERY_RESULT_EXPIRES = 0  # beat's cleanup would delete results before their jobs; OPERATOR_JOB_RETENTION_DAYS does it
@@ -224,19 +244,17 @@ CELERY_TASK_SOFT_TIME_LIMIT = 100
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 180,
-    # The defaults (10 x 10) would restore a lost task about 100 s after its visibility timeout.
-    "unacked_restore_interval": 1,
-    "unacked_restore_throttle": 1,
-    # How long a publisher waits for a frozen broker. instafeed/celery.py sets longer timeouts for workers.
-    "socket_timeout": 0.8,
-    "socket_connect_timeout": 0.8,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-    "max_retries": 0,
-}
-CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_HEARTBEAT = 10  # seconds; RabbitMQ only: after two missed ones the tasks of a dead worker run again
+CELERY_BROKER_USE_SSL = broker.tls_options(CELERY_BROKER_URL)
+BROKER_SENTINEL_MASTER = env.text("CELERY_BROKER_SENTINEL_MASTER", "mymaster")
+BROKER_SENTINEL_PASSWORD = env.text("CELERY_BROKER_SENTINEL_PASSWORD")  # of the sentinels; the URL has the servers'
+# instafeed/celery.py sets longer timeouts for workers.
+CELERY_BROKER_TRANSPORT_OPTIONS = broker.transport_options(
+    CELERY_BROKER_URL, sentinel_master=BROKER_SENTINEL_MASTER, sentinel_password=BROKER_SENTINEL_PASSWORD
+)
+CELERY_TASK_QUEUES = broker.task_queues(CELERY_BROKER_URL)
+CELERY_TASK_PUBLISH_RETRY = broker.is_rabbitmq(CELERY_BROKER_URL)  # redis-py reconnects itself
+CELERY_TASK_PUBLISH_RETRY_POLICY = broker.RECONNECT_ONCE
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_ROUTES = queues.ROUTES
 CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
@@ -300,7 +318,7 @@ SPECTACULAR_SETTINGS = {
 }
 COMPRESS_RESPONSES = env.boolean("COMPRESS_RESPONSES", False)
 CORS_ALLOWED_ORIGINS = env.web_origins("CORS_ALLOWED_ORIGINS")
-CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-none-match", "x-request-id"]
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "if-none-match", "last-event-id", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
     *("X-Request-ID", "Retry-After", "Idempotency-Replayed", "ETag"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
@@ -327,8 +345,17 @@ THROTTLES = {
     "reset": env.throttle_rate("THROTTLE_RESET", "60/hour"),
 }
 
+# --- Live updates (docs/live-updates.md) --------------------------------------------------------------
+
+STREAM_URL = env.web_url("STREAM_URL") or f"{env.web_origin('PUBLIC_URL')}/api/v1/stream"
+STREAM_LIMIT = env.integer("STREAM_LIMIT", 5_000, minimum=1, maximum=100_000)  # open streams of a process
+STREAM_CHECK_SECONDS = env.integer("STREAM_CHECK_SECONDS", 60, minimum=1, maximum=60)  # between checks of a token
+
 # --- Retention: days after which rows are deleted; 0 keeps them (docs/operations.md) -------------------
 
+# Days of a partition. Each one costs a query without a range of ids about 20 µs.
+POST_PARTITION_DAYS = env.integer("POST_PARTITION_DAYS", 365, minimum=1, maximum=36_500)  # and of their likes
+FAN_OUT_PARTITION_DAYS = env.integer("FAN_OUT_PARTITION_DAYS", 30, minimum=1, maximum=36_500)
 FAN_OUT_RETENTION_DAYS = env.integer("FAN_OUT_RETENTION_DAYS", 30, minimum=0, maximum=36_500)
 NOTIFICATION_RETENTION_DAYS = env.integer("NOTIFICATION_RETENTION_DAYS", 365, minimum=0, maximum=36_500)
 IDEMPOTENCY_RETENTION_DAYS = env.integer("IDEMPOTENCY_RETENTION_DAYS", 1, minimum=0, maximum=36_500)
@@ -360,7 +387,7 @@ MEDIA_URL_TTL = env.integer(
 EXPORT_RETENTION_DAYS = env.integer("EXPORT_RETENTION_DAYS", 7, minimum=1, maximum=365)  # of finished ZIPs
 STORAGES = {
     "default": storage_settings.default_storage(),
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "instafeed.webclient.static_files.StaticStorage"},
 }
 
 # --- Mail (docs/mail.md) -----------------------------------------------------------------------------
@@ -380,6 +407,11 @@ if mail_url.reaches_people(EMAIL_URL):
     env.require("MAIL_FROM")
     if not SITE_URL:
         raise env.SettingError("SITE_URL", "must be set too: links in mails begin with it")
+# Web Push (docs/push.md): off without a key.
+VAPID_PRIVATE_KEY = env.vapid_private_key("VAPID_PRIVATE_KEY")
+PUSH_SERVICES = env.hosts_or_origins(
+    "PUSH_SERVICES", "fcm.googleapis.com,push.services.mozilla.com,push.apple.com,notify.windows.com"
+)
 REQUIRE_VERIFIED_EMAIL = env.boolean("REQUIRE_VERIFIED_EMAIL", False)
 if REQUIRE_VERIFIED_EMAIL and not EMAIL_URL:
     raise env.SettingError("REQUIRE_VERIFIED_EMAIL", "needs EMAIL_URL: addresses are verified by mail")
@@ -412,7 +444,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_ENGINE = "instafeed.core.http.session_store"
 SESSION_COOKIE_AGE = 12 * 3_600  # seconds; an admin session is not extended by activity
 CONTENT_SECURITY_POLICY = security_headers.content_security_policy(
-    [*storage_settings.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])]
+    [*storage_settings.public_origins(), *([PUBLIC_URL] if PUBLIC_URL else [])], STREAM_URL
 )
 CSRF_FAILURE_VIEW = "instafeed.core.api.errors.csrf_failure"
 ADMIN_OTP = env.boolean("ADMIN_OTP", True)  # require a second factor in the admin

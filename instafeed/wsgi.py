@@ -11,11 +11,14 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from instafeed.core import startup
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "instafeed.settings")
 
 MAX_CHUNKED_BYTES = 32 * 1024 * 1024  # above every endpoint's limit, so that a body cut here is refused with 413
 _MAX_IN_MEMORY_BYTES = 1024 * 1024  # larger bodies are buffered on disk
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{1,70}")  # RFC 2046, section 5.1.1
+startup.require_services()  # also with another server than gunicorn with its settings
 _django_application = get_wsgi_application()
 
 

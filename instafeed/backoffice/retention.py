@@ -1,5 +1,7 @@
 """Deletion of rows that have served their purpose, in bounded batches. A setting says after how many days; 0: never.
 
+Tables in partitions are not here: their partitions are dropped (`partitioned_tables`).
+
 Each category deletes one batch of rows from before a time in its own transaction, and returns True when none is left.
 """
 
@@ -15,7 +17,6 @@ from django.utils import timezone
 
 from accounts import approval
 from accounts.mail import outbox
-from feeds import fanout_outbox
 from instafeed.backoffice.jobs import results
 from instafeed.backoffice.models import Sample
 from instafeed.core.api import idempotency
@@ -43,7 +44,6 @@ def _delete_samples(before: datetime) -> bool:
 
 
 _CATEGORIES: dict[str, Callable[[datetime], bool]] = {
-    "FAN_OUT_RETENTION_DAYS": fanout_outbox.delete_finished,
     "NOTIFICATION_RETENTION_DAYS": notifications.delete_older,
     "IDEMPOTENCY_RETENTION_DAYS": idempotency.delete_older,
     "MAIL_RETENTION_DAYS": outbox.delete_given_up,

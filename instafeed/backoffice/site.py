@@ -1,4 +1,4 @@
-"""The admin site: permissions, the models shown, sign-in, password change and the index page."""
+"""The admin site: permissions, the models shown, sign-in, password change, the index page and statistics."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 
 from instafeed.backoffice import sign_in
 from instafeed.backoffice.dashboard import views
+from instafeed.backoffice.statistics import page
 
 # Third-party apps' admin pages are left out: they count whole tables and show the secrets of second factors.
 SHOWN_APPS = frozenset({"auth", "accounts", "social", "media", "posts", "feeds", "backoffice"})
@@ -58,9 +59,16 @@ class InstafeedAdminSite(admin.AdminSite):
 
     def _too_many_attempts(self, request: HttpRequest, wait: int) -> HttpResponse:
         context = {**self.each_context(request), "title": "Too many attempts", "wait": wait}
-        page = render(request, "admin/too_many_attempts.html", context, status=429)
-        page["Retry-After"] = str(wait)
-        return page
+        response = render(request, "admin/too_many_attempts.html", context, status=429)
+        response["Retry-After"] = str(wait)
+        return response
+
+    def get_urls(self) -> list[Any]:
+        return [path("statistics/", self.admin_view(self.statistics), name="statistics"), *super().get_urls()]
+
+    def statistics(self, request: HttpRequest) -> HttpResponse:
+        context = {**self.each_context(request), **page.context(request)}
+        return TemplateResponse(request, "backoffice/statistics.html", context)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**(extra_context or {}), **views.index_context(request)})

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from instafeed.backoffice import retention, sweeps
+from instafeed.backoffice import partitioned_tables, retention, sweeps
 from instafeed.backoffice.dashboard import sampling
 from instafeed.backoffice.jobs import worker
 from instafeed.core.jobs import enqueue
@@ -28,6 +28,10 @@ def sweep_jobs() -> None:
 
 @shared_task
 def delete_expired_rows() -> None:
-    """Delete rows that are older than their retention. If some are left, queue again behind other tasks."""
+    """Delete what is older than its retention: partitions, and rows. If some are left, queue again behind other tasks.
+
+    Partitions that are needed soon are added first. What could not be locked is tried again in an hour.
+    """
+    partitioned_tables.maintain()
     if not retention.delete_expired_rows():
         enqueue.try_enqueue(delete_expired_rows)

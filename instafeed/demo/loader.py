@@ -1,4 +1,4 @@
-"""Write the demo network into an empty database with COPY, in one transaction.
+"""Write the demo network into a database without other users than staff, with COPY and in one transaction.
 
 Rows are streamed in the order in which their counts become known: follows, posts, accounts with exact counts, then all
 that refers to these. Memory holds only a few numbers per person and post.
@@ -45,6 +45,7 @@ class Loader:
         self.network = Network(recipe, settings.CELEBRITY_THRESHOLD)
         self.now = timezone.now()
         self.first_id = _reserve_user_ids(recipe.users)
+        self.staff = accounts.missing_staff()
         self._captions = generate_captions(recipe.seed)
         self._post_ids = array("q")
         self._caption_of = array("I")  # by post: locale slot * CAPTIONS_PER_LOCALE + caption number
@@ -101,10 +102,9 @@ class Loader:
     def load_users(self, progress: Progress) -> None:
         """Write the accounts. Follows and posts must be written before, so that all counts are known."""
         paths = self._store_avatars()
-        _copy_rows(
-            User, _with_progress(accounts.account_rows(self.network, self.first_id, self.now.date(), paths), progress)
-        )
-        accounts.add_staff_to_groups()
+        rows = accounts.account_rows(self.network, self.first_id, self.now.date(), paths, self.staff)
+        _copy_rows(User, _with_progress(rows, progress))
+        accounts.add_staff_to_groups(self.staff)
 
     def _store_avatars(self) -> dict[int, str]:
         """Store avatars for the demo user and the people that they follow; return paths by person."""

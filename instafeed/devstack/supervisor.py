@@ -1,6 +1,6 @@
 """Keep child processes running until a stop is requested.
 
-One thread runs one loop. It restarts dead children (after a delay that doubles with each failure), repairs the replica
+One thread runs one loop. It restarts dead children (after a delay that doubles with each failure), repairs the replicas
 and trims logs. It never waits for a child, so one slow start does not delay the others.
 """
 
@@ -57,6 +57,9 @@ class StopSignals:
                 return
             time.sleep(min(remaining, _TICK_INTERVAL))  # short, as Python continues to sleep after a signal handler
         raise StopRequested
+
+    def request_stop(self) -> None:
+        self._asked = True
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self._asked = True

@@ -1,11 +1,10 @@
-"""The dashboard's panels: the metric names that a sample stores, and how each value is shown."""
+"""The dashboard's panels: the metric names that a sample stores, and what each value measures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-Format = Callable[[float], str]
+from instafeed.backoffice.quantities import BYTES, COUNT, SECONDS, Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +19,9 @@ class Panel:
 
     title: str
     lines: tuple[PanelLine, ...]
-    format: Format
+    quantity: Quantity
     unit: str = ""  # shown after the title
     is_rate: bool = False
-
-
-def format_count(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:,.1f}"
-
-
-def format_seconds(value: float) -> str:
-    if value < 1:
-        return f"{value * 1000:,.0f} ms"
-    return f"{value:,.1f} s" if value < 120 else f"{value / 60:,.0f} min"
-
-
-def format_bytes(value: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:,.1f} GB"
 
 
 def jobs_metric(kind: str) -> str:
@@ -56,6 +37,7 @@ _JOB_LINES = tuple(
         ("filedeletion", "file deletions"),
         ("erasure", "erasures"),
         ("outgoingmail", "mails"),
+        ("outgoingpush", "push messages"),
         ("requestacceptance", "follow requests"),
     )
 )
@@ -64,13 +46,13 @@ _LAG_LINES = (PanelLine("lag_p50", "median"), PanelLine("lag_p99", "99th percent
 _MEMORY_LINES = (PanelLine("memory_cache", "cache"), PanelLine("memory_broker", "broker"))
 
 PANELS = (
-    Panel("Waiting jobs", _JOB_LINES, format_count),
-    Panel("Fan-out lag", _LAG_LINES, format_seconds),
-    Panel("Fan-outs", _FAN_OUT_LINES, format_count),
-    Panel("Warm feeds", (PanelLine("feeds_warm", "estimate"),), format_count),
-    Panel("Replica lag", (PanelLine("replica_lag", "slowest replica"),), format_seconds),
-    Panel("Redis memory", _MEMORY_LINES, format_bytes),
-    Panel("Posts", (PanelLine("posts", "new"),), format_count, "per hour", is_rate=True),
-    Panel("Reports", (PanelLine("reports", "new"),), format_count, "per hour", is_rate=True),
+    Panel("Waiting jobs", _JOB_LINES, COUNT),
+    Panel("Fan-out lag", _LAG_LINES, SECONDS),
+    Panel("Fan-outs", _FAN_OUT_LINES, COUNT),
+    Panel("Warm feeds", (PanelLine("feeds_warm", "estimate"),), COUNT),
+    Panel("Replica lag", (PanelLine("replica_lag", "slowest replica"),), SECONDS),
+    Panel("Redis memory", _MEMORY_LINES, BYTES),
+    Panel("Posts", (PanelLine("posts", "new"),), COUNT, "per hour", is_rate=True),
+    Panel("Reports", (PanelLine("reports", "new"),), COUNT, "per hour", is_rate=True),
 )
 METRIC_NAMES = tuple(line.metric for panel in PANELS for line in panel.lines)

@@ -19,6 +19,7 @@ from instafeed.backoffice.dashboard.panels import METRIC_NAMES, jobs_metric
 from instafeed.backoffice.models import Sample
 from instafeed.core.cache import keys
 from instafeed.core.db.snowflake import first_id_at
+from instafeed.core.jobs import broker
 from instafeed.core.jobs.backlog import measure_backlogs
 from instafeed.core.jobs.leased import JobState
 from instafeed.core.monitoring import health
@@ -83,19 +84,24 @@ def _measure_or_skip(measurement: Callable[[], Values]) -> Values:
 
 
 def _measure_cache() -> Values:
-    with health.redis_client(settings.REDIS_URL).pipeline(transaction=False) as pipeline:
-        pipeline.info("memory")
-        pipeline.dbsize()
-        for _ in range(KEY_SAMPLE_SIZE):
-            pipeline.randomkey()
-        memory, size, *names = pipeline.execute()
-    feeds = sum(name is not None and name.startswith(keys.HOME_TIMELINE_PREFIX.encode()) for name in names)
-    return {"memory_cache": memory["used_memory"], "feeds_warm": round(size * feeds / KEY_SAMPLE_SIZE)}
+    used, warm = 0, 0.0
+    for server in health.cache_servers():
+        with server.pipeline(transaction=False) as pipeline:
+            pipeline.info("memory")
+            pipeline.dbsize()
+            for _ in range(KEY_SAMPLE_SIZE):
+                pipeline.randomkey()
+            memory, size, *names = pipeline.execute()
+        used += memory["used_memory"]
+        warm += size * sum(keys.kind((name or b"").decode()) == "feed" for name in names) / KEY_SAMPLE_SIZE
+    return {"memory_cache": used, "feeds_warm": round(warm)}
 
 
 def _measure_broker() -> Values:
-    """Unlike /health this writes nothing, so it still works when the broker is full."""
-    return {"memory_broker": health.redis_client(settings.CELERY_BROKER_URL).info("memory")["used_memory"]}
+    """Unlike /health this writes nothing, so it still works when the broker is full. RabbitMQ does not tell its use."""
+    if broker.is_rabbitmq(settings.CELERY_BROKER_URL):
+        return {}
+    return {"memory_broker": health.broker_client().info("memory")["used_memory"]}
 
 
 def _measure_replica() -> Values:

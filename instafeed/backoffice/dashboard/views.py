@@ -1,4 +1,4 @@
-"""The admin's index page: charts and health for operators, waiting cases and accounts for moderators."""
+"""The admin's index page: charts, health and jobs for operators, waiting cases and accounts for moderators."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import PendingAccount
-from instafeed.backoffice.dashboard import charts, series
-from instafeed.backoffice.dashboard.panels import PANELS
+from instafeed.backoffice import charts
+from instafeed.backoffice.dashboard import jobs, series
+from instafeed.backoffice.dashboard.panels import PANELS, Panel
+from instafeed.backoffice.statistics.page import statistics_url
+from instafeed.core.admin.display import format_duration
 from instafeed.core.admin.urls import changelist_url
 from instafeed.core.monitoring.health import HEALTHY_STATUSES, PROBES
 from posts.models import Case, CaseState
@@ -47,17 +50,18 @@ class Dashboard:
     spans: list[tuple[str, str]]  # (key, label)
     newest: datetime | None  # the time of the newest sample
 
-    @property
-    def label(self) -> str:
-        return series.SPANS[self.span].label
-
 
 def index_context(request: HttpRequest) -> dict[str, Any]:
-    """Return the context of the index page: the dashboard and the waiting work, as the user's permissions allow."""
+    """Return the index page's context: dashboard, operator jobs and waiting work, as far as permissions allow."""
     user = request.user
     dashboard = build_dashboard(request.GET.get("span", "")) if user.has_perm("backoffice.view_sample") else None
     waiting = [count() for permission, count in _WAITING_WORK if user.has_perm(permission)]
-    return {"dashboard": dashboard, "waiting_work": waiting}
+    return {
+        "dashboard": dashboard,
+        "waiting_work": waiting,
+        "statistics_url": statistics_url(user),
+        "operator_jobs": jobs.build_panel(user),
+    }
 
 
 def build_dashboard(span: str) -> Dashboard:
@@ -65,12 +69,20 @@ def build_dashboard(span: str) -> Dashboard:
     span = span if span in series.SPANS else next(iter(series.SPANS))
     samples = series.read_series(series.SPANS[span])
     return Dashboard(
-        charts=[charts.draw_chart(panel, samples) for panel in PANELS],
+        charts=[_draw_panel(panel, samples) for panel in PANELS],
         badges=health_badges(),
         span=span,
         spans=[(key, each.label) for key, each in series.SPANS.items()],
         newest=samples.newest,
     )
+
+
+def _draw_panel(panel: Panel, samples: series.Series) -> charts.Chart:
+    lines = [
+        charts.LineData(line.label, samples.points[line.metric], samples.latest[line.metric]) for line in panel.lines
+    ]
+    begins = f"{format_duration(samples.length)} ago"
+    return charts.draw_chart(panel.title, panel.unit, panel.quantity, lines, begins=begins, max_gap=samples.max_gap)
 
 
 def health_badges() -> list[HealthBadge]:

@@ -87,6 +87,8 @@ def _verification(
 
 def finish_verification(work: Work, progress: Progress) -> str:
     found = progress.figures["inconsistencies"]
+    if not found and not progress.figures["timelines checked"]:
+        return "Nothing was warm to check: Redis has no timeline."
     if not found:
         return "All timelines in Redis are right."
     if work.arguments.get("repair"):

@@ -8,20 +8,23 @@ from django.contrib.auth.management import create_permissions
 from django.db import migrations
 
 # Permissions as "app.codename". Only a superuser can create staff.
+MODERATOR = (
+    "accounts.view_user",
+    "accounts.suspend_user",
+    "accounts.view_pendingaccount",
+    "accounts.change_pendingaccount",
+    "accounts.view_auditentry",
+    "accounts.view_policy",
+    "media.view_media",
+    "posts.view_post",
+    "posts.moderate_post",
+    "posts.view_comment",
+    "posts.view_report",
+    "posts.view_case",
+)
 GROUPS = {
-    "Moderator": (
-        "accounts.view_user",
-        "accounts.suspend_user",
-        "accounts.view_pendingaccount",
-        "accounts.change_pendingaccount",
-        "accounts.view_auditentry",
-        "media.view_media",
-        "posts.view_post",
-        "posts.moderate_post",
-        "posts.view_comment",
-        "posts.view_report",
-        "posts.view_case",
-    ),
+    "Moderator": MODERATOR,
+    "Senior moderator": (*MODERATOR, "posts.decide_escalated_case"),
     "Operator": (
         "accounts.view_user",
         "accounts.pin_celebrity",

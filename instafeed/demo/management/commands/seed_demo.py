@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: fill an empty database with the demo network."""
+"""`manage.py seed_demo`: fill a new database with the demo network."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connection, transaction
 
 from instafeed.core.db import bulk_load
-from instafeed.core.management.base import OperatorCommand, whole_number
+from instafeed.core.management.base import OperatorCommand, usage_error, whole_number
 from instafeed.demo import pictures, seed_marker
 from instafeed.demo.loader import Loader
 from instafeed.demo.network import MIN_USERS, Recipe
-from instafeed.devstack.demo_credentials import ADMIN_PASSWORD, DEMO_PASSWORD, DEMO_USERNAME, STAFF
+from instafeed.devstack.demo_credentials import ADMIN_PASSWORD, DEMO_PASSWORD, DEMO_USERNAME
 from social.models import Follow
 
 DEFAULT_RECIPE = Recipe()
@@ -27,9 +27,10 @@ class Command(OperatorCommand):
     """
 
     help = (
-        "Fill an empty database with a realistic network: heavy-tailed follows, posts of the last 30 days in eight "
+        "Fill a new database with a realistic network: heavy-tailed follows, posts of the last 30 days in eight "
         "languages, pictures for the newest 200. The same --seed and sizes give the same people, follows, captions "
-        "and pictures. A second run changes nothing. A database with other users is refused."
+        "and pictures. A second run changes nothing. Staff may exist before, and keep their accounts; "
+        "a database with other users is refused."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -50,9 +51,9 @@ class Command(OperatorCommand):
     def handle(self, *, photos: Path | None, **options: Any) -> str:
         recipe = Recipe(**{name: options[name] for name in ("users", "follows", "posts", "celebrities", "seed")})
         if problem := recipe.problem():
-            raise CommandError(problem)
+            raise usage_error(problem)
         if photos is not None and not os.path.isdir(photos):
-            raise CommandError(f"cannot read {photos}: not a folder")
+            raise usage_error(f"cannot read {photos}: not a folder")
         self.stdout.write(
             f"Seeding {recipe.users:,} users, {recipe.follows:,} follows and {recipe.posts:,} posts "
             f"(seed {recipe.seed})."
@@ -61,7 +62,7 @@ class Command(OperatorCommand):
             if seed_marker.is_already_seeded(recipe):
                 return "Already seeded; nothing to do."
             if self.dry_run:
-                return "Dry run: the database is empty and would be filled; nothing was written."
+                return "Dry run: the database would be filled; nothing was written."
             album = self._album(recipe.seed, photos)
             with transaction.atomic():
                 seed_marker.lock_user_table()
@@ -83,7 +84,7 @@ class Command(OperatorCommand):
         except OSError as error:
             raise CommandError(f"cannot read {folder}: {error.strerror}") from None
         if not album:
-            raise CommandError(f"{folder} holds no usable picture")
+            raise usage_error(f"{folder} holds no usable picture")
         return album
 
     def _load(self, recipe: Recipe, album: list[pictures.DemoPicture]) -> Loader:
@@ -107,8 +108,9 @@ class Command(OperatorCommand):
     def _summary(self, loader: Loader) -> str:
         network = loader.network
         celebrities = sum(map(network.is_celebrity, range(network.recipe.people)))
+        users = network.recipe.people + len(loader.staff)
+        staff = f", {', '.join(loader.staff)} / {ADMIN_PASSWORD}" if loader.staff else ""
         return (
-            f"Seeded {network.recipe.users:,} users ({celebrities:,} celebrities), {network.recipe.follows:,} follows, "
-            f"{network.recipe.posts:,} posts. Sign in as {DEMO_USERNAME} / {DEMO_PASSWORD}, "
-            f"{', '.join(STAFF)} / {ADMIN_PASSWORD}."
+            f"Seeded {users:,} users ({celebrities:,} celebrities), {network.recipe.follows:,} follows, "
+            f"{network.recipe.posts:,} posts. Sign in as {DEMO_USERNAME} / {DEMO_PASSWORD}{staff}."
         )

@@ -18,25 +18,23 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.migrations.loader import MigrationLoader
 
+from instafeed.core import env
 from instafeed.devstack import demo_credentials, state, static_files
 from instafeed.devstack.child_process import Child, stop_children
 from instafeed.devstack.data_services import DataServices
-from instafeed.devstack.ports import is_free
-from instafeed.devstack.programs import Beat, ManagementCommand, Web, is_healthy, workers
+from instafeed.devstack.ports import free_port, is_free
+from instafeed.devstack.programs import Beat, ManagementCommand, Stream, Web, is_healthy, workers
 from instafeed.devstack.state import StackError
 from instafeed.devstack.supervisor import StopRequested, StopSignals, Supervisor
+from instafeed.devstack.welcome import welcome_text
 
 _STOP_TIMEOUT = 90  # seconds; longer than the sum of all children's grace periods
 _HEALTH_TIMEOUT = 60  # seconds
-_FEED_EXAMPLE = """\
-curl -s {base}/api/v1/feed -H "Authorization: Bearer $(
-  curl -s {base}/api/v1/auth/token -H 'Content-Type: application/json' \\
-    -d '{{"username": "{user}", "password": "{password}"}}' | sed 's/.*"access": *"\\([^"]*\\)".*/\\1/')"
-"""
+_START_TIMEOUT = 300  # seconds; as for the data services
 
 
 class Command(BaseCommand):
-    help = "Run the whole system: PostgreSQL with a replica, two Redis servers, web, Celery workers, beat."
+    help = "Run the whole system: PostgreSQL with replicas, two Redis servers, web, streams, Celery workers, beat."
     requires_system_checks = ()  # they may need services, which do not run yet
     requires_migrations_checks = False
 
@@ -49,15 +47,22 @@ class Command(BaseCommand):
         )
         parser.add_argument("--web-workers", type=_parse_count, default=max(2, os.cpu_count() or 1), metavar="N")
         parser.add_argument("--celery-workers", type=_parse_count, default=max(2, os.cpu_count() or 1), metavar="N")
+        parser.add_argument(
+            "--replicas", type=_parse_replica_count, default=1, metavar="N", help="streaming replicas of PostgreSQL"
+        )
+        parser.add_argument(
+            "--redis-nodes", type=_parse_count, default=0, metavar="N", help="a Redis Cluster of N servers as the cache"
+        )
         parser.add_argument("--no-sync", action="store_true", help="faster, but a power cut may damage the data")
         parser.add_argument("--env", action="store_true", help="print the running stack's environment for a shell")
+        parser.add_argument("--wait", action="store_true", help="with --env: until its data services answer")
         parser.add_argument("--stop", action="store_true", help="stop the running stack and wait for its end")
 
     def handle(self, *args: Any, **options: Any) -> None:
         data_dir: Path = options["data_dir"].absolute()
         try:
             if options["env"]:
-                self._print_environment(data_dir)
+                self._print_environment(data_dir, wait=options["wait"])
             elif options["stop"]:
                 self._stop(data_dir)
             else:
@@ -65,8 +70,10 @@ class Command(BaseCommand):
         except StackError as error:
             raise CommandError(f"stack: {error}") from None
 
-    def _print_environment(self, data_dir: Path) -> None:
-        environment = state.running_environment(data_dir)
+    def _print_environment(self, data_dir: Path, *, wait: bool) -> None:
+        deadline = time.monotonic() + (_START_TIMEOUT if wait else 0)
+        while (environment := state.running_environment(data_dir)) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
         if environment is None:
             raise StackError(f"no stack runs in {data_dir}")
         for name, value in environment.items():
@@ -90,18 +97,28 @@ class Command(BaseCommand):
         if state.running_record(data_dir) is not None:
             raise StackError(f"a stack already runs in {data_dir}")
         _require_free_port(port)
-        if settings.HAS_OWN_SERVICES:
+        self._signals = StopSignals()
+        if settings.HAS_OWN_SERVICES or env.is_set_aside("DATABASE_URL") or env.is_set_aside("REDIS_URL"):
             self._say("DATABASE_URL and REDIS_URL are set, but the stack uses its own services.")
-        with StopSignals() as signals:
+        with self._signals as signals:
             try:
                 self._run_until_stopped(data_dir, signals, port, options)
             except StopRequested:
                 self._say("Stopped.")
 
     def _run_until_stopped(self, data_dir: Path, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
-        services = DataServices(data_dir, port=port, fsync=not options["no_sync"], sleep=signals.sleep)
+        replicas = options["replicas"]
+        services = DataServices(
+            data_dir,
+            port=port,
+            fsync=not options["no_sync"],
+            sleep=signals.sleep,
+            replicas=replicas,
+            redis_nodes=options["redis_nodes"],
+        )
         with ExitStack() as running:
-            with self._step("PostgreSQL with a streaming replica, Redis for cache and broker"):
+            shown = "a streaming replica" if replicas == 1 else f"{replicas} streaming replicas"
+            with self._step(f"PostgreSQL with {shown}, Redis for cache and broker"):
                 running.enter_context(services)
             running.callback(self._say, "Stopping ...")
             if options["data_only"]:
@@ -169,20 +186,25 @@ class Command(BaseCommand):
     def _serve(self, services: DataServices, signals: StopSignals, port: int, options: dict[str, Any]) -> None:
         layout, environment = services.layout, services.environment
         shutil.rmtree(layout.metrics, ignore_errors=True)  # metrics of processes that have ended
-        web = Web(layout, environment, port, options["web_workers"])
+        stream_port = _choose_stream_port(port)
+        web = Web(layout, environment, port, options["web_workers"], stream_port=stream_port)
+        stream = Stream(layout, environment, stream_port, web_port=port)
         programs = [
             web,
+            stream,
             *workers(layout, environment, port, options["celery_workers"]),
             Beat(layout, environment),
         ]
         try:
-            with self._step("Web server, Celery workers and beat"):
+            with self._step("Web server, streams, Celery workers and beat"):
                 for program in programs:
                     services.track(program)
                     program.launch()
-                web.wait_ready(timeout=180, sleep=signals.sleep)
+                for server in (web, stream):
+                    server.wait_ready(timeout=180, sleep=signals.sleep)
                 _wait_until_healthy(port, signals)
-            self._print_welcome(port, demo_network=layout.seeded.exists() and not options["empty"])
+            has_demo = layout.seeded.exists() and not options["empty"]
+            self._say(welcome_text(port, _usable_demo_names(services) if has_demo else []))
             self._print_mail(environment["EMAIL_URL"])
             self._say("Ctrl-C stops everything and keeps the data.")
             self._watch(services, signals, programs)
@@ -194,7 +216,10 @@ class Command(BaseCommand):
             [*services.children, *programs],
             sleep=signals.sleep,
             say=self._say,
-            chores=[services.replica.mend, lambda: self._stop_if_deleted(services.layout.record)],
+            chores=[
+                *(replica.mend for replica in services.replicas),
+                lambda: self._stop_if_deleted(services.layout.record),
+            ],
         ).watch()
 
     def _stop_if_deleted(self, record: Path) -> None:
@@ -202,20 +227,6 @@ class Command(BaseCommand):
         if not record.exists():
             self._say(f"{record} is gone, so the stack stops.")
             raise StopRequested
-
-    def _print_welcome(self, port: int, *, demo_network: bool) -> None:
-        """Print the URLs, and for the demo network how to sign in."""
-        base = f"http://127.0.0.1:{port}"
-        self._say(f"\nRunning.  API {base}/api/v1/   docs {base}/docs   admin {base}/admin/")
-        if demo_network:
-            self._say(
-                f"Sign in as {demo_credentials.DEMO_USERNAME} / {demo_credentials.DEMO_PASSWORD}"
-                f" (in the admin: {', '.join(demo_credentials.STAFF)} / {demo_credentials.ADMIN_PASSWORD})."
-                " This prints the demo user's feed, pushed and pulled:\n\n"
-                + _FEED_EXAMPLE.format(
-                    base=base, user=demo_credentials.DEMO_USERNAME, password=demo_credentials.DEMO_PASSWORD
-                )
-            )
 
     def _print_mail(self, url: str) -> None:
         """Print where mails go. The URL of a mail server may contain a password."""
@@ -225,17 +236,23 @@ class Command(BaseCommand):
         )
 
     def _say(self, line: str) -> None:
-        with suppress(OSError):  # the terminal may be closed; the stop must stay orderly
-            self.stdout.write(line)
+        self._write(line, "\n")
+
+    def _write(self, text: str, ending: str) -> None:
+        """Write to the standard output. If its reader has gone (`stack | head`), request an orderly stop."""
+        try:
+            self.stdout.write(text, ending=ending)
             self.stdout.flush()
+        except BrokenPipeError:
+            self._signals.request_stop()
+        except OSError:  # the terminal was closed; its signal requests the stop
+            pass
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
         """Print the step's name, then how long it took."""
         started = time.monotonic()
-        with suppress(OSError):
-            self.stdout.write(f"{name} ... ", ending="")
-            self.stdout.flush()
+        self._write(f"{name} ... ", "")
         try:
             yield
         except BaseException:
@@ -249,6 +266,16 @@ def _wait_until_healthy(port: int, signals: StopSignals) -> None:
     deadline = time.monotonic() + _HEALTH_TIMEOUT
     while time.monotonic() < deadline and not is_healthy(port):
         signals.sleep(0.2)
+
+
+def _choose_stream_port(port: int) -> int:
+    """Return the next port if it is free: easy to guess for a person. Programs ask GET /instance."""
+    return port + 1 if port < 65_535 and is_free(port + 1) else free_port()
+
+
+def _usable_demo_names(services: DataServices) -> list[str]:
+    with services.primary.connect(services.primary.url()) as connection:
+        return demo_credentials.usable_names(connection)
 
 
 def _require_known_migrations(services: DataServices) -> None:
@@ -275,6 +302,10 @@ def _require_free_port(port: int) -> None:
 
 def _parse_port(text: str) -> int:
     return _parse_whole_number(text, 65_535)
+
+
+def _parse_replica_count(text: str) -> int:
+    return _parse_whole_number(text, state.MAX_REPLICAS)
 
 
 def _parse_count(text: str) -> int:
