@@ -21,8 +21,8 @@ from instafeed.devstack.state import StackError
 
 # Each is a module of this package with `run(stack: Stack, *, quick: bool) -> Result`.
 BENCHMARKS = (
-    *("admin", "fan_out", "feed_read", "growth", "likes", "media", "memory", "overload", "posts"),
-    *("pull", "queries", "small_posts", "soak", "tier"),
+    *("admin", "capacity", "fan_out", "feed_read", "growth", "likes", "media", "memory", "overload", "posts"),
+    *("pull", "queries", "scale", "small_posts", "soak", "streams", "tier"),
 )
 CHARTED = ("growth", "tier")  # their results have a chart
 

@@ -32,9 +32,11 @@ NEWEST_POST_AGE = timedelta(minutes=1)
 # Tables that are filled without their indexes. Others refer to rows of the second kind, whose keys therefore stay.
 _LEAF_TABLES = (
     *("social_follow", "posts_postmedia", "posts_posthashtag", "feeds_fanout", "posts_like", "posts_commentlike"),
-    *("posts_counter", "posts_save", "social_notificationactor", "social_notificationstate", "accounts_session"),
+    *("posts_counter", "posts_save", "social_notificationactor", "social_notificationstate"),
 )
-_REFERRED_TABLES = ("accounts_user", "posts_post", "media_media", "posts_comment", "social_notification")
+_REFERRED_TABLES = (
+    *("accounts_user", "accounts_session", "posts_post", "media_media", "posts_comment", "social_notification"),
+)
 
 
 def insert_rows(users: int, log: Callable[[str], None], *, celebrity_threshold: int | None = None) -> None:

@@ -222,10 +222,12 @@ MODERATION = {
         FROM generate_series(1, %(users)s / 10) AS n, generate_series(1, 5) AS k
     """,
     "cases": """
-        INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at,
-                                last_reported_at, state, closed_at)
+        INSERT INTO posts_case (target_type, target_id, user_id, report_count, reason_counts, severity,
+                                first_reported_at, last_reported_at, state, closed_at)
         SELECT CASE WHEN n %% 500 = 0 THEN 'comment' ELSE 'post' END, %(first)s + n * %(step)s,
-               %(user)s + n %% %(users)s, 5, CASE WHEN n %% 1000 = 0 THEN ARRAY['nudity'] ELSE ARRAY['spam'] END,
+               %(user)s + n %% %(users)s, 5,
+               jsonb_build_object(CASE WHEN n %% 1000 = 0 THEN 'nudity' ELSE 'spam' END, 5),
+               CASE WHEN n %% 1000 = 0 THEN 2 ELSE 1 END,
                %(now)s, %(now)s, CASE WHEN n %% 10 = 0 THEN 0 WHEN n %% 100 = 1 THEN 2 ELSE 1 END,
                CASE WHEN n %% 10 <> 0 THEN %(now)s - make_interval(mins => n %% 100000) END
         FROM generate_series(1, %(users)s / 10) AS n

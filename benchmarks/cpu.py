@@ -75,13 +75,33 @@ def steal_percent(usages: Iterable[Usage]) -> float:
     return 100 * stolen / (elapsed * (os.cpu_count() or 1))
 
 
+def free_cores(usage: Usage, others: float = 0.0) -> float:
+    """Return the cores that the measured parts, and `others` with these CPU seconds, had for themselves in the block.
+
+    These are all cores without what other programs used, what the parts use while idle, and what the host took. They
+    are at least a tenth of one: CPU times are counted in ticks of 10 ms, which may be more than a short block takes.
+    """
+    foreign = usage.busy - sum(usage.seconds.values()) - others + usage.stolen
+    return max(0.1, (os.cpu_count() or 1) - foreign / usage.elapsed)
+
+
 def cpu_seconds(root: ProcessIdentity) -> float:
     """Return the CPU seconds of a process and its descendants, also of those that have ended."""
     total = 0.0
     for process in process_tree(root):
-        with suppress(psutil.NoSuchProcess):
-            total += sum(process.cpu_times()[:4])  # user, system, and both of the ended children
+        with suppress(psutil.NoSuchProcess, OSError):
+            times = process.cpu_times()
+            total += _process_clock(process.pid) + times.children_user + times.children_system
     return total
+
+
+def _process_clock(pid: int) -> float:
+    """Return the CPU seconds of a process with all its threads, or raise OSError after its end.
+
+    psutil shows ticks of 10 ms, more than a short block uses. See clock_getcpuclockid(3) for this clock, which counts
+    nanoseconds; the number is how Linux writes its id.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def _stolen() -> float:

@@ -1,6 +1,8 @@
-"""Wait until the workers have done what the requests before left to them."""
+"""Wait until the workers have done what the requests before left to them, and tell how long posts took."""
 
 from __future__ import annotations
+
+from django.db.models import F, QuerySet
 
 from benchmarks.harness import wait_for
 from feeds import fanout_outbox
@@ -26,6 +28,12 @@ def wait_for_notifications() -> None:
     pending = NotificationEvent.objects.filter(failed_at=None)
     wait_for(lambda: not pending.exists(), timeout=TIMEOUT, every=POLL_INTERVAL, what="storing notifications")
     _wait_for_task(consumer_task)
+
+
+def delivery_delays(fan_outs: QuerySet[FanOut]) -> list[float]:
+    """Return the milliseconds from the creation of each post to the end of its fan-out, by the database's clock."""
+    finished = fan_outs.filter(finished_at__isnull=False).annotate(delay=F("finished_at") - F("created_at"))
+    return [delay.total_seconds() * 1000 for delay in finished.values_list("delay", flat=True)]
 
 
 def _wait_for_task(task: CoalescedTask) -> None:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.conf import settings
@@ -132,7 +132,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
     log(f"an author with {followers:,} followers")
     author, names = _seed(followers)
     log("filling the followers' feeds")
-    _fill(get_client(), names)
+    _fill(cast(redis.Redis, get_client()), names)
     stack.fan_out_worker()
     cache_url = stack.services.environment["REDIS_URL"]
     with redis.Redis.from_url(cache_url) as client, ChildProcess(pinger.serve, cache_url) as child:
@@ -161,7 +161,7 @@ def _fill(client: redis.Redis, names: list[str]) -> None:
     """
     slack = timeline_store.trim_slack() + 1
     old = snowflake.next_ids(settings.FEED_LENGTH + slack)
-    patterns = [f"{keys.HOME_TIMELINE_PREFIX}pattern:{number}" for number in range(min(slack, len(names)))]
+    patterns = [f"{keys.PREFIX}feed:pattern:{number}" for number in range(min(slack, len(names)))]
     for number, pattern in enumerate(patterns):
         seeding.store_timeline(pattern, timeline_store.Timeline(old[settings.FEED_LENGTH - 1 :: -1], floor=1))
         if number:

@@ -18,14 +18,14 @@ from django.db import connection as database
 
 from accounts import sessions
 from accounts.models import User
-from benchmarks import cpu, http_load, open_loop, seeding
+from benchmarks import cpu, http_client, open_loop, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage
 from benchmarks.harness import Stack, load_average, log
-from benchmarks.http_load import HttpConnection
+from benchmarks.http_client import HttpConnection
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
-from feeds import timeline_store, visible_authors
+from benchmarks.viewers import make_cold
 from feeds.api.views import FEED_CURSOR
 from instafeed.core.api.pagination.cursors import DEFAULT_LIMIT, encode_cursor
 from instafeed.core.db.snowflake import MAX_ID
@@ -34,12 +34,6 @@ WORKERS = 2  # as the embedded stack
 CONNECTIONS = 4  # of the closed loop, two to each worker
 POST_MARKER = b'"caption":'  # once in every post
 TARGETS = {"push_only_to_bare": ">= 0.65", "hybrid_to_bare": ">= 0.55"}
-
-_EXPECTED_SQL = """
-SELECT post.id FROM posts_post AS post
-WHERE post.id < %s AND post.author_id IN (SELECT followee_id FROM social_follow WHERE follower_id = %s)
-ORDER BY post.id DESC LIMIT %s
-"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Viewer:
     def page(self, before: int | None = None) -> bytes:
         """Return the request for a page."""
         cursor = f"?cursor={encode_cursor(FEED_CURSOR, before)}" if before else ""
-        return http_load.get(f"/api/v1/feed{cursor}", self.token)
+        return http_client.get(f"/api/v1/feed{cursor}", self.token)
 
 
 @dataclass
@@ -120,7 +114,7 @@ def run(stack: Stack, *, quick: bool) -> Result:
             for scenario in scenarios.values():
                 scenario.run(client, meter, size.seconds)
     wrong += _count_wrong(site.port, [*push_only[: size.sample], *hybrid[: size.sample]])
-    _make_cold(push_only[: size.sample])
+    make_cold(viewer.pk for viewer in push_only[: size.sample])
     wrong += _count_wrong(site.port, push_only[: size.sample])
     return _result(size, scenarios, wrong)
 
@@ -159,31 +153,20 @@ def _edges(
 
 
 def _viewer(user: User, size: Size) -> Viewer:
-    return Viewer(user.pk, sessions.start(user).access, _expected_post_ids(user.pk, MAX_ID, size.depth)[-1])
-
-
-def _expected_post_ids(viewer_id: int, before: int, count: int) -> list[int]:
-    """Query the expected post ids directly from the tables."""
-    with database.cursor() as cursor:
-        cursor.execute(_EXPECTED_SQL, [before, viewer_id, count])
-        return [row[0] for row in cursor.fetchall()]
+    return Viewer(user.pk, sessions.start(user).access, seeding.expected_post_ids(user.pk, MAX_ID, size.depth)[-1])
 
 
 def _scenarios(push_only: list[Viewer], hybrid: list[Viewer]) -> dict[str, Scenario]:
     """Return the scenarios by name, in the order of a round."""
+    readers = [viewer.pk for viewer in push_only]
     return {
-        "yardstick": Scenario([http_load.get(f"/yardstick/{viewer.pk}") for viewer in push_only]),
+        "yardstick": Scenario([http_client.get(f"/yardstick/{viewer.pk}") for viewer in push_only]),
         "push_only": Scenario([viewer.page() for viewer in push_only]),
         "hybrid": Scenario([viewer.page() for viewer in hybrid]),
-        "bare": Scenario([http_load.get(f"/bare/yardstick/{viewer.pk}") for viewer in push_only]),
+        "bare": Scenario([http_client.get(f"/bare/yardstick/{viewer.pk}") for viewer in push_only]),
         "deep": Scenario([viewer.page(viewer.deep) for viewer in push_only]),
-        "cold": Scenario([viewer.page() for viewer in push_only], prepare=lambda: _make_cold(push_only)),
+        "cold": Scenario([viewer.page() for viewer in push_only], prepare=lambda: make_cold(readers)),
     }
-
-
-def _make_cold(viewers: Sequence[Viewer]) -> None:
-    """Delete the keys that a follow or an unfollow deletes: home timelines and visible authors."""
-    timeline_store.evict(visible_authors.home_timeline_keys(viewer.pk for viewer in viewers))
 
 
 def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
@@ -195,7 +178,7 @@ def _count_wrong(port: int, viewers: Sequence[Viewer]) -> int:
             status, body = client.exchange(viewer.page(before))
             shown = [int(post["id"]) for post in json.loads(body)["results"]] if status == 200 else []
             in_order = all(newer > older for newer, older in pairwise(shown))
-            wrong += not (in_order and shown == _expected_post_ids(viewer.pk, before or MAX_ID, DEFAULT_LIMIT))
+            wrong += not (in_order and shown == seeding.expected_post_ids(viewer.pk, before or MAX_ID, DEFAULT_LIMIT))
     client.close()
     return wrong
 

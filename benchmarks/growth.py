@@ -12,31 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median
 
-from django.db import connection
-from django.db.models import Sum
-
-from accounts.models import User
-from benchmarks import bulk_rows, http_load, open_loop, seeding
+from benchmarks import bulk_rows, http_client, open_loop
 from benchmarks.charts import Chart, Curve
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage
-from benchmarks.harness import Stack, Worker, load_average, log, wait_for
+from benchmarks.deliveries import Deliveries
+from benchmarks.harness import Stack, load_average, log
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 from benchmarks.viewers import Viewer, choose_viewers, count_wrong_pages, warm_up
-from feeds import backfill
-from feeds.models import FanOut
-from instafeed.core.jobs.leased import UNFINISHED
-from posts.services import create_post
-from social.models import Follow
 
 WORKERS = 2  # as the embedded stack
 TARGETS = {"page_p50": "<= 1.3", "page_cpu": "<= 1.3", "delivery": "<= 1.3", "delivery_cpu": "<= 1.3"}
-_AUTHORS_SQL = """
-SELECT id FROM accounts_user
-WHERE is_active AND celebrity_state = 0 AND follower_count BETWEEN %s AND %s
-ORDER BY hashint8extended(id, 8) LIMIT %s
-"""
 
 
 @dataclass(frozen=True)
@@ -110,11 +97,11 @@ def _measure(stack: Stack, size: Size, users: int) -> Costs:
         for _ in range(size.rounds):
             page_answers.append(_read(client, [viewer.page() for viewer in viewers], size, meter, pages))
             bare_answers.append(_read(client, [_bare_page(viewer) for viewer in viewers], size, meter, bare))
-    deliveries = Deliveries(size)
+    deliveries = Deliveries(size.followers, size.authors, size.posts)
     deliveries.warm_up()
     meter = stack.cpu_meter(idle_seconds=size.idle_seconds, worker=[worker])
-    for _ in range(size.rounds + 1):
-        deliveries.run(worker, meter)
+    deliveries.run([worker], meter)  # the worker loads modules
+    backlogs = [deliveries.run([worker], meter).per_delivery() for _ in range(size.rounds)]
     for child in (worker, site):
         child.stop()
     page_count, bare_count = (sum(len(each.statuses) for each in answers) for answers in (page_answers, bare_answers))
@@ -124,8 +111,8 @@ def _measure(stack: Stack, size: Size, users: int) -> Costs:
         yardstick_p50=_median_latency(bare_answers),
         page_cpu=pages.figures(page_count)["cpu_web_ms"],
         yardstick_cpu=bare.figures(bare_count)["cpu_web_ms"],
-        delivery=deliveries.microseconds,
-        delivery_cpu=deliveries.cpu_microseconds,
+        delivery=1e6 * median(elapsed for elapsed, _ in backlogs),
+        delivery_cpu=1e6 * median(cpu for _, cpu in backlogs),
         wrong_pages=wrong,
         errors=errors + sum(answers.count_others(200) for answers in (*page_answers, *bare_answers)),
         undelivered=deliveries.missing,
@@ -133,7 +120,7 @@ def _measure(stack: Stack, size: Size, users: int) -> Costs:
 
 
 def _bare_page(viewer: Viewer) -> bytes:
-    return http_load.get(f"/bare/yardstick/{viewer.pk}")
+    return http_client.get(f"/bare/yardstick/{viewer.pk}")
 
 
 def _read(client: ChildProcess, requests: list[bytes], size: Size, meter: CpuMeter, usage: Usage) -> Answers:
@@ -143,53 +130,6 @@ def _read(client: ChildProcess, requests: list[bytes], size: Size, meter: CpuMet
 
 def _median_latency(rounds: list[Answers]) -> float:
     return percentile([latency for answers in rounds for latency in answers.latencies], 50)
-
-
-class Deliveries:
-    """Posts of authors whose followers have warm home timelines, worked off as a backlog."""
-
-    def __init__(self, size: Size) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(_AUTHORS_SQL, [*size.followers, size.authors])
-            self._authors = [row[0] for row in cursor.fetchall()]
-        followers = Follow.objects.filter(followee_id__in=self._authors, follower__is_active=True)
-        self._followers = followers.values("follower_id")
-        self._posts = size.posts
-        self._expected = followers.count() * size.posts
-        self._rounds: list[tuple[float, float]] = []  # elapsed and CPU seconds for a delivery
-        self.missing = 0
-
-    def warm_up(self) -> None:
-        viewers = User.objects.filter(pk__in=self._followers)
-        log(f"warming up {viewers.count():,} followers of {len(self._authors)} authors")
-        for _ in backfill.replace_home_timelines(viewers, after=0, batch_size=500):
-            pass
-
-    def run(self, worker: Worker, meter: CpuMeter) -> None:
-        newest = FanOut.objects.order_by("-pk").values_list("pk", flat=True)[0]
-        worker.pause()
-        for author_id in self._authors * self._posts:
-            create_post(author_id, seeding.CAPTION)
-        usage = Usage()
-        unfinished = FanOut.objects.filter(state__in=UNFINISHED)
-        with meter.measure(usage):
-            worker.resume()
-            wait_for(lambda: not unfinished.exists(), timeout=120, every=0.005, what="a fan-out")
-        count = FanOut.objects.filter(pk__gt=newest).aggregate(sum=Sum("deliveries"))["sum"]
-        self.missing += max(0, self._expected - count)
-        self._rounds.append((usage.elapsed / count, sum(usage.seconds.values()) / count))
-
-    @property
-    def microseconds(self) -> float:
-        return 1e6 * median(elapsed for elapsed, _ in self._measured)
-
-    @property
-    def cpu_microseconds(self) -> float:
-        return 1e6 * median(cpu for _, cpu in self._measured)
-
-    @property
-    def _measured(self) -> list[tuple[float, float]]:
-        return self._rounds[1:]  # in the first one the worker loads modules
 
 
 def _result(costs: list[Costs]) -> Result:

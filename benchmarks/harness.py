@@ -51,9 +51,9 @@ class Stack:
         self.start(site)
         return site
 
-    def fan_out_worker(self) -> Worker:
-        """Start a Celery worker of one process for the fan-out queue."""
-        worker = Worker(self.services, "fan_out")
+    def fan_out_worker(self, processes: int = 1) -> Worker:
+        """Start a Celery worker for the fan-out queue."""
+        worker = Worker(self.services, "fan_out", processes)
         self.start(worker)
         return worker
 
@@ -68,13 +68,13 @@ class Stack:
         services = self.services
         servers: dict[str, Sequence[Child]] = {
             "redis": [services.cache, services.broker],
-            "postgresql": [services.primary, services.replica],
+            "postgresql": [services.primary, *services.replicas],
         }
         return CpuMeter({**programs, **servers}, idle_seconds=idle_seconds)
 
     def checkpoint(self) -> None:
-        """Have both PostgreSQL servers write what is only in memory, so that they do not do it while we measure."""
-        for server in (self.services.primary, self.services.replica):
+        """Have all PostgreSQL servers write what is only in memory, so that they do not do it while we measure."""
+        for server in (self.services.primary, *self.services.replicas):
             with server.connect() as connection:
                 connection.execute("CHECKPOINT")
 
@@ -100,10 +100,10 @@ class Worker(Program):
     stop_signals = (signal.SIGTERM, signal.SIGQUIT)
     death_signal = signal.SIGQUIT
 
-    def __init__(self, services: DataServices, queue: str) -> None:
+    def __init__(self, services: DataServices, queue: str, processes: int = 1) -> None:
         command = [
             *(sys.executable, "-m", "celery", "-A", "instafeed", "worker", "--queues", queue),
-            *("--concurrency", "1", "--hostname", f"bench-{queue}-{os.getpid()}@%h"),
+            *("--concurrency", str(processes), "--hostname", f"bench-{queue}-{os.getpid()}@%h"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
         ]
         super().__init__("worker", services.layout.log / "worker.log", command, child_environment(services.environment))

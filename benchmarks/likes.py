@@ -20,12 +20,12 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import Session, User
-from benchmarks import cpu, http_load, open_loop, seeding
+from benchmarks import cpu, http_client, open_loop, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import Usage
 from benchmarks.drain import wait_for_notifications
 from benchmarks.harness import Stack, load_average, log
-from benchmarks.http_load import HttpConnection
+from benchmarks.http_client import HttpConnection
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
 from benchmarks.sql_statements import count_statements
@@ -97,7 +97,7 @@ def _token(user: User) -> str:
 
 
 def _like(post_id: int, token: str) -> Request:
-    return Request("like", http_load.post(f"/api/v1/posts/{post_id}/like", token))
+    return Request("like", http_client.post(f"/api/v1/posts/{post_id}/like", token))
 
 
 def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
@@ -105,7 +105,7 @@ def _count_wrong(port: int, post_ids: Sequence[int]) -> int:
     client = HttpConnection(port)
     wrong = 0
     for post_id in post_ids:
-        _, body = client.exchange(http_load.get(f"/api/v1/posts/{post_id}"))
+        _, body = client.exchange(http_client.get(f"/api/v1/posts/{post_id}"))
         wrong += json.loads(body).get("like_count") != Like.objects.filter(post_id=post_id).count()
     client.close()
     return wrong

@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any
 
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageFilter, ImageOps, ImageStat
 
@@ -24,7 +25,7 @@ from benchmarks.results import BenchmarkError, Result
 from media.processing import SIZES, Options, Picture, Processor
 
 TARGETS = {"plain": ">= 3"}
-_WEBP_OPTIONS = {"quality": 80, "method": 2}
+_WEBP_OPTIONS: dict[str, Any] = {"quality": 80, "method": 2}
 _SRGB = ImageCms.createProfile("sRGB")
 _MAX_MEAN_DIFFERENCE = 6  # of 255: two encodings of the same pixels may differ by this mean
 

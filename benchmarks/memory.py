@@ -17,7 +17,7 @@ from django.db import connection as database
 
 from accounts import sessions
 from accounts.models import User
-from benchmarks import http_load, open_loop, process_memory, redis_memory, seeding
+from benchmarks import http_client, open_loop, process_memory, redis_memory, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.drain import wait_for_fan_outs
 from benchmarks.harness import Stack, load_average, log, wait_for
@@ -71,7 +71,7 @@ class People:
     tokens: dict[int, str]
 
     def feed(self, viewer: User) -> Request:
-        return Request("feed", http_load.get("/api/v1/feed", self.tokens[viewer.pk]))
+        return Request("feed", http_client.get("/api/v1/feed", self.tokens[viewer.pk]))
 
 
 def run(stack: Stack, *, quick: bool) -> Result:
@@ -137,17 +137,17 @@ def _mixed_requests(people: People, count: int) -> Iterator[Request]:
         token = people.tokens[viewer.pk]
         match number % 10:
             case 0:
-                data = http_load.request("POST", "/api/v1/posts", people.tokens[writer.pk], {"caption": CAPTION})
+                data = http_client.request("POST", "/api/v1/posts", people.tokens[writer.pk], {"caption": CAPTION})
             case 1:
-                data = http_load.post(f"/api/v1/posts/{post_id}/like", token)
+                data = http_client.post(f"/api/v1/posts/{post_id}/like", token)
             case 2:
-                data = http_load.request("POST", f"/api/v1/posts/{post_id}/comments", token, {"text": "so calm"})
+                data = http_client.request("POST", f"/api/v1/posts/{post_id}/comments", token, {"text": "so calm"})
             case 3:
-                data = http_load.get("/api/v1/notifications", people.tokens[writer.pk])
+                data = http_client.get("/api/v1/notifications", people.tokens[writer.pk])
             case 4:
-                data = http_load.get(f"/api/v1/users/{writer.username}/posts", token)
+                data = http_client.get(f"/api/v1/users/{writer.username}/posts", token)
             case 5:
-                data = http_load.get("/api/v1/explore", token)
+                data = http_client.get("/api/v1/explore", token)
             case _:
                 data = people.feed(viewer).data
         yield Request("mixed", data)

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection as Pipe
 from random import Random
 from threading import Thread
 
-from benchmarks.http_load import HttpConnection, get, post, request
+from benchmarks.http_client import HttpConnection, get, post, request
 
 SECONDS_AFTER_LOST_CONNECTION = 0.2
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 
 from benchmarks.child_process import ChildProcess
-from benchmarks.http_load import HOST, connect_evenly
+from benchmarks.http_client import HOST, connect_evenly
 
 CONNECTIONS = 16
 ANSWER_TIMEOUT = 30.0  # seconds after the last event; requests without an answer then have the status 0

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from benchmarks import http_load
+from benchmarks import http_client
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import Usage
-from benchmarks.http_load import HttpConnection
+from benchmarks.http_client import HttpConnection
 from benchmarks.page_process import Made, Page
 from benchmarks.results import percentile
 from feeds.api.views import FEED_CURSOR
@@ -48,7 +48,7 @@ class HttpMaker:
 
     def make(self, viewer: Viewer, before: int | None) -> Made:
         page = project_page(viewer, before)
-        request = http_load.get(f"{page.path}?{page.query}", page.token)
+        request = http_client.get(f"{page.path}?{page.query}", page.token)
         connection = self._connect()
         started = time.perf_counter()
         status, body = connection.exchange(request)

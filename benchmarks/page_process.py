@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
+
+from benchmarks.sql_statements import recorded_statements
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def serve(pipe: Pipe, settings_module: str, public_url: str, migrate: str) -> No
 
 def _make(application: Any, page: Page) -> Made:
     environ = _environ(page)
-    with _counted_statements() as statements:
+    with recorded_statements() as statements:
         started, cpu = time.perf_counter(), time.process_time()
         body = _request(application, environ)
         cpu = time.process_time() - cpu
@@ -86,19 +86,3 @@ def _request(application: Any, environ: dict[str, Any]) -> bytes | None:
     finally:
         response.close()  # ends the request: gives the database connection back
     return body if statuses == ["200 OK"] else None
-
-
-@contextmanager
-def _counted_statements() -> Iterator[list[str]]:
-    from django.db import connections
-
-    statements: list[str] = []
-
-    def count(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
-        statements.append(sql)
-        return execute(sql, *arguments)
-
-    with ExitStack() as stack:
-        for connection in connections.all():
-            stack.enter_context(connection.execute_wrapper(count))
-        yield statements

@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from random import Random
 
-from django.db import connection as database
-
 from accounts import sessions
 from accounts.models import User
 from benchmarks import cpu, pull_rows, seeding
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage
 from benchmarks.harness import Stack, WebServer, load_average, log
-from benchmarks.http_load import HOST
+from benchmarks.http_client import HOST
 from benchmarks.page_makers import (
     HttpMaker,
     Maker,
@@ -43,12 +41,6 @@ from instafeed.core.db.snowflake import MAX_ID
 WORKERS = 2  # as the embedded stack
 RIVALS = ("orm", "activity_stream")
 TARGETS = {"cold_http_p99_ms": "< 100", "celebrities_http_p99_ms": "< 20"}
-
-_EXPECTED_SQL = """
-SELECT post.id FROM posts_post AS post
-WHERE post.id < %s AND post.author_id IN (SELECT followee_id FROM social_follow WHERE follower_id = %s)
-ORDER BY post.id DESC LIMIT %s
-"""
 
 
 @dataclass(frozen=True)
@@ -145,7 +137,7 @@ def _seed(size: Size) -> dict[str, Kind]:
     pull_rows.create_actions(batch)
     pull_rows.create_action_follows()
     pull_rows.update_statistics()
-    celebrity_keys = [keys.author_timeline(celebrity.pk) for celebrity in celebrities]
+    celebrity_keys = [key for celebrity in celebrities for key in keys.author_timelines(celebrity.pk)]
     fan_viewers = [_viewer(user, size.depth) for user in fans]
     return {
         "first": Kind(fan_viewers),
@@ -168,15 +160,9 @@ def _edges(
 
 
 def _viewer(user: User, depth: int) -> Viewer:
-    cursor = _expected_post_ids(user.pk, MAX_ID, depth)[-1]
-    first, deep = (_expected_post_ids(user.pk, before, DEFAULT_LIMIT) for before in (MAX_ID, cursor))
+    cursor = seeding.expected_post_ids(user.pk, MAX_ID, depth)[-1]
+    first, deep = (seeding.expected_post_ids(user.pk, before, DEFAULT_LIMIT) for before in (MAX_ID, cursor))
     return Viewer(user.pk, sessions.start(user).access, first, deep, cursor)
-
-
-def _expected_post_ids(viewer_id: int, before: int, count: int) -> list[int]:
-    with database.cursor() as cursor:
-        cursor.execute(_EXPECTED_SQL, [before, viewer_id, count])
-        return [row[0] for row in cursor.fetchall()]
 
 
 def _grow(size: Size) -> None:

@@ -29,7 +29,7 @@ _REMOVABLE_INDEXES_SQL = """
 SELECT table_.relname, class.relname, pg_relation_size(class.oid)
 FROM pg_index AS index JOIN pg_class AS class ON class.oid = index.indexrelid
 JOIN pg_class AS table_ ON table_.oid = index.indrelid
-WHERE table_.relnamespace = 'public'::regnamespace AND NOT index.indisunique
+WHERE table_.relnamespace = 'public'::regnamespace AND table_.relkind = 'r' AND NOT index.indisunique
   AND NOT EXISTS (
       SELECT FROM pg_constraint AS key
       WHERE key.conrelid = index.indrelid AND key.contype = 'f' AND key.conkey[1] = index.indkey[0])

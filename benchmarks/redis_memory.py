@@ -16,21 +16,28 @@ class RedisUse:
 
     total: float
     by_kind: dict[str, float]
+    keys: dict[str, int]  # how many there are, by kind
 
     @classmethod
     def measure(cls) -> RedisUse:
         client: Any = get_client()
-        by_kind: Counter[str] = Counter()
+        by_kind, counts = Counter[str](), Counter[str]()
         for key in client.scan_iter(count=1_000):
-            by_kind[keys.kind(key.decode())] += _bytes(key) or 0  # None if it has expired
+            kind = keys.kind(key.decode())
+            by_kind[kind] += _bytes(key) or 0  # None if it has expired
+            counts[kind] += 1
         memory = client.info("memory")
-        return cls(memory["used_memory"] - memory["mem_clients_normal"], dict(by_kind))
+        return cls(memory["used_memory"] - memory["mem_clients_normal"], dict(by_kind), dict(counts))
 
     def since(self, before: RedisUse, count: int) -> RedisUse:
         """Return what was added for each of `count` users. For a few users, Redis' own buffers may hide it."""
         by_kind = {kind: (size - before.by_kind.get(kind, 0)) / count for kind, size in self.by_kind.items()}
         total = max(0.0, (self.total - before.total) / count)
-        return RedisUse(total, {kind: size for kind, size in by_kind.items() if size > 0})
+        return RedisUse(total, {kind: size for kind, size in by_kind.items() if size > 0}, self.keys)
+
+    def per_key(self, *kinds: str) -> float:
+        """Return the bytes of one key of each of these kinds."""
+        return sum(self.by_kind.get(kind, 0.0) / max(1, self.keys.get(kind, 0)) for kind in kinds)
 
 
 def bytes_per_entry(name: str) -> float:

@@ -18,7 +18,8 @@ class BenchmarkError(Exception):
 class Result:
     """Numbers by name. A check counts errors, so 0 is a pass.
 
-    `targets` are desired bounds, as text by the name of a figure or ratio. `chart` is what `--png` draws.
+    `targets` are desired bounds, as text by the name of a figure or ratio. `chart` is what `--png` draws. `text` is
+    printed after the numbers.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Result:
     checks: dict[str, int] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     chart: Chart | None = None
+    text: str = ""
 
     @property
     def passed(self) -> bool:
@@ -47,7 +49,8 @@ class Result:
             *((f"check {name}", "passed" if not wrong else f"{wrong} WRONG") for name, wrong in self.checks.items()),
         ]
         width = max(len(name) for name, _ in rows)
-        return "\n".join([self.name, *(self._row(name, value, width) for name, value in rows)])
+        text = ["", self.text] if self.text else []
+        return "\n".join([self.name, *(self._row(name, value, width) for name, value in rows), *text])
 
     def _row(self, name: str, value: str, width: int) -> str:
         target = self.targets.get(name.removeprefix("ratio "))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from random import Random
 
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import CelebrityState, User
@@ -25,6 +26,13 @@ BATCH_SIZE = 5_000  # rows per INSERT
 CAPTION = "Sunday light over the old harbour, coffee in hand and nowhere to be. Thanks for walking along, all of you!"
 NEWEST_POST_AGE = timedelta(minutes=1)
 POST_INTERVAL = timedelta(minutes=3)  # between two posts
+
+
+_EXPECTED_SQL = """
+SELECT post.id FROM posts_post AS post
+WHERE post.id < %s AND post.author_id IN (SELECT followee_id FROM social_follow WHERE follower_id = %s)
+ORDER BY post.id DESC LIMIT %s
+"""
 
 
 def create_users(name: str, count: int, *, celebrity: bool = False) -> list[User]:
@@ -81,11 +89,11 @@ def create_posts(authors: Sequence[User], count: int, rng: Random, *, every: tim
     return [post.pk for post in written]
 
 
-def create_pictures(owners: Sequence[User]) -> list[int]:
+def create_pictures(owner_ids: Sequence[int]) -> list[int]:
     """Create a processed picture that is in no post for each of these owners. Return the ids."""
     pictures = [
-        _ready_picture(media_id, owner.pk, f"{media_id:040d}", is_attached=False)
-        for media_id, owner in zip(snowflake.next_ids(len(owners)), owners, strict=True)
+        _ready_picture(media_id, owner_id, f"{media_id:040d}", is_attached=False)
+        for media_id, owner_id in zip(snowflake.next_ids(len(owner_ids)), owner_ids, strict=True)
     ]
     Media.objects.bulk_create(pictures, batch_size=BATCH_SIZE)
     return [picture.pk for picture in pictures]
@@ -124,3 +132,10 @@ def store_timeline(key: str, timeline: Timeline) -> None:
     )
     assert begun, "the timeline is cold"
     assert finished
+
+
+def expected_post_ids(viewer_id: int, before: int, count: int) -> list[int]:
+    """Query directly from the tables which posts below an id a viewer's feed has, if nothing is hidden or muted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPECTED_SQL, [before, viewer_id, count])
+        return [row[0] for row in cursor.fetchall()]

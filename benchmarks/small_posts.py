@@ -11,14 +11,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import redis
 from django.conf import settings
-from django.db.models import Count, F, Sum
+from django.db.models import Count, Sum
 
 from benchmarks import seeding
 from benchmarks.cpu import cpu_seconds
+from benchmarks.drain import delivery_delays
 from benchmarks.harness import Stack, Worker, load_average, log, wait_for
 from benchmarks.results import Result, percentile
 from feeds import fanout_outbox, timeline_store
@@ -136,20 +137,18 @@ def _drain(worker: Worker, create: Any) -> Usage:
     elapsed = time.monotonic() - started
     wait_for(lambda: not fanout_outbox.queue.task.is_look_coming(), timeout=60, every=0.05, what="the end of the task")
     new = FanOut.objects.filter(pk__gt=newest, deliveries__gt=0)  # not those of the large audience, which is cold
-    new = new.annotate(delay=F("finished_at") - F("created_at"))
-    delays = [delay.total_seconds() * 1000 for delay in new.values_list("delay", flat=True)]
-    return Usage(delays, cpu_seconds(root) - cpu, _count_tasks() - tasks, elapsed)
+    return Usage(delivery_delays(new), cpu_seconds(root) - cpu, _count_tasks() - tasks, elapsed)
 
 
 def _count_tasks() -> int:
     """Return how many tasks the worker has accepted."""
-    replies = app.control.inspect(timeout=5).stats() or {}
+    replies = app.control.inspect(timeout=5, limit=1).stats() or {}
     return sum(reply["total"].get(queues.DELIVER_POSTS, 0) for reply in replies.values())
 
 
 def _push_bare(viewer_ids: list[int], count: int) -> float:
     """Push `count` posts, each to these viewers, and return the CPU seconds of this process."""
-    client: redis.Redis = get_client()
+    client = cast(redis.Redis, get_client())
     script = "\n".join((timeline_store.LUA_DIR / name).read_text() for name in timeline_store.PUSH_SCRIPT)
     digest: Any = client.script_load(script)
     names = [keys.home_timeline(viewer_id) for viewer_id in viewer_ids]

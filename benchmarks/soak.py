@@ -19,13 +19,13 @@ from io import StringIO
 from random import Random
 
 from django.core.management import call_command
-from django.db.models import F
 from django.utils import timezone
 
 from accounts import sessions
 from accounts.models import User
 from benchmarks import mixed_load, seeding
 from benchmarks.child_process import ChildProcess
+from benchmarks.drain import delivery_delays
 from benchmarks.harness import Stack, load_average, log, wait_for
 from benchmarks.mixed_load import Caller, MixedLoad, Tally
 from benchmarks.results import Result, percentile
@@ -125,7 +125,9 @@ class Site:
         for program in programs:
             stack.start(program)
         self._children: dict[str, Child] = {child.name: child for child in (*stack.services.children, *programs)}
-        self._supervisor = Supervisor([*self._children.values()], chores=[stack.services.replica.mend])
+        self._supervisor = Supervisor(
+            [*self._children.values()], chores=[replica.mend for replica in stack.services.replicas]
+        )
         self._changing, self._stopping = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._supervise)
         self._thread.start()
@@ -185,11 +187,10 @@ def _post_slowly(users: list[User], seconds: float) -> None:
 
 def _delays(since: datetime, until: datetime | None) -> list[float]:
     """Return how long posts of this time took to be visible, in ms."""
-    rows = FanOut.objects.filter(created_at__gte=since, finished_at__isnull=False)
+    rows = FanOut.objects.filter(created_at__gte=since)
     if until is not None:
         rows = rows.filter(created_at__lt=until)
-    delays = rows.annotate(delay=F("finished_at") - F("created_at")).values_list("delay", flat=True)
-    return [delay.total_seconds() * 1000 for delay in delays]
+    return delivery_delays(rows)
 
 
 def _count_wrong_feeds() -> int:

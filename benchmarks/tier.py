@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from random import Random
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
-from benchmarks import bulk_rows, http_load, open_loop
+from benchmarks import bulk_rows, http_client, open_loop
 from benchmarks.charts import Chart, Curve
 from benchmarks.child_process import ChildProcess
 from benchmarks.cpu import CpuMeter, Usage, steal_percent
-from benchmarks.drain import wait_for_fan_outs, wait_for_notifications
+from benchmarks.drain import delivery_delays, wait_for_fan_outs, wait_for_notifications
 from benchmarks.harness import Stack, load_average, log
 from benchmarks.open_loop import Answers, Request, Schedule
 from benchmarks.results import Result, percentile
-from benchmarks.viewers import choose_viewers, count_wrong_pages, warm_up
+from benchmarks.traffic import CAPTION, MIX, Traffic
+from benchmarks.viewers import count_wrong_pages, warm_up
 from feeds import timeline_store
 from feeds.models import FanOut
 from instafeed.core.cache import keys
@@ -34,20 +34,12 @@ from instafeed.core.jobs.leased import JobState
 from posts.models import Like, Post
 
 WORKERS = 2  # as the embedded stack
-FEED_SHARE, LIKE_SHARE = 0.9, 0.09  # the rest are new posts
-FOLLOWEES = (10, 500)  # of the active users
 SETTLING_SECONDS = 2.0  # of each rate, which do not count
 MAX_P99 = 1_000.0  # ms; a site that is slower does not sustain the rate
 KINDS = ("feed", "hybrid", "like", "create")
 TARGET_RATE = 300
 TARGETS = {"feed": 30, "hybrid": 100, "like": 30, "create": 50}  # p99 in ms at the target rate
-CAPTION = "A post of the tier #light0"
 
-_LIKABLE_POSTS_SQL = """
-SELECT post.id FROM posts_post AS post
-JOIN accounts_user AS author ON author.id = author_id AND author.is_active AND NOT author.is_private
-WHERE hidden_at IS NULL AND post.deleted_at IS NULL ORDER BY post.id DESC LIMIT %s
-"""
 _DELIVERIES_SQL = """
 SELECT post.id, follower_id FROM posts_post AS post
 JOIN accounts_user AS author ON author.id = author_id AND author.celebrity_state = 0
@@ -123,53 +115,31 @@ class Wrong:
 
 
 class Tier:
-    """The site under load: viewers, and what they have liked so far."""
+    """The site under load."""
 
     def __init__(self, size: Size, client: ChildProcess, port: int) -> None:
         self._size, self._client, self._port = size, client, port
-        self._rng = Random(23)
+        self._traffic = Traffic(size.viewers, size.likable)
         self.wrong = Wrong()
-        count = size.viewers // 2
-        self._push_only = choose_viewers(count, hybrid=False, followees=FOLLOWEES)
-        self._hybrid = choose_viewers(count, hybrid=True, followees=FOLLOWEES)
-        self._viewers = {viewer.pk: viewer for viewer in (*self._push_only, *self._hybrid)}
-        with connection.cursor() as cursor:
-            cursor.execute(_LIKABLE_POSTS_SQL, [size.likable])
-            self._likable = [row[0] for row in cursor.fetchall()]
-        self._liked: set[tuple[int, int]] = set()  # user and post
 
     def warm_up(self) -> None:
-        self.wrong.other_answers += warm_up(self._client, list(self._viewers.values()))
+        self.wrong.other_answers += warm_up(self._client, self._traffic.viewers)
 
     def run(self, rate: int, meter: CpuMeter) -> Step:
         """Run one rate, and check what it has written."""
-        likes: list[tuple[int, int]] = []
-        requests = [self._request(likes) for _ in range(int(rate * self._size.seconds))]
-        bare = [Request("bare", http_load.get(f"/bare/yardstick/{viewer.pk}")) for viewer in self._push_only[:200]]
+        liked_before = len(self._traffic.likes)
+        requests = self._traffic.requests(int(rate * self._size.seconds), MIX)
+        readers = self._traffic.push_only[:200]
+        bare = [Request("bare", http_client.get(f"/bare/yardstick/{viewer.pk}")) for viewer in readers]
         yardstick = open_loop.run(self._client, Schedule(bare, rate, self._size.yardstick_seconds))
         usage, began = Usage(), timezone.now()
         with meter.measure(usage):
             answers = open_loop.run(self._client, Schedule(requests, rate))
         wait_for_fan_outs()
         wait_for_notifications()
-        step = Step(rate, answers, yardstick, usage, _visible_after(began))
-        self._check(step, likes, began)
+        step = Step(rate, answers, yardstick, usage, delivery_delays(FanOut.objects.filter(created_at__gte=began)))
+        self._check(step, self._traffic.likes[liked_before:], began)
         return step
-
-    def _request(self, likes: list[tuple[int, int]]) -> Request:
-        """Return a random request; add the user and the post of a like to `likes`."""
-        chance = self._rng.random()
-        is_hybrid = self._rng.random() < 0.5
-        viewer = self._rng.choice(self._hybrid if is_hybrid else self._push_only)
-        if chance < FEED_SHARE:
-            return Request("hybrid" if is_hybrid else "feed", viewer.page())
-        if chance < FEED_SHARE + LIKE_SHARE:
-            while (pair := (viewer.pk, self._rng.choice(self._likable))) in self._liked:
-                viewer = self._rng.choice(self._push_only)
-            self._liked.add(pair)
-            likes.append(pair)
-            return Request("like", http_load.post(f"/api/v1/posts/{pair[1]}/like", viewer.token))
-        return Request("create", http_load.request("POST", "/api/v1/posts", viewer.token, {"caption": CAPTION}))
 
     def _check(self, step: Step, likes: Sequence[tuple[int, int]], began: datetime) -> None:
         answers, wrong = step.answers, self.wrong
@@ -180,13 +150,12 @@ class Tier:
         wrong.posts_missing += max(0, len(answers.with_status(201, name="create")) - len(posts))
         wrong.posts_undelivered += FanOut.objects.filter(pk__in=posts).exclude(state=JobState.DONE).count()
         wrong.posts_undelivered += self._count_missing_in_timelines(posts)
-        sample = [self._rng.choice(viewers) for viewers in (self._push_only, self._hybrid) * (self._size.sample // 2)]
-        wrong.pages_not_as_in_sql += count_wrong_pages(self._port, sample)
+        wrong.pages_not_as_in_sql += count_wrong_pages(self._port, self._traffic.sample(self._size.sample))
 
     def _count_missing_in_timelines(self, post_ids: list[int]) -> int:
         """Count deliveries that are missing in the warm home timelines of the viewers."""
         with connection.cursor() as cursor:
-            cursor.execute(_DELIVERIES_SQL, [list(self._viewers), post_ids])
+            cursor.execute(_DELIVERIES_SQL, [[viewer.pk for viewer in self._traffic.viewers], post_ids])
             rows = cursor.fetchall()
         missing = 0
         for post_id, viewer_id in rows:
@@ -216,13 +185,6 @@ def run(stack: Stack, *, quick: bool) -> Result:
             if not steps[-1].is_sustained:
                 break
     return _result(size, steps, tier.wrong)
-
-
-def _visible_after(began: datetime) -> list[float]:
-    """Return how long the posts since then took to be in all followers' timelines, in ms."""
-    rows = FanOut.objects.filter(created_at__gte=began, finished_at__isnull=False)
-    delays = rows.annotate(delay=F("finished_at") - F("created_at")).values_list("delay", flat=True)
-    return [delay.total_seconds() * 1000 for delay in delays]
 
 
 def _count_stored(likes: Sequence[tuple[int, int]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import Session
-from benchmarks import http_load, open_loop
+from benchmarks import http_client, open_loop
 from benchmarks.child_process import ChildProcess
-from benchmarks.http_load import HttpConnection
+from benchmarks.http_client import HttpConnection
 from benchmarks.open_loop import Request, Schedule
 from benchmarks.results import BenchmarkError
+from feeds import timeline_store, visible_authors
 from instafeed.core.api.pagination.cursors import DEFAULT_LIMIT
 
 WARM_UP_BATCH_SIZE = 1_000  # viewers
@@ -49,7 +50,7 @@ class Viewer:
 
     def page(self) -> bytes:
         """Return the request for the first page of the feed."""
-        return http_load.get("/api/v1/feed", self.token)
+        return http_client.get("/api/v1/feed", self.token)
 
 
 def choose_viewers(count: int, *, hybrid: bool, followees: tuple[int, int]) -> list[Viewer]:
@@ -81,6 +82,11 @@ def warm_up(client: ChildProcess, viewers: Sequence[Viewer]) -> int:
         answers = open_loop.run(client, Schedule(requests, 0, connections=WARM_UP_CONNECTIONS))
         errors += answers.count_others(200)
     return errors
+
+
+def make_cold(viewer_ids: Iterable[int]) -> None:
+    """Delete the keys that a follow or an unfollow deletes: home timelines and visible authors."""
+    timeline_store.evict(visible_authors.home_timeline_keys(viewer_ids))
 
 
 def count_wrong_pages(port: int, viewers: Sequence[Viewer]) -> int:

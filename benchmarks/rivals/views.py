@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 from actstream.models import Action, user_stream
@@ -42,8 +43,8 @@ def _count(column: str) -> Coalesce:
     return Coalesce(Subquery(slots.annotate(sum=Sum(column)).values("sum")), 0)
 
 
-class PulledFeed(APIView):
-    """`GET /{viewer}?before={post id}`: the newest posts below an id. A subclass fetches them."""
+class PulledFeed(APIView, ABC):
+    """`GET /{viewer}?before={post id}`: the newest posts below an id."""
 
     authentication_classes = []
     permission_classes = []
@@ -51,16 +52,17 @@ class PulledFeed(APIView):
 
     def get(self, request: Request, viewer_id: int) -> Response:
         posts = self.fetch_posts(viewer_id, int(request.query_params.get("before", MAX_ID)))
-        return Response({"results": PostSerializer(posts, many=True).data})
+        return Response({"results": PostSerializer(list(posts), many=True).data})
 
-    def fetch_posts(self, viewer_id: int, before: int) -> Sequence[Post] | QuerySet[Post]:
-        raise NotImplementedError
+    @abstractmethod
+    def fetch_posts(self, viewer_id: int, before: int) -> Iterable[Post]:
+        """Return the next posts, newest first."""
 
 
 class OrmFeed(PulledFeed):
     """Posts of followed authors by one join, with keyset pagination."""
 
-    def fetch_posts(self, viewer_id: int, before: int) -> Sequence[Post] | QuerySet[Post]:
+    def fetch_posts(self, viewer_id: int, before: int) -> Iterable[Post]:
         followed = shown_posts(viewer_id).filter(author__follower_set__follower=viewer_id, pk__lt=before)
         return followed.order_by("-pk")[:PAGE]
 
@@ -68,7 +70,7 @@ class OrmFeed(PulledFeed):
 class ActivityStreamFeed(PulledFeed):
     """The user stream of django-activity-stream, newest first, with keyset pagination instead of its OFFSET."""
 
-    def fetch_posts(self, viewer_id: int, before: int) -> Sequence[Post] | QuerySet[Post]:
+    def fetch_posts(self, viewer_id: int, before: int) -> Iterable[Post]:
         older: dict[str, Any] = {} if before == MAX_ID else {"timestamp__lt": timestamp_of_id(before)}
         actions: QuerySet[Action] = user_stream(User(pk=viewer_id), **older)
         posts = GenericPrefetch("action_object", [shown_posts(viewer_id)])

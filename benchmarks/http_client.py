@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import math
 import socket
+import time
 from typing import Any
 
 from benchmarks.results import BenchmarkError
 
 HOST = "127.0.0.1"
-_MAX_CONNECT_ATTEMPTS = 500
+_CONNECT_TIMEOUT = 30.0  # seconds until each process of the server has accepted its share
 
 
 class HttpConnection:
@@ -82,7 +83,8 @@ def connect_evenly(port: int, count: int, processes: int) -> list[HttpConnection
     A connection stays with the process that accepted it, and chance would give one of them more than another.
     """
     found: dict[bytes, list[HttpConnection]] = {}
-    for _ in range(_MAX_CONNECT_ATTEMPTS):
+    deadline = time.monotonic() + _CONNECT_TIMEOUT
+    while time.monotonic() < deadline:
         connection = HttpConnection(port)
         _, process = connection.exchange(_PROCESS_REQUEST)
         share = found.setdefault(process, [])
