@@ -25,4 +25,5 @@ ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 CACHES["default"]["OPTIONS"] |= {"SOCKET_TIMEOUT": 60, "SOCKET_CONNECT_TIMEOUT": 60}  # noqa: F405
 CELERY_BROKER_TRANSPORT_OPTIONS |= {"socket_timeout": 60, "socket_connect_timeout": 60}  # noqa: F405
 MAIL_ENABLED = True  # into Django's list of sent mails
+VAPID_PRIVATE_KEY = ""  # tests of push messages have a key of their own
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow by design

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,22 @@ import pytest
 from benchmarks import cpu
 from benchmarks.cpu import CpuMeter, Usage, cpu_seconds
 from instafeed.devstack.child_process import Program
-from instafeed.devstack.state import ProcessIdentity
+from instafeed.devstack.state import PROJECT_ROOT, ProcessIdentity
 from tests.support.eventually import eventually
 
 # A parent that waits for a file, has a child that uses CPU time and ends, and then does nothing.
 BUSY = "import time\nwhile time.process_time() < 0.3: pass"
 SCRIPT = f"while [ ! -e begin ]; do sleep 0.05; done; {sys.executable} -c '{BUSY}'; touch finished; exec sleep 600"
+
+# A process that measures itself between two readings of its own clock, which has nanoseconds.
+MEASURE_ITSELF = """
+import os, time
+from benchmarks.cpu import cpu_seconds
+from instafeed.devstack.state import ProcessIdentity
+
+itself = ProcessIdentity.of(os.getpid())
+print(time.process_time(), cpu_seconds(itself), time.process_time())
+"""
 
 
 @pytest.fixture
@@ -43,3 +54,10 @@ def test_time_of_ended_children_counts_and_idle_parts_use_none(program: Program,
         assert cpu_seconds(ProcessIdentity.of(program.pid)) >= usage.seconds["busy"]
     finally:
         idle.kill()
+
+
+def test_times_below_a_tick_are_measured() -> None:
+    command = [sys.executable, "-c", MEASURE_ITSELF]
+    shown = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    before, measured, after = map(float, shown.split())
+    assert before <= measured <= after

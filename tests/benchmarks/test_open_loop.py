@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import open_loop
 from benchmarks.child_process import ChildProcess
-from benchmarks.http_load import get
+from benchmarks.http_client import get
 from benchmarks.open_loop import Request, Schedule
 
 SLOW_SECONDS = 0.2

@@ -20,6 +20,7 @@ from tests.support.processes import clean_environment
 
 RATIOS = {
     "admin": {"median", "slowest"},
+    "capacity": {"page_to_bare_cpu", "predicted_to_measured"},
     "fan_out": {"to_yardstick"},
     "feed_read": {"push_only", "hybrid", "push_only_to_bare", "hybrid_to_bare"},
     "growth": {"page_p50", "page_cpu", "delivery", "delivery_cpu", "yardstick_p50"},
@@ -27,15 +28,22 @@ RATIOS = {
     "media": {"plain"},
     "memory": {"timeline_to_list", "web_to_plain_django"},
     "overload": {"goodput", "after_to_before_p99"},
-    "posts": {"p50_to_bare"},
+    "posts": {"p50_to_bare", "plain_p50_to_bare"},
     "pull": {
         *("first_orm", "first_activity_stream", "deep_orm", "deep_activity_stream", "cold_to_first"),
         *("first_orm_grown", "first_activity_stream_grown", "deep_orm_grown", "deep_activity_stream_grown"),
         "cold_to_first_grown",
     },
     "queries": set(),
+    "scale": {
+        *(f"{kind}_cpu_2" for kind in ("page", "delivery")),
+        *(f"{kind}_predicted_{count}" for kind in ("page", "delivery") for count in ("one", 2)),
+        *(f"{kind}_predicted_{count}" for kind in ("list", "fan_out") for count in (1, 2)),
+        *("list_cpu_2", "fan_out_cpu_2"),
+    },
     "small_posts": {"backlog_cpu_to_yardstick"},
     "soak": set(),
+    "streams": {"pulled_cpu_to_read"},
     "tier": {"feed_p50", "hybrid_p50"},
 }
 

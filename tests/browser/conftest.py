@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.staff_users import StaffUser, create_staff_users
 from tests.support.live_stack import LiveStack
@@ -21,6 +21,7 @@ from tests.support.prebuilt_data import prebuilt_services
 _HERE = Path(__file__).parent
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _TIMEOUT = 100_000  # milliseconds
+expect.set_options(timeout=30_000)  # the machine may be busy
 # The last two options prevent connections to Google.
 _OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 

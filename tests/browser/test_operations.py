@@ -67,14 +67,11 @@ def test_moderator_cannot_pin_or_see_fan_outs(page: Page, staff: dict[str, Staff
 
 
 @pytest.mark.usefixtures("samples")
-def test_dashboard_shows_charts_to_operators_only(
-    page: Page, staff: dict[str, StaffUser], shoot: Callable[[str], None]
-) -> None:
+def test_dashboard_shows_charts_to_operators_only(page: Page, staff: dict[str, StaffUser]) -> None:
     staff["operator"].sign_in(page)
     eventually(lambda: page.reload() and page.get_by_text("database ok").count() == 1)
     charts = page.locator("svg").filter(has=page.locator("polyline, path"))
     assert charts.count() >= 8
-    shoot("dashboard")
     staff["operator"].sign_out(page)
     staff["moderator"].sign_in(page)
     assert page.get_by_text("Replica lag").count() == 0

@@ -42,7 +42,7 @@ def choose(page: Page, action: str, *usernames: str) -> None:
 
 def confirm(page: Page, label: str, reason: str = "") -> str:
     """Submit a confirmation page and return the message of the next page."""
-    page.get_by_label("Reason").fill(reason)
+    page.get_by_label("Note").or_(page.get_by_label("Reason")).fill(reason)
     page.get_by_role("main").get_by_role("button", name=label, exact=True).click()
     return page.locator(".messagelist").inner_text()
 
@@ -59,8 +59,8 @@ def test_moderator_approves_and_rejects(
     staff["moderator"].sign_in(page)
     page.get_by_role("link", name=re.compile(r"^\d+ pending accounts")).click()
     page.wait_for_url("**/pendingaccount/")
-    rows = page.locator("#result_list tbody tr")
-    listed = [row for row in rows.all_inner_texts() if "@mail.example" in row]
+    rows = page.locator("#result_list tbody tr").filter(has_text=re.compile("|".join(f"{name}@mail" for name in names)))
+    listed = rows.all_inner_texts()
     assert [f"{name}@mail.example" in row for name, row in zip(names, listed, strict=True)] == [True] * 4
     assert ["203.0.113.5" in listed[0], "203.0.113.26" in listed[3]] == [True, True]
     shoot("registrations")
@@ -81,7 +81,7 @@ def test_operator_manages_invites_and_blocks(page: Page, staff: dict[str, StaffU
     staff["operator"].sign_in(page, "/admin/accounts/invite/add/")
     page.get_by_label("Note:").fill("for the club")
     page.get_by_role("button", name="Save", exact=True).click()
-    row = page.locator("#result_list tbody tr").first
+    row = page.locator("#result_list tbody tr").filter(has_text="for the club")
     code = row.locator("th").inner_text()
     assert register(admin_stack, "invited", invite=code).status_code == 201
     assert register(admin_stack, "latecomer", "other.example", invite=code).status_code == 202

@@ -171,7 +171,7 @@ def _word(word: str) -> str:
 
 
 def _is_checked(path: Path) -> bool:
-    if "__pycache__" in path.parts or path.suffix not in _SUFFIXES or not path.is_file():
+    if {"__pycache__", "vendor"} & set(path.parts) or path.suffix not in _SUFFIXES or not path.is_file():
         return False
     return not path.is_relative_to(ROOT) or path.relative_to(ROOT).as_posix() not in _EXCLUDED
 

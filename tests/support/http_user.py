@@ -39,6 +39,11 @@ class HttpUser:
         url = path if path.startswith("http") else f"/api/v1{path}"
         return self.stack.client.request(method, url, headers=self.headers, **options)
 
+    def status_of(self, method: str, path: str, *, timeout: float) -> int:
+        """Send a request over a connection of its own, from any thread, and return its status."""
+        url = f"{self.stack.base_url}/api/v1{path}"
+        return httpx.request(method, url, headers=self.headers, timeout=timeout, trust_env=False).status_code
+
     def get(self, path: str, **options: Any) -> Any:
         response = self.call("GET", path, **options)
         assert response.status_code == 200, response.text

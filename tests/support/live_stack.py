@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from instafeed.devstack.child_process import Child, Program, stop_children
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
-from instafeed.devstack.programs import Beat, Web, workers
+from instafeed.devstack.programs import Beat, Stream, Web, workers
 from instafeed.devstack.supervisor import Supervisor
 from tests.support.processes import manage_output
 
@@ -29,36 +29,51 @@ _LOG_LINES = 15
 
 
 class LiveStack:
-    """Web server, worker and beat on migrated data services, restarted by the supervisor of `manage.py stack`.
+    """Web server, streams, worker and beat on migrated data services, restarted by the supervisor of `manage.py stack`.
 
     * `base_url`; `client`, an httpx client for it; `get()`, `post()`, `patch()`, `delete()`
     * `environment`: the variables that commands on this stack need; `manage("verify_feeds", …)` runs one
     * `metric("instafeed_up", part="cache")`: the value on /metrics
     * `data_dir`, `log("worker")` and `services`, the data services
-    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `worker` (all queues), `worker-fan-out`, `beat`
+    * `stream_url`: where streams are opened
+    * parts: `cache`, `broker`, `primary`, `replica`, `web`, `stream`, `worker` (all queues), `worker-fan-out`, `beat`
     * `with paused("broker"):` the part hangs. `kill("worker")`: its processes are killed; the supervisor restarts it.
     * `with restarted("worker-fan-out", FAN_OUT_RATE_LIMIT="150"):` the program runs with other settings.
 
-    `settings` are environment variables for all programs. Rate limits are off, unless set.
+    `settings` are environment variables for all programs. Rate limits are off, unless set. `broker` replaces the part
+    of that name; it runs already, and CELERY_BROKER_URL names it.
     """
 
     def __init__(
-        self, services: DataServices, *, web_workers: int = 2, celery_workers: int = 2, **settings: str
+        self,
+        services: DataServices,
+        *,
+        web_workers: int = 2,
+        celery_workers: int = 2,
+        broker: Child | None = None,
+        **settings: str,
     ) -> None:
         self.services = services
         self.data_dir = services.layout.root
         self.port = free_port()
+        stream_port = free_port()
+        self.stream_url = f"http://127.0.0.1:{stream_port}/api/v1/stream"
         self.base_url = f"http://127.0.0.1:{self.port}"
         self.environment = services.environment | NO_RATE_LIMITS | {"SITE_URL": self.base_url} | settings
         self.connect()
         programs = (
-            Web(services.layout, self.environment, self.port, web_workers),
+            Web(services.layout, self.environment, self.port, web_workers, stream_port=stream_port),
+            Stream(services.layout, self.environment, stream_port, web_port=self.port),
             *workers(services.layout, self.environment, self.port, celery_workers),
             Beat(services.layout, self.environment),
         )
         self._programs: dict[str, Program] = {program.name: program for program in programs}
         self._children: dict[str, Child] = {child.name: child for child in services.children} | self._programs
-        self._supervisor = Supervisor([*self._children.values()], chores=[services.replica.mend])
+        if broker:
+            self._children["broker"] = broker
+        self._supervisor = Supervisor(
+            [*self._children.values()], chores=[replica.mend for replica in services.replicas]
+        )
         self._changing = threading.Lock()  # held while a part is stopped, so that the supervisor does not restart it
         self._stopping = threading.Event()
         # Its children end with the thread that started them, so one thread supervises until the stack is closed.
@@ -69,7 +84,8 @@ class LiveStack:
             for program in self._programs.values():
                 self.services.track(program)
                 program.launch()
-            self._programs["web"].wait_ready(_START_TIMEOUT)
+            for name in ("web", "stream"):
+                self._programs[name].wait_ready(_START_TIMEOUT)
         except BaseException:
             stop_children(self._programs.values())
             raise

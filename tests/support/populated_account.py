@@ -19,6 +19,7 @@ from accounts.models import (
     MailKind,
     OneTimeToken,
     OutgoingMail,
+    Reason,
     User,
 )
 from instafeed.core.jobs.leased import JobState, Outcome
@@ -27,9 +28,16 @@ from instafeed.exports.requests import request_export
 from media.models import Media
 from media.relocation import schedule_relocation
 from posts import counters, services
-from posts.models import Comment, CommentLike, Like, Post, Reason, TargetType
-from social.models import NotificationState, RequestAcceptance
-from social.notifications import Event, announce, warn
+from posts.models import Comment, CommentLike, Like, Note, Post, TargetType
+from social.models import (
+    NotificationKind,
+    NotificationPreference,
+    NotificationState,
+    OutgoingPush,
+    PushSubscription,
+    RequestAcceptance,
+)
+from social.notifications import Event, announce, send_moderator_message
 from social.notifications.consumer import consume_batches
 from tests.support.factories import BlockFactory, FollowFactory, FollowRequestFactory, MuteFactory, UserFactory
 from tests.support.follow_graph import assert_counts_match_follows
@@ -56,13 +64,17 @@ def populate_account(user: User) -> list[User]:
     for factory, one, two in _HOSTILE_RELATIONS:
         factory(**{one: user, two: foe})
         factory(**{one: foe, two: user})
+    Note.objects.create(
+        target_type=TargetType.USER, target_id=user.pk, user_id=user.pk, author_id=foe.pk, author_name="mod", text="Hm."
+    )
     RequestAcceptance.objects.create(owner_id=user.pk, due_at=timezone.now() + timedelta(days=1))
     FollowFactory(follower=friends[0], followee=friends[1])
     MuteFactory(muter=friends[1], muted=foe)
     CountChange.objects.create(user_id=user.pk)  # a follow that was undone
     _interact(friends[0], friends[1])
     with transaction.atomic():
-        warn(user.pk, "be nice")
+        send_moderator_message(NotificationKind.WARNING, [user.pk], "be nice")
+        send_moderator_message(NotificationKind.DECISION, [user.pk], "it stays")
     for action in ("warn", "suspend", "dismiss"):
         audit.record(foe, action, "user", user.pk, user_id=user.pk, reason=f"a reason to {action}")
     while consume_batches():
@@ -99,6 +111,7 @@ def _add_notifications_session_and_mail(user: User, friend: User) -> None:
     with transaction.atomic():  # not consumed yet
         announce(Event("follow", friend.pk, user.pk), Event("follow", user.pk, friend.pk))
     sessions.start(user)
+    _subscribe_to_push(user)
     second_factor.enroll(user.pk, replace=False)
     former_usernames.record_rename(user.pk, f"former.{user.pk}", user.username)
     OutgoingMail.objects.create(user=user, kind=MailKind.RESET, address="a@example.org", state=JobState.DEAD)
@@ -113,6 +126,18 @@ def _add_notifications_session_and_mail(user: User, friend: User) -> None:
     IdempotentResponse.objects.create(
         user_id=user.pk, digest="0" * 32, request_digest="1" * 32, status=201, body=b'{"id":"1"}'
     )
+
+
+def _subscribe_to_push(user: User) -> None:
+    NotificationPreference.objects.create(user_id=user.pk, kind="like", push=False)
+    subscription = PushSubscription.objects.create(
+        user_id=user.pk,
+        session=user.session_set.latest("pk"),
+        endpoint=f"https://fcm.googleapis.com/fcm/send/{user.pk}",
+        p256dh=b"",
+        auth=b"",
+    )
+    OutgoingPush.objects.create(subscription_id=subscription.pk, notification_id=1)
 
 
 def registered_columns() -> set[str]:

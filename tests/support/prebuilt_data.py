@@ -60,14 +60,17 @@ def copy_stack_directory(target: Path) -> None:
 
 
 @contextmanager
-def prebuilt_services() -> Iterator[DataServices]:
-    """Run new data services whose database is migrated. Outside a test session they are built from the start."""
+def prebuilt_services(*, redis_nodes: int = 0) -> Iterator[DataServices]:
+    """Run new data services whose database is migrated. Outside a test session they are built from the start.
+
+    With `redis_nodes` the cache is a Redis Cluster.
+    """
     # Not pytest's directory: under root PostgreSQL runs as another account, which cannot enter that one.
     with tempfile.TemporaryDirectory(prefix="instafeed-stack-", ignore_cleanup_errors=True) as directory:
         is_session = SERVICES_VARIABLE in os.environ
         if is_session:
             copy_stack_directory(Path(directory))
-        with DataServices(Path(directory), fsync=False) as services:
+        with DataServices(Path(directory), fsync=False, redis_nodes=redis_nodes) as services:
             if not is_session:
                 _prepare(services)
             yield services

@@ -46,6 +46,7 @@ def start() -> None:
         raise pytest.UsageError(f"no data services for the tests: {error}") from None
     own = {"EMAIL_URL", "SITE_URL"}  # systems that tests start have their own, which these would replace
     os.environ.update({name: value for name, value in services.environment.items() if name not in own})
+    os.environ.pop("DATABASE_DIRECT_URL", None)
     os.environ[SERVICES_VARIABLE] = str(directory)
 
 

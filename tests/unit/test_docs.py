@@ -17,8 +17,8 @@ _PATH_NAME = re.compile(rf"(?<![\w/.])(?:{_APPS})/[\w/]*\w(?:\.\w+(?:/\w+)*)?")
 _DOTTED_NAME = re.compile(rf"(?<!`)`((?:{_APPS})(?:\.\w+)+)`(?!`)")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
-# Permissions, tables, Celery's names and model labels look like modules.
-_NOT_MODULES = re.compile(r"\.(?:view_|change_|tasks\.)|^\w+\.[A-Z]\w+$")
+# Permissions, tables, Celery's names, model labels and units of systemd look like modules.
+_NOT_MODULES = re.compile(r"\.(?:view_|change_|tasks\.)|^\w+\.[A-Z]\w+$|\.target$")
 for_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 
 
@@ -63,6 +63,14 @@ def test_modules_and_functions_exist(page: Path) -> None:
 def test_dotted_names_exist(page: Path) -> None:
     names = {name for name in _DOTTED_NAME.findall(page.read_text()) if not _NOT_MODULES.search(name)}
     assert {name for name in names if not is_importable(name)} == set()
+
+
+@for_each_page
+def test_commands_have_no_password_among_their_arguments(page: Path) -> None:
+    """All users of a machine can read command lines. Variables of the environment may contain passwords."""
+    commands = re.findall(r"^ {4,}(?!\|).*|`[^`\n]+`", page.read_text(), re.MULTILINE)
+    shown = re.compile(r"(?:--dbname|-d|-u|-e) *\S*(?:\$\w*URL|://\S*:\S*@)|password=[A-Z]|\bredis-cli .*-(?:a|u) ")
+    assert [command for command in commands if shown.search(command)] == []
 
 
 @for_each_page

@@ -23,7 +23,7 @@ from tests.support.populated_account import delete_account, run_erasure
 
 pytestmark = pytest.mark.django_db
 
-DELETION_QUERIES = 14  # statements, including those of transactions, invalidations and the position in the WAL
+DELETION_QUERIES = 15  # statements, including those of transactions, invalidations and the position in the WAL
 
 
 def test_deleted_account_disappears_at_once(alice: User) -> None:

@@ -145,14 +145,14 @@ def test_redis_keys_are_deleted(alice: User, redis_cache: redis.Redis, settings:
     ]
     for name in names:
         redis_cache.set(name, "x")
-    redis_cache.sadd(keys.CELEBRITIES, 0, alice.pk)
+    redis_cache.sadd(keys.celebrities(0), 0, alice.pk)
     User.objects.filter(pk=alice.pk).update(celebrity_state=2, celebrity_pin=True)
     delete_account(alice)
     run_erasure()
     assert [
         key for key in redis_cache.scan_iter("*") if str(alice.pk).encode() in key.replace(b":", b"/").split(b"/")
     ] == []
-    assert not redis_cache.exists(keys.CELEBRITIES)
+    assert not redis_cache.exists(keys.celebrities(0))
 
 
 def test_avatar_file_is_deleted(alice: User) -> None:

@@ -31,12 +31,12 @@ from tests.support.populated_account import populate_account
 pytestmark = pytest.mark.django_db
 
 DISPLAY_NAME = 'Al "the" ice\u2028🐚'
-EXPORT_QUERIES = 31
+EXPORT_QUERIES = 34
 SECTIONS = {
     *("profile", "former_usernames", "sessions", "second_factor", "mails", "mailed_links"),
     *("idempotent_answers", "moderation"),
     *("following", "followers", "follow_requests_sent", "follow_requests_received", "blocks", "mutes", "notifications"),
-    "warnings",
+    *("warnings", "decisions", "notification_preferences", "push_subscriptions"),
     *("media", "posts", "comments", "likes", "comment_likes", "saved", "reports"),
 }
 

@@ -19,6 +19,7 @@ from instafeed.core.api.pagination.cursors import encode_text_cursor
 from tests.support.factories import BlockFactory, UserFactory
 from tests.support.follow_graph import API, NO_RELATIONS, signed_in_client
 from tests.support.pages import LAST_PAGE
+from tests.support.query_plans import plan_nodes
 
 pytestmark = pytest.mark.django_db
 
@@ -316,11 +317,6 @@ def explain_search(text: str, after: search.SearchPosition | None) -> dict[str, 
         return cursor.fetchone()[0][0]["Plan"]
 
 
-def flatten_plan(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the plan's nodes from the top down."""
-    return [plan, *(node for child in plan.get("Plans", ()) for node in flatten_plan(child))]
-
-
 @pytest.mark.parametrize(
     ("after", "steps"),
     [
@@ -343,7 +339,7 @@ def test_page_is_an_ordered_index_scan(after: search.SearchPosition | None, step
         for number in range(200)
         for prefix, shown in (("user", "Name"), ("name", "User"), ("name.", "Name"))
     )
-    plan = flatten_plan(explain_search("NAME", after))
+    plan = list(plan_nodes(explain_search("NAME", after)))
     assert [node["Node Type"] for node in plan] == steps
     scan = plan[-1]
     by_display_name = after is not None and after.by_display_name
@@ -363,7 +359,7 @@ def test_page_reads_at_most_one_page_per_prefix_length() -> None:
         for number in range(25 * 40)
     )
     for text, lists in ((letters[:1], 1), (letters[:5], 5), (letters, 26), (2 * letters, 31)):
-        scan = flatten_plan(explain_search(text, search.SearchPosition(True, "", 0)))[-1]
+        scan = list(plan_nodes(explain_search(text, search.SearchPosition(True, "", 0))))[-1]
         assert scan["Actual Loops"] == lists
         assert scan["Actual Rows"] <= 20
         assert scan.get("Rows Removed by Filter", 0) == 0

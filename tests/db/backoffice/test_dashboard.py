@@ -9,14 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from instafeed.backoffice.dashboard import charts, panels, series, views
+from accounts.models import User
+from instafeed.backoffice import charts, quantities
+from instafeed.backoffice.dashboard import jobs, series, views
 from instafeed.backoffice.dashboard.panels import METRIC_NAMES, PANELS
-from instafeed.backoffice.models import Sample
+from instafeed.backoffice.jobs import services
+from instafeed.backoffice.models import OperatorJob, Sample
 from posts.models import Case, CaseState
 from tests.support.factories import UserFactory
 from tests.support.staff import admin_client, create_staff, moderator_client, operator_client
@@ -68,7 +72,7 @@ def test_latest_values_are_formatted_with_units() -> None:
         memory_broker=999,
     )
     charts_by_title = get_charts(operator_client())
-    assert latest(charts_by_title["Waiting jobs"]) == ["1,234", "1", "1", "1", "1", "1"]
+    assert latest(charts_by_title["Waiting jobs"]) == ["1,234", "1", "1", "1", "1", "1", "1"]
     assert latest(charts_by_title["Fan-out lag"]) == ["250 ms", "3.0 s"]
     assert latest(charts_by_title["Warm feeds"]) == ["410,000"]
     assert latest(charts_by_title["Redis memory"]) == ["5.2 GB", "999 bytes"]
@@ -105,7 +109,7 @@ def test_stale_or_missing_samples_give_no_latest_value() -> None:
     assert "no sample yet" in client.get(INDEX).content.decode()
     assert all(line.path == "" and line.latest == "" for chart in get_charts(client).values() for line in chart.lines)
     add_sample(timedelta(minutes=10))
-    assert all(line.path and line.latest == "" for chart in get_charts(client).values() for line in chart.lines)
+    assert all(line.dots and line.latest == "" for chart in get_charts(client).values() for line in chart.lines)
 
 
 def test_every_span_has_at_most_300_points() -> None:
@@ -115,9 +119,8 @@ def test_every_span_has_at_most_300_points() -> None:
     assert get_charts(client)["Waiting jobs"].highest == "1"
     assert get_charts(client, "week")["Waiting jobs"].highest == "167"
     for span in series.SPANS.values():
-        points = series.read_series(span).points
-        assert {len(line) for line in points.values()} == {int(span.length / span.step)}
-        assert int(span.length / span.step) <= 300
+        (length,) = {len(line) for line in series.read_series(span).points.values()}
+        assert 60 < length <= series.MAX_POINTS
     assert get_charts(client, "bogus").keys() == get_charts(client).keys()
 
 
@@ -138,36 +141,86 @@ def test_charts_are_plain_svg_paths_with_a_label() -> None:
     add_sample(timedelta(0), jobs_processingjob=3)
     page = operator_client().get(INDEX).content.decode()
     assert page.count('<svg viewBox="0 0 300 80"') == len(PANELS)
-    assert 'aria-label="Waiting jobs : pictures 3, file moves 1' in page
-    paths = re.findall(r'<path class="line-[1-4]" d="([^"]+)"', page)
-    assert all(re.fullmatch(r"[MLH0-9. ]+", path) for path in paths), paths
+    assert 'aria-label="Waiting jobs: pictures 3, file moves 1' in page
+    paths = re.findall(r'<path class="(?:grid|(?:dots )?line-[1-4])" d="([^"]+)"', page)
+    assert len(paths) > len(PANELS)
+    assert all(re.fullmatch(r"[MLHh0-9. ]+", path) for path in paths), paths
 
 
 @pytest.mark.parametrize(
-    ("points", "expected"),
+    ("points", "max_gap", "lines", "dots"),
     [
-        ([], ""),
-        ([None, None], ""),
-        ([0.0, 4.0, 2.0], "M0.0 78.0L150.0 2.0L300.0 40.0"),
-        ([None, 4.0, None], "M150.0 2.0L150.0 2.0"),
-        ([4.0, None, 4.0], "M0.0 2.0L0.0 2.0M300.0 2.0L300.0 2.0"),
+        ([], 0, "", ""),
+        ([None, None], 2, "", ""),
+        ([0.0, 4.0, 2.0], 0, "M0.0 78.0L150.0 2.0L300.0 40.0", ""),
+        ([None, 4.0, None], 0, "", "M150.0 2.0h0"),
+        ([4.0, None, 4.0], 0, "", "M0.0 2.0h0M300.0 2.0h0"),
+        ([4.0, None, 4.0], 1, "M0.0 2.0L300.0 2.0", ""),
+        ([4.0, None, None, 4.0], 1, "", "M0.0 2.0h0M300.0 2.0h0"),
     ],
 )
-def test_svg_path(points: list[float | None], expected: str) -> None:
-    assert charts.svg_path(points, 4.0) == expected
+def test_svg_paths(points: list[float | None], max_gap: int, lines: str, dots: str) -> None:
+    assert charts.svg_paths(points, 4.0, max_gap) == (lines, dots)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "highest", "texts"),
+    [
+        (quantities.COUNT, 0, ["0", "1"]),
+        (quantities.COUNT, 3, ["0", "1", "2", "3"]),
+        (quantities.COUNT, 4.1, ["0", "2", "4", "6"]),
+        (quantities.COUNT, 1_999, ["0", "500", "1,000", "1,500", "2,000"]),
+        (quantities.SECONDS, 0.0123, ["0", "5 ms", "10 ms", "15 ms"]),
+        (quantities.SECONDS, 35, ["0", "10 s", "20 s", "30 s", "40 s"]),
+        (quantities.SECONDS, 500, ["0", "5 min", "10 min"]),
+        (quantities.SECONDS, 15_000, ["0", "2 h", "4 h", "6 h"]),
+        (quantities.SECONDS, 400_000, ["0", "2 days", "4 days", "6 days"]),
+        (quantities.BYTES, 5_200_000_000, ["0", "2 GB", "4 GB", "6 GB"]),
+    ],
+)
+def test_ticks_are_round_and_have_units(quantity: quantities.Quantity, highest: float, texts: list[str]) -> None:
+    assert [quantity.format_tick(tick) for tick in charts.choose_ticks(highest, quantity)] == texts
+
+
+def test_y_axis_ends_at_a_round_value_above_the_peak() -> None:
+    for number in range(10):
+        add_sample(timedelta(minutes=number), lag_p50=0.5, lag_p99=35)
+    chart = get_charts(operator_client())["Fan-out lag"]
+    assert list(chart.ticks) == ["40 s", "30 s", "20 s", "10 s", "0"]
+    assert chart.lines[1].path.startswith("M0.0 11.5L"), "35 of 40 s"
+    assert chart.grid == "M0 2.0H300M0 21.0H300M0 40.0H300M0 59.0H300M0 78.0H300"
+
+
+def test_short_history_fills_the_chart() -> None:
+    """Minutes after the installation: lines from the first sample on, across a sample that came late."""
+    for number in (0, 1, 3, 4, 5, 9):
+        add_sample(timedelta(minutes=number))
+    for span in ("day", "week"):
+        chart = get_charts(operator_client(), span)["Fan-out lag"]
+        assert chart.begins in ("9 min ago", "10 min ago")
+        (line, _) = chart.lines
+        assert (line.dots, count_segments(line.path)) == ("M0.0 2.0h0", 1)
+
+
+def test_first_sample_is_shown_at_once() -> None:
+    add_sample(timedelta(0))
+    chart = get_charts(operator_client())["Fan-out lag"]
+    assert [line.dots for line in chart.lines] == ["M300.0 2.0h0"] * 2
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (panels.format_seconds(0.0004), "0 ms"),
-        (panels.format_seconds(119), "119.0 s"),
-        (panels.format_seconds(600), "10 min"),
-        (panels.format_bytes(0), "0 bytes"),
-        (panels.format_bytes(1_020_000), "1.02 MB"),
-        (panels.format_bytes(5e12), "5,000.0 GB"),
-        (panels.format_count(1.5), "1.5"),
-        (panels.format_count(1_234_567), "1,234,567"),
+        (quantities.format_seconds(0.0004), "0 ms"),
+        (quantities.format_seconds(119), "119.0 s"),
+        (quantities.format_seconds(600), "10 min"),
+        (quantities.format_seconds(8_000), "2.2 h"),
+        (quantities.format_seconds(200_000), "2.3 days"),
+        (quantities.format_bytes(0), "0 bytes"),
+        (quantities.format_bytes(1_020_000), "1.02 MB"),
+        (quantities.format_bytes(5e12), "5,000.0 GB"),
+        (quantities.format_count(1.5), "1.5"),
+        (quantities.format_count(1_234_567), "1,234,567"),
     ],
 )
 def test_number_formats(value: str, text: str) -> None:
@@ -226,3 +279,47 @@ def test_health_badges(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {badge.part for badge in page.context["dashboard"].badges} >= {"database", "replica", "cache", "broker"}
     badges = badge_kinds(monkeypatch, database="ok", replica="off", cache="down", broker=None)
     assert badges == {"database": "healthy", "replica": "healthy", "cache": "unhealthy", "broker": "unknown"}
+
+
+def start_job(kind: str, operator: User) -> OperatorJob:
+    return services.start(kind, {}, operator)
+
+
+def test_dashboard_shows_unfinished_jobs_and_recently_ended_ones() -> None:
+    operator = create_staff("Operator", username="night.shift")
+    ended, old = start_job("verify_feeds", operator), start_job("backfill_feeds", operator)
+    for job in (ended, old):
+        services.cancel(job.pk, operator)
+    OperatorJob.objects.filter(pk=old.pk).update(ended_at=timezone.now() - jobs.RECENT)
+    running = start_job("verify_feeds", operator)
+    page = admin_client(operator).get(INDEX)
+    panel = page.context["operator_jobs"]
+    assert [job.view.job.pk for job in panel.jobs] == [running.pk, ended.pk]
+    assert [job.view.status for job in panel.jobs] == ["queued", "cancelled"]
+    text = page.content.decode()
+    for job, count in ((running, 1), (ended, 1), (old, 0)):
+        assert text.count(f'href="/admin/backoffice/operatorjob/{job.pk}/change/"') == count
+    assert "night.shift, requested" in text
+    assert text.count('<progress aria-label="Progress of Verify feeds"') == 1
+
+
+def test_dashboard_shows_few_ended_jobs_at_a_fixed_number_of_queries() -> None:
+    operator = create_staff("Operator")
+    client, counts = admin_client(operator), []
+    for _ in range(2):
+        for _ in range(jobs.MAX_ENDED_JOBS):
+            services.cancel(start_job("verify_feeds", operator).pk, operator)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(client.get(INDEX).context["operator_jobs"].jobs) == jobs.MAX_ENDED_JOBS
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= MAX_QUERIES
+
+
+def test_jobs_are_shown_and_started_as_permissions_allow() -> None:
+    assert moderator_client().get(INDEX).context["operator_jobs"] is None
+    viewer = create_staff()
+    viewer.user_permissions.add(Permission.objects.get(codename="view_operatorjob"))
+    assert list(admin_client(viewer).get(INDEX).context["operator_jobs"].kinds) == []
+    assert b"Start a job" not in admin_client(viewer).get(INDEX).content
+    kinds = operator_client().get(INDEX).context["operator_jobs"].kinds
+    assert ("Verify feeds", "/admin/backoffice/operatorjob/start/verify_feeds/") in kinds

@@ -89,11 +89,18 @@ def test_verification_repairs_only_if_asked() -> None:
 
 def test_verification_checks_the_timelines_that_the_command_checks() -> None:
     scenarios.inconsistent_feeds(Path())
-    assert backfill.rebuild_author_timelines([User.objects.order_by("pk")[0].pk])
-    warm = {
-        key for prefix in (keys.HOME_TIMELINE_PREFIX, keys.AUTHOR_TIMELINE_PREFIX) for key in cache().keys(f"{prefix}*")
-    }
+    assert backfill.rebuild_author_timelines([User.objects.order_by("pk")[0].pk], 0)
+    warm = {key for kind in ("feed", "author") for key in cache().keys(keys.pattern(kind))}
     assert run("verify_feeds").figures[0] == ("timelines checked", str(len(warm)))
+
+
+def test_verification_of_a_cold_cache_says_so() -> None:
+    scenarios.cold_feeds(Path())
+    view = run("verify_feeds")
+    assert (view.figures[0], view.message) == (
+        ("timelines checked", "0"),
+        "Nothing was warm to check: Redis has no timeline.",
+    )
 
 
 def test_reconciliation_corrects_counts() -> None:

@@ -322,7 +322,10 @@ def test_start_cancel_and_end_are_audited() -> None:
         ("otto", "end_job", {"kind": KIND, "result": "success", "even": 5}),
     ]
     page = superuser_client().get("/admin/accounts/auditentry/").content.decode()
-    assert f'<a href="/admin/backoffice/operatorjob/{first.pk}/change/">operator_job {first.pk}</a>' in page
+    assert (
+        f'<a href="/admin/backoffice/operatorjob/{first.pk}/change/">operator job {first.kind.replace("_", " ")}</a>'
+        in page
+    )
 
 
 @pytest.mark.usefixtures("counting")

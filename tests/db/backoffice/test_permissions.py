@@ -21,7 +21,17 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import audit
-from accounts.models import AuditEntry, BlockedEmailDomain, BlockedNetwork, Invite, MailKind, OutgoingMail, User
+from accounts.models import (
+    AuditEntry,
+    BlockedEmailDomain,
+    BlockedNetwork,
+    Invite,
+    MailKind,
+    OutgoingMail,
+    Policy,
+    Reason,
+    User,
+)
 from feeds.models import FanOut
 from instafeed.backoffice.jobs import services as jobs
 from instafeed.backoffice.models import OperatorJob
@@ -29,15 +39,16 @@ from instafeed.core.jobs.leased import JobState
 from media import storage
 from media.models import Media, Status
 from posts import services
-from posts.models import Case, Reason, TargetType
+from posts.models import Case, Note, TargetType
 from tests.support.factories import UserFactory
 from tests.support.staff import admin_client
 
 pytestmark = pytest.mark.django_db
 
-MODERATORS, OPERATORS = {"moderator", "superuser"}, {"operator", "superuser"}
+SENIORS, OPERATORS = {"senior moderator", "superuser"}, {"operator", "superuser"}
+MODERATORS = {"moderator", *SENIORS}
 BOTH, SUPERUSERS, NO_ROLE = MODERATORS | OPERATORS, {"superuser"}, set[str]()
-ROLES = ("anonymous", "user", "staff without a group", "moderator", "operator", "superuser")
+ROLES = ("anonymous", "user", "staff without a group", "moderator", "senior moderator", "operator", "superuser")
 STAFF = {"staff without a group", *BOTH}
 
 # Roles that see a model's list, its rows and their history.
@@ -48,6 +59,7 @@ VIEWERS = {
     "accounts_invite": OPERATORS,
     "accounts_outgoingmail": OPERATORS,
     "accounts_pendingaccount": MODERATORS,
+    "accounts_policy": MODERATORS,
     "accounts_user": BOTH,
     "auth_group": SUPERUSERS,
     "backoffice_operatorjob": OPERATORS,
@@ -61,6 +73,7 @@ VIEWERS = {
 EDITORS = {
     ("auth_group", "add"): SUPERUSERS,
     ("auth_group", "delete"): SUPERUSERS,
+    ("accounts_policy", "add"): SUPERUSERS,
     ("accounts_invite", "add"): OPERATORS,
     ("accounts_blockedemaildomain", "add"): OPERATORS,
     ("accounts_blockednetwork", "add"): OPERATORS,
@@ -72,22 +85,26 @@ OTHER_PAGES = {
     "password_change_done": STAFF,
     "jsi18n": STAFF,
     "app_list": BOTH,
+    "statistics": MODERATORS,
 }
+STATUS_OF_PAGES = {"posts_case_next": 302, "posts_case_claim": 405}  # all others: 200
 # Pages that are tested elsewhere, or that serve forms that do not exist.
 UNCHECKED_PAGES = {"login", "logout", "autocomplete", "view_on_site", None}
 
-_MODERATION = dict.fromkeys(("dismiss", "hide", "restore", "delete", "warn", "suspend", "lift"), MODERATORS)
+_MODERATION = dict.fromkeys(
+    ("dismiss", "hide", "hide_and_warn", "restore", "delete", "warn", "suspend", "lift", "note"), MODERATORS
+)
 OBJECT_ACTIONS = {
     "accounts_blockedemaildomain": {"unblock": OPERATORS},
     "accounts_blockednetwork": {"unblock": OPERATORS},
     "accounts_invite": {"revoke": OPERATORS},
     "accounts_pendingaccount": dict.fromkeys(("approve", "reject"), MODERATORS),
     "accounts_user": {
-        **dict.fromkeys(("suspend", "lift", "end_sessions"), MODERATORS),
+        **dict.fromkeys(("suspend", "warn", "lift", "end_sessions", "note"), MODERATORS),
         **dict.fromkeys(("remove_avatar", "remove_display_name", "remove_bio", "remove_website"), MODERATORS),
         **dict.fromkeys(("pull", "push", "unpin"), OPERATORS),
     },
-    "posts_case": _MODERATION,
+    "posts_case": _MODERATION | {"escalate": MODERATORS},
     "posts_post": _MODERATION,
     "posts_comment": _MODERATION,
 }
@@ -123,11 +140,12 @@ def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
         "user": UserFactory(),
         "staff without a group": UserFactory(is_staff=True),
         "moderator": UserFactory(is_staff=True),
+        "senior moderator": UserFactory(is_staff=True),
         "operator": UserFactory(is_staff=True),
         "superuser": UserFactory(is_staff=True, is_superuser=True),
     }
-    for role in ("moderator", "operator"):
-        users[role].groups.set([Group.objects.get(name=role.title())])
+    for role in ("moderator", "senior moderator", "operator"):
+        users[role].groups.set([Group.objects.get(name=role.capitalize())])
     entry = audit.record(users["superuser"], "hide", "post", post.pk, user_id=reported.pk)
     ids = {
         "accounts_auditentry": entry.pk,
@@ -138,6 +156,7 @@ def objects(settings: Settings, tmp_path: Any) -> AdminObjects:
         "accounts_outgoingmail": OutgoingMail.objects.create(
             kind=MailKind.VERIFY, address="a@example.org", user=reported
         ).pk,
+        "accounts_policy": Policy.objects.get(reason=Reason.SPAM).pk,
         "accounts_user": reported.pk,
         "auth_group": users["moderator"].groups.get().pk,
         "backoffice_operatorjob": jobs.start("verify_feeds", {}, users["operator"]).pk,
@@ -185,6 +204,8 @@ def pages() -> Iterator[tuple[str, str, set[str]]]:
     for name, allowed in OTHER_PAGES.items():
         yield "", name, allowed
     yield "backoffice_operatorjob", "start", OPERATORS
+    yield "posts_case", "next", MODERATORS  # redirects
+    yield "posts_case", "claim", MODERATORS  # refuses GET
     for model, allowed in VIEWERS.items():
         for kind in ("changelist", "change", "history"):
             yield model, kind, allowed
@@ -194,7 +215,10 @@ def pages() -> Iterator[tuple[str, str, set[str]]]:
 
 def test_table_has_every_page_and_action() -> None:
     known = {f"{model}_{kind}" if model else kind for model, kind, _ in pages()}
-    actions_urls = {f"{model}_act" for model in OBJECT_ACTIONS} | {"backoffice_operatorjob_cancel"}
+    actions_urls = {f"{model}_act" for model in OBJECT_ACTIONS} | {
+        "backoffice_operatorjob_cancel",
+        "accounts_auditentry_export",
+    }
     assert url_names() - UNCHECKED_PAGES - actions_urls == known
     registered = {label_of(model): admin.site.get_model_admin(model) for model in registered_models()}
     assert {
@@ -215,7 +239,7 @@ def test_pages_by_role(objects: AdminObjects, role: str) -> None:
         arguments = ["accounts"] if kind == "app_list" else ["backfill_feeds"] if kind == "start" else arguments
         path = reverse(f"admin:{model}_{kind}" if model else f"admin:{kind}", args=arguments)
         response = objects.clients[role].get(path)
-        expected = 200 if role in allowed else 403
+        expected = STATUS_OF_PAGES.get(f"{model}_{kind}", 200) if role in allowed else 403
         if role not in STAFF and expected == 403:
             expected = 302
             assert response.status_code != 302 or "/admin/login/" in response["Location"]
@@ -241,14 +265,14 @@ def test_object_actions_by_role(objects: AdminObjects, role: str) -> None:
 
 
 def performs(objects: AdminObjects, role: str, model: str, name: str) -> bool:
-    """Post an action's form and return whether it had an effect: then it is in the audit log."""
+    """Post an action's form and return whether it had an effect: then it is in the audit log, or is a note."""
     pk = objects.ids[model]
     data = {"pk": pk, f"version-{pk}": 9, "reason": "Because.", "length": "7"}
     path = reverse(f"admin:{model}_act", args=[name])
-    before = AuditEntry.objects.count()
+    before = AuditEntry.objects.count() + Note.objects.count()
     response = objects.clients[role].post(path, data)
     assert response.status_code in (302, 403), response.content
-    return AuditEntry.objects.count() == before + 1
+    return AuditEntry.objects.count() + Note.objects.count() > before
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -277,6 +301,15 @@ def test_operator_jobs_are_started_and_cancelled_by_operators(objects: AdminObje
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_audit_log_is_exported_by_its_viewers(objects: AdminObjects, role: str) -> None:
+    response = objects.clients[role].post(reverse("admin:accounts_auditentry_export"))
+    allowed = role in VIEWERS["accounts_auditentry"]
+    assert response.status_code == (200 if allowed else 403 if role in STAFF else 302)
+    assert response.streaming == allowed
+    assert AuditEntry.objects.filter(action="export").exists() == allowed
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str) -> None:
     """Post forms although the pages show none, with changed values for every model."""
     forms: dict[str, dict[str, Any]] = {
@@ -291,6 +324,7 @@ def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str
         "accounts_outgoingmail": {"address": "changed@example.org", "state": 3},
         "accounts_blockedemaildomain": {"domain": "changed.example", "note": "changed"},
         "accounts_blockednetwork": {"network": "198.51.100.0/24", "note": "changed"},
+        "accounts_policy": {"name": "Renamed", "text": "changed", "severity": 2, "is_active": "on"},
         "accounts_invite": {"max_uses": 9, "days": 9, "note": "changed", "code": "changed"},
         "accounts_pendingaccount": {"username": "renamed", "email": "changed@example.org", "is_active": "on"},
         "posts_post": {"caption": "changed", "hidden_at_0": "2020-01-01", "hidden_at_1": "00:00"},
@@ -302,7 +336,7 @@ def test_only_superusers_change_rows_with_forms(objects: AdminObjects, role: str
     }
     assert forms.keys() == VIEWERS.keys()
     for model, data in forms.items():
-        allowed = role == "superuser" and model in ("accounts_user", "auth_group")
+        allowed = role == "superuser" and model in ("accounts_user", "accounts_policy", "auth_group")
         with rolled_back():
             before = rows_of(model)
             objects.clients[role].post(reverse(f"admin:{model}_change", args=[objects.ids[model]]), data)
@@ -321,6 +355,15 @@ def test_only_superusers_act_on_staff(objects: AdminObjects, role: str) -> None:
         for name in OBJECT_ACTIONS["accounts_user"]:
             with rolled_back():
                 assert not performs(objects, role, "accounts_user", name), (other, name)
+
+
+@pytest.mark.parametrize("role", sorted(MODERATORS))
+@pytest.mark.parametrize("name", ["dismiss", "hide", "hide_and_warn", "delete", "warn", "suspend"])
+def test_only_seniors_decide_a_case_that_waits_for_a_second_opinion(
+    objects: AdminObjects, role: str, name: str
+) -> None:
+    assert performs(objects, "moderator", "posts_case", "escalate")
+    assert performs(objects, role, "posts_case", name) == (role in SENIORS)
 
 
 def test_pages_show_no_secrets(objects: AdminObjects) -> None:

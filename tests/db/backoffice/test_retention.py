@@ -12,34 +12,21 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import personal_data, personal_data_registry
-from feeds.models import DeliveryMode, FanOut
 from instafeed.backoffice import retention, tasks
 from instafeed.backoffice.models import Sample
 from instafeed.core.api import idempotency
-from instafeed.core.db.snowflake import first_id_at
-from instafeed.core.jobs.leased import JobState
 from instafeed.core.models import IdempotentResponse
-from posts.models import Post
 from social.models import Notification, NotificationKind
-from tests.support.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
-SETTINGS = ("FAN_OUT", "NOTIFICATION", "IDEMPOTENCY", "SAMPLE")
+SETTINGS = ("NOTIFICATION", "IDEMPOTENCY", "SAMPLE")
 
 
 @pytest.fixture(autouse=True)
 def retention_of_ten_days(settings: Settings) -> None:
     for name in SETTINGS:
         setattr(settings, f"{name}_RETENTION_DAYS", 10)
-
-
-def create_fan_out(days: int, state: JobState = JobState.DONE) -> FanOut:
-    """Create the fan-out of a post of this age."""
-    author, at = UserFactory(), timezone.now() - timedelta(days=days, minutes=1)
-    post = Post(id=first_id_at(at) + Post.objects.count(), author=author, caption="old", created_at=at)
-    Post.objects.bulk_create([post])
-    return FanOut.objects.create(post=post, author=author, mode=DeliveryMode.PUSH, state=state, created_at=at)
 
 
 def create_notification(days: int, kind: str = NotificationKind.LIKE) -> Notification:
@@ -62,31 +49,23 @@ def create_sample(days: int) -> Sample:
     return Sample.objects.create(at=timezone.now() - timedelta(days=days, minutes=1), metrics={})
 
 
-Create = Callable[[int], FanOut | Notification | IdempotentResponse | Sample]
+Create = Callable[[int], Notification | IdempotentResponse | Sample]
 
 
-@pytest.mark.parametrize("create", [create_fan_out, create_notification, create_response, create_sample])
+@pytest.mark.parametrize("create", [create_notification, create_response, create_sample])
 def test_only_rows_older_than_the_setting_are_deleted(create: Create) -> None:
     old, young = create(10), create(9)
     assert retention.delete_expired_rows()
     assert list(type(old)._default_manager.all()) == [young]
 
 
-@pytest.mark.parametrize("create", [create_fan_out, create_notification, create_response, create_sample])
+@pytest.mark.parametrize("create", [create_notification, create_response, create_sample])
 def test_zero_keeps_rows_for_ever(create: Create, settings: Settings) -> None:
     for name in SETTINGS:
         setattr(settings, f"{name}_RETENTION_DAYS", 0)
     old = create(3_000)
     assert retention.delete_expired_rows()
     assert type(old)._default_manager.exists()
-
-
-def test_unfinished_and_dead_fan_outs_are_kept() -> None:
-    for state in (JobState.PENDING, JobState.RUNNING, JobState.DEAD):
-        create_fan_out(99, state)
-    assert retention.delete_expired_rows()
-    assert FanOut.objects.count() == 3
-    assert Post.objects.count() == 3
 
 
 def test_warnings_are_kept() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count
 from PIL import Image
 from pytest_django import Settings
 
-from accounts.models import CelebrityState, User
+from accounts.models import CelebrityState, SecondFactor, User
 from feeds import celebrity_transitions
 from feeds.models import DeliveryMode, FanOut
 from instafeed.core.db import snowflake
@@ -23,7 +23,14 @@ from instafeed.core.jobs.leased import JobState
 from instafeed.demo import pictures
 from instafeed.demo.loader import Loader
 from instafeed.demo.network import Network, Recipe
-from instafeed.devstack.demo_credentials import ADMIN_PASSWORD, ADMIN_USERNAME, DEMO_PASSWORD, DEMO_USERNAME
+from instafeed.demo.profiles import generate_profiles
+from instafeed.devstack.demo_credentials import (
+    ADMIN_PASSWORD,
+    ADMIN_USERNAME,
+    DEMO_PASSWORD,
+    DEMO_USERNAME,
+    usable_names,
+)
 from media import storage
 from media.models import Media
 from posts import counters, entities
@@ -31,6 +38,7 @@ from posts.models import Case, Comment, Like, Post, PostHashtag, PostMedia, Repo
 from social.models import Follow
 from tests.support.factories import UserFactory
 from tests.support.pictures import expected_paths
+from tests.support.populated_account import assert_counts_are_exact
 
 SMALL = {"users": 60, "follows": 500, "posts": 120, "celebrities": 3, "seed": 7}
 
@@ -195,6 +203,25 @@ def test_demo_user_staff_and_some_users_can_sign_in() -> None:
     assert all(user.check_password(DEMO_PASSWORD) for user in others)
 
 
+def usable_demo_names() -> list[str]:
+    connection.ensure_connection()
+    return usable_names(connection.connection)
+
+
+@pytest.mark.django_db
+def test_only_accounts_whose_password_is_enough_are_named() -> None:
+    seed()
+    assert usable_demo_names() == ["demo", "admin", "moderator", "operator"]
+    demo = User.objects.get(username=DEMO_USERNAME)
+    demo.set_password("another-password-1")
+    demo.save()
+    User.objects.filter(username="operator").update(is_active=False)
+    assert usable_demo_names() == ["admin", "moderator"]
+    User.objects.filter(username="moderator").update(is_staff=False)
+    SecondFactor.objects.create(user=User.objects.get(username="admin"), encrypted_secret="", key_id="", confirmed=True)
+    assert usable_demo_names() == []
+
+
 @pytest.mark.django_db
 def test_moderation_queue_has_cases() -> None:
     seed()
@@ -252,13 +279,49 @@ def test_second_run_changes_nothing() -> None:
 
 @pytest.mark.django_db
 def test_refuses_a_database_with_other_data() -> None:
-    UserFactory()
-    with pytest.raises(CommandError, match="only fills an empty one"):
+    user = UserFactory()
+    with pytest.raises(CommandError, match="only fills one that is empty except for staff"):
+        seed()
+    User.objects.update(is_staff=True)
+    Post.objects.create(author=user)
+    with pytest.raises(CommandError, match="only fills one that is empty except for staff"):
         seed()
     User.objects.all().delete()
     seed()
     with pytest.raises(CommandError, match=r"already holds the demo of users=60 .* seed=7"):
         seed(seed=8)
+
+
+@pytest.mark.django_db
+def test_the_administrator_of_a_new_site_is_kept() -> None:
+    admin = UserFactory(username=ADMIN_USERNAME, is_staff=True, is_superuser=True, email="me@example.org")
+    other = UserFactory(username="grace", is_staff=True)
+    summary = seed()
+    assert "Seeded 59 users" in summary
+    assert "moderator, operator / " in summary
+    assert "admin, " not in summary
+    assert usable_demo_names() == ["demo", "moderator", "operator"]
+    password = admin.password
+    admin.refresh_from_db()
+    assert (admin.password, admin.email, admin.is_superuser) == (password, "me@example.org", True)
+    assert User.objects.count() == 61
+    assert User.objects.get(username="moderator").groups.get().name == "Moderator"
+    assert not User.objects.get(pk=other.pk).groups.exists()
+    assert_counts_are_exact()
+    assert "Already seeded" in seed()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("username", "email"),
+    [(DEMO_USERNAME, ""), ("", ""), ("grace", "demo@example.com"), ("grace", "operator@example.com")],
+)
+def test_an_account_with_a_name_of_the_demo_is_refused(username: str, email: str) -> None:
+    name = username or next(generate_profiles(1, SMALL["seed"])).username
+    UserFactory(username=name, email=email, is_staff=True)
+    with pytest.raises(CommandError, match="has the name or the email address of a demo account"):
+        seed()
+    assert User.objects.count() == 1
 
 
 @pytest.mark.django_db

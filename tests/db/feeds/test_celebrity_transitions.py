@@ -117,8 +117,8 @@ def test_celebrity_set_read_before_a_promotion_is_not_stored_after_it(monkeypatc
         return loaded
 
     monkeypatch.setattr(visible_authors, "load_celebrities", promote_after_load)
-    assert not visible_authors.fill_celebrities()
-    assert not get_client().exists(keys.CELEBRITIES)
+    assert not visible_authors.fill_celebrities(0)
+    assert not get_client().exists(keys.celebrities(0))
 
 
 def test_reclassify_moves_all_misplaced_authors() -> None:

@@ -50,12 +50,12 @@ def run(path: Path, **options: Any) -> str:
     return out.getvalue()
 
 
-def run_expecting_error(path: Path, **options: Any) -> tuple[str, str]:
-    """Run the command, expect status 1, and return (the one-line error, the output before it)."""
+def run_expecting_error(path: Path, status: int = 1, **options: Any) -> tuple[str, str]:
+    """Run the command, expect the status, and return (the one-line error, the output before it)."""
     out = StringIO()
     with pytest.raises(CommandError) as error:
         call_command("import_follows", str(path), stdout=out, stderr=out, **options)
-    assert error.value.returncode == 1
+    assert error.value.returncode == status
     assert "\n" not in str(error.value)
     return str(error.value), out.getvalue()
 
@@ -212,8 +212,8 @@ def test_damaged_gzip_writes_nothing(file: File, damage: Callable[[bytes], bytes
 
 
 def test_unreadable_files_are_one_line_errors(file: File, tmp_path: Path) -> None:
-    assert "No such file" in run_expecting_error(tmp_path / "none.tsv")[0]
-    assert "Is a directory" in run_expecting_error(tmp_path)[0]
+    assert "not a file" in run_expecting_error(tmp_path / "none.tsv", status=2)[0]
+    assert "not a file" in run_expecting_error(tmp_path, status=2)[0]
     assert "is empty" in run_expecting_error(file(""))[0]
     assert "is empty" in run_expecting_error(file(gzip.compress(b"", mtime=0)))[0]
     assert "holds no follows" in run_expecting_error(file("# nothing\n\n"))[0]

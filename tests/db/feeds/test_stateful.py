@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from typing import NamedTuple
 
 import hypothesis
@@ -31,10 +32,10 @@ from pytest_django import Settings
 
 from accounts import services as accounts
 from accounts.models import User
-from feeds import celebrity_policy, celebrity_transitions, timeline
+from feeds import celebrity_policy, celebrity_transitions, timeline, visible_authors
 from feeds.models import FanOut
+from feeds.timeline_store import evict
 from instafeed.core.cache import keys
-from instafeed.core.cache.client import get_client
 from instafeed.core.cache.invalidation import DELETE_FINISHED_SQL, take_finished
 from instafeed.core.jobs.leased import JobState
 from posts import services as posts
@@ -43,7 +44,9 @@ from social import services as social
 from social.counter_rollup import roll_up
 from social.errors import RelationError
 from tests.db.feeds.feed_setup import deliver, deliver_all
+from tests.support.cache import flush_cache
 from tests.support.database_cleanup import empty_database
+from tests.support.partitioned import partition_by_moments, restore_partitions
 
 USERS = 5
 PAGE_SIZES = (1, 2, 3, 5, 100)
@@ -82,12 +85,16 @@ class Model:
 
 class FeedMachine(RuleBasedStateMachine):
     allows_pins = False  # set by the mode
+    has_partitions = False  # set by the mode
+    most_partitions = 0  # that the posts of one run came to
 
     @initialize(
         private=st.sets(user_numbers, max_size=2), follows=st.sets(st.tuples(user_numbers, user_numbers), max_size=12)
     )
     def begin(self, private: set[int], follows: set[tuple[int, int]]) -> None:
         _empty_database_and_redis()
+        if self.has_partitions:
+            partition_by_moments(timedelta(milliseconds=300), 12)
         self.model = Model()
         self.users = [User.objects.create_user(f"user{number}") for number in range(USERS)]
         self.ids = [user.pk for user in self.users]
@@ -104,6 +111,7 @@ class FeedMachine(RuleBasedStateMachine):
         if self.checked:
             self.check_all_feeds()
             _assert_counts_exact()
+            type(self).most_partitions = max(self.most_partitions, _count_partitions())
 
     # --- The graph ---
 
@@ -297,25 +305,26 @@ class FeedMachine(RuleBasedStateMachine):
 
     @rule()
     def flush(self) -> None:
-        get_client().flushdb()
+        flush_cache()
 
     @rule(
         number=user_numbers,
         key=st.sampled_from(
-            [keys.home_timeline, keys.author_timeline, keys.visible_authors, keys.user_summary, keys.auth_state]
+            [keys.home_timeline, keys.author_timelines, keys.visible_authors, keys.user_summary, keys.auth_state]
         ),
     )
-    def expire(self, number: int, key: Callable[[int], str]) -> None:
-        get_client().delete(key(self.ids[number]))
+    def expire(self, number: int, key: Callable[[int], str | list[str]]) -> None:
+        names = key(self.ids[number])
+        evict([names] if isinstance(names, str) else names)
 
     @rule()
     def expire_celebrities(self) -> None:
-        get_client().delete(keys.CELEBRITIES)
+        evict(visible_authors.celebrity_cache_keys())
 
     @precondition(lambda self: self.model.posts)
     @rule(data=st.data())
     def expire_post_card(self, data: st.DataObject) -> None:
-        get_client().delete(keys.post_card(data.draw(st.sampled_from(self.model.posts))[0]))
+        evict([keys.post_card(data.draw(st.sampled_from(self.model.posts))[0])])
 
     # --- Reading ---
 
@@ -333,8 +342,7 @@ class FeedMachine(RuleBasedStateMachine):
     def check_all_feeds(self) -> None:
         """Deliver everything, then compare every feed with the model in every page size."""
         self.checked = False
-        deliver_all()
-        assert not FanOut.objects.exclude(state=JobState.DONE).exists()
+        self.deliver_everything()
         for number in range(USERS):
             expected = self.model.feed(number)
             for size in PAGE_SIZES:
@@ -343,6 +351,10 @@ class FeedMachine(RuleBasedStateMachine):
                 newer = sum(post_id > since for post_id in expected)
                 assert timeline.count_newer(self.ids[number], since, 4) == (min(newer, 4), newer > 4)
         self.checked = True
+
+    def deliver_everything(self) -> None:
+        deliver_all()
+        assert not FanOut.objects.exclude(state=JobState.DONE).exists()
 
     def read_all_feeds(self) -> None:
         for viewer in self.ids:
@@ -376,13 +388,20 @@ def _assert_counts_exact() -> None:
 
 def _empty_database_and_redis() -> None:
     empty_database()
-    get_client().flushdb()
+    flush_cache()
+
+
+def _count_partitions() -> int:
+    with database.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT tableoid) FROM posts_post")
+        return int(cursor.fetchone()[0])
 
 
 class Mode(NamedTuple):
     celebrity_threshold: int
     feed_length: int
     allows_pins: bool
+    has_partitions: bool = False
 
 
 MODES = {
@@ -391,6 +410,7 @@ MODES = {
     "hybrid": Mode(celebrity_threshold=2, feed_length=500, allows_pins=True),
     "short feeds": Mode(celebrity_threshold=2, feed_length=10, allows_pins=True),
     "shortest feeds": Mode(celebrity_threshold=2, feed_length=2, allows_pins=True),
+    "partitions": Mode(celebrity_threshold=2, feed_length=5, allows_pins=True, has_partitions=True),
 }
 
 
@@ -398,10 +418,20 @@ MODES = {
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_every_feed_equals_the_model(mode: Mode, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_machine(FeedMachine, mode, settings, monkeypatch)
+    if mode.has_partitions:
+        assert FeedMachine.most_partitions > 2
+        empty_database()
+        restore_partitions()
+
+
+def run_machine(machine: type[FeedMachine], mode: Mode, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run sequences of events in this mode, on the cache that this process uses."""
     settings.CELEBRITY_THRESHOLD, settings.FEED_LENGTH = mode.celebrity_threshold, mode.feed_length
     settings.FAN_OUT_BATCH_SIZE = 2
-    monkeypatch.setattr(FeedMachine, "allows_pins", mode.allows_pins)
-    run_state_machine_as_test(FeedMachine, settings=_profile())
+    monkeypatch.setattr(machine, "allows_pins", mode.allows_pins)
+    monkeypatch.setattr(machine, "has_partitions", mode.has_partitions)
+    run_state_machine_as_test(machine, settings=_profile())
 
 
 def _profile() -> hypothesis.settings:

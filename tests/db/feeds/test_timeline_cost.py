@@ -121,7 +121,7 @@ def test_cold_author_timelines_are_rebuilt_with_one_query(
     viewer: User, redis_cache: redis.Redis, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     warm = timeline.get_page(viewer.pk, None, 20)
-    redis_cache.delete(*redis_cache.keys(f"{keys.AUTHOR_TIMELINE_PREFIX}*"))
+    redis_cache.delete(*redis_cache.keys(keys.pattern("author")))
     with django_assert_num_queries(1), count_round_trips() as round_trips:
         assert timeline.get_page(viewer.pk, None, 20) == warm
     assert len(round_trips) == 5
@@ -151,10 +151,10 @@ def test_viewer_of_very_many_celebrities_is_answered_from_sql(
     assert read_feed(viewer, 5) == expected
     assert sql_reads.by == 0
     monkeypatch.setattr(timeline_store, "MAX_AUTHOR_TIMELINES", 7)
-    redis_cache.delete(*redis_cache.keys(f"{keys.AUTHOR_TIMELINE_PREFIX}*"))
+    redis_cache.delete(*redis_cache.keys(keys.pattern("author")))
     assert read_feed(viewer, 5) == expected
     assert sql_reads.by == 12
-    assert not redis_cache.keys(f"{keys.AUTHOR_TIMELINE_PREFIX}*"), "none was read or rebuilt"
+    assert not redis_cache.keys(keys.pattern("author")), "none was read or rebuilt"
 
 
 @pytest.mark.parametrize("size", [2, 50])

@@ -32,7 +32,7 @@ def peek(key: str) -> Timeline:
 
 def test_push_leaves_cold_timelines_cold(redis_cache: redis.Redis) -> None:
     fill_home_timeline(1, [])
-    assert timeline_store.push_to_home_timelines([Push(BASE, [1, 2, 3])]) == [1]
+    assert timeline_store.push_to_home_timelines([Push(BASE, [1, 2, 3])]) == ([1], set())
     assert redis_cache.keys("*feed*") == [keys.home_timeline(1).encode()]
 
 
@@ -80,7 +80,7 @@ def test_push_during_a_rebuild_is_kept() -> None:
     key = keys.home_timeline(1)
     token = begin_rebuild(key)
     assert token
-    assert timeline_store.push_to_home_timelines([Push(BASE + 7, [1])]) == [1]
+    assert timeline_store.push_to_home_timelines([Push(BASE + 7, [1])]) == ([1], set())
     assert timeline_store.peek(key) is None, "not readable before the rebuild is finished"
     assert finish_rebuild(key, token, Timeline([BASE + 5, BASE + 3], 0))
     assert peek(key).ids == [BASE + 7, BASE + 5, BASE + 3]
@@ -137,7 +137,7 @@ def test_reading_extends_the_ttl(redis_cache: redis.Redis, settings: Settings) -
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1, 2), (1, 1, 3, 3, 2)])
 def test_author_timeline_is_strictly_descending(order: tuple[int, ...]) -> None:
-    key = keys.author_timeline(1)
+    key = keys.author_timeline(1, 0)
     token = begin_rebuild(key)
     assert token
     finish_rebuild(key, token, Timeline([BASE], 0))
@@ -148,7 +148,7 @@ def test_author_timeline_is_strictly_descending(order: tuple[int, ...]) -> None:
 
 
 def test_author_timeline_rejects_posts_below_its_floor() -> None:
-    key = keys.author_timeline(1)
+    key = keys.author_timeline(1, 0)
     token = begin_rebuild(key)
     assert token
     finish_rebuild(key, token, Timeline([BASE + 9], floor=BASE + 5))

@@ -54,10 +54,10 @@ class Site:
         self.posts, self.pulled = create_posts(self.author, 2), create_posts(self.star, 2)
         self.foreign = create_posts(self.stranger)
         deliver_all()
-        visible_authors.fill_celebrities()
+        visible_authors.fill_celebrities(0)
         backfill.rebuild_home_timeline(self.fan.pk)
-        backfill.rebuild_author_timelines([self.star.pk])
-        self.feed, self.list = keys.home_timeline(self.fan.pk), keys.author_timeline(self.star.pk)
+        backfill.rebuild_author_timelines([self.star.pk], 0)
+        self.feed, self.list = keys.home_timeline(self.fan.pk), keys.author_timeline(self.star.pk, 0)
 
     def expected(self) -> list[int]:
         return sorted([*self.old, *self.posts, *self.pulled], reverse=True)
@@ -79,12 +79,12 @@ class Site:
         return f"{self.list}: holds 1 posts that do not belong there"
 
     def remove_celebrity_from_set(self) -> str:
-        assert cache().srem(keys.CELEBRITIES, self.star.pk)
-        return f"{keys.CELEBRITIES}: lacks 1 celebrities and holds 0"
+        assert cache().srem(keys.celebrities(0), self.star.pk)
+        return f"{keys.celebrities(0)}: lacks 1 celebrities and holds 0"
 
     def add_stranger_to_celebrity_set(self) -> str:
-        cache().sadd(keys.CELEBRITIES, self.stranger.pk)
-        return f"{keys.CELEBRITIES}: lacks 0 celebrities and holds 1"
+        cache().sadd(keys.celebrities(0), self.stranger.pk)
+        return f"{keys.celebrities(0)}: lacks 0 celebrities and holds 1"
 
     def remove_followee_from_visible_authors(self) -> str:
         assert cache().srem(keys.visible_authors(self.fan.pk), self.author.pk)
@@ -100,9 +100,16 @@ def site() -> Site:
 
 
 def test_consistent_feeds_are_clean(site: Site) -> None:
-    assert cache().exists(site.feed, site.list, keys.CELEBRITIES, keys.visible_authors(site.fan.pk)) == 4
+    assert cache().exists(site.feed, site.list, keys.celebrities(0), keys.visible_authors(site.fan.pk)) == 4
     status, output = verify()
     assert (status, output.splitlines()[-1][:7]) == (0, "Clean: ")
+
+
+def test_a_cold_cache_is_not_called_clean() -> None:
+    UserFactory()
+    status, output = verify()
+    assert (status, output.splitlines()[-1]) == (0, "Nothing was warm to check: Redis has no timeline of a user.")
+    assert verify("--after=7")[1].splitlines()[-1].endswith("no timeline of a user above 7.")
 
 
 @pytest.mark.parametrize("inconsistency", INCONSISTENCIES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from accounts.models import Reason
 from posts import moderation, services
-from posts.models import Case, Reason, TargetType
+from posts.models import Case, TargetType
 from posts.services import Target
 from tests.support.api_user import ApiUser
 from tests.support.factories import UserFactory

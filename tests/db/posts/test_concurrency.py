@@ -11,13 +11,13 @@ from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Reason, User
 from accounts.moderation import ActionRefused
 from instafeed.core.cache import keys
 from instafeed.core.models import Invalidation
 from posts import counters, hashtag_index, moderation, purge, services
 from posts.counter_repair import COUNTER_REPAIRS
-from posts.models import CaseState, Comment, Counter, Hashtag, Like, Post, PostHashtag, Reason
+from posts.models import CaseState, Comment, Counter, Hashtag, Like, Post, PostHashtag
 from posts.tasks import purge_posts
 from social.models import NotificationEvent, Verb
 from tests.db.posts.moderation_cases import ACTIONS, create_comment_target, create_post_target, file_reports
@@ -33,6 +33,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def moderator() -> User:
     return UserFactory(is_staff=True)
+
+
+# --- Moderators -------------------------------------------------------------------------------------
+
+
+def test_one_of_two_decisions_at_once_is_refused(author: ApiUser, moderator: User) -> None:
+    for _ in range(6):
+        target = create_post_target(author)
+        case = file_reports(target)
+        hide = partial(moderation.hide, moderator, target, "spam")
+        hidden, dismissed = run_concurrently(
+            [
+                partial(moderation.decide_open_case, moderator, target, hide),
+                partial(moderation.dismiss, moderator, target, expected_version=1),
+            ]
+        )
+        case.refresh_from_db()
+        is_hidden = Post.objects.get(pk=target.id).hidden_at is not None
+        assert (hidden is True, dismissed) == (is_hidden, not is_hidden)
+        assert isinstance(hidden, ActionRefused) != is_hidden
+        assert case.state == (CaseState.ACTED if is_hidden else CaseState.DISMISSED)
 
 
 # --- Likes and comments ------------------------------------------------------------------------------

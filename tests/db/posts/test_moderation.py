@@ -146,7 +146,7 @@ def test_case_of_an_erased_account_can_be_dismissed(moderator: User) -> None:
         target_id=gone.id,
         user_id=gone.user_id,
         report_count=1,
-        reasons=["spam"],
+        reason_counts={"spam": 1},
         first_reported_at=timezone.now(),
         last_reported_at=timezone.now(),
     )

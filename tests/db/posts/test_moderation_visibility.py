@@ -12,8 +12,8 @@ from django.test import Client
 
 from accounts.models import User
 from feeds import celebrity_transitions
+from feeds.timeline_store import evict
 from instafeed.core.cache import keys
-from instafeed.core.cache.client import get_client as cache
 from posts import explore, moderation
 from posts.models import TargetType
 from posts.services import Target
@@ -65,7 +65,7 @@ def test_moderated_post_disappears_from_all_lists_and_returns(action: str, pulle
         reader.call("post", f"/posts/{post}/save")
     deliver_all()
     explore.compute_ranking()
-    cache().delete(keys.CURRENT_RANKING)
+    evict([keys.CURRENT_RANKING])
     moderator, target = UserFactory(is_staff=True), Target(TargetType.POST, int(posts[2]), author.id)
     forward, back = REVERSIBLE_ACTIONS[action]
     gone = {posts[2]} if action == "hide" else {posts[0], posts[2]}
@@ -88,7 +88,7 @@ def test_moderated_post_disappears_from_all_lists_and_returns(action: str, pulle
     if action == "hide":
         assert author.call("get", f"/posts/{posts[2]}").status_code == 404
 
-    cache().delete(keys.home_timeline(reader.id), keys.author_timeline(author.id))  # rebuilt without the post
+    evict([keys.home_timeline(reader.id), *keys.author_timelines(author.id)])  # rebuilt without the post
     reader.get("/feed")
     assert back(moderator, target)
     assert list_all_places(reader, author) == before

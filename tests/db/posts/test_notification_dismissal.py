@@ -17,6 +17,7 @@ from social.notifications import Event, read_state
 from social.notifications.consumer import consume_batches
 from tests.support.api_user import ApiUser
 from tests.support.factories import UserFactory
+from tests.support.query_plans import plan_nodes
 
 pytestmark = pytest.mark.django_db
 
@@ -225,10 +226,6 @@ def test_list_of_a_rare_kind_does_not_read_the_others(owner: ApiUser, fan: ApiUs
     with connection.cursor() as cursor:
         cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + listing)
         (plan,) = cursor.fetchone()[0]
-    scans = [node for node in _iterate_nodes(plan["Plan"]) if node.get("Relation Name") == "social_notification"]
+    scans = [node for node in plan_nodes(plan["Plan"]) if node.get("Relation Name") == "social_notification"]
     assert [node.get("Index Name") for node in scans] == ["notification_newest_of_kind"]
     assert not any(node.get("Rows Removed by Filter") for node in scans)
-
-
-def _iterate_nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [node, *(inner for plan in node.get("Plans", []) for inner in _iterate_nodes(plan))]

@@ -292,7 +292,6 @@ def test_posts_have_a_link(author: ApiUser, template: str, settings: Settings) -
 def test_default_link_leads_to_the_post(author: ApiUser, client: Client) -> None:
     post = author.get(f"/posts/{author.create_post()}")
     assert post["url"].endswith(f"/p/{post['id']}")
-    page = client.get(post["url"], follow=True)
-    assert (page.status_code, page.json()) == (200, post)
-    assert client.get(f"/p/{'9' * 40}", follow=True).status_code == 404
-    assert client.get("/p/x").status_code == 404
+    page = client.get(post["url"])
+    assert page.status_code == 200
+    assert f"(@{author.username})" in page.content.decode()

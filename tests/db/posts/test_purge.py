@@ -6,11 +6,15 @@ import pytest
 import redis
 
 from feeds.models import FanOut
+from instafeed.backoffice import sweeps
 from instafeed.core.cache import keys
+from instafeed.core.jobs import queues
 from posts import purge, services
 from posts.models import Comment, CommentLike, Counter, Like, Post, PostHashtag, Save
+from posts.tasks import purge_posts
 from tests.support.api_user import ApiUser
 from tests.support.error_shape import assert_error
+from tests.support.leased_jobs import lose_tasks
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +90,12 @@ def test_deleted_or_hidden_post_is_a_404_despite_a_stale_cache(
     for method, path in (("get", ""), ("post", "/like"), ("post", "/save"), ("get", "/comments"), ("get", "/likes")):
         assert_error(reader.call(method, f"/posts/{post}{path}"), 404)
     assert_error(reader.call("post", f"/posts/{post}/comments", {"text": "x"}), 404)
+
+
+def test_sweep_requests_the_task_while_deleted_posts_are_left(author: ApiUser, redis_broker: redis.Redis) -> None:
+    author.call("delete", f"/posts/{create_post_with_reactions(author)}")
+    for purges in (1, 0):
+        lose_tasks(redis_broker)
+        sweeps.sweep()
+        assert str(redis_broker.lrange("maintenance", 0, -1)).count(queues.PURGE_POSTS) == purges
+        purge_posts()

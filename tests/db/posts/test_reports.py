@@ -6,9 +6,9 @@ import pytest
 from django.http import Http404
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Policy, Reason, Severity, User
 from posts import moderation, services
-from posts.models import Case, CaseState, Reason, Report, TargetType
+from posts.models import Case, CaseState, Report, TargetType
 from posts.moderation.case_detail import load_case_detail
 from posts.moderation.targets import load_snapshots, load_snapshots_for_cases
 from posts.personal_data import erase_cases
@@ -210,3 +210,25 @@ def test_target_deleted_meanwhile_gets_no_case(kind: str, gone: str, author: Api
 def test_invalid_report_is_a_400(author: ApiUser, reader: ApiUser, change: dict[str, object]) -> None:
     assert_error(reader.call("post", "/reports", report_body("post", author.create_post()) | change), 400)
     assert not Report.objects.exists()
+
+
+def test_case_has_the_highest_severity_of_its_reports(author: ApiUser) -> None:
+    """A closed case that is opened again has only that of the new report."""
+    target = Target(TargetType.POST, int(author.create_post()), author.id)
+
+    def severity_after(reason: Reason) -> tuple[int, dict[str, int]]:
+        services.file_report(UserFactory().pk, target, reason, "")
+        case = Case.objects.get()
+        return case.severity, case.reason_counts
+
+    assert severity_after(Reason.SPAM) == (Severity.LOW, {"spam": 1})
+    assert severity_after(Reason.HATE) == (Severity.HIGH, {"spam": 1, "hate": 1})
+    assert severity_after(Reason.NUDITY) == (Severity.HIGH, {"spam": 1, "hate": 1, "nudity": 1})
+    opened_at = Case.objects.get().opened_at
+    dismiss(target)
+    assert severity_after(Reason.NUDITY) == (Severity.MEDIUM, {"spam": 1, "hate": 1, "nudity": 2})
+    assert Case.objects.get().opened_at > opened_at
+    assert Case.objects.get().reasons == ["nudity", "hate", "spam"]
+    Policy.objects.filter(reason=Reason.SPAM).update(is_active=False)
+    dismiss(target)
+    assert severity_after(Reason.SPAM)[0] == Severity.LOW

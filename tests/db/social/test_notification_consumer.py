@@ -8,6 +8,7 @@ import pytest
 import redis
 from django.db import OperationalError
 
+from instafeed.backoffice import sweeps
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import breaker, record_failure
 from instafeed.core.jobs import queues
@@ -22,10 +23,11 @@ from social.notifications.consumer import BatchResult, consume_batch, consume_ba
 from social.notifications.outbox import consumer_task
 from tests.db.social.notification_setup import POST, announce, consume_all_events, entries_of, like, retract
 from tests.support.factories import UserFactory
+from tests.support.leased_jobs import lose_tasks
 
 pytestmark = pytest.mark.django_db
 
-NEW_BATCH, MIXED_BATCH = 12, 14  # statements, four of which are savepoints
+NEW_BATCH, MIXED_BATCH = 13, 15  # statements, four of which are savepoints
 
 
 @pytest.mark.parametrize("size", [2, 50])
@@ -61,6 +63,18 @@ def test_task_requeues_itself_when_events_are_left(monkeypatch: pytest.MonkeyPat
     tasks.drain_notifications()
     assert NotificationEvent.objects.count() == 1
     assert redis_broker.llen("notifications") == 1, "the task is queued again behind others"
+
+
+def test_sweep_requests_a_lost_task(redis_broker: redis.Redis) -> None:
+    owner, fan = UserFactory.create_batch(2)
+    announce(like(owner, fan))
+    lose_tasks(redis_broker)
+    sweeps.sweep()
+    assert redis_broker.llen("notifications") == 1
+    consume_all_events()
+    lose_tasks(redis_broker)
+    sweeps.sweep()
+    assert redis_broker.llen("notifications") == 0
 
 
 def test_interrupted_batch_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,8 @@ def test_job_goes_on_after_its_worker_was_killed(
     assert job.done < users, "the job was over before the kill"
     eventually(lambda: job.status == "SUCCESS")
     assert job.done >= users
-    assert Job(live_stack, database, rate=100_000).pk > job.pk
+    another = Job(live_stack, database, rate=100_000)
+    eventually(lambda: another.status == "SUCCESS")  # there is one at a time
 
 
 @pytest.mark.kills_a_part

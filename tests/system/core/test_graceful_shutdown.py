@@ -76,10 +76,17 @@ def test_worker_finishes_a_task_that_ends_in_time(
     assert not redis_broker.exists("unacked")
 
 
-def test_worker_requeues_a_long_task(redis_broker: redis.Redis, tmp_path: Path) -> None:
-    with running(log := tmp_path / "worker.log", *WORKER, *QUIET) as worker:
+@pytest.mark.parametrize(
+    ("signum", "environment"),
+    [(signal.SIGQUIT, {}), (signal.SIGTERM, {"REMAP_SIGTERM": "SIGQUIT"})],
+    ids=["compose", "kubernetes"],
+)
+def test_worker_requeues_a_long_task(
+    redis_broker: redis.Redis, tmp_path: Path, signum: signal.Signals, environment: dict[str, str]
+) -> None:
+    with running(log := tmp_path / "worker.log", *WORKER, *QUIET, **environment) as worker:
         start_task(redis_broker)
-        worker.send_signal(signal.SIGQUIT)
+        worker.send_signal(signum)
         assert_ends(worker, log)
     assert redis_broker.get("slow:finished") is None
     assert redis_broker.llen(slow_tasks.QUEUE) == 1, "the task is back in the queue"

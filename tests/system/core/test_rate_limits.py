@@ -32,7 +32,7 @@ def limited_stack(live_stack: LiveStack) -> Iterator[LiveStack]:
 @pytest.fixture(autouse=True)
 def _reset_counters(limited_stack: LiveStack) -> None:
     with redis.Redis.from_url(limited_stack.environment["REDIS_URL"]) as cache:
-        for key in cache.scan_iter(f"{keys.RATE_LIMIT_PREFIX}*"):
+        for key in cache.scan_iter(f"{keys.PREFIX}limit:*"):
             cache.delete(key)
 
 
@@ -101,8 +101,10 @@ def test_requests_pass_and_rarely_try_redis_while_it_hangs(limited_stack: LiveSt
             started = time.monotonic()
             # One connection, hence one process.
             statuses = {limited_stack.get("/api/v1/feed").status_code for _ in range(100)}
-            seconds, failures = time.monotonic() - started, count_failures() - before
+            failures = count_failures() - before
+            seconds = time.monotonic() - started
     assert statuses == {401}
-    # After a failure, which takes half a second, the process does not try Redis for a second.
-    assert 1 <= failures <= seconds / FAILURE_COOLDOWN + 1
+    # After a failure, which takes half a second, the process does not try Redis for a second. The other process may
+    # try once, for the request that reads the metric.
+    assert 1 <= failures <= seconds / FAILURE_COOLDOWN + 2
     eventually(lambda: limited_stack.get("/api/v1/feed").status_code == 429)  # requests are counted again

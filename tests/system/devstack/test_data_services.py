@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -31,9 +32,10 @@ def write(services: DataServices) -> str:
     return mark
 
 
-def is_replicated(services: DataServices, mark: str) -> bool:
+def is_replicated(services: DataServices, mark: str, url: str | None = None) -> bool:
+    """Return whether the first replica, or the one with this URL, has the mark."""
     try:
-        with services.replica.connect(services.replica.url()) as connection:
+        with services.replica.connect(url or services.replica.url()) as connection:
             return connection.execute("SELECT 1 FROM marks WHERE mark = %s", [mark]).fetchone() is not None
     except psycopg.Error:
         return False
@@ -131,7 +133,7 @@ def test_repeatedly_killed_replica_keeps_its_data(services: DataServices) -> Non
 
 def test_replica_without_its_wal_takes_a_new_base_backup(services: DataServices) -> None:
     services.replica.stop()
-    services.primary.drop_slot()
+    services.primary.drop_slot("replica")
     mark = write(services)
     services.replica.launch()
 
@@ -142,6 +144,25 @@ def test_replica_without_its_wal_takes_a_new_base_backup(services: DataServices)
     eventually(is_discarded)
     services.replica.start()
     eventually(lambda: is_replicated(services, mark))
+
+
+def test_two_replicas_then_one_then_two(directory: Path) -> None:
+    """A replica that no longer runs keeps no WAL on the primary, and starts again from a base backup."""
+
+    def slots(services: DataServices) -> list[str]:
+        with services.primary.connect() as connection:
+            return [name for (name,) in connection.execute("SELECT slot_name FROM pg_replication_slots ORDER BY 1")]
+
+    def are_replicated(services: DataServices, mark: str, urls: list[str]) -> bool:
+        return all(is_replicated(services, mark, url) for url in urls)
+
+    for names in (["replica", "replica2"], ["replica"], ["replica", "replica2"]):
+        with DataServices(directory, fsync=False, replicas=len(names)) as services:
+            assert [replica.name for replica in services.replicas] == names == slots(services)
+            urls = services.environment["DATABASE_REPLICA_URLS"].split(",")
+            assert urls == [replica.url() for replica in services.replicas]
+            mark = write(services)
+            eventually(partial(are_replicated, services, mark, urls))
 
 
 @dataclass

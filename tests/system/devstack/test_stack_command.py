@@ -51,7 +51,7 @@ def assert_refused(reason: str, data_dir: Path, **options: Any) -> None:
 
 def test_interrupted_start_recovery_restart_and_deleted_directory(directory: Path) -> None:
     """One test for several things, as each start takes seconds."""
-    with StackCommand(directory, "--web-workers", "1", "--celery-workers", "1") as stack:
+    with StackCommand(directory, "--web-workers", "1", "--celery-workers", "1", "--replicas", "2") as stack:
         stack.launch()
         eventually(lambda: migrates(stack))
         everything, children = stack.processes(), stack.children()
@@ -66,6 +66,9 @@ def test_interrupted_start_recovery_restart_and_deleted_directory(directory: Pat
         output = manage("stack", "--env", "--data-dir", str(stack.data_dir)).stdout
         assignments = dict(line.split("=", 1) for line in output.splitlines())
         assert assignments == running_environment(stack.data_dir)
+
+        assert len(stack.environment["DATABASE_REPLICA_URLS"].split(",")) == 2
+        assert {"replica", "replica2"} <= stack.record.children.keys()
 
         assert_refused("a stack already runs in", stack.data_dir, port=free_port())
 
@@ -134,6 +137,22 @@ def test_error_is_one_line_and_status_1(directory: Path) -> None:
     assert result.stderr.splitlines() == [f"CommandError: stack: no stack runs in {directory}"]
 
 
+@pytest.mark.parametrize("option", ["--stop", "--env"])
+def test_running_stack_is_found_without_valid_settings(directory: Path, option: str) -> None:
+    """`eval "$(manage.py stack --env)"; export DATABASE_URL` must not break the next command."""
+    settings = {"DATABASE_URL": "postgresql://127.0.0.1:1/other", "FEED_LENGTH": "none"}
+    result = manage("stack", option, "--data-dir", str(directory), environment=settings)
+    assert result.stderr.splitlines() == [f"CommandError: stack: no stack runs in {directory}"]
+
+
+def test_addresses_of_other_services_do_not_prevent_a_start(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        environment = {"DATABASE_URL": "postgresql://127.0.0.1:1/other"}
+        result = manage("stack", "--port", str(port), "--data-dir", str(directory), environment=environment)
+    assert f"port {port} is taken" in result.stderr
+
+
 def test_taken_port_is_refused_before_anything_is_written(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert_refused(f"port {taken.getsockname()[1]} is taken", directory / "new", port=taken.getsockname()[1])
@@ -187,3 +206,23 @@ def test_ordinary_account_can_run_it(directory: Path) -> None:
     )
     result = run_unprivileged(directory, code)
     assert result.stdout == "True\n", result.stderr
+
+
+def test_stack_stops_in_order_when_its_output_has_no_reader(directory: Path) -> None:
+    """As `manage.py stack | head` when `head` has ended."""
+    reader, output = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "stack", "--data-dir", str(directory), "--data-only", "--no-sync"],
+        cwd=PROJECT_ROOT,
+        env=clean_environment(),
+        stdout=output,
+        stderr=subprocess.PIPE,
+    ) as stack:
+        os.close(output)
+        assert os.read(reader, 10) == b"PostgreSQL"
+        children = psutil.Process(stack.pid).children(recursive=True)
+        os.close(reader)
+        _, errors = stack.communicate(timeout=300)
+    assert (stack.returncode, errors) == (0, b"")
+    assert running_record(directory) is None
+    wait_until_ended(children)

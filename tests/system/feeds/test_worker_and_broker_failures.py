@@ -48,7 +48,7 @@ def cache(live_stack: LiveStack) -> Iterator[redis.Redis]:
 def count_feeds_with(cache: redis.Redis, post_id: str) -> int:
     """Count the cached feeds that contain the post."""
     pipe = cache.pipeline(transaction=False)
-    for key in cache.scan_iter(f"{keys.HOME_TIMELINE_PREFIX}*", count=1_000):
+    for key in cache.scan_iter(keys.pattern("feed"), count=1_000):
         pipe.lpos(key, post_id)
     return sum(position is not None for position in pipe.execute())
 

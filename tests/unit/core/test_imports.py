@@ -13,13 +13,16 @@ from instafeed.devstack.state import PROJECT_ROOT
 
 # Modules that define, enqueue or schedule tasks, connect Celery's signals, or read the workers' heartbeats.
 MODULES_WITH_CELERY = (
+    "instafeed.core.celery_programs",
     "instafeed.core.checks",
+    "instafeed.core.db.worker_connections",
     "instafeed.core.jobs",
     "instafeed.core.tasks",
     "instafeed.core.observability.celery_logging",
     "instafeed.core.monitoring.exporter",
     "instafeed.core.monitoring.health",
     "instafeed.core.observability.sentry",
+    "instafeed.core.monitoring.redis_limits",
     "instafeed.core.monitoring.worker_exporter",
 )
 
@@ -41,7 +44,9 @@ def test_modules_without_tasks_do_not_load_celery() -> None:
 import importlib, sys
 from django.apps import apps
 from django.conf import settings
-settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "instafeed.core"])
+settings.configure(
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "instafeed.core"], FEED_BUCKETS=1
+)
 import instafeed.core.apps
 instafeed.core.apps.CoreConfig.ready = lambda self: None
 apps.populate(settings.INSTALLED_APPS)

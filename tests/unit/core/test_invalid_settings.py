@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import runpy
 from collections.abc import Callable
+from ssl import CERT_REQUIRED
 from typing import Any
 
 import pytest
 
 from instafeed.core import env
 from instafeed.core.http import gunicorn_worker  # noqa: F401 (reads LOG_FORMAT once, so not in a test's environment)
+from instafeed.core.jobs.queues import QUEUES
 from instafeed.core.monitoring import worker_exporter
 from instafeed.core.observability import metrics
 from instafeed.devstack.state import PROJECT_ROOT
@@ -55,6 +57,8 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("HSTS_INCLUDE_SUBDOMAINS", "maybe"),
         ("HSTS_PRELOAD", "true"),
         ("FAN_OUT_RETENTION_DAYS", "-1"),
+        ("POST_PARTITION_DAYS", "0"),
+        ("FAN_OUT_PARTITION_DAYS", "month"),
         ("NOTIFICATION_RETENTION_DAYS", "a year"),
         ("IDEMPOTENCY_RETENTION_DAYS", "1.5"),
         ("SAMPLE_RETENTION_DAYS", "100000"),
@@ -72,8 +76,23 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("DATABASE_URL", "postgresql://host/"),
         ("DATABASE_URL", ""),
         ("DATABASE_REPLICA_URLS", "postgresql://host/x,mysql://y"),
+        ("DATABASE_DIRECT_URL", "postgresql://host/"),
         ("REDIS_URL", "http://x"),
-        ("CELERY_BROKER_URL", "redis://x/db"),
+        *(
+            ("CELERY_BROKER_URL", url)
+            for url in (
+                *(
+                    "redis://x/db",
+                    "unix:///run/redis.sock",
+                    "kafka://x",
+                    "amqp://",
+                    "amqp://x:99999",
+                    "amqp://x/a/b",
+                    "sentinel://x/db",
+                ),
+                *("amqp://x;y", "amqp://x;amqps://y", "sentinel://x;redis://y"),
+            )
+        ),
         ("NUM_PROXIES", "-1"),
         ("DEBUG", "maybe"),
         ("FEED_LENGTH", "0"),
@@ -82,6 +101,9 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("COMPRESS_RESPONSES", "gzip"),
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("PUBLIC_URL", "https://example.org/feed"),
+        ("STREAM_CHECK_SECONDS", "61"),
+        ("STREAM_LIMIT", "0"),
+        ("STREAM_URL", "/api/v1/stream"),
         ("THROTTLE_LOGIN", "30"),
         ("THROTTLE_LOGIN_ADDRESS", "0/hour"),
         *((f"THROTTLE_{action}", "5/week") for action in ("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT")),
@@ -119,6 +141,13 @@ def assert_one_line(error: pytest.ExceptionInfo[env.SettingError], name: str) ->
         ("PASSWORD_RESET_URL", "https://example.org/{token}/{token}"),
         ("REQUIRE_VERIFIED_EMAIL", "true"),  # without EMAIL_URL
         ("MAIL_RETENTION_DAYS", "x"),
+        ("VAPID_PRIVATE_KEY", "short"),
+        ("VAPID_PRIVATE_KEY", "A" * 43),  # zero
+        ("VAPID_PRIVATE_KEY", "_" * 42 + "8"),  # above the order of the curve
+        ("VAPID_PRIVATE_KEY", "-----BEGIN EC PRIVATE KEY-----"),
+        ("PUSH_SERVICES", "https://push.example.org/path"),
+        ("PUSH_SERVICES", "*"),
+        ("PUSH_SERVICES", "localhost"),
         ("REGISTRATION", "maybe"),
         ("INVITE_URL", "https://example.org/register"),
         ("CAPTCHA", "recaptcha"),
@@ -165,6 +194,39 @@ def test_a_broker_that_does_not_answer_delays_a_request_by_less_than_two_seconds
     assert options["socket_connect_timeout"] + options["socket_timeout"] < 2
     assert options["max_retries"] == 0
     assert settings["CELERY_TASK_PUBLISH_RETRY"] is False
+
+
+def test_a_rabbitmq_that_does_not_answer_delays_a_request_by_less_than_a_second(load: Load) -> None:
+    settings = load(CELERY_BROKER_URL="amqp://a.example.org//;amqp://b.example.org//")
+    options = settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    answer, reconnections = options["read_timeout"], 2 * options["connect_timeout"]
+    assert answer + reconnections < 1
+    assert options["confirm_publish"] is True
+    assert options["max_retries"] == 1, "each node is tried once"
+    assert settings["CELERY_TASK_PUBLISH_RETRY_POLICY"]["max_retries"] == 1
+    assert 4 * load(CELERY_BROKER_URL="amqps://a//")["CELERY_BROKER_TRANSPORT_OPTIONS"]["connect_timeout"] < 1
+
+
+def test_sentinels_that_do_not_answer_delay_a_request_by_less_than_a_second(load: Load) -> None:
+    urls = [f"sentinel://:secret@{host}.example.org/0" for host in "abc"]
+    settings = load(CELERY_BROKER_URL=";".join(urls), CELERY_BROKER_SENTINEL_PASSWORD="other")
+    options = settings["CELERY_BROKER_TRANSPORT_OPTIONS"]
+    assert options["master_name"] == "mymaster"
+    assert options["sentinel_kwargs"]["password"] == "other"
+    assert len(urls) * options["sentinel_kwargs"]["socket_timeout"] < 1
+    assert options["sentinel_kwargs"]["retry"] is None, "redis-py's default retries take 25 s for a frozen sentinel"
+
+
+def test_the_queues_of_rabbitmq_are_replicated(load: Load) -> None:
+    queues = load(CELERY_BROKER_URL="amqp://broker.example.org//")["CELERY_TASK_QUEUES"]
+    assert [queue.name for queue in queues] == list(QUEUES)
+    assert {queue.queue_arguments["x-queue-type"] for queue in queues} == {"quorum"}
+    assert load()["CELERY_TASK_QUEUES"] is None
+
+
+def test_the_certificate_of_rabbitmq_is_verified(load: Load) -> None:
+    assert load(CELERY_BROKER_URL="amqps://broker.example.org//")["CELERY_BROKER_USE_SSL"]["cert_reqs"] == CERT_REQUIRED
+    assert load(CELERY_BROKER_URL="amqp://broker.example.org//")["CELERY_BROKER_USE_SSL"] is False
 
 
 def test_valid_settings_load_without_output(load: Load, capfd: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,8 @@ def run(code: str, **environment: str) -> str:
         ("a Celery worker", "from celery import signals; from instafeed.celery import app; "
         "signals.celeryd_init.send(None, instance=None, conf=app.conf, options={})"),
         ("beat", "from celery import signals; import instafeed.celery; signals.beat_init.send(None)"),
-        ("gunicorn", "import runpy; runpy.run_path('deploy/gunicorn.conf.py')['on_starting'](None)"),
+        ("gunicorn", "import logging, runpy, types; server = types.SimpleNamespace(log=logging.getLogger()); "
+        "runpy.run_path('deploy/gunicorn.conf.py')['on_starting'](server)"),
     ],
 )  # fmt: skip
 def test_programs_with_secrets_hide_their_memory(program: str, start: str) -> None:

@@ -20,16 +20,6 @@ pytestmark = pytest.mark.django_db
 MAX_QUERIES = 15
 
 
-@pytest.fixture
-def moderator() -> StaffMember:
-    return StaffMember("Moderator", username="mod")
-
-
-@pytest.fixture
-def operator() -> StaffMember:
-    return StaffMember("Operator", username="op")
-
-
 def create_pending(username: str, days: int = 0, **fields: Any) -> User:
     since = timezone.now() - timedelta(days=days)
     return UserFactory(username=username, is_active=False, pending_since=since, **fields)

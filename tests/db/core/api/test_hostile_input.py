@@ -24,11 +24,13 @@ from tests.support.client_response import ClientResponse
 from tests.support.error_shape import assert_error
 from tests.support.factories import UserFactory
 from tests.support.pictures import ready_media
+from tests.support.push_service import Browser, new_private_key
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("instafeed.urls")]
 JSON = "application/json"
 PASSWORD = "correct horse battery"
 Call = Callable[..., ClientResponse]
+SUBSCRIPTION = Browser("https://fcm.googleapis.com/fcm/send/1", "").subscription
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ ENDPOINTS = [
     ),
     Endpoint("POST", "auth/token", {"username": "hostile", "password": PASSWORD}),
     Endpoint("POST", "auth/token/refresh", {"refresh": "a.b.c"}),
+    Endpoint("PUT", "auth/session", {"refresh": "a.b.c"}),
+    Endpoint("POST", "auth/session"),
+    Endpoint("DELETE", "auth/session"),
     Endpoint("POST", "auth/logout", {"refresh": "a.b.c"}),
     Endpoint("POST", "auth/password", {"current_password": PASSWORD, "new_password": PASSWORD + "2"}),
     Endpoint(
@@ -86,6 +91,9 @@ ENDPOINTS = [
     Endpoint("POST", "reports", {"target_type": "post", "target_id": "{post}", "reason": "spam", "note": ""}),
     Endpoint("POST", "notifications/read", {"up_to": "1"}),
     Endpoint("DELETE", "notifications/{post}"),
+    Endpoint("PATCH", "me/preferences", {"notifications": {"like": {"push": False}}}),
+    Endpoint("POST", "push/subscriptions", {name: SUBSCRIPTION[name] for name in ("endpoint", "keys")}),
+    Endpoint("DELETE", "push/subscriptions"),  # the body is optional
     *(Endpoint(method, f"posts/{{post}}/{what}") for what in ("like", "save") for method in ("POST", "DELETE")),
     *(Endpoint(method, "comments/{comment}/like") for method in ("POST", "DELETE")),
     *(
@@ -98,6 +106,13 @@ ENDPOINTS = [
     Endpoint("DELETE", "comments/{comment}"),
     Endpoint("DELETE", "posts/{post}"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def push_is_on(settings: Any) -> None:
+    settings.VAPID_PRIVATE_KEY = new_private_key()
+
+
 ENDPOINTS_WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
 
 HOSTILE_BODIES = {

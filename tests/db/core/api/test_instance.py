@@ -32,6 +32,7 @@ def test_default_instance() -> None:
         "captcha": "off",
         "minimum_age": 0,
         "features": ["mail"],
+        "stream_url": "/api/v1/stream",
     }
     assert (limits["caption"], limits["media"], limits["media_bytes"]) == (2_200, 10, 20 * 2**20)
 
@@ -39,6 +40,7 @@ def test_default_instance() -> None:
 def test_instance_follows_the_settings(settings: Settings) -> None:
     settings.SITE_NAME, settings.INSTANCE_DESCRIPTION = "Harbour", "Pictures of ships."
     settings.REGISTRATION, settings.CAPTCHA, settings.MINIMUM_AGE = "approval", "altcha", 16
+    settings.STREAM_URL = "https://stream.example.org/"
     settings.MAIL_ENABLED, settings.REQUIRE_VERIFIED_EMAIL, settings.MEDIA_MAX_BYTES = False, True, 7
     body = fetch().json()
     assert body["limits"].pop("media_bytes") == 7
@@ -49,6 +51,7 @@ def test_instance_follows_the_settings(settings: Settings) -> None:
         "captcha": "altcha",
         "minimum_age": 16,
         "features": ["email_required"],
+        "stream_url": "https://stream.example.org/",
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from instafeed.core.cache import client as cache_client
-from instafeed.core.cache import keys
+from instafeed.core.cache import commands, keys
 from instafeed.core.cache.read_through import ReadThroughCache
 
 pytestmark = pytest.mark.usefixtures("redis_cache")
@@ -93,7 +93,7 @@ def test_during_an_outage_all_values_are_loaded_and_redis_is_tried_once(
         attempts.append(1)
         raise redis.ConnectionError("gone")
 
-    monkeypatch.setattr(redis.Redis, "execute_command", gone)
+    monkeypatch.setattr(commands, "exchange", gone)
     monkeypatch.setattr(cache_client.breaker, "cooldown", 1_000.0)
     source = Source(_1=b"one")
     try:
@@ -110,3 +110,8 @@ def test_absence_is_not_cached_if_the_id_may_appear() -> None:
     assert cache.get([1, 9]) == {}
     source.values = {1: b"one", 9: b"nine"}
     assert cache.get([1, 9]) == {9: b"nine"}
+
+
+def test_lease_of_another_reader_is_no_value_when_redis_fails() -> None:
+    cache_client.breaker.trip()
+    assert cache_of(Source()).fill_misses([1], [b"\x00token"]) == {}

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import redis
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from accounts import second_factor, services, sessions
 from accounts.models import SecondFactor, User
 from feeds import backfill, visible_authors
-from feeds.models import FanOut
+from feeds.models import DeliveryMode, FanOut
 from instafeed.core.cache import keys
 from instafeed.core.cache.client import get_client as cache
+from instafeed.core.db.snowflake import first_id_at
 from instafeed.core.jobs.leased import JobState
-from posts.models import Counter
+from posts.models import Counter, Post
 from social.models import Follow
 from tests.db.feeds.feed_setup import create_posts, create_users, deliver_all, follow
 from tests.support.factories import FollowFactory, UserFactory
 from tests.support.leased_jobs import lose_tasks
+from tests.support.partitioned import partition_by_month
 
 CELEBRITY_THRESHOLD = 3  # followers, in every scenario
 NEW_PASSWORD = "a moth in relay 70"
@@ -86,10 +90,10 @@ def inconsistent_feeds(_: Path) -> None:
     deliver_all()
     for fan in fans:
         backfill.rebuild_home_timeline(fan.pk)
-    visible_authors.fill_celebrities()
+    visible_authors.fill_celebrities(0)
     cache().lrem(keys.home_timeline(fans[0].pk), 0, str(posts[0]))
     cache().lpush(keys.home_timeline(fans[1].pk), foreign[0])
-    cache().srem(keys.CELEBRITIES, famous.pk)
+    cache().srem(keys.celebrities(0), famous.pk)
 
 
 def wrong_counts(_: Path) -> None:
@@ -120,6 +124,13 @@ def signed_in_user(_: Path) -> None:
         sessions.start(alice)
 
 
+def staff(directory: Path) -> None:
+    """As `signed_in_user`, with Alice and Carol as staff."""
+    UserFactory(username="carol", is_staff=True)
+    signed_in_user(directory)
+    User.objects.filter(username="alice").update(is_staff=True)
+
+
 def unverified_addresses(_: Path) -> None:
     """Alice with an unverified address, Bob without one, and Carol with one that Dan has verified."""
     UserFactory(username="alice", email="alice@example.org", email_verified=False)
@@ -142,3 +153,14 @@ def secrets_of_a_former_key(_: Path) -> None:
 
 def follows() -> set[tuple[str, str]]:
     return set(Follow.objects.values_list("follower__username", "followee__username"))
+
+
+def expired_fan_outs(_: Path) -> None:
+    """Fan-outs in a partition that is older than FAN_OUT_RETENTION_DAYS, one of them a dead letter."""
+    partition_by_month(4)
+    times = [timezone.now() - timedelta(days=days) for days in (100, 101)]
+    with transaction.atomic():  # whose end checks the foreign keys; a table with unchecked ones cannot be dropped
+        author = UserFactory()
+        posts = Post.objects.bulk_create([Post(id=first_id_at(at), author=author, created_at=at) for at in times])
+        for post, state in zip(posts, (JobState.DONE, JobState.DEAD), strict=True):
+            FanOut.objects.create(post=post, author=author, mode=DeliveryMode.PUSH, state=state)

@@ -62,7 +62,15 @@ def test_broker_report_has_queue_depths(client: Client, redis_broker: redis.Redi
     redis_broker.rpush("fan_out", "one", "two")
     redis_broker.rpush("media", "three")
     report = get_health(client)[1]["checks"]["broker"]
-    assert report["queues"] == {"fan_out": 2, "notifications": 0, "media": 1, "mail": 0, "bulk": 0, "maintenance": 0}
+    assert report["queues"] == {
+        "fan_out": 2,
+        "notifications": 0,
+        "media": 1,
+        "mail": 0,
+        "push": 0,
+        "bulk": 0,
+        "maintenance": 0,
+    }
 
 
 @pytest.mark.usefixtures("all_workers")
@@ -116,7 +124,7 @@ def small_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServe
     """A server of its own, because a memory limit holds for a whole server."""
     layout = StackLayout(tmp_path_factory.mktemp("redis"))
     layout.log.mkdir()
-    server = RedisServer("broker", layout, "secret", {"maxmemory-policy": "noeviction"})
+    server = RedisServer("broker", layout.broker, layout.log, "secret", {"maxmemory-policy": "noeviction"})
     try:
         server.start(100)
         yield server
@@ -298,6 +306,7 @@ def test_worker_heartbeat_covers_its_queues(redis_cache: redis.Redis, monkeypatc
         "notifications": False,
         "media": True,
         "mail": False,
+        "push": False,
         "bulk": False,
         "maintenance": False,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -79,5 +80,6 @@ def test_empty_file_of_a_new_process_does_not_fail_the_scrape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client
 ) -> None:
     monkeypatch.setattr(metrics, "MULTIPROCESS_DIR", str(tmp_path))
-    (tmp_path / "counter_1.db").touch()
+    for pid in (1, os.getpid()):
+        (tmp_path / f"counter_{pid}.db").touch()
     assert scrape_metrics(client)["instafeed_up", "primary"] == 1

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from posts import services
 from posts.models import Case, CaseState, Post
-from social.models import Warning
+from social.models import ModeratorMessage
 from tests.db.posts.moderation_cases import create_post_target, file_reports
 from tests.support.api_user import ApiUser
 from tests.support.staff import StaffMember
@@ -56,7 +56,7 @@ def has_effect(action: str, case: Case) -> bool:
         "hide": post.hidden_at is not None,
         "restore": post.hidden_at is None,
         "delete": post.deleted_at is not None,
-        "warn": Warning.objects.filter(recipient_id=author.pk, text="Careful.").exists(),
+        "warn": ModeratorMessage.objects.filter(recipient_id=author.pk, text="Careful.").exists(),
         "suspend": author.suspended_until is not None and not author.is_active,
         "lift": author.is_active,
     }[action]
@@ -104,7 +104,9 @@ def test_each_action_needs_its_own_permission(author: ApiUser) -> None:
     rights = ("view_case", "moderate_post")
     staff.user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     page = staff.page("posts_case_change", case.pk)
-    assert [bound.action.name for bound in page.context["bound_actions"]] == ["dismiss", "hide", "delete"]
+    assert [bound.action.name for bound in page.context["bound_actions"]] == [
+        *("dismiss", "hide", "delete", "escalate", "note")
+    ]
     assert page.context["detail"].reports
     assert case.target_type in page.content.decode()
     assert "by</th><th>reason" not in page.content.decode(), (

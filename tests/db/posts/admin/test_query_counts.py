@@ -78,9 +78,10 @@ INSERT INTO posts_post (author_id, caption) SELECT id, 'x' FROM accounts_user, g
     WHERE username LIKE 'person%%';
 INSERT INTO posts_comment (post_id, author_id, text) SELECT id, author_id, 'y' FROM posts_post;
 UPDATE posts_post SET hidden_at = now() WHERE id %% 100 = 0;
-INSERT INTO posts_case (target_type, target_id, user_id, report_count, reasons, first_reported_at, last_reported_at,
-                        state, closed_at)
-SELECT 'post', id, author_id, 1 + id %% 7, ARRAY[CASE WHEN id %% 3 = 0 THEN 'spam' ELSE 'nudity' END], now(), now(),
+INSERT INTO posts_case (target_type, target_id, user_id, report_count, reason_counts, first_reported_at,
+                        last_reported_at, state, closed_at)
+SELECT 'post', id, author_id, 1 + id %% 7,
+       jsonb_build_object(CASE WHEN id %% 3 = 0 THEN 'spam' ELSE 'nudity' END, 1), now(), now(),
        CASE WHEN id %% 10 = 0 THEN 0 ELSE 1 + id %% 2 END, CASE WHEN id %% 10 = 0 THEN NULL ELSE now() END
 FROM posts_post;
 INSERT INTO accounts_auditentry (actor_id, actor_name, action, target_type, target_id, user_id, reason, before, after)

@@ -22,6 +22,13 @@ class IsStandby(models.Aggregate):
     output_field = models.BooleanField()
 
 
+class ServerPort(models.Aggregate):
+    """The port of the server that ran the query."""
+
+    template = "(0 * count(*) + inet_server_port())"
+    output_field = models.IntegerField()
+
+
 def _list_notes() -> JsonResponse:
     rows = list(Invalidation.objects.order_by("pk").values_list("keys", flat=True))
     return JsonResponse({"values": [row[0] for row in rows], "standby": ran_on_standby()})
@@ -53,6 +60,12 @@ def notes(request: HttpRequest) -> HttpResponseBase:
     if request.POST.get("fail"):
         raise RuntimeError("after the commit")
     return JsonResponse({}, status=201)
+
+
+def server(request: HttpRequest) -> HttpResponseBase:
+    _identify(request)
+    values = [keys[0] for keys in Invalidation.objects.order_by("pk").values_list("keys", flat=True)]
+    return JsonResponse({"values": values, "port": Invalidation.objects.aggregate(port=ServerPort("pk"))["port"]})
 
 
 def guarded(request: HttpRequest) -> HttpResponseBase:
@@ -96,6 +109,7 @@ def no_sql(request: HttpRequest) -> HttpResponseBase:
 
 urlpatterns = [
     path("notes", notes),
+    path("server", server),
     path("guarded", guarded),
     path("in-transaction", in_transaction),
     path("reads-then-writes", reads_then_writes),

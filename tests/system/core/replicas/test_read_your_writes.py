@@ -19,7 +19,6 @@ WRITER, OTHER = 1, 2
 
 
 def test_a_writer_reads_its_write_while_others_read_the_lagging_replica(site: Site) -> None:
-    site.read(OTHER)  # sets the floor
     with site.replay_paused():
         site.write("new", WRITER)
         assert site.read(WRITER) == {"values": ["new"], "standby": False}
@@ -30,14 +29,12 @@ def test_a_writer_reads_its_write_while_others_read_the_lagging_replica(site: Si
 
 
 def test_a_write_by_raw_sql_counts(site: Site) -> None:
-    site.read(OTHER)
     with site.replay_paused():
         site.write("new", WRITER, raw="yes")
         assert site.read(WRITER)["values"] == ["new"]
 
 
 def test_a_registered_user_reads_what_registration_wrote(site: Site) -> None:
-    site.read(OTHER)
     with site.replay_paused():
         site.write("new", new_user=str(WRITER))
         assert site.read(WRITER)["values"] == ["new"]
@@ -46,7 +43,6 @@ def test_a_registered_user_reads_what_registration_wrote(site: Site) -> None:
 
 def test_a_request_that_fails_after_its_commit_counts(site: Site) -> None:
     site.client.raise_request_exception = False
-    site.read(OTHER)
     with site.replay_paused():
         response = site.client.post("/notes", {"value": "new", "fail": "yes"}, headers={"X-User": "1"})
         assert response.status_code == 500
@@ -56,7 +52,6 @@ def test_a_request_that_fails_after_its_commit_counts(site: Site) -> None:
 def test_a_get_that_writes_counts(site: Site) -> None:
     site.write("first")
     site.catch_up()
-    site.read(OTHER)
     with site.replay_paused():
         assert site.read(WRITER, "/reads-then-writes") == {"before": True, "after": False}
         assert site.read(WRITER)["values"] == ["changed"]
@@ -85,7 +80,6 @@ def test_the_position_is_kept_until_both_replicas_have_passed_it(
     site: Site, redis_cache: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in GitLab's first bug: the other replica may serve the next request."""
-    site.read(OTHER)  # the floor is before the write
     site.write("new", WRITER)
     position = int(redis_cache.get(keys.wal_position(WRITER)))  # type: ignore[arg-type]
     site.catch_up()
@@ -110,7 +104,7 @@ def test_the_position_is_kept_until_both_replicas_have_passed_it(
 
 def test_a_newer_position_is_not_deleted(site: Site, redis_cache: redis.Redis) -> None:
     """As in GitLab's second bug: a write may come between the comparison and the deletion."""
-    read_your_writes.store_position(redis_cache, [WRITER], 2**62)
+    read_your_writes.store_position([WRITER], 2**62)
     read_your_writes.forget_position(WRITER, 2**62 - 1)
     assert int(redis_cache.get(keys.wal_position(WRITER))) == 2**62  # type: ignore[arg-type]
     read_your_writes.forget_position(WRITER, 2**62)
@@ -126,13 +120,12 @@ def test_the_greater_position_is_kept(site: Site, redis_cache: redis.Redis, firs
     for order in ([first, second], [second, first]):
         redis_cache.delete(keys.wal_position(WRITER))
         for position in order:
-            read_your_writes.store_position(redis_cache, [WRITER], position)
+            read_your_writes.store_position([WRITER], position)
         assert int(redis_cache.get(keys.wal_position(WRITER))) == second  # type: ignore[arg-type]
 
 
 def test_the_floor_covers_positions_lost_in_a_flush(site: Site, redis_cache: redis.Redis) -> None:
     """After a flush the replica must first pass the primary's current position."""
-    site.read(OTHER)
     with site.replay_paused():
         site.write("new", WRITER)
         redis_cache.flushdb()
@@ -149,7 +142,6 @@ def test_signed_in_users_read_the_primary_during_a_redis_outage(site: Site, no_r
 
 
 def test_a_position_that_could_not_be_stored_is_covered_after_the_outage(site: Site, no_redis: Outage) -> None:
-    site.read(OTHER)
     with site.replay_paused():
         with no_redis():
             site.write("new", WRITER)

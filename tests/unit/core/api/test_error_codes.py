@@ -19,7 +19,7 @@ from instafeed.core.api.errors import error_body
 from instafeed.core.api.openapi.public_document import StrictSchemaGenerator
 from instafeed.devstack.state import PROJECT_ROOT
 
-PACKAGES = ("accounts", "social", "media", "exports", "posts", "feeds", "instafeed/core")
+PACKAGES = ("accounts", "social", "media", "exports", "posts", "feeds", "instafeed/core", "instafeed/stream")
 # Forms and pages of the admin, and programs: their codes reach no client of the API.
 ELSEWHERE = {"admin", "management", "migrations", "backoffice"}
 EXCEPTIONS_WITH_CODE = {"ErrorDetail", "Conflict", "PermissionDenied", "AuthenticationFailed", "NotFound"}

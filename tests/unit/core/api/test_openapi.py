@@ -23,13 +23,14 @@ Json = dict[str, Any]
 
 METHODS = {"get", "post", "patch", "delete", "put"}
 # These operations check a password or a refresh token themselves: they answer 401 without reading an access token.
-SIGN_IN = {"sign_in", "refresh_tokens", "sign_out"}
+SIGN_IN = {"sign_in", "refresh_tokens", "sign_out", "keep_browser_session"}
 CONTRACT = """
 GET /instance
 POST /auth/register
 GET /auth/captcha
 POST /auth/token
 POST /auth/token/refresh
+PUT POST DELETE /auth/session
 POST /auth/logout
 POST /auth/password
 POST /auth/email/verify
@@ -79,10 +80,14 @@ GET /explore
 POST /reports
 GET /feed
 GET /feed/unread-count
+GET /stream
 GET /notifications
 POST /notifications/read
 GET /notifications/unread-count
 DELETE /notifications/{notification_id}
+GET PATCH /me/preferences
+GET /push/key
+POST DELETE /push/subscriptions
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ IN_PROGRESS = mmap_key("instafeed_requests_in_progress", "instafeed_requests_in_
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(metrics, "MULTIPROCESS_DIR", str(tmp_path))
+    (tmp_path / f"counter_{os.getpid()}.db").touch()
     return tmp_path
 
 
@@ -55,6 +57,17 @@ def test_empty_file_is_skipped(directory: Path, dead_pid: int) -> None:
     (directory / f"histogram_{dead_pid}.db").touch()
     write_file(directory, "counter", dead_pid, DELIVERIES, 3)
     assert scrape() == {"instafeed_deliveries_total": 3}
+
+
+@pytest.mark.parametrize("is_recreated", [True, False])
+def test_deleted_files_are_an_error(directory: Path, dead_pid: int, is_recreated: bool) -> None:
+    shutil.rmtree(directory)
+    if is_recreated:  # a program that starts creates it again
+        directory.mkdir()
+        write_file(directory, "counter", dead_pid, DELIVERIES, 3)
+    status, content_type, body = exporter.build_response()
+    assert (status, content_type) == (503, "text/plain; charset=utf-8")
+    assert body.decode() == f"the metrics files in {directory} were deleted; restart this program\n"
 
 
 def test_module_can_be_imported_first_and_without_a_directory() -> None:
