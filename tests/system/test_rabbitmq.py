@@ -97,7 +97,8 @@ def test_rabbitmq_without_memory_is_full(live_stack: LiveStack, rabbitmq: Rabbit
     rabbitmq.control("set_vm_memory_high_watermark", "0")
     try:
         eventually(lambda: status() == "full")
-        assert live_stack.metric("instafeed_up", part="broker") == 0
+        # Each web process has its own last report, up to a second old.
+        eventually(lambda: live_stack.metric("instafeed_up", part="broker") == 0)
     finally:
         rabbitmq.control("set_vm_memory_high_watermark", "0.4")
     eventually(lambda: status() == "ok")
