@@ -75,14 +75,15 @@ def test_reuse_does_not_affect_other_sessions() -> None:
     assert refresh(new.refresh).status_code == 200
 
 
-def test_the_token_just_before_returns_the_same_successor_for_ten_seconds() -> None:
+def test_the_token_just_before_returns_the_same_successor_for_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = start_session(UserFactory())
     first, second = refresh(tokens.refresh), refresh(tokens.refresh)
     assert (first.status_code, second.status_code) == (200, 200)
     assert first.json()["refresh"] == second.json()["refresh"]
     assert is_token_accepted(first.json()["access"])
     assert is_token_accepted(second.json()["access"])
-    Session.objects.update(refreshed_at=timezone.now() - sessions.REUSE_GRACE)
+    monkeypatch.setattr(sessions, "REUSE_GRACE", timedelta(seconds=10))
+    Session.objects.update(refreshed_at=timezone.now() - timedelta(seconds=10))
     assert_error(refresh(tokens.refresh), 401, "token_not_valid")
     assert_error(refresh(first.json()["refresh"]), 401, "token_not_valid")
     assert not is_token_accepted(first.json()["access"])

@@ -15,7 +15,7 @@ from tests.support.leased_jobs import lose_tasks
 pytestmark = pytest.mark.django_db
 
 NAME = "media.tasks.remove_files"
-task = CoalescedTask(NAME)
+task = CoalescedTask(NAME, mark_ttl=600)  # the mark does not expire during a test
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_request_without_the_broker_returns_false(redis_broker: redis.Redis, mon
 
 def test_without_the_cache_a_process_enqueues_one_task_in_a_while(redis_broker: redis.Redis, no_cache: None) -> None:
     """Otherwise a cache outage would keep pictures of accounts that turned private in public."""
-    task, at_once = CoalescedTask(NAME), CoalescedTask(NAME, mark_ttl=0)
+    task, at_once = CoalescedTask(NAME, mark_ttl=600), CoalescedTask(NAME, mark_ttl=0)
     assert [task.request() for _ in range(3)] == [True] * 3
     assert count_tasks(redis_broker) == 1
     assert not task.announce_look()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 LEASE = timedelta(minutes=2)
 MAX_ATTEMPTS = 2
 
-task = CoalescedTask("media.tasks.relocate_media")
+task = CoalescedTask("media.tasks.relocate_media", mark_ttl=600)  # the mark does not expire during a test
 queue = LeasedQueue(
     Relocation.objects.all(),
     task=task,
