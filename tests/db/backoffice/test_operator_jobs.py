@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -94,11 +95,24 @@ def test_job_runs_in_slices_with_progress_and_result() -> None:
     assert view.job.checkpoint == {}
 
 
-@pytest.mark.usefixtures("counting")
 def test_slice_lasts_about_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only the steps move: 0.3 s each."""
+    now = 0.0
+
+    def steps(work: Work) -> Iterator[Step]:
+        nonlocal now
+        for step in count_up(work):
+            now += 0.3
+            yield step
+
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(worker, "SLICE_SECONDS", 1.0)
-    assert start_job(KIND).pk
-    assert worker.process_next() is Outcome.FINISHED
+    replace_steps(monkeypatch, KIND, steps)
+    job = start_job(KIND)
+    done = []
+    while worker.process_next() is Outcome.CONTINUED:
+        done.append(progress_of(job).done)
+    assert (done, view_of(job).status) == ([4, 8], "succeeded")
 
 
 @pytest.mark.usefixtures("counting")
@@ -165,6 +179,7 @@ def test_outage_of_redis_delays_the_job(monkeypatch: pytest.MonkeyPatch) -> None
 
     with monkeypatch.context() as patch:
         patch.setattr(worker, "SLICE_SECONDS", 60.0)
+        patch.setattr(worker, "RETRY_DELAY", timedelta(minutes=10))
         replace_steps(patch, KIND, outage)
         assert worker.process_next() is Outcome.POSTPONED
     view = view_of(job)
