@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,14 @@ from tests.support.factories import UserFactory
 from tests.support.staff import create_staff
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show and check codes at one moment: otherwise the next step of 30 s may begin in between."""
+    now = time.time()
+    monkeypatch.setattr("django_otp.oath.time", lambda: now)
+    monkeypatch.setattr(second_factor, "time", SimpleNamespace(time=lambda: now))
 
 
 @pytest.fixture

@@ -33,12 +33,15 @@ VALUES: dict[str, float] = dict.fromkeys(METRIC_NAMES, 1.0)
 
 
 class Clock:
-    minute: datetime  # when the test began; the next minute may begin before it ends
+    minute: datetime  # when the test began, and the charts' last one
 
 
 @pytest.fixture(autouse=True)
-def clock() -> None:
-    Clock.minute = timezone.now().replace(second=0, microsecond=0)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the charts' clock: the next minute, which has no sample, may begin before the test ends."""
+    now = timezone.now()
+    monkeypatch.setattr(series, "timezone", SimpleNamespace(now=lambda: now))
+    Clock.minute = now.replace(second=0, microsecond=0)
 
 
 def add_sample(ago: timedelta, **values: float | None) -> None:
