@@ -19,6 +19,7 @@ from instafeed.settings import *  # noqa: E402, F403
 from tests.support.prebuilt_data import TEMPLATE_DATABASE  # noqa: E402
 
 DATABASES["default"]["TEST"] = {"TEMPLATE": TEMPLATE_DATABASE}  # noqa: F405
+DATABASES["default"]["OPTIONS"]["connect_timeout"] = "60"  # noqa: F405  # see CACHES below
 THROTTLES = dict.fromkeys(THROTTLES)  # noqa: F405  # off
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 # A busy machine may need longer than production allows. An outage in a test refuses connections at once.

@@ -23,9 +23,15 @@ from posts.models import Post
 from posts.models.report import Reason, TargetType
 from posts.services.reports import Target, file_report
 from tests.db.feeds.feed_setup import create_posts, deliver_all, follow
+from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_probes")]
+
+
+@pytest.fixture(autouse=True)
+def _patient_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "STATEMENT_TIMEOUT", "60s")  # a busy machine may need longer than production allows
 
 
 def measure_now() -> sampling.Values:
@@ -40,7 +46,13 @@ def test_all_metrics_are_measured(redis_cache: redis.Redis) -> None:
     nulls = {name for name, value in values.items() if value is None}
     assert nulls == {"lag_p50", "lag_p99"}, "there are no posts"
     assert (values["jobs_relocation"], values["jobs_erasure"]) == (1, 0)
-    assert values["memory_cache"] == pytest.approx(redis_cache.info("memory")["used_memory"], rel=0.5)
+
+    def is_cache_server_measured() -> bool:
+        """Other test processes fill and empty their databases of the same server."""
+        used: int = redis_cache.info("memory")["used_memory"]
+        return measure_now()["memory_cache"] == pytest.approx(used, rel=0.5)
+
+    eventually(is_cache_server_measured)
 
 
 def test_at_most_one_sample_per_minute() -> None:

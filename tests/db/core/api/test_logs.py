@@ -53,7 +53,9 @@ class LogOutput:
 
 
 @pytest.fixture
-def lines() -> Iterator[LogOutput]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[LogOutput]:
+    """Return the lines that are logged. No request is slow, however slow the machine is."""
+    monkeypatch.setattr(request_log, "SLOW_REQUEST_SECONDS", 1_000.0)
     output = LogOutput()
     root = logging.getLogger()
     before = root.level
