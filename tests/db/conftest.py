@@ -13,6 +13,7 @@ from instafeed.backoffice.jobs import worker as operator_job_worker
 from posts import purge
 from social.notifications import outbox as notification_outbox
 from social.push import outbox as push_outbox
+from tests.support import database_cleanup
 from tests.support.commits import savepoint_transactions
 
 _SLICES = (
@@ -74,3 +75,9 @@ def _savepoint_transactions(request: pytest.FixtureRequest) -> Iterator[None]:
     request.getfixturevalue("db")
     with savepoint_transactions():
         yield
+
+
+@pytest.fixture
+def fresh_tables(db: None) -> None:
+    """For tests of the planner's own choice. With `usefixtures`: it must come before fixtures that create rows."""
+    database_cleanup.renew_files()

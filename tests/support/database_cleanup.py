@@ -43,10 +43,33 @@ BEGIN
 END $$
 """
 
+# Foreign keys allow this only for all tables at once. The trigger of the audit log refuses it.
+_RENEW_FILES_SQL = """
+DO $$
+BEGIN
+    ALTER TABLE accounts_auditentry DISABLE TRIGGER USER;
+    EXECUTE (
+        SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
+        WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+            AND relname <> ALL(%s)
+    );
+    ALTER TABLE accounts_auditentry ENABLE TRIGGER USER;
+END $$
+"""
+
 
 def empty_database() -> None:
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(_EMPTY_TABLES_SQL, [KEPT_TABLES])
+
+
+def renew_files() -> None:
+    """Give the tables and indexes, which are empty, new files until the end of the transaction.
+
+    What other tests have rolled back leaves dead rows, and the planner counts their pages.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(_RENEW_FILES_SQL, [KEPT_TABLES])
 
 
 def install() -> None:

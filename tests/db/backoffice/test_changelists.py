@@ -87,6 +87,7 @@ def test_query_count_does_not_depend_on_row_count() -> None:
     assert [now <= before for before, now in zip(few, many, strict=True)] == [True] * len(few), (few, many)
 
 
+@pytest.mark.usefixtures("fresh_tables")
 def test_lists_do_not_scan_whole_tables() -> None:
     """With the planner's own choice and a large table. A filter without an index reads rows until the page is full.
 

@@ -229,13 +229,12 @@ def test_index_links_to_statistics_for_moderators_only() -> None:
     assert url not in newcomer.get("/admin/").content.decode()
 
 
+@pytest.mark.usefixtures("fresh_tables")
 def test_indexes_answer_every_figure() -> None:
     """With the planner's own choice, statistics that are up to date, and 30,000 cases and audit entries of 125 days."""
     for policy_id in (1, 2):
         Policy.objects.create(pk=policy_id, name=f"Policy {policy_id}", text="No.", severity=Severity.LOW)
     with connection.cursor() as cursor:
-        # Rewrite table and indexes: what other tests have rolled back changes sizes and order by chance.
-        cursor.execute("CLUSTER accounts_auditentry USING accounts_auditentry_pkey")
         cursor.execute(_FILL, {"count": MANY_ROWS})
         cursor.execute("ANALYZE posts_case, posts_caseclosing, accounts_auditentry, accounts_policy")
     client, scans = moderator_client(), set()

@@ -212,6 +212,7 @@ def test_list_of_kinds_takes_a_fixed_number_of_queries(
         owner.get("/notifications?limit=100&kind=like,mention")
 
 
+@pytest.mark.usefixtures("fresh_tables")
 def test_list_of_a_rare_kind_does_not_read_the_others(owner: ApiUser, fan: ApiUser) -> None:
     users: list[User] = UserFactory.create_batch(3)
     events = [Event("like", owner.id, users[0].pk, number) for number in range(1, 3_000)]

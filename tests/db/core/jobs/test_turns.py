@@ -77,6 +77,7 @@ def test_failed_job_does_not_hold_up_the_rounds() -> None:
     assert [job.pk for job in queue.claim_due(3)] == [first[0], first[1], newcomers[0]]
 
 
+@pytest.mark.usefixtures("fresh_tables")
 def test_turns_and_claims_read_indexes_only_as_far_as_needed() -> None:
     owner = UserFactory()
     with connection.cursor() as cursor:

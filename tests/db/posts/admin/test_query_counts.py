@@ -123,6 +123,7 @@ def count_rows_read(plan: dict[str, Any]) -> int:
     return int(own * loops) + sum(count_rows_read(child) for child in plan.get("Plans", []))
 
 
+@pytest.mark.usefixtures("fresh_tables")
 def test_lists_read_a_bounded_number_of_rows(moderator: StaffMember) -> None:
     with connection.cursor() as cursor:
         for statement in _FILL_SQL.replace("%%", "%").split(";\n"):
