@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.conf import settings as django_settings
 
 from accounts.mail import outbox as mail_outbox
 from feeds import fanout_outbox, missed_buckets
@@ -45,7 +46,7 @@ def _patience() -> Iterator[None]:
     """Give work more time than in production, so that a machine that stands still for seconds changes no result.
 
     A slice then ends with its work, and marks, leases and the time for a repeated refresh do not expire before a test
-    looks at them. A patch of its own, as some tests undo theirs in the middle.
+    looks at them; and replicas stay in use. A patch of its own, as some tests undo theirs in the middle.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name in _SLICES:
@@ -55,6 +56,9 @@ def _patience() -> Iterator[None]:
         patch.setattr("instafeed.core.cache.keys.LEASE_TTL_MS", 600_000)
         patch.setattr("instafeed.core.cache.keys.REBUILD_TTL_MS", 600_000)
         patch.setattr("accounts.sessions.REUSE_GRACE", timedelta(minutes=10))
+        patch.setattr("instafeed.core.db.timeout_connection.CONNECT_TIMEOUT", 60)
+        patch.setattr(django_settings, "REPLICA_MAX_LAG", 1_000)
+        patch.setattr(django_settings, "REPLICA_STATEMENT_TIMEOUT", 60)
         yield
 
 

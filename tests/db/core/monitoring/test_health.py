@@ -197,7 +197,8 @@ def test_site_is_degraded_without_replica_cache_or_broker(
 
 
 @pytest.mark.usefixtures("all_workers")
-def test_lagging_replica_is_degraded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lagging_replica_is_degraded(client: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    settings.REPLICA_MAX_LAG = 60
     monkeypatch.setattr(health, "query_row", lambda alias, query: (5, 61.0) if alias == "replica1" else (0,))
     status, body = get_health(client)
     assert (status, body["status"]) == (200, "degraded")
