@@ -9,6 +9,8 @@ import psycopg
 import pytest
 import redis
 from django.conf import settings as django_settings
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from pytest_django import Settings
 
 from instafeed.core.cache import client as cache_client
@@ -20,6 +22,10 @@ from tests.support import database_cleanup, prebuilt_data
 from tests.support.eventually import eventually
 
 database_cleanup.install()
+
+# A machine that stands still for a moment makes an example slow, or its generation.
+examples.register_profile("patient", examples(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("patient")
 
 _NEEDS_REDIS = {"db", "transactional_db", "live_server", "redis_cache", "redis_broker"}
 
