@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from django.db import connection
 from django.utils import timezone
@@ -20,9 +20,10 @@ def partition_by_month(months: int) -> None:
     _partition_between([(month - months) * timedelta(days=30) for month in range(months + 2)])
 
 
-def partition_by_moments(length: timedelta, count: int) -> None:
-    """Let the next posts come to `count` partitions of this length."""
-    _partition_between([number * length for number in range(count)])
+def partition_by_moments(length: timedelta, count: int, growth: int = 1) -> None:
+    """Let the next posts come to `count` partitions: the first of this length, each other `growth` times as long."""
+    lengths = (length * growth**number for number in range(count - 1))
+    _partition_between(list(accumulate(lengths, initial=timedelta())))
 
 
 def restore_partitions() -> None:
