@@ -49,7 +49,7 @@ from tests.db.accounts.auth_client import PASSWORD, delete_me, post, refresh, st
 from tests.support.api_user import ApiUser
 from tests.support.authenticator import code_of
 from tests.support.concurrency import close_connection_after, run_concurrently
-from tests.support.eventually import eventually
+from tests.support.eventually import TIMEOUT, eventually
 from tests.support.factories import UserFactory
 from tests.support.lock_waits import count_lock_waiters
 from tests.support.mails import send_due_mails, token_in
@@ -341,7 +341,7 @@ def test_a_registration_waits_for_a_rename_and_is_refused() -> None:
             )
             eventually(lambda: count_lock_waiters() == 1)
         with pytest.raises(services.AlreadyTaken):
-            waiting.result(10)
+            waiting.result(TIMEOUT)
 
 
 def test_concurrent_renames_stay_within_the_limit() -> None:

@@ -198,7 +198,7 @@ def test_erasure_waits_for_in_flight_requests(alice: User, monkeypatch: pytest.M
 
 @pytest.fixture
 def slow_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no retry be due before the test looks at the failure, on a slow machine either."""
+    """Make retries due long after the test has looked at the failure, even on a slow machine."""
     monkeypatch.setattr(erasure_worker.queue, "retry_delay", timedelta(minutes=1))
 
 

@@ -179,7 +179,7 @@ def test_url_of_s3_is_presigned_until_the_expiry(alice: ApiUser, s3_endpoint: st
     ends = timezone.now() + timedelta(seconds=100)
     Export.objects.update(expires_at=ends)
     url = alice.get(f"/me/exports/{export.pk}")["url"]
-    response = httpx.get(url, trust_env=False, timeout=30)
+    response = httpx.get(url, trust_env=False, timeout=60)
     assert (response.status_code, len(response.content)) == (200, export.size)
     assert response.headers["Content-Type"] == "application/zip"
     assert response.headers["Content-Disposition"].startswith('attachment; filename="instafeed-export-')

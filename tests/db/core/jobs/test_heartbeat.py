@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 from celery.signals import worker_ready
 from kombu.asynchronous.timer import Timer
 
 from instafeed.celery import app
+from instafeed.core.cache import keys
 from instafeed.core.jobs import heartbeat
 from instafeed.core.jobs.queues import QUEUES
 
@@ -18,8 +20,11 @@ class Worker:
         self.app, self.timer = app, Timer()
 
 
-def test_a_worker_looks_alive_when_it_consumes_and_not_before(redis_cache: redis.Redis) -> None:
+def test_a_worker_looks_alive_when_it_consumes_and_not_before(
+    redis_cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that dies at each start would otherwise renew its key each time."""
+    monkeypatch.setattr(keys, "WORKER_TTL", 1_000)  # the timer, which renews it, does not run here
     worker = Worker()
     step = heartbeat.Heartbeat(worker)
     step.start(worker)

@@ -57,7 +57,9 @@ def s3_would_accept(upload: storage.Upload, fields: dict[str, str], content: byt
 def test_s3_accepts_the_form_twice_and_stores_the_type(bucket: str, s3: Any) -> None:
     upload = make_form()
     for _ in range(2):
-        answer = httpx.request(upload.method, upload.url, data=upload.fields, files={"file": ("a.heic", CONTENT)})
+        answer = httpx.request(
+            upload.method, upload.url, data=upload.fields, files={"file": ("a.heic", CONTENT)}, timeout=60
+        )
         assert answer.status_code == 204
     head = s3.head_object(Bucket=bucket, Key=upload.fields["key"])
     assert (head["ContentLength"], head["ContentType"]) == (len(CONTENT), TYPE)

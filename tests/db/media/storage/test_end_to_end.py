@@ -54,7 +54,7 @@ def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     begun = owner.call("post", "/media/uploads", announced).json()
     form = begun["upload"]
     assert owner.call("post", f"/media/{begun['id']}/complete").status_code == 409
-    sent = httpx.post(form["url"], data=form["fields"], files={"file": content}, trust_env=False)
+    sent = httpx.post(form["url"], data=form["fields"], files={"file": content}, trust_env=False, timeout=60)
     assert sent.status_code == 204, sent.text
     assert owner.call("post", f"/media/{begun['id']}/complete").status_code == 202
     run_workers(owner)
@@ -65,7 +65,7 @@ def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     assert sorted(re.sub(r"/.*/", "/*/", path) for path in files) == sorted(
         f"public/*/{size}.webp" for size in (150, 320, 640, 1080)
     )
-    assert httpx.get(picture["variants"]["320"]["url"], trust_env=False).content[8:12] == b"WEBP"
+    assert httpx.get(picture["variants"]["320"]["url"], trust_env=False, timeout=60).content[8:12] == b"WEBP"
     head = s3.head_object(Bucket=bucket, Key=files[0])
     assert (head["ContentType"], head["CacheControl"]) == ("image/webp", "public, max-age=31536000, immutable")
 
@@ -76,8 +76,8 @@ def test_direct_upload_to_deletion(s3: Any, bucket: str) -> None:
     assert {path.partition("/")[0] for path in moved} == {"private"}
     assert len(moved) == 4
     assert "X-Amz-Signature=" in picture["url"]
-    assert httpx.get(picture["url"], trust_env=False).status_code == 200
-    assert httpx.get(picture["url"].partition("?")[0], trust_env=False).status_code == 403
+    assert httpx.get(picture["url"], trust_env=False, timeout=60).status_code == 200
+    assert httpx.get(picture["url"].partition("?")[0], trust_env=False, timeout=60).status_code == 403
 
     assert owner.call("delete", f"/posts/{post_id}").status_code == 204
     while purge.purge_batch():
@@ -95,7 +95,7 @@ def test_upload_through_the_app_to_deletion(s3: Any, bucket: str) -> None:
     run_workers(owner)
     assert owner.get(f"/media/{taken['id']}")["status"] == "ready"
     avatar = owner.call("patch", "/me", {"avatar": taken["id"]}).json()["avatar_url"]
-    assert httpx.get(avatar, trust_env=False).status_code == 200
+    assert httpx.get(avatar, trust_env=False, timeout=60).status_code == 200
     assert owner.call("delete", f"/media/{taken['id']}").status_code == 204
     run_workers(owner)
     assert [path.partition("/")[0] for path in stored_paths(s3, bucket)] == ["avatars"]

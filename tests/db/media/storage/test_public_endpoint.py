@@ -31,7 +31,7 @@ def save_file(path: str, content: bytes = b"a picture") -> str:
 
 
 def fetch(url: str) -> httpx.Response:
-    return httpx.get(url, trust_env=False)
+    return httpx.get(url, trust_env=False, timeout=60)
 
 
 def test_urls_use_the_public_endpoint(public: str, bucket: str) -> None:
@@ -58,7 +58,7 @@ def test_forms_use_the_public_endpoint(public: str, s3: Any, bucket: str) -> Non
     path = f"incoming/{storage.new_key()}"
     upload = storage.direct_upload(path, "image/jpeg", len(content))
     assert upload.url == f"{public}/{bucket}"
-    sent = httpx.post(upload.url, data=upload.fields, files={"file": content}, trust_env=False)
+    sent = httpx.post(upload.url, data=upload.fields, files={"file": content}, trust_env=False, timeout=60)
     assert sent.status_code == 204, sent.text
     assert s3.get_object(Bucket=bucket, Key=path)["Body"].read() == content
 

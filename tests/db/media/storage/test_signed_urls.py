@@ -210,7 +210,7 @@ def test_s3_serves_signed_urls() -> None:
     """moto checks neither signature nor expiry; the two tests below compare the URL with boto3's instead."""
     key = storage.new_key()
     storage.save(f"private/{key}/150.webp", BytesIO(b"picture"), "image/webp")
-    answer = httpx.get(storage.signed_urls(key, ["150.webp"])[0])
+    answer = httpx.get(storage.signed_urls(key, ["150.webp"])[0], timeout=60)
     assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, b"picture", "image/webp")
     assert answer.headers["cache-control"] == "private, max-age=3600"
 
