@@ -45,7 +45,6 @@ _CLUSTER_SETTINGS = {
     "databases": "1",
     "cluster-enabled": "yes",
     "cluster-config-file": "nodes.conf",
-    "cluster-node-timeout": "2000",
     "cluster-require-full-coverage": "no",
     "cluster-announce-ip": "127.0.0.1",
 }
@@ -82,13 +81,14 @@ class RedisServer(Child):
         write_private(configuration, "".join(f"{name} {value}\n" for name, value in settings.items()))
         return [redis_executable(), str(configuration)]
 
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1)
+    def client(self, timeout: float = 60) -> redis.Redis:
+        """Return a client that waits `timeout` seconds: on a busy machine a server that works may stand still."""
+        return redis.Redis.from_url(self.url, socket_timeout=timeout, socket_connect_timeout=timeout)
 
     def ready(self) -> bool:
         """Return whether it answers. False while it loads its append-only file."""
         try:
-            with self.client() as client:
+            with self.client(timeout=1) as client:
                 return self.running and bool(client.ping())
         except redis.RedisError:
             return False
@@ -100,8 +100,9 @@ class CacheCluster:
     A server that is started again keeps its identity and its slots; a new `CacheCluster` is a new cluster.
     """
 
-    def __init__(self, count: int, layout: StackLayout, password: str) -> None:
-        settings = {**CACHE_SETTINGS, **_CLUSTER_SETTINGS}
+    def __init__(self, count: int, layout: StackLayout, password: str, *, node_timeout: int = 2_000) -> None:
+        """`node_timeout`: milliseconds without an answer after which servers think that another one has failed."""
+        settings = {**CACHE_SETTINGS, **_CLUSTER_SETTINGS, "cluster-node-timeout": str(node_timeout)}
         shutil.rmtree(layout.cache, ignore_errors=True)
         layout.cache.mkdir(mode=0o700)
         self.servers = [
@@ -123,13 +124,16 @@ class CacheCluster:
                 client.execute_command("CLUSTER", "MEET", "127.0.0.1", self.servers[0].port)
 
     def is_formed(self) -> bool:
-        """Return whether every server knows an owner of every slot."""
+        """Return whether every server answers and knows an owner of every slot."""
         expected = {"cluster_state": "ok", "cluster_slots_ok": str(SLOTS)}
         for server in self.servers:
-            with server.client() as client:
-                info: dict[str, str] = client.execute_command("CLUSTER INFO")
-                if not expected.items() <= info.items():
-                    return False
+            try:
+                with server.client(timeout=1) as client:
+                    info: dict[str, str] = client.execute_command("CLUSTER INFO")
+            except redis.RedisError:
+                return False
+            if not expected.items() <= info.items():
+                return False
         return True
 
 

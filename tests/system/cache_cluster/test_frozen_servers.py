@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier, Event
+from typing import Any, NoReturn
 
 import pytest
 import redis
 from pytest_django import Settings
 
-from instafeed.core.cache import cluster, commands, keys
+from instafeed.core.cache import cluster, cluster_client, commands, keys
+from instafeed.core.cache.cluster import HURRIED_TIMEOUT
 from instafeed.core.cache.cluster_client import ConnectionFactory
 from instafeed.core.monitoring import health
 from instafeed.devstack.redis import CacheCluster, RedisServer
 from tests.support.cluster_cache import used_as_cache
+from tests.support.eventually import TIMEOUT as LONG
 from tests.support.eventually import eventually
+from tests.system.cache_cluster.conftest import Waits
 
-TIMEOUT = 3.0  # seconds; so that one and two timeouts differ on a busy machine, too
+TIMEOUT = 3.0  # seconds that a server is waited for
 
 
 @contextmanager
-def frozen(cache: CacheCluster, servers: list[RedisServer]) -> Iterator[None]:
+def frozen(cache: CacheCluster, servers: list[RedisServer]) -> Iterator[list[RedisServer]]:
     for server in servers:
         server.pause()
     try:
-        yield
+        yield servers
     finally:
         for server in servers:
             server.resume()
         eventually(lambda: all(server.ready() for server in cache.servers) and cache.is_formed())
         cluster.reset()
-
-
-def seconds_of(call: Callable[[], object]) -> float:
-    began = time.monotonic()
-    call()
-    return time.monotonic() - began
 
 
 def write_and_fail() -> None:
@@ -49,36 +47,64 @@ def writes() -> list[tuple[str, str, int]]:
     return [("SET", keys.post_card(id_), 1) for id_ in range(1, 200)]
 
 
-def test_frozen_servers_are_waited_for_together(cache_cluster: CacheCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "FAILURE_COOLDOWN", 10 * TIMEOUT)
+def test_frozen_servers_are_waited_for_together(
+    cache_cluster: CacheCluster, waits: Waits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "FAILURE_COOLDOWN", LONG)
     with used_as_cache(cache_cluster, TIMEOUT):
         commands.run_unguarded(writes())
-        with frozen(cache_cluster, cache_cluster.servers[:2]):
-            assert TIMEOUT <= seconds_of(write_and_fail) < 2 * TIMEOUT
-            assert seconds_of(write_and_fail) < TIMEOUT, "writers do not wait for servers that have just failed"
+        with frozen(cache_cluster, cache_cluster.servers[:2]) as servers:
+            write_and_fail()
+            assert waits.take(servers) == [TIMEOUT, HURRIED_TIMEOUT]
+            write_and_fail()
+            assert waits.take(servers) == [HURRIED_TIMEOUT] * 2, "writers do not wait for servers that have just failed"
 
 
-def test_threads_are_not_connected_one_after_another(cache_cluster: CacheCluster) -> None:
-    timeout = TIMEOUT / 3
-    factory = ConnectionFactory({"SOCKET_TIMEOUT": timeout, "CONNECTION_POOL_KWARGS": {}})
+def test_threads_do_not_wait_for_another_that_is_connecting(
+    cache_cluster: CacheCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or they would be connected one after another, each after the timeouts of all servers."""
+    factory = ConnectionFactory({"SOCKET_TIMEOUT": 0.1, "CONNECTION_POOL_KWARGS": {}})
+    with frozen(cache_cluster, cache_cluster.servers), pytest.raises(redis.RedisError):
+        factory.connect(cache_cluster.url)
+    is_connecting, ends = Event(), Event()
 
-    def connect(_: int) -> None:
-        with pytest.raises(redis.RedisError):
-            factory.connect(cache_cluster.url)
+    def wait_for_frozen_servers(*_: Any, **__: Any) -> NoReturn:
+        is_connecting.set()
+        ends.wait(LONG)
+        raise redis.TimeoutError("all servers are frozen")
 
-    with frozen(cache_cluster, cache_cluster.servers), ThreadPoolExecutor(4) as executor:
-        alone = seconds_of(lambda: connect(0))
-        assert seconds_of(lambda: list(executor.map(connect, range(4)))) < 2 * alone
+    monkeypatch.setattr(cluster_client, "make_client", wait_for_frozen_servers)
+    with ThreadPoolExecutor(4) as executor:
+        first = executor.submit(factory.connect, cache_cluster.url)
+        try:
+            assert is_connecting.wait(LONG)
+            for other in [executor.submit(factory.connect, cache_cluster.url) for _ in range(3)]:
+                with pytest.raises(redis.ConnectionError, match="another thread is connecting"):
+                    other.result(LONG / 2)
+        finally:
+            ends.set()
+        with pytest.raises(redis.TimeoutError):
+            first.result(LONG)
 
 
 def test_health_asks_all_servers_at_once(
-    cache_cluster: CacheCluster, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    cache_cluster: CacheCluster, settings: Settings, waits: Waits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "REDIS_TIMEOUT", TIMEOUT)
     password = cache_cluster.servers[0].password
     ports = [server.port for server in reversed(cache_cluster.servers)]  # a URL that no other test has used
     settings.REDIS_URL = f"redis+cluster://:{password}@" + ",".join(f"127.0.0.1:{port}" for port in ports)
+    all_are_asked = Barrier(len(cache_cluster.servers))
+    probe_server = health._probe_server  # noqa: SLF001
+
+    def probe_with_the_others(*arguments: Any) -> health.Report:
+        all_are_asked.wait(LONG)  # raises if one server is asked after another
+        return probe_server(*arguments)
+
     with used_as_cache(cache_cluster):
-        assert health.probe_cache()["status"] == "ok"
-        with frozen(cache_cluster, cache_cluster.servers[:2]):
-            assert TIMEOUT <= seconds_of(health.probe_cache) < 2 * TIMEOUT
+        eventually(lambda: health.probe_cache()["status"] == "ok")
+        monkeypatch.setattr(health, "_probe_server", probe_with_the_others)
+        with frozen(cache_cluster, cache_cluster.servers[:2]) as servers:
+            assert health.probe_cache()["status"] == "down"
+            assert waits.take(servers) == [TIMEOUT] * 2, "none is waited for again to learn who has the slots"

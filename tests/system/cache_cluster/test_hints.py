@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.eventually import eventually
 
 
 @pytest.fixture
-def received(redis_cluster: RedisCluster) -> Iterator[list[Hint | None]]:
+def received(hasty_cluster: RedisCluster) -> Iterator[list[Hint | None]]:
     """What a listener receives. It has subscribed."""
     received: list[Hint | None] = []
     listener = Listener(received.append)
@@ -25,6 +26,8 @@ def received(redis_cluster: RedisCluster) -> Iterator[list[Hint | None]]:
         yield received
     finally:
         listener.stop()
+        # Its subscription must not be taken for that of the next test's listener.
+        eventually(lambda: "listener" not in [thread.name for thread in threading.enumerate()])
 
 
 def publish_until_received(received: list[Hint | None], viewer_id: int) -> None:
@@ -44,7 +47,11 @@ def test_hints_of_a_cluster_are_received(received: list[Hint | None]) -> None:
 def test_a_listener_subscribes_again_when_its_server_is_frozen(
     received: list[Hint | None], cache_cluster: CacheCluster
 ) -> None:
-    (server,) = (one for one in cache_cluster.servers if has_subscription(one))
+    def subscribed() -> list[RedisServer]:
+        return [one for one in cache_cluster.servers if has_subscription(one)]
+
+    eventually(lambda: len(subscribed()) == 1)  # a server may not have noticed yet that an earlier connection is closed
+    (server,) = subscribed()
     before = received.count(None)
     server.pause()
     try:
