@@ -106,6 +106,9 @@ class Site:
         """Write, and wait until the replica's last replayed transaction is that old. After a restart it knows none."""
         self.write("last")
         self.catch_up()
+        self.wait_until_replayed_transaction_is_older_than(seconds)
+
+    def wait_until_replayed_transaction_is_older_than(self, seconds: float) -> None:
         query = f"SELECT clock_timestamp() - pg_last_xact_replay_timestamp() > interval '{seconds} s'"
         eventually(lambda: self.ask_replica(query))
 

@@ -85,14 +85,14 @@ def _terminate_connections(site: Site) -> None:
 
 
 def test_reads_continue_while_the_replica_is_stopped_and_return_to_it(site: Site, checks: Checks, pooled: None) -> None:
-    assert site.read(user=1)["standby"] is True
+    eventually(lambda: site.read(user=1)["standby"] is True)
     with site.stopped(), at_most_one_read_tries_the_replica():
         read_until_checked(site, checks)
     eventually(lambda: site.read(user=1)["standby"] is True)
 
 
 def test_reads_continue_when_a_connection_is_terminated(site: Site, pooled: None) -> None:
-    assert site.read()["standby"] is True
+    eventually(lambda: site.read()["standby"] is True)
     _terminate_connections(site)
     assert site.read()["values"] == []  # from the primary, or from the replica over a new pool connection
 
@@ -104,7 +104,7 @@ def test_reads_continue_when_a_connection_is_terminated(site: Site, pooled: None
 
 
 def test_a_frozen_replica_delays_one_read_and_is_then_excluded(site: Site, checks: Checks, pooled: None) -> None:
-    assert site.read(user=1)["standby"] is True
+    eventually(lambda: site.read(user=1)["standby"] is True)
     with site.frozen(), at_most_one_read_tries_the_replica():
         read_until_checked(site, checks)
         read_during_a_check(site, checks)
@@ -254,6 +254,7 @@ def test_health_responds_while_redis_is_frozen(site: Site, settings: Settings) -
         site.services.broker.resume()
 
 
+@pytest.mark.usefixtures("patient")
 def test_health_reports_a_lagging_replica_until_it_has_caught_up(site: Site, settings: Settings) -> None:
     settings.REPLICA_MAX_LAG = 1
     site.write("seen")  # a replica that was just restarted knows no time of a transaction
@@ -268,6 +269,7 @@ def test_health_reports_a_lagging_replica_until_it_has_caught_up(site: Site, set
     eventually(lambda: health.probe_replica()["status"] == "ok")
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_first_write_after_idle_time_is_not_lag(
     site: Site, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,9 +287,11 @@ def test_the_first_write_after_idle_time_is_not_lag(
         return measured[-1]
 
     monkeypatch.setattr(health, "query_row", measure)
-    site.wait_until_idle_for(2)
+    site.write("last")
+    site.catch_up()
     with ExitStack() as replay:
         replay.enter_context(site.replay_paused())
+        site.wait_until_replayed_transaction_is_older_than(2)  # no other one can follow it now
         site.write("new")
         report = health.probe_replica()
     assert len(measured) == 2
