@@ -12,6 +12,7 @@ from pathlib import Path
 import redis
 
 from instafeed.devstack.state import PROJECT_ROOT
+from tests.support.cache import patient_url
 from tests.support.eventually import eventually
 
 BEAT = (sys.executable, "-m", "celery", "-q", "-A", "instafeed", "beat", "--pidfile=")
@@ -32,7 +33,14 @@ class Beats:
             process = subprocess.Popen(
                 [*BEAT, *SCHEDULER, "--schedule", str(self._directory / f"{number}.schedule")],
                 cwd=PROJECT_ROOT,
-                env={**os.environ, "DJANGO_SETTINGS_MODULE": "instafeed.settings", "LOG_LEVEL": "INFO", **environment},
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": "instafeed.settings",
+                    "LOG_LEVEL": "INFO",
+                    # Each beat sends the tasks if Redis does not answer in time, which a busy machine may cause.
+                    "REDIS_URL": patient_url(os.environ["REDIS_URL"]),
+                    **environment,
+                },
                 stdout=log,
                 stderr=log,
             )
