@@ -47,12 +47,27 @@ def is_ready(stack: LiveStack) -> bool:
         return False
 
 
+def wait_for_other_deliveries(stack: LiveStack) -> None:
+    """Wait until all fan-outs of earlier tests are done, and counted, which happens after the commit.
+
+    The metric of open fan-outs comes from a probe that may be a second old, so the database is asked.
+    """
+    with stack.services.primary.connect(stack.services.primary.url()) as connection:
+
+        def all_are_counted() -> bool:
+            counted = stack.metric("instafeed_post_visible_seconds_count")
+            row = connection.execute("SELECT count(*) FROM feeds_fanout WHERE state NOT IN (2, 3)").fetchone()
+            connection.execute("SELECT pg_sleep(0.5)")
+            return row == (0,) and stack.metric("instafeed_post_visible_seconds_count") == counted
+
+        eventually(all_are_counted)
+
+
 def test_post_delivery_is_measured(live_stack: LiveStack) -> None:
     author, follower = HttpUser(live_stack), HttpUser(live_stack)
     follower.follow(author)
     assert follower.feed() == []
-    # Wait for fan-outs that other tests delayed.
-    eventually(lambda: live_stack.metric("instafeed_fan_outs_open") == 0)
+    wait_for_other_deliveries(live_stack)
     before = {
         name: live_stack.metric(name)
         for name in (
@@ -66,15 +81,20 @@ def test_post_delivery_is_measured(live_stack: LiveStack) -> None:
 
     started = time.monotonic()
     author.create_post("counted")
-    eventually(lambda: increase("instafeed_post_visible_seconds_count"))
+    eventually(lambda: increase("instafeed_post_visible_seconds_count") and increase("instafeed_deliveries_total"))
     assert increase("instafeed_post_visible_seconds_count") == increase("instafeed_deliveries_total") == 1
     assert 0 < increase("instafeed_post_visible_seconds_sum") <= time.monotonic() - started
     eventually(lambda: live_stack.metric("instafeed_tasks_total", task="feeds.tasks.deliver_posts", outcome="success"))
 
 
+def parts_up(stack: LiveStack) -> tuple[float, float]:
+    """Return whether the broker and the cache are up."""
+    return stack.metric("instafeed_up", part="broker"), stack.metric("instafeed_up", part="cache")
+
+
 def test_scrape_answers_while_the_broker_is_paused(live_stack: LiveStack) -> None:
     eventually(lambda: live_stack.metric("instafeed_up", part="broker") == 1)
     with live_stack.paused("broker"):
-        eventually(lambda: live_stack.metric("instafeed_up", part="broker") == 0)
-        assert live_stack.metric("instafeed_up", part="cache") == 1
+        # On a busy machine the probe of the cache may be late, too, in one scrape or another.
+        eventually(lambda: parts_up(live_stack) == (0, 1))
     eventually(lambda: live_stack.metric("instafeed_up", part="broker") == 1)

@@ -44,7 +44,7 @@ def test_counts_of_processes_that_share_the_directory_are_summed(tmp_path: Path)
         env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "new" / "one"), "PATH": "", "REDIS_URL": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert "instafeed_deliveries_total 31.0" in done.stdout, done.stderr
     assert 'instafeed_tasks_total{outcome="success",task="x"} 3.0' in done.stdout
@@ -82,7 +82,9 @@ def test_sum_over_all_targets_counts_everything_once(tmp_path: Path) -> None:
 
     with ExitStack() as running:
         for process in (
-            program("gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi", PORT=str(web), **shared),
+            program(
+                "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi", PORT=str(web), WEB_WORKERS="1", **shared
+            ),
             program("instafeed.asgi", PORT=str(stream), **shared),
             program(*celery, "--queues=media", METRICS_PORT=str(worker), **shared),
             program(*celery, "--queues=bulk", "--hostname=bulk@%h", **shared),  # the web server reports its counts

@@ -81,7 +81,7 @@ def test_a_worker_serves_the_metrics_of_its_pool(tmp_path: Path) -> None:
 
 def request(url: str, token: str) -> str:
     authorized = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(authorized, timeout=5) as response:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(authorized, timeout=60) as response:
         return str(response.read().decode())
 
 
