@@ -78,9 +78,10 @@ def test_more_clients_than_sessions(stack: LiveStack, pgbouncer: PgBouncer) -> N
 
     def like(user: HttpUser) -> int:
         url = f"{stack.base_url}/api/v1/posts/{post_id}/like"
-        return httpx.post(url, headers=user.headers, timeout=TIMEOUT, trust_env=False).status_code
+        return client.post(url, headers=user.headers).status_code
 
-    with ThreadPoolExecutor(LIKES) as threads:
+    # One client for all: each needs CPU time for its TLS settings, and the requests would come one after another.
+    with httpx.Client(timeout=TIMEOUT, trust_env=False) as client, ThreadPoolExecutor(LIKES) as threads:
         assert set(threads.map(like, likers)) == {200}
     assert author.get(f"/posts/{post_id}")["like_count"] == LIKES
     pools = {row["name"]: row for row in pgbouncer.administer("SHOW DATABASES")}
@@ -100,9 +101,9 @@ def test_the_server_ends_a_slow_statement_of_the_site(stack: LiveStack, pgbounce
         ]
         query = "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND client_port = ANY(%s)"
         with stack.services.primary.connect() as connection:
-            waiting = connection.execute(query, [ports]).fetchall()
-        assert waiting == []
-    author.create_post("in time")
+            eventually(lambda: connection.execute(query, [ports]).fetchall() == [])
+    # If the web process noticed the end too late, it asks the primary first whether it works.
+    eventually(lambda: author.call("POST", "/posts", json={"caption": "in time"}).status_code == 201)
 
 
 def test_workers_and_commands_have_no_limit(pgbouncer: PgBouncer) -> None:
@@ -149,9 +150,8 @@ def test_a_frozen_pgbouncer_does_not_hang_the_site(stack: LiveStack, pgbouncer: 
             likes = threads.map(like, range(LIKES))
             assert [stack.get("/health/live").status_code for _ in range(5)] == [200] * 5
             assert set(likes) == {503}
-            assert [reader.status_of("GET", "/feed", timeout=TIMEOUT) for _ in range(5)] == [200] * 5, (
-                "warm pages need no SQL"
-            )
+            # Warm pages need no SQL. A process that has just missed an answer of Redis asks PostgreSQL for a second.
+            eventually(lambda: [reader.status_of("GET", "/feed", timeout=TIMEOUT) for _ in range(5)] == [200] * 5)
         finally:
             pgbouncer.resume()
         eventually(lambda: set(threads.map(like, range(LIKES))) == {200})  # both processes have connections again

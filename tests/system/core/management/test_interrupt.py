@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
 from tests.support.processes import clean_environment
 
-USERS = 10  # the command needs a second for each
+USERS = 30  # the command needs a second for each; also a test that stands still for long must interrupt it
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def started(live_stack: LiveStack, output: int, *command: str) -> Iterator[subpr
 def read_until(output: int, wanted: bytes) -> bytes:
     """Read until `wanted` and the end of its word appear. Return everything read."""
     seen = b""
-    while wanted not in seen or seen.endswith(wanted):
+    while not re.search(re.escape(wanted) + rb"\S*\s", seen):
         part = os.read(output, 4096)
         assert part, seen
         seen += part
