@@ -33,7 +33,7 @@ def modules_without_celery() -> list[str]:
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=200)
 
 
 def test_modules_without_tasks_do_not_load_celery() -> None:

@@ -119,7 +119,7 @@ def test_paused_child_is_stopped_in_order(program: NewProgram, tmp_path: Path) -
     child.start()
     eventually(lambda: "on" in child.log.read_text())
     child.pause()
-    child.stop()
+    child.stop(grace=60)
     assert mark.exists()
 
 

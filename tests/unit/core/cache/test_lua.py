@@ -20,6 +20,6 @@ def test_files_are_read_as_utf_8_in_every_locale(tmp_path: Path) -> None:
         env={"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert loaded.returncode == 0, loaded.stderr
