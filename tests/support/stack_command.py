@@ -16,6 +16,9 @@ from instafeed.devstack.state import PROJECT_ROOT, StackRecord, running_record
 from tests.support.eventually import eventually
 from tests.support.processes import clean_environment, manage_output
 
+_START_TIMEOUT = 400  # seconds; half a minute on an idle machine
+STOP_TIMEOUT = 300  # seconds; above the sum of what the programs may take to stop
+
 
 class StackCommand:
     """`manage.py stack --empty` in an existing directory. Leaving the `with` block stops it.
@@ -71,7 +74,7 @@ class StackCommand:
     def start(self) -> Self:
         """Start the stack and wait until it is ready. Fail with its output if it ends before."""
         self.launch()
-        eventually(self._has_started)
+        eventually(self._has_started, _START_TIMEOUT)
         return self
 
     def launch(self) -> None:
@@ -87,7 +90,7 @@ class StackCommand:
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and return the supervisor's exit status."""
         self.supervisor.send_signal(signum)
-        return self.supervisor.wait(120)
+        return self.supervisor.wait(STOP_TIMEOUT)
 
     def manage(self, *arguments: str) -> str:
         """Run a management command on this stack and return its output."""

@@ -28,6 +28,7 @@ CELEBRITIES = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebri
 UNFINISHED = "SELECT count(*) FROM feeds_fanout WHERE finished_at IS NULL"
 
 
+_BLOCK_TIMEOUT = 400  # seconds; one block starts a whole stack
 _FEW_PROCESSES = "--web-workers 1 --celery-workers 1 --no-sync"
 
 
@@ -95,13 +96,14 @@ class Checkout:
         block = re.sub(r"^ +", "", blocks[number], flags=re.MULTILINE)
         for word, other in self._replaced.items():
             block = block.replace(word, other)
-        before = self.output.stat().st_size
+        before = len(self.output.read_text())
         self._blocks += 1
         mark = f"block {self._blocks} succeeded"
         assert self._shell.stdin is not None
         self._shell.stdin.write(f"{block}\necho '{mark}'\n")
         self._shell.stdin.flush()
-        eventually(lambda: mark in self.output.read_text() or self._shell.poll() is not None)
+        done = f"{mark}\n"
+        eventually(lambda: done in self.output.read_text() or self._shell.poll() is not None, _BLOCK_TIMEOUT)
         printed = self.output.read_text()[before:]
         assert mark in printed, f"{block}\n{printed}"
         return printed
@@ -146,7 +148,7 @@ class Network:
         return [(post["id"], post["like_count"], post["comment_count"]) for post in posts]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_200)
 def test_restored_stack_shows_the_same_feeds(live_stack: LiveStack, directory: Path) -> None:
     network = Network(live_stack)
     before = network.feed()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from instafeed.devstack.state import PROJECT_ROOT, StackLayout, running_environm
 from tests.support import prebuilt_data
 from tests.support.eventually import eventually
 from tests.support.processes import clean_environment, manage
-from tests.support.stack_command import StackCommand
+from tests.support.stack_command import STOP_TIMEOUT, StackCommand
 
 # Each start runs a dozen processes: seconds on an idle machine, much longer on a busy one.
 pytestmark = [pytest.mark.xdist_group("stack-command"), pytest.mark.timeout(600)]
@@ -37,7 +38,7 @@ def assert_stopped_in_order(
     stack: StackCommand, everything: list[psutil.Process], children: list[psutil.Process]
 ) -> None:
     """Assert that the supervisor ended without an error, after its children."""
-    assert stack.supervisor.wait(60) == 0, stack.output
+    assert stack.supervisor.wait(STOP_TIMEOUT) == 0, stack.output
     assert all(has_ended(child) for child in children)
     wait_until_ended(everything)
     assert stack.output.rstrip().endswith("Stopped.")
@@ -209,7 +210,18 @@ def test_ordinary_account_can_run_it(directory: Path) -> None:
 
 
 def test_stack_stops_in_order_when_its_output_has_no_reader(directory: Path) -> None:
-    """As `manage.py stack | head` when `head` has ended."""
+    """As `manage.py stack | head` when `head` has ended.
+
+    The end of a server is something to say, also if the stack has said everything else before `head` ended.
+    """
+
+    def find_redis() -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["ppid", "name"])
+            if (process.info["ppid"], process.info["name"]) == (stack.pid, "redis-server")
+        ]
+
     reader, output = os.pipe()
     with subprocess.Popen(
         [sys.executable, "manage.py", "stack", "--data-dir", str(directory), "--data-only", "--no-sync"],
@@ -220,8 +232,12 @@ def test_stack_stops_in_order_when_its_output_has_no_reader(directory: Path) -> 
     ) as stack:
         os.close(output)
         assert os.read(reader, 10) == b"PostgreSQL"
+        eventually(find_redis)
         children = psutil.Process(stack.pid).children(recursive=True)
+        redis = find_redis()[0]
         os.close(reader)
+        with suppress(psutil.NoSuchProcess):  # the stack has stopped it already
+            redis.kill()
         _, errors = stack.communicate(timeout=300)
     assert (stack.returncode, errors) == (0, b"")
     assert running_record(directory) is None
