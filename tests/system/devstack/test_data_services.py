@@ -16,7 +16,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from instafeed.devstack.child_process import terminate_leftover
+from instafeed.devstack.child_process import has_ended, process_tree
 from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.state import ProcessIdentity, StackError, StackLayout, StackRecord, running_environment
 from tests.support.eventually import eventually
@@ -42,9 +42,9 @@ def is_replicated(services: DataServices, mark: str, url: str | None = None) -> 
 
 
 def test_replica_streams_from_the_primary(services: DataServices) -> None:
-    with services.primary.connect() as connection:
-        states = connection.execute("SELECT application_name, state FROM pg_stat_replication").fetchall()
-    assert states == [("instafeed_replica", "streaming")]
+    query = "SELECT application_name, state FROM pg_stat_replication"
+    with services.primary.connect() as connection:  # a replica that was just started catches up first
+        eventually(lambda: connection.execute(query).fetchall() == [("instafeed_replica", "streaming")])
     mark = write(services)
     eventually(lambda: is_replicated(services, mark))
 
@@ -219,11 +219,14 @@ def start_and_crash(directory: Path) -> StackRecord:
     assert holder.stdout.readline() == "up\n"
     record = StackRecord.read(StackLayout(directory).record)
     assert record
-    for child in record.children.values():
-        terminate_leftover(child, grace=0)
+    # Without a signal before: a server that has the time to stop in order removes its lock file.
+    servers = [process for child in record.children.values() for process in process_tree(child)]
+    for process in servers:
+        process.kill()
     holder.kill()
     holder.wait()
     holder.stdout.close()
+    eventually(lambda: all(has_ended(process) for process in servers))
     return record
 
 
