@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +16,7 @@ from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.programs import Beat, Stream, Web, workers
 from instafeed.devstack.supervisor import Supervisor
+from tests.support.eventually import eventually
 from tests.support.processes import manage_output
 
 _SCOPES = (
@@ -34,6 +35,8 @@ class LiveStack:
     * `base_url`; `client`, an httpx client for it; `get()`, `post()`, `patch()`, `delete()`
     * `environment`: the variables that commands on this stack need; `manage("verify_feeds", …)` runs one
     * `metric("instafeed_up", part="cache")`: the value on /metrics
+    * `health("broker")`: the report on /health
+    * `wait_for_replica()`: then a read finds the same on the replica as on the primary
     * `data_dir`, `log("worker")` and `services`, the data services
     * `stream_url`: where streams are opened
     * parts: `cache`, `broker`, `primary`, `replica`, `web`, `stream`, `worker` (all queues), `worker-fan-out`, `beat`
@@ -71,9 +74,7 @@ class LiveStack:
         self._children: dict[str, Child] = {child.name: child for child in services.children} | self._programs
         if broker:
             self._children["broker"] = broker
-        self._supervisor = Supervisor(
-            [*self._children.values()], chores=[replica.mend for replica in services.replicas]
-        )
+        self._supervisor = self._new_supervisor()
         self._changing = threading.Lock()  # held while a part is stopped, so that the supervisor does not restart it
         self._stopping = threading.Event()
         # Its children end with the thread that started them, so one thread supervises until the stack is closed.
@@ -116,6 +117,23 @@ class LiveStack:
         samples = (sample for family in text_string_to_metric_families(response.text) for sample in family.samples)
         return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
 
+    def health(self, part: str) -> dict[str, Any]:
+        """Return the report of a part on /health. It lacks most fields if the part answered too late."""
+        report: dict[str, Any] = self.get("/health").json()["checks"][part]
+        return report
+
+    def wait_for_replica(self) -> None:
+        """Wait until the replica has everything that is committed now.
+
+        A test needs this between a wait for what workers do and a read through the API: a reader who wrote nothing may
+        read from the replica, which may be behind what the test has seen.
+        """
+        with self.services.primary.connect() as primary:
+            position = primary.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+        with self.services.replica.connect() as replica:
+            query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+            eventually(lambda: replica.execute(query, position).fetchone() == (True,))
+
     def part(self, name: str) -> Child:
         return self._children[name]
 
@@ -130,9 +148,10 @@ class LiveStack:
             child.resume()
 
     def kill(self, name: str) -> None:
-        """Kill all processes of a part. The supervisor starts it again."""
+        """Kill all processes of a part. The supervisor starts it again, and soon, however many tests have done this."""
         with self._changing:
             self._children[name].kill()
+            self._supervisor = self._new_supervisor()  # the old one waits longer, up to 30 s, after each failure
 
     def is_running(self, name: str) -> bool:
         with self._changing:
@@ -157,6 +176,9 @@ class LiveStack:
             program.launch()
         program.wait_ready(_START_TIMEOUT)
         self.connect()
+
+    def _new_supervisor(self) -> Supervisor:
+        return Supervisor([*self._children.values()], chores=[replica.mend for replica in self.services.replicas])
 
     def _supervise(self) -> None:
         while not self._stopping.wait(_TICK_INTERVAL):
