@@ -27,6 +27,7 @@ from tests.support.programs import needs
 # Not /usr/sbin/rabbitmq-server, which changes to the account of the system's own RabbitMQ.
 _SERVER = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin")
 _EPMD = shutil.which("epmd")
+_START_TIMEOUT = 300  # seconds; Erlang needs some on an idle machine, and far more on a busy one
 
 needs_rabbitmq = needs(_SERVER and _EPMD, "rabbitmq-server")  # its service need not run
 
@@ -107,7 +108,7 @@ class RabbitMQ(Child):
         try:
             while not _accepts(self._mapper_port):
                 self._mapper.wait(0.02)
-            self.start()
+            self.start(_START_TIMEOUT)
         except BaseException:
             self._mapper.stop()
             raise
@@ -125,7 +126,7 @@ class RabbitMQ(Child):
             [str(_SERVER).replace("rabbitmq-server", "rabbitmqctl"), "--quiet", *arguments],
             env=self.environment,
             check=True,
-            timeout=60,
+            timeout=_START_TIMEOUT,  # it starts an Erlang of its own
         )
 
     def ready(self) -> bool:
@@ -133,14 +134,14 @@ class RabbitMQ(Child):
 
     def _answers(self) -> bool:
         try:
-            self.connect().close()
+            self.connect(timeout=1).close()
         except (OSError, amqp.AMQPError):
             return False
         return True
 
-    def connect(self) -> amqp.Connection:
+    def connect(self, *, timeout: float = 60) -> amqp.Connection:
         connection = amqp.Connection(
-            f"127.0.0.1:{self.port}", "instafeed", self._password, virtual_host="instafeed", connect_timeout=1
+            f"127.0.0.1:{self.port}", "instafeed", self._password, virtual_host="instafeed", connect_timeout=timeout
         )
         connection.connect()
         return connection

@@ -15,6 +15,7 @@ from instafeed.devstack.state import StackLayout, write_private
 from tests.support.eventually import eventually
 
 MASTER = "broker"
+_START_TIMEOUT = 300  # seconds
 _DOWN_AFTER = 1_000  # milliseconds without an answer after which the sentinels choose another master
 
 
@@ -38,7 +39,7 @@ class SentinelBroker:
         with ExitStack() as undo:
             for child in (self.first, self.second, *self.sentinels):
                 undo.callback(child.stop)
-                child.start()
+                child.start(_START_TIMEOUT)
             eventually(self._is_complete)
             self._exit = undo.pop_all()
         return self
@@ -48,16 +49,22 @@ class SentinelBroker:
     ) -> None:
         self._exit.close()
 
-    def master_port(self) -> int:
-        """Return the port of the master that the first sentinel names."""
-        with self.sentinels[0].client() as client:
-            return int(client.sentinel_get_master_addr_by_name(MASTER)[1])
+    def master_port(self) -> int | None:
+        """Return the port of the master that the first sentinel names. None: it does not answer in time."""
+        try:
+            with self.sentinels[0].client() as client:
+                return int(client.sentinel_get_master_addr_by_name(MASTER)[1])
+        except redis.RedisError:
+            return None
 
     def _is_complete(self) -> bool:
         """Whether each sentinel knows the replica and the two others."""
         for sentinel in self.sentinels:
-            with sentinel.client() as client:
-                state = client.sentinel_master(MASTER)
+            try:
+                with sentinel.client() as client:
+                    state = client.sentinel_master(MASTER)
+            except redis.RedisError:
+                return False
             if (state["num-slaves"], state["num-other-sentinels"]) != (1, 2):
                 return False
         return True

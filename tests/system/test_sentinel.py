@@ -50,9 +50,8 @@ def test_posts_are_delivered_after_a_failover_of_the_broker(live_stack: LiveStac
     assert reader.feed() == []
     expected = [author.create_post("before the failover")]
     eventually(lambda: reader.feed() == expected)
-    report = live_stack.get("/health").json()["checks"]["broker"]
-    assert report["status"] == "ok"
-    assert report["max_memory"] > 0
+    eventually(lambda: live_stack.health("broker")["status"] == "ok")  # a probe that takes longer than usual fails
+    eventually(lambda: live_stack.health("broker").get("max_memory", 0) > 0)
 
     broker.first.kill()
     expected.insert(0, author.create_post("without a master"))
@@ -60,4 +59,4 @@ def test_posts_are_delivered_after_a_failover_of_the_broker(live_stack: LiveStac
     eventually(lambda: reader.feed() == expected)
     expected.insert(0, author.create_post("after the failover"))
     eventually(lambda: reader.feed() == expected)
-    eventually(lambda: live_stack.get("/health").json()["checks"]["broker"]["status"] == "ok")
+    eventually(lambda: live_stack.health("broker")["status"] == "ok")
