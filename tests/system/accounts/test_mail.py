@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from instafeed.devstack.ports import free_port
 from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
 from tests.support.smtp_server import ReceivedMail, SmtpServer
 
-DOWN_SECONDS = 8  # the first attempts of all mails
+RETRY_SECONDS = 10  # after which a mail is tried again (accounts.mail.outbox)
 REGISTRATIONS = 10
 DEAD_LETTER = 3  # of instafeed.core.jobs.leased.JobState
 
@@ -60,21 +60,31 @@ class Gate:
         self._opened.set()
 
 
+def count_failed(database: psycopg.Connection, addresses: list[str]) -> int:
+    """Count the mails to these addresses that were tried in vain."""
+    query = "SELECT count(*) FROM accounts_outgoingmail WHERE address = ANY(%s) AND attempts > 0"
+    row = database.execute(query, [addresses]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @pytest.mark.restarts_a_program
-def test_a_mail_server_that_is_down_delays_mails_and_nothing_else(live_stack: LiveStack) -> None:
-    with SmtpServer() as server, worker_sends_to(server, live_stack):
-        before = [register(live_stack) for _ in range(REGISTRATIONS)]
-        eventually(lambda: all(server.sent_to(address) for address, _ in before))
-        port = server.port
+def test_a_mail_server_that_is_down_delays_mails_and_nothing_else(
+    live_stack: LiveStack, database: psycopg.Connection
+) -> None:
+    # Not a port of the system's choice: a connection of another program could get that one while the server is down.
+    with SmtpServer(free_port()) as server, worker_sends_to(server, live_stack):
+        before = [register(live_stack)[0] for _ in range(REGISTRATIONS)]
+        eventually(lambda: all(server.sent_to(address) for address in before))
         server.close()
-        down_since = time.monotonic()
-        meanwhile = [register(live_stack) for _ in range(REGISTRATIONS)]
-        medians = [statistics.median(seconds for _, seconds in group) for group in (before, meanwhile)]
-        assert medians[1] < 3 * medians[0] + 0.05, medians
-        eventually(lambda: time.monotonic() - down_since > DOWN_SECONDS)
-        with SmtpServer(port) as again:
-            eventually(lambda: all(again.sent_to(address) for address, _ in meanwhile))
-            assert [len(again.sent_to(address)) for address, _ in meanwhile] == [1] * REGISTRATIONS
+        registered = [register(live_stack) for _ in range(REGISTRATIONS)]
+        # If they waited for their mails, each would take longer. A busy machine delays some of them, too.
+        assert min(seconds for _, seconds in registered) < RETRY_SECONDS
+        meanwhile = [address for address, _ in registered]
+        eventually(lambda: count_failed(database, meanwhile) == REGISTRATIONS)
+        with SmtpServer(server.port) as again:
+            eventually(lambda: all(again.sent_to(address) for address in meanwhile))
+            assert [len(again.sent_to(address)) for address in meanwhile] == [1] * REGISTRATIONS
 
 
 @pytest.mark.kills_a_part
@@ -86,10 +96,10 @@ def test_workers_killed_before_the_content_left_send_the_mail_once(
         server.before_recipient = gate.block
         address, _ = register(live_stack)
         for kills in (1, 2):
-            eventually(lambda count=kills: gate.reached.count(address) == count)  # type: ignore[misc]
+            eventually(lambda count=kills: gate.reached.count(address) >= count)  # type: ignore[misc]
             live_stack.kill("worker")
             end_leases(database)
-        eventually(lambda: gate.reached.count(address) == 3)
+        eventually(lambda: gate.reached.count(address) >= 3)
         gate.open()
         eventually(lambda: server.sent_to(address))
         assert len(server.sent_to(address)) == 1
@@ -105,17 +115,21 @@ def test_workers_killed_before_the_answer_to_the_content_send_the_mail_twice_at_
     with SmtpServer() as server, worker_sends_to(server, live_stack):
         server.before_answer = gate.block
         address, _ = register(live_stack)
+
+        def copies() -> list[ReceivedMail]:
+            """Mails of earlier tests, whose workers were killed too, may come here."""
+            return [mail for mail in gate.reached if isinstance(mail, ReceivedMail) and mail.recipient == address]
+
         for kills in (1, 2):
-            eventually(lambda count=kills: len(gate.reached) == count)  # type: ignore[misc]
+            eventually(lambda count=kills: len(copies()) >= count)  # type: ignore[misc]
             live_stack.kill("worker")
             end_leases(database)
         eventually(lambda: find_mail(database, address) == [(DEAD_LETTER,)])
         other, _ = register(live_stack)
         gate.open()
         eventually(lambda: server.sent_to(other))
-        copies = [mail for mail in gate.reached if isinstance(mail, ReceivedMail) and mail.recipient == address]
-        assert len(copies) == 2
-        assert len({copy.message["Message-ID"] for copy in copies}) == 1
+        assert len(copies()) == 2
+        assert len({copy.message["Message-ID"] for copy in copies()}) == 1
 
 
 def find_mail(database: psycopg.Connection, address: str) -> list[tuple[int]]:
