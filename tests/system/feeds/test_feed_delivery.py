@@ -10,7 +10,12 @@ from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
 
 
+@pytest.mark.restarts_a_program
 def test_writers_read_their_own_writes_while_the_replica_lags(live_stack: LiveStack) -> None:
+    """In one web process: another one may not have seen yet that the replica was up to date before.
+
+    It reads the replica however long the replica lags, and again after a read that took too long.
+    """
     writer, reader = HttpUser(live_stack), HttpUser(live_stack)
     first = writer.create_post()
 
@@ -19,16 +24,18 @@ def test_writers_read_their_own_writes_while_the_replica_lags(live_stack: LiveSt
         assert reader.posts_of(writer)
         return live_stack.metric("instafeed_reads_total", target="replica") > before
 
-    eventually(reads_the_replica)  # the web process has seen that the replica is up to date
-    with psycopg.connect(live_stack.environment["DATABASE_REPLICA_URLS"], autocommit=True) as replica:
-        replica.execute("SELECT pg_wal_replay_pause()")
-        try:
-            second = writer.create_post()
-            assert writer.posts_of(writer) == [second, first]
-            assert reader.posts_of(writer) == [first], "this read uses the replica"
-        finally:
-            replica.execute("SELECT pg_wal_replay_resume()")
-    eventually(lambda: reader.posts_of(writer) == [second, first])
+    with live_stack.restarted("web", WEB_WORKERS="1", REPLICA_MAX_LAG="600"):
+        eventually(reads_the_replica)  # the web process has seen that the replica is up to date
+        with psycopg.connect(live_stack.environment["DATABASE_REPLICA_URLS"], autocommit=True) as replica:
+            replica.execute("SELECT pg_wal_replay_pause()")
+            try:
+                second = writer.create_post()
+                assert writer.posts_of(writer) == [second, first]
+                eventually(lambda: reader.posts_of(writer) == [first])  # this read uses the replica
+                assert writer.posts_of(writer) == [second, first]
+            finally:
+                replica.execute("SELECT pg_wal_replay_resume()")
+        eventually(lambda: reader.posts_of(writer) == [second, first])
 
 
 @pytest.mark.kills_a_part
