@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from instafeed.devstack.child_process import Child, Program, stop_children
@@ -130,9 +131,16 @@ class LiveStack:
         """
         with self.services.primary.connect() as primary:
             position = primary.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
-        with self.services.replica.connect() as replica:
-            query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
-            eventually(lambda: replica.execute(query, position).fetchone() == (True,))
+
+        def has_replayed() -> bool:
+            try:
+                with self.services.replica.connect() as replica:
+                    query = "SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn"
+                    return replica.execute(query, position).fetchone() == (True,)
+            except psycopg.OperationalError:  # an earlier test has killed it, and it starts again
+                return False
+
+        eventually(has_replayed)
 
     def part(self, name: str) -> Child:
         return self._children[name]
