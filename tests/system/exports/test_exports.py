@@ -94,7 +94,7 @@ def test_large_export_despite_killed_workers(
         return seen[-1]
 
     def claim() -> UUID | None:
-        """Return the token of the worker's claim, which each slice draws anew. None between two slices."""
+        """Return the token of the worker's claim, another one in each slice. None between two slices."""
         (lease,) = database.execute(_LEASE, [export_id]).fetchone() or (None,)
         return lease
 
