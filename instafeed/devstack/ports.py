@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 _MIN_PORT = 15_000
+_random = random.SystemRandom()  # processes that start with the same seed, as tests do, must not draw the same ports
 _given: set[int] = set()  # by this process: a port is free until its server, which starts later, listens
 
 
@@ -26,12 +27,11 @@ def is_free(port: int) -> bool:
 def free_port(*, companion: int = 0) -> int:
     """Return a free port that a server can reuse after a restart, whose sum with `companion` is free, too.
 
-    A process gets each port once.
-    It is below the ephemeral range. While a server is down, an outgoing connection could get an ephemeral port, and a
+    A process gets each port once. The port is below the ephemeral range. While a server is down, an outgoing connection could get an ephemeral port, and a
     client that retries could even connect to itself.
     """
     for _ in range(100):
-        port = random.randrange(_MIN_PORT, _ephemeral_start() - companion)
+        port = _random.randrange(_MIN_PORT, _ephemeral_start() - companion)
         ports = {port, port + companion}
         if _given.isdisjoint(ports) and all(map(is_free, ports)):
             _given.update(ports)

@@ -10,6 +10,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, Self, cast
 
+from instafeed.devstack.ports import free_port
+
 
 @dataclass(frozen=True)
 class ReceivedMail:
@@ -30,7 +32,7 @@ class SmtpServer:
         self.refusals: dict[str, int] = {}
         self.before_recipient: Callable[[str], str | None] = lambda recipient: None
         self.before_answer: Callable[[ReceivedMail], str | None] = lambda mail: None
-        self._server = _Server(("127.0.0.1", port), _Conversation)
+        self._server = _Server(("127.0.0.1", port or free_port()), _Conversation)
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="smtp", daemon=True)
         self.port: int = self._server.server_address[1]

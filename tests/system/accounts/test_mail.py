@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from instafeed.devstack.ports import free_port
 from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
@@ -73,7 +72,7 @@ def test_a_mail_server_that_is_down_delays_mails_and_nothing_else(
     live_stack: LiveStack, database: psycopg.Connection
 ) -> None:
     # Not a port of the system's choice: a connection of another program could get that one while the server is down.
-    with SmtpServer(free_port()) as server, worker_sends_to(server, live_stack):
+    with SmtpServer() as server, worker_sends_to(server, live_stack):
         before = [register(live_stack)[0] for _ in range(REGISTRATIONS)]
         eventually(lambda: all(server.sent_to(address) for address in before))
         server.close()
