@@ -30,6 +30,12 @@ def report(reporter: HttpUser, post_id: str) -> None:
     assert reporter.call("POST", "/reports", json=body).status_code == 201
 
 
+def shown_picture(reader: HttpUser, post_id: str) -> httpx.Response:
+    """Request the picture of a post by the URL that the API gives now."""
+    (picture,) = reader.get(f"/posts/{post_id}")["media"]
+    return httpx.get(picture["url"], trust_env=False, timeout=60)
+
+
 def open_action(page: Page, label: str) -> Locator:
     """Open the form of an action and return it."""
     page.locator("summary", has_text=re.compile(rf"^{label}(\s+suggested)?(\s+\w)?$")).click()
@@ -51,7 +57,7 @@ def test_reported_picture_is_hidden_and_restored(
     first, post, last = author.create_post("before"), post_with_picture(author), author.create_post("after")
     eventually(lambda: follower.feed() == [last, post, first])
     (picture,) = follower.get(f"/posts/{post}")["media"]
-    assert httpx.get(picture["url"], trust_env=False).status_code == 200
+    assert httpx.get(picture["url"], trust_env=False, timeout=60).status_code == 200
     for reporter in (follower, HttpUser(admin_stack), HttpUser(admin_stack)):
         report(reporter, post)
 
@@ -68,7 +74,7 @@ def test_reported_picture_is_hidden_and_restored(
     perform_action(page, "Hide", "Not allowed here.")
     assert follower.feed() == [last, first]  # the very next read
     assert follower.call("GET", f"/posts/{post}").status_code == 404
-    assert httpx.get(picture["url"], trust_env=False).status_code == 404
+    assert httpx.get(picture["url"], trust_env=False, timeout=60).status_code == 404
     page.goto(f"/admin/posts/post/{post}/change/")
     assert "hidden" in page.get_by_role("main").inner_text()
     kept = page.get_by_role("main").locator("img").first  # moderators still see it
@@ -77,7 +83,7 @@ def test_reported_picture_is_hidden_and_restored(
     perform_action(page, "Restore", "It is only a harbour.")
     assert follower.feed() == [last, post, first]
     # A signed URL stops working when the files have moved back to their public path.
-    eventually(lambda: httpx.get(follower.get(f"/posts/{post}")["media"][0]["url"], trust_env=False).status_code == 200)
+    eventually(lambda: shown_picture(follower, post).status_code == 200)
     page.goto(f"/admin/accounts/auditentry/?q={post}")
     entries = page.locator("#result_list tbody .field-what")
     assert entries.all_inner_texts() == ["restore", "hide"]

@@ -151,7 +151,7 @@ class DocumentedHost:
         (self.path("/var/log") / "nginx").mkdir()
         (self.path("/var/lib") / "nginx").mkdir()
         command = [nginx_executable(), "-c", str(self.path("/etc/nginx/nginx.conf"))]
-        checked = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True, timeout=60)
+        checked = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True, timeout=200)
         assert (checked.returncode, checked.stderr) == (0, "")
         return self._listening("nginx", port, *command, "-g", "daemon off;")
 

@@ -32,7 +32,7 @@ def build(folder: str) -> list[Object]:
         pytest.fail("DEPLOY_TESTS=required, and there is neither kubectl nor kustomize")
     else:
         pytest.skip("there is neither kubectl nor kustomize")
-    built = subprocess.run([*command, str(ROOT / folder)], capture_output=True, text=True, timeout=60)
+    built = subprocess.run([*command, str(ROOT / folder)], capture_output=True, text=True, timeout=200)
     assert built.returncode == 0, built.stderr
     assert built.stderr == "", "no warning about a deprecated field"
     return list(yaml.safe_load_all(built.stdout))

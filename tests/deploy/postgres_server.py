@@ -99,7 +99,7 @@ class ComposePostgres(Program):
                 user, "POSTGRES_PASSWORD"
             )
         ]
-        options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 10, **more}
+        options = {"dbname": "instafeed", "host": "127.0.0.1", "connect_timeout": 60, **more}
         return psycopg.connect(user=user, password=password, port=self.port, autocommit=True, **options)
 
     def control_value(self, name: str) -> str:

@@ -46,7 +46,7 @@ class ComposeRedis(Program):
             port=self.port,
             password=own if password == "" else password,
             decode_responses=True,
-            socket_timeout=10,
+            socket_timeout=60,
             retry=Retry(NoBackoff(), 0),
         )
 

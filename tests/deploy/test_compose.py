@@ -69,7 +69,7 @@ def test_file_matches_the_compose_specification() -> None:
         "vendor.compose-spec",
         str(compose_file.FILE),
     ]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert checked.returncode == 0, checked.stdout
 
 
@@ -440,7 +440,7 @@ def test_deployment_check_passes(generated_file: Path) -> None:
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert checked.returncode == 0, checked.stderr
     assert checked.stderr.count("?: ") == 2, "here are no Redis servers whose memory limits it could report"

@@ -90,7 +90,7 @@ def workers(client: httpx.Client) -> dict[str, Any]:
 @pytest.mark.parametrize("missing", ["FLOWER_USER", "FLOWER_PASSWORD"])
 def test_password_is_required_to_start(missing: str) -> None:
     given = {"FLOWER_USER": "operator", "FLOWER_PASSWORD": "x", "PATH": PATH, missing: ""}
-    refused = subprocess.run(["sh", str(START)], env=given, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(["sh", str(START)], env=given, capture_output=True, text=True, timeout=200)
     assert (refused.returncode, refused.stderr) == (1, "flower: FLOWER_USER and FLOWER_PASSWORD must be set\n")
 
 

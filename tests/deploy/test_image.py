@@ -75,7 +75,7 @@ def run(root: Path, code: str, **environment: str) -> subprocess.CompletedProces
         env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
 
 

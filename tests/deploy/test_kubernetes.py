@@ -247,7 +247,7 @@ def test_deployment_check_passes(production: list[Object]) -> None:
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert checked.returncode == 0, checked.stderr
 
@@ -270,7 +270,7 @@ def test_settings_of_a_worker_are_valid(name: str, others: dict[str, str]) -> No
         env={"PATH": "/usr/bin:/bin", **environment, "PROMETHEUS_MULTIPROC_DIR": ""},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert checked.returncode == 0, checked.stderr
 

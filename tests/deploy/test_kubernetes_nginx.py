@@ -58,7 +58,7 @@ def write_nginx(objects: list[Object], directory: Path, **variables: str) -> tup
 
 def test_nginx_accepts_its_configuration(objects: list[Object], nginx_program: str, tmp_path: Path) -> None:
     command, site = write_nginx(objects, tmp_path)
-    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=60)
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, timeout=200)
     assert checked.returncode == 0, checked.stderr
     assert "${" not in site
     trusted = named(objects, "ConfigMap", "nginx")["data"]["TRUSTED_PROXIES"]

@@ -231,12 +231,12 @@ def test_metrics_are_not_for_clients(site: Site) -> None:
     for path in ("/metrics", "//metrics", "/%6detrics", "/x/../metrics"):
         assert raw_get(site, path) == 404
     port = site.programs["api-1"].port
-    assert "instafeed_" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    assert "instafeed_" in httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60).text
 
 
 def raw_get(site: Site, path: str) -> int:
     """Request a path unchanged; httpx would normalize it."""
-    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=60) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return int(connection.makefile("rb").read().split()[1])
 
@@ -353,7 +353,7 @@ def test_deleted_picture_leaves_the_cache_in_time(site: Site, author: HttpUser) 
         assert site.client.get(path).status_code == 200
     assert author.call("DELETE", f"/media/{media['id']}").status_code == 204
     store = f"http://127.0.0.1:{site.programs['minio'].port}{path}"
-    eventually(lambda: httpx.get(store, trust_env=False).status_code != 200)
+    eventually(lambda: httpx.get(store, trust_env=False, timeout=60).status_code != 200)
     deleted = time.monotonic()
 
     def is_gone() -> bool:
@@ -442,7 +442,7 @@ def test_nginx_log_has_no_paths_addresses_or_secrets(site: Site) -> None:
 def test_error_is_one_line(nginx_program: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "deploy.loopback", "--data-dir", str(tmp_path), "--port"]
-        ended = subprocess.run([*command, str(taken.getsockname()[1])], capture_output=True, text=True, timeout=60)
+        ended = subprocess.run([*command, str(taken.getsockname()[1])], capture_output=True, text=True, timeout=200)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("loopback: port ")
     assert ended.stderr.count("\n") == 1

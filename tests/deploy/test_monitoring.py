@@ -34,7 +34,7 @@ _METRIC = re.compile(r"(instafeed_\w+)(?:\{([^}]*)\})?")
     ],
 )
 def test_promtool_finds_no_errors(promtool: str, arguments: str) -> None:
-    checked = subprocess.run([promtool, *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, timeout=60)
+    checked = subprocess.run([promtool, *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, timeout=200)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -156,5 +156,5 @@ def test_nginx_and_the_object_storage_are_scraped() -> None:
 
 
 def test_grafana_does_not_start_without_a_password() -> None:
-    refused = subprocess.run(["sh", str(GRAFANA / "start.sh")], env={}, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(["sh", str(GRAFANA / "start.sh")], env={}, capture_output=True, text=True, timeout=200)
     assert (refused.returncode, refused.stderr) == (1, "grafana: GRAFANA_PASSWORD must be set\n")

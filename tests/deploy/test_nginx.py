@@ -298,7 +298,7 @@ def test_trusted_load_balancer_sets_client_and_scheme(chained: Balancer) -> None
 def test_other_clients_cannot_set_client_or_scheme(chained: Balancer) -> None:
     transport = httpx.HTTPTransport(local_address="127.0.0.9")
     claims = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    with httpx.Client(transport=transport) as client:
+    with httpx.Client(transport=transport, timeout=60) as client:
         headers = client.get(f"http://127.0.0.1:{chained.port}/", headers=claims).json()["headers"]
     assert (headers["X-Forwarded-For"], headers["X-Forwarded-Proto"]) == ("127.0.0.9", "http")
 
@@ -316,6 +316,6 @@ def test_ipv6_network_is_one_client(chained: Balancer, network: str) -> None:
 def test_tls_is_terminated_here(chained: Balancer) -> None:
     trust = ssl.create_default_context(cafile=str(Path(chained.program.log).parents[1] / "tls/fullchain.pem"))
     transport = httpx.HTTPTransport(local_address="127.0.0.9", verify=trust)
-    with httpx.Client(transport=transport) as client:
+    with httpx.Client(transport=transport, timeout=60) as client:
         response = client.get(f"https://localhost:{chained.tls_port}/")
     assert response.json()["headers"]["X-Forwarded-Proto"] == "https"

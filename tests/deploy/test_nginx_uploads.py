@@ -45,7 +45,7 @@ def test_upload_of_unknown_length_reaches_an_app_whole(balancer: Balancer) -> No
 
 @pytest.mark.parametrize("path", [UPLOAD, "/media"])
 def test_client_has_four_uploads_at_once(balancer: Balancer, path: str) -> None:
-    other = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.9"))
+    other = httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.9"), timeout=60)
     with other, ExitStack() as stack:
         begin_requests(stack, balancer, path, allowed=4)
         assert upload_status(balancer.client, balancer, path) == 429
@@ -56,7 +56,7 @@ def test_client_has_four_uploads_at_once(balancer: Balancer, path: str) -> None:
 
 @pytest.mark.parametrize("path", [UPLOAD, "/media"])
 def test_rate_of_uploads_of_a_client_is_limited(balancer: Balancer, path: str) -> None:
-    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.8")) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.8"), timeout=60) as client:
         url = f"http://127.0.0.1:{balancer.port}{path}"
         responses = [client.post(url, headers=TOKEN) for _ in range(30)]
         assert {response.status_code for response in responses} == {200}

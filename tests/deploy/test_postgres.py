@@ -20,14 +20,14 @@ from tests.deploy.postgres_server import ComposePostgres, returns_count, slot, s
 from tests.support.eventually import eventually
 from tests.support.processes import manage, manage_output
 
-pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
 def primary(postgres_root: Path) -> Iterator[ComposePostgres]:
     server = ComposePostgres("postgres", postgres_root)
     try:
-        server.start(60)
+        server.start(240)
         yield server
     finally:
         server.stop()
@@ -48,7 +48,7 @@ def _replica(primary: ComposePostgres, postgres_root: Path) -> Iterator[ComposeP
 def replica(_replica: ComposePostgres) -> ComposePostgres:
     """A running replica."""
     if not _replica.running:
-        _replica.start(60)
+        _replica.start(240)
     return _replica
 
 
@@ -90,7 +90,7 @@ def test_application_role_has_no_special_rights(primary: ComposePostgres) -> Non
 def test_application_role_can_migrate(primary: ComposePostgres) -> None:
     """Migrations need more rights than anything else."""
     url = f"postgresql://instafeed:{compose_file.SECRETS['POSTGRES_PASSWORD']}@127.0.0.1:{primary.port}/instafeed"
-    migrated = manage("migrate", "--noinput", environment=services_with(url), timeout=120)
+    migrated = manage("migrate", "--noinput", environment=services_with(url), timeout=240)
     assert migrated.returncode == 0, migrated.stderr
     assert primary.ask("SELECT count(*) FROM feeds_fanout") == (0,)
 
@@ -147,10 +147,10 @@ def test_primary_outage_needs_no_new_backup(primary: ComposePostgres, replica: C
     primary.stop()
     try:
         replica.stop()
-        replica.start(60)  # without a primary
+        replica.start(240)  # without a primary
         assert replica.ask(written) == (1,)
     finally:
-        primary.start(60)
+        primary.start(240)
     with primary.connect() as connection:
         connection.execute("INSERT INTO written VALUES (2)")
     eventually(lambda: returns_count(replica, written, 2))
@@ -172,7 +172,7 @@ def test_lost_slot_is_repaired_by_a_new_backup(
         superuser.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
         superuser.execute("SELECT pg_reload_conf()")
     (rows,) = primary.ask(written)
-    replica.start(60)
+    replica.start(240)
     eventually(lambda: returns_count(replica, written, rows))
     eventually(lambda: slot(primary) == (True, "reserved"))
     assert sorted(path.name for path in replica.data.parent.iterdir()) == ["docker", "docker.old"]
@@ -189,7 +189,7 @@ def test_interrupted_backup_is_repeated(replica: ComposePostgres, written: str) 
         replica.kill()
     assert unfinished.exists()
     assert not replica.data.exists()
-    replica.start(60)
+    replica.start(240)
     assert not unfinished.exists()
     eventually(lambda: returns_count(replica, written, 1))
 
@@ -203,14 +203,14 @@ def test_replaced_empty_primary_is_not_followed(
     aside = primary.data.with_name("aside")
     primary.data.rename(aside)
     try:
-        primary.start(60)
+        primary.start(240)
         eventually(lambda: "has another system identifier" in replica.log.read_text())
         assert returns_count(replica, written, 1)
     finally:
         primary.stop()
         shutil.rmtree(primary.data)
         aside.rename(primary.data)
-        primary.start(60)
+        primary.start(240)
 
 
 def test_stop_during_the_start_reaches_the_server(replica: ComposePostgres) -> None:
@@ -249,7 +249,7 @@ def test_promoted_replica_keeps_its_data(primary: ComposePostgres, promotable: C
     promote(primary, promotable)
     eventually(lambda: stopped_watching(promotable) == before + 1)
     promotable.stop()
-    promotable.start(60)
+    promotable.start(240)
     eventually(lambda: stopped_watching(promotable) == before + 2)
     assert promotable.ask("SELECT count(*) FROM after_promotion") == (0,)
 
@@ -276,7 +276,7 @@ def run_client(server: ComposePostgres, *command: str, **more: str) -> subproces
         | {"PGPORT": str(server.port)}
         | more,
         capture_output=True,
-        timeout=60,
+        timeout=200,
     )
 
 

@@ -18,7 +18,7 @@ from instafeed.devstack.state import PROJECT_ROOT
 from tests.deploy.postgres_server import ComposePostgres, returns_count, slot, stopped_watching
 from tests.support.eventually import eventually
 
-pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("deploy_postgres"), pytest.mark.timeout(600)]
 
 STREAMING = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'"
 ROWS = "SELECT count(*) FROM written"
@@ -36,10 +36,10 @@ def pair(postgres_root: Path) -> Iterator[tuple[ComposePostgres, ComposePostgres
             assert server.environment is not None
             server.environment |= {"PRIMARY_HOST": "127.0.0.1", "PRIMARY_PORT": str(other.port)}
             stack.callback(server.stop)
-        first.start(60)
+        first.start(240)
         with first.connect() as connection:
             connection.execute("CREATE TABLE written AS SELECT 1 AS number")
-        second.start(60)
+        second.start(240)
         eventually(lambda: returns_count(second, ROWS, 1))
         yield first, second
 
@@ -54,7 +54,7 @@ def restart_with_primary(server: ComposePostgres, name: str) -> None:
     server.stop()
     assert server.environment is not None
     server.environment["POSTGRES_PRIMARY"] = name
-    server.start(60)
+    server.start(240)
 
 
 def test_former_primary_follows_the_promoted_replica(pair: tuple[ComposePostgres, ComposePostgres]) -> None:
@@ -87,7 +87,7 @@ def restore_earlier_state(first: ComposePostgres, second: ComposePostgres, *, st
         os.chown(signal_file, first.user, first.group)
     with (earlier / "postgresql.auto.conf").open("a") as file:
         file.write("restore_command = 'false'\n")
-    first.start(60)
+    first.start(240)
     insert(first)
     eventually(lambda: returns_count(second, ROWS, 2))
     if stop_replica:
@@ -95,7 +95,7 @@ def restore_earlier_state(first: ComposePostgres, second: ComposePostgres, *, st
     first.stop()
     shutil.rmtree(first.data)
     earlier.rename(first.data)
-    first.start(60)
+    first.start(240)
     eventually(lambda: first.ask("SELECT pg_is_in_recovery()") == (False,))
     assert first.ask(ROWS) == (1,)
 
@@ -143,7 +143,7 @@ def test_promoted_replica_keeps_its_data_when_a_primary_of_an_older_timeline_ret
     """Its own timeline 3 begins in the primary's timeline 2."""
     first, second = pair
     restore_earlier_state(first, second, stop_replica=True)
-    second.start(60)
+    second.start(240)
     # Not by STREAMING: a receiver on the old data is that too, until the primary says that there is no slot.
     eventually(lambda: slot(first) == (True, "reserved"))
     eventually(lambda: returns_count(second, STREAMING, 1))
@@ -154,7 +154,7 @@ def test_promoted_replica_keeps_its_data_when_a_primary_of_an_older_timeline_ret
     eventually(lambda: stopped_watching(second) == 1)
     insert(second)
     second.stop()
-    second.start(60)
+    second.start(240)
     eventually(lambda: stopped_watching(second) == 2)
     assert second.ask(ROWS) == (2,)
 

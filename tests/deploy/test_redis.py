@@ -79,7 +79,7 @@ def form_cluster(servers: list[ComposeRedis]) -> None:
         env={**service["environment"], "PATH": environment["PATH"]},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
     assert formed.returncode == 0, formed.stdout + formed.stderr
 
