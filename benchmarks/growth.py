@@ -112,7 +112,7 @@ def _measure(stack: Stack, size: Size, users: int) -> Costs:
         page_cpu=pages.figures(page_count)["cpu_web_ms"],
         yardstick_cpu=bare.figures(bare_count)["cpu_web_ms"],
         delivery=1e6 * median(elapsed for elapsed, _ in backlogs),
-        delivery_cpu=1e6 * median(cpu for _, cpu in backlogs),
+        delivery_cpu=max(1e-3, 1e6 * median(cpu for _, cpu in backlogs)),  # as `Usage.figures`
         wrong_pages=wrong,
         errors=errors + sum(answers.count_others(200) for answers in (*page_answers, *bare_answers)),
         undelivered=deliveries.missing,

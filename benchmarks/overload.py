@@ -41,7 +41,7 @@ class Size:
 
 FULL = Size(viewers=100, rounds=4, seconds=15, capacity_seconds=6, calm_seconds=10, most_requests=10**6)
 # Fewer than the kernel's queue for connections holds: beside other tests, the server may get a fraction of its CPU.
-QUICK = Size(viewers=8, rounds=1, seconds=4, capacity_seconds=3, calm_seconds=6, most_requests=2_400)
+QUICK = Size(viewers=8, rounds=1, seconds=8, capacity_seconds=3, calm_seconds=6, most_requests=2_400)
 
 
 def run(stack: Stack, *, quick: bool) -> Result:

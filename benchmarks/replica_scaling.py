@@ -73,7 +73,7 @@ def _measure(stack: Stack, size: Size, requests: Sequence[bytes]) -> Cost:
         with meter.measure(fast):
             closed = open_loop.run(client, Schedule(pages, 0, connections=CONNECTIONS))
     site.stop()
-    cost = {part: 1000 * seconds / count for part, seconds in steady.seconds.items()}
+    cost = {part: max(1e-6, 1000 * seconds / count) for part, seconds in steady.seconds.items()}  # ratios need some
     cost["generator"] = 1000 * answers.cpu_seconds / count
     rate = len(closed.with_status(200)) / closed.seconds
     runs = (warm_up, answers, closed)

@@ -142,7 +142,7 @@ def _drain(worker: Worker, create: Any) -> Usage:
 
 def _count_tasks() -> int:
     """Return how many tasks the worker has accepted."""
-    replies = app.control.inspect(timeout=5, limit=1).stats() or {}
+    replies = app.control.inspect(timeout=100, limit=1).stats() or {}
     return sum(reply["total"].get(queues.DELIVER_POSTS, 0) for reply in replies.values())
 
 

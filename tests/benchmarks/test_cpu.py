@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ from instafeed.devstack.child_process import Program
 from instafeed.devstack.state import PROJECT_ROOT, ProcessIdentity
 from tests.support.eventually import eventually
 
-# A parent that waits for a file, has a child that uses CPU time and ends, and then does nothing.
+# A parent that waits for a line in a named pipe, which uses no CPU time, has a child that uses some and ends, and then
+# does nothing.
 BUSY = "import time\nwhile time.process_time() < 0.3: pass"
-SCRIPT = f"while [ ! -e begin ]; do sleep 0.05; done; {sys.executable} -c '{BUSY}'; touch finished; exec sleep 600"
+SCRIPT = f"read line < begin; {sys.executable} -c '{BUSY}'; touch finished; exec sleep 600"
 
 # A process that measures itself between two readings of its own clock, which has nanoseconds.
 MEASURE_ITSELF = """
@@ -34,6 +36,7 @@ print(time.process_time(), cpu_seconds(itself), time.process_time())
 def program(tmp_path: Path) -> Iterator[Program]:
     program = Program("busy", tmp_path / "log", ["sh", "-c", SCRIPT])
     program.directory = tmp_path
+    os.mkfifo(tmp_path / "begin")
     program.launch()
     yield program
     program.kill()
@@ -45,7 +48,7 @@ def test_time_of_ended_children_counts_and_idle_parts_use_none(program: Program,
     try:
         meter, usage = CpuMeter({"busy": [program], "idle": [idle]}, idle_seconds=0.05), Usage()
         with meter.measure(usage):
-            (tmp_path / "begin").touch()
+            (tmp_path / "begin").write_text("now\n")
             eventually((tmp_path / "finished").exists)
         assert usage.seconds["busy"] >= 0.25
         assert usage.seconds["idle"] < 0.05
@@ -58,6 +61,6 @@ def test_time_of_ended_children_counts_and_idle_parts_use_none(program: Program,
 
 def test_times_below_a_tick_are_measured() -> None:
     command = [sys.executable, "-c", MEASURE_ITSELF]
-    shown = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+    shown = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=200).stdout
     before, measured, after = map(float, shown.split())
     assert before <= measured <= after
