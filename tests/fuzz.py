@@ -90,6 +90,8 @@ def fuzz(stack: LiveStack, name: str, options: list[str]) -> bool:
         str(document_path(stack)),
         f"--url={stack.base_url}",
         "--generation-database=none",
+        "--suppress-health-check=too_slow",  # says how busy the machine is
+        "--request-timeout=100",
         *options,
     ]
     done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=RUN_TIMEOUT)

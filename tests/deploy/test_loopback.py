@@ -44,7 +44,9 @@ SETTINGS = {
     "THROTTLE_USER": "off",
     "THROTTLE_POST": "off",
     "WEB_WORKERS": "1",
-    "WEB_THREADS": "2",
+    # As many as the clients of ClientLoad need: a request that waits for a thread for too long is refused, which is
+    # right, but not what a test is about that finds no failure.
+    "WEB_THREADS": "6",
     "LOG_REQUESTS": "all",
 }
 
@@ -122,12 +124,17 @@ def client_with_address(stack: ExitStack, site: Site, number: int) -> httpx.Clie
 
 
 def test_both_apps_answer(site: Site) -> None:
-    ids = [f"balanced-{number}" for number in range(20)]
-    for request_id in ids:
-        assert site.client.get("/health/live", headers={"X-Request-ID": request_id}).status_code == 200
-    served = Counter(site.line_of(request_id)["upstream"] for request_id in ids)
-    assert sorted(served) == sorted(f"127.0.0.1:{site.programs[name].port}" for name in ("api-1", "api-2"))
-    assert min(served.values()) >= 5, served
+    """About in turn. nginx does not use an app for two seconds after it took too long."""
+    apps = [f"127.0.0.1:{site.programs[name].port}" for name in ("api-1", "api-2")]
+
+    def is_balanced() -> bool:
+        ids = [uuid4().hex for _ in range(20)]
+        for request_id in ids:
+            assert site.client.get("/health/live", headers={"X-Request-ID": request_id}).status_code == 200
+        served = Counter(site.line_of(request_id)["upstream"] for request_id in ids)
+        return sorted(served) == sorted(apps) and min(served.values()) >= 5
+
+    eventually(is_balanced)
 
 
 def test_no_request_fails_while_an_app_dies_or_restarts(site: Site) -> None:
@@ -176,7 +183,7 @@ def test_slow_uploads_hold_no_thread_of_the_apps(site: Site, author: HttpUser) -
     lines = ["POST /api/v1/media HTTP/1.1", "Host: localhost", f"Authorization: {token}", "Content-Length: 1000000"]
     head = "\r\n".join([*lines, "", ""]).encode()
     with ExitStack() as stack:
-        addresses = [(f"127.0.0.{60 + number % 4}", 0) for number in range(12)]
+        addresses = [(f"127.0.0.{60 + number % 4}", 0) for number in range(16)]
         slow = [
             stack.enter_context(socket.create_connection(("127.0.0.1", site.port), source_address=address))
             for address in addresses
@@ -184,6 +191,8 @@ def test_slow_uploads_hold_no_thread_of_the_apps(site: Site, author: HttpUser) -
         for connection in slow:
             connection.sendall(head + b"x" * 1000)
         for _ in range(10):
+            for connection in slow:
+                connection.sendall(b"x")  # nginx gives up an upload that stands still
             assert author.call("GET", "/me").status_code == 200
         assert select.select(slow, [], [], 0)[0] == [], "none is answered, so all still wait for the rest"
 
@@ -306,8 +315,9 @@ def picture(author: HttpUser) -> str:
 def test_public_picture_is_cached_and_revalidated(site: Site, author: HttpUser) -> None:
     picture = path_of(upload(author, jpeg(1200, 900))["url"])  # not requested before
     assert picture.startswith("/media/public/")
-    first, second = site.client.get(picture), site.client.get(picture + "?utm=x")
-    assert [response.headers["X-Cache-Status"] for response in (first, second)] == ["MISS", "HIT"]
+    first = site.client.get(picture)
+    assert first.headers["X-Cache-Status"] == "MISS"
+    second = fresh(site, picture + "?utm=x")
     assert first.content == second.content
     assert Image.open(BytesIO(second.content)).size == (1080, 810)
     assert second.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -325,13 +335,26 @@ def test_public_picture_is_cached_and_revalidated(site: Site, author: HttpUser) 
     assert statuses[-1] == "REVALIDATED"
 
 
+def fresh(site: Site, path: str, **headers: str) -> httpx.Response:
+    """Return an answer from the cache alone. Others are revalidated, as what it has is fresh for a moment only."""
+    answers: list[httpx.Response] = []
+
+    def is_fresh() -> bool:
+        answers.append(site.client.get(path, headers=headers))
+        assert answers[-1].headers["X-Cache-Status"] in ("HIT", "REVALIDATED")
+        return answers[-1].headers["X-Cache-Status"] == "HIT"
+
+    eventually(is_fresh)
+    return answers[-1]
+
+
 def test_cache_supports_validators_and_ranges(site: Site, picture: str) -> None:
     whole = site.client.get(picture)
-    same = site.client.get(picture, headers={"If-None-Match": whole.headers["ETag"]})
-    assert (same.status_code, same.content, same.headers["X-Cache-Status"]) == (304, b"", "HIT")
+    same = fresh(site, picture, **{"If-None-Match": whole.headers["ETag"]})
+    assert (same.status_code, same.content) == (304, b"")
     assert site.client.get(picture, headers={"If-None-Match": '"another"'}).status_code == 200
-    part = site.client.get(picture, headers={"Range": "bytes=10-19"})
-    assert (part.status_code, part.content, part.headers["X-Cache-Status"]) == (206, whole.content[10:20], "HIT")
+    part = fresh(site, picture, Range="bytes=10-19")
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
     assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole.content)}"
     beyond = site.client.get(picture, headers={"Range": f"bytes={len(whole.content)}-"})
     assert beyond.status_code == 416

@@ -34,7 +34,9 @@ _METRIC = re.compile(r"(instafeed_\w+)(?:\{([^}]*)\})?")
     ],
 )
 def test_promtool_finds_no_errors(promtool: str, arguments: str) -> None:
-    checked = subprocess.run([promtool, *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, timeout=200)
+    checked = subprocess.run(
+        [promtool, *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, timeout=200
+    )
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

@@ -7,6 +7,7 @@ import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +21,15 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n%b\r\n"
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
+def hold(tmp_path: Path) -> Path:
+    """While this file exists, the queue stands still after a few requests, however long the test takes."""
+    return tmp_path / "hold"
+
+
+@pytest.fixture
+def port(hold: Path) -> Iterator[int]:
     port = free_port()
-    program = slow_app.serve(port)
+    program = slow_app.serve(port, hold=hold)
     try:
         eventually(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
         assert exchange(connect(port)) == 200
@@ -54,8 +61,9 @@ def read_status(client: socket.socket) -> int:
     return status
 
 
-def test_request_that_would_wait_too_long_is_refused_at_once(port: int) -> None:
+def test_request_that_would_wait_too_long_is_refused_at_once(port: int, hold: Path) -> None:
     with ExitStack() as stack:
+        hold.touch()
         queued = [stack.enter_context(connect(port)) for _ in range(QUEUED)]
         for client in queued:
             client.sendall(REQUEST % b"")
@@ -65,6 +73,7 @@ def test_request_that_would_wait_too_long_is_refused_at_once(port: int) -> None:
         assert exchange(once, b"Connection: close\r\n") == 503
         assert not once.recv(1), "closed, as the client asked"
         assert len(select.select(queued, [], [], 0)[0]) < QUEUED / 2, "they came first and still wait"
+        hold.unlink()
         assert {read_status(client) for client in queued} == {200, 503}, "those that had waited too long were refused"
         assert exchange(late) == 200, "over the same connection"
 

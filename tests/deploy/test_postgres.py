@@ -205,7 +205,7 @@ def test_replaced_empty_primary_is_not_followed(
     try:
         primary.start(240)
         eventually(lambda: "has another system identifier" in replica.log.read_text())
-        assert returns_count(replica, written, 1)
+        eventually(lambda: returns_count(replica, written, 1))
     finally:
         primary.stop()
         shutil.rmtree(primary.data)
