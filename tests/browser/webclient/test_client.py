@@ -6,18 +6,24 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Route, expect
 
 from instafeed.devstack.demo_credentials import DEMO_USERNAME
 from tests.browser.staff_users import StaffUser
 from tests.browser.test_moderation import perform_action
 from tests.browser.webclient.client_window import DOUBLE_TAP, ClientWindow
 from tests.browser.webclient.conftest import OpenWindow
+from tests.support.eventually import eventually
 from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
 
-MAX_FIRST_PAINT = 1_000  # milliseconds
-_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+MAX_FIRST_BYTES = 200_000
+# What the browser has loaded until it shows something; null before that.
+_BYTES_OF_FIRST_PAINT = """() => {
+    const [paint] = performance.getEntriesByName('first-contentful-paint');
+    const loaded = performance.getEntriesByType('resource').filter((entry) => entry.responseEnd <= paint?.startTime);
+    return paint ? loaded.reduce((sum, entry) => sum + entry.encodedBodySize, 0) : null;
+}"""
 _SHIFT = """() => new Promise((resolve) => new PerformanceObserver((list) =>
     resolve(list.getEntries().filter((entry) => !entry.hadRecentInput).reduce((sum, entry) => sum + entry.value, 0))
 ).observe({type: 'layout-shift', buffered: true}) || setTimeout(() => resolve(0), 500))"""
@@ -30,16 +36,20 @@ def demo(admin_stack: LiveStack, open_window: OpenWindow) -> ClientWindow:
     return window
 
 
-def measure_first_paint(page: Page) -> float:
-    """Return the milliseconds until the page shows something."""
+def test_first_paint_waits_for_few_bytes_and_no_call(open_window: OpenWindow, reader: HttpUser) -> None:
+    """Counted, not timed: so it is soon, however busy the machine of this test is."""
+    page = open_window(reader, has_service_worker=False).page
+    calls: list[Route] = []
+    page.route("**/api/**", lambda call: calls.append(call))
     page.reload()
-    page.locator("article img").first.wait_for()
-    return float(page.evaluate(_PAINT))
+    size = page.wait_for_function(_BYTES_OF_FIRST_PAINT).json_value()
+    assert 0 < size < MAX_FIRST_BYTES
+    assert calls, "none is answered"
 
 
-def test_feed_shows_pictures_soon_and_scrolls_without_end(demo: ClientWindow) -> None:
+def test_feed_shows_pictures_and_scrolls_without_end(demo: ClientWindow) -> None:
     page = demo.page
-    assert min(measure_first_paint(page) for _ in range(3)) < MAX_FIRST_PAINT  # other tests run beside it
+    page.reload()
     expect(page.locator(".picture[data-state=loaded]").first).to_be_visible()
     demo.shoot("feed")
     shown: list[str] = []
@@ -53,8 +63,8 @@ def test_feed_shows_pictures_soon_and_scrolls_without_end(demo: ClientWindow) ->
     # Going back shows the list where it was.
     link = page.locator("article .names a.quiet").nth(len(shown) - 3)
     link.scroll_into_view_if_needed()
-    position = page.evaluate("window.scrollY")
-    link.click()
+    # At once, as the page may still be scrolling.
+    position = link.evaluate("link => { const { scrollY } = window; link.click(); return scrollY; }")
     page.wait_for_url("**/p/*")
     page.go_back()
     page.wait_for_function("position => Math.abs(window.scrollY - position) < 400", arg=position)
@@ -65,9 +75,11 @@ def test_like_save_and_comment(open_window: OpenWindow, reader: HttpUser, author
     post_id = author.create_post("A walk #by the sea")
     window = open_window(reader)
     post = window.post(post_id)
-    post.get_by_role("button", name="Like").click()
+    with window.page.expect_response("**/like"):
+        post.get_by_role("button", name="Like").click()
     expect(post.get_by_text("1 like")).to_be_visible()
-    post.get_by_role("button", name="Save").click()
+    with window.page.expect_response("**/save"):
+        post.get_by_role("button", name="Save").click()
     post.get_by_role("link", name="Comments", exact=True).click()
     window.page.get_by_label("Your comment").fill(f"Lovely, @{author.username}")
     window.button("Send").click()
@@ -100,6 +112,7 @@ def test_post_with_three_pictures(open_window: OpenWindow, reader: HttpUser, aut
     window.button("Move picture 1 down").click()
     expect(page.get_by_label("What does picture 2 show?")).to_have_value("red")
     page.get_by_label("Caption").fill("Three colours")
+    window.wait_until_drafted("Three colours")
     page.reload()  # the draft is kept
     expect(page.get_by_label("Caption")).to_have_value("Three colours")
     expect(page.get_by_text("Ready")).to_have_count(3)
@@ -213,7 +226,7 @@ def test_link_to_the_comments_shows_them(open_window: OpenWindow, author: HttpUs
 
 def test_screen_that_cannot_be_loaded_offers_to_reload(open_window: OpenWindow, reader: HttpUser) -> None:
     """As after an update of the site, which no longer has the modules of the page that is open."""
-    window = open_window(reader)
+    window = open_window(reader, has_service_worker=False)  # it keeps the modules of its version
     window.expected_errors.append("status of 404")
     window.context.route("**/screens/new_post*", lambda route: route.fulfill(status=404))
     window.page.get_by_role("link", name="New post").click()
@@ -250,13 +263,32 @@ def test_new_posts_and_notifications_announce_themselves(
     expect(window.page.get_by_label("1 unread")).to_be_visible()
 
 
+def test_post_of_the_time_before_the_stream_is_announced(
+    open_window: OpenWindow, reader: HttpUser, author: HttpUser
+) -> None:
+    reader.follow(author)
+    old = author.create_post("before")
+    window = open_window()
+    calls: list[Route] = []
+    window.page.route("**/api/v1/stream", lambda call: calls.append(call))
+    window.sign_in(reader.username)
+    expect(window.post(old)).to_be_visible()
+    eventually(lambda: window.page.evaluate("true") and calls)
+    new = author.create_post("before the stream")
+    eventually(lambda: reader.feed() == [new, old])
+    calls[0].continue_()
+    window.page.get_by_role("button", name="1 new post").click()
+    expect(window.post(new)).to_be_visible()
+
+
 def test_last_feed_is_there_without_a_connection(open_window: OpenWindow, reader: HttpUser, author: HttpUser) -> None:
     reader.follow(author)
     post_id = author.create_post("kept for later")
     window = open_window(reader)
-    window.page.evaluate("navigator.serviceWorker.ready")
+    window.wait_for_service_worker()
     window.page.reload()  # through the service worker, which keeps the feed
     expect(window.post(post_id)).to_be_visible()
+    window.wait_until_kept("/api/v1/feed")
     window.context.set_offline(True)
     window.page.reload()
     expect(window.post(post_id)).to_be_visible()

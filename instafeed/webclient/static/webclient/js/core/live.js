@@ -10,11 +10,22 @@ export const unread = createStore({ posts: 0, notifications: 0 });
 
 const MAX_DELAY = 60_000; // milliseconds between two attempts, and between two reads without a stream
 let newestPost = null; // the first post of the feed that the user has seen
+let mustCountPosts = false; // once the feed shows one
 
 /** The feed shows this post first: count the newer ones. */
 export function feedShows(postId) {
   newestPost = postId;
   unread.set((counts) => ({ ...counts, posts: 0 }));
+  if (mustCountPosts) countPosts();
+}
+
+/** Read how many posts are newer than the first one of the feed, at once or when there is one. */
+function countPosts() {
+  mustCountPosts = !newestPost;
+  if (mustCountPosts) return;
+  get(`/feed/unread-count?since=${newestPost}`)
+    .then(({ count }) => unread.set((counts) => ({ ...counts, posts: count })))
+    .catch(() => {});
 }
 
 export function notificationsRead() {
@@ -73,6 +84,7 @@ async function readStream(url, signal, onEvent) {
   if (response.status === 401 && (await renew())) response = await open();
   if (!response.ok) throw new ApiError(response.status, []);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let hasBegun = false;
   let buffer = "";
   for (;;) {
     const { value, done } = await reader.read();
@@ -80,15 +92,19 @@ async function readStream(url, signal, onEvent) {
     buffer += value;
     const events = buffer.split("\n\n");
     buffer = events.pop();
-    for (const event of events) handle(event);
+    const hasEvent = events.map(handle).includes(true);
+    if (hasEvent && !hasBegun) countPosts(); // with those of the time between the last reading and the stream
+    hasBegun ||= hasEvent;
     onEvent();
   }
 }
 
+/** Return whether the text is an event. */
 function handle(text) {
   const fields = Object.fromEntries(text.split("\n").map((line) => [line.split(":", 1)[0], line.replace(/^[^:]*:\s?/, "")]));
-  if (!fields.data) return;
+  if (!fields.data) return false;
   const data = JSON.parse(fields.data);
-  if (fields.event === "post" && newestPost) refreshCounts().catch(() => {});
+  if (fields.event === "post") countPosts();
   if (fields.event === "notification") unread.set((counts) => ({ ...counts, notifications: data.unread }));
+  return true;
 }
