@@ -21,7 +21,7 @@ from tests.support.prebuilt_data import prebuilt_services
 _HERE = Path(__file__).parent
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _TIMEOUT = 100_000  # milliseconds
-expect.set_options(timeout=30_000)  # the machine may be busy
+expect.set_options(timeout=_TIMEOUT)  # the machine may be busy
 # The last two options prevent connections to Google.
 _OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 

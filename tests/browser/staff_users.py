@@ -28,7 +28,8 @@ class StaffUser:
         page.wait_for_url(lambda url: "/login/" not in url)
 
     def sign_out(self, page: Page) -> None:
-        page.get_by_role("button", name="Log out").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Log out").click()
 
 
 def create_staff_users(stack: LiveStack) -> dict[str, StaffUser]:

@@ -133,8 +133,8 @@ def inspect_model(inspection: Inspection, names: str, model_admin: Any) -> None:
     if getattr(model_admin, "admin_actions", ()) and boxes.count():
         boxes.first.check()
         page.get_by_label("Action:").select_option(index=1)
-        page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Run").or_(page.get_by_role("button", name="Go")).click()
         inspection.inspect(f"{changelist}: confirmation")
     inspection.open(row)
 

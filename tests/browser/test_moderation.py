@@ -17,10 +17,10 @@ from tests.system.media.test_media import status, upload
 LOADED_WIDTH = "image => image.decode().then(() => image.naturalWidth)"  # waits until the picture is loaded
 
 
-def post_with_picture(author: HttpUser) -> str:
-    media_id = upload(author, jpeg(1_200, 900))
-    eventually(lambda: status(author, media_id) == "ready")
-    response = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": [media_id]})
+def post_with_picture(author: HttpUser, *, pictures: int = 1) -> str:
+    media_ids = [upload(author, jpeg(1_200, 900)) for _ in range(pictures)]
+    eventually(lambda: {status(author, media_id) for media_id in media_ids} == {"ready"})
+    response = author.call("POST", "/posts", json={"caption": "Sunset over the harbour", "media": media_ids})
     assert response.status_code == 201, response.text
     return str(response.json()["id"])
 
@@ -43,10 +43,11 @@ def open_action(page: Page, label: str) -> Locator:
 
 
 def perform_action(page: Page, label: str, reason: str) -> None:
-    """Open an action on a page, enter the reason and submit it."""
+    """Open an action on a page, enter the reason, submit it and wait for the next page."""
     form = open_action(page, label)
     form.locator("[name=reason]").fill(reason)
-    form.get_by_role("button", name=label, exact=True).click()
+    with page.expect_navigation():
+        form.get_by_role("button", name=label, exact=True).click()
 
 
 def test_reported_picture_is_hidden_and_restored(

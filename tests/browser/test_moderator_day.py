@@ -304,10 +304,8 @@ def test_sensitive_pictures_are_blurred_until_asked(
 
 
 def test_zoom_goes_through_the_pictures(page: Page, staff: dict[str, StaffUser], admin_stack: LiveStack) -> None:
-    """A post of the demo network with several pictures."""
-    staff["moderator"].sign_in(page, "/admin/posts/post/")
-    page.locator("#result_list tbody tr").filter(has_text="3 pictures").first.locator("a").first.click()
-    page.wait_for_url("**/change/**")
+    post = post_with_picture(HttpUser(admin_stack), pictures=3)
+    staff["moderator"].sign_in(page, f"/admin/posts/post/{post}/change/")
     page.locator(".zoomable").first.focus()
     page.keyboard.press("Enter")
     zoom = page.locator("#zoom")

@@ -115,7 +115,7 @@ class DocumentedHost:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout

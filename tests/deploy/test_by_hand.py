@@ -246,7 +246,7 @@ def site(nginx_program: str) -> Iterator[Site]:
 
 
 @pytest.mark.xdist_group("loopback")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_site_by_hand_serves_and_stops_as_documented(site: Site, promtool: str) -> None:
     children: list[Child] = []
     try:
@@ -259,7 +259,7 @@ def test_site_by_hand_serves_and_stops_as_documented(site: Site, promtool: str) 
         nginx = start_nginx(site)
         children.append(nginx)
         for program in programs:
-            program.wait_ready(120)
+            program.wait_ready(240)
         eventually(lambda: site.client.get("/health").json().get("status") == "ok")
         password = "a long enough secret\n"
         assert "operator" in site.shell("instafeed-manage create_user operator --email a@example.org --admin", password)

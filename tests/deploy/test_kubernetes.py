@@ -312,7 +312,7 @@ def test_programs_wait_for_the_migration(production: list[Object], empty_databas
             )
             assert waiting.poll() is None, log.read_text()
             subprocess.run(job["args"], cwd=PROJECT_ROOT, env=environment, check=True, capture_output=True, timeout=120)
-            assert waiting.wait(60) == 0, log.read_text()
+            assert waiting.wait(100) == 0, log.read_text()
         finally:
             waiting.kill()
             waiting.wait()

@@ -73,7 +73,7 @@ class Site(Deployment):
     def wait_for(self, name: str) -> None:
         """Wait until the app answers and nginx uses it again, which it does only after its fail_timeout."""
         app = self.programs[name]
-        app.wait_ready(120)
+        app.wait_ready(240)
 
         def is_used() -> bool:
             request_id = uuid4().hex

@@ -103,7 +103,7 @@ class LiveStack:
 
     def connect(self) -> None:
         """Open a new client, without connections to a web process that has ended."""
-        self.client = httpx.Client(base_url=self.base_url, timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=self.base_url, timeout=100, trust_env=False)
         self.get, self.post = self.client.get, self.client.post
         self.patch, self.delete = self.client.patch, self.client.delete
 

@@ -17,7 +17,7 @@ DOUBLE_TAP = "element => { element.click(); element.click(); }"  # at once, howe
 FAILED_REQUEST = "Failed to load resource"  # in the console
 # Makes the client give up calls that begin from now on after half a second.
 SHORTEN_TIMEOUT = "{ const timeout = AbortSignal.timeout; AbortSignal.timeout = () => timeout.call(AbortSignal, 500); }"
-_TIMEOUT = 60_000  # milliseconds
+_TIMEOUT = 100_000  # milliseconds
 _HEIGHTS = {390: 844, 1280: 900}
 _SERIOUS = ("serious", "critical")
 
@@ -85,6 +85,18 @@ class ClientWindow:
             for each in found.response["violations"]
             if each["impact"] in _SERIOUS
         ]
+
+    def wait_for_service_worker(self) -> None:
+        """Wait until the service worker makes the calls of the page."""
+        self.page.wait_for_function("navigator.serviceWorker.controller !== null")
+
+    def wait_until_kept(self, path: str) -> None:
+        """Wait until the service worker keeps an answer, which it does after it has passed the answer on."""
+        self.page.wait_for_function("async path => Boolean(await caches.match(path, { cacheName: 'data' }))", arg=path)
+
+    def wait_until_drafted(self, text: str) -> None:
+        """Wait until the draft of a post contains a text: it is written after the page has shown the text."""
+        self.page.wait_for_function("text => localStorage.draft?.includes(text)", arg=text)
 
     def is_wider_than_window(self) -> bool:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))

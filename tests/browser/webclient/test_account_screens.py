@@ -20,6 +20,8 @@ from tests.support.pictures import jpeg
 
 REFUSAL = "status of 4"  # in the console
 NEW_PASSWORD = "quite another secret"
+# So that the test uses the present code each time. Those before and after it are accepted for a part of 30 s only.
+_FORGET_USED_CODES = "from tests.support.authenticator import forget_used_codes; forget_used_codes()"
 
 
 def fill_registration(window: ClientWindow, username: str) -> None:
@@ -116,7 +118,7 @@ def test_register_by_captcha_where_moderators_approve(open_window: OpenWindow, a
         window.close()
 
 
-def test_second_factor(open_window: OpenWindow, user: HttpUser) -> None:
+def test_second_factor(open_window: OpenWindow, user: HttpUser, admin_stack: LiveStack) -> None:
     window = open_window(user)
     window.expected_errors.append(REFUSAL)
     page = window.page
@@ -128,13 +130,14 @@ def test_second_factor(open_window: OpenWindow, user: HttpUser) -> None:
     window.button("Turn it on").click()
     expect(page.get_by_role("img", name="QR code")).to_be_visible()
     secret = page.locator(".secret").inner_text().replace(" ", "")
-    page.get_by_label("Code", exact=True).fill(code_of(secret, -1))
+    page.get_by_label("Code", exact=True).fill(code_of(secret))
     window.button("Confirm").click()
     expect(page.locator(".codes li")).to_have_count(10)
     window.button("I have kept them").click()
     expect(window.button("Turn it off")).to_be_visible()
 
     sign_out(window)
+    admin_stack.manage("shell", "-c", _FORGET_USED_CODES)
     page.goto("/login")
     page.get_by_label("Username or email address").fill(user.username)
     page.get_by_label("Password").fill(PASSWORD)
@@ -143,9 +146,10 @@ def test_second_factor(open_window: OpenWindow, user: HttpUser) -> None:
     window.button("Sign in").click()
     expect_feed(window)
 
+    admin_stack.manage("shell", "-c", _FORGET_USED_CODES)
     page.goto("/settings/second-factor")
     page.get_by_label("Current password").fill(PASSWORD)
-    page.get_by_label("Code").fill(code_of(secret, 1))
+    page.get_by_label("Code").fill(code_of(secret))
     window.button("Turn it off").click()
     expect(window.button("Turn it on")).to_be_visible()
     assert user.get("/me")["totp_enabled"] is False

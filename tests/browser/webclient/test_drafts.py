@@ -49,6 +49,7 @@ def test_pictures_and_their_texts_are_kept_while_the_site_is_down(window: Client
     choose(page, picture)
     page.get_by_label(ALT_TEXT).fill("a red wall")
     expect(page.get_by_text("Ready")).to_be_visible()
+    window.wait_until_drafted("a red wall")
     page.route(MEDIA, refuse)
     for _ in range(2):
         page.reload()
@@ -69,6 +70,7 @@ def test_text_that_was_removed_after_a_failed_attempt_is_not_published(
     window.button("Publish").click()
     expect(page.get_by_text("Not now.")).to_be_visible()
     page.unroute("**/api/v1/posts")
+    window.wait_until_drafted("a secret")
     page.reload()
     page.get_by_label(ALT_TEXT).fill("")
     window.button("Publish").click()

@@ -57,8 +57,8 @@ def test_kinds_are_turned_off_and_stay_off(open_window: OpenWindow, user: HttpUs
     page.get_by_label("New followers in the app").uncheck()
     expect(page.get_by_label("New followers on devices")).to_be_disabled()
     expect(page.get_by_label("Warnings by moderators in the app")).to_be_disabled()
-    eventually(lambda: user.get("/me/preferences")["notifications"]["follow"] == {"in_app": False, "push": True})
-    assert user.get("/me/preferences")["notifications"]["like"] == {"in_app": True, "push": False}
+    expected = {"like": {"in_app": True, "push": False}, "follow": {"in_app": False, "push": True}}
+    eventually(lambda: expected.items() <= user.get("/me/preferences")["notifications"].items())
     page.reload()
     expect(page.get_by_label("Likes on devices")).not_to_be_checked()
     expect(page.get_by_label("Likes in the app")).to_be_checked()
@@ -102,7 +102,8 @@ def test_push_message_is_a_sentence_and_replaces_the_one_before(open_window: Ope
 
 def test_click_on_a_message_opens_the_list(open_window: OpenWindow, user: HttpUser) -> None:
     window = open_window(user)
-    window.page.evaluate("async () => void (await navigator.serviceWorker.ready)")
+    window.wait_for_service_worker()  # it finds only windows that it controls
+    eventually(lambda: window.page.evaluate("true") and window.context.service_workers)
     (worker,) = window.context.service_workers
     worker.evaluate("() => openList().catch(() => null)")  # it may focus the window only after a real click
     window.page.wait_for_url("**/notifications")

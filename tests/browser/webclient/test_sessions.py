@@ -13,8 +13,8 @@ from tests.support.live_stack import LiveStack
 SESSION = "**/api/v1/auth/session"
 _KEPT = """async () => {
     const names = (await caches.keys()).filter((name) => !name.startsWith("shell-"));
-    const sizes = await Promise.all(names.map(async (name) => (await (await caches.open(name)).keys()).length));
-    return localStorage.length + sizes.reduce((sum, size) => sum + size, 0);
+    const kept = (await Promise.all(names.map(async (name) => (await caches.open(name)).keys()))).flat();
+    return localStorage.length + kept.filter(({ url }) => !url.endsWith("/api/v1/instance")).length; // of no user
 }"""
 _NO_STORAGE = "for (const name of ['setItem', 'clear']) Storage.prototype[name] = () => { throw new Error('full'); };"
 
@@ -36,7 +36,7 @@ def test_nothing_of_the_user_is_left_after_signing_out(
     window = open_window(user)
     window.expected_errors.append(FAILED_REQUEST)
     page = window.page
-    page.evaluate("navigator.serviceWorker.ready")
+    window.wait_for_service_worker()
     page.reload()
     window.post(post_id).get_by_role("link", name="Comments", exact=True).click()
     page.wait_for_url("**/p/*")
@@ -104,9 +104,10 @@ def test_client_opened_without_a_connection_works_when_it_is_back(open_window: O
     user.create_post("kept for later")
     window = open_window(user)
     page = window.page
-    page.evaluate("navigator.serviceWorker.ready")
+    window.wait_for_service_worker()
     page.reload()
     expect(page.get_by_text("kept for later")).to_be_visible()
+    window.wait_until_kept("/api/v1/feed")
     window.context.set_offline(True)
     page.reload()
     expect(page.get_by_text("kept for later")).to_be_visible()
@@ -141,6 +142,6 @@ def test_pictures_are_shown_when_the_browser_keeps_no_more(open_window: OpenWind
         ),
     )
     window.sign_in("demo")
-    window.page.evaluate("navigator.serviceWorker.ready")
+    window.wait_for_service_worker()
     window.page.reload()
     expect(window.page.locator(".picture[data-state=loaded]").first).to_be_visible()
