@@ -27,8 +27,8 @@ def is_free(port: int) -> bool:
 def free_port(*, companion: int = 0) -> int:
     """Return a free port that a server can reuse after a restart, whose sum with `companion` is free, too.
 
-    A process gets each port once. The port is below the ephemeral range. While a server is down, an outgoing connection could get an ephemeral port, and a
-    client that retries could even connect to itself.
+    A process gets each port once. The port is below the ephemeral range: while a server is down, an outgoing connection
+    could get an ephemeral port, and a client that retries could even connect to itself.
     """
     for _ in range(100):
         port = _random.randrange(_MIN_PORT, _ephemeral_start() - companion)
