@@ -17,7 +17,7 @@ from instafeed.devstack.data_services import DataServices
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.programs import Beat, Stream, Web, workers
 from instafeed.devstack.supervisor import Supervisor
-from tests.support.eventually import eventually
+from tests.support.eventually import START_TIMEOUT, eventually
 from tests.support.processes import manage_output
 
 _SCOPES = (
@@ -25,7 +25,6 @@ _SCOPES = (
     *("POST", "COMMENT", "FOLLOW", "BLOCK", "REPORT", "PROFILE", "PRIVACY", "AVATAR", "MAIL", "RESET"),
 )
 NO_RATE_LIMITS = {f"THROTTLE_{scope}": "off" for scope in _SCOPES}
-_START_TIMEOUT = 300  # seconds; a busy machine needs longer than a minute
 _TICK_INTERVAL = 0.1  # seconds
 _LOG_LINES = 15
 
@@ -87,7 +86,7 @@ class LiveStack:
                 self.services.track(program)
                 program.launch()
             for name in ("web", "stream"):
-                self._programs[name].wait_ready(_START_TIMEOUT)
+                self._programs[name].wait_ready(START_TIMEOUT)
         except BaseException:
             stop_children(self._programs.values())
             raise
@@ -182,7 +181,7 @@ class LiveStack:
             program.stop()
             program.environment = environment
             program.launch()
-        program.wait_ready(_START_TIMEOUT)
+        program.wait_ready(START_TIMEOUT)
         self.connect()
 
     def _new_supervisor(self) -> Supervisor:

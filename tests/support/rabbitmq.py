@@ -22,12 +22,12 @@ from cryptography.x509.oid import NameOID
 
 from instafeed.devstack.child_process import Child, Program
 from instafeed.devstack.ports import free_port
+from tests.support.eventually import START_TIMEOUT
 from tests.support.programs import needs
 
 # Not /usr/sbin/rabbitmq-server, which changes to the account of the system's own RabbitMQ.
 _SERVER = shutil.which("rabbitmq-server", path="/usr/lib/rabbitmq/bin")
 _EPMD = shutil.which("epmd")
-_START_TIMEOUT = 300  # seconds; Erlang needs some on an idle machine, and far more on a busy one
 
 needs_rabbitmq = needs(_SERVER and _EPMD, "rabbitmq-server")  # its service need not run
 
@@ -108,7 +108,7 @@ class RabbitMQ(Child):
         try:
             while not _accepts(self._mapper_port):
                 self._mapper.wait(0.02)
-            self.start(_START_TIMEOUT)
+            self.start(START_TIMEOUT)
         except BaseException:
             self._mapper.stop()
             raise
@@ -126,7 +126,7 @@ class RabbitMQ(Child):
             [str(_SERVER).replace("rabbitmq-server", "rabbitmqctl"), "--quiet", *arguments],
             env=self.environment,
             check=True,
-            timeout=_START_TIMEOUT,  # it starts an Erlang of its own
+            timeout=START_TIMEOUT,  # it starts an Erlang of its own
         )
 
     def ready(self) -> bool:

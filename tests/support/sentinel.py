@@ -12,10 +12,9 @@ from instafeed.devstack.child_process import Child
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.redis import BROKER_SETTINGS, RedisServer, redis_executable
 from instafeed.devstack.state import StackLayout, write_private
-from tests.support.eventually import eventually
+from tests.support.eventually import START_TIMEOUT, eventually
 
 MASTER = "broker"
-_START_TIMEOUT = 300  # seconds
 _DOWN_AFTER = 1_000  # milliseconds without an answer after which the sentinels choose another master
 
 
@@ -39,7 +38,7 @@ class SentinelBroker:
         with ExitStack() as undo:
             for child in (self.first, self.second, *self.sentinels):
                 undo.callback(child.stop)
-                child.start(_START_TIMEOUT)
+                child.start(START_TIMEOUT)
             eventually(self._is_complete)
             self._exit = undo.pop_all()
         return self

@@ -13,10 +13,9 @@ import psutil
 
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, StackRecord, running_record
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually_started
 from tests.support.processes import clean_environment, manage_output
 
-_START_TIMEOUT = 400  # seconds; half a minute on an idle machine
 STOP_TIMEOUT = 300  # seconds; above the sum of what the programs may take to stop
 
 
@@ -74,7 +73,7 @@ class StackCommand:
     def start(self) -> Self:
         """Start the stack and wait until it is ready. Fail with its output if it ends before."""
         self.launch()
-        eventually(self._has_started, _START_TIMEOUT)
+        eventually_started(self._has_started)
         return self
 
     def launch(self) -> None:

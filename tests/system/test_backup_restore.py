@@ -17,7 +17,7 @@ import pytest
 
 from instafeed.devstack.ports import free_port
 from instafeed.devstack.state import PROJECT_ROOT, running_record
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_started
 from tests.support.http_user import HttpUser, Site
 from tests.support.live_stack import LiveStack
 from tests.support.pictures import jpeg
@@ -28,7 +28,6 @@ CELEBRITIES = "SELECT array_agg(id ORDER BY id) FROM accounts_user WHERE celebri
 UNFINISHED = "SELECT count(*) FROM feeds_fanout WHERE finished_at IS NULL"
 
 
-_BLOCK_TIMEOUT = 400  # seconds; one block starts a whole stack
 _FEW_PROCESSES = "--web-workers 1 --celery-workers 1 --no-sync"
 
 
@@ -103,7 +102,8 @@ class Checkout:
         self._shell.stdin.write(f"{block}\necho '{mark}'\n")
         self._shell.stdin.flush()
         done = f"{mark}\n"
-        eventually(lambda: done in self.output.read_text() or self._shell.poll() is not None, _BLOCK_TIMEOUT)
+        # One block starts a whole stack.
+        eventually_started(lambda: done in self.output.read_text() or self._shell.poll() is not None)
         printed = self.output.read_text()[before:]
         assert mark in printed, f"{block}\n{printed}"
         return printed

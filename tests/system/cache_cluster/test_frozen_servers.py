@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Barrier, Event
+from threading import Barrier, Event, current_thread
 from typing import Any, NoReturn
 
 import pytest
@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from instafeed.core.cache import cluster, cluster_client, commands, keys
 from instafeed.core.cache.cluster import HURRIED_TIMEOUT
-from instafeed.core.cache.cluster_client import ConnectionFactory
+from instafeed.core.cache.cluster_client import ClusterClient, ConnectionFactory
 from instafeed.core.monitoring import health
 from instafeed.devstack.redis import CacheCluster, RedisServer
 from tests.support.cluster_cache import used_as_cache
@@ -96,15 +96,16 @@ def test_health_asks_all_servers_at_once(
     ports = [server.port for server in reversed(cache_cluster.servers)]  # a URL that no other test has used
     settings.REDIS_URL = f"redis+cluster://:{password}@" + ",".join(f"127.0.0.1:{port}" for port in ports)
     all_are_asked = Barrier(len(cache_cluster.servers))
-    probe_server = health._probe_server  # noqa: SLF001
+    get_connection = ClusterClient.get_redis_connection
 
-    def probe_with_the_others(*arguments: Any) -> health.Report:
-        all_are_asked.wait(LONG)  # raises if one server is asked after another
-        return probe_server(*arguments)
+    def ask_with_the_others(*arguments: Any) -> redis.Redis:
+        if current_thread().name.startswith("probe-server"):
+            all_are_asked.wait(LONG)  # raises if one server is asked after another
+        return get_connection(*arguments)
 
     with used_as_cache(cache_cluster):
         eventually(lambda: health.probe_cache()["status"] == "ok")
-        monkeypatch.setattr(health, "_probe_server", probe_with_the_others)
+        monkeypatch.setattr(ClusterClient, "get_redis_connection", ask_with_the_others)
         with frozen(cache_cluster, cache_cluster.servers[:2]) as servers:
             assert health.probe_cache()["status"] == "down"
             assert waits.take(servers) == [TIMEOUT] * 2, "none is waited for again to learn who has the slots"
