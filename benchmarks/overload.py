@@ -40,7 +40,8 @@ class Size:
 
 
 FULL = Size(viewers=100, rounds=4, seconds=15, capacity_seconds=6, calm_seconds=10, most_requests=10**6)
-# Fewer than the kernel's queue for connections holds: beside other tests, the server may get a fraction of its CPU.
+# Beside other tests, the server may get a fraction of its CPU. So there are fewer requests than the kernel's queue for
+# connections holds, and the overload is long enough for answers in it.
 QUICK = Size(viewers=8, rounds=1, seconds=8, capacity_seconds=3, calm_seconds=6, most_requests=2_400)
 
 

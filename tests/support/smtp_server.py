@@ -32,6 +32,7 @@ class SmtpServer:
         self.refusals: dict[str, int] = {}
         self.before_recipient: Callable[[str], str | None] = lambda recipient: None
         self.before_answer: Callable[[ReceivedMail], str | None] = lambda mail: None
+        # Not a port that the system chooses: while the server is down, another program's connection could get it.
         self._server = _Server(("127.0.0.1", port or free_port()), _Conversation)
         self._server.owner = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="smtp", daemon=True)

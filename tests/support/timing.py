@@ -26,10 +26,10 @@ def sample_interleaved(one: Callable[[int], object], other: Callable[[int], obje
     return seconds
 
 
-def differ(one: Sequence[float], other: Sequence[float]) -> bool:
+def differ(one: Sequence[float], other: Sequence[float], max_ratio: float = MAX_RATIO) -> bool:
     """Return whether the distributions differ: in rank, beyond chance, and also by a share that could be measured."""
     medians = sorted((statistics.median(one), statistics.median(other)))
-    return medians[1] > MAX_RATIO * medians[0] and abs(rank_deviation(one, other)) > MAX_DEVIATIONS
+    return medians[1] > max_ratio * medians[0] and abs(rank_deviation(one, other)) > MAX_DEVIATIONS
 
 
 def rank_deviation(one: Sequence[float], other: Sequence[float]) -> float:

@@ -20,6 +20,7 @@ def assert_linear_time(call: Callable[[str], object], text: str) -> None:
     """
     part = text[: len(text) // _PARTS]
     parts = whole = float("inf")
+    had_gc = gc.isenabled()
     gc.disable()  # a collection of all objects of the test process takes longer than the calls
     try:
         for _ in range(_ROUNDS):
@@ -27,7 +28,8 @@ def assert_linear_time(call: Callable[[str], object], text: str) -> None:
             if whole < _TOLERANCE * max(parts, _RESOLUTION):
                 return
     finally:
-        gc.enable()
+        if had_gc:
+            gc.enable()
     raise AssertionError(f"{whole} s for the whole, {parts} s for its parts")
 
 

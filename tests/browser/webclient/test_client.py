@@ -18,12 +18,11 @@ from tests.support.http_user import HttpUser
 from tests.support.live_stack import LiveStack
 
 MAX_FIRST_BYTES = 200_000
-MAX_FIRST_PAINT = 1_000  # milliseconds, at the best moment of a busy machine
-_FIRST_PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 # What the browser has loaded until it shows something; null before that.
 _BYTES_OF_FIRST_PAINT = """() => {
     const [paint] = performance.getEntriesByName('first-contentful-paint');
-    const loaded = performance.getEntriesByType('resource').filter((entry) => entry.responseEnd <= paint?.startTime);
+    const all = ['navigation', 'resource'].flatMap((type) => performance.getEntriesByType(type));
+    const loaded = all.filter((entry) => entry.responseStart <= paint?.startTime);
     return paint ? loaded.reduce((sum, entry) => sum + entry.encodedBodySize, 0) : null;
 }"""
 _SHIFT = """() => new Promise((resolve) => new PerformanceObserver((list) =>
@@ -39,6 +38,7 @@ def demo(admin_stack: LiveStack, open_window: OpenWindow) -> ClientWindow:
 
 
 def test_first_paint_waits_for_few_bytes_and_no_call(open_window: OpenWindow, reader: HttpUser) -> None:
+    """Counted, as the time depends on what else the machine does (docs/web-client.md has it)."""
     page = open_window(reader, has_service_worker=False).page
     calls: list[Route] = []
     page.route("**/api/**", lambda call: calls.append(call))
@@ -46,16 +46,6 @@ def test_first_paint_waits_for_few_bytes_and_no_call(open_window: OpenWindow, re
     size = page.wait_for_function(_BYTES_OF_FIRST_PAINT).json_value()
     assert 0 < size < MAX_FIRST_BYTES
     eventually(lambda: page.evaluate("true") and calls)  # and none is answered
-
-
-def test_first_paint_comes_soon(open_window: OpenWindow, reader: HttpUser) -> None:
-    page = open_window(reader).page
-
-    def first_paint() -> float:
-        page.reload()
-        return float(page.wait_for_function(_FIRST_PAINT).json_value())
-
-    eventually(lambda: first_paint() < MAX_FIRST_PAINT)
 
 
 def test_feed_shows_pictures_and_scrolls_without_end(demo: ClientWindow) -> None:

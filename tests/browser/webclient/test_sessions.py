@@ -14,7 +14,7 @@ SESSION = "**/api/v1/auth/session"
 _KEPT = """async () => {
     const names = (await caches.keys()).filter((name) => !name.startsWith("shell-"));
     const kept = (await Promise.all(names.map(async (name) => (await caches.open(name)).keys()))).flat();
-    return localStorage.length + kept.filter(({ url }) => !url.endsWith("/api/v1/instance")).length; // of no user
+    return localStorage.length + kept.filter(({ url }) => !url.endsWith("/api/v1/instance")).length; // for all users
 }"""
 _NO_STORAGE = "for (const name of ['setItem', 'clear']) Storage.prototype[name] = () => { throw new Error('full'); };"
 

@@ -199,6 +199,7 @@ def test_erasure_waits_for_in_flight_requests(alice: User, monkeypatch: pytest.M
 @pytest.fixture
 def slow_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make retries due long after the test has looked at the failure, even on a slow machine."""
+    assert erasure_worker.queue.retry_delay == timedelta(seconds=1)
     monkeypatch.setattr(erasure_worker.queue, "retry_delay", timedelta(minutes=1))
 
 

@@ -9,6 +9,8 @@ from tests.db.accounts.auth_client import PASSWORD, post
 from tests.support import timing
 from tests.support.factories import UserFactory
 
+MAX_RATIO = 1.15  # of medians; 39.0 to 39.4 ms were measured
+
 
 @pytest.mark.parametrize(("known", "unknown"), [("alice", "unknown"), ("alice@example.org", "unknown@example.org")])
 @pytest.mark.django_db
@@ -22,4 +24,4 @@ def test_known_and_unknown_names_take_as_long(settings: Settings, known: str, un
         assert post("auth/token", {"username": name, "password": "wrong"}).status_code == 401
 
     seconds = timing.sample_interleaved(lambda _: sign_in(known), lambda _: sign_in(unknown))
-    assert not timing.differ(*seconds), seconds
+    assert not timing.differ(*seconds, MAX_RATIO), seconds

@@ -224,7 +224,7 @@ class FeedMachine(RuleBasedStateMachine):
         while _count_partitions() < 3:
             self.post(0, 1)
             with database.cursor() as cursor:
-                cursor.execute("SELECT pg_sleep(0.05)")
+                cursor.execute("SELECT pg_sleep(0.05)")  # so that few posts are enough
 
     @rule(author=user_numbers, count=st.integers(2, 6))
     def post_to_warm_feeds(self, author: int, count: int) -> None:

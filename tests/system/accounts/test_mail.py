@@ -60,7 +60,7 @@ class Gate:
 
 
 def count_failed(database: psycopg.Connection, addresses: list[str]) -> int:
-    """Count the mails to these addresses that were tried in vain."""
+    """Count the mails to these addresses that a worker has tried to send."""
     query = "SELECT count(*) FROM accounts_outgoingmail WHERE address = ANY(%s) AND attempts > 0"
     row = database.execute(query, [addresses]).fetchone()
     assert row is not None
@@ -71,7 +71,6 @@ def count_failed(database: psycopg.Connection, addresses: list[str]) -> int:
 def test_a_mail_server_that_is_down_delays_mails_and_nothing_else(
     live_stack: LiveStack, database: psycopg.Connection
 ) -> None:
-    # Not a port of the system's choice: a connection of another program could get that one while the server is down.
     with SmtpServer() as server, worker_sends_to(server, live_stack):
         before = [register(live_stack)[0] for _ in range(REGISTRATIONS)]
         eventually(lambda: all(server.sent_to(address) for address in before))

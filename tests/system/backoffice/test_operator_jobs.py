@@ -29,8 +29,6 @@ SELECT result.status, result.meta::jsonb -> 'progress', job.state
 FROM backoffice_operatorjob job JOIN django_celery_results_taskresult result ON result.task_id = job.task_result_id
 WHERE job.id = %s
 """
-
-
 _HURRY = "UPDATE backoffice_operatorjob SET arguments = jsonb_set(arguments, '{rate}', '100000') WHERE id = %s"
 
 

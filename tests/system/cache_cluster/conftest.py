@@ -11,7 +11,7 @@ from instafeed.core.cache.server_connections import ServerConnection
 from instafeed.devstack.redis import CacheCluster, RedisServer
 from tests.support.cluster_cache import running_cluster, used_as_cache
 
-HASTY_TIMEOUT = 0.5  # seconds
+SHORT_TIMEOUT = 0.5  # seconds
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +27,9 @@ def redis_cluster(cache_cluster: CacheCluster) -> Iterator[ClusterClient]:
 
 
 @pytest.fixture
-def hasty_cluster(cache_cluster: CacheCluster) -> Iterator[ClusterClient]:
-    """The same for tests that freeze servers: each is waited for only HASTY_TIMEOUT seconds."""
-    with used_as_cache(cache_cluster, HASTY_TIMEOUT) as client:
+def hurried_cluster(cache_cluster: CacheCluster) -> Iterator[ClusterClient]:
+    """The same for tests that freeze servers: each is waited for only SHORT_TIMEOUT seconds."""
+    with used_as_cache(cache_cluster, SHORT_TIMEOUT) as client:
         yield client
 
 

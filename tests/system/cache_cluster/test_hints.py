@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 
 
 @pytest.fixture
-def received(hasty_cluster: RedisCluster) -> Iterator[list[Hint | None]]:
+def received(hurried_cluster: RedisCluster) -> Iterator[list[Hint | None]]:
     """What a listener receives. It has subscribed."""
     received: list[Hint | None] = []
     listener = Listener(received.append)

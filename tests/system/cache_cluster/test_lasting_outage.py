@@ -22,7 +22,7 @@ from tests.db.feeds.feed_setup import create_posts, deliver, follow
 from tests.support.cluster_cache import NODE_TIMEOUT, PATIENT_TIMEOUT
 from tests.support.eventually import eventually
 from tests.support.factories import UserFactory
-from tests.system.cache_cluster.conftest import HASTY_TIMEOUT, Waits
+from tests.system.cache_cluster.conftest import SHORT_TIMEOUT, Waits
 
 pytestmark = pytest.mark.django_db
 
@@ -154,7 +154,7 @@ def move(slots: list[int], source: RedisServer, target: RedisServer) -> None:
 
 
 def test_cluster_without_a_majority_is_left_alone(
-    cache_cluster: CacheCluster, hasty_cluster: ClusterClient, waits: Waits
+    cache_cluster: CacheCluster, hurried_cluster: ClusterClient, waits: Waits
 ) -> None:
     """Two of three servers are frozen, so the third refuses commands as well."""
     calls = [("SET", keys.post_card(id_), 1) for id_ in range(1, 200)]
@@ -164,13 +164,15 @@ def test_cluster_without_a_majority_is_left_alone(
     try:
         with cache_cluster.servers[2].client() as third:
             third.config_set("cluster-node-timeout", 500)
-            eventually(lambda: third.execute_command("CLUSTER INFO")["cluster_state"] == "fail")
-            third.config_set("cluster-node-timeout", NODE_TIMEOUT)
+            try:
+                eventually(lambda: third.execute_command("CLUSTER INFO")["cluster_state"] == "fail")
+            finally:
+                third.config_set("cluster-node-timeout", NODE_TIMEOUT)
         for _ in range(2):
             waits.take(frozen)
             with pytest.raises(redis.RedisError):
                 commands.run_unguarded(calls)
-            assert sum(waits.take(frozen)) <= 4 * HASTY_TIMEOUT, "two timeouts, and two more to look for the slots"
+            assert sum(waits.take(frozen)) <= 4 * SHORT_TIMEOUT, "two timeouts, and two more to look for the slots"
     finally:
         for server in frozen:
             server.resume()

@@ -79,7 +79,7 @@ def test_every_feed_equals_the_model(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     cache_cluster: CacheCluster,
-    hasty_cluster: ClusterClient,
+    hurried_cluster: ClusterClient,
 ) -> None:
     monkeypatch.setattr(ClusterMachine, "cache", cache_cluster, raising=False)
     run_machine(ClusterMachine, mode, settings, monkeypatch)

@@ -16,7 +16,8 @@ RELEASE = "slow:release"  # a list; each item ends a task
 
 # A busy machine may stop a worker for seconds, and it is to end by itself.
 bounded_shutdown.FORCED_EXIT_DELAY = 90.0
-app.conf.worker_soft_shutdown_timeout = float(os.environ.get("SOFT_SHUTDOWN_TIMEOUT", "8"))
+if seconds := os.environ.get("SOFT_SHUTDOWN_TIMEOUT"):
+    app.conf.worker_soft_shutdown_timeout = float(seconds)
 
 
 @app.task

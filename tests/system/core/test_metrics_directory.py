@@ -82,7 +82,7 @@ def test_sum_over_all_targets_counts_everything_once(tmp_path: Path) -> None:
 
     with ExitStack() as running:
         for process in (
-            program(
+            program(  # with one process: a second one may start late and create the directory again
                 "gunicorn", "-c", "deploy/gunicorn.conf.py", "instafeed.wsgi", PORT=str(web), WEB_WORKERS="1", **shared
             ),
             program("instafeed.asgi", PORT=str(stream), **shared),

@@ -41,7 +41,7 @@ for number in range({count}):
 print(rows[0].pk)
 """
 
-# Only the end of an export reads this table, and the worker waits there.
+# Of an export, only the end reads this table, so the worker waits there.
 _HOLD_UP_THE_END = "LOCK TABLE accounts_formerusername IN ACCESS EXCLUSIVE MODE"
 _LEASE = "SELECT lease FROM exports_export WHERE id = %s"
 _END_LEASE = "UPDATE exports_export SET due_at = now() WHERE id = %s"
@@ -109,6 +109,7 @@ def test_large_export_despite_killed_workers(
         eventually(lambda: progress() > 0)
         for _ in range(KILLS):
             eventually(partial(has_other_claim, dead))
+            progress()  # not less than before the kill
             peaks.append(peak_memory(live_stack))
             live_stack.kill("worker")
             dead = claim()
