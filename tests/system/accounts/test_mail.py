@@ -45,7 +45,7 @@ def end_leases(database: psycopg.Connection) -> None:
 
 
 class Gate:
-    """Blocks conversations with a mail server until it is opened. `waiting` counts those that reached it."""
+    """Blocks conversations with a mail server until it is opened. `reached`: what it has blocked, in order."""
 
     def __init__(self) -> None:
         self.reached: list[ReceivedMail | str] = []
