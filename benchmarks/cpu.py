@@ -20,6 +20,8 @@ from instafeed.devstack.state import ProcessIdentity
 
 IDLE_SECONDS = 5.0
 IDLE_WINDOWS = 5
+# Milliseconds. Ratios need some, and a short block may use less than the parts use while idle.
+LEAST_COST = 1e-6
 
 
 @dataclass
@@ -32,11 +34,8 @@ class Usage:
     busy: float = 0.0  # CPU seconds of all processes of this machine
 
     def figures(self, count: int, prefix: str = "") -> dict[str, float]:
-        """Return `cpu_<part>_ms`, the milliseconds for each of `count` requests.
-
-        A nanosecond at least, as a ratio needs some: a short block may use less than the parts use while idle.
-        """
-        return {f"{prefix}cpu_{part}_ms": max(1e-6, 1000 * value / count) for part, value in self.seconds.items()}
+        """Return `cpu_<part>_ms`, the milliseconds for each of `count` requests, at least LEAST_COST."""
+        return {f"{prefix}cpu_{part}_ms": max(LEAST_COST, 1000 * value / count) for part, value in self.seconds.items()}
 
 
 class CpuMeter:

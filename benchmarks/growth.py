@@ -15,7 +15,7 @@ from statistics import median
 from benchmarks import bulk_rows, http_client, open_loop
 from benchmarks.charts import Chart, Curve
 from benchmarks.child_process import ChildProcess
-from benchmarks.cpu import CpuMeter, Usage
+from benchmarks.cpu import LEAST_COST, CpuMeter, Usage
 from benchmarks.deliveries import Deliveries
 from benchmarks.harness import Stack, load_average, log
 from benchmarks.open_loop import Answers, Request, Schedule
@@ -112,7 +112,7 @@ def _measure(stack: Stack, size: Size, users: int) -> Costs:
         page_cpu=pages.figures(page_count)["cpu_web_ms"],
         yardstick_cpu=bare.figures(bare_count)["cpu_web_ms"],
         delivery=1e6 * median(elapsed for elapsed, _ in backlogs),
-        delivery_cpu=max(1e-3, 1e6 * median(cpu for _, cpu in backlogs)),  # as `Usage.figures`
+        delivery_cpu=1000 * max(LEAST_COST, 1000 * median(cpu for _, cpu in backlogs)),
         wrong_pages=wrong,
         errors=errors + sum(answers.count_others(200) for answers in (*page_answers, *bare_answers)),
         undelivered=deliveries.missing,

@@ -9,7 +9,7 @@ from benchmarks import open_loop
 from benchmarks.cache_scaling import busiest_share
 from benchmarks.capacity_model import HOST, throughput
 from benchmarks.child_process import ChildProcess
-from benchmarks.cpu import CpuMeter, Usage, free_cores
+from benchmarks.cpu import LEAST_COST, CpuMeter, Usage, free_cores
 from benchmarks.harness import Stack, log
 from benchmarks.open_loop import Request, Schedule
 from benchmarks.results import Result
@@ -73,7 +73,7 @@ def _measure(stack: Stack, size: Size, requests: Sequence[bytes]) -> Cost:
         with meter.measure(fast):
             closed = open_loop.run(client, Schedule(pages, 0, connections=CONNECTIONS))
     site.stop()
-    cost = {part: max(1e-6, 1000 * seconds / count) for part, seconds in steady.seconds.items()}  # ratios need some
+    cost = {part: max(LEAST_COST, 1000 * seconds / count) for part, seconds in steady.seconds.items()}
     cost["generator"] = 1000 * answers.cpu_seconds / count
     rate = len(closed.with_status(200)) / closed.seconds
     runs = (warm_up, answers, closed)
